@@ -1,0 +1,190 @@
+"""Events: what a command caused, as past facts. They are all that projections, answers and SQL views are built from.
+
+Events carry resulting values (`remaining`, `cash`), not only differences, so that a reader needs no arithmetic of ours.
+Every command causes at least one event. Time and sequence number are those of the command, and stand beside the event.
+"""
+
+import msgspec
+
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Rules
+from exchange.domain.words import CancelReason, InstrumentState, OptionType, OrderType, Side, TimeInForce
+
+
+class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="kind"):
+    pass
+
+
+class Configured(_Event, frozen=True, tag="configured"):
+    rules: Rules
+    rules_version: int
+
+
+class SessionStarted(_Event, frozen=True, tag="session_started"):
+    program_version: str
+
+
+class SessionEnded(_Event, frozen=True, tag="session_ended"):
+    pass
+
+
+class AccountOpened(_Event, frozen=True, tag="account_opened"):
+    user_id: str
+
+
+class Deposited(_Event, frozen=True, tag="deposited"):
+    user_id: str
+    amount_micros: int
+
+
+class Withdrawn(_Event, frozen=True, tag="withdrawn"):
+    user_id: str
+    amount_micros: int
+
+
+class InstrumentCreated(_Event, frozen=True, tag="instrument_created"):
+    instrument_id: str
+    asset: str
+    option_type: OptionType
+    strike_micros: int
+    expiration_s: int
+    tick_micros: int
+    min_size_milli: int
+
+
+class InstrumentStateChanged(_Event, frozen=True, tag="instrument_state_changed"):
+    instrument_id: str
+    state: InstrumentState
+
+
+class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price_micros: int | None
+    size_milli: int
+    post_only: bool
+    client_order_id: str | None
+
+
+class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
+    """The same order came again under its `client_order_id`; nothing changed."""
+
+    order_id: int
+    user_id: str
+
+
+class OrderEdited(_Event, frozen=True, tag="order_edited"):
+    """New terms of a resting order. Without `kept_place` it left the book and entered again at the back."""
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    price_micros: int
+    size_milli: int
+    remaining_milli: int
+    kept_place: bool
+    previous_price_micros: int
+    previous_remaining_milli: int
+
+
+class Traded(_Event, frozen=True, tag="traded"):
+    """A fill, at the maker's price. `*_remaining_milli` is what each order still wants after it."""
+
+    trade_id: int
+    instrument_id: str
+    price_micros: int
+    size_milli: int
+    taker_side: Side
+    maker_order_id: int
+    maker_user_id: str
+    maker_remaining_milli: int
+    maker_fee_micros: int
+    taker_order_id: int
+    taker_user_id: str
+    taker_remaining_milli: int
+    taker_fee_micros: int
+
+
+class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
+    """`remaining_milli` is what was taken back. `price_micros` is None for a market order."""
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    price_micros: int | None
+    remaining_milli: int
+    reason: CancelReason
+
+
+class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
+    """Closes a mass cancellation: how many orders it ended."""
+
+    user_id: str
+    count: int
+
+
+class PositionChanged(_Event, frozen=True, tag="position_changed"):
+    """`quantity_milli` is negative for a short; `locked_micros` is the collateral the instrument holds of the user."""
+
+    user_id: str
+    instrument_id: str
+    quantity_milli: int
+    locked_micros: int
+
+
+class BalanceChanged(_Event, frozen=True, tag="balance_changed"):
+    """Cash is all the user owns, locked is the part that bids and collateral hold; available is the rest."""
+
+    user_id: str
+    cash_micros: int
+    locked_micros: int
+
+
+class CancelOnDisconnectSet(_Event, frozen=True, tag="cancel_on_disconnect_set"):
+    user_id: str
+    enabled: bool
+
+
+class DayEnded(_Event, frozen=True, tag="day_ended"):
+    day_end_us: int
+
+
+class Refused(_Event, frozen=True, tag="refused"):
+    """The command was recorded and changed nothing, for `reason`."""
+
+    user_id: str | None
+    reason: Reason
+
+
+Event = (
+    OrderAccepted
+    | Traded
+    | OrderCancelled
+    | OrderEdited
+    | OrderRepeated
+    | AllCancelled
+    | PositionChanged
+    | BalanceChanged
+    | Refused
+    | Configured
+    | SessionStarted
+    | SessionEnded
+    | AccountOpened
+    | Deposited
+    | Withdrawn
+    | InstrumentCreated
+    | InstrumentStateChanged
+    | CancelOnDisconnectSet
+    | DayEnded
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+encode_event = _encoder.encode
+decode_event = _decoder.decode

@@ -1,0 +1,71 @@
+"""Instrument ids: `{ASSET}_USDC-{D}{MMM}{YY}-{STRIKE}-{C|P}`, such as `SOL_USDC-28FEB26-150-C`.
+
+A day with a leading zero (`03MAR26`) is understood and means the same instrument; ids are always written without.
+"""
+
+import calendar
+import re
+from typing import NamedTuple
+
+from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
+from exchange.domain.words import OptionType
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_ID = re.compile(r"([A-Z][A-Z0-9]{0,9})_USDC-(\d{1,2})([A-Z]{3})(\d{2})-([1-9]\d{0,9})-([CP])", re.ASCII)
+_EXPECTED = "expected ASSET_USDC-DMMMYY-STRIKE-C|P, for example SOL_USDC-28FEB26-150-C"
+
+
+class InstrumentTerms(NamedTuple):
+    """What an instrument id says. `strike_micros` in micros of USDC, `expiration_s` in Unix seconds (08:00 UTC)."""
+
+    instrument_id: str
+    asset: str
+    option_type: OptionType
+    strike_micros: int
+    expiration_s: int
+
+
+def parse_instrument_id(text: str) -> InstrumentTerms:
+    """The terms that `text` names, with the id in its one canonical spelling.
+
+    Raises ValueError saying what is wrong: shape, month, a day that the month does not have, strike out of range.
+    """
+    match = _ID.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not an instrument id: {_EXPECTED}")
+    asset, day_text, month_name, year_text, strike_text, letter = match.groups()
+    day, year = int(day_text), 2000 + int(year_text)
+    if month_name not in _MONTHS:
+        raise ValueError(f"{text!r} names no month {month_name!r}: expected one of {', '.join(_MONTHS)}")
+    month = _MONTHS.index(month_name) + 1
+    if not 1 <= day <= calendar.monthrange(year, month)[1]:
+        raise ValueError(f"{text!r} names a day that does not exist: {month_name} {year} has no day {day}")
+    strike_micros = int(strike_text) * MICROS_PER_USDC
+    if strike_micros > PRICE_MAX_MICROS:
+        raise ValueError(f"{text!r} has a strike beyond {PRICE_MAX_MICROS // MICROS_PER_USDC} USDC")
+    return InstrumentTerms(
+        instrument_id=f"{asset}_USDC-{day}{month_name}{year_text}-{strike_text}-{letter}",
+        asset=asset,
+        option_type="call" if letter == "C" else "put",
+        strike_micros=strike_micros,
+        expiration_s=calendar.timegm((year, month, day, 8, 0, 0)),
+    )
+
+
+def instrument_id_of(asset: str, expiration_s: int, strike_usdc: int, option_type: OptionType) -> str:
+    """The canonical id of the option on `asset` that expires on the UTC day of `expiration_s`. Strike in whole USDC."""
+    days = expiration_s // 86_400
+    year, month, day = _civil_from_days(days)
+    letter = "C" if option_type == "call" else "P"
+    return f"{asset}_USDC-{day}{_MONTHS[month - 1]}{year % 100:02d}-{strike_usdc}-{letter}"
+
+
+def _civil_from_days(days: int) -> tuple[int, int, int]:
+    """Year, month and day of a count of days since 1970-01-01."""
+    year = 1970
+    while days >= (length := 366 if calendar.isleap(year) else 365):
+        days, year = days - length, year + 1
+    month = 1
+    while days >= (length := calendar.monthrange(year, month)[1]):
+        days, month = days - length, month + 1
+    return year, month, days + 1

@@ -1,0 +1,100 @@
+"""Why a command is refused: a stable word for programs, a code for the wire, a sentence for people.
+
+The reasons of an order stand in the one order in which they are checked, so that the same command on the same state
+always gets the same code.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Reason(StrEnum):
+    INSTRUMENT_NOT_FOUND = "instrument_not_found"
+    INSTRUMENT_EXPIRED = "instrument_expired"
+    INSTRUMENT_PAUSED = "instrument_paused"
+    SIZE_BELOW_MINIMUM = "size_below_minimum"
+    SIZE_ABOVE_MAXIMUM = "size_above_maximum"
+    SIZE_NOT_ABOVE_FILLED = "size_not_above_filled"
+    COST_ABOVE_MAXIMUM = "cost_above_maximum"
+    PRICE_NOT_POSITIVE = "price_not_positive"
+    PRICE_OFF_TICK = "price_off_tick"
+    PRICE_ABOVE_MAXIMUM = "price_above_maximum"
+    CLIENT_ORDER_ID_USED = "client_order_id_used"
+    TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
+    POST_ONLY_WOULD_TRADE = "post_only_would_trade"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+
+    ORDER_NOT_FOUND = "order_not_found"
+    ORDER_ALREADY_FILLED = "order_already_filled"
+    ORDER_ALREADY_CANCELLED = "order_already_cancelled"
+
+    UNKNOWN_USER = "unknown_user"
+    ACCOUNT_EXISTS = "account_exists"
+    INSTRUMENT_EXISTS = "instrument_exists"
+    INVALID_TERMS = "invalid_terms"
+    INVALID_AMOUNT = "invalid_amount"
+
+
+class Refusal(NamedTuple):
+    code: int
+    message: str
+    detail: str
+
+
+REFUSALS: dict[Reason, Refusal] = {
+    Reason.INSTRUMENT_NOT_FOUND: Refusal(
+        1004, "Instrument not found", "no such instrument is listed; public/get_instruments lists those that are"
+    ),
+    Reason.INSTRUMENT_EXPIRED: Refusal(
+        1009, "Market closed or instrument expired", "the instrument has expired; trade one with a later expiration"
+    ),
+    Reason.INSTRUMENT_PAUSED: Refusal(
+        1014, "Instrument paused", "new orders and edits are refused until it resumes; cancelling is possible"
+    ),
+    Reason.SIZE_BELOW_MINIMUM: Refusal(
+        1006, "Invalid size", "amount is below the instrument's min_size (in millicontracts: 1000 = 1 contract)"
+    ),
+    Reason.SIZE_ABOVE_MAXIMUM: Refusal(
+        1006, "Invalid size", "amount is beyond the limit of 1000000000 millicontracts (1,000,000 contracts)"
+    ),
+    Reason.SIZE_NOT_ABOVE_FILLED: Refusal(
+        1006, "Invalid size", "amount is the new total size and must exceed what is filled; cancel to stop the order"
+    ),
+    Reason.COST_ABOVE_MAXIMUM: Refusal(
+        1006, "Invalid size", "price * amount / 1000 would exceed 2^53 - 1 micros; send a smaller amount"
+    ),
+    Reason.PRICE_NOT_POSITIVE: Refusal(1005, "Invalid price", "price must be positive, in micros of USDC"),
+    Reason.PRICE_OFF_TICK: Refusal(
+        1005, "Invalid price", "price must be a multiple of the instrument's tick_size (in micros: 1500000 = 1.50 USDC)"
+    ),
+    Reason.PRICE_ABOVE_MAXIMUM: Refusal(
+        1005, "Invalid price", "price is beyond the limit of 10000000000000 micros (10,000,000 USDC)"
+    ),
+    Reason.CLIENT_ORDER_ID_USED: Refusal(
+        1022, "client_order_id already used", "another order has this client_order_id; a new order needs a new one"
+    ),
+    Reason.TOO_MANY_OPEN_ORDERS: Refusal(
+        1026, "Too many open orders", "the account is at its limit of open orders; cancel some first"
+    ),
+    Reason.POST_ONLY_WOULD_TRADE: Refusal(
+        1021, "Post-only order would trade", "the price crosses the book; send a less aggressive price"
+    ),
+    Reason.INSUFFICIENT_BALANCE: Refusal(
+        1002, "Insufficient balance", "more than is available would be needed; private/get_balance shows what is"
+    ),
+    Reason.ORDER_NOT_FOUND: Refusal(1003, "Order not found", "you have no such order; private/get_open_orders lists"),
+    Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
+    Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),
+    Reason.UNKNOWN_USER: Refusal(-32602, "Invalid params", "no account has this user_id; it is opened by public/auth"),
+    Reason.ACCOUNT_EXISTS: Refusal(-32602, "Invalid params", "the account is open already"),
+    Reason.INSTRUMENT_EXISTS: Refusal(-32602, "Invalid params", "the instrument is listed already"),
+    Reason.INVALID_TERMS: Refusal(
+        -32602,
+        "Invalid params",
+        "expected an instrument_id like SOL_USDC-28FEB26-150-C that expires in the future, "
+        "a tick_size that is a positive multiple of 1000, and a positive min_size",
+    ),
+    Reason.INVALID_AMOUNT: Refusal(
+        -32602, "Invalid params", "amount must be positive, and all cash on the exchange at most 2^53 - 1 micros"
+    ),
+}

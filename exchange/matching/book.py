@@ -1,0 +1,170 @@
+"""The order book of one instrument: price levels in a SortedDict, and in each level the orders in time priority.
+
+A level is a doubly linked list through the orders themselves: entering, leaving and finding the head take the same few
+steps whatever the length of the queue, and an order costs no more than its own fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+from sortedcontainers import SortedDict
+
+from exchange.domain.instruments import InstrumentTerms
+from exchange.domain.words import InstrumentState, OrderType, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from exchange.matching.accounts import Account
+
+
+class Order(msgspec.Struct, eq=False):
+    """One order, open or lately finished. `size_milli` includes what is filled; `original_*` are as it was placed."""
+
+    order_id: int
+    account: Account
+    book: Book
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    post_only: bool
+    client_order_id: str | None
+    price_micros: int | None
+    size_milli: int
+    remaining_milli: int
+    original_price_micros: int | None
+    original_size_milli: int
+    level: Level | None = None  # while it rests
+    before: Order | None = None
+    after: Order | None = None
+
+
+class Level(msgspec.Struct, eq=False):
+    """The orders resting at one price, first come first. A level in a book is never empty."""
+
+    price_micros: int
+    head: Order | None = None
+    tail: Order | None = None
+
+    def __iter__(self) -> Iterator[Order]:
+        order = self.head
+        while order is not None:
+            yield order
+            order = order.after
+
+
+class BookSide:
+    """All resting bids, or all resting asks. `best` is the level that trades first, None where there is none."""
+
+    __slots__ = ("best", "is_bid", "levels")
+
+    def __init__(self, is_bid: bool) -> None:
+        self.is_bid = is_bid
+        self.levels: SortedDict[int, Level] = SortedDict()
+        self.best: Level | None = None
+
+    def __iter__(self) -> Iterator[Level]:
+        """Levels, best first."""
+        return reversed(self.levels.values()) if self.is_bid else iter(self.levels.values())
+
+    def append(self, order: Order, price_micros: int) -> None:
+        """Rest `order` at the back of the queue at `price_micros`."""
+        level = self.levels.get(price_micros)
+        if level is None:
+            level = self.levels[price_micros] = Level(price_micros)
+            best = self.best
+            if best is None or (price_micros > best.price_micros) == self.is_bid:
+                self.best = level
+        order.level = level
+        order.price_micros = level.price_micros  # one int object a level, however many orders
+        order.before = tail = level.tail
+        if tail is None:
+            level.head = order
+        else:
+            tail.after = order
+        level.tail = order
+
+    def remove(self, order: Order) -> None:
+        """Take a resting order out of its queue."""
+        level, before, after = order.level, order.before, order.after
+        assert level is not None, "only a resting order can leave the book"
+        if before is None:
+            level.head = after
+        else:
+            before.after = after
+        if after is None:
+            level.tail = before
+        else:
+            after.before = before
+        order.level = order.before = order.after = None
+        if level.head is None:
+            del self.levels[level.price_micros]
+            if level is self.best:
+                self.best = self.levels.peekitem(-1 if self.is_bid else 0)[1] if self.levels else None
+
+    def crosses(self, limit_micros: int | None) -> Iterator[Order]:
+        """The resting orders that an opposite order with this limit (None: any price) could trade with, in turn."""
+        for level in self:
+            if limit_micros is not None and not self.reaches(level, limit_micros):
+                return
+            yield from level
+
+    def reaches(self, level: Level, limit_micros: int) -> bool:
+        """Whether an opposite order with this limit may trade at `level`."""
+        return level.price_micros >= limit_micros if self.is_bid else level.price_micros <= limit_micros
+
+    def check(self) -> None:
+        """Every invariant of one side."""
+        prices = [level.price_micros for level in self]
+        assert prices == sorted(self.levels, reverse=self.is_bid), "levels are out of order"
+        assert (self.best.price_micros if self.best else None) == (prices[0] if prices else None), "best is not best"
+        for price_micros, level in self.levels.items():
+            orders = list(level)
+            assert orders, "an empty level is left in the book"
+            assert level.price_micros == price_micros, "a level stands at another price than its own"
+            assert level.head is orders[0] and level.tail is orders[-1], "a queue has lost an end"
+            for before, after in zip([None, *orders], [*orders, None], strict=True):
+                assert after is None or after.before is before, "a queue is broken"
+            for order in orders:
+                assert order.level is level and order.price_micros == price_micros, "an order rests at a wrong level"
+                assert order.remaining_milli > 0, "an order without remainder rests"
+                assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "an order rests that never may"
+
+
+class Book:
+    """One instrument: its terms, its state, and both sides of its order book."""
+
+    __slots__ = ("asks", "bids", "expiration_us", "instrument_id", "min_size_milli", "state", "terms", "tick_micros")
+
+    def __init__(self, terms: InstrumentTerms, tick_micros: int, min_size_milli: int, state: InstrumentState) -> None:
+        self.terms = terms
+        self.instrument_id = terms.instrument_id
+        self.expiration_us = terms.expiration_s * 1_000_000
+        self.tick_micros = tick_micros
+        self.min_size_milli = min_size_milli
+        self.state: InstrumentState = state
+        self.bids = BookSide(is_bid=True)
+        self.asks = BookSide(is_bid=False)
+
+    def side(self, side: Side) -> BookSide:
+        return self.bids if side == "bid" else self.asks
+
+    def opposite(self, side: Side) -> BookSide:
+        """The side that an order on `side` trades against."""
+        return self.asks if side == "bid" else self.bids
+
+    def resting(self) -> list[Order]:
+        """All resting orders, oldest first."""
+        orders = [order for side in (self.bids, self.asks) for level in side for order in level]
+        return sorted(orders, key=lambda order: order.order_id)
+
+    def check(self) -> None:
+        """Every invariant of the book."""
+        self.bids.check()
+        self.asks.check()
+        bid, ask = self.bids.best, self.asks.best
+        assert bid is None or ask is None or bid.price_micros < ask.price_micros, "book is crossed"
+        assert self.state != "expired" or (bid is None and ask is None), "orders rest in an expired instrument"
+        for side, orders in (("bid", self.bids), ("ask", self.asks)):
+            assert all(order.side == side for level in orders for order in level), "an order rests on the wrong side"

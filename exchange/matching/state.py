@@ -1,0 +1,85 @@
+"""The whole state of the exchange, and the record of what one command changes in it."""
+
+from exchange.domain.events import BalanceChanged, Event, PositionChanged
+from exchange.domain.rules import RULES_VERSION, Rules
+from exchange.domain.units import NUMBER_MAX
+from exchange.matching.accounts import Account, Holding
+from exchange.matching.book import Book, Order
+
+
+class State:
+    """Everything that decides the outcome of a command. Starts empty; the first command is the genesis."""
+
+    __slots__ = ("accounts", "books", "next_order_id", "next_trade_id", "rules", "rules_version", "total_cash_micros")
+
+    def __init__(self, rules: Rules = Rules(), rules_version: int = RULES_VERSION) -> None:
+        self.rules = rules
+        self.rules_version = rules_version
+        self.next_order_id = 1
+        self.next_trade_id = 1
+        self.total_cash_micros = 0
+        self.accounts: dict[str, Account] = {}
+        self.books: dict[str, Book] = {}
+
+    def check(self) -> None:
+        """Every invariant of the exchange; AssertionError names the one that is broken."""
+        positions = dict.fromkeys(self.books, 0)
+        open_orders = 0
+        for user_id, account in self.accounts.items():
+            assert account.user_id == user_id, "an account is filed under another's name"
+            account.check(self.rules.fees)
+            open_orders += len(account.open_orders)
+            for instrument_id, holding in account.holdings.items():
+                positions[instrument_id] += holding.position_milli
+        assert all(quantity == 0 for quantity in positions.values()), "positions do not sum to zero"
+        cash = sum(account.cash_micros for account in self.accounts.values())
+        assert cash == self.total_cash_micros <= NUMBER_MAX, "cash was created or lost"
+        resting = 0
+        for instrument_id, book in self.books.items():
+            assert book.instrument_id == instrument_id, "a book is filed under another instrument"
+            book.check()
+            resting += len(book.resting())
+        assert resting == open_orders, "books and accounts disagree on what is open"
+
+
+class Outcome:
+    """What one command does: its events so far, and which accounts and holdings it touched, as they were before."""
+
+    __slots__ = ("_balances", "_positions", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._balances: dict[str, tuple[Account, int, int]] = {}
+        self._positions: dict[tuple[str, str], tuple[Holding, int, int]] = {}
+
+    def touch(self, account: Account) -> None:
+        """Remember the account's cash and locks, before their first change."""
+        if account.user_id not in self._balances:
+            self._balances[account.user_id] = (account, account.cash_micros, account.locked_micros)
+
+    def touch_holding(self, account: Account, holding: Holding) -> None:
+        """Remember the account and one of its holdings, before their first change."""
+        self.touch(account)
+        key = (account.user_id, holding.book.instrument_id)
+        if key not in self._positions:
+            self._positions[key] = (holding, holding.position_milli, holding.collateral_micros)
+
+    def touch_for(self, order: Order) -> None:
+        """Remember what an order's coming, going or changing may change: cash and locks, and for an ask the holding."""
+        if order.side == "bid":
+            self.touch(order.account)
+        else:
+            self.touch_holding(order.account, order.account.holding(order.book))
+
+    def close(self) -> list[Event]:
+        """The events, completed by the positions and balances that came out different, in the order of first touch."""
+        events = self.events
+        for (user_id, instrument_id), (holding, position_milli, collateral_micros) in self._positions.items():
+            if holding.position_milli != position_milli or holding.collateral_micros != collateral_micros:
+                events.append(
+                    PositionChanged(user_id, instrument_id, holding.position_milli, holding.collateral_micros)
+                )
+        for user_id, (account, cash_micros, locked_micros) in self._balances.items():
+            if account.cash_micros != cash_micros or account.locked_micros != locked_micros:
+                events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros))
+        return events
