@@ -1,0 +1,1 @@
+"""Read models: what clients see, built from events alone."""

@@ -1,0 +1,69 @@
+"""Depth: for every instrument the size and the number of orders resting at each price."""
+
+from itertools import islice
+
+from sortedcontainers import SortedDict
+
+from exchange.domain.events import OrderCancelled, OrderEdited, Traded
+from exchange.domain.words import Side
+from exchange.projections.shapes import Level, OrderView
+
+
+class Depth:
+    """The aggregated book of one instrument. `seq` and `ts_us` are those of the last command that changed it."""
+
+    __slots__ = ("_asks", "_bids", "seq", "ts_us")
+
+    def __init__(self) -> None:
+        self._bids: SortedDict[int, list[int]] = SortedDict()  # price -> [size, count]
+        self._asks: SortedDict[int, list[int]] = SortedDict()
+        self.seq = 0
+        self.ts_us = 0
+
+    def bids(self, depth: int | None = None) -> list[Level]:
+        """Up to `depth` levels, highest price first."""
+        return [Level(price, *self._bids[price]) for price in islice(reversed(self._bids), depth)]
+
+    def asks(self, depth: int | None = None) -> list[Level]:
+        """Up to `depth` levels, lowest price first."""
+        return [Level(price, *self._asks[price]) for price in islice(self._asks, depth)]
+
+    def best(self) -> tuple[int | None, int | None]:
+        """Best bid and best ask, in micros."""
+        return (
+            self._bids.peekitem(-1)[0] if self._bids else None,
+            self._asks.peekitem(0)[0] if self._asks else None,
+        )
+
+    def enter(self, order: OrderView) -> None:
+        """What remained of an order came to rest."""
+        assert order.price_micros is not None, "a market order rests"
+        self._change(order.side, order.price_micros, order.remaining_milli, 1)
+
+    def on_traded(self, event: Traded) -> None:
+        maker_side: Side = "ask" if event.taker_side == "bid" else "bid"
+        self._change(maker_side, event.price_micros, -event.size_milli, 0 if event.maker_remaining_milli else -1)
+
+    def on_cancelled(self, event: OrderCancelled) -> None:
+        """Only for an order that was resting."""
+        assert event.price_micros is not None, "a market order rested"
+        self._change(event.side, event.price_micros, -event.remaining_milli, -1)
+
+    def on_edited(self, event: OrderEdited) -> None:
+        """An order that lost its place leaves; what remains of it enters again once it has traded."""
+        if event.kept_place:
+            self._change(event.side, event.price_micros, event.remaining_milli - event.previous_remaining_milli, 0)
+        else:
+            self._change(event.side, event.previous_price_micros, -event.previous_remaining_milli, -1)
+
+    def _change(self, side: Side, price_micros: int, size_milli: int, count: int) -> None:
+        levels = self._bids if side == "bid" else self._asks
+        level = levels.get(price_micros)
+        if level is None:
+            levels[price_micros] = [size_milli, count]
+            return
+        level[0] += size_milli
+        level[1] += count
+        assert level[0] >= 0 and (level[0] > 0) == (level[1] > 0), "depth has drifted from its events"
+        if not level[1]:
+            del levels[price_micros]

@@ -1,0 +1,130 @@
+"""Open orders, and the orders that lately ended, of every user."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
+from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.projections.shapes import OrderView
+
+
+class UserOrders(msgspec.Struct):
+    """One user's orders by id: open ones oldest first, finished ones in the order in which they ended."""
+
+    open: dict[int, OrderView] = {}
+    finished: OrderedDict[int, OrderView] = msgspec.field(default_factory=OrderedDict)
+
+
+class Orders(msgspec.Struct):
+    """Orders by user. `finished_kept` is how many finished orders a user has in view; the journal keeps them all."""
+
+    finished_kept: int = 0
+    users: dict[str, UserOrders] = {}
+    notional_micros: dict[int, int] = {}  # spent so far by open orders that are partially filled
+
+    def of(self, user_id: str) -> UserOrders:
+        orders = self.users.get(user_id)
+        if orders is None:
+            orders = self.users[user_id] = UserOrders()
+        return orders
+
+    def find(self, user_id: str, order_id: int) -> OrderView | None:
+        """The user's order, open or lately finished."""
+        orders = self.users.get(user_id)
+        return None if orders is None else orders.open.get(order_id) or orders.finished.get(order_id)
+
+    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
+        """Oldest first."""
+        orders = self.users.get(user_id)
+        return [
+            order
+            for order in (orders.open.values() if orders else ())
+            if instrument_id is None or order.instrument_id == instrument_id
+        ]
+
+    def history(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[OrderView]:
+        """Finished orders, newest `order_id` first, those below `before` only."""
+        orders = self.users.get(user_id)
+        finished = [
+            order
+            for order in (orders.finished.values() if orders else ())
+            if (before is None or order.order_id < before) and instrument_id in (None, order.instrument_id)
+        ]
+        return sorted(finished, key=lambda order: -order.order_id)[:count]
+
+    def on_accepted(self, event: OrderAccepted, ts_us: int) -> OrderView:
+        order = OrderView(
+            event.order_id,
+            event.instrument_id,
+            event.user_id,
+            event.side,
+            event.type,
+            event.time_in_force,
+            event.post_only,
+            event.price_micros,
+            event.size_milli,
+            0,
+            event.size_milli,
+            None,
+            "open",
+            ts_us,
+            ts_us,
+            event.client_order_id,
+        )
+        self.of(event.user_id).open[event.order_id] = order
+        return order
+
+    def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
+        """Both orders of the fill, maker first."""
+        cost = event.price_micros * event.size_milli // MILLI_PER_CONTRACT
+        maker = self._fill(event.maker_user_id, event.maker_order_id, event.maker_remaining_milli, cost, ts_us)
+        taker = self._fill(event.taker_user_id, event.taker_order_id, event.taker_remaining_milli, cost, ts_us)
+        return maker, taker
+
+    def on_edited(self, event: OrderEdited, ts_us: int) -> OrderView:
+        order = self.users[event.user_id].open[event.order_id]
+        order.price_micros = event.price_micros
+        order.size_milli = event.size_milli
+        order.remaining_milli = event.remaining_milli
+        order.updated_us = ts_us
+        return order
+
+    def on_cancelled(self, event: OrderCancelled, ts_us: int) -> OrderView:
+        order = self.users[event.user_id].open[event.order_id]
+        assert order.remaining_milli == event.remaining_milli, "a projected order has drifted from its events"
+        order.status = "cancelled"
+        order.cancel_reason = event.reason
+        order.updated_us = ts_us
+        self._finish(order)
+        return order
+
+    def _fill(self, user_id: str, order_id: int, remaining_milli: int, cost_micros: int, ts_us: int) -> OrderView:
+        order = self.users[user_id].open[order_id]
+        notional = self.notional_micros.get(order_id, 0) + cost_micros
+        order.remaining_milli = remaining_milli
+        order.filled_milli = filled = order.size_milli - remaining_milli
+        order.average_price_micros = divide_rounding_half_up(notional * MILLI_PER_CONTRACT, filled)
+        order.updated_us = ts_us
+        if remaining_milli:
+            order.status = "partially_filled"
+            self.notional_micros[order_id] = notional
+        else:
+            order.status = "filled"
+            self._finish(order)
+        return order
+
+    def _finish(self, order: OrderView) -> None:
+        orders = self.users[order.user_id]
+        del orders.open[order.order_id]
+        self.notional_micros.pop(order.order_id, None)
+        orders.finished[order.order_id] = order
+        if len(orders.finished) > self.finished_kept:
+            orders.finished.popitem(last=False)
+
+
+def divide_rounding_half_up(numerator: int, denominator: int) -> int:
+    """The nearest integer to `numerator / denominator`; a half goes up. For `denominator` > 0."""
+    return (2 * numerator + denominator) // (2 * denominator)

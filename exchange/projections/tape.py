@@ -1,0 +1,80 @@
+"""The tape: recent trades of every instrument, and of every user. The journal has them all."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import TypeVar
+
+from exchange.domain.events import Traded
+from exchange.projections.shapes import Trade, UserTrade
+
+INSTRUMENT_TRADES_KEPT = 10_000
+USER_TRADES_KEPT = 10_000
+
+_T = TypeVar("_T", Trade, UserTrade)
+
+
+class Tape:
+    """Trades in the order in which they happened."""
+
+    def __init__(
+        self, instruments: Mapping[str, Iterable[Trade]] = {}, users: Mapping[str, Iterable[UserTrade]] = {}
+    ) -> None:
+        self.instruments = {key: deque(trades, INSTRUMENT_TRADES_KEPT) for key, trades in instruments.items()}
+        self.users = {key: deque(trades, USER_TRADES_KEPT) for key, trades in users.items()}
+
+    def on_traded(
+        self, event: Traded, seq: int, ts_us: int, maker_client_id: str | None, taker_client_id: str | None
+    ) -> tuple[Trade, UserTrade, UserTrade]:
+        """Record a fill: as the public sees it, as the maker does, as the taker does."""
+        facts = (
+            event.trade_id,
+            event.instrument_id,
+            event.price_micros,
+            event.size_milli,
+            event.taker_side,
+            seq,
+            ts_us,
+        )
+        trade = Trade(*facts)
+        maker = UserTrade(
+            *facts,
+            event.maker_order_id,
+            "ask" if event.taker_side == "bid" else "bid",
+            "maker",
+            event.maker_fee_micros,
+            maker_client_id,
+        )
+        taker = UserTrade(
+            *facts, event.taker_order_id, event.taker_side, "taker", event.taker_fee_micros, taker_client_id
+        )
+        self.instruments.setdefault(event.instrument_id, deque(maxlen=INSTRUMENT_TRADES_KEPT)).append(trade)
+        self.users.setdefault(event.maker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(maker)
+        self.users.setdefault(event.taker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(taker)
+        return trade, maker, taker
+
+    def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
+        """The instrument's trades, newest first, those with a `trade_id` below `before` only."""
+        return _newest(self.instruments.get(instrument_id, ()), count, before)
+
+    def user_trades(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[UserTrade]:
+        """The user's trades, newest first."""
+        trades = self.users.get(user_id, ())
+        if instrument_id is not None:
+            trades = deque(trade for trade in trades if trade.instrument_id == instrument_id)
+        return _newest(trades, count, before)
+
+    def trades_of_order(self, user_id: str, order_id: int) -> list[UserTrade]:
+        """The fills of one order, in the order in which they happened."""
+        return [trade for trade in self.users.get(user_id, ()) if trade.order_id == order_id]
+
+    def last_price_micros(self, instrument_id: str) -> int | None:
+        trades = self.instruments.get(instrument_id)
+        return trades[-1].price_micros if trades else None
+
+
+def _newest(trades: Iterable[_T], count: int, before: int | None) -> list[_T]:
+    newest = reversed(list(trades))
+    return list(islice((trade for trade in newest if before is None or trade.trade_id < before), count))
