@@ -5,6 +5,7 @@ A day with a leading zero (`03MAR26`) is understood and means the same instrumen
 
 import calendar
 import re
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
@@ -54,18 +55,6 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
 
 def instrument_id_of(asset: str, expiration_s: int, strike_usdc: int, option_type: OptionType) -> str:
     """The canonical id of the option on `asset` that expires on the UTC day of `expiration_s`. Strike in whole USDC."""
-    days = expiration_s // 86_400
-    year, month, day = _civil_from_days(days)
+    day = datetime.fromtimestamp(expiration_s, UTC)
     letter = "C" if option_type == "call" else "P"
-    return f"{asset}_USDC-{day}{_MONTHS[month - 1]}{year % 100:02d}-{strike_usdc}-{letter}"
-
-
-def _civil_from_days(days: int) -> tuple[int, int, int]:
-    """Year, month and day of a count of days since 1970-01-01."""
-    year = 1970
-    while days >= (length := 366 if calendar.isleap(year) else 365):
-        days, year = days - length, year + 1
-    month = 1
-    while days >= (length := calendar.monthrange(year, month)[1]):
-        days, month = days - length, month + 1
-    return year, month, days + 1
+    return f"{asset}_USDC-{day.day}{_MONTHS[day.month - 1]}{day.year % 100:02d}-{strike_usdc}-{letter}"

@@ -42,6 +42,7 @@ class Change:
         "seq",
         "trades",
         "ts_us",
+        "user_id",
         "user_trades",
     )
 
@@ -49,6 +50,7 @@ class Change:
         self.seq = seq
         self.ts_us = ts_us
         self.refused: Reason | None = None
+        self.user_id = ""  # of the account that was opened, or was refused something
         self.order: OrderView | None = None  # the one that the command was about
         self.duplicate = False
         self.orders: dict[int, OrderView] = {}
@@ -105,8 +107,10 @@ class Views:
                     change.duplicate = True
                 case Refused():
                     change.refused = event.reason
+                    change.user_id = event.user_id or ""
                 case AccountOpened():
                     self.balances.open(event.user_id)
+                    change.user_id = event.user_id
                 case InstrumentCreated():
                     self._list(change, event)
                 case InstrumentStateChanged():

@@ -1,0 +1,38 @@
+"""What sessions need of the exchange behind them: its views, a place to hand commands in, and the time."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from exchange.domain.commands import Command
+from exchange.domain.rules import Rules
+from exchange.projections.views import Change, Views
+
+
+class Desk(Protocol):
+    """The exchange as the gateway sees it."""
+
+    @property
+    def views(self) -> Views: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many commands wait for the journal that no more can be taken now."""
+        ...
+
+    def now_us(self) -> int:
+        """Exchange time."""
+        ...
+
+    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
+        """Hand in a command. `done` hears what it changed, once that is durable; None: it was not recorded."""
+        ...
+
+    @property
+    def requests_per_second(self) -> int:
+        """The rate at which one connection may send requests; 0: any."""
+        ...
+
+    def is_admin_secret(self, secret: str | None) -> bool: ...

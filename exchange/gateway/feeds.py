@@ -1,0 +1,163 @@
+"""Who listens to what, and what they are sent: trades and user streams after every command, books after every batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from exchange.gateway.channels import USER_KINDS, Channel
+from exchange.gateway.jsonrpc import notification_text
+from exchange.projections.depth import Depth
+from exchange.projections.shapes import Level, OrderView, UserTrade
+from exchange.projections.views import Change, Views
+
+if TYPE_CHECKING:
+    from exchange.gateway.session import Session
+
+
+class BookSnapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
+    instrument_id: str
+    seq: int
+    ts_us: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+class BookChange(msgspec.Struct, tag_field="type", tag="change"):
+    """The levels that changed since `prev_seq`, with their new values. Size 0: the level left the view."""
+
+    prev_seq: int
+    seq: int
+    ts_us: int
+    bids: list[Level]
+    asks: list[Level]
+
+
+class Feeds:
+    """All subscriptions. Notifications leave in `seq` order: those of a command after its answer, books at the end."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._listeners: dict[tuple[str, str], dict[Session, None]] = {}  # by channel name and, for user.*, user
+        self._books: dict[str, dict[int, _BookFeed]] = {}  # by instrument and depth
+        self._changed_books: dict[str, None] = {}
+        self._cancel_on_disconnect: dict[str, set[Session]] = {}
+
+    def join(self, session: Session, channel: Channel) -> None:
+        """Start sending a channel; a book begins with a snapshot."""
+        if channel.kind != "book":
+            self._listeners.setdefault(_key(session, channel), {})[session] = None
+            return
+        books = self._books.setdefault(channel.instrument_id, {})
+        book = books.get(channel.depth)
+        if book is None:
+            book = books[channel.depth] = _BookFeed(channel, self._views.depths[channel.instrument_id])
+        book.flush(self._views)
+        book.join(session, self._views)
+
+    def leave(self, session: Session, channel: Channel) -> None:
+        """Stop sending a channel, where it was being sent."""
+        if channel.kind != "book":
+            key = _key(session, channel)
+            listeners = self._listeners.get(key, {})
+            listeners.pop(session, None)
+            if not listeners:
+                self._listeners.pop(key, None)
+        elif book := self._books.get(channel.instrument_id, {}).get(channel.depth):
+            book.seen_seq.pop(session, None)
+            if not book.seen_seq:
+                del self._books[channel.instrument_id][channel.depth]
+
+    def forget(self, session: Session) -> None:
+        """The connection is gone."""
+        for channel in session.channels.values():
+            self.leave(session, channel)
+
+    def set_cancel_on_disconnect(self, session: Session, enabled: bool) -> bool:
+        """Note whether this connection wants it. Returns whether any connection of the same user does."""
+        sessions = self._cancel_on_disconnect.setdefault(session.user_id, set())
+        (sessions.add if enabled else sessions.discard)(session)
+        return bool(sessions)
+
+    def publish(self, change: Change) -> None:
+        """Send what one command changed: orders, then trades, then balances of each user; then the public tape."""
+        if change.books:
+            self._changed_books |= dict.fromkeys(change.books)
+        if not self._listeners:
+            return
+        orders: dict[str, list[OrderView]] = {}
+        for order in change.orders.values():
+            orders.setdefault(order.user_id, []).append(order)
+        user_trades: dict[str, list[UserTrade]] = {}
+        for user_id, trade in change.user_trades:
+            user_trades.setdefault(user_id, []).append(trade)
+        for user_id, changed in orders.items():
+            self._send("user.orders", user_id, changed)
+        for user_id, trades in user_trades.items():
+            self._send("user.trades", user_id, trades)
+        for user_id in change.balances:
+            if ("user.balance", user_id) in self._listeners:
+                self._send("user.balance", user_id, self._views.balance(user_id))
+        if change.trades:
+            self._send(f"trades.{change.trades[0].instrument_id}", "", change.trades)
+
+    def flush(self) -> None:
+        """Send the changes of all books since the last flush, merged."""
+        for instrument_id in self._changed_books:
+            for book in self._books.get(instrument_id, {}).values():
+                book.flush(self._views)
+        self._changed_books = {}
+
+    def _send(self, name: str, user_id: str, data: Any) -> None:
+        listeners = self._listeners.get((name, user_id))
+        if listeners:
+            text = notification_text(name, data)
+            for session in listeners:
+                session.send(text)
+
+
+class _BookFeed:
+    """One book channel: what its listeners have seen, and up to which seq each has seen it."""
+
+    def __init__(self, channel: Channel, depth: Depth) -> None:
+        self._channel = channel
+        self._depth = depth
+        self._bids = depth.bids(channel.depth)
+        self._asks = depth.asks(channel.depth)
+        self.seen_seq: dict[Session, int] = {}
+
+    def join(self, session: Session, views: Views) -> None:
+        """Send a snapshot, as of now."""
+        self.seen_seq[session] = views.seq
+        snapshot = BookSnapshot(self._channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)
+        session.send(notification_text(self._channel.name, snapshot))
+
+    def flush(self, views: Views) -> None:
+        """Send the levels that differ from what was sent last; nothing where none does."""
+        bids, asks = self._depth.bids(self._channel.depth), self._depth.asks(self._channel.depth)
+        bid_changes, ask_changes = _differences(self._bids, bids), _differences(self._asks, asks)
+        if not bid_changes and not ask_changes:
+            return
+        self._bids, self._asks = bids, asks
+        texts: dict[int, bytes] = {}
+        for session, prev_seq in self.seen_seq.items():
+            text = texts.get(prev_seq)
+            if text is None:
+                change = BookChange(prev_seq, views.seq, views.ts_us, bid_changes, ask_changes)
+                text = texts[prev_seq] = notification_text(self._channel.name, change)
+            session.send(text)
+        self.seen_seq = dict.fromkeys(self.seen_seq, views.seq)
+
+
+def _differences(old: list[Level], new: list[Level]) -> list[Level]:
+    """The levels of `new` that are not in `old`, and those that left, with size 0."""
+    if old == new:
+        return []
+    before = {level.price_micros: level for level in old}
+    changes = [level for level in new if before.pop(level.price_micros, None) != level]
+    return changes + [Level(price_micros, 0, 0) for price_micros in before]
+
+
+def _key(session: Session, channel: Channel) -> tuple[str, str]:
+    return channel.name, session.user_id if channel.kind in USER_KINDS else ""

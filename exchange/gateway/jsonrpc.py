@@ -1,0 +1,143 @@
+"""JSON-RPC 2.0 envelopes: text in, requests out, and answers back into text."""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from exchange.domain.reasons import REFUSALS, Reason
+
+_INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
+_encoder = msgspec.json.Encoder()
+encode = _encoder.encode
+
+
+class RpcError(Exception):
+    """A request that is answered with an error: `code` and `message` of the protocol, `data` with a stable `reason`."""
+
+    def __init__(self, code: int, message: str, reason: str, detail: str, **data: Any) -> None:
+        super().__init__(detail)
+        self.body = {"code": code, "message": message, "data": {"reason": reason, "detail": detail, **data}}
+
+
+def parse_error(detail: str) -> RpcError:
+    return RpcError(-32700, "Parse error", "parse_error", detail)
+
+
+def invalid_request(detail: str, reason: str = "invalid_request") -> RpcError:
+    return RpcError(-32600, "Invalid Request", reason, detail)
+
+
+def method_not_found(method: str) -> RpcError:
+    return RpcError(-32601, "Method not found", "method_not_found", f"there is no method {method!r:.80}")
+
+
+def invalid_params(param: str | None, detail: str, reason: str = "invalid_params") -> RpcError:
+    return RpcError(-32602, "Invalid params", reason, detail, param=param)
+
+
+def must_authenticate() -> RpcError:
+    return RpcError(1001, "Must authenticate first", "must_authenticate", "send public/auth on this connection first")
+
+
+def internal_error() -> RpcError:
+    return RpcError(-32603, "Internal error", "internal_error", "the fault is ours; the server's log says more")
+
+
+def refused(reason: Reason, **data: Any) -> RpcError:
+    """The error of a command that the state machine refused."""
+    refusal = REFUSALS[reason]
+    return RpcError(refusal.code, refusal.message, reason.value, refusal.detail, **data)
+
+
+def journal_unavailable() -> RpcError:
+    return RpcError(
+        1024, "Journal unavailable", "journal_unavailable", "the command was not recorded and has no effect; try later"
+    )
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request. `id` is the raw JSON of the id, None for a notification."""
+
+    id: bytes | None
+    method: str
+    params: msgspec.Raw
+
+
+class _Envelope(msgspec.Struct):
+    jsonrpc: Literal["2.0"]
+    method: str
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def is_batch(text: bytes) -> bool:
+    return text.lstrip(b" \t\r\n")[:1] == b"["
+
+
+def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
+    """The requests of a batch. Raises RpcError where it is not JSON, empty, or too long."""
+    try:
+        parts = _decode_array(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise parse_error(f"the frame is not JSON: {error}") from error
+    if not parts:
+        raise invalid_request("a batch must hold at least one request", "empty_batch")
+    if len(parts) > count_max:
+        raise invalid_request(
+            f"a batch may hold at most {count_max} requests, this one has {len(parts)}", "batch_too_long"
+        )
+    return parts
+
+
+def parse_request(text: bytes | msgspec.Raw) -> tuple[Request | None, RpcError | None, bytes | None]:
+    """A request, or an error and the id (raw JSON) to answer it under."""
+    try:
+        envelope = _decode_envelope(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return None, *_explain(bytes(text), error)
+    if envelope.id is msgspec.UNSET:
+        return Request(None, envelope.method, envelope.params), None, None
+    raw_id = bytes(envelope.id)
+    if not _is_id(raw_id):
+        return None, invalid_request("id must be a string, an integer or null", "invalid_id"), b"null"
+    return Request(raw_id, envelope.method, envelope.params), None, None
+
+
+def result_text(raw_id: bytes, result: Any) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, encode(result))
+
+
+def error_text(raw_id: bytes, error: RpcError) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id, encode(error.body))
+
+
+def notification_text(channel: str, data: Any) -> bytes:
+    return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}' % (
+        encode(channel),
+        encode(data),
+    )
+
+
+def _is_id(raw: bytes) -> bool:
+    return raw[:1] == b'"' or raw == b"null" or _INTEGER.fullmatch(raw) is not None
+
+
+def _explain(text: bytes, error: Exception) -> tuple[RpcError, bytes]:
+    """Why `text` is no request, and the id it may have had all the same."""
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        try:
+            msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError) as deeper:
+            return parse_error(f"the frame is not JSON: {deeper}"), b"null"
+        return invalid_request('a request is an object like {"jsonrpc":"2.0","id":1,"method":"public/test"}'), b"null"
+    except (msgspec.DecodeError, RecursionError) as deeper:
+        return parse_error(f"the frame is not JSON: {deeper}"), b"null"
+    raw_id = bytes(fields.get("id", b"null"))
+    return invalid_request(f"not a JSON-RPC 2.0 request: {error}"), raw_id if _is_id(raw_id) else b"null"

@@ -1,0 +1,15 @@
+"""Every limit of the gateway, in one place."""
+
+FRAME_MAX = 64 * 1024  # bytes in one message, fragments together; beyond it the connection is closed (1009)
+FRAGMENTS_MAX = 1_024  # fragments of one message
+BATCH_MAX = 100  # requests in one JSON-RPC batch
+CHANNELS_PER_CALL_MAX = 500
+SUBSCRIPTIONS_MAX = 2_000  # of one connection
+BOOK_DEPTH_MAX = 100
+COUNT_MAX = 1_000  # entries in one answer of a history
+IN_FLIGHT_MAX = 1_000  # requests of one connection that are not answered yet; beyond it no more is read
+QUEUE_MAX = 50_000  # commands of all connections that wait for the journal; beyond it 1007
+OUTBOX_MAX = 16 * 1024 * 1024  # bytes that a client may leave unread; beyond it the connection is closed
+REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth
+HANDSHAKE_SECONDS = 10
+CLOSE_SECONDS = 5

@@ -1,0 +1,144 @@
+"""The parameters of every method, typed. Unknown ones are refused: a misspelt `pricee` must never trade at market."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
+from exchange.domain.words import TimeInForce
+from exchange.gateway.jsonrpc import RpcError, invalid_params
+from exchange.gateway.limits import BOOK_DEPTH_MAX, CHANNELS_PER_CALL_MAX, COUNT_MAX
+
+Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
+Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
+TimeInForceName = Literal[
+    "gtc", "ioc", "fok", "day", "good_til_cancelled", "immediate_or_cancel", "fill_or_kill", "good_til_day"
+]
+
+TIMES_IN_FORCE: dict[str, TimeInForce] = {
+    "gtc": "gtc",
+    "ioc": "ioc",
+    "fok": "fok",
+    "day": "day",
+    "good_til_cancelled": "gtc",
+    "immediate_or_cancel": "ioc",
+    "fill_or_kill": "fok",
+    "good_til_day": "day",
+}
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Nothing(Params, frozen=True):
+    pass
+
+
+class Auth(Params, frozen=True):
+    grant_type: Literal["client_credentials"]
+    client_id: Name
+    client_secret: str | None = None
+
+
+class Place(Params, frozen=True):
+    instrument_id: str
+    amount: Number
+    type: Literal["limit", "market"] = "limit"
+    price: Number | None = None
+    time_in_force: TimeInForceName | None = None
+    post_only: bool = False
+    client_order_id: ClientOrderId | None = None
+
+
+class Edit(Params, frozen=True):
+    order_id: Number | None = None
+    client_order_id: ClientOrderId | None = None
+    amount: Number | None = None
+    price: Number | None = None
+
+
+class Cancel(Params, frozen=True):
+    order_id: Number | None = None
+    client_order_id: ClientOrderId | None = None
+    instrument_id: str | None = None
+
+
+class InInstrument(Params, frozen=True):
+    instrument_id: str | None = None
+
+
+class OfAsset(Params, frozen=True):
+    asset: str | None = None
+
+
+class OrderBook(Params, frozen=True):
+    instrument_id: str
+    depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX)] = 20
+
+
+class Trades(Params, frozen=True):
+    instrument_id: str
+    count: Count = 100
+    before: Number | None = None
+
+
+class History(Params, frozen=True):
+    instrument_id: str | None = None
+    count: Count = 100
+    before: Number | None = None
+
+
+class Subscription(Params, frozen=True):
+    channels: Channels
+
+
+class NewInstrument(Params, frozen=True):
+    instrument_id: str
+    tick_size: Number = 10_000
+    min_size: Number = 1
+
+
+class OneInstrument(Params, frozen=True):
+    instrument_id: str
+
+
+class Payment(Params, frozen=True):
+    user_id: Name
+    amount: Number
+
+
+_PATH = re.compile(r" - at `\$\.?([A-Za-z_]+)?.*`$")
+_FIELD = re.compile(r"(?:unknown field|required field) `([^`]*)`")
+
+
+class Decoder:
+    """Decodes the parameters of one method."""
+
+    def __init__(self, shape: type[Params]) -> None:
+        self._decode = msgspec.json.Decoder(shape).decode
+        self._expected = ", ".join(shape.__struct_fields__) or "none"
+
+    def __call__(self, raw: msgspec.Raw) -> Any:
+        """The parameters; RpcError -32602 names the one that is wrong."""
+        try:
+            return self._decode(raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise self._explain(str(error)) from error
+
+    def _explain(self, text: str) -> RpcError:
+        named = _FIELD.search(text) or _PATH.search(text)
+        param = named.group(1) if named else None
+        if "unknown field" in text:
+            return invalid_params(
+                param, f"unknown parameter {param!r:.80}; expected: {self._expected}", "unknown_param"
+            )
+        if "missing required" in text:
+            return invalid_params(param, f"parameter {param!r} is missing", "missing_param")
+        what = _PATH.sub("", text)
+        return invalid_params(param, f"{what}{f' for {param!r}' if param else '; params is an object'}")

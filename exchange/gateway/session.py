@@ -1,0 +1,254 @@
+"""One connection's conversation, without the socket: frames of text go in, answers and notifications come out.
+
+Answers leave in the order of the requests. Commands follow each other into the pipeline without waiting; whatever is
+not a command waits until the commands before it are answered, and so sees what they did. `public/auth` is waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from exchange.domain.commands import Command, Disconnect
+from exchange.gateway import jsonrpc
+from exchange.gateway.channels import Channel
+from exchange.gateway.desk import Desk
+from exchange.gateway.feeds import Feeds
+from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
+from exchange.gateway.methods import METHODS, Method
+from exchange.projections.views import Change, Views
+
+_log = logging.getLogger(__name__)
+
+Reply = Callable[[bytes | None], None]  # takes the text of one answer, None for a notification's silence
+
+
+class _Call:
+    """A request on its way: what to do, and whom to answer."""
+
+    __slots__ = ("error", "method", "name", "params", "raw_id", "reply")
+
+    def __init__(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> None:
+        self.raw_id = raw_id
+        self.reply = reply
+        self.name = name
+        self.error = error
+        self.method: Method | None = None
+        self.params: Any = None
+
+    @property
+    def is_command(self) -> bool:
+        return self.method is not None and self.method.answer is not None
+
+    def succeed(self, result: Any) -> None:
+        self.reply(None if self.raw_id is None else jsonrpc.result_text(self.raw_id, result))
+
+    def fail(self, error: RpcError) -> None:
+        self.reply(None if self.raw_id is None else jsonrpc.error_text(self.raw_id, error))
+
+
+class Session:
+    """A client's conversation. `send` takes every text that is to leave, in order."""
+
+    def __init__(self, desk: Desk, feeds: Feeds, send: Callable[[bytes], None]) -> None:
+        self.desk: Desk = desk
+        self.feeds = feeds
+        self.send = send
+        self.user_id: str = ""  # until it has authenticated
+        self.channels: dict[str, Channel] = {}
+        self.is_closed = False
+        self._cancels_on_disconnect = False
+        self._in_flight = 0
+        self._authenticating = False
+        self._waiting: deque[_Call] = deque()
+        self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
+        self._allowance = float(desk.requests_per_second)
+        self._allowance_us = desk.now_us()
+
+    @property
+    def views(self) -> Views:
+        return self.desk.views
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests are not answered yet."""
+        return self._in_flight + len(self._waiting)
+
+    def receive(self, text: bytes) -> None:
+        """Take one frame: a request, a notification, or a batch of them."""
+        if jsonrpc.is_batch(text):
+            self._receive_batch(text)
+        else:
+            self._accept(self._parse(text, self._reply))
+
+    def close(self) -> None:
+        """The connection is gone: end its subscriptions and, where it asked for that, cancel the user's orders."""
+        self.is_closed = True
+        self._waiting.clear()
+        self.feeds.forget(self)
+        if self._cancels_on_disconnect:
+            self.desk.submit(Disconnect(self.user_id, self.set_cancel_on_disconnect(False)), _ignore)
+
+    def enter(self, user_id: str) -> dict[str, str]:
+        """From here on this is `user_id`'s connection."""
+        self.user_id = user_id
+        return {"user_id": user_id}
+
+    def subscribe(self, channels: list[Channel]) -> list[str]:
+        """Join these channels once the answer is sent; a book joined already begins again with a snapshot.
+
+        Returns their names.
+        """
+        wanted = {channel.name: channel for channel in channels}
+        if len(self.channels | wanted) > SUBSCRIPTIONS_MAX:
+            raise jsonrpc.invalid_params("channels", f"a connection may have at most {SUBSCRIPTIONS_MAX} channels")
+        self.channels |= wanted
+        self._joining += wanted.values()
+        return list(wanted)
+
+    def unsubscribe(self, channels: list[Channel]) -> list[str]:
+        """Leave these channels. Returns those that were subscribed."""
+        left = [channel for channel in channels if self.channels.pop(channel.name, None) is not None]
+        for channel in left:
+            self.feeds.leave(self, channel)
+        return [channel.name for channel in left]
+
+    def set_cancel_on_disconnect(self, enabled: bool) -> bool:
+        """Switch it for this connection. Returns whether any connection of the user has it now."""
+        self._cancels_on_disconnect = enabled
+        return self.feeds.set_cancel_on_disconnect(self, enabled)
+
+    def _receive_batch(self, text: bytes) -> None:
+        try:
+            parts = jsonrpc.split_batch(text, BATCH_MAX)
+        except RpcError as error:
+            self._accept(_Call(b"null", self._reply, error=error))
+            return
+        answers: list[bytes] = []
+        left = len(parts)
+
+        def collect(answer: bytes | None) -> None:
+            nonlocal left
+            left -= 1
+            if answer is not None:
+                answers.append(answer)
+            if not left:
+                self._reply(b"[%b]" % b",".join(answers) if answers else None)
+
+        for part in parts:
+            self._accept(self._parse(part, collect))
+
+    def _parse(self, text: bytes, reply: Reply) -> _Call:
+        request, error, raw_id = jsonrpc.parse_request(text)
+        if request is None:
+            return _Call(raw_id, reply, error=error)
+        call = _Call(request.id, reply, request.method)
+        try:
+            self._take_allowance()
+            method = METHODS.get(request.method)
+            if method is None:
+                raise jsonrpc.method_not_found(request.method)
+            call.params = method.decode(request.params)
+            call.method = method
+        except RpcError as raised:
+            call.error = raised
+        return call
+
+    def _accept(self, call: _Call) -> None:
+        self._waiting.append(call)
+        self._proceed()
+
+    def _proceed(self) -> None:
+        """Carry out what waits, as far as order allows."""
+        while self._waiting and not self._authenticating and not self.is_closed:
+            if self._in_flight and not self._waiting[0].is_command:
+                return
+            call = self._waiting.popleft()
+            try:
+                self._carry_out(call)
+            except RpcError as error:
+                call.fail(error)
+            except Exception:
+                _log.exception("a request failed: %s", call.name)
+                call.fail(jsonrpc.internal_error())
+
+    def _carry_out(self, call: _Call) -> None:
+        method = call.method
+        if method is None or call.error is not None:
+            raise call.error or jsonrpc.internal_error()
+        if method.access != "public":
+            if not self.user_id:
+                raise jsonrpc.must_authenticate()
+            if method.access == "admin" and self.user_id != "admin":
+                raise RpcError(1025, "Not permitted", "not_permitted", "only the administrator may do this")
+        if method.answer is None:
+            call.succeed(method.handle(self, call.params))
+            return
+        if self.desk.is_busy:
+            raise _rate_limited("too many commands are waiting for the journal", 100)
+        result = method.handle(self, call.params)
+        if not isinstance(result, Command):
+            call.succeed(result)
+            return
+        self._in_flight += 1
+        self._authenticating = call.name == "public/auth"
+        self.desk.submit(result, lambda change: self._done(call, method, change))
+
+    def _done(self, call: _Call, method: Method, change: Change | None) -> None:
+        """A command is durable and applied (or could not be recorded: None). Answer it."""
+        self._in_flight -= 1
+        self._authenticating = False
+        if self.is_closed:
+            return
+        if change is None:
+            call.fail(jsonrpc.journal_unavailable())
+        elif change.refused is not None and change.refused != method.ignores:
+            call.fail(jsonrpc.refused(change.refused, seq=change.seq))
+        else:
+            self._answer(call, method, change)
+        self._proceed()
+
+    def _answer(self, call: _Call, method: Method, change: Change) -> None:
+        assert method.answer is not None, "a command without an answer"
+        try:
+            result = method.answer(self, change)
+        except Exception:
+            _log.exception("a command was carried out, but could not be answered: %s", call.name)
+            call.fail(jsonrpc.internal_error())
+        else:
+            call.succeed(result)
+
+    def _reply(self, answer: bytes | None) -> None:
+        """Send an answer, and after it what it promised."""
+        if answer is not None:
+            self.send(answer)
+        if self._joining:
+            joining, self._joining = self._joining, []
+            for channel in joining:
+                if channel.name in self.channels:
+                    self.feeds.join(self, channel)
+
+    def _take_allowance(self) -> None:
+        """One request of the connection's rate; RpcError 1007 where it is used up."""
+        rate = self.desk.requests_per_second
+        if not rate:
+            return
+        if self._allowance < 1:
+            now_us = self.desk.now_us()
+            self._allowance = min(float(rate), self._allowance + (now_us - self._allowance_us) * rate / 1_000_000)
+            self._allowance_us = now_us
+            if self._allowance < 1:
+                wait_ms = int((1 - self._allowance) * 1_000 / rate) + 1
+                raise _rate_limited(f"at most {rate} requests a second on one connection", wait_ms)
+        self._allowance -= 1
+
+
+def _rate_limited(detail: str, retry_after_ms: int) -> RpcError:
+    return RpcError(1007, "Rate limit exceeded", "rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
+
+
+def _ignore(_change: Change | None) -> None:
+    pass

@@ -1,0 +1,165 @@
+"""A running exchange: takes the journal's lock, recovers, opens the gateway, and goes down in good order."""
+
+import asyncio
+import gc
+import hmac
+from collections.abc import Callable
+
+from exchange import __version__
+from exchange.domain.commands import Command, EndSession, Genesis, StartSession, encode_command
+from exchange.domain.rules import Rules
+from exchange.domain.units import US_PER_SECOND, next_day_end_us
+from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.server import Gateway
+from exchange.projections.views import Change, Views
+from exchange.runtime.clock import Clock
+from exchange.runtime.core import Core
+from exchange.runtime.demo import demo_market
+from exchange.runtime.pipeline import Pipeline
+from exchange.runtime.recovery import Progress, Report, recover
+from exchange.runtime.settings import Settings, admin_secret
+from exchange.runtime.snapshotter import Snapshotter, save
+from journal.errors import JournalFullError
+from journal.lock import JournalLock
+from journal.log import Journal
+from journal.records import chain
+
+CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
+
+
+async def serve(
+    settings: Settings, report: Report, progress: Progress, listening: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Run the exchange until `stop` is set. `listening` hears the URL once clients may connect.
+
+    Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
+    journal fails later, after everything has stopped.
+    """
+    with JournalLock(settings.path) as lock:
+        journal = await open_journal(settings)
+        try:
+            core, missing_events = recover(settings.path, report, progress)
+            if missing_events:
+                await journal.append_events(missing_events)
+            node = Node(settings, core, journal)
+
+            def announce(url: str) -> None:
+                lock.announce(url)
+                listening(url)
+
+            await node.run(announce, stop)
+            save(settings.path, core.snapshot())
+        finally:
+            await journal.close()
+
+
+async def open_journal(settings: Settings) -> Journal:
+    """The journal, begun with its genesis where it is new. The caller holds the lock."""
+    journal = await Journal.open(settings.path)
+    admin_secret(settings.path)
+    if not journal.head.seq:
+        genesis = encode_command(Genesis(settings.rules)).decode()
+        await journal.append(chain(journal.head, [(Clock(settings.clock_start_us).now_us(), genesis)]))
+    return journal
+
+
+class Node:
+    """One exchange on one journal. It is the gateway's desk and the pipeline's publisher."""
+
+    def __init__(self, settings: Settings, core: Core, journal: Journal) -> None:
+        self._settings = settings
+        self._core = core
+        self._clock = Clock(settings.clock_start_us, core.head.ts_us)
+        self._pipeline = Pipeline(core, journal, self._clock, self)
+        self._gateway = Gateway(self)
+        self._snapshotter = Snapshotter(settings.path, settings.snapshot_every, core.head.seq)
+        self._admin_secret = admin_secret(settings.path)
+        self._is_stopping = False
+
+    async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
+        """Accept clients until `stop` is set; then finish what was accepted and end the session."""
+        _spare_the_garbage_collector()
+        road = asyncio.create_task(self._pipeline.run())
+        clock = asyncio.create_task(self._watch_clock())
+        stopping = asyncio.create_task(self._open_and_wait(listening, stop))
+        try:
+            await asyncio.wait({road, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not road.done():
+                await stopping
+                await self._gateway.close()
+                self._is_stopping = True
+                self._pipeline.submit(EndSession(), _ignore)
+                self._pipeline.stop()
+            await road
+        finally:
+            self._is_stopping = True
+            for task in (road, clock, stopping):
+                task.cancel()
+            await asyncio.gather(road, clock, stopping, return_exceptions=True)
+            self._gateway.abort()
+            await self._snapshotter.stop()
+
+    @property
+    def views(self) -> Views:
+        return self._core.views
+
+    @property
+    def rules(self) -> Rules:
+        return self._core.state.rules
+
+    @property
+    def is_busy(self) -> bool:
+        return self._pipeline.waiting >= QUEUE_MAX
+
+    @property
+    def requests_per_second(self) -> int:
+        return self._settings.requests_per_second
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
+    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
+        if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
+            self._pipeline.submit(command, done)
+
+    def is_admin_secret(self, secret: str | None) -> bool:
+        return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
+
+    def publish(self, change: Change) -> None:
+        self._gateway.publish(change)
+
+    def flush(self) -> None:
+        self._gateway.flush()
+        self._snapshotter.consider(self._core.head.seq)
+
+    async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
+        await self._execute(StartSession(__version__))
+        if self._settings.demo and not self.views.instruments:
+            for command in demo_market(self.now_us()):
+                await self._execute(command)
+        listening(await self._gateway.listen(self._settings.host, self._settings.port))
+        await stop.wait()
+
+    async def _execute(self, command: Command) -> None:
+        """Have a command of our own carried out."""
+        recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._pipeline.submit(command, lambda change: recorded.set_result(change is not None))
+        if not await recorded:
+            raise JournalFullError("the disk is full: make room, then start again")
+
+    async def _watch_clock(self) -> None:
+        while True:
+            until_day_end_us = next_day_end_us(self._core.head.ts_us) - self.now_us()
+            await asyncio.sleep(min(max(until_day_end_us / US_PER_SECOND, 0.001), CLOCK_LOOK_SECONDS))
+            self._pipeline.look_at_clock()
+
+
+def _spare_the_garbage_collector() -> None:
+    """What was recovered stays, and orders form no cycles once they are done: look for garbage rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+
+
+def _ignore(_change: Change | None) -> None:
+    pass

@@ -1,0 +1,163 @@
+"""The road: what happens to a command, from the moment it is accepted until everyone who may know of it does."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from exchange.domain.commands import Command, EndDay, encode_command
+from exchange.domain.units import US_PER_DAY, next_day_end_us
+from exchange.projections.views import Change
+from exchange.runtime.clock import Clock
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import event_rows
+from journal.errors import JournalFullError
+from journal.records import EventRow, Head, Record, chain
+
+BATCH_MAX = 1_000  # commands in one transaction
+EVENTS_BATCH = 1_000  # events that may wait while commands keep coming
+FULL_DISK_PAUSE_SECONDS = 0.1  # between attempts
+
+Done = Callable[[Change | None], None]  # hears what the command changed; None: it was not recorded
+
+
+class Publisher(Protocol):
+    """Whoever tells the world: `publish` after every command, `flush` after every batch."""
+
+    def publish(self, change: Change) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+class AppendOnly(Protocol):
+    """What the pipeline needs of a journal."""
+
+    @property
+    def head(self) -> Head: ...
+
+    @property
+    def events_seq(self) -> int: ...
+
+    async def append(self, records: list[Record]) -> None: ...
+
+    async def append_events(self, rows: list[EventRow]) -> None: ...
+
+
+class _Accepted(NamedTuple):
+    command: Command
+    done: Done
+
+
+class Pipeline:
+    """Orders commands, makes them durable, applies them, and lets their answers out."""
+
+    def __init__(self, core: Core, journal: AppendOnly, clock: Clock, publisher: Publisher) -> None:
+        assert core.head == journal.head, "the state is not that of the journal"
+        self.core = core
+        self._journal = journal
+        self._clock = clock
+        self._publisher = publisher
+        self._waiting: deque[_Accepted] = deque()
+        self._events: list[EventRow] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        """How many accepted commands are not yet being written."""
+        return len(self._waiting)
+
+    def submit(self, command: Command, done: Done) -> None:
+        """Accept a command. `done` is called once it is durable and applied."""
+        assert not self._stopping, "a command after the last one"
+        self._waiting.append(_Accepted(command, done))
+        self._wake.set()
+
+    def look_at_clock(self) -> None:
+        """Let the road notice that time has passed, in case a day has ended."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return once everything accepted is done."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """The road. While batch k+1 is on its way to the disk, batch k is applied, answered and published.
+
+        Returns after `stop`; raises a JournalError when it is not known what reached the disk.
+        """
+        durable: list[tuple[Record, _Accepted]] = []
+        while True:
+            batch = self._next_batch()
+            if not batch and not durable:
+                await self._write_events()
+                if self._stopping and not self._waiting:
+                    return
+                await self._wait()
+                continue
+            writing = asyncio.ensure_future(self._journal.append([record for record, _ in batch])) if batch else None
+            for record, (command, done) in durable:
+                events, change = self.core.step(record, command)  # matcher, then projections
+                self._events += event_rows(record.seq, events)
+                done(change)  # the answer
+                self._publisher.publish(change)  # what this command changed
+            self._publisher.flush()  # books, and everything onto the sockets
+            durable = await self._confirm(batch, writing)
+            if len(self._events) >= EVENTS_BATCH:
+                await self._write_events()
+
+    def _next_batch(self) -> list[tuple[Record, _Accepted]]:
+        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first."""
+        head = self._journal.head
+        now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
+        batch: list[_Accepted] = []
+        stamped: list[tuple[int, str]] = []
+        while len(batch) < BATCH_MAX:
+            ts_us = max(now_us, last_us + 1)
+            if head.seq and ts_us >= day_end_us:
+                accepted = _Accepted(EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore)
+                day_end_us = next_day_end_us(ts_us)
+            elif self._waiting:
+                accepted = self._waiting.popleft()
+            else:
+                break
+            batch.append(accepted)
+            stamped.append((ts_us, encode_command(accepted.command).decode()))
+            last_us = ts_us
+        return list(zip(chain(head, stamped), batch, strict=True))
+
+    async def _confirm(
+        self, batch: list[tuple[Record, _Accepted]], writing: asyncio.Future[None] | None
+    ) -> list[tuple[Record, _Accepted]]:
+        """The batch, once it is durable; or nothing, when it could not be recorded and everyone has been told."""
+        if writing is None:
+            return []
+        try:
+            await writing
+        except JournalFullError:
+            for _, (_, done) in batch:
+                done(None)
+            self._publisher.flush()
+            await asyncio.sleep(FULL_DISK_PAUSE_SECONDS)
+            return []
+        return batch
+
+    async def _write_events(self) -> None:
+        """Record the events of what was applied. When the disk is full they wait; recovery can always redo them."""
+        if not self._events:
+            return
+        try:
+            await self._journal.append_events(self._events)
+        except JournalFullError:
+            return
+        self._events = []
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        if not self._waiting and not self._stopping:
+            await self._wake.wait()
+
+
+def _ignore(_change: Change | None) -> None:
+    pass

@@ -1,0 +1,75 @@
+"""From a journal to a running state: the newest snapshot that fits, then every command after it through `step`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from exchange.domain.events import Event, encode_event
+from exchange.runtime.core import IMAGE_VERSION, Core
+from journal.errors import JournalDamagedError
+from journal.reader import JournalReader
+from journal.records import EventRow, Record
+from snapshots.store import SnapshotStore
+
+Report = Callable[[str], None]
+Progress = Callable[[int, int], None]  # commands replayed so far, commands to replay
+
+
+class Recovered(NamedTuple):
+    """The state after the last command, and the events that a crash had kept from being recorded."""
+
+    core: Core
+    missing_events: list[EventRow]
+
+
+def recover(
+    path: Path, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
+) -> Recovered:
+    """Rebuild the exchange from the journal at `path`, after its last command or after `up_to`. Reads only.
+
+    `report` hears in sentences what is done. Raises a JournalError, naming the seq, where the journal is damaged.
+    """
+    with JournalReader(path) as reader:
+        last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
+        events_seq = reader.events_seq()
+        core = _restore_newest(path, reader, min(last_seq, events_seq), report) if use_snapshots else Core()
+        total = last_seq - core.head.seq
+        origin = f"snapshot at seq {core.head.seq}" if core.head.seq else "no snapshot"
+        report(f"{path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
+        missing: list[EventRow] = []
+        for done, record in enumerate(reader.records(core.head, last_seq), 1):
+            events = replay(core, record)
+            if record.seq > events_seq:
+                missing += event_rows(record.seq, events)
+            progress(done, total)
+    return Recovered(core, missing)
+
+
+def replay(core: Core, record: Record) -> list[Event]:
+    """Apply a recorded command; JournalDamagedError where this program cannot have recorded it."""
+    try:
+        return core.replay(record)
+    except msgspec.MsgspecError as error:
+        raise JournalDamagedError(
+            f"seq {record.seq} is a command that this program does not know ({error}): was a newer one here?"
+        ) from error
+
+
+def event_rows(seq: int, events: list[Event]) -> list[EventRow]:
+    """The events of one command as the journal records them."""
+    return [EventRow(seq, n, encode_event(event).decode()) for n, event in enumerate(events)]
+
+
+def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Core:
+    def hash_at(seq: int) -> bytes | None:
+        head = reader.head_at(seq)
+        return None if head is None else head.hash
+
+    for snapshot in SnapshotStore(path).newest(IMAGE_VERSION, hash_at, up_to, report):
+        try:
+            return Core.restore(snapshot)
+        except (msgspec.MsgspecError, ValueError, KeyError, AssertionError) as error:
+            report(f"snapshot at seq {snapshot.seq} is skipped: it cannot be restored ({error})")
+    return Core()

@@ -1,0 +1,46 @@
+"""How one server is run, as opposed to the rules of the exchange, which are in its journal."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from exchange.domain.rules import Rules
+from exchange.gateway.limits import REQUESTS_PER_SECOND
+
+SNAPSHOT_EVERY = 100_000  # commands
+SNAPSHOTS_KEPT = 3
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`clock_start_us`: where exchange time starts (None: now). `rules` and `demo` matter only to a new journal.
+
+    `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any).
+    """
+
+    path: Path
+    host: str = "127.0.0.1"
+    port: int = 8765
+    clock_start_us: int | None = None
+    snapshot_every: int = SNAPSHOT_EVERY
+    requests_per_second: int = REQUESTS_PER_SECOND
+    demo: bool = False
+    rules: Rules = Rules()
+
+
+def admin_secret_file(path: Path) -> Path:
+    return path.with_name(path.name + ".admin")
+
+
+def admin_secret(path: Path) -> str:
+    """The administrator's secret for the journal at `path`, made where there is none, readable by its owner only."""
+    file = admin_secret_file(path)
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return file.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        secret = secrets.token_urlsafe(24)
+        opened.write(secret + "\n")
+    return secret

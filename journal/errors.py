@@ -1,0 +1,33 @@
+"""What can be wrong with a journal. Every message says what was found, what was expected and what to do."""
+
+
+class JournalError(Exception):
+    """The journal cannot be used as asked; the message is for people."""
+
+
+class JournalMissingError(JournalError):
+    """There is no file."""
+
+
+class NotAJournalError(JournalError):
+    """The file is no database, or a database of something else."""
+
+
+class JournalTooNewError(JournalError):
+    """A newer program has changed the schema."""
+
+
+class JournalHeldError(JournalError):
+    """Another process is writing to the journal."""
+
+
+class JournalFullError(JournalError):
+    """The disk is full: nothing of the batch was recorded, and trying again later is safe."""
+
+
+class JournalBrokenError(JournalError):
+    """Writing failed, and it is not known what reached the disk: stop."""
+
+
+class JournalDamagedError(JournalError):
+    """What was read is not what was written."""

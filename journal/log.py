@@ -1,0 +1,85 @@
+"""The journal on disk, for its one writer: a batch of commands is one transaction, durable when `append` returns."""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import aiosqlite
+
+from journal.errors import JournalBrokenError, JournalError, JournalFullError
+from journal.reader import JournalReader
+from journal.records import EventRow, Head, Record
+from journal.schema import prepare
+
+_ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values
+
+
+class Journal:
+    """Appends records and events. One append may run at a time; the caller holds the journal's lock."""
+
+    def __init__(self, connection: aiosqlite.Connection, head: Head, events_seq: int) -> None:
+        self._connection = connection
+        self.head = head  # of what is durable
+        self.events_seq = events_seq  # the last command whose events are recorded
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open for writing, creating or migrating the file where needed. Raises a JournalError."""
+        prepare(path)
+        with JournalReader(path) as reader:
+            head, events_seq = reader.head(), reader.events_seq()
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        await connection.execute("PRAGMA synchronous = FULL")
+        return cls(connection, head, events_seq)
+
+    async def append(self, records: list[Record]) -> None:
+        """Record a batch, all of it or nothing. When this returns, it is on disk.
+
+        Raises JournalFullError (nothing was recorded, the journal stays usable) or JournalBrokenError (stop).
+        """
+        assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
+        await self._insert("commands (seq, ts_us, payload, hash)", records)
+        self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
+
+    async def append_events(self, rows: list[EventRow]) -> None:
+        """Record what commands caused, in order, whole commands at a time. Raises as `append` does."""
+        assert rows[0].seq == self.events_seq + 1, "the events would have a gap"
+        assert rows[-1].seq <= self.head.seq, "events of a command that is not recorded"
+        await self._insert("events (seq, n, payload)", rows)
+        self.events_seq = rows[-1].seq
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert all rows or none.
+
+        As a rule in one statement, which is its own transaction: the thread that runs it then needs Python's global
+        lock once, and not once a row while the event loop is busy.
+        """
+        try:
+            if len(rows) <= _ROWS_MAX:
+                await self._insert_part(table, rows)
+                return
+            await self._connection.execute("BEGIN IMMEDIATE")
+            for start in range(0, len(rows), _ROWS_MAX):
+                await self._insert_part(table, rows[start : start + _ROWS_MAX])
+            await self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                await self._connection.execute("ROLLBACK")
+            raise _translated(error) from error
+
+    async def _insert_part(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        marks = "(" + ",".join("?" * len(rows[0])) + ")"
+        await self._connection.execute(
+            f"INSERT INTO {table} VALUES {','.join([marks] * len(rows))}", list(chain.from_iterable(rows))
+        )
+
+
+def _translated(error: sqlite3.Error) -> JournalError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return JournalFullError("the disk is full: make room, the exchange tries again by itself")
+    return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")

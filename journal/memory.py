@@ -1,0 +1,41 @@
+"""A journal in memory with the contract of the one on disk, which fails when told to: for tests and simulations."""
+
+from journal.errors import JournalError
+from journal.records import EventRow, Head, Record
+
+
+class MemoryJournal:
+    """`failures` holds an error for each append to come that shall fail (None: that one succeeds)."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.events: list[EventRow] = []
+        self.failures: list[JournalError | None] = []
+
+    @property
+    def head(self) -> Head:
+        if not self.records:
+            return Head()
+        last = self.records[-1]
+        return Head(last.seq, last.ts_us, last.hash)
+
+    @property
+    def events_seq(self) -> int:
+        return self.events[-1].seq if self.events else 0
+
+    async def append(self, records: list[Record]) -> None:
+        assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
+        self._fail_if_told()
+        self.records += records
+
+    async def append_events(self, rows: list[EventRow]) -> None:
+        assert rows[0].seq == self.events_seq + 1, "the events would have a gap"
+        assert rows[-1].seq <= self.head.seq, "events of a command that is not recorded"
+        self.events += rows
+
+    async def close(self) -> None:
+        pass
+
+    def _fail_if_told(self) -> None:
+        if self.failures and (failure := self.failures.pop(0)) is not None:
+            raise failure

@@ -1,0 +1,62 @@
+"""One row of the journal, and the chain of hashes that binds it to all rows before it."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from journal.errors import JournalDamagedError
+
+GENESIS_HASH = bytes(32)
+
+
+class Record(NamedTuple):
+    """A command as recorded: `payload` is its text, `ts_us` microseconds since the epoch, `hash` 32 bytes."""
+
+    seq: int
+    ts_us: int
+    payload: str
+    hash: bytes
+
+
+class EventRow(NamedTuple):
+    """The `n`-th event (from 0) that command `seq` caused."""
+
+    seq: int
+    n: int
+    payload: str
+
+
+class Head(NamedTuple):
+    """The last record: where the next one continues."""
+
+    seq: int = 0
+    ts_us: int = 0
+    hash: bytes = GENESIS_HASH
+
+
+def chain_hash(previous: bytes, seq: int, ts_us: int, payload: str) -> bytes:
+    """SHA-256 over the previous hash, seq and ts_us (8 bytes each, big-endian) and the payload in UTF-8."""
+    return hashlib.sha256(b"%b%b%b%b" % (previous, seq.to_bytes(8), ts_us.to_bytes(8), payload.encode())).digest()
+
+
+def chain(head: Head, stamped: Iterable[tuple[int, str]]) -> list[Record]:
+    """The records that continue `head` with these (ts_us, payload)."""
+    seq, last_ts_us, previous = head
+    records = []
+    for ts_us, payload in stamped:
+        assert ts_us > last_ts_us, "time must strictly rise"
+        seq, last_ts_us = seq + 1, ts_us
+        previous = chain_hash(previous, seq, ts_us, payload)
+        records.append(Record(seq, ts_us, payload, previous))
+    return records
+
+
+def check_link(head: Head, record: Record) -> Head:
+    """The head after `record`; JournalDamagedError says in what way `record` does not continue `head`."""
+    if record.seq != head.seq + 1:
+        raise JournalDamagedError(f"seq {head.seq + 1} is missing: the record after seq {head.seq} is {record.seq}")
+    if record.ts_us <= head.ts_us:
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its time {record.ts_us} does not rise")
+    if record.hash != chain_hash(head.hash, record.seq, record.ts_us, record.payload):
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its hash is not that of its contents")
+    return Head(record.seq, record.ts_us, record.hash)

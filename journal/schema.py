@@ -1,0 +1,101 @@
+"""Opening the database file: is it a journal of ours, and is its schema the one this program knows?
+
+The runner is our own, over `PRAGMA user_version`: the migration libraries tried either apply a file in pieces, or mark
+it as applied in another transaction, or accept a database that a newer program has changed.
+"""
+
+import sqlite3
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from journal.errors import JournalError, JournalMissingError, JournalTooNewError, NotAJournalError
+
+APPLICATION_ID = int.from_bytes(b"EXJ1")
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A read-only connection to an existing journal; raises a JournalError that says what else the path is."""
+    if not path.exists():
+        raise JournalMissingError(f"there is no journal at {path}: create one with `exchange init --db {path}`")
+    connection = _open(f"{path.absolute().as_uri()}?mode=ro", path)
+    try:
+        _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(path: Path) -> None:
+    """Create the journal at `path`, or bring an existing one up to date; WAL mode either way.
+
+    An empty file counts as none. Raises a JournalError where the path holds something else.
+    """
+    if not path.parent.is_dir():
+        raise JournalError(f"there is no folder {path.parent} to put the journal in: create it first")
+    is_new = not path.exists() or path.stat().st_size == 0
+    connection = _open(path.absolute().as_uri(), path)
+    try:
+        if not is_new:
+            _check(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection, path)
+    except sqlite3.Error as error:
+        raise JournalError(f"cannot prepare the journal at {path}: {error}") from error
+    finally:
+        connection.close()
+
+
+def known_migrations() -> list[Traversable]:
+    """The SQL files this program has, in order."""
+    found = sorted((file for file in files("migrations").iterdir() if file.name.endswith(".sql")), key=lambda f: f.name)
+    assert [int(file.name[:4]) for file in found] == list(range(1, len(found) + 1)), "migrations are not numbered 1..n"
+    return found
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply what is missing. Each file is one transaction, together with the mark that it was applied.
+
+    A file may not end its own transaction; one that fails leaves nothing behind.
+    """
+    known = known_migrations()
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, file in enumerate(known[done:], done + 1):
+        connection.set_authorizer(_deny_transactions)
+        try:
+            connection.executescript("BEGIN IMMEDIATE;\n" + file.read_text(encoding="utf-8"))
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.set_authorizer(None)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            connection.set_authorizer(None)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise JournalError(f"migration {file.name} failed on {path}, nothing of it was kept: {error}") from error
+
+
+def _open(uri: str, path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(uri, uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise JournalError(f"cannot open {path}: {error}; is it a file that you may read and write?") from error
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise NotAJournalError(f"{path} is not an exchange journal: {error}; name another file with --db") from error
+    if application_id != APPLICATION_ID:
+        raise NotAJournalError(f"{path} is a database of something else; name another file with --db")
+    if version > (known := len(known_migrations())):
+        raise JournalTooNewError(
+            f"{path} was written by a newer program (schema {version}, this one knows {known}): upgrade the exchange"
+        )
+
+
+def _deny_transactions(action: int, what: str | None, *_: str | None) -> int:
+    ends_transaction = action == sqlite3.SQLITE_TRANSACTION and what != "BEGIN"
+    return sqlite3.SQLITE_DENY if ends_transaction else sqlite3.SQLITE_OK
