@@ -1,0 +1,73 @@
+"""What a load run measures, and its report."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run measured; times are as the client saw them."""
+
+    mode: str
+    connections: int
+    in_flight: int
+    seconds: float
+    answers: int
+    answers_per_second: int
+    errors: dict[str, int]  # by JSON-RPC error code
+    p50_us: int
+    p99_us: int
+    generator_cpu: float  # 1.0 = a whole core: then the generator was the bottleneck
+
+
+class Meter:
+    """Counts answers while it is running; before and after, it lets them pass."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.latencies_seconds = array("d")
+        self.errors: Counter[str] = Counter()
+        self._elapsed_seconds = 0.0
+        self._cpu_seconds = 0.0
+
+    async def run(self, seconds: float) -> None:
+        """Measure for `seconds`."""
+        started, cpu_started = time.perf_counter(), time.process_time()
+        self.running = True
+        await asyncio.sleep(seconds)
+        self.running = False
+        self._elapsed_seconds = time.perf_counter() - started
+        self._cpu_seconds = time.process_time() - cpu_started
+
+    def count_error(self, data: bytes, start: int, end: int) -> None:
+        """Note the code of an error answer."""
+        error = json.loads(data[start:end])["error"]
+        self.errors[str(error["code"])] += 1
+
+    def report(self, mode: str, connections: int, in_flight: int) -> Report:
+        """Sum up what was measured."""
+        ordered = sorted(self.latencies_seconds)
+        return Report(
+            mode=mode,
+            connections=connections,
+            in_flight=in_flight,
+            seconds=round(self._elapsed_seconds, 3),
+            answers=len(ordered),
+            answers_per_second=round(len(ordered) / self._elapsed_seconds),
+            errors=dict(self.errors),
+            p50_us=_percentile_us(ordered, 0.50),
+            p99_us=_percentile_us(ordered, 0.99),
+            generator_cpu=round(self._cpu_seconds / self._elapsed_seconds, 2),
+        )
+
+
+def _percentile_us(ordered_seconds: list[float], share: float) -> int:
+    if not ordered_seconds:
+        return 0
+    return round(ordered_seconds[int(share * (len(ordered_seconds) - 1))] * 1e6)

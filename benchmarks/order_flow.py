@@ -1,0 +1,147 @@
+"""What one load connection sends: frames built ahead of time, in a flow that keeps the book small.
+
+Half of the flow is at the touch: pairs of a sell and a buy at one price, so that about every second
+of them trades and nobody's position grows. A quarter are orders at prices that no order at the
+touch reaches; such an order is certain to be open until its connection cancels it, which it does
+once it knows of more than `FAR_OPEN_MAX` of them. Those cancels are the last quarter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from random import Random
+from typing import Protocol
+
+MID_PRICE_MICROS = 1_500_000
+TICK_MICROS = 10_000
+AMOUNT_MILLI = 1_000
+FAR_TICKS = range(2, 11)
+FAR_OPEN_MAX = 16
+TOUCH_SHARE = 2 / 3
+
+# Every id on the wire has four digits: an answer's id is found by one search and one slice.
+FIRST_ID = 1_000
+ID_DIGITS = 4
+
+FIN_TEXT = 0x81
+MASKED = 0x80
+ZERO_MASK = bytes(4)  # allowed by RFC 6455, and leaves the payload as it is
+
+
+def masked_frame(payload: bytes, first_byte: int = FIN_TEXT) -> bytes:
+    """Return a client's frame around `payload`, of at most 65,535 bytes."""
+    if len(payload) < 126:
+        header = bytes((first_byte, MASKED | len(payload)))
+    else:
+        header = bytes((first_byte, MASKED | 126)) + len(payload).to_bytes(2, "big")
+    return header + ZERO_MASK + payload
+
+
+def request_frame(slot: int, method: str, params: Mapping[str, object]) -> bytes:
+    """Return the frame of a JSON-RPC request whose id tells its slot."""
+    request = {"jsonrpc": "2.0", "id": FIRST_ID + slot, "method": method, "params": params}
+    return masked_frame(json.dumps(request, separators=(",", ":")).encode())
+
+
+def limit_order_frame(slot: int, side: str, instrument_id: str, price_micros: int) -> bytes:
+    """Return the frame of a limit order with every usual parameter spelt out."""
+    params = {
+        "instrument_id": instrument_id,
+        "type": "limit",
+        "price": price_micros,
+        "amount": AMOUNT_MILLI,
+        "time_in_force": "gtc",
+        "post_only": False,
+    }
+    return request_frame(slot, f"private/{side}", params)
+
+
+class Flow(Protocol):
+    """Chooses what a connection sends, and learns from the answers."""
+
+    def next_frame(self, slot: int) -> bytes: ...
+
+    def answered(self, slot: int, data: bytes, start: int, end: int) -> None: ...
+
+    def farewells(self) -> list[bytes]: ...
+
+
+class EchoFlow:
+    """Order frames for a server that only sends them back."""
+
+    def __init__(self, instrument_id: str, slots: int) -> None:
+        self._frames = [
+            limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS) for slot in range(slots)
+        ]
+
+    def next_frame(self, slot: int) -> bytes:
+        return self._frames[slot]
+
+    def answered(self, slot: int, data: bytes, start: int, end: int) -> None:
+        """An echo teaches nothing."""
+
+    def farewells(self) -> list[bytes]:
+        return []
+
+
+class OrderFlow:
+    """Buys, sells and cancels of one client; see the top of this file."""
+
+    def __init__(self, instrument_id: str, slots: int, seed: int) -> None:
+        self._instrument_id = instrument_id
+        self._random = Random(seed).random
+        self._touch = [_touch_frames(slot, instrument_id) for slot in range(slots)]
+        self._far = [_far_frames(slot, instrument_id) for slot in range(slots)]
+        self._touch_turn = seed % 4
+        self._is_far = [False] * slots
+        self._far_open: deque[int] = deque()
+
+    def next_frame(self, slot: int) -> bytes:
+        self._is_far[slot] = False
+        if len(self._far_open) > FAR_OPEN_MAX:
+            return self._cancel_frame(slot, self._far_open.popleft())
+        draw = self._random()
+        if draw < TOUCH_SHARE:
+            self._touch_turn = (self._touch_turn + 1) % 4
+            return self._touch[slot][self._touch_turn]
+        self._is_far[slot] = True
+        frames = self._far[slot]
+        return frames[int((draw - TOUCH_SHARE) / (1 - TOUCH_SHARE) * len(frames))]
+
+    def answered(self, slot: int, data: bytes, start: int, end: int) -> None:
+        """Learn the order_id of an order that rests; an answer with an error has none."""
+        if not self._is_far[slot]:
+            return
+        found = data.find(b'"order_id":', start, end)
+        if found >= 0:
+            digits = found + len(b'"order_id":')
+            self._far_open.append(int(data[digits : data.index(b",", digits, end)]))
+
+    def farewells(self) -> list[bytes]:
+        """Return the requests that leave no order of this client behind."""
+        return [request_frame(0, "private/cancel_all", {"instrument_id": self._instrument_id})]
+
+    def _cancel_frame(self, slot: int, order_id: int) -> bytes:
+        return masked_frame(
+            b'{"jsonrpc":"2.0","id":%d,"method":"private/cancel",'
+            b'"params":{"order_id":%d,"instrument_id":"%s"}}'
+            % (FIRST_ID + slot, order_id, self._instrument_id.encode())
+        )
+
+
+def _touch_frames(slot: int, instrument_id: str) -> list[bytes]:
+    above, below = MID_PRICE_MICROS + TICK_MICROS, MID_PRICE_MICROS - TICK_MICROS
+    turns = (("sell", above), ("buy", above), ("buy", below), ("sell", below))
+    return [limit_order_frame(slot, side, instrument_id, price) for side, price in turns]
+
+
+def _far_frames(slot: int, instrument_id: str) -> list[bytes]:
+    frames = []
+    for ticks in FAR_TICKS:
+        away_micros = ticks * TICK_MICROS
+        bid = limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS - away_micros)
+        ask = limit_order_frame(slot, "sell", instrument_id, MID_PRICE_MICROS + away_micros)
+        frames += [bid, ask]
+    return frames
