@@ -50,9 +50,7 @@ class LoadError(Exception):
 class LoadConnection(asyncio.Protocol):
     """One client: shakes hands, logs in if it has a `client_id`, then keeps its slots busy."""
 
-    def __init__(
-        self, uri: WebSocketURI, flow: Flow, meter: Meter, slots: int, client_id: str | None
-    ) -> None:
+    def __init__(self, uri: WebSocketURI, flow: Flow, meter: Meter, slots: int, client_id: str | None) -> None:
         self._handshake = ClientProtocol(uri)
         self._flow = flow
         self._meter = meter
@@ -257,13 +255,9 @@ async def _warm_up_and_measure(meter: Meter, seconds: float) -> None:
     await meter.run(seconds)
 
 
-async def _measure_unless_one_fails(
-    clients: list[LoadConnection], meter: Meter, seconds: float
-) -> None:
+async def _measure_unless_one_fails(clients: list[LoadConnection], meter: Meter, seconds: float) -> None:
     work = asyncio.create_task(_warm_up_and_measure(meter, seconds))
-    await asyncio.wait(
-        [work, *(client.closed for client in clients)], return_when=asyncio.FIRST_COMPLETED
-    )
+    await asyncio.wait([work, *(client.closed for client in clients)], return_when=asyncio.FIRST_COMPLETED)
     work.cancel()
     for client in clients:
         if client.failure is not None:

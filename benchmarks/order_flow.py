@@ -72,9 +72,7 @@ class EchoFlow:
     """Order frames for a server that only sends them back."""
 
     def __init__(self, instrument_id: str, slots: int) -> None:
-        self._frames = [
-            limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS) for slot in range(slots)
-        ]
+        self._frames = [limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS) for slot in range(slots)]
 
     def next_frame(self, slot: int) -> bytes:
         return self._frames[slot]

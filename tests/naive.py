@@ -633,10 +633,11 @@ class NaiveExchange:
                 continue
             wanted = min(maker.remaining, taker.remaining)
             size = self.largest_that_fits(maker.price, wanted, budget) if taker_is_bid else min(wanted, budget)
-            if size == 0:
+            if size:
+                budget -= self.market_cost(maker.price, size) if taker_is_bid else size
+                events.append(self.fill(maker, taker, size))
+            if size < wanted:  # once the budget has cut a fill short, nothing more is bought
                 return [*events, self.end_order(taker, "insufficient_balance")]
-            budget -= self.market_cost(maker.price, size) if taker_is_bid else size
-            events.append(self.fill(maker, taker, size))
         return events
 
     def largest_that_fits(self, price: int, size: int, budget: int) -> int:

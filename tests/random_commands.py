@@ -53,9 +53,6 @@ INSTRUMENTS = (
 LATER_IDS = ("BTC_USDC-1MAR26-4-P", "BTC_USDC-03MAR26-2-C", "SOL_USDC-25DEC26-1-C", "SOL_USDC-31DEC27-2-P")
 CLIENT_ORDER_IDS = tuple(f"key-{n}" for n in range(12))
 
-# A known bug of the core, shown in test_scenarios.py: set this to False when it is gone, and delete it.
-FOK_BID_TAKES_ONE_FEE_OF_THE_WHOLE = True
-
 
 class Step(NamedTuple):
     """One command of a stream, and what the naive exchange made of it."""
@@ -227,7 +224,12 @@ class RandomCommands:
         price = self._price() if what in (1, 2, 3, 4, 5) else None
         size = self._size() if what in (3, 4, 5, 6, 7) else None
         if self._chance(40):
-            price, size = self.random.choice(((PRICE_MAX_MICROS, SIZE_MAX_MILLI), (None, SIZE_MAX_MILLI + 1)))
+            beyond = (
+                (PRICE_MAX_MICROS, SIZE_MAX_MILLI),
+                (None, SIZE_MAX_MILLI + 1),
+                (PRICE_MAX_MICROS + 100_000, None),
+            )
+            price, size = self.random.choice(beyond)
         return EditOrder(*name, price_micros=price, size_milli=size)
 
     def _cancel_all(self) -> Command:
@@ -248,13 +250,12 @@ class RandomCommands:
         order = self._place()
         assert isinstance(order, PlaceOrder)
         if self._chance(2):
-            order = replace(order, type="market", time_in_force="fok", price_micros=None, post_only=False)
+            in_force: TimeInForce = self.random.choice(("ioc", "fok"))
+            order = replace(order, type="market", time_in_force=in_force, price_micros=None, post_only=False)
         if order.user_id not in self.naive.users or order.instrument_id not in self.naive.instruments:
             return order
         self.queue += [order, Deposit(order.user_id, 100_000_000)]
         needed = self.naive.needed(order) + self.random.choice((-2, -1, -1, 0, 0, 0, 1))
-        if FOK_BID_TAKES_ONE_FEE_OF_THE_WHOLE and order.type == "market" and order.side == "bid":
-            needed += 1_000
         surplus = self.naive.available(order.user_id) - max(0, needed)
         return Withdraw(order.user_id, surplus) if surplus > 0 else Deposit(order.user_id, -surplus)
 

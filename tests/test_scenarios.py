@@ -26,33 +26,6 @@ def test_every_reason_stands_in_a_scenario() -> None:
     assert [reason for reason in Reason if f" {reason}" not in text] == []
 
 
-KNOWN_BUGS = {
-    # Fees are rounded down fill by fill: two fills of 0.0015 pay 0.00 each, and not 0.000001 of the whole.
-    "a market fok needs no more than its fills will cost": """
-        rules: taker_premium_ppm 500
-        bob opens with 0.003
-        alice sells 0.001 @ 1.50 -> order 1 open
-        alice sells 0.001 @ 1.50 -> order 2 open
-        bob buys 0.002 at market fok -> trade 1 0.001 @ 1.50, trade 2 0.001 @ 1.50
-    """,
-    # In reasons.py size_not_above_filled stands before cost_above_maximum.
-    "an edit to a size not above what is filled is refused as that": """
-        alice opens with 100.00
-        bob opens with 1000000.00
-        alice buys 2000.000 @ 0.01 -> order 1 open
-        bob sells 1000.000 @ 0.01 -> trade 1 1000.000 @ 0.01
-        alice edits 1 to 1000.000 @ 10000000.00 -> refused 1006 size_not_above_filled
-    """,
-}
-
-
-@pytest.mark.parametrize("name", KNOWN_BUGS)
-@pytest.mark.xfail(strict=True, raises=ScenarioError, reason="bugs of the core; once mended, move them to a table")
-def test_known_bug(name: str) -> None:
-    lines = KNOWN_BUGS[name].strip().splitlines()
-    play(Scenario(name, [Line("known bug", number, line.strip()) for number, line in enumerate(lines, start=1)]))
-
-
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -1,8 +1,11 @@
 """The rules an exchange is born with: recorded in the genesis command, so that every replay plays by them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
+
+from exchange.domain.units import NUMBER_MAX, PPM
 
 RULES_VERSION = 1
 
@@ -10,8 +13,8 @@ RULES_VERSION = 1
 class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parts per million of the premium (price times size), taken from each side of a fill, rounded down."""
 
-    maker_premium_ppm: int = 0
-    taker_premium_ppm: int = 0
+    maker_premium_ppm: Annotated[int, Meta(ge=0, le=PPM)] = 0
+    taker_premium_ppm: Annotated[int, Meta(ge=0, le=PPM)] = 0
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,6 +23,6 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     self_trade_prevention: Literal["cancel_resting", "off"] = "cancel_resting"
     fees: Fees = Fees()
     collateral: Literal["cash_secured"] = "cash_secured"
-    starting_cash_micros: int = 10_000_000_000
-    open_orders_max: int = 10_000
-    finished_orders_kept: int = 10_000
+    starting_cash_micros: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] = 10_000_000_000
+    open_orders_max: Annotated[int, Meta(ge=0)] = 10_000
+    finished_orders_kept: Annotated[int, Meta(ge=0)] = 10_000

@@ -14,7 +14,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from exchange.domain.rules import Fees
+from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import MILLI_PER_CONTRACT, PPM
 from exchange.matching.book import Book, Order
 from exchange.matching.collateral import collateral_micros
@@ -92,7 +92,7 @@ class Account(msgspec.Struct, eq=False):
             if forgotten.client_order_id is not None:
                 del self.client_orders[forgotten.client_order_id]
 
-    def check(self, fees: Fees) -> None:
+    def check(self, rules: Rules) -> None:
         """Every invariant of one account."""
         asks = dict.fromkeys(self.holdings, 0)
         locked = 0
@@ -101,7 +101,7 @@ class Account(msgspec.Struct, eq=False):
             assert order.level is not None, "an open order does not rest"
             if order.side == "bid":
                 assert order.price_micros is not None
-                locked += bid_lock_micros(fees, order.price_micros, order.remaining_milli)
+                locked += bid_lock_micros(rules.fees, order.price_micros, order.remaining_milli)
             else:
                 asks[order.book.instrument_id] += order.remaining_milli
         for instrument_id, holding in self.holdings.items():
@@ -115,6 +115,10 @@ class Account(msgspec.Struct, eq=False):
         for order_id, order in self.finished_orders.items():
             assert order.order_id == order_id and order.level is None, "a finished order rests"
             assert order_id not in self.open_orders, "an order is open and finished at once"
+        assert len(self.open_orders) <= rules.open_orders_max, "more orders are open than may be"
+        assert len(self.finished_orders) <= rules.finished_orders_kept, "more finished orders are kept than may be"
+        keyed = [o for orders in (self.open_orders, self.finished_orders) for o in orders.values() if o.client_order_id]
+        assert len(keyed) == len(self.client_orders), "an order cannot be found by its client_order_id"
         for client_order_id, order in self.client_orders.items():
             assert order.client_order_id == client_order_id, "an order is filed under another client_order_id"
             assert order.order_id in self.open_orders or order.order_id in self.finished_orders, "a lost order is named"

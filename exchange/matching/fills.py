@@ -30,14 +30,15 @@ def match(state: State, outcome: Outcome, taker: Order) -> bool:
         if maker.account is account and prevents_self_trade:
             withdraw(state, outcome, maker, "self_trade_prevention")
             continue
-        size = min(taker.remaining_milli, maker.remaining_milli)
+        wanted = size = min(taker.remaining_milli, maker.remaining_milli)
         if budget is not None:
-            size = min(size, budget.affords_milli(level.price_micros))
-            if size == 0:
-                return False
-        paid = _fill(state, outcome, maker, taker, level.price_micros, size)
-        if budget is not None:
-            budget.spend(paid, size)
+            size = min(wanted, budget.affords_milli(level.price_micros))
+        if size:
+            paid = _fill(state, outcome, maker, taker, level.price_micros, size)
+            if budget is not None:
+                budget.spend(paid, size)
+        if size < wanted:
+            return False
     return True
 
 
@@ -57,8 +58,8 @@ def can_pay(state: State, account: Account, book: Book, side: Side, size_milli: 
         return not found or budget.affords_milli(found[0][0]) > 0
     if sum(size for _, size in found) < size_milli:
         return True  # it will be cancelled as unfilled, which costs nothing
-    cost = sum(price * size // MILLI_PER_CONTRACT for price, size in found)
-    return cost + _fee(cost, state.rules.fees.taker_premium_ppm) <= budget.micros
+    costs = [price * size // MILLI_PER_CONTRACT for price, size in found]
+    return sum(cost + _fee(cost, state.rules.fees.taker_premium_ppm) for cost in costs) <= budget.micros
 
 
 class _Budget:

@@ -39,7 +39,7 @@ def digest(state: State) -> str:
 
 
 def decode_state(image: bytes) -> State:
-    """The state of which `image` was taken; raises ValueError or msgspec.MsgspecError where it is no such image."""
+    """The state of which `image` was taken. Bytes that are no such image raise whatever comes first."""
     rules, rules_version, next_order_id, next_trade_id, total_cash, accounts, books = msgspec.msgpack.decode(image)
     state = State(msgspec.convert(rules, Rules), rules_version)
     state.next_order_id = next_order_id

@@ -169,7 +169,7 @@ def _why_not_placed(
     state: State, ts_us: int, account: Account, book: Book, known: Order | None, command: PlaceOrder
 ) -> Reason | None:
     price, size, side = command.price_micros, command.size_milli, command.side
-    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, price) or _why_bad_price(book, price):
+    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, 0, price) or _why_bad_price(book, price):
         return reason
     if known is not None:
         return Reason.CLIENT_ORDER_ID_USED
@@ -188,11 +188,8 @@ def _why_not_edited(
     state: State, ts_us: int, account: Account, order: Order, price: int, size: int, remaining: int
 ) -> Reason | None:
     book = order.book
-    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, price):
-        return reason
-    if remaining <= 0:
-        return Reason.SIZE_NOT_ABOVE_FILLED
-    if reason := _why_bad_price(book, price):
+    filled = size - remaining
+    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, filled, price) or _why_bad_price(book, price):
         return reason
     if order.post_only and _would_trade(state, account, book, order.side, price):
         return Reason.POST_ONLY_WOULD_TRADE
@@ -212,11 +209,13 @@ def _why_closed(ts_us: int, book: Book) -> Reason | None:
     return Reason.INSTRUMENT_PAUSED if book.state == "paused" else None
 
 
-def _why_bad_size(book: Book, size_milli: int, price_micros: int | None) -> Reason | None:
+def _why_bad_size(book: Book, size_milli: int, filled_milli: int, price_micros: int | None) -> Reason | None:
     if size_milli < book.min_size_milli:
         return Reason.SIZE_BELOW_MINIMUM
     if size_milli > SIZE_MAX_MILLI:
         return Reason.SIZE_ABOVE_MAXIMUM
+    if size_milli <= filled_milli:
+        return Reason.SIZE_NOT_ABOVE_FILLED
     if price_micros is not None and cost_micros(price_micros, size_milli) > NUMBER_MAX:
         return Reason.COST_ABOVE_MAXIMUM
     return None

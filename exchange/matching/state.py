@@ -27,7 +27,7 @@ class State:
         open_orders = 0
         for user_id, account in self.accounts.items():
             assert account.user_id == user_id, "an account is filed under another's name"
-            account.check(self.rules.fees)
+            account.check(self.rules)
             open_orders += len(account.open_orders)
             for instrument_id, holding in account.holdings.items():
                 positions[instrument_id] += holding.position_milli

@@ -1,0 +1,24 @@
+"""`python -m benchmarks [NAME ...]`: measure, and print one table. Every figure stands beside a reference."""
+
+import sys
+
+from benchmarks import engine, memory, orders, snapshots
+from benchmarks.table import show
+
+BENCHMARKS = {"engine": engine.run, "orders": orders.run, "memory": memory.run, "snapshots": snapshots.run}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        sys.stderr.write(f"no benchmark is called {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}\n")
+        return 2
+    rows = []
+    for name in names or BENCHMARKS:
+        rows += BENCHMARKS[name]()
+    show(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,168 @@
+"""Commands per second through `apply`, beside LightMatchingEngine on the same stream of orders and cancellations.
+
+Ours keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine only matches. It
+knows no change of size, so that a reduction is a cancellation and a new order there.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from benchmarks.market_data import DATA, Action, Message, matching_stream, nasdaq_actions
+from benchmarks.table import Row, median
+from exchange.domain.commands import CancelOrder, Command, CreateInstrument, EditOrder, Genesis, OpenAccount, PlaceOrder
+from exchange.domain.events import OrderAccepted
+from exchange.domain.rules import Rules
+from exchange.domain.units import NUMBER_MAX
+from exchange.matching.apply import apply
+from exchange.matching.state import State
+
+INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+ROUNDS = 5
+
+LightCall = tuple[str, tuple[Any, ...]]  # a method of LightMatchingEngine and what it is called with
+
+
+class Stream:
+    """The same flow twice: as our commands, and as calls of LightMatchingEngine. Ids are those that each will give."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.light_calls: list[LightCall] = []
+        self._state = _fresh_state()
+        self._ours: dict[int, int] = {}
+        self._light: dict[int, int] = {}
+        self._light_count = 0
+
+    def new(self, name: int, side: str, price_micros: int, size: int, is_ioc: bool) -> None:
+        command = PlaceOrder(
+            user_id="bench",
+            instrument_id=INSTRUMENT,
+            side="bid" if side == "bid" else "ask",
+            type="limit",
+            time_in_force="ioc" if is_ioc else "gtc",
+            price_micros=price_micros,
+            size_milli=size,
+        )
+        events = self._apply(command)
+        assert isinstance(events[0], OrderAccepted), events
+        self._ours[name] = events[0].order_id
+        self._light_add(name, side, price_micros, size)
+        if is_ioc:
+            self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
+
+    def cancel(self, name: int) -> None:
+        self._apply(CancelOrder("bench", order_id=self._ours[name]))
+        self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
+
+    def reduce(self, name: int, size: int) -> None:
+        order = self._state.accounts["bench"].open_orders.get(self._ours[name])
+        if order is None or order.remaining_milli <= size:
+            self.cancel(name)
+            return
+        assert order.price_micros is not None
+        side, price = order.side, order.price_micros
+        self._apply(EditOrder("bench", order_id=order.order_id, size_milli=order.size_milli - size))
+        self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
+        self._light_add(name, side, price, order.remaining_milli)
+
+    def _apply(self, command: Command) -> Any:
+        self.commands.append(command)
+        return apply(self._state, 1, command)
+
+    def _light_add(self, name: int, side: str, price_micros: int, size: int) -> None:
+        self._light_count += 1
+        self._light[name] = self._light_count
+        self.light_calls.append(("add_order", (INSTRUMENT, price_micros, size, 1 if side == "bid" else 2)))
+
+
+def run() -> list[Row]:
+    """One row a stream: our commands/s, LightMatchingEngine's, and the ratio. At least 2 is wanted."""
+    if not DATA.is_dir():
+        return [Row("engine", "", "", None, 2.0, f"skipped: the recorded order flow is not at {DATA}")]
+    rows = []
+    for name, stream in (("AAPL hour", _aapl_stream()), ("orders_normal", _matching_stream())):
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            ours.append(len(stream.commands) / _seconds(partial(_run_ours, stream.commands)))
+            theirs.append(len(stream.commands) / _seconds(partial(_run_light, stream.light_calls)))
+        figure, reference = median(ours), median(theirs)
+        rows.append(
+            Row(
+                f"engine, {name}",
+                f"{figure:,.0f} commands/s",
+                f"LightMatchingEngine {reference:,.0f}/s",
+                figure / reference,
+                2.0,
+            )
+        )
+    return rows
+
+
+def _aapl_stream() -> Stream:
+    stream = Stream()
+    for number, action in enumerate(nasdaq_actions("aapl")):
+        _play_action(stream, number, action)
+    return stream
+
+
+def _play_action(stream: Stream, number: int, action: Action) -> None:
+    match action.action:
+        case "new":
+            stream.new(action.order_id, action.side, action.price_1e4 * 100, action.size, is_ioc=False)
+        case "reduce":
+            stream.reduce(action.order_id, action.size)
+        case "delete":
+            stream.cancel(action.order_id)
+        case "execute":
+            opposite = "ask" if action.side == "bid" else "bid"
+            stream.new(-1 - number, opposite, action.price_1e4 * 100, action.size, is_ioc=True)
+
+
+def _matching_stream() -> Stream:
+    stream = Stream()
+    known: set[int] = set()
+    for message in matching_stream("normal"):
+        _play_message(stream, known, message)
+    return stream
+
+
+def _play_message(stream: Stream, known: set[int], message: Message) -> None:
+    if message.type and message.order_id not in known:
+        return  # a cancellation of what never was
+    if message.type:
+        stream.cancel(message.order_id)
+    if message.type != 1:
+        side = "ask" if message.side else "bid"
+        stream.new(message.order_id, side, message.price_ticks * 1_000, message.qty, bool(message.ioc))
+        known.add(message.order_id)
+
+
+def _fresh_state() -> State:
+    state = State()
+    apply(state, 1, Genesis(Rules(self_trade_prevention="off", open_orders_max=1_000_000)))
+    apply(state, 1, CreateInstrument(INSTRUMENT, 1_000, 1))
+    apply(state, 1, OpenAccount("bench", NUMBER_MAX))
+    return state
+
+
+def _run_ours(commands: list[Command]) -> None:
+    state = _fresh_state()
+    for command in commands:
+        apply(state, 1, command)
+
+
+def _run_light(calls: list[LightCall]) -> None:
+    from lightmatchingengine.lightmatchingengine import LightMatchingEngine
+
+    engine = LightMatchingEngine()
+    methods = {"add_order": engine.add_order, "cancel_order": engine.cancel_order}
+    for name, arguments in calls:
+        methods[name](*arguments)
+
+
+def _seconds(run_once: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run_once()
+    return time.perf_counter() - start

@@ -1,0 +1,56 @@
+"""Bytes for every resting order at 200,000 of them, in the matcher and in the projections that serve clients."""
+
+import gc
+import tracemalloc
+
+from benchmarks.table import Row
+from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, decode_command, encode_command
+from exchange.domain.rules import Rules
+from exchange.domain.units import NUMBER_MAX
+from exchange.runtime.core import Core
+from journal.records import Record
+
+ORDERS = 200_000
+USERS = 100
+LEVELS = 1_000
+WANTED_BYTES = 600
+INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+
+
+def run() -> list[Row]:
+    """Commands come as decoded text, as they do live: nothing in them is shared that would not be."""
+    core = Core()
+    _step(core, Genesis(Rules(open_orders_max=ORDERS)))
+    _step(core, CreateInstrument(INSTRUMENT, 1_000, 1))
+    for user in range(USERS):
+        _step(core, OpenAccount(f"user-{user}", NUMBER_MAX // USERS))
+    gc.collect()
+    tracemalloc.start()
+    for number in range(ORDERS):
+        _step(core, _order(number))
+    gc.collect()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    figure = used / ORDERS
+    return [
+        Row("memory", f"{figure:.0f} bytes/order", f"{WANTED_BYTES} bytes", figure / WANTED_BYTES, 1.0, at_most=True)
+    ]
+
+
+def _order(number: int) -> PlaceOrder:
+    price_micros = 1_000_000 + 1_000 * (number * 7 % LEVELS)
+    return PlaceOrder(
+        user_id=f"user-{number % USERS}",
+        instrument_id=INSTRUMENT,
+        side="bid",
+        type="limit",
+        time_in_force="gtc",
+        price_micros=price_micros,
+        size_milli=1_000 + number % 9_000,
+    )
+
+
+def _step(core: Core, command: object) -> None:
+    text = encode_command(command).decode()
+    head = core.head
+    core.step(Record(head.seq + 1, head.ts_us + 1_000_003, text, b""), decode_command(text))

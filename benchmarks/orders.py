@@ -1,0 +1,72 @@
+"""Durable, answered orders per second over real sockets, beside a bare `websockets` echo server.
+
+Exchange and load generator are processes of their own; 20 connections keep 8 requests in flight each. The echo is sent
+frames of the same size. Both servers are measured in turn, several times, in one run.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.table import Row, median
+
+ROUNDS = 5
+SECONDS = 3
+CONNECTIONS = 20
+IN_FLIGHT = 8
+WANTED_RATIO = 0.5
+
+
+def run() -> list[Row]:
+    """One row: our answered orders/s, the echo's messages/s, and the ratio."""
+    orders, echoes, latencies = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        db = Path(folder) / "bench.db"
+        serve = ["-m", "cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0"]
+        with _server(serve) as exchange_url, _server(["-m", "benchmarks.echo"]) as echo_url:
+            for _ in range(ROUNDS):
+                report = _load(exchange_url, "orders")
+                orders.append(report["answers_per_second"])
+                latencies.append(report["p50_us"])
+                echoes.append(_load(echo_url, "echo")["answers_per_second"])
+    figure, reference = median(orders), median(echoes)
+    return [
+        Row(
+            "orders",
+            f"{figure:,.0f} orders/s",
+            f"bare echo {reference:,.0f}/s",
+            figure / reference,
+            WANTED_RATIO,
+            f"median latency {median(latencies) / 1000:.1f} ms at {CONNECTIONS * IN_FLIGHT} in flight",
+        )
+    ]
+
+
+@contextmanager
+def _server(arguments: list[str]) -> Iterator[str]:
+    """A server in a process of its own; gives the URL it says it listens on."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().removeprefix("listening on ").strip()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _load(url: str, mode: str) -> dict[str, float]:
+    """One run of the load generator. An answer that is an error is a failure of the measurement."""
+    arguments = ["--url", url, "--mode", mode, "--connections", str(CONNECTIONS), "--in-flight", str(IN_FLIGHT)]
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", *arguments, "--seconds", str(SECONDS), "--json"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    report = msgspec.json.decode(output)
+    assert not report["errors"], f"the load met errors: {report['errors']}"
+    return {"answers_per_second": report["answers_per_second"], "p50_us": report["p50_us"]}

@@ -1,0 +1,95 @@
+"""Imports point one way, and the pure packages stay pure: read from the source, so that nobody need remember it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# What each package may import of ours.
+ALLOWED = {
+    "cli": {"exchange.runtime", "exchange.domain", "exchange.projections", "journal", "snapshots", "exchange"},
+    "exchange.runtime": {
+        "exchange",
+        "exchange.domain",
+        "exchange.gateway",
+        "exchange.matching",
+        "exchange.projections",
+        "journal",
+        "snapshots",
+    },
+    "exchange.gateway": {"exchange", "exchange.domain", "exchange.projections"},
+    "exchange.matching": {"exchange.domain"},
+    "exchange.projections": {"exchange.domain"},
+    "exchange.domain": set(),
+    "journal": {"migrations"},
+    "snapshots": set(),
+    "migrations": set(),
+}
+IMPURE = {
+    "asyncio",
+    "time",
+    "random",
+    "uuid",
+    "sqlite3",
+    "aiosqlite",
+    "os",
+    "logging",
+    "secrets",
+    "threading",
+    "socket",
+}
+PURE = ("exchange.domain", "exchange.matching", "exchange.projections")
+
+
+def _package_of(module: str) -> str | None:
+    """The package of ours that `module` belongs to; None for somebody else's."""
+    parts = module.split(".")
+    if parts[0] == "exchange":
+        return ".".join(parts[:2]) if len(parts) > 1 and (ROOT / parts[0] / parts[1]).is_dir() else "exchange"
+    return parts[0] if parts[0] in ALLOWED else None
+
+
+def _imports(package: str) -> Iterator[tuple[Path, str]]:
+    for file in sorted((ROOT / package.replace(".", "/")).glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((file, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0 and node.module, f"{file}: a relative import"
+                yield file, node.module
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package: str) -> None:
+    found = list(_imports(package))
+    assert found or package in ("migrations",)
+    for file, module in found:
+        target = _package_of(module)
+        assert target in (None, package) or target in ALLOWED[package], f"{file} may not import {module}"
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_pure_packages_import_nothing_of_the_world(package: str) -> None:
+    for file, module in _imports(package):
+        assert module.split(".")[0] not in IMPURE, f"{file} may not import {module}"
+
+
+@pytest.mark.parametrize("package", ("exchange.domain", "exchange.matching"))
+def test_the_core_uses_no_floats(package: str) -> None:
+    for file in sorted((ROOT / package.replace(".", "/")).glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            where = f"{file}:{getattr(node, 'lineno', 0)}"
+            assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{where}: a float"
+            assert not isinstance(node, ast.Div), f"{where}: a division that makes a float"
+            assert not (isinstance(node, ast.Name) and node.id in ("float", "set", "frozenset")), f"{where}: {node.id}"
+            assert not isinstance(node, ast.Set | ast.SetComp), f"{where}: a set, whose order is nobody's"
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    import tomllib
+
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    assert listed == set(ALLOWED) | {"exchange"}

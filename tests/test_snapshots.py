@@ -1,0 +1,159 @@
+"""Snapshots and recovery: a start with a snapshot equals one without, and what does not fit is not used."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from exchange.domain.commands import encode_command
+from exchange.matching.image import digest
+from exchange.projections.views import encode_views
+from exchange.runtime.core import IMAGE_VERSION, Core
+from exchange.runtime.recovery import Recovered, event_rows, recover
+from journal.errors import JournalDamagedError
+from journal.log import Journal
+from journal.records import EventRow, chain
+from snapshots.store import DamagedSnapshotError, SnapshotStore, load
+from tests.random_commands import random_steps
+
+COMMANDS = 400
+
+
+def play(path: Path, seed: int = 1, snapshots_at: tuple[int, ...] = (), events_up_to: int = COMMANDS) -> Core:
+    """A journal of random commands, with snapshots after these, and events only up to a seq (as after a crash)."""
+    core, records, rows = Core(), [], list[EventRow]()
+    for ts_us, command, _ in random_steps(seed, COMMANDS):
+        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
+        events, _ = core.step(record, command)
+        records.append(record)
+        if record.seq <= events_up_to:
+            rows += event_rows(record.seq, events)
+        if record.seq in snapshots_at:
+            SnapshotStore(path).save(core.snapshot())
+
+    async def write() -> None:
+        journal = await Journal.open(path)
+        await journal.append(records)
+        if rows:
+            await journal.append_events(rows)
+        await journal.close()
+
+    asyncio.run(write())
+    return core
+
+
+def recovered(path: Path, use_snapshots: bool = True, up_to: int | None = None) -> tuple[Recovered, list[str]]:
+    said: list[str] = []
+    return recover(path, said.append, lambda done, total: None, up_to, use_snapshots), said
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "exchange.db"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> None:
+    live = play(path, seed, snapshots_at=(100, 333))
+    with_snapshot, said = recovered(path)
+    without, _ = recovered(path, use_snapshots=False)
+    assert "snapshot at seq 333, replaying 67 commands" in said[-1]
+    for core in (with_snapshot.core, without.core):
+        core.state.check()
+        assert core.head == live.head
+        assert digest(core.state) == digest(live.state)
+        assert encode_views(core.views) == encode_views(live.views)
+        assert {key: (d.bids(), d.asks()) for key, d in core.views.depths.items()} == {
+            key: (d.bids(), d.asks()) for key, d in live.views.depths.items()
+        }
+
+
+def test_the_state_at_an_earlier_seq(path: Path) -> None:
+    play(path, snapshots_at=(100, 300))
+    with_snapshot, said = recovered(path, up_to=250)
+    without, _ = recovered(path, use_snapshots=False, up_to=250)
+    assert "snapshot at seq 100, replaying 150 commands" in said[-1]
+    assert with_snapshot.core.head == without.core.head
+    assert digest(with_snapshot.core.state) == digest(without.core.state)
+
+
+def test_events_that_a_crash_kept_from_being_recorded_are_completed(path: Path) -> None:
+    play(path, snapshots_at=(100, 300), events_up_to=250)
+    (core, missing), said = recovered(path)
+    assert "snapshot at seq 100" in said[-1], "a snapshot beyond the recorded events would leave a hole in them"
+    assert core.head.seq == COMMANDS
+    assert missing[0].seq == 251 and missing[-1].seq == COMMANDS
+
+    async def complete() -> None:
+        journal = await Journal.open(path)
+        await journal.append_events(missing)
+        assert journal.events_seq == COMMANDS
+        await journal.close()
+
+    asyncio.run(complete())
+    assert recovered(path)[0].missing_events == []
+
+
+def test_a_damaged_snapshot_is_skipped_with_a_warning(path: Path) -> None:
+    live = play(path, snapshots_at=(100, 300))
+    newest = SnapshotStore(path).files()[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    (core, _), said = recovered(path)
+    assert "0000000000000300.snapshot is skipped: its checksum" in said[0]
+    assert "snapshot at seq 100" in said[1]
+    assert digest(core.state) == digest(live.state)
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 500])
+def test_a_cut_off_snapshot_is_damaged(path: Path, length: int) -> None:
+    play(path, snapshots_at=(100,))
+    (file,) = SnapshotStore(path).files()
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(DamagedSnapshotError):
+        load(file)
+
+
+def test_a_snapshot_of_another_journal_is_not_used(path: Path, tmp_path: Path) -> None:
+    live = play(path, seed=1)
+    other = tmp_path / "other.db"
+    play(other, seed=2, snapshots_at=(200,))
+    SnapshotStore(other).folder.rename(SnapshotStore(path).folder)
+    (core, _), said = recovered(path)
+    assert "belongs to another journal" in said[0]
+    assert digest(core.state) == digest(live.state)
+
+
+def test_a_snapshot_of_another_version_is_not_used(path: Path) -> None:
+    core = play(path)
+    snapshot = core.snapshot()
+    SnapshotStore(path).save(type(snapshot)(IMAGE_VERSION + 1, *(getattr(snapshot, f) for f in FIELDS_AFTER_VERSION)))
+    _, said = recovered(path)
+    assert f"its version is {IMAGE_VERSION + 1}, not {IMAGE_VERSION}" in said[0]
+
+
+FIELDS_AFTER_VERSION = ("seq", "ts_us", "journal_hash", "digest", "state", "views")
+
+
+def test_old_snapshots_and_drafts_of_the_dead_are_pruned(path: Path) -> None:
+    play(path, snapshots_at=(10, 20, 30, 40))
+    store = SnapshotStore(path)
+    draft = store.folder / "0000000000000050.draft-999999999"
+    draft.touch()
+    store.prune(keep=2)
+    assert [file.name for file in store.folder.iterdir() if "draft" in file.name] == []
+    assert [int(file.stem) for file in store.files()] == [30, 40]
+
+
+def test_a_command_that_this_program_does_not_know_is_named(path: Path) -> None:
+    play(path)
+
+    async def add() -> None:
+        journal = await Journal.open(path)
+        await journal.append(chain(journal.head, [(journal.head.ts_us + 1, '{"kind":"teleport","user_id":"alice"}')]))
+        await journal.close()
+
+    asyncio.run(add())
+    with pytest.raises(JournalDamagedError, match=f"seq {COMMANDS + 1} is a command that this program does not know"):
+        recovered(path)
