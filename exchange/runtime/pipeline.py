@@ -96,7 +96,7 @@ class Pipeline:
                     return
                 await self._wait()
                 continue
-            writing = asyncio.ensure_future(self._journal.append([record for record, _ in batch])) if batch else None
+            writing = await self._begin_writing(batch)
             for record, (command, done) in durable:
                 events, change = self.core.step(record, command)  # matcher, then projections
                 self._events += event_rows(record.seq, events)
@@ -126,6 +126,14 @@ class Pipeline:
             stamped.append((ts_us, encode_command(accepted.command).decode()))
             last_us = ts_us
         return list(zip(chain(head, stamped), batch, strict=True))
+
+    async def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
+        """Have the journal begin with the batch, and do not wait for it."""
+        if not batch:
+            return None
+        writing = asyncio.ensure_future(self._journal.append([record for record, _ in batch]))
+        await asyncio.sleep(0)  # one turn of the loop, in which it begins
+        return writing
 
     async def _confirm(
         self, batch: list[tuple[Record, _Accepted]], writing: asyncio.Future[None] | None
