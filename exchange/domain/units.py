@@ -18,7 +18,7 @@ PRICE_STEP_MICROS = 1_000  # every tick is a multiple of this, which is what mak
 PRICE_MAX_MICROS = 10_000_000 * MICROS_PER_USDC
 SIZE_MAX_MILLI = 1_000_000 * MILLI_PER_CONTRACT
 
-NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}$"  # of users
+NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"  # of users
 CLIENT_ORDER_ID_MAX = 64
 RESERVED_USERS = ("admin", "fees", "insurance")
 

@@ -114,7 +114,7 @@ class Feeds:
         if listeners:
             text = notification_text(name, data)
             for session in listeners:
-                session.send(text)
+                session.notify(name, text)
 
 
 class _BookFeed:
@@ -131,7 +131,7 @@ class _BookFeed:
         """Send a snapshot, as of now."""
         self.seen_seq[session] = views.seq
         snapshot = BookSnapshot(self._channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)
-        session.send(notification_text(self._channel.name, snapshot))
+        session.notify(self._channel.name, notification_text(self._channel.name, snapshot))
 
     def flush(self, views: Views) -> None:
         """Send the levels that differ from what was sent last; nothing where none does."""
@@ -146,7 +146,7 @@ class _BookFeed:
             if text is None:
                 change = BookChange(prev_seq, views.seq, views.ts_us, bid_changes, ask_changes)
                 text = texts[prev_seq] = notification_text(self._channel.name, change)
-            session.send(text)
+            session.notify(self._channel.name, text)
         self.seen_seq = dict.fromkeys(self.seen_seq, views.seq)
 
 

@@ -6,6 +6,7 @@ BATCH_MAX = 100  # requests in one JSON-RPC batch
 CHANNELS_PER_CALL_MAX = 500
 SUBSCRIPTIONS_MAX = 2_000  # of one connection
 BOOK_DEPTH_MAX = 100
+INSTRUMENT_ID_MAX = 64  # characters; no instrument has more than 36
 COUNT_MAX = 1_000  # entries in one answer of a history
 IN_FLIGHT_MAX = 1_000  # requests of one connection that are not answered yet; beyond it no more is read
 QUEUE_MAX = 50_000  # commands of all connections that wait for the journal; beyond it 1007

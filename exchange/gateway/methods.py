@@ -49,7 +49,9 @@ class OrderResult(msgspec.Struct, omit_defaults=True):
 class Method(NamedTuple):
     """`handle` takes a session and its parameters and returns the result, or the command that will bring it about.
 
-    For a command `answer` makes the result of what it changed. A refusal for `ignores` is as good as success.
+    For a command `answer` makes the result of what it changed, and `undo` takes back what `handle` did to the session
+    when it could not be recorded. A refusal for `ignores` is as good as success. One that `waits` is not under way
+    together with others of its connection.
     """
 
     access: Access
@@ -57,6 +59,8 @@ class Method(NamedTuple):
     handle: Callable[[Session, Any], Any]
     answer: Callable[[Session, Change], Any] | None = None
     ignores: Reason | None = None
+    undo: Callable[[Session], None] | None = None
+    waits: bool = False
 
 
 def _auth(session: Session, params: p.Auth) -> Any:
@@ -97,12 +101,19 @@ def _channels(session: Session, params: p.Subscription) -> list[Channel]:
     return channels
 
 
-def _set_cancel_on_disconnect(enabled: bool) -> Callable[[Session, p.Nothing], Command]:
+def _cancel_on_disconnect_method(enabled: bool) -> Method:
     def set_cancel_on_disconnect(session: Session, _params: p.Nothing) -> Command:
         still_enabled = session.set_cancel_on_disconnect(enabled)
         return SetCancelOnDisconnect(session.user_id, still_enabled)
 
-    return set_cancel_on_disconnect
+    return Method(
+        "private",
+        p.Decoder(p.Nothing),
+        set_cancel_on_disconnect,
+        lambda session, change: {"seq": change.seq},
+        undo=lambda session: session.undo_cancel_on_disconnect(),
+        waits=True,
+    )
 
 
 def _order_name(params: p.Edit | p.Cancel) -> tuple[int | None, str | None]:
@@ -170,10 +181,6 @@ def _cancel_answer(_session: Session, change: Change) -> Any:
 def _cancel_all_answer(_session: Session, change: Change) -> Any:
     order_ids = list(change.orders)
     return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
-
-
-def _cancel_on_disconnect_answer(_session: Session, change: Change) -> Any:
-    return {"seq": change.seq}
 
 
 def _open_orders(session: Session, params: p.InInstrument) -> Any:
@@ -247,7 +254,7 @@ def _canonical_or_none(session: Session, instrument_id: str | None) -> str | Non
 
 
 METHODS: dict[str, Method] = {
-    "public/auth": Method("public", p.Decoder(p.Auth), _auth, _auth_answer, Reason.ACCOUNT_EXISTS),
+    "public/auth": Method("public", p.Decoder(p.Auth), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
     "public/subscribe": Method("public", p.Decoder(p.Subscription), _subscribe),
     "public/unsubscribe": Method("public", p.Decoder(p.Subscription), _unsubscribe),
     "public/test": Method("public", p.Decoder(p.Nothing), lambda session, params: {"version": __version__}),
@@ -269,12 +276,8 @@ METHODS: dict[str, Method] = {
     "private/get_account": Method(
         "private", p.Decoder(p.Nothing), lambda session, params: session.views.account(session.user_id)
     ),
-    "private/enable_cancel_on_disconnect": Method(
-        "private", p.Decoder(p.Nothing), _set_cancel_on_disconnect(True), _cancel_on_disconnect_answer
-    ),
-    "private/disable_cancel_on_disconnect": Method(
-        "private", p.Decoder(p.Nothing), _set_cancel_on_disconnect(False), _cancel_on_disconnect_answer
-    ),
+    "private/enable_cancel_on_disconnect": _cancel_on_disconnect_method(True),
+    "private/disable_cancel_on_disconnect": _cancel_on_disconnect_method(False),
     "admin/create_instrument": Method("admin", p.Decoder(p.NewInstrument), _create_instrument, _instrument_answer),
     "admin/pause": Method(
         "admin",

@@ -9,10 +9,11 @@ from msgspec import Meta
 from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
 from exchange.domain.words import TimeInForce
 from exchange.gateway.jsonrpc import RpcError, invalid_params
-from exchange.gateway.limits import BOOK_DEPTH_MAX, CHANNELS_PER_CALL_MAX, COUNT_MAX
+from exchange.gateway.limits import BOOK_DEPTH_MAX, CHANNELS_PER_CALL_MAX, COUNT_MAX, INSTRUMENT_ID_MAX
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]  # whatever is sent may be recorded: not too much
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
@@ -47,7 +48,7 @@ class Auth(Params, frozen=True):
 
 
 class Place(Params, frozen=True):
-    instrument_id: str
+    instrument_id: InstrumentId
     amount: Number
     type: Literal["limit", "market"] = "limit"
     price: Number | None = None
@@ -66,11 +67,11 @@ class Edit(Params, frozen=True):
 class Cancel(Params, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
-    instrument_id: str | None = None
+    instrument_id: InstrumentId | None = None
 
 
 class InInstrument(Params, frozen=True):
-    instrument_id: str | None = None
+    instrument_id: InstrumentId | None = None
 
 
 class OfAsset(Params, frozen=True):
@@ -78,18 +79,18 @@ class OfAsset(Params, frozen=True):
 
 
 class OrderBook(Params, frozen=True):
-    instrument_id: str
+    instrument_id: InstrumentId
     depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX)] = 20
 
 
 class Trades(Params, frozen=True):
-    instrument_id: str
+    instrument_id: InstrumentId
     count: Count = 100
     before: Number | None = None
 
 
 class History(Params, frozen=True):
-    instrument_id: str | None = None
+    instrument_id: InstrumentId | None = None
     count: Count = 100
     before: Number | None = None
 
@@ -99,13 +100,13 @@ class Subscription(Params, frozen=True):
 
 
 class NewInstrument(Params, frozen=True):
-    instrument_id: str
+    instrument_id: InstrumentId
     tick_size: Number = 10_000
     min_size: Number = 1
 
 
 class OneInstrument(Params, frozen=True):
-    instrument_id: str
+    instrument_id: InstrumentId
 
 
 class Payment(Params, frozen=True):

@@ -41,6 +41,7 @@ class Gateway:
         self._feeds = Feeds(desk.views)
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
+        self._paused: dict[_Connection, None] = {}  # not read from for now
         self._server: asyncio.Server | None = None
 
     async def listen(self, host: str, port: int) -> str:
@@ -78,6 +79,8 @@ class Gateway:
         while self._unsent:
             connection, _ = self._unsent.popitem()
             connection.write()
+        for connection in list(self._paused):  # what was under way may be done without a word, as notifications are
+            connection.regulate_reading()
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
@@ -86,9 +89,16 @@ class Gateway:
     def has_unsent(self, connection: _Connection) -> None:
         self._unsent[connection] = None
 
+    def has_paused(self, connection: _Connection, paused: bool) -> None:
+        if paused:
+            self._paused[connection] = None
+        else:
+            self._paused.pop(connection, None)
+
     def forget(self, connection: _Connection) -> None:
         self._connections.pop(connection, None)
         self._unsent.pop(connection, None)
+        self._paused.pop(connection, None)
 
 
 class _Connection(asyncio.Protocol):
@@ -137,11 +147,11 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
-        self._regulate_reading()
+        self.regulate_reading()
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
-        self._regulate_reading()
+        self.regulate_reading()
 
     def send(self, text: bytes) -> None:
         """Queue a text; it leaves with the next `write`."""
@@ -163,7 +173,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
         elif self._websocket.close_expected():
             self._abort_later()
-        self._regulate_reading()
+        self.regulate_reading()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Begin to close the connection from our side."""
@@ -214,12 +224,13 @@ class _Connection(asyncio.Protocol):
                 return
         self._session.receive(message)
 
-    def _regulate_reading(self) -> None:
+    def regulate_reading(self) -> None:
         """Read on only while the client reads what it gets, and has not too much under way."""
         assert self._session is not None
         pause = self._is_writing_paused or self._session.unanswered > IN_FLIGHT_MAX
         if pause != self._is_reading_paused and not self._transport.is_closing():
             self._is_reading_paused = pause
+            self._gateway.has_paused(self, pause)
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     def _abort_later(self) -> None:

@@ -1,7 +1,8 @@
 """One connection's conversation, without the socket: frames of text go in, answers and notifications come out.
 
 Answers leave in the order of the requests. Commands follow each other into the pipeline without waiting; whatever is
-not a command waits until the commands before it are answered, and so sees what they did. `public/auth` is waited for.
+not a command, or is refused before it becomes one, waits until the commands before it are answered, and so sees what
+they did. `public/auth` is waited for. What a batch causes is held back until the batch is answered.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class _Call:
         self.params: Any = None
 
     @property
-    def is_command(self) -> bool:
-        return self.method is not None and self.method.answer is not None
+    def may_follow(self) -> bool:
+        """Whether it need not wait until the commands before it are answered."""
+        return self.method is not None and self.method.answer is not None and not self.method.waits
 
     def succeed(self, result: Any) -> None:
         self.reply(None if self.raw_id is None else jsonrpc.result_text(self.raw_id, result))
@@ -60,11 +62,12 @@ class Session:
         self.user_id: str = ""  # until it has authenticated
         self.channels: dict[str, Channel] = {}
         self.is_closed = False
-        self._cancels_on_disconnect = False
+        self._cancels_on_disconnect = self._cancelled_on_disconnect = False  # now, and before the last change
         self._in_flight = 0
-        self._authenticating = False
+        self._is_held_up = False  # by a command that is waited for
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
+        self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
         self._allowance = float(desk.requests_per_second)
         self._allowance_us = desk.now_us()
 
@@ -90,7 +93,14 @@ class Session:
         self._waiting.clear()
         self.feeds.forget(self)
         if self._cancels_on_disconnect:
-            self.desk.submit(Disconnect(self.user_id, self.set_cancel_on_disconnect(False)), _ignore)
+            self._disconnect()
+
+    def notify(self, channel_name: str, text: bytes) -> None:
+        """Send a notification; or hold it back, while a batch that may have caused it is not answered."""
+        if self._held is None:
+            self.send(text)
+        else:
+            self._held.append((channel_name, text))
 
     def enter(self, user_id: str) -> dict[str, str]:
         """From here on this is `user_id`'s connection."""
@@ -114,12 +124,24 @@ class Session:
         left = [channel for channel in channels if self.channels.pop(channel.name, None) is not None]
         for channel in left:
             self.feeds.leave(self, channel)
-        return [channel.name for channel in left]
+        names = [channel.name for channel in left]
+        if self._held:
+            self._held = [held for held in self._held if held[0] not in names]
+        return names
 
     def set_cancel_on_disconnect(self, enabled: bool) -> bool:
         """Switch it for this connection. Returns whether any connection of the user has it now."""
-        self._cancels_on_disconnect = enabled
+        self._cancelled_on_disconnect, self._cancels_on_disconnect = self._cancels_on_disconnect, enabled
         return self.feeds.set_cancel_on_disconnect(self, enabled)
+
+    def undo_cancel_on_disconnect(self) -> None:
+        """The last switch could not be recorded: it is as it was before."""
+        self.set_cancel_on_disconnect(self._cancelled_on_disconnect)
+
+    def _disconnect(self) -> None:
+        """Cancel the user's orders. Where that cannot be recorded, try again until it can: nobody else will."""
+        command = Disconnect(self.user_id, self.set_cancel_on_disconnect(False))
+        self.desk.submit(command, lambda change: self._disconnect() if change is None else None)
 
     def _receive_batch(self, text: bytes) -> None:
         try:
@@ -133,6 +155,8 @@ class Session:
         def collect(answer: bytes | None) -> None:
             nonlocal left
             left -= 1
+            if left and self._held is None:
+                self._held = []
             if answer is not None:
                 answers.append(answer)
             if not left:
@@ -163,17 +187,25 @@ class Session:
 
     def _proceed(self) -> None:
         """Carry out what waits, as far as order allows."""
-        while self._waiting and not self._authenticating and not self.is_closed:
-            if self._in_flight and not self._waiting[0].is_command:
+        while self._waiting and not self._is_held_up and not self.is_closed:
+            if self._in_flight and not self._waiting[0].may_follow:
                 return
             call = self._waiting.popleft()
             try:
                 self._carry_out(call)
             except RpcError as error:
-                call.fail(error)
+                self._refuse(call, error)
             except Exception:
                 _log.exception("a request failed: %s", call.name)
-                call.fail(jsonrpc.internal_error())
+                self._refuse(call, jsonrpc.internal_error())
+
+    def _refuse(self, call: _Call, error: RpcError) -> None:
+        """Answer with an error, once the commands before are answered."""
+        if self._in_flight:
+            call.method, call.error = None, error
+            self._waiting.appendleft(call)
+        else:
+            call.fail(error)
 
     def _carry_out(self, call: _Call) -> None:
         method = call.method
@@ -194,16 +226,18 @@ class Session:
             call.succeed(result)
             return
         self._in_flight += 1
-        self._authenticating = call.name == "public/auth"
+        self._is_held_up = method.waits
         self.desk.submit(result, lambda change: self._done(call, method, change))
 
     def _done(self, call: _Call, method: Method, change: Change | None) -> None:
         """A command is durable and applied (or could not be recorded: None). Answer it."""
         self._in_flight -= 1
-        self._authenticating = False
+        self._is_held_up = False
         if self.is_closed:
             return
         if change is None:
+            if method.undo is not None:
+                method.undo(self)
             call.fail(jsonrpc.journal_unavailable())
         elif change.refused is not None and change.refused != method.ignores:
             call.fail(jsonrpc.refused(change.refused, seq=change.seq))
@@ -222,9 +256,12 @@ class Session:
             call.succeed(result)
 
     def _reply(self, answer: bytes | None) -> None:
-        """Send an answer, and after it what it promised."""
+        """Send an answer, and after it what was held back for it and what it promised."""
         if answer is not None:
             self.send(answer)
+        held, self._held = self._held, None
+        for _, text in held or ():
+            self.send(text)
         if self._joining:
             joining, self._joining = self._joining, []
             for channel in joining:
@@ -238,7 +275,7 @@ class Session:
             return
         if self._allowance < 1:
             now_us = self.desk.now_us()
-            self._allowance = min(float(rate), self._allowance + (now_us - self._allowance_us) * rate / 1_000_000)
+            self._allowance = min(float(rate), self._allowance + max(0, now_us - self._allowance_us) * rate / 1_000_000)
             self._allowance_us = now_us
             if self._allowance < 1:
                 wait_ms = int((1 - self._allowance) * 1_000 / rate) + 1
@@ -248,7 +285,3 @@ class Session:
 
 def _rate_limited(detail: str, retry_after_ms: int) -> RpcError:
     return RpcError(1007, "Rate limit exceeded", "rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
-
-
-def _ignore(_change: Change | None) -> None:
-    pass

@@ -58,7 +58,9 @@ class Pipeline:
         self._clock = clock
         self._publisher = publisher
         self._waiting: deque[_Accepted] = deque()
-        self._events: list[EventRow] = []
+        self._events: list[EventRow] = []  # of what was applied, not yet being recorded
+        self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._events_writing.set_result(None)
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -91,12 +93,13 @@ class Pipeline:
         while True:
             batch = self._next_batch()
             if not batch and not durable:
-                await self._write_events()
+                await self._catch_up_with_events()
                 if self._stopping and not self._waiting:
                     return
                 await self._wait()
                 continue
             writing = await self._begin_writing(batch)
+            self._write_events_behind()
             for record, (command, done) in durable:
                 events, change = self.core.step(record, command)  # matcher, then projections
                 self._events += event_rows(record.seq, events)
@@ -104,8 +107,6 @@ class Pipeline:
                 self._publisher.publish(change)  # what this command changed
             self._publisher.flush()  # books, and everything onto the sockets
             durable = await self._confirm(batch, writing)
-            if len(self._events) >= EVENTS_BATCH:
-                await self._write_events()
 
     def _next_batch(self) -> list[tuple[Record, _Accepted]]:
         """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first."""
@@ -151,15 +152,26 @@ class Pipeline:
             return []
         return batch
 
+    def _write_events_behind(self) -> None:
+        """Begin to record what events there are, once there are enough and the last ones are recorded."""
+        if len(self._events) >= EVENTS_BATCH and self._events_writing.done():
+            self._events_writing.result()
+            self._events_writing = asyncio.ensure_future(self._write_events())
+
+    async def _catch_up_with_events(self) -> None:
+        """Record all events that are left, now that there is nothing else to do."""
+        await self._events_writing
+        await self._write_events()
+
     async def _write_events(self) -> None:
         """Record the events of what was applied. When the disk is full they wait; recovery can always redo them."""
-        if not self._events:
+        rows, self._events = self._events, []
+        if not rows:
             return
         try:
-            await self._journal.append_events(self._events)
+            await self._journal.append_events(rows)
         except JournalFullError:
-            return
-        self._events = []
+            self._events = rows + self._events
 
     async def _wait(self) -> None:
         self._wake.clear()
