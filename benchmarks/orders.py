@@ -15,7 +15,7 @@ import msgspec
 
 from benchmarks.table import Row, median
 
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 3
 CONNECTIONS = 20
 IN_FLIGHT = 8

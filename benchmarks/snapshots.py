@@ -48,7 +48,7 @@ async def _measure(path: Path) -> tuple[float, float, float]:
         (record,) = chain(core.head, [(core.head.ts_us + 1, encode_command(command).decode())])
         caused, _ = core.step(record, command)
         records.append(record)
-        events += event_rows(record.seq, caused)
+        events += event_rows([(record.seq, caused)])
     journal = await Journal.open(path)
     for start in range(0, len(records), 1_000):
         await journal.append(records[start : start + 1_000])

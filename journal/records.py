@@ -1,12 +1,14 @@
 """One row of the journal, and the chain of hashes that binds it to all rows before it."""
 
 import hashlib
+import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from journal.errors import JournalDamagedError
 
 GENESIS_HASH = bytes(32)
+_pack_numbers = struct.Struct(">QQ").pack
 
 
 class Record(NamedTuple):
@@ -36,7 +38,7 @@ class Head(NamedTuple):
 
 def chain_hash(previous: bytes, seq: int, ts_us: int, payload: str) -> bytes:
     """SHA-256 over the previous hash, seq and ts_us (8 bytes each, big-endian) and the payload in UTF-8."""
-    return hashlib.sha256(b"%b%b%b%b" % (previous, seq.to_bytes(8), ts_us.to_bytes(8), payload.encode())).digest()
+    return hashlib.sha256(previous + _pack_numbers(seq, ts_us) + payload.encode()).digest()
 
 
 def chain(head: Head, stamped: Iterable[tuple[int, str]]) -> list[Record]:

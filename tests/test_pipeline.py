@@ -62,7 +62,7 @@ class Stage:
             (record,) = chain(self.core.head, [(now_us + self.core.head.seq, encode_command(command).decode())])
             events, _ = self.core.step(record, command)
             self.journal.records.append(record)
-            self.journal.events += event_rows(record.seq, events)
+            self.journal.events += event_rows([(record.seq, events)])
         self.pipeline = Pipeline(self.core, self.journal, self.clock, self)
 
     def publish(self, change: Change) -> None:

@@ -61,7 +61,7 @@ class Player:
         (record,) = chain(head, [(head.ts_us + 1, encode_command(command).decode())])
         events, _ = self.core.step(record, command)
         self.records.append(record)
-        self.events += event_rows(record.seq, events)
+        self.events += event_rows([(record.seq, events)])
         return events
 
     def play(self, action: Action) -> None:

@@ -27,7 +27,7 @@ def play(path: Path, seed: int = 1, snapshots_at: tuple[int, ...] = (), events_u
         events, _ = core.step(record, command)
         records.append(record)
         if record.seq <= events_up_to:
-            rows += event_rows(record.seq, events)
+            rows += event_rows([(record.seq, events)])
         if record.seq in snapshots_at:
             SnapshotStore(path).save(core.snapshot())
 

@@ -28,37 +28,24 @@ from exchange.projections.shapes import AccountView, Balance, Instrument, OrderV
 from exchange.projections.tape import Tape
 
 
-class Change:
-    """What one command changed: the raw material of its answer and of the notifications."""
+class Change(msgspec.Struct, eq=False):
+    """What one command changed: the raw material of its answer and of the notifications.
 
-    __slots__ = (
-        "balances",
-        "books",
-        "duplicate",
-        "instrument",
-        "order",
-        "orders",
-        "refused",
-        "seq",
-        "trades",
-        "ts_us",
-        "user_id",
-        "user_trades",
-    )
+    `order` is the one that the command was about; `user_id` the account that was opened, or was refused something.
+    """
 
-    def __init__(self, seq: int, ts_us: int) -> None:
-        self.seq = seq
-        self.ts_us = ts_us
-        self.refused: Reason | None = None
-        self.user_id = ""  # of the account that was opened, or was refused something
-        self.order: OrderView | None = None  # the one that the command was about
-        self.duplicate = False
-        self.orders: dict[int, OrderView] = {}
-        self.trades: list[Trade] = []
-        self.user_trades: list[tuple[str, UserTrade]] = []
-        self.balances: list[str] = []
-        self.books: dict[str, Depth] = {}
-        self.instrument: Instrument | None = None
+    seq: int
+    ts_us: int
+    refused: Reason | None = None
+    user_id: str = ""
+    order: OrderView | None = None
+    duplicate: bool = False
+    orders: dict[int, OrderView] = {}
+    trades: list[Trade] = []
+    user_trades: list[tuple[str, UserTrade]] = []
+    balances: list[str] = []
+    books: dict[str, Depth] = {}
+    instrument: Instrument | None = None
 
 
 class Views:

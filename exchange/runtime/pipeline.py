@@ -3,9 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from exchange.domain.commands import Command, EndDay, encode_command
+from exchange.domain.commands import Command, EndDay, encode_commands
+from exchange.domain.events import Event
 from exchange.domain.units import US_PER_DAY, next_day_end_us
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
@@ -43,9 +44,7 @@ class AppendOnly(Protocol):
     async def append_events(self, rows: list[EventRow]) -> None: ...
 
 
-class _Accepted(NamedTuple):
-    command: Command
-    done: Done
+_Accepted = tuple[Command, Done]
 
 
 class Pipeline:
@@ -58,7 +57,8 @@ class Pipeline:
         self._clock = clock
         self._publisher = publisher
         self._waiting: deque[_Accepted] = deque()
-        self._events: list[EventRow] = []  # of what was applied, not yet being recorded
+        self._events: list[tuple[int, list[Event]]] = []  # by seq, of what was applied and is not yet being recorded
+        self._events_count = 0
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -72,7 +72,7 @@ class Pipeline:
     def submit(self, command: Command, done: Done) -> None:
         """Accept a command. `done` is called once it is durable and applied."""
         assert not self._stopping, "a command after the last one"
-        self._waiting.append(_Accepted(command, done))
+        self._waiting.append((command, done))
         self._wake.set()
 
     def look_at_clock(self) -> None:
@@ -102,7 +102,8 @@ class Pipeline:
             self._write_events_behind()
             for record, (command, done) in durable:
                 events, change = self.core.step(record, command)  # matcher, then projections
-                self._events += event_rows(record.seq, events)
+                self._events.append((record.seq, events))
+                self._events_count += len(events)
                 done(change)  # the answer
                 self._publisher.publish(change)  # what this command changed
             self._publisher.flush()  # books, and everything onto the sockets
@@ -113,26 +114,26 @@ class Pipeline:
         head = self._journal.head
         now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
         batch: list[_Accepted] = []
-        stamped: list[tuple[int, str]] = []
+        times_us: list[int] = []
         while len(batch) < BATCH_MAX:
             ts_us = max(now_us, last_us + 1)
             if head.seq and ts_us >= day_end_us:
-                accepted = _Accepted(EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore)
+                batch.append((EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore))
                 day_end_us = next_day_end_us(ts_us)
             elif self._waiting:
-                accepted = self._waiting.popleft()
+                batch.append(self._waiting.popleft())
             else:
                 break
-            batch.append(accepted)
-            stamped.append((ts_us, encode_command(accepted.command).decode()))
+            times_us.append(ts_us)
             last_us = ts_us
-        return list(zip(chain(head, stamped), batch, strict=True))
+        payloads = encode_commands([command for command, _ in batch])
+        return list(zip(chain(head, zip(times_us, payloads, strict=True)), batch, strict=True))
 
     async def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
         """Have the journal begin with the batch, and do not wait for it."""
         if not batch:
             return None
-        writing = asyncio.ensure_future(self._journal.append([record for record, _ in batch]))
+        writing = asyncio.create_task(self._journal.append([record for record, _ in batch]))
         await asyncio.sleep(0)  # one turn of the loop, in which it begins
         return writing
 
@@ -154,7 +155,7 @@ class Pipeline:
 
     def _write_events_behind(self) -> None:
         """Begin to record what events there are, once there are enough and the last ones are recorded."""
-        if len(self._events) >= EVENTS_BATCH and self._events_writing.done():
+        if self._events_count >= EVENTS_BATCH and self._events_writing.done():
             self._events_writing.result()
             self._events_writing = asyncio.ensure_future(self._write_events())
 
@@ -165,13 +166,13 @@ class Pipeline:
 
     async def _write_events(self) -> None:
         """Record the events of what was applied. When the disk is full they wait; recovery can always redo them."""
-        rows, self._events = self._events, []
-        if not rows:
+        events, self._events, self._events_count = self._events, [], 0
+        if not events:
             return
         try:
-            await self._journal.append_events(rows)
+            await self._journal.append_events(event_rows(events))
         except JournalFullError:
-            self._events = rows + self._events
+            self._events = events + self._events
 
     async def _wait(self) -> None:
         self._wake.clear()

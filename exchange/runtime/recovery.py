@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchange.domain.events import Event, encode_event
+from exchange.domain.events import Event, encode_events
 from exchange.runtime.core import IMAGE_VERSION, Core
 from journal.errors import JournalDamagedError
 from journal.reader import JournalReader
@@ -38,13 +38,13 @@ def recover(
         total = last_seq - core.head.seq
         origin = f"snapshot at seq {core.head.seq}" if core.head.seq else "no snapshot"
         report(f"{path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
-        missing: list[EventRow] = []
+        missing: list[tuple[int, list[Event]]] = []
         for done, record in enumerate(reader.records(core.head, last_seq), 1):
             events = replay(core, record)
             if record.seq > events_seq:
-                missing += event_rows(record.seq, events)
+                missing.append((record.seq, events))
             progress(done, total)
-    return Recovered(core, missing)
+    return Recovered(core, event_rows(missing))
 
 
 def replay(core: Core, record: Record) -> list[Event]:
@@ -57,9 +57,10 @@ def replay(core: Core, record: Record) -> list[Event]:
         ) from error
 
 
-def event_rows(seq: int, events: list[Event]) -> list[EventRow]:
-    """The events of one command as the journal records them."""
-    return [EventRow(seq, n, encode_event(event).decode()) for n, event in enumerate(events)]
+def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:
+    """The events of these commands, each with its seq, as the journal records them."""
+    texts = iter(encode_events([event for _, events in caused for event in events]))
+    return [EventRow(seq, n, next(texts)) for seq, events in caused for n in range(len(events))]
 
 
 def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Core:
