@@ -98,8 +98,9 @@ class Pipeline:
                     return
                 await self._wait()
                 continue
-            writing = await self._begin_writing(batch)
+            writing = self._begin_writing(batch)
             self._write_events_behind()
+            await asyncio.sleep(0)  # one turn of the loop, in which the writing begins
             for record, (command, done) in durable:
                 events, change = self.core.step(record, command)  # matcher, then projections
                 self._events.append((record.seq, events))
@@ -129,13 +130,9 @@ class Pipeline:
         payloads = encode_commands([command for command, _ in batch])
         return list(zip(chain(head, zip(times_us, payloads, strict=True)), batch, strict=True))
 
-    async def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
-        """Have the journal begin with the batch, and do not wait for it."""
-        if not batch:
-            return None
-        writing = asyncio.create_task(self._journal.append([record for record, _ in batch]))
-        await asyncio.sleep(0)  # one turn of the loop, in which it begins
-        return writing
+    def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
+        """Have the journal begin with the batch at the next turn of the loop."""
+        return asyncio.ensure_future(self._journal.append([record for record, _ in batch])) if batch else None
 
     async def _confirm(
         self, batch: list[tuple[Record, _Accepted]], writing: asyncio.Future[None] | None

@@ -1,0 +1,89 @@
+"""The documentation is true: its queries run, its commands exist, its JSON is what the exchange understands."""
+
+import re
+import shlex
+import sqlite3
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import main as cli
+from exchange.domain.reasons import REFUSALS
+from exchange.gateway.methods import METHODS
+from tests.test_snapshots import play
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Every fenced block of a language, with the page it stands on."""
+    fence = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
+    return [(page.name, text) for page in PAGES for text in fence.findall(page.read_text(encoding="utf-8"))]
+
+
+def shell_lines(start: str) -> list[tuple[str, str]]:
+    """The lines of shell blocks that begin so, with the page they stand on."""
+    return [(page, line) for page, text in blocks("sh") for line in text.splitlines() if line.startswith(start)]
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("docs") / "exchange.db"
+    play(path)
+    return path
+
+
+@pytest.mark.parametrize(("page", "query"), blocks("sql"))
+def test_every_query_runs_and_finds_something(journal: Path, page: str, query: str) -> None:
+    connection = sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)
+    try:
+        assert connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(("page", "line"), shell_lines("exchange "))
+def test_every_exchange_command_is_understood(page: str, line: str) -> None:
+    """Parsed by click as it stands, without being carried out."""
+    command: click.Command = cli
+    context = click.Context(cli, info_name="exchange")
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, f"there is no command {name!r}"
+        command = found
+        context = click.Context(command, parent=context, info_name=name)
+    command.make_context(command.name or "", words, parent=context.parent)
+
+
+@pytest.mark.parametrize(("page", "line"), shell_lines('sqlite3 data/exchange.db "SELECT'))
+def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
+    connection = sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)
+    try:
+        assert connection.execute(shlex.split(line)[2]).fetchall()
+    finally:
+        connection.close()
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = {line.split()[1] for _, line in shell_lines("make ")}
+    assert targets and all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_protocol_page_names_every_method_and_every_code() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert [method for method in METHODS if f"`{method}`" not in text] == []
+    assert set(re.findall(r"`((?:public|private|admin)/\w+)`", text)) <= set(METHODS)
+    assert [
+        refusal.code for refusal in REFUSALS.values() if f"| {refusal.code} | {refusal.message} |" not in text
+    ] == []
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
