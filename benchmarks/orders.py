@@ -7,15 +7,14 @@ frames of the same size. Both servers are measured in turn, several times, in on
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.servers import running
 from benchmarks.table import Row, median
 
-ROUNDS = 3
+ROUNDS = 5
 SECONDS = 3
 CONNECTIONS = 20
 IN_FLIGHT = 8
@@ -27,8 +26,8 @@ def run() -> list[Row]:
     orders, echoes, latencies = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
-        serve = ["-m", "cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0"]
-        with _server(serve) as exchange_url, _server(["-m", "benchmarks.echo"]) as echo_url:
+        serve = ("-m", "cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
+        with running(*serve) as exchange_url, running("-m", "benchmarks.echo") as echo_url:
             for _ in range(ROUNDS):
                 report = _load(exchange_url, "orders")
                 orders.append(report["answers_per_second"])
@@ -45,18 +44,6 @@ def run() -> list[Row]:
             f"median latency {median(latencies) / 1000:.1f} ms at {CONNECTIONS * IN_FLIGHT} in flight",
         )
     ]
-
-
-@contextmanager
-def _server(arguments: list[str]) -> Iterator[str]:
-    """A server in a process of its own; gives the URL it says it listens on."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().removeprefix("listening on ").strip()
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def _load(url: str, mode: str) -> dict[str, float]:
