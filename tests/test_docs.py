@@ -1,16 +1,21 @@
 """The documentation is true: its queries run, its commands exist, its JSON is what the exchange understands."""
 
+import asyncio
+import json
 import re
 import shlex
 import sqlite3
+import sys
 from pathlib import Path
 
 import click
 import pytest
+from websockets.asyncio.client import connect
 
 from cli.main import main as cli
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
+from tests.test_recovery import server
 from tests.test_snapshots import play
 
 ROOT = Path(__file__).parents[1]
@@ -66,6 +71,36 @@ def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
         assert connection.execute(shlex.split(line)[2]).fetchall()
     finally:
         connection.close()
+
+
+def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
+    ((_, code),) = blocks("python")
+
+    async def run() -> tuple[int | None, str]:
+        async with server(tmp_path / "exchange.db") as (_, url):
+            program = code.replace("ws://127.0.0.1:8765/", url)
+            bot = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+            output, _ = await bot.communicate()
+            return bot.returncode, output.decode()
+
+    code_and_output = asyncio.run(run())
+    assert code_and_output == (0, "open 1\ncancelled\n")
+
+
+def test_the_messages_of_the_readme_are_answered_without_an_error(tmp_path: Path) -> None:
+    ((_, text),) = blocks("json")
+
+    async def run() -> list[str]:
+        async with server(tmp_path / "exchange.db") as (_, url), connect(url) as socket:
+            answers = []
+            for line in text.splitlines():
+                await socket.send(line)
+                while "id" not in (answer := json.loads(await socket.recv())):
+                    pass
+                answers.append(answer)
+            return [str(answer.get("error")) for answer in answers]
+
+    assert asyncio.run(run()) == ["None"] * 4
 
 
 def test_make_targets_exist() -> None:

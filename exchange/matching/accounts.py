@@ -127,4 +127,7 @@ class Account(msgspec.Struct, eq=False):
 def bid_lock_micros(fees: Fees, price_micros: int, remaining_milli: int) -> int:
     """What a resting bid locks: its cost, and the dearest fee that its fills could meet."""
     cost = price_micros * remaining_milli // MILLI_PER_CONTRACT
-    return cost + cost * max(fees.maker_premium_ppm, fees.taker_premium_ppm) // PPM
+    maker_ppm, taker_ppm = fees.maker_premium_ppm, fees.taker_premium_ppm
+    if maker_ppm or taker_ppm:
+        return cost + cost * max(maker_ppm, taker_ppm) // PPM
+    return cost

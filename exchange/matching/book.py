@@ -135,11 +135,20 @@ class BookSide:
 class Book:
     """One instrument: its terms, its state, and both sides of its order book."""
 
-    __slots__ = ("asks", "bids", "expiration_us", "instrument_id", "min_size_milli", "state", "terms", "tick_micros")
+    __slots__ = (
+        "asks",
+        "bids",
+        "expiration_us",
+        "instrument_id",
+        "min_size_milli",
+        "state",
+        "strike_micros",
+        "tick_micros",
+    )
 
     def __init__(self, terms: InstrumentTerms, tick_micros: int, min_size_milli: int, state: InstrumentState) -> None:
-        self.terms = terms
         self.instrument_id = terms.instrument_id
+        self.strike_micros = terms.strike_micros
         self.expiration_us = terms.expiration_s * 1_000_000
         self.tick_micros = tick_micros
         self.min_size_milli = min_size_milli

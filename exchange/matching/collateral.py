@@ -11,9 +11,9 @@ def collateral_micros(book: Book, uncovered_milli: int) -> int:
     """
     if uncovered_milli <= 0:
         return 0
-    return book.terms.strike_micros * uncovered_milli // MILLI_PER_CONTRACT
+    return book.strike_micros * uncovered_milli // MILLI_PER_CONTRACT
 
 
 def coverable_milli(book: Book, available_micros: int) -> int:
     """How many contracts beyond those held `available_micros` can back."""
-    return available_micros * MILLI_PER_CONTRACT // book.terms.strike_micros
+    return available_micros * MILLI_PER_CONTRACT // book.strike_micros

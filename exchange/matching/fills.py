@@ -178,4 +178,4 @@ def _settle_ask(outcome: Outcome, order: Order, received: int, size: int) -> Non
 
 
 def _fee(cost_micros: int, premium_ppm: int) -> int:
-    return cost_micros * premium_ppm // PPM
+    return cost_micros * premium_ppm // PPM if premium_ppm else 0

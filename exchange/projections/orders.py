@@ -79,9 +79,10 @@ class Orders(msgspec.Struct):
 
     def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
         """Both orders of the fill, maker first."""
-        cost = event.price_micros * event.size_milli // MILLI_PER_CONTRACT
-        maker = self._fill(event.maker_user_id, event.maker_order_id, event.maker_remaining_milli, cost, ts_us)
-        taker = self._fill(event.taker_user_id, event.taker_order_id, event.taker_remaining_milli, cost, ts_us)
+        maker = self.users[event.maker_user_id].open[event.maker_order_id]
+        taker = self.users[event.taker_user_id].open[event.taker_order_id]
+        self._fill(maker, event, event.maker_remaining_milli, ts_us)
+        self._fill(taker, event, event.taker_remaining_milli, ts_us)
         return maker, taker
 
     def on_edited(self, event: OrderEdited, ts_us: int) -> OrderView:
@@ -101,9 +102,11 @@ class Orders(msgspec.Struct):
         self._finish(order)
         return order
 
-    def _fill(self, user_id: str, order_id: int, remaining_milli: int, cost_micros: int, ts_us: int) -> OrderView:
-        order = self.users[user_id].open[order_id]
-        notional = self.notional_micros.get(order_id, 0) + cost_micros
+    def _fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:
+        order_id = order.order_id
+        notional = event.price_micros * event.size_milli // MILLI_PER_CONTRACT
+        if order.filled_milli:
+            notional += self.notional_micros[order_id]
         order.remaining_milli = remaining_milli
         order.filled_milli = filled = order.size_milli - remaining_milli
         order.average_price_micros = divide_rounding_half_up(notional * MILLI_PER_CONTRACT, filled)
@@ -114,7 +117,6 @@ class Orders(msgspec.Struct):
         else:
             order.status = "filled"
             self._finish(order)
-        return order
 
     def _finish(self, order: OrderView) -> None:
         orders = self.users[order.user_id]

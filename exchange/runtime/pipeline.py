@@ -16,7 +16,9 @@ from journal.errors import JournalFullError
 from journal.records import EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
-EVENTS_BATCH = 1_000  # events that may wait while commands keep coming
+BATCH_MIN = 16  # so many are never divided between two
+EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
+EVENTS_DELAY_SECONDS = 0.05  # after so long without a command, what events there are
 FULL_DISK_PAUSE_SECONDS = 0.1  # between attempts
 
 Done = Callable[[Change | None], None]  # hears what the command changed; None: it was not recorded
@@ -91,11 +93,10 @@ class Pipeline:
         """
         durable: list[tuple[Record, _Accepted]] = []
         while True:
-            batch = self._next_batch()
+            batch = self._next_batch(len(durable))
             if not batch and not durable:
-                await self._catch_up_with_events()
-                if self._stopping and not self._waiting:
-                    return
+                if self._stopping:
+                    return await self._catch_up_with_events()
                 await self._wait()
                 continue
             writing = self._begin_writing(batch)
@@ -110,13 +111,17 @@ class Pipeline:
             self._publisher.flush()  # books, and everything onto the sockets
             durable = await self._confirm(batch, writing)
 
-    def _next_batch(self) -> list[tuple[Record, _Accepted]]:
-        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first."""
+    def _next_batch(self, durable: int) -> list[tuple[Record, _Accepted]]:
+        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first.
+
+        At most half of all that is waiting or, being durable, to be applied: so disk and matcher both have work.
+        """
+        size_max = min(max((len(self._waiting) + durable + 1) // 2, BATCH_MIN), BATCH_MAX)
         head = self._journal.head
         now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
         batch: list[_Accepted] = []
         times_us: list[int] = []
-        while len(batch) < BATCH_MAX:
+        while len(batch) < size_max:
             ts_us = max(now_us, last_us + 1)
             if head.seq and ts_us >= day_end_us:
                 batch.append((EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore))
@@ -172,9 +177,18 @@ class Pipeline:
             self._events = events + self._events
 
     async def _wait(self) -> None:
+        """Until there is something to do; after a while without, events that are left are recorded."""
         self._wake.clear()
-        if not self._waiting and not self._stopping:
-            await self._wake.wait()
+        if self._waiting or self._stopping:
+            return
+        if self._events:
+            try:
+                async with asyncio.timeout(EVENTS_DELAY_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._catch_up_with_events()
+            return
+        await self._wake.wait()
 
 
 def _ignore(_change: Change | None) -> None:
