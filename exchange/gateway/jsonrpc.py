@@ -76,7 +76,7 @@ _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def is_batch(text: bytes) -> bool:
-    return text.lstrip(b" \t\r\n")[:1] == b"["
+    return text[:1] != b"{" and text.lstrip(b" \t\r\n")[:1] == b"["
 
 
 def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
@@ -124,7 +124,7 @@ def notification_text(channel: str, data: Any) -> bytes:
 
 
 def _is_id(raw: bytes) -> bool:
-    return raw[:1] == b'"' or raw == b"null" or _INTEGER.fullmatch(raw) is not None
+    return raw.isdigit() or raw[:1] == b'"' or raw == b"null" or _INTEGER.fullmatch(raw) is not None
 
 
 def _explain(text: bytes, error: Exception) -> tuple[RpcError, bytes]:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from exchange.domain.commands import Command, Disconnect
 from exchange.gateway import jsonrpc
 from exchange.gateway.channels import Channel
@@ -27,18 +29,15 @@ _log = logging.getLogger(__name__)
 Reply = Callable[[bytes | None], None]  # takes the text of one answer, None for a notification's silence
 
 
-class _Call:
+class _Call(msgspec.Struct, eq=False):
     """A request on its way: what to do, and whom to answer."""
 
-    __slots__ = ("error", "method", "name", "params", "raw_id", "reply")
-
-    def __init__(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> None:
-        self.raw_id = raw_id
-        self.reply = reply
-        self.name = name
-        self.error = error
-        self.method: Method | None = None
-        self.params: Any = None
+    raw_id: bytes | None
+    reply: Reply
+    name: str = ""
+    error: RpcError | None = None
+    method: Method | None = None
+    params: Any = None
 
     @property
     def may_follow(self) -> bool:

@@ -58,10 +58,14 @@ async def serve(
 async def open_journal(settings: Settings) -> Journal:
     """The journal, begun with its genesis where it is new. The caller holds the lock."""
     journal = await Journal.open(settings.path)
-    admin_secret(settings.path)
-    if not journal.head.seq:
-        genesis = encode_command(Genesis(settings.rules)).decode()
-        await journal.append(chain(journal.head, [(Clock(settings.clock_start_us).now_us(), genesis)]))
+    try:
+        admin_secret(settings.path)
+        if not journal.head.seq:
+            genesis = encode_command(Genesis(settings.rules)).decode()
+            await journal.append(chain(journal.head, [(Clock(settings.clock_start_us).now_us(), genesis)]))
+    except BaseException:
+        await journal.close()  # its thread would keep the process alive
+        raise
     return journal
 
 
