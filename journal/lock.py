@@ -67,6 +67,8 @@ def holder_of(path: Path) -> Holder | None:
         probe.acquire()
     except Timeout:
         return _read(file) or Holder(0)
+    except PermissionError:  # another user's: what it says is all there is to know
+        return _read(file)
     probe.release()
     return None
 

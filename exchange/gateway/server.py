@@ -166,8 +166,8 @@ class _Connection(asyncio.Protocol):
         chunks = self._websocket.data_to_send()
         if chunks:
             self._transport.write(b"".join(chunks))
-            if chunks[-1] == b"" and self._transport.can_write_eof():
-                self._transport.write_eof()
+            if chunks[-1] == b"":
+                self._write_eof()
         if self._transport.get_write_buffer_size() > OUTBOX_MAX:
             _quiet.warning("a client reads too slowly and is cut off")
             self._transport.abort()
@@ -232,6 +232,12 @@ class _Connection(asyncio.Protocol):
             self._is_reading_paused = pause
             self._gateway.has_paused(self, pause)
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
+
+    def _write_eof(self) -> None:
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client is gone, and nobody has told us yet
+            self._transport.abort()
 
     def _abort_later(self) -> None:
         if self._timer is None:

@@ -1,0 +1,88 @@
+"""Numbers and times as people write and read them: USDC and contracts in decimals, UTC in ISO 8601. Never a float."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from exchange.domain.units import NUMBER_MAX
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROS_DIGITS = 6  # 1 USDC = 10**6 micros
+_MILLI_DIGITS = 3  # 1 contract = 10**3 millicontracts
+
+
+def parse_usdc(text: str) -> int:
+    """Micros in a decimal amount of USDC; ValueError where it is not exact."""
+    return _parse(text, _MICROS_DIGITS, "1.50")
+
+
+def parse_contracts(text: str) -> int:
+    """Millicontracts in a decimal number of contracts; ValueError where it is not exact."""
+    return _parse(text, _MILLI_DIGITS, "0.5")
+
+
+def parse_time_us(text: str) -> int:
+    """Microseconds since the epoch at an ISO 8601 time, UTC where it names no zone; ValueError."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    if not 2000 <= time.year < 2100:
+        raise ValueError("the year must be one of 2000 to 2099")
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def usdc(micros: int | None, decimals: int = 2) -> str:
+    """A price: `1.50`; with `decimals` or as many as it needs. `-` for None."""
+    return "-" if micros is None else _format(micros, _MICROS_DIGITS, decimals)
+
+
+def cash(micros: int, decimals: int = 2) -> str:
+    """An amount of money, with separators between thousands: `10,000.00`."""
+    whole, _, part = usdc(micros, decimals).partition(".")
+    return f"{'-' if micros < 0 else ''}{abs(int(whole)):,}.{part}"
+
+
+def contracts(milli: int, decimals: int = 0) -> str:
+    """A size: `1`, `0.5`; with `decimals` or as many as it needs."""
+    return _format(milli, _MILLI_DIGITS, decimals)
+
+
+def price_decimals(prices_micros: Iterable[int]) -> int:
+    """How many decimals a column of these prices needs."""
+    return max((len(usdc(price).partition(".")[2]) for price in prices_micros), default=2)
+
+
+def size_decimals(sizes_milli: Iterable[int]) -> int:
+    """How many decimals a column of these sizes needs."""
+    return max((len(contracts(size).partition(".")[2]) for size in sizes_milli), default=0)
+
+
+def iso_time(ts_us: int) -> str:
+    """`2026-02-28T08:00:00.000000Z`."""
+    return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def short_time(ts_us: int) -> str:
+    """`2026-02-28 08:00:00 UTC`."""
+    return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _parse(text: str, digits: int, example: str) -> int:
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not a number: write digits and a decimal point only, for example {example}")
+    numerator, denominator = Decimal(text).as_integer_ratio()
+    per_unit: int = 10**digits
+    value, rest = divmod(numerator * per_unit, denominator)
+    if rest:
+        raise ValueError(f"{text} has more than {digits} decimals, which cannot be represented exactly")
+    if value > NUMBER_MAX:
+        raise ValueError(f"{text} is too large: at most {_format(NUMBER_MAX, digits, 0)} is possible")
+    return value
+
+
+def _format(value: int, digits: int, decimals: int) -> str:
+    whole, part = divmod(abs(value), 10**digits)
+    shown = f"{part:0{digits}d}".rstrip("0").ljust(decimals, "0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' if shown else ''}{shown}"

@@ -1,0 +1,102 @@
+"""`exchange instrument`: what can be traded."""
+
+from pathlib import Path
+
+import click
+
+from cli.amounts import contracts, price_decimals, short_time, usdc
+from cli.client import client_of, enter_as_admin
+from cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import as_of, read_views
+from exchange.domain.units import US_PER_SECOND
+from exchange.projections.shapes import Instrument
+from exchange.projections.views import Views
+
+
+@click.group()
+def instrument() -> None:
+    """List new instruments, and see those that are listed."""
+
+
+@instrument.command()
+@click.argument("instrument_id", type=INSTRUMENT)
+@click.option(
+    "--tick-size", "tick_micros", type=USDC, default="0.01", show_default=True, help="Step between prices, in USDC."
+)
+@click.option(
+    "--min-size",
+    "min_size_milli",
+    type=CONTRACTS,
+    default="0.001",
+    show_default=True,
+    help="Smallest order, in contracts.",
+)
+@db_option
+@json_option
+def create(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path, as_json: bool) -> None:
+    """List an option. Its id says everything: asset, day of expiry, strike, Call or Put.
+
+    \b
+    Example:
+      exchange instrument create SOL_USDC-28FEB26-150-C --tick-size 0.05 --min-size 0.1
+    """
+    with client_of(path) as client:
+        enter_as_admin(client, path)
+        result = client.call(
+            "admin/create_instrument", instrument_id=instrument_id, tick_size=tick_micros, min_size=min_size_milli
+        )
+    if as_json:
+        print_json(result)
+    else:
+        tick, smallest = usdc(tick_micros), contracts(min_size_milli)
+        click.echo(f"{instrument_id} is listed: tick {tick} USDC, at least {smallest} contracts (seq {result['seq']})")
+
+
+@instrument.command("list")
+@click.option("--asset", help="Only options on this asset, such as SOL.")
+@click.option("--all", "with_expired", is_flag=True, help="Expired ones too.")
+@db_option
+@json_option
+def list_(asset: str | None, with_expired: bool, path: Path, as_json: bool) -> None:
+    """Show what is listed, as of the last recorded command.
+
+    \b
+    Example:
+      exchange instrument list --asset SOL
+    """
+    views = read_views(path)
+    wanted = asset.upper() if asset else None
+    listed = [
+        instrument
+        for instrument in (views.instruments.values() if with_expired else views.live_instruments())
+        if wanted in (None, instrument.asset)
+    ]
+    if as_json:
+        print_json(listed)
+    elif listed:
+        _print(listed, views)
+    else:
+        create_it = command_line("instrument create SOL_USDC-28FEB26-150-C", path)
+        click.echo(f"Nothing is listed{f' on {wanted}' if wanted else ''}. While the exchange runs: {create_it}")
+
+
+def _print(listed: list[Instrument], views: Views) -> None:
+    shown = table("instrument", ">bid", ">ask", ">last", ">tick", ">min size", "state", "expires", caption=as_of(views))
+    add_rows(shown, (_row(instrument, views) for instrument in listed))
+    console().print(shown)
+
+
+def _row(instrument: Instrument, views: Views) -> tuple[str, ...]:
+    bid, ask = views.depths[instrument.instrument_id].best()
+    decimals = price_decimals([instrument.tick_micros])
+    return (
+        instrument.instrument_id,
+        usdc(bid, decimals),
+        usdc(ask, decimals),
+        usdc(views.tape.last_price_micros(instrument.instrument_id), decimals),
+        usdc(instrument.tick_micros),
+        contracts(instrument.min_size_milli),
+        instrument.state,
+        short_time(instrument.expiration_s * US_PER_SECOND),
+    )

@@ -1,0 +1,166 @@
+"""`exchange journal`: what is recorded."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from cli.amounts import contracts, iso_time, usdc
+from cli.journal_info import Info, read_info
+from cli.options import db_option, json_option
+from cli.output import add_rows, columns, console, print_json, table
+from journal.reader import JournalReader
+from journal.records import Head, Record
+
+_LOOK_SECONDS = 0.1  # between two looks at a journal that is followed
+
+
+@click.group()
+def journal() -> None:
+    """Read what is recorded, also while the exchange runs."""
+
+
+@journal.command()
+@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="How many commands.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those that come, until Ctrl-C.")
+@db_option
+@json_option
+def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
+    """Show the last commands, oldest first: seq, time, kind, user, instrument, and the rest of it.
+
+    \b
+    Examples:
+      exchange journal tail -n 5 --follow
+      exchange journal tail --json | jq .command
+    """
+    with contextlib.suppress(KeyboardInterrupt), JournalReader(path) as reader:
+        for record in _records(reader, count, follow):
+            if as_json:
+                command = msgspec.Raw(record.payload.encode())
+                print_json({"seq": record.seq, "ts_us": record.ts_us, "hash": record.hash.hex(), "command": command})
+            else:
+                click.echo(_line(record))
+
+
+@journal.command()
+@db_option
+@json_option
+def info(path: Path, as_json: bool) -> None:
+    """Show what the journal is: its size, its rules, what is in it, and who is writing to it.
+
+    \b
+    Example:
+      exchange journal info
+    """
+    found = read_info(path)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _records(reader: JournalReader, count: int, follow: bool) -> Iterator[Record]:
+    head = reader.head()
+    newest = reader.newest(count)
+    yield from newest
+    if newest:
+        head = Head(newest[-1].seq, newest[-1].ts_us, newest[-1].hash)
+    while follow:
+        for record in reader.records(head):
+            head = Head(record.seq, record.ts_us, record.hash)
+            yield record
+        version = reader.data_version()
+        while reader.data_version() == version:
+            time.sleep(_LOOK_SECONDS)
+
+
+def _line(record: Record) -> str:
+    fields = msgspec.json.decode(record.payload, type=dict[str, Any])
+    kind, user_id = str(fields.pop("kind", "?")), str(fields.pop("user_id", None) or "")
+    instrument_id = str(fields.pop("instrument_id", None) or "")
+    return columns(
+        (str(record.seq), -8),
+        (iso_time(record.ts_us), 27),
+        (kind, 17),
+        (user_id, 10),
+        (instrument_id, 25),
+        (_place_order(fields) if kind == "place_order" else _others(fields), 0),
+    )
+
+
+def _place_order(fields: dict[str, Any]) -> str:
+    """`bid 1 @ 1.50 gtc`, and what else there is."""
+    size, price = contracts(fields.pop("size_milli")), fields.pop("price_micros")
+    side, type_, time_in_force = fields.pop("side"), fields.pop("type"), fields.pop("time_in_force")
+    where = "market" if type_ == "market" else f"@ {usdc(price)}"
+    return f"{side} {size} {where} {time_in_force} {_others(fields)}"
+
+
+def _others(fields: dict[str, Any]) -> str:
+    """Every field that says something, in units for people."""
+    return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(value))
+
+
+def _says(value: Any) -> bool:
+    return value is not None and value is not False and value != ""
+
+
+def _bare(name: str) -> str:
+    for unit in ("_micros", "_milli", "_us"):
+        name = name.removesuffix(unit)
+    return name
+
+
+def _value(name: str, value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + _others(value) + "}"
+        case True:
+            return "yes"
+        case int() if name.endswith("_micros"):
+            return usdc(value)
+        case int() if name.endswith("_milli"):
+            return contracts(value)
+        case int() if name.endswith("_us"):
+            return iso_time(value)
+        case _:
+            return str(value)
+
+
+def _print(found: Info) -> None:
+    about = table("journal", found.path)
+    add_rows(
+        about,
+        (
+            ("size", f"{found.size_bytes:,} bytes"),
+            ("schema", str(found.schema)),
+            ("first command", _at(found.first_seq, found.first_ts_us)),
+            ("last command", _at(found.last_seq, found.last_ts_us)),
+            ("events", f"recorded up to seq {found.events_seq}"),
+            ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
+            ("written by", found.written_by),
+        ),
+    )
+    rules = table("rule", "")
+    if found.rules is not None:
+        add_rows(rules, _rules(msgspec.to_builtins(found.rules)))
+    kinds = table("command", ">count")
+    add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
+    console().print(about, "", rules, "", kinds, sep="\n")
+
+
+def _rules(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every rule with its name, also those in a group."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _rules(value)
+        else:
+            yield _bare(name), _value(name, value)
+
+
+def _at(seq: int, ts_us: int) -> str:
+    return f"seq {seq}, {iso_time(ts_us)}" if seq else "none"

@@ -1,0 +1,125 @@
+"""A ladder: one order book and its last trades, kept up to date from the channels and drawn for a terminal."""
+
+from collections import deque
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.amounts import contracts, price_decimals, short_time, size_decimals, usdc
+from cli.output import table
+from exchange.projections.shapes import Level, Trade
+
+TRADES_SHOWN = 8
+BUY, SELL = "green", "red"
+_TRADES_MIN = 3  # trades that are shown in any case
+_LINES_AROUND = 9  # title, headings, spread, blank lines, and the line of the cursor
+_WIDTH_MIN = 8  # of a column of the book, so that it stands still while sizes change
+
+
+class Ladder:
+    """The book of one instrument to a `depth`. What the channels send goes into `on_book` and `on_trades`."""
+
+    def __init__(self, instrument_id: str, depth: int) -> None:
+        self.instrument_id = instrument_id
+        self.book_channel = f"book.{instrument_id}.{depth}"
+        self.trades_channel = f"trades.{instrument_id}"
+        self.seq = 0
+        self.ts_us = 0
+        self._bids: dict[int, Level] = {}
+        self._asks: dict[int, Level] = {}
+        self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)  # newest first
+
+    @property
+    def bids(self) -> list[Level]:
+        """Best first."""
+        return sorted(self._bids.values(), key=lambda level: -level.price_micros)
+
+    @property
+    def asks(self) -> list[Level]:
+        """Best first."""
+        return sorted(self._asks.values(), key=lambda level: level.price_micros)
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Newest first."""
+        return list(self._trades)
+
+    def on_book(self, data: dict[str, Any]) -> bool:
+        """Take a snapshot or a change; False where a change before it was missed: subscribe again."""
+        if data["type"] == "snapshot":
+            self._bids, self._asks = {}, {}
+        elif data["prev_seq"] != self.seq:
+            return False
+        self.seq, self.ts_us = data["seq"], data["ts_us"]
+        for side, levels in ((self._bids, data["bids"]), (self._asks, data["asks"])):
+            for level in msgspec.convert(levels, list[Level]):
+                side[level.price_micros] = level
+                if not level.size_milli:
+                    del side[level.price_micros]
+        return True
+
+    def on_trades(self, data: list[dict[str, Any]]) -> None:
+        """Take trades, oldest first; those that are known already change nothing."""
+        for trade in msgspec.convert(data, list[Trade]):
+            if not self._trades or trade.trade_id > self._trades[0].trade_id:
+                self._trades.appendleft(trade)
+
+    def draw(self, lines_max: int | None = None) -> RenderableType:
+        """The ladder as it is now. Where it does not fit into `lines_max`, what is far from the market is left out."""
+        bids, asks, trades = self.bids, self.asks, self.trades
+        if lines_max is not None:
+            left = lines_max - _LINES_AROUND
+            levels = max(1, (left - _TRADES_MIN) // 2)
+            bids, asks = bids[:levels], asks[:levels]
+            trades = trades[: max(1, left - len(bids) - len(asks))]
+        title = Text.assemble((self.instrument_id, "bold"), (f"  seq {self.seq}, {short_time(self.ts_us)}", "dim"))
+        return Group(title, "", _draw_book(bids, asks), "", _draw_trades(trades))
+
+
+def _draw_book(bids: list[Level], asks: list[Level]) -> Table:
+    prices = price_decimals(level.price_micros for level in bids + asks)
+    sizes = size_decimals(level.size_milli for level in bids + asks)
+    drawn = table(">orders", ">bid", ">price", ">ask", ">orders")
+    for column in drawn.columns:
+        column.min_width = _WIDTH_MIN
+    for ask in reversed(asks):
+        price, size = usdc(ask.price_micros, prices), contracts(ask.size_milli, sizes)
+        drawn.add_row("", "", Text(price, SELL), Text(size, SELL), Text(str(ask.count), "dim"))
+    if bids and asks:
+        spread = usdc(asks[0].price_micros - bids[0].price_micros, prices)
+        drawn.add_row("", Text("spread", "dim"), Text(spread, "dim"))
+    else:
+        drawn.add_row("", Text("no asks" if bids else "no bids" if asks else "empty", "dim"))
+    for bid in bids:
+        price, size = usdc(bid.price_micros, prices), contracts(bid.size_milli, sizes)
+        drawn.add_row(Text(str(bid.count), "dim"), Text(size, BUY), Text(price, BUY))
+    return drawn
+
+
+def _draw_trades(trades: list[Trade]) -> RenderableType:
+    """Newest first, each with an arrow where its price differs from that of the one before."""
+    if not trades:
+        return Text("no trades yet", "dim")
+    prices = price_decimals(trade.price_micros for trade in trades)
+    sizes = size_decimals(trade.size_milli for trade in trades)
+    drawn = table("last trades", "taker", ">size", ">price", "")
+    for trade, before in zip_longest(trades, trades[1:]):
+        side, colour = ("bought", BUY) if trade.taker_side == "bid" else ("sold", SELL)
+        drawn.add_row(
+            Text(short_time(trade.ts_us), "dim"),
+            Text(side, colour),
+            contracts(trade.size_milli, sizes),
+            usdc(trade.price_micros, prices),
+            _arrow(trade, before or trade),
+        )
+    return drawn
+
+
+def _arrow(trade: Trade, before: Trade) -> Text:
+    if trade.price_micros == before.price_micros:
+        return Text("")
+    return Text("▲", BUY) if trade.price_micros > before.price_micros else Text("▼", SELL)

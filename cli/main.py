@@ -1,0 +1,75 @@
+"""The command `exchange`: all commands in one group, and one place where what goes wrong becomes a sentence."""
+
+import logging
+import sqlite3
+from typing import IO, Any
+
+import click
+
+from cli.account import account
+from cli.book import book
+from cli.client import NoServerError, ServerError
+from cli.init import init
+from cli.instrument import instrument
+from cli.journal import journal
+from cli.order import order
+from cli.output import printable
+from cli.serve import serve
+from exchange import __version__
+from journal.errors import JournalError
+
+_log = logging.getLogger(__name__)
+
+
+class _RefusedError(click.ClickException):
+    """What the exchange answered: `error 1002: Insufficient balance: ...`."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.format_message(), file=file, err=True)
+
+
+class _Group(click.Group):
+    """Ends with one clear message and exit code 1 where a command fails, and 2 (click's own) where it was misused."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except ServerError as error:
+            raise _RefusedError(printable(str(error))) from error
+        except (JournalError, NoServerError) as error:
+            raise click.ClickException(str(error)) from error
+        except sqlite3.Error as error:
+            raise click.ClickException(f"the journal cannot be read ({error}): is the file or the disk bad?") from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+        except Exception as error:
+            _log.exception("a bug of ours")
+            raise click.ClickException(
+                f"this should not happen ({type(error).__name__}: {error}): please report it with the lines above"
+            ) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="exchange")
+def main() -> None:
+    """An event-sourced options exchange: every command in an SQLite journal first.
+
+    \b
+    Begin with:
+      exchange serve --demo               a market to play with
+      exchange instrument list            what is listed (in another terminal)
+      exchange order buy --help           how to trade
+
+    At the terminal prices are USDC (1.50) and sizes are contracts (0.5). With --json they are the protocol's integers:
+    micros and millicontracts.
+    """
+
+
+for _command in (init, serve, instrument, account, order, book, journal):
+    main.add_command(_command)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Options and types of values that several commands share."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.amounts import parse_contracts, parse_time_us, parse_usdc
+from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.units import NAME_PATTERN
+
+DEFAULT_PATH = Path("data/exchange.db")
+
+
+class _Parsed(click.ParamType[Any]):
+    """A value as `parse` understands it; what `parse` raises is the user's mistake."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any], hint: str = "") -> None:
+        self.name = name
+        self._parse = parse
+        self._hint = hint
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(f"{error}{self._hint}", param, ctx)
+
+
+def _instrument_id(text: str) -> str:
+    return parse_instrument_id(text.upper()).instrument_id
+
+
+def _user_id(text: str) -> str:
+    if re.match(NAME_PATTERN, text) is None:
+        raise ValueError(f"{text!r} is not a user's name: 1 to 64 letters, digits and _ . @ -")
+    return text
+
+
+USDC = _Parsed("usdc", parse_usdc)
+CONTRACTS = _Parsed("contracts", parse_contracts)
+INSTRUMENT = _Parsed("instrument", _instrument_id)
+USER = _Parsed("user", _user_id)
+TIME = _Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
+
+
+def _regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """A device or a pipe is no place for a journal; trying would leave files beside it, or wait for ever."""
+    if path.exists() and not path.is_file():
+        raise click.BadParameter(f"{path} is not a regular file.", ctx, param)
+    return path
+
+
+db_option = click.option(
+    "--db",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_regular_file,
+    default=DEFAULT_PATH,
+    show_default=True,
+    envvar="EXCHANGE_DB",
+    show_envvar=True,
+    help="The journal file.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, in the protocol's integer units, instead of a table."
+)
+user_option = click.option(
+    "--user", "user_id", type=USER, required=True, envvar="EXCHANGE_USER", show_envvar=True, help="Whose account."
+)
+clock_start_option = click.option(
+    "--clock-start",
+    "clock_start_us",
+    type=TIME,
+    metavar="TIME",
+    help="Where exchange time starts, such as 2026-02-20T00:00:00Z; from there it runs at normal speed. "
+    "Never before the last recorded command.  [default: now]",
+)
+
+
+def command_line(arguments: str, path: Path) -> str:
+    """What to type to run `exchange ARGUMENTS` on the journal at `path`."""
+    return f"exchange {arguments}" + ("" if path == DEFAULT_PATH else f" --db {path}")

@@ -1,0 +1,217 @@
+"""`exchange order`: buy, sell, cancel, and see what is open."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from cli.amounts import contracts, price_decimals, size_decimals, usdc
+from cli.client import client_of, enter
+from cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
+from cli.output import add_rows, console, print_json, printable, table
+from cli.replay import as_of, read_views, require_instrument, require_user
+from exchange.projections.shapes import OrderView, UserTrade
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@click.group()
+def order() -> None:
+    """Buy, sell, cancel, and see what is open."""
+
+
+def _placing(function: _Function) -> _Function:
+    """What buying and selling take."""
+    for decorate in reversed(
+        (
+            click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT),
+            click.argument("size_milli", metavar="SIZE", type=CONTRACTS),
+            click.argument("price_micros", metavar="[PRICE]", type=USDC, required=False),
+            user_option,
+            click.option("--market", is_flag=True, help="At the best prices there are; no PRICE."),
+            click.option(
+                "--tif",
+                type=click.Choice(["gtc", "ioc", "fok", "day"]),
+                help="How long it stands: until cancelled, not at all, all or nothing, until 08:00 UTC."
+                "  [default: gtc; ioc with --market]",
+            ),
+            click.option("--post-only", is_flag=True, help="Refuse it if it would trade at once."),
+            click.option("--client-order-id", help="Your own key: sending it twice makes one order."),
+            db_option,
+            json_option,
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+@order.command()
+@_placing
+def buy(**given: Any) -> None:
+    """Buy SIZE contracts at PRICE USDC each, or lower.
+
+    \b
+    Examples:
+      exchange order buy SOL_USDC-28FEB26-150-C 1 1.50 --user alice
+      exchange order buy SOL_USDC-28FEB26-150-C 0.5 --market --user alice
+    """
+    _place("private/buy", **given)
+
+
+@order.command()
+@_placing
+def sell(**given: Any) -> None:
+    """Sell SIZE contracts at PRICE USDC each, or higher.
+
+    \b
+    Examples:
+      exchange order sell SOL_USDC-28FEB26-150-C 1 1.50 --user bob --post-only
+      exchange order sell SOL_USDC-28FEB26-150-C 0.5 --market --user bob
+    """
+    _place("private/sell", **given)
+
+
+def _place(
+    method: str,
+    instrument_id: str,
+    size_milli: int,
+    price_micros: int | None,
+    user_id: str,
+    market: bool,
+    tif: str | None,
+    post_only: bool,
+    client_order_id: str | None,
+    path: Path,
+    as_json: bool,
+) -> None:
+    if market == (price_micros is not None):
+        raise click.UsageError("a market order has no PRICE" if market else "give a PRICE, or --market")
+    with client_of(path) as client:
+        enter(client, user_id)
+        result = client.call(
+            method,
+            instrument_id=instrument_id,
+            amount=size_milli,
+            type="market" if market else "limit",
+            price=price_micros,
+            time_in_force=tif,
+            post_only=post_only,
+            client_order_id=client_order_id,
+        )
+    if as_json:
+        print_json(result)
+        return
+    click.echo(_sentence(msgspec.convert(result["order"], OrderView)))
+    for trade in msgspec.convert(result["trades"], list[UserTrade]):
+        click.echo(
+            f"  trade {trade.trade_id}: {contracts(trade.size_milli)} @ {usdc(trade.price_micros)}, "
+            f"{trade.liquidity}, fee {usdc(trade.fee_micros)}"
+        )
+    if result.get("duplicate"):
+        click.echo("  this order was sent before: nothing was changed")
+
+
+@order.command()
+@click.argument("order_id", type=int, required=False)
+@click.option("--client-order-id", help="The order with this key of yours.")
+@click.option("--all", "every", is_flag=True, help="All your open orders.")
+@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only in this instrument.")
+@user_option
+@db_option
+@json_option
+def cancel(
+    order_id: int | None,
+    client_order_id: str | None,
+    every: bool,
+    instrument_id: str | None,
+    user_id: str,
+    path: Path,
+    as_json: bool,
+) -> None:
+    """Cancel one order, or all of them.
+
+    \b
+    Examples:
+      exchange order cancel 12 --user alice
+      exchange order cancel --all --user alice
+    """
+    if [order_id is not None, client_order_id is not None, every].count(True) != 1:
+        raise click.UsageError("name one ORDER_ID, or --client-order-id, or --all")
+    with client_of(path) as client:
+        enter(client, user_id)
+        if every:
+            result = client.call("private/cancel_all", instrument_id=instrument_id)
+        else:
+            result = client.call(
+                "private/cancel", order_id=order_id, client_order_id=client_order_id, instrument_id=instrument_id
+            )
+    if as_json:
+        print_json(result)
+    elif every:
+        ids = ", ".join(map(str, result["order_ids"]))
+        click.echo(f"cancelled {ids}" if ids else "nothing was open")
+    else:
+        click.echo(_sentence(msgspec.convert(result["order"], OrderView)))
+
+
+@order.command("list")
+@user_option
+@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only in this instrument.")
+@db_option
+@json_option
+def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -> None:
+    """Show open orders, oldest first, as of the last recorded command.
+
+    \b
+    Example:
+      exchange order list --user alice
+    """
+    views = read_views(path)
+    require_user(views, user_id, path)
+    if instrument_id is not None:
+        require_instrument(views, instrument_id, path)
+    orders = views.orders.open_orders(user_id, instrument_id)
+    if as_json:
+        print_json(orders)
+        return
+    if not orders:
+        click.echo(f"{user_id} has no open orders ({as_of(views)})")
+        return
+    shown = table(
+        ">order", "instrument", "side", ">price", ">size", ">filled", "stands", "client order id", caption=as_of(views)
+    )
+    prices = price_decimals(order.price_micros for order in orders if order.price_micros is not None)
+    sizes = size_decimals(size for order in orders for size in (order.size_milli, order.filled_milli))
+    add_rows(shown, (_row(order, prices, sizes) for order in orders))
+    console().print(shown)
+
+
+def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:
+    """`prices` and `sizes`: the decimals of these columns."""
+    return (
+        str(order.order_id),
+        order.instrument_id,
+        _verb(order),
+        usdc(order.price_micros, prices),
+        contracts(order.size_milli, sizes),
+        contracts(order.filled_milli, sizes),
+        order.time_in_force + (", post-only" if order.post_only else ""),
+        order.client_order_id or "",
+    )
+
+
+def _sentence(order: OrderView) -> str:
+    """`order 7 filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
+    reason = f" ({order.cancel_reason})" if order.cancel_reason else ""
+    price = "at market" if order.price_micros is None else f"@ {usdc(order.price_micros)}"
+    filled = ""
+    if order.filled_milli:
+        filled = f", filled {contracts(order.filled_milli)} at {usdc(order.average_price_micros)}"
+    what = f"{_verb(order)} {contracts(order.size_milli)} {order.instrument_id} {price}"
+    return printable(f"order {order.order_id} {order.status.replace('_', ' ')}{reason}: {what}{filled}")
+
+
+def _verb(order: OrderView) -> str:
+    return "buy" if order.side == "bid" else "sell"

@@ -1,0 +1,204 @@
+"""`exchange serve`: the exchange itself, until Ctrl-C."""
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import click
+
+from cli.amounts import short_time
+from cli.options import clock_start_option, command_line, db_option
+from cli.replay import ReplayBar
+from exchange.domain.instruments import instrument_id_of
+from exchange.gateway.limits import REQUESTS_PER_SECOND
+from exchange.runtime import node
+from exchange.runtime.clock import Clock
+from exchange.runtime.demo import DEMO_ASSETS, demo_expirations_s
+from exchange.runtime.settings import SNAPSHOT_EVERY, Settings
+from journal.reader import JournalReader
+
+_log = logging.getLogger("exchange")
+
+
+@click.command()
+@db_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port to listen on; 0: any free one."
+)
+@click.option("--demo", is_flag=True, help="Where nothing is listed yet, list options on SOL, BTC and ETH.")
+@click.option(
+    "--snapshot-every",
+    type=click.IntRange(0),
+    default=SNAPSHOT_EVERY,
+    show_default=True,
+    metavar="COMMANDS",
+    help="How often the state is saved, for a quick start; 0: only when stopping.",
+)
+@clock_start_option
+@click.option(
+    "--rate-limit",
+    type=click.IntRange(0),
+    default=REQUESTS_PER_SECOND,
+    show_default=True,
+    metavar="REQUESTS",
+    help="Requests a second on one connection; 0: any number.",
+)
+@click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
+def serve(
+    path: Path,
+    host: str,
+    port: int,
+    demo: bool,
+    snapshot_every: int,
+    clock_start_us: int | None,
+    rate_limit: int,
+    insecure: bool,
+) -> None:
+    """Run the exchange until Ctrl-C. A journal that is missing is created.
+
+    \b
+    Examples:
+      exchange serve --demo
+      exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
+    """
+    if not insecure and not _is_loopback(host):
+        raise click.UsageError(
+            f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
+            "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
+        )
+    settings = Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _Stopping() as stopping:
+            _run(_serve(settings, stopping))
+    except _StoppedEarlyError:
+        _log.info("stopped before it was ready: nothing was changed")
+        return
+    except OSError as error:
+        raise _explained(error, settings) from error
+    with JournalReader(path) as reader:
+        _log.info("stopped at seq %d, %s is closed", reader.head().seq, path)
+
+
+async def _serve(settings: Settings, stopping: "_Stopping") -> None:
+    is_new = not settings.path.exists() or settings.path.stat().st_size == 0
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stopping.tell(lambda: loop.call_soon_threadsafe(stop.set))
+    with ReplayBar() as bar:
+
+        def progress(done: int, total: int) -> None:
+            stopping.check()
+            bar(done, total)
+
+        def listening(url: str) -> None:
+            bar.stop()
+            click.echo(f"listening on {url}\n\n{_what_next(settings, url, is_new)}")
+
+        if not is_new:
+            _warn_of_clock(settings)
+        await node.serve(settings, _log.info, progress, listening, stop)
+
+
+class _StoppedEarlyError(Exception):
+    """A signal came while the journal was being replayed."""
+
+
+class _Stopping:
+    """SIGINT and SIGTERM ask the exchange to stop, also in the middle of a replay; the second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._tell: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def tell(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called when a signal comes."""
+        self._tell = tell
+
+    def check(self) -> None:
+        if self._asked:
+            raise _StoppedEarlyError
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        self._tell()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run under uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _what_next(settings: Settings, url: str, is_new: bool) -> str:
+    path = settings.path
+    example = "INSTRUMENT"
+    if settings.demo and is_new:
+        monthly_s = demo_expirations_s(Clock(settings.clock_start_us).now_us())[-1]
+        example = instrument_id_of("SOL", monthly_s, DEMO_ASSETS["SOL"][0], "call")
+    auth = (
+        '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
+        '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
+    )
+    return "\n".join(
+        (
+            "In another terminal:",
+            f"  {command_line('instrument list', path)}",
+            f"  {command_line(f'order buy {example} 1 1.50 --user alice', path)}",
+            f"  {command_line(f'book {example}', path)}",
+            f"Or with any WebSocket client: connect to {url} and send",
+            f"  {auth}",
+            "Ctrl-C stops the exchange.",
+        )
+    )
+
+
+def _warn_of_clock(settings: Settings) -> None:
+    if settings.clock_start_us is None:
+        return
+    with JournalReader(settings.path) as reader:
+        last_us = reader.head().ts_us
+    if last_us > settings.clock_start_us:
+        _log.warning("exchange time does not go back: it continues at %s, after the last command", short_time(last_us))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _explained(error: OSError, settings: Settings) -> click.ClickException:
+    """What kept the exchange from listening, or from its files."""
+    where = f"port {settings.port} on {settings.host}"
+    if error.filename is not None:
+        return click.ClickException(f"{error.filename}: {error.strerror}")
+    if error.errno == errno.EADDRINUSE:
+        return click.ClickException(f"{where} is in use: choose another with --port, or 0 for any free one")
+    if error.errno == errno.EACCES:
+        return click.ClickException(f"you have no right to listen on {where}: choose one above 1023 with --port")
+    return click.ClickException(f"cannot listen on {where}: {error.strerror or error}")

@@ -1,0 +1,148 @@
+"""Running the command: in this process where no server is needed, and as processes of its own where one is."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from click.testing import CliRunner, Result
+
+from cli.main import main
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 30.0  # for what ought to come at once
+CALL = "SOL_USDC-28FEB26-150-C"  # in the demo market of CLOCK_START
+CLOCK_START = "2026-02-20T00:00:00Z"
+
+
+def exchange(*arguments: object) -> Result:
+    """Run `exchange ARGUMENTS` in this process."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="exchange")
+
+
+def said(result: Result) -> str:
+    """Standard output of a command that succeeded."""
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def said_json(result: Result) -> Any:
+    """What a command that succeeded said, which is one line of JSON."""
+    text = said(result)
+    assert text.count("\n") == 1 and text.endswith("\n")
+    return json.loads(text)
+
+
+def complained(result: Result, exit_code: int = 1) -> str:
+    """Standard error of a command that failed as it should: a sentence, nothing on standard output, no traceback."""
+    assert result.exit_code == exit_code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "cli.main", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what would change what commands print."""
+    ignored = ("EXCHANGE_DB", "EXCHANGE_USER", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+    return {name: value for name, value in os.environ.items() if name not in ignored} | {
+        "PYTHONPATH": str(ROOT),
+        "TERM": "xterm",
+    }
+
+
+class Server:
+    """`exchange serve` as a process, on a free port. A context manager; it listens once it is entered."""
+
+    def __init__(self, path: Path, *options: object) -> None:
+        self.path = path
+        self._options = options
+        self._errors = path.with_suffix(".stderr")
+
+    def __enter__(self) -> Self:
+        with self._errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                command("serve", "--db", self.path, "--port", 0, *self._options),
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self.first_line = self._read_line()
+        assert self.first_line.startswith("listening on "), self.errors
+        self.url = self.first_line.removeprefix("listening on ").rstrip("\n")
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    @property
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return self._errors.read_text()
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
+        """End it as Ctrl-C does: its exit code, and the rest of its standard output."""
+        assert self.process.stdout is not None
+        self.process.send_signal(number)
+        exit_code = self.process.wait(PATIENCE_SECONDS)
+        return exit_code, self.process.stdout.read().decode()
+
+    def _read_line(self) -> str:
+        """The first line. What comes with it stays in the pipe's buffer, for `stop`."""
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_SECONDS)
+        assert ready, "the server says nothing"
+        return self.process.stdout.readline().decode()
+
+
+class Terminal:
+    """A command in a terminal of its own. A context manager; `wait_for` reads until something was shown."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._arguments = arguments
+        self.shown = ""
+
+    def __enter__(self) -> Self:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            command(*self._arguments), env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+        os.close(self._ours)
+
+    def wait_for(self, text: str) -> None:
+        """Read on until `text` was shown, and forget everything up to it."""
+        while text not in self.shown:
+            ready, _, _ = select.select([self._ours], [], [], PATIENCE_SECONDS)
+            assert ready, f"{text!r} was not shown, but {self.shown!r}"
+            try:
+                self.shown += os.read(self._ours, 65536).decode(errors="replace")
+            except OSError as error:  # the other side is closed
+                raise AssertionError(f"{text!r} was not shown, but {self.shown!r}") from error
+        self.shown = self.shown.partition(text)[2]
+
+    def interrupt(self) -> int:
+        """Ctrl-C: the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(PATIENCE_SECONDS)

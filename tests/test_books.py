@@ -1,0 +1,146 @@
+"""A client that builds its books from `book.*` messages alone always holds what `public/get_order_book` shows.
+
+Traders send random orders, pipelined, so that several commands are recorded together and their changes are merged;
+listeners come and go, also in the middle of orders under way. The lawyer on each connection keeps the books.
+"""
+
+import asyncio
+import json
+from random import Random
+from typing import Any
+
+from exchange.domain.rules import Rules
+from tests.desk import Connection, TestDesk
+
+DEPTHS = (1, 5, 100)
+BUSY = ("SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-160-P")
+QUIET = "BTC_USDC-27MAR26-1-C"  # where hardly anything trades, and more levels rest than any view shows
+INSTRUMENTS = (*BUSY, QUIET)
+TRADERS = ("alice", "bob", "carol", "dave")
+COMMANDS = 10_000
+TICK_MICROS = 10_000
+
+
+def test_books_from_messages_are_the_books() -> None:
+    market = _Market(seed=20260220)
+    asyncio.run(market.run())
+    assert market.commands >= COMMANDS
+    assert market.merged > 500, "hardly any changes were merged"
+    assert min(market.compared.values()) > 500, "a depth was hardly ever compared"
+    assert market.levels_seen == 100, "the deepest view was never full"
+
+
+class _Market:
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.desk = TestDesk(Rules(starting_cash_micros=10**14))
+        self.traders: dict[str, Connection] = {}
+        self.listeners: list[Connection] = []
+        self.commands = 0
+        self.merged = 0
+        self.compared = dict.fromkeys(DEPTHS, 0)
+        self.levels_seen = 0
+
+    async def run(self) -> None:
+        await self.desk.start(*INSTRUMENTS)
+        for name in TRADERS:
+            self.traders[name] = self.desk.connect()
+            params = {"grant_type": "client_credentials", "client_id": name}
+            _send(self.traders[name], "public/auth", params)
+        await self.desk.settle()
+        while self.commands < COMMANDS:
+            for _ in range(self.random.randint(1, 60)):
+                self._act()
+            await self.desk.settle()
+            await self._compare()
+        self.desk.core.state.check()
+        await self.desk.stop()
+
+    def _act(self) -> None:
+        match self.random.randrange(40):
+            case 0:
+                self.listeners.append(self.desk.connect())
+            case 1 if len(self.listeners) > 6:
+                self._leave(self.listeners.pop(self.random.randrange(len(self.listeners))))
+            case 2 | 3 if self.listeners:
+                self._subscribe(self.random.choice(self.listeners))
+            case 4:  # in the middle of this trader's own orders
+                self._subscribe(self.random.choice(list(self.traders.values())))
+            case _:
+                self._trade(self.random.choice(TRADERS))
+
+    def _subscribe(self, connection: Connection) -> None:
+        channels = [f"book.{self.random.choice(INSTRUMENTS)}.{self.random.choice(DEPTHS)}" for _ in range(3)]
+        verb = self.random.choice(("subscribe", "subscribe", "unsubscribe"))
+        _send(connection, f"public/{verb}", {"channels": channels})
+
+    def _leave(self, connection: Connection) -> None:
+        self.desk.disconnect(connection)
+        self.merged += sum(book.merged for book in connection.lawyer.books.values())
+
+    def _trade(self, name: str) -> None:
+        trader, random = self.traders[name], self.random
+        count = random.choice((1, 1, 1, 2, 5))
+        requests = [_request(*self._order(name), with_id=random.random() < 0.8) for _ in range(count)]
+        self.commands += count
+        trader.send(json.dumps(requests if count > 1 else requests[0]))
+
+    def _order(self, name: str) -> tuple[str, dict[str, Any]]:
+        random = self.random
+        open_orders = self.desk.views.orders.users[name].open if name in self.desk.views.orders.users else {}
+        what = random.randrange(100)
+        if open_orders and what < 25:
+            return "private/cancel", {"order_id": random.choice(list(open_orders))}
+        if open_orders and what < 35:
+            params: dict[str, Any] = {
+                "order_id": random.choice(list(open_orders)),
+                "amount": random.randint(100, 3_000),
+            }
+            return "private/edit", params | ({"price": self._price(0)} if what < 31 else {})
+        if what == 99:
+            return "private/cancel_all", {"instrument_id": random.choice(BUSY)}
+        is_bid = random.random() < 0.5
+        instrument_id = random.choice(INSTRUMENTS)
+        params = {"instrument_id": instrument_id, "amount": random.randint(100, 2_000)}
+        if instrument_id == QUIET:
+            params |= {"price": (random.randint(1, 300) + (0 if is_bid else 299)) * TICK_MICROS}
+        elif what > 90:
+            params |= {"type": "market"}
+        else:
+            params |= {"price": self._price(-20 if is_bid else 20)}
+        return f"private/{'buy' if is_bid else 'sell'}", params
+
+    def _price(self, ticks_aside: int) -> int:
+        """Around 200 ticks: now and then among the best, mostly where it rests."""
+        ticks = self.random.randint(-3, 3) if self.random.random() < 0.3 else self.random.randint(-20, 20)
+        return (200 + ticks + (ticks_aside if self.random.random() < 0.8 else 0)) * TICK_MICROS
+
+    async def _compare(self) -> None:
+        """Every book that somebody holds is the one that is shown."""
+        asker = self.desk.connect()
+        shown: dict[str, Any] = {}
+        for connection in self.desk.connections:
+            connection.take()
+            for channel, book in connection.lawyer.books.items():
+                if channel not in shown:
+                    shown[channel] = await self._shown(asker, channel)
+                assert book.levels() == shown[channel], channel
+                self.compared[book.depth] += 1
+                self.levels_seen = max(self.levels_seen, len(book.bids), len(book.asks))
+        self._leave(asker)
+
+    async def _shown(self, asker: Connection, channel: str) -> dict[str, Any]:
+        _, instrument_id, depth = channel.split(".")
+        _send(asker, "public/get_order_book", {"instrument_id": instrument_id, "depth": int(depth)})
+        (answer,) = asker.take()
+        result = json.loads(answer)["result"]
+        return {"bids": result["bids"], "asks": result["asks"]}
+
+
+def _request(method: str, params: dict[str, Any], with_id: bool = True) -> dict[str, Any]:
+    request = {"jsonrpc": "2.0", "method": method, "params": params}
+    return request | {"id": "a"} if with_id else request
+
+
+def _send(connection: Connection, method: str, params: dict[str, Any]) -> None:
+    connection.send(json.dumps(_request(method, params)))

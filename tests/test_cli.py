@@ -1,0 +1,278 @@
+"""The commands that need a server, against one that runs as a process: what they say, and what a stop leaves behind."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli_support import (
+    CALL,
+    CLOCK_START,
+    PATIENCE_SECONDS,
+    Server,
+    Terminal,
+    command,
+    complained,
+    environment,
+    exchange,
+    said,
+    said_json,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of this file: each uses its own users, and its own instrument where it trades."""
+    path = tmp_path_factory.mktemp("cli") / "exchange.db"
+    with Server(path, "--demo", "--clock-start", CLOCK_START) as running:
+        yield running
+
+
+def _instrument(server: Server, strike: int) -> str:
+    """A new instrument, with an empty book."""
+    instrument_id = f"XRP_USDC-27MAR26-{strike}-C"
+    said(exchange("instrument", "create", instrument_id, "--db", server.path))
+    return instrument_id
+
+
+def _order(server: Server, *arguments: object) -> Any:
+    return said_json(exchange("order", *arguments, "--db", server.path, "--json"))
+
+
+def test_serve_says_where_it_listens_first(server: Server) -> None:
+    assert re.fullmatch(r"listening on ws://127\.0\.0\.1:[1-9]\d*/\n", server.first_line)
+
+
+def test_the_demo_market_is_listed(server: Server) -> None:
+    listed = said_json(exchange("instrument", "list", "--asset", "sol", "--json", "--db", server.path))
+    assert CALL in [instrument["instrument_id"] for instrument in listed]
+    assert {instrument["asset"] for instrument in listed} == {"SOL"}
+    text = said(exchange("instrument", "list", "--db", server.path))
+    assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28 08:00:00 UTC", text)
+    assert re.search(r"at seq \d+, 2026-02-20 00:0\d:\d\d UTC", text)
+
+
+def test_create_an_instrument(server: Server) -> None:
+    arguments = ("instrument", "create", "xrp_usdc-03apr26-2-c", "--tick-size", "0.05", "--min-size", "0.5")
+    text = said(exchange(*arguments, "--db", server.path))
+    assert text.startswith("XRP_USDC-3APR26-2-C is listed: tick 0.05 USDC, at least 0.5 contracts (seq ")
+    text = complained(exchange(*arguments, "--db", server.path))
+    assert text == "error -32602: Invalid params: the instrument is listed already\n"
+    result = said_json(exchange("instrument", "create", "XRP_USDC-3APR26-3-C", "--json", "--db", server.path))
+    listed = result["instrument"]
+    assert (listed["tick_size"], listed["min_size"], listed["state"]) == (10_000, 1, "open")
+
+
+def test_orders_trade(server: Server) -> None:
+    instrument_id = _instrument(server, 10)
+    trade = ("--db", server.path)
+    text = said(exchange("order", "buy", instrument_id, 2, "1.50", "--user", "orders.a", *trade))
+    assert re.fullmatch(rf"order \d+ open: buy 2 {instrument_id} @ 1\.50\n", text)
+    text = said(exchange("order", "sell", instrument_id, "0.5", "1.40", "--user", "orders.b", *trade))
+    first, second = text.splitlines()
+    assert re.fullmatch(rf"order \d+ filled: sell 0\.5 {instrument_id} @ 1\.40, filled 0\.5 at 1\.50", first)
+    assert re.fullmatch(r"  trade \d+: 0\.5 @ 1\.50, taker, fee 0\.00", second)
+    text = said(exchange("order", "sell", instrument_id, 9, "--market", "--user", "orders.b", *trade))
+    assert re.match(r"order \d+ cancelled \(market_remainder\): sell 9 \S+ at market, filled 1\.5 at 1\.50\n", text)
+
+
+def test_an_order_as_json(server: Server) -> None:
+    result = _order(server, "buy", _instrument(server, 11), "0.001", "0.01", "--user", "json.a", "--tif", "day")
+    order = result["order"]
+    assert (order["price"], order["size"], order["time_in_force"]) == (10_000, 1, "day")
+    assert result["trades"] == []
+
+
+def test_the_same_client_order_id_makes_one_order(server: Server) -> None:
+    arguments = ("buy", _instrument(server, 12), 1, 1, "--user", "twice.a", "--client-order-id", "[red]one")
+    first = _order(server, *arguments)
+    text = said(exchange("order", *arguments, "--db", server.path))
+    assert text.startswith(f"order {first['order']['order_id']} open")
+    assert "this order was sent before: nothing was changed" in text
+    assert "[red]one" in said(exchange("order", "list", "--user", "twice.a", "--db", server.path))
+    cancel = ("order", "cancel", "--client-order-id", "[red]one", "--user", "twice.a", "--db", server.path)
+    assert "cancelled (user_request)" in said(exchange(*cancel))
+
+
+def test_what_a_client_named_cannot_steer_a_terminal(server: Server) -> None:
+    _order(server, "buy", _instrument(server, 13), 1, 1, "--user", "steer.a", "--client-order-id", "\x1b[2Jx")
+    assert "\x1b" not in said(exchange("order", "list", "--user", "steer.a", "--db", server.path))
+    assert "\x1b" not in said(exchange("journal", "tail", "-n", 1, "--db", server.path))
+
+
+def test_list_and_cancel(server: Server) -> None:
+    one, other = _instrument(server, 14), _instrument(server, 15)
+    ids = [_order(server, "buy", name, 1, 1, "--user", "cancel.a")["order"]["order_id"] for name in (one, one, other)]
+    at = ("--user", "cancel.a", "--db", server.path)
+    listed = said_json(exchange("order", "list", *at, "--instrument", one, "--json"))
+    assert [order["order_id"] for order in listed] == ids[:2]
+    text = said(exchange("order", "list", *at))
+    assert re.search(rf"{ids[2]} +{other} +buy +1\.00 +1 +0 +gtc", text)
+    assert said(exchange("order", "cancel", ids[0], *at)).startswith(f"order {ids[0]} cancelled (user_request)")
+    text = complained(exchange("order", "cancel", ids[0], *at))
+    assert text == "error 1008: Order already cancelled or filled: the order was cancelled\n"
+    assert said(exchange("order", "cancel", "--all", "--instrument", other, *at)) == f"cancelled {ids[2]}\n"
+    assert said_json(exchange("order", "cancel", "--all", "--json", *at))["order_ids"] == [ids[1]]
+    assert said(exchange("order", "cancel", "--all", *at)) == "nothing was open\n"
+    assert said(exchange("order", "list", *at)).startswith("cancel.a has no open orders (at seq ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (("buy", "SOL_USDC-28FEB26-1-C", 1, 1), "error 1004: Instrument not found: "),
+        (("buy", CALL, 1, "1.501"), "error 1005: Invalid price: "),
+        (("buy", CALL, "0.001", 1), "error 1006: Invalid size: "),
+        (("buy", CALL, 10_000, 100), "error 1002: Insufficient balance: "),
+        (("cancel", 999_999), "error 1003: Order not found: "),
+        (("buy", CALL, 1, 1, "--post-only", "--tif", "ioc"), "error -32602: Invalid params: "),
+    ],
+)
+def test_what_the_exchange_refuses_is_said(server: Server, arguments: tuple[object, ...], answer: str) -> None:
+    text = complained(exchange("order", *arguments, "--user", "refused.a", "--db", server.path))
+    assert text.startswith(answer)
+    assert text.count("\n") == 1
+
+
+def test_pay_in_and_out(server: Server) -> None:
+    _order(server, "cancel", "--all", "--user", "pay.a")  # opens the account
+    at = ("--db", server.path)
+    text = said(exchange("account", "deposit", "pay.a", "2500.50", *at))
+    assert text.startswith("pay.a has 12,500.50 USDC available, 0.00 locked (seq ")
+    assert said_json(exchange("account", "withdraw", "pay.a", "500.50", "--json", *at))["available"] == 12_000_000_000
+    assert complained(exchange("account", "withdraw", "pay.a", 99_999, *at)).startswith("error 1002: ")
+    assert "no account has this user_id" in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
+    text = said(exchange("account", "show", "pay.a", *at))
+    assert re.search(r"pay\.a +12,000\.00 +0\.00 +12,000\.00 +0\.00", text)
+
+
+def test_a_wrong_admin_secret(server: Server) -> None:
+    file = server.path.with_name("exchange.db.admin")
+    secret = file.read_text()
+    try:
+        file.write_text("wrong\n")
+        text = complained(exchange("account", "deposit", "pay.a", 1, "--db", server.path))
+        assert text.startswith("error 1020: Invalid credentials: ")
+        file.unlink()
+        text = complained(exchange("account", "deposit", "pay.a", 1, "--db", server.path))
+        assert f"the administrator's secret is not in {file}" in text
+    finally:
+        file.write_text(secret)
+
+
+def test_an_account_with_a_position(server: Server) -> None:
+    instrument_id = _instrument(server, 16)
+    _order(server, "buy", instrument_id, 2, "1.50", "--user", "show.a")
+    _order(server, "sell", instrument_id, 1, "1.50", "--user", "show.b")
+    shown = said_json(exchange("account", "show", "show.a", "--json", "--db", server.path))
+    assert shown["available"] == 10_000_000_000 - 3_000_000
+    assert shown["positions"] == [
+        {"instrument_id": instrument_id, "quantity": 1_000, "average_price": 1_500_000, "locked": 0}
+    ]
+    text = said(exchange("account", "show", "show.b", "--db", server.path))
+    assert re.search(rf"{instrument_id} +-1 +1\.50 +16\.00", text)
+
+
+def test_the_book_once(server: Server) -> None:
+    instrument_id = _instrument(server, 17)
+    at = ("--db", server.path)
+    text = said(exchange("book", instrument_id, *at))
+    assert "empty" in text and "no trades yet" in text
+    for side, size, price in (("buy", 1, "1.40"), ("sell", "0.5", "1.60"), ("sell", 2, "1.55"), ("buy", 1, "1.55")):
+        _order(server, side, instrument_id, size, price, "--user", f"book.{side}")
+    text = said(exchange("book", instrument_id, "--once", *at))
+    ladder = re.findall(r"^ +(?:1 +)?(?:spread|1\.0|)? +(\d\.\d\d)(?: +(\d\.\d) +1)?", text, re.MULTILINE)
+    assert ladder == [("1.60", "0.5"), ("1.55", "1.0"), ("0.15", ""), ("1.40", "")]
+    assert re.search(r"UTC +bought +1 +1\.55", text)
+    shown = said_json(exchange("book", instrument_id, "--depth", 1, "--json", *at))
+    assert shown["asks"] == [{"price": 1_550_000, "size": 1_000, "count": 1}]
+    assert [trade["price"] for trade in shown["trades"]] == [1_550_000]
+    assert complained(exchange("book", "SOL_USDC-28FEB26-1-C", *at)).startswith("error 1023: Unknown channel: ")
+
+
+def test_the_book_live(server: Server) -> None:
+    instrument_id = _instrument(server, 18)
+    with Terminal("book", instrument_id, "--db", server.path) as terminal:
+        terminal.wait_for("no trades yet")
+        _order(server, "sell", instrument_id, "2.5", "1.60", "--user", "live.a")
+        terminal.wait_for("1.60")
+        _order(server, "buy", instrument_id, "0.3", "1.70", "--user", "live.b")
+        terminal.wait_for("2.2")
+        terminal.wait_for("bought")
+        assert terminal.interrupt() == 0
+
+
+def test_tail_follows(server: Server) -> None:
+    with Terminal("journal", "tail", "-n", 1, "--follow", "--db", server.path) as terminal:
+        terminal.wait_for("\n")
+        instrument_id = _instrument(server, 19)
+        terminal.wait_for(instrument_id)
+        _order(server, "buy", instrument_id, "0.5", "1.60", "--user", "tail.a", "--client-order-id", "mine")
+        terminal.wait_for("bid 0.5 @ 1.60 gtc client_order_id=mine")
+        assert terminal.interrupt() == 0
+
+
+def test_info_names_the_server(server: Server) -> None:
+    found = said_json(exchange("journal", "info", "--json", "--db", server.path))
+    assert found["holder"] == {"pid": server.process.pid, "url": server.url}
+    text = said(exchange("journal", "info", "--db", server.path))
+    assert f"process {server.process.pid}, listening on {server.url}" in text
+
+
+def test_a_second_server_is_told_about_the_first(server: Server) -> None:
+    text = complained(exchange("serve", "--port", 0, "--db", server.path))
+    assert f"{server.path} is in use by process {server.process.pid}, listening on {server.url}: stop it first" in text
+
+
+def test_a_pipe_that_is_closed_early(server: Server) -> None:
+    arguments = command("journal", "tail", "-n", 1_000, "--db", server.path)
+    with subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "new" / "exchange.db"
+    path.parent.mkdir()
+    with Server(path, "--demo", "--clock-start", CLOCK_START) as running:
+        order_id = _order(running, "buy", CALL, 1, "1.50", "--user", "alice")["order"]["order_id"]
+        exit_code, text = running.stop(number)
+        errors = running.errors
+    assert exit_code == 0
+    assert f"exchange order buy {CALL} 1 1.50 --user alice --db {path}" in text
+    assert "Ctrl-C stops the exchange." in text
+    last_seq = said_json(exchange("journal", "info", "--json", "--db", path))["last_seq"]
+    assert f"stopped at seq {last_seq}, {path} is closed" in errors
+    listed = said_json(exchange("order", "list", "--user", "alice", "--json", "--db", path))
+    assert [order["order_id"] for order in listed] == [order_id]
+    last = json.loads(said(exchange("journal", "tail", "-n", 1, "--json", "--db", path)))
+    assert last["command"]["kind"] == "end_session"
+    assert complained(exchange("book", CALL, "--db", path)).startswith("Error: no exchange is running on ")
+
+
+def test_a_server_that_cannot_start_ends(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    said(exchange("init", "--db", path))
+    secret = path.with_name("exchange.db.admin")
+    secret.unlink()
+    secret.mkdir()
+    arguments = command("serve", "--db", path, "--port", 0)
+    result = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {secret}: Is a directory\n"
+
+
+def test_exchange_time_does_not_go_back(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    said(exchange("init", "--db", path, "--clock-start", "2026-03-01T00:00:00Z"))
+    with Server(path, "--clock-start", CLOCK_START) as running:
+        assert running.stop()[0] == 0
+        assert "exchange time does not go back: it continues at 2026-03-01 00:00:00 UTC" in running.errors

@@ -1,0 +1,342 @@
+"""The commands that need no server: a new journal, reading one, everything that can be wrong with a path or a value."""
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+
+import cli.replay
+from cli.amounts import cash, contracts, parse_contracts, parse_time_us, parse_usdc, usdc
+from exchange import __version__
+from exchange.runtime import node
+from exchange.runtime.settings import Settings
+from journal.lock import JournalLock
+from tests.cli_support import CALL, complained, exchange, said, said_json
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A new journal, with nothing in it but its genesis."""
+    made = tmp_path / "exchange.db"
+    said(exchange("init", "--db", made))
+    return made
+
+
+def test_the_version() -> None:
+    assert said(exchange("--version")) == f"exchange, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "init",
+        "serve",
+        "book",
+        "account show",
+        "account deposit",
+        "account withdraw",
+        "instrument create",
+        "instrument list",
+        "order buy",
+        "order sell",
+        "order cancel",
+        "order list",
+        "journal tail",
+        "journal info",
+    ],
+)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    text = said(exchange(*name.split(), "--help"))
+    assert re.search(rf"Examples?:\n +exchange {name} ?", text)
+
+
+def test_init_creates_journal_and_secret_and_says_what_is_next(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "exchange.db"
+    text = said(exchange("init", "--db", path))
+    secret = path.with_name("exchange.db.admin")
+    assert f"journal       {path}\n" in text
+    assert f"admin secret  {secret} " in text
+    assert text.endswith(f"Next: exchange serve --db {path}\n")
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert len(secret.read_text().strip()) >= 32
+
+
+def test_init_records_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    options = ("--maker-fee-ppm", 100, "--taker-fee-ppm", 300, "--open-orders-max", 5, "--starting-cash", "50.5")
+    said(exchange("init", "--db", path, *options, "--self-trade-prevention", "off"))
+    rules = said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
+    assert rules["fees"] == {"maker_premium_ppm": 100, "taker_premium_ppm": 300}
+    assert rules["open_orders_max"] == 5
+    assert rules["starting_cash_micros"] == 50_500_000
+    assert rules["self_trade_prevention"] == "off"
+
+
+def test_init_can_begin_at_another_time(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    said(exchange("init", "--db", path, "--clock-start", "2026-02-20T01:00:00+01:00"))
+    assert said(exchange("journal", "tail", "--db", path)).split()[1].startswith("2026-02-20T00:00:0")
+
+
+def test_init_refuses_a_journal_that_exists(path: Path) -> None:
+    before = path.read_bytes()
+    text = complained(exchange("init", "--db", path))
+    assert f"{path} exists already and holds 1 command: start it with `exchange serve --db {path}`" in text
+    assert path.read_bytes() == before
+
+
+def test_init_leaves_another_file_alone(tmp_path: Path) -> None:
+    file = tmp_path / "letter.txt"
+    file.write_text("Dear reader, this is no database but a letter of some length.")
+    assert "is not an exchange journal" in complained(exchange("init", "--db", file))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_init_refuses_what_another_process_holds(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    with JournalLock(path):
+        assert f"in use by process {os.getpid()}: stop it first" in complained(exchange("init", "--db", path))
+
+
+def test_the_default_place_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXCHANGE_DB", raising=False)
+    assert said(exchange("init")).endswith("Next: exchange serve\n")
+    assert (tmp_path / "data" / "exchange.db").exists()
+
+
+def test_a_new_journal_reads_as_empty(path: Path) -> None:
+    assert said_json(exchange("instrument", "list", "--db", path, "--json")) == []
+    assert "Nothing is listed." in said(exchange("instrument", "list", "--db", path))
+    assert "Nothing is listed on SOL." in said(exchange("instrument", "list", "--db", path, "--asset", "sol"))
+
+
+def test_info(path: Path) -> None:
+    found = said_json(exchange("journal", "info", "--db", path, "--json"))
+    assert found["commands"] == {"genesis": 1}
+    assert (found["first_seq"], found["last_seq"], found["events_seq"]) == (1, 1, 0)
+    assert found["holder"] is None
+    assert found["snapshots"] == []
+    text = said(exchange("journal", "info", "--db", path))
+    assert "nobody: no exchange is running on it" in text
+    assert re.search(r"starting_cash +10000\.00", text)
+
+
+def test_info_names_a_holder_that_does_not_listen(path: Path) -> None:
+    with JournalLock(path):
+        text = said(exchange("journal", "info", "--db", path))
+        assert f"process {os.getpid()}, not listening yet" in text
+        text = complained(exchange("order", "cancel", 1, "--user", "alice", "--db", path))
+        assert "does not listen yet: try again in a moment" in text
+
+
+def test_another_system_user_finds_the_holder_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def acquire(_lock: FileLock) -> None:
+        raise PermissionError(13, "Permission denied", "exchange.db.lock")
+
+    with JournalLock(path) as lock:
+        lock.announce("ws://127.0.0.1:1/")
+        monkeypatch.setattr(FileLock, "acquire", acquire)
+        assert "listening on ws://127.0.0.1:1/" in said(exchange("journal", "info", "--db", path))
+        text = complained(exchange("account", "deposit", "alice", 1, "--db", path))
+        assert text.startswith("Error: cannot connect to ws://127.0.0.1:1/: ")
+
+
+def test_tail(path: Path) -> None:
+    line = said(exchange("journal", "tail", "--db", path))
+    assert re.match(r" +1  20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z  genesis .*starting_cash=10000\.00", line)
+    record = said_json(exchange("journal", "tail", "--db", path, "--json"))
+    assert (record["seq"], record["command"]["kind"], len(record["hash"])) == (1, "genesis", 64)
+    assert said(exchange("journal", "tail", "-n", 0, "--db", path)) == ""
+
+
+def test_unknown_names_are_said(path: Path) -> None:
+    assert f"{path} has no account 'zoe'" in complained(exchange("account", "show", "zoe", "--db", path))
+    assert f"{path} has no account 'zoe'" in complained(exchange("order", "list", "--user", "zoe", "--db", path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("account", "show", "alice"),
+        ("instrument", "list"),
+        ("order", "list", "--user", "alice"),
+        ("journal", "tail"),
+        ("journal", "info"),
+    ],
+)
+def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], path: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.db"
+    text = complained(exchange(*arguments, "--db", missing))
+    assert f"there is no journal at {missing}: create one with `exchange init --db {missing}`" in text
+    assert not missing.exists()
+
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear reader, this is no database but a letter of some length.")
+    assert f"{letter} is not an exchange journal" in complained(exchange(*arguments, "--db", letter))
+
+    other = tmp_path / "other.db"
+    _change(other, "CREATE TABLE songs (title TEXT)")
+    assert f"{other} is a database of something else" in complained(exchange(*arguments, "--db", other))
+
+    _change(path, "PRAGMA user_version = 99")
+    assert "was written by a newer program (schema 99" in complained(exchange(*arguments, "--db", path))
+
+    assert "is a directory" in complained(exchange(*arguments, "--db", tmp_path), exit_code=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_journal_that_may_not_be_read(path: Path) -> None:
+    path.chmod(0)
+    assert "is not readable" in complained(exchange("journal", "tail", "--db", path), exit_code=2)
+
+
+def test_a_damaged_record_is_named(path: Path) -> None:
+    _change(path, "DROP TRIGGER commands_are_never_changed")
+    _change(path, "UPDATE commands SET payload = replace(payload, '10000000000', '99000000000')")
+    text = complained(exchange("account", "show", "alice", "--db", path))
+    assert "seq 1 is damaged: its hash is not that of its contents" in text
+    assert "seq 1 is damaged" in complained(exchange("serve", "--db", path, "--port", 0)).splitlines()[-1]
+
+
+def test_a_damaged_page_is_no_traceback(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(range(256)) * ((path.stat().st_size - 4096) // 256))
+    assert complained(exchange("instrument", "list", "--db", path)).startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("order", "buy", CALL, 1, 1.5, "--user", "alice"),
+        ("order", "sell", CALL, 1, "--market", "--user", "alice"),
+        ("order", "cancel", 1, "--user", "alice"),
+        ("account", "deposit", "alice", 5),
+        ("account", "withdraw", "alice", 5),
+        ("instrument", "create", CALL),
+        ("book", CALL),
+    ],
+)
+def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object, ...], path: Path) -> None:
+    text = complained(exchange(*arguments, "--db", path))
+    assert text == f"Error: no exchange is running on {path}: start it with `exchange serve --db {path}`\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("order", "buy", CALL, "0.0005", "1.5", "--user", "a"), "more than 3 decimals"),
+        (("order", "buy", CALL, "1", "1.0000001", "--user", "a"), "more than 6 decimals"),
+        (("order", "buy", CALL, "1,5", "1", "--user", "a"), "is not a number"),
+        (("order", "buy", CALL, "1e3", "1", "--user", "a"), "is not a number"),
+        (("order", "buy", CALL, "1", "99999999999999", "--user", "a"), "is too large"),
+        (("order", "buy", CALL, "1", "--user", "a"), "give a PRICE, or --market"),
+        (("order", "buy", CALL, "1", "1.5", "--market", "--user", "a"), "a market order has no PRICE"),
+        (("order", "buy", "SOL-PERP", "1", "1", "--user", "a"), "is not an instrument id"),
+        (("order", "buy", "SOL_USDC-30FEB26-150-C", "1", "1", "--user", "a"), "FEB 2026 has no day 30"),
+        (("order", "buy", CALL, "1", "1"), "Missing option '--user'"),
+        (("order", "buy", CALL, "1", "1", "--user", "a b"), "is not a user's name"),
+        (("order", "cancel", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
+        (("order", "cancel", "1", "--all", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
+        (("account", "deposit", "a", "-5"), "No such option"),
+        (("serve", "--clock-start", "yesterday"), "write it like 2026-02-20T00:00:00Z"),
+        (("serve", "--clock-start", "1969-01-01"), "the year must be one of 2000 to 2099"),
+        (("serve", "--port", "70000"), "is not in the range"),
+        (("serve", "--host", "0.0.0.0"), "accounts have no secrets yet, so whoever can connect can trade as anyone"),
+        (("serve", "--db", "/dev/null"), "/dev/null is not a regular file"),
+        (("serve", "--host", ""), "can be reached from other machines"),
+        (("serve", "--host", "example.com"), "can be reached from other machines"),
+    ],
+)
+def test_misuse_is_told_apart(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXCHANGE_USER", raising=False)
+    text = complained(exchange(*arguments, "--db", tmp_path / "exchange.db"), exit_code=2)
+    assert reason in " ".join(text.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_amounts_are_exact() -> None:
+    assert parse_usdc("1.50") == 1_500_000
+    assert parse_usdc(".000001") == 1
+    assert parse_usdc("9007199254.740991") == 2**53 - 1
+    assert parse_contracts("0.5") == 500
+    with pytest.raises(ValueError, match="more than 6 decimals"):
+        parse_usdc("1." + "0" * 40 + "1")
+    assert (usdc(1_500_000), usdc(-65_000), usdc(1), usdc(None)) == ("1.50", "-0.065", "0.000001", "-")
+    assert (contracts(1_000), contracts(-500), contracts(1_000, 3)) == ("1", "-0.5", "1.000")
+    assert (cash(-1_234_567_000_000), cash(-500_000)) == ("-1,234,567.00", "-0.50")
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert parse_time_us("2026-02-20") == parse_time_us("2026-02-20T01:00:00+01:00") == 1_771_545_600_000_000
+
+
+def test_a_bug_is_logged_and_ends_with_a_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(*_: object) -> None:
+        raise AssertionError("book is crossed")
+
+    monkeypatch.setattr(node, "serve", serve)
+    result = exchange("serve", "--db", path)
+    assert result.exit_code == 1
+    assert "please report it with the lines above" in result.stderr.splitlines()[-1]
+    assert "AssertionError: book is crossed" in result.stderr
+
+
+def test_a_signal_ends_a_replay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    async def serve(settings: Settings, report: Any, progress: Any, listening: Any, stop: asyncio.Event) -> None:
+        progress(1, 2)
+        os.kill(os.getpid(), signal.SIGINT)
+        progress(2, 2)
+        raise AssertionError("the replay went on")
+
+    monkeypatch.setattr(node, "serve", serve)
+    assert exchange("serve", "--db", path).exit_code == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_port_that_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def serve(settings: Settings, *_: object) -> None:
+        taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        async with taken:
+            await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", taken.sockets[0].getsockname()[1])
+
+    monkeypatch.setattr(node, "serve", serve)
+    text = complained(exchange("serve", "--db", path))
+    assert "port 8765 on 127.0.0.1 is in use: choose another with --port, or 0 for any free one" in text
+
+
+def test_a_long_replay_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.replay, "_PATIENCE_SECONDS", -1)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+
+    @click.command()
+    def replay() -> None:
+        with cli.replay.ReplayBar() as bar:
+            bar(1, 1_000)
+            bar(500, 1_000)
+            bar(1_000, 1_000)
+
+    result = CliRunner().invoke(replay)
+    assert "replaying" in result.stderr
+    assert result.stdout == ""
+
+
+def _change(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()

@@ -1,0 +1,369 @@
+"""Whatever a client sends: nothing escapes, every request is answered once and in turn, the exchange stays whole."""
+
+import asyncio
+import gc
+import json
+import secrets
+import weakref
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.domain.rules import Rules
+from exchange.gateway.limits import BATCH_MAX, FRAME_MAX, SUBSCRIPTIONS_MAX
+from exchange.gateway.methods import METHODS
+from exchange.runtime import pipeline
+from journal.errors import JournalFullError
+from tests.desk import START_US, Connection, TestDesk
+
+SEEDS = 8
+CALL = "SOL_USDC-28FEB26-150-C"
+PUT = "SOL_USDC-20FEB26-150-P"  # expires eight hours after the start
+ADMIN = '{"jsonrpc":"2.0","id":1,"method":"public/auth","params":{"grant_type":"client_credentials",'
+ADMIN += '"client_id":"admin","client_secret":"the secret"}}'
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "FULL_DISK_PAUSE_SECONDS", 0)
+
+
+def run(conversation: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(conversation)
+
+
+def request(method: str, request_id: Any = 1, **params: Any) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+
+def auth(user_id: str) -> str:
+    return request("public/auth", grant_type="client_credentials", client_id=user_id)
+
+
+def answers(connection: Connection) -> list[Any]:
+    return [json.loads(text) for text in connection.take()]
+
+
+def fill(template: str) -> str:
+    """`template` with as many x as make it the longest frame there is."""
+    return template.replace("?", "x" * (FRAME_MAX - len(template) + 1))
+
+
+DEEP = 20_000
+ODD_FRAMES = {
+    "": -32700,
+    " ": -32700,
+    "\ufeff{}": -32700,
+    "[" * FRAME_MAX: -32700,
+    "[" * DEEP + "]" * DEEP: -32700,
+    '{"a":' * DEEP + "1" + "}" * DEEP: -32700,
+    '{"jsonrpc":"2.0","id":1,"method":"public/test","params":' + "[" * DEEP + "]" * DEEP + "}": -32700,
+    '{"jsonrpc":"2.0","id":1,"method":"public/test","params":{"a":' + "[" * 500 + "]" * 500 + "}}": -32602,
+    '{"jsonrpc":"2.0","id":' + "[" * 500 + "]" * 500 + ',"method":"public/test"}': -32600,
+    '{"jsonrpc":"2.0","id":' + "9" * 4_000 + ',"method":"public/nothing"}': -32601,
+    fill('{"jsonrpc":"2.0","id":"?","method":"public/nothing"}'): -32601,
+    fill('{"jsonrpc":"2.0","id":1,"method":"?"}'): -32601,
+    fill('{"jsonrpc":"?","id":1,"method":"public/test"}'): -32600,
+    fill('{"jsonrpc":"2.0","id":1,"method":"public/test","params":{"?":1}}'): -32602,
+    fill('{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{"channels":["book.?.1"]}}'): 1023,
+    fill('{"jsonrpc":"2.0","id":1,"method":"private/cancel_all","params":{"instrument_id":"?"}}'): -32602,
+    fill('{"jsonrpc":"2.0","id":1,"method":"private/cancel","params":{"client_order_id":"?"}}'): -32602,
+    fill(auth("alice").replace('"alice"', '"alice", "client_secret": "?"')): None,
+    "[" + "," * 1_000 + "]": -32700,
+    "[" + "1," * 30_000 + "1]": -32600,
+}
+
+
+@pytest.mark.parametrize("frame", ODD_FRAMES, ids=lambda frame: f"{frame[:30]!r} of {len(frame)}")
+def test_odd_frame(frame: str) -> None:
+    async def conversation() -> None:
+        desk = TestDesk()
+        await desk.start(CALL)
+        alice = desk.connect()
+        alice.send(auth("alice"))
+        await desk.settle()
+        alice.take()
+        alice.send(frame)
+        alice.send(request("public/test", "still there"))
+        await desk.settle()
+        alice.lawyer.rest()
+        answer, after = answers(alice)
+        assert answer.get("error", {}).get("code") == ODD_FRAMES[frame]
+        assert after["id"] == "still there"
+        assert len(desk.journal.records[-1].payload) < 1_000, "a hostile client can fill the journal"
+        await desk.stop()
+
+    run(conversation())
+
+
+def test_more_commands_than_may_wait_are_refused_in_turn() -> None:
+    async def conversation() -> None:
+        desk = TestDesk()
+        desk.queue_max = 3
+        await desk.start(CALL)
+        alice = desk.connect()
+        alice.send(auth("alice"))
+        await desk.settle()
+        alice.take()
+        for n in range(6):
+            alice.send(request("private/buy", n, instrument_id=CALL, price=1_500_000, amount=1_000))
+        alice.send(request("private/get_balance", 6))
+        await desk.settle()
+        got = answers(alice)
+        assert [answer["id"] for answer in got] == list(range(7))
+        assert [answer.get("error", {}).get("code") for answer in got] == [None, None, None, 1007, None, None, None]
+        await desk.stop()
+
+    run(conversation())
+
+
+def test_subscriptions_have_a_limit_and_all_or_none_are_made() -> None:
+    async def conversation() -> None:
+        desk = TestDesk()
+        names = [f"SOL_USDC-28FEB26-{strike}-C" for strike in range(100, 121)]
+        await desk.start(*names)
+        alice = desk.connect()
+        channels = [f"book.{name}.{depth}" for name in names for depth in range(1, 101)]
+        for start in range(0, SUBSCRIPTIONS_MAX, 500):
+            alice.send(request("public/subscribe", channels=channels[start : start + 500]))
+        assert len(alice.take()) == SUBSCRIPTIONS_MAX // 500 + SUBSCRIPTIONS_MAX
+        alice.send(request("public/subscribe", channels=channels[SUBSCRIPTIONS_MAX - 1 : SUBSCRIPTIONS_MAX + 1]))
+        alice.send(request("public/subscribe", channels=channels[:501]))
+        alice.send(request("public/subscribe", channels=channels[:1]))
+        first, second, again, snapshot = answers(alice)
+        assert first["error"]["code"] == second["error"]["code"] == -32602
+        assert again["result"] == channels[:1] and snapshot["params"]["data"]["type"] == "snapshot"
+        assert len(alice.session.channels) == SUBSCRIPTIONS_MAX
+        await desk.stop()
+
+    run(conversation())
+
+
+def test_nothing_of_a_closed_connection_is_kept() -> None:
+    async def conversation() -> list[weakref.ref[object]]:
+        desk = TestDesk()
+        await desk.start(CALL)
+        refs: list[weakref.ref[object]] = []
+        for _ in range(3):
+            for user_id in ("alice", "bob", "alice"):
+                connection = desk.connect()
+                refs.append(weakref.ref(connection.session))
+                connection.send(auth(user_id))
+                connection.send(request("private/enable_cancel_on_disconnect"))
+                channels = ["user.orders", "user.trades", "user.balance", f"trades.{CALL}", f"book.{CALL}.7"]
+                connection.send(request("public/subscribe", channels=channels))
+                connection.send(request("public/unsubscribe", channels=channels[::2]))
+                connection.send(request("private/buy", instrument_id=CALL, price=1_500_000, amount=1_000))
+                await desk.settle()
+                connection.send(request("private/buy", instrument_id=CALL, price=1_500_000, amount=1_000))
+                connection.send(request("private/get_balance"))
+        for connection in list(desk.connections):  # while an order is under way
+            desk.disconnect(connection)
+        await desk.settle()
+        assert desk.feeds._listeners == {}
+        assert not any(desk.feeds._books.values())
+        assert not any(desk.feeds._cancel_on_disconnect.values())
+        assert desk.views.orders.open_orders("alice") == desk.views.orders.open_orders("bob") == []
+        desk.core.state.check()
+        await desk.stop()
+        return refs
+
+    refs = asyncio.run(conversation())
+    gc.collect()
+    assert [ref() for ref in refs] == [None] * 9
+
+
+class Step(NamedTuple):
+    """What happens next: a frame from one of the connections, or something to the exchange."""
+
+    kind: str
+    connection: int
+    frame: bytes
+
+
+USERS = ("alice", "bob", "alice", "fees", "admin")
+CHANNELS = (f"book.{CALL}.1", f"book.{CALL}.100", f"book.{PUT}.2", f"trades.{CALL}", "user.orders", "user.trades")
+ODD_NUMBERS = (-1, 2**53, 10**30, 1.0, -0.0)
+ODD_VALUES: list[Any] = [*ODD_NUMBERS, None, True, "", "\x00", "\ud800", "gtc", [], [1], {}, {"a": None}, CALL]
+INSERTED = (b"", b'"', b"\\", b"[", b"{", b"\n", b"1", b",", b"\x00", b"null", "\u00e9".encode())
+
+
+class Client:
+    """Writes frames, most of them right, as `random` decides."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def steps(self, count: int) -> list[Step]:
+        kinds = [*["frame"] * 40, *["settle"] * 12, "disconnect", "full", "later", "crash"]
+        return [Step(self.random.choice(kinds), self.random.randrange(3), self._frame()) for _ in range(count)]
+
+    def _frame(self) -> bytes:
+        random = self.random
+        is_batch = random.random() < 0.3
+        content = [self._request() for _ in range(random.choice((0, 1, 2, 3, 5)))] if is_batch else self._request()
+        frame = json.dumps(content).encode()
+        if random.random() < 0.05:
+            start = random.randrange(len(frame) + 1)
+            return frame[:start] + random.choice(INSERTED) + frame[start + random.randrange(3) :]
+        return frame
+
+    def _request(self) -> Any:
+        random = self.random
+        if random.random() < 0.03:
+            return random.choice(ODD_VALUES)
+        orders = self._order, self._order, self._order, self._change
+        method, params = random.choice((*orders, self._session, self._ask))()
+        if random.random() < 0.05:
+            params = {**params, random.choice(("price", "amount", "order_id", "x")): random.choice(ODD_VALUES)}
+        request: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
+        if random.random() < 0.9:
+            request["id"] = random.choice([1, 2, "a", None])
+        if random.random() < 0.03:
+            request[random.choice(("jsonrpc", "method", "id", "params"))] = random.choice(ODD_VALUES)
+        return request
+
+    def _order(self) -> tuple[str, dict[str, Any]]:
+        random = self.random
+        params = {
+            "instrument_id": random.choice((CALL, CALL, CALL, PUT, "SOL_USDC-28FEB26-1-C")),
+            "amount": random.choice((100, 1_000, 2_500)),
+            "price": random.choice((1_490_000, 1_500_000, 1_500_000, 1_510_000, 1)),
+        }
+        if random.random() < 0.15:
+            params |= {"type": "market"}
+            del params["price"]
+        if random.random() < 0.3:
+            params |= {"time_in_force": random.choice(("gtc", "ioc", "fok", "day"))}
+        if random.random() < 0.3:
+            params |= {"client_order_id": random.choice("ab")}
+        if random.random() < 0.1:
+            params |= {"post_only": True}
+        return f"private/{random.choice(('buy', 'sell'))}", params
+
+    def _change(self) -> tuple[str, dict[str, Any]]:
+        random = self.random
+        name = random.choice(({"order_id": random.randrange(30)}, {"client_order_id": random.choice("ab")}))
+        what = random.randrange(7)
+        if what < 3:
+            return "private/cancel", name
+        if what < 6:
+            return "private/edit", {**name, "amount": random.choice((100, 500, 2_000)), "price": 1_500_000}
+        return "private/cancel_all", {}
+
+    def _session(self) -> tuple[str, dict[str, Any]]:
+        random = self.random
+        what = random.randrange(12)
+        if what < 6:
+            return "public/subscribe", {"channels": random.sample(CHANNELS, random.randint(1, 6))}
+        if what < 8:
+            return "public/unsubscribe", {"channels": random.sample(CHANNELS, random.randint(1, 6))}
+        if what < 10:
+            return "public/auth", {"grant_type": "client_credentials", "client_id": random.choice(USERS)}
+        return f"private/{random.choice(('enable', 'disable'))}_cancel_on_disconnect", {}
+
+    def _ask(self) -> tuple[str, dict[str, Any]]:
+        return self.random.choice(sorted(METHODS)), self.random.choice(({}, {"instrument_id": CALL}, {"count": 3}))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_no_conversation_breaks_the_exchange(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(20):
+        asyncio.run(_converse(Client(random).steps(100)))
+
+
+@pytest.mark.soak
+def test_no_conversation_of_many_breaks_the_exchange() -> None:
+    seed = secrets.randbelow(2**32)
+    for n in range(2_000):
+        try:
+            asyncio.run(_converse(Client(Random(seed + n)).steps(150)))
+        except BaseException:
+            print(f"seed {seed + n}, 150 steps")  # noqa: T201
+            raise
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.text() | st.recursive(st.none() | st.floats(allow_nan=False) | st.text(), st.lists).map(json.dumps))
+def test_no_text_breaks_a_session(text: str) -> None:
+    asyncio.run(_converse([Step("frame", 0, text.encode()), Step("frame", 1, b"[" + text.encode() + b"]")]))
+
+
+async def _converse(steps: list[Step]) -> None:
+    desk = TestDesk(Rules(finished_orders_kept=2, open_orders_max=4, starting_cash_micros=400_000_000))
+    await desk.start(CALL, PUT)
+    connections = [_newcomer(desk, n) for n in range(3)]
+    for step in steps:
+        match step.kind:
+            case "frame":
+                connections[step.connection].send(step.frame)
+            case "settle":
+                await desk.settle()
+            case "disconnect":
+                desk.disconnect(connections[step.connection])
+                connections[step.connection] = _newcomer(desk, step.connection)
+            case "full":
+                desk.journal.failures = [JournalFullError("full")]
+            case "later":
+                desk.clock.ts_us += 5 * 3_600_000_000
+            case "crash":
+                await desk.crash()
+                await desk.start()
+                connections = [_newcomer(desk, n) for n in range(3)]
+    await desk.settle()
+    for connection in connections:
+        connection.lawyer.rest()
+        assert connection.session.unanswered == 0
+    desk.core.state.check()
+    await _check_books(desk, connections)
+    await desk.stop()
+
+
+def _newcomer(desk: TestDesk, n: int) -> Connection:
+    """The first two begin as users, the third as the administrator or as nobody."""
+    connection = desk.connect()
+    if n < 2:
+        connection.send(auth(USERS[n]))
+    elif desk.now_us() == START_US:
+        connection.send(ADMIN)
+    return connection
+
+
+async def _check_books(desk: TestDesk, connections: list[Connection]) -> None:
+    for connection in connections:
+        for channel, book in connection.lawyer.books.items() if connection.lawyer.subscribed is not None else ():
+            depth = desk.views.depths[channel.split(".")[1]]
+            shown = {"bids": depth.bids(book.depth), "asks": depth.asks(book.depth)}
+            levels = {
+                side: [{"price": level.price_micros, "size": level.size_milli, "count": level.count} for level in found]
+                for side, found in shown.items()
+            }
+            assert book.levels() == levels
+
+
+def test_the_longest_batch_of_the_longest_answers() -> None:
+    """A batch of queries is one answer, however long; nothing else is sent in the middle of it."""
+
+    async def conversation() -> None:
+        desk = TestDesk()
+        await desk.start(CALL)
+        alice = desk.connect()
+        alice.send(auth("alice"))
+        await desk.settle()
+        alice.take()
+        for n in range(100):
+            alice.send(request("private/buy", n, instrument_id=CALL, price=1_500_000, amount=1_000))
+        await desk.settle()
+        alice.take()
+        open_orders = {"jsonrpc": "2.0", "id": 1, "method": "private/get_open_orders"}
+        alice.send(json.dumps([open_orders] * BATCH_MAX))
+        ((*results,),) = answers(alice)
+        assert [len(result["result"]) for result in results] == [100] * BATCH_MAX
+        await desk.stop()
+
+    run(conversation())

@@ -1,0 +1,210 @@
+"""A WebSocket client that does what it is told, wrong things included, and an exchange on a real socket for it."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from exchange.runtime.node import Node, open_journal
+from exchange.runtime.recovery import recover
+from exchange.runtime.settings import Settings, admin_secret_file
+from journal.log import Journal
+from tests.desk import START_US
+from tests.lawyer import Lawyer
+
+CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+INSTRUMENT = "SOL_USDC-28FEB26-150-C"
+PATIENCE_SECONDS = 20  # before a test that hangs is given up
+
+
+class Closed(Exception):  # noqa: N818 - it is an answer like others
+    """The server closed the connection, with this code; None: without a word."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Frame(NamedTuple):
+    opcode: int
+    payload: bytes
+
+
+def frame_bytes(opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, masked: bool = True) -> bytes:
+    """One frame as a client sends it (RFC 6455, 5.2)."""
+    length = len(payload)
+    if length < 126:
+        size = bytes([length | 128 * masked])
+    elif length < 65_536:
+        size = bytes([126 | 128 * masked]) + length.to_bytes(2)
+    else:
+        size = bytes([127 | 128 * masked]) + length.to_bytes(8)
+    head = bytes([128 * fin | reserved << 4 | opcode]) + size
+    if not masked:
+        return head + payload
+    key = os.urandom(4)
+    return head + key + bytes(byte ^ key[n % 4] for n, byte in enumerate(payload))
+
+
+class Wire:
+    """The client's end of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.lawyer = Lawyer()
+
+    @classmethod
+    async def dial(cls, url: str, receive_buffer: int | None = None) -> "Wire":
+        """A TCP connection, and nothing said yet. `receive_buffer` bytes are taken in before anybody reads them."""
+        host, port = url.removeprefix("ws://").rstrip("/").rsplit(":", 1)
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        return cls(*await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**24))
+
+    async def shake_hands(self, path: str = "/", upgrade: bool = True) -> str:
+        """Ask for a WebSocket; returns the head of the answer."""
+        lines = [f"GET {path} HTTP/1.1", "Host: exchange"]
+        if upgrade:
+            lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+            lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode())
+        return (await self.reader.readuntil(b"\r\n\r\n")).decode()
+
+    def send(self, text: str) -> None:
+        """One text frame."""
+        self.lawyer.sent(text.encode())
+        self.writer.write(frame_bytes(TEXT, text.encode()))
+
+    async def frame(self) -> Frame:
+        """The next frame; Closed where there is none any more."""
+        try:
+            first, length = await self.reader.readexactly(2)
+            if length > 125:
+                length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8))
+            payload = await self.reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise Closed(None) from None
+        assert first & 0xF0 == 0x80, "the server fragments, or uses reserved bits"
+        if first & 0xF == CLOSE:
+            raise Closed(int.from_bytes(payload[:2]) if payload else 1005)
+        return Frame(first & 0xF, payload)
+
+    async def text(self) -> Any:
+        """The next message, parsed."""
+        opcode, payload = await self.frame()
+        assert opcode == TEXT
+        self.lawyer.got(payload)
+        return json.loads(payload)
+
+    async def ask(self, method: str, request_id: Any = 1, **params: Any) -> Any:
+        """Send a request and return its answer, passing over notifications; those the lawyer has read."""
+        self.send(request(method, request_id, **params))
+        await self.writer.drain()
+        while "method" in (answer := await self.text()):
+            pass
+        assert answer["id"] == request_id
+        return answer
+
+    async def log_in(self, user_id: str, **params: Any) -> None:
+        params |= {"grant_type": "client_credentials", "client_id": user_id}
+        assert (await self.ask("public/auth", **params))["result"] == {"user_id": user_id}
+
+    async def buy(self, request_id: Any = 1) -> Any:
+        return await self.ask("private/buy", request_id, instrument_id=INSTRUMENT, price=1_500_000, amount=1_000)
+
+    async def closing(self) -> int | None:
+        """With which code the server closes, whatever it sends before."""
+        try:
+            while True:
+                await self.frame()
+        except Closed as closed:
+            return closed.code
+
+    async def hang_up(self) -> None:
+        self.writer.close()
+        await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)
+
+
+def request(method: str, request_id: Any = 1, **params: Any) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+
+class Server:
+    """A node with one instrument listed, listening on a port of its own."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.path = path
+        self.settings = Settings(path, port=0, clock_start_us=START_US, snapshot_every=0, **settings)
+        self.wires: list[Wire] = []
+        self.breaks = False  # set where the node is to come to a bad end
+        self._stop = asyncio.Event()
+
+    async def start(self) -> None:
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.journal: Journal = await open_journal(self.settings)
+        core, missing = recover(self.path, lambda _: None, lambda _done, _all: None)
+        if missing:
+            await self.journal.append_events(missing)
+        self.core = core
+        self.node = Node(self.settings, core, self.journal)
+        self.running = asyncio.create_task(self.node.run(listening.set_result, self._stop))
+        self.running.add_done_callback(lambda _: listening.cancel())
+        self.url = await listening
+        if not core.views.instruments:
+            admin = await self.connect()
+            await admin.log_in("admin", client_secret=admin_secret_file(self.path).read_text().strip())
+            await admin.ask("admin/create_instrument", instrument_id=INSTRUMENT)
+            await admin.hang_up()
+
+    async def connect(self, receive_buffer: int | None = None) -> Wire:
+        """A client that has shaken hands."""
+        wire = await self.dial(receive_buffer)
+        assert (await wire.shake_hands()).startswith("HTTP/1.1 101 ")
+        return wire
+
+    async def dial(self, receive_buffer: int | None = None) -> Wire:
+        wire = await Wire.dial(self.url, receive_buffer)
+        self.wires.append(wire)
+        return wire
+
+    async def client(self, user_id: str) -> Wire:
+        """A client that has logged in."""
+        wire = await self.connect()
+        await wire.log_in(user_id)
+        return wire
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Hang up every client and close the journal; the node must have come to its end or been told to."""
+        await asyncio.gather(*(wire.hang_up() for wire in self.wires))
+        try:
+            await asyncio.gather(self.running, return_exceptions=self.breaks)
+        finally:
+            await self.journal.close()
+
+
+@asynccontextmanager
+async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
+    """A server for the time of a test; afterwards everyone is gone, nobody is remembered, the books are in order."""
+    server = Server(path, **settings)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+            await server.close()
+    gateway = server.node._gateway
+    assert not gateway._connections and not gateway._unsent and not gateway._paused, "somebody is remembered"
+    assert not gateway._feeds._listeners and not any(gateway._feeds._books.values()), "somebody is still listened for"
+    server.core.state.check()
