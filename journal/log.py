@@ -1,5 +1,6 @@
 """The journal on disk, for its one writer: a batch of commands is one transaction, durable when `append` returns."""
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
@@ -17,12 +18,15 @@ _ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values
 
 
 class Journal:
-    """Appends records and events. One append may run at a time; the caller holds the journal's lock."""
+    """Appends records and events; one append of each may run at a time. The caller holds the journal's lock."""
 
     def __init__(self, connection: aiosqlite.Connection, head: Head, events_seq: int) -> None:
         self._connection = connection
         self.head = head  # of what is durable
         self.events_seq = events_seq  # the last command whose events are recorded
+        self._turn = (
+            asyncio.Lock()
+        )  # records and events may come at once, and neither may enter the other's transaction
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -59,18 +63,19 @@ class Journal:
         As a rule in one statement, which is its own transaction: the thread that runs it then needs Python's global
         lock once, and not once a row while the event loop is busy.
         """
-        try:
-            if len(rows) <= _ROWS_MAX:
-                await self._insert_part(table, rows)
-                return
-            await self._connection.execute("BEGIN IMMEDIATE")
-            for start in range(0, len(rows), _ROWS_MAX):
-                await self._insert_part(table, rows[start : start + _ROWS_MAX])
-            await self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                await self._connection.execute("ROLLBACK")
-            raise _translated(error) from error
+        async with self._turn:
+            try:
+                if len(rows) <= _ROWS_MAX:
+                    await self._insert_part(table, rows)
+                    return
+                await self._connection.execute("BEGIN IMMEDIATE")
+                for start in range(0, len(rows), _ROWS_MAX):
+                    await self._insert_part(table, rows[start : start + _ROWS_MAX])
+                await self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._connection.in_transaction:
+                    await self._connection.execute("ROLLBACK")
+                raise _translated(error) from error
 
     async def _insert_part(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         marks = "(" + ",".join("?" * len(rows[0])) + ")"

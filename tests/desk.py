@@ -19,10 +19,11 @@ from exchange.runtime.core import Core
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.recovery import event_rows
 from journal.memory import MemoryJournal
-from journal.records import chain
+from journal.records import Record, chain
 from tests.lawyer import Lawyer
 
 START_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
+APPEND_TURNS = 4
 TURNS_MAX = 100_000  # of the event loop, before something that does not come is given up
 ADMIN_SECRET = "the secret"
 
@@ -35,6 +36,15 @@ class ManualClock(Clock):
 
     def now_us(self) -> int:
         return self.ts_us
+
+
+class SlowJournal(MemoryJournal):
+    """Takes its time, as a disk does: what is appended is not recorded before the event loop has turned a few times."""
+
+    async def append(self, records: list[Record]) -> None:
+        for _ in range(APPEND_TURNS):
+            await asyncio.sleep(0)
+        await super().append(records)
 
 
 class Connection:
@@ -75,7 +85,7 @@ class TestDesk:
 
     def __init__(self, rules: Rules = Rules(), requests_per_second: int = 0) -> None:
         self.clock = ManualClock(START_US)
-        self.journal = MemoryJournal()
+        self.journal = SlowJournal()
         self.connections: list[Connection] = []
         self.is_stopping = False
         self.queue_max = QUEUE_MAX

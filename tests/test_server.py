@@ -454,7 +454,6 @@ async def server_still_answers(server: Server) -> None:
     await wire.hang_up()
 
 
-@pytest.mark.xfail(strict=True, reason="Journal._insert: a batch gets into the open transaction of over 5,000 events")
 def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Run, db: Path) -> None:
     """Events are written behind, at the same time as the next batch: what is answered must not hang on their COMMIT."""
 
