@@ -49,10 +49,10 @@ class Journal:
 
     async def append_events(self, rows: list[EventRow]) -> None:
         """Record what commands caused, in order, whole commands at a time. Raises as `append` does."""
-        assert rows[0].seq == self.events_seq + 1, "the events would have a gap"
-        assert rows[-1].seq <= self.head.seq, "events of a command that is not recorded"
+        assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
+        assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
         await self._insert("events (seq, n, payload)", rows)
-        self.events_seq = rows[-1].seq
+        self.events_seq = rows[-1][0]
 
     async def close(self) -> None:
         await self._connection.close()

@@ -21,7 +21,7 @@ class MemoryJournal:
 
     @property
     def events_seq(self) -> int:
-        return self.events[-1].seq if self.events else 0
+        return self.events[-1][0] if self.events else 0
 
     async def append(self, records: list[Record]) -> None:
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
@@ -29,8 +29,8 @@ class MemoryJournal:
         self.records += records
 
     async def append_events(self, rows: list[EventRow]) -> None:
-        assert rows[0].seq == self.events_seq + 1, "the events would have a gap"
-        assert rows[-1].seq <= self.head.seq, "events of a command that is not recorded"
+        assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
+        assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
         self.events += rows
 
     async def close(self) -> None:

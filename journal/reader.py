@@ -62,10 +62,9 @@ class JournalReader:
 
     def events(self, first_seq: int, last_seq: int) -> Iterator[EventRow]:
         """The recorded events of these commands, in order."""
-        rows = self._connection.execute(
+        return self._connection.execute(
             "SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq, n", (first_seq, last_seq)
         )
-        return (EventRow(*row) for row in rows)
 
     def data_version(self) -> int:
         """Changes whenever another connection has written."""

@@ -20,12 +20,7 @@ class Record(NamedTuple):
     hash: bytes
 
 
-class EventRow(NamedTuple):
-    """The `n`-th event (from 0) that command `seq` caused."""
-
-    seq: int
-    n: int
-    payload: str
+EventRow = tuple[int, int, str]  # seq, n, payload: the n-th event (from 0) that command seq caused
 
 
 class Head(NamedTuple):

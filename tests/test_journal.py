@@ -24,7 +24,7 @@ from journal.lock import JournalLock, holder_of
 from journal.log import Journal
 from journal.memory import MemoryJournal
 from journal.reader import JournalReader
-from journal.records import EventRow, Head, Record, chain, check_link
+from journal.records import Head, Record, chain, check_link
 
 
 def batch(head: Head, count: int) -> list[Record]:
@@ -55,7 +55,7 @@ def write(path: Path, *counts: int) -> None:
             for count in counts:
                 records = batch(journal.head, count)
                 await journal.append(records)
-                await journal.append_events([EventRow(record.seq, 0, '{"kind":"tested"}') for record in records])
+                await journal.append_events([(record.seq, 0, '{"kind":"tested"}') for record in records])
 
     asyncio.run(go())
 
@@ -72,7 +72,7 @@ def test_what_is_appended_is_read_back_and_continues_after_a_reopening(path: Pat
         assert [record.seq for record in reader.records(reader.head_at(4) or Head())] == [5, 6]
         assert [record.seq for record in reader.newest(2)] == [5, 6]
         assert reader.events_seq() == 6
-        assert list(reader.events(2, 3)) == [EventRow(2, 0, '{"kind":"tested"}'), EventRow(3, 0, '{"kind":"tested"}')]
+        assert list(reader.events(2, 3)) == [(2, 0, '{"kind":"tested"}'), (3, 0, '{"kind":"tested"}')]
 
 
 def test_generated_columns_are_there_for_people_with_sqlite3(path: Path) -> None:
@@ -152,11 +152,11 @@ def test_the_contract_of_both_journals(path: Path, kind: str) -> None:
             with pytest.raises(AssertionError, match="gap"):
                 await journal.append(records[:1])
             with pytest.raises(AssertionError, match="not recorded"):
-                await journal.append_events([EventRow(seq, 0, "{}") for seq in (1, 2, 3, 4)])
-            await journal.append_events([EventRow(1, 0, "{}"), EventRow(1, 1, "{}"), EventRow(2, 0, "{}")])
+                await journal.append_events([(seq, 0, "{}") for seq in (1, 2, 3, 4)])
+            await journal.append_events([(1, 0, "{}"), (1, 1, "{}"), (2, 0, "{}")])
             assert journal.events_seq == 2
             with pytest.raises(AssertionError, match="gap"):
-                await journal.append_events([EventRow(2, 1, "{}")])
+                await journal.append_events([(2, 1, "{}")])
         finally:
             await journal.close()
 
@@ -167,11 +167,11 @@ def test_a_command_with_very_many_events_is_recorded_whole(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
             await journal.append(batch(Head(), 1))
-            await journal.append_events([EventRow(1, n, "{}") for n in range(25_000)])
+            await journal.append_events([(1, n, "{}") for n in range(25_000)])
 
     asyncio.run(go())
     with JournalReader(path) as reader:
-        assert [row.n for row in reader.events(1, 1)] == list(range(25_000))
+        assert [n for _, n, _ in reader.events(1, 1)] == list(range(25_000))
 
 
 async def limit_pages(journal: Journal) -> None:
@@ -191,7 +191,7 @@ def test_a_full_disk_records_nothing_of_the_batch_and_is_survived(path: Path) ->
                 await journal.append(batch(head, 2_000))
             assert journal.head == head
             with pytest.raises(JournalFullError):
-                await journal.append_events([EventRow(1, n, '{"kind":"a long one"}') for n in range(12_000)])
+                await journal.append_events([(1, n, '{"kind":"a long one"}') for n in range(12_000)])
             assert journal.events_seq == 0
             await journal._connection.execute("PRAGMA max_page_count = 1000000")
             await journal.append(batch(head, 2_000))

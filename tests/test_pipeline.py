@@ -223,7 +223,7 @@ def test_events_are_written_behind_and_complete_when_the_road_ends() -> None:
 
     stage = play(script)
     assert stage.journal.events_seq == 4
-    assert [row.payload.split('"')[3] for row in stage.journal.events if row.seq == 4] == [
+    assert [payload.split('"')[3] for seq, _, payload in stage.journal.events if seq == 4] == [
         "order_accepted",
         "balance_changed",
     ]

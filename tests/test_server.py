@@ -14,7 +14,7 @@ from exchange.runtime.recovery import recover
 from journal.errors import JournalBrokenError
 from journal.log import Journal
 from journal.reader import JournalReader
-from journal.records import EventRow, Head, Record, chain
+from journal.records import Head, Record, chain
 from tests.wire import (
     BINARY,
     CLOSE,
@@ -365,7 +365,7 @@ def test_a_broken_journal_stops_the_exchange_at_once_and_answers_nothing(
 def test_a_journal_that_breaks_while_events_are_recorded_stops_the_exchange(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def append_events(_rows: list[EventRow]) -> None:
+    async def append_events(_rows: list[tuple[int, int, str]]) -> None:
         raise JournalBrokenError("the disk is on fire")
 
     async def conversation() -> None:
@@ -461,7 +461,7 @@ def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Ru
         journal = await Journal.open(db)
         try:
             await journal.append(chain(journal.head, [(1, "{}")]))
-            events = [EventRow(1, n, "{}") for n in range(6_000)]
+            events = [(1, n, "{}") for n in range(6_000)]
             await asyncio.gather(journal.append_events(events), append_and_look(journal))
         finally:
             await journal.close()

@@ -82,7 +82,7 @@ def test_events_that_a_crash_kept_from_being_recorded_are_completed(path: Path) 
     (core, missing), said = recovered(path)
     assert "snapshot at seq 100" in said[-1], "a snapshot beyond the recorded events would leave a hole in them"
     assert core.head.seq == COMMANDS
-    assert missing[0].seq == 251 and missing[-1].seq == COMMANDS
+    assert missing[0][0] == 251 and missing[-1][0] == COMMANDS
 
     async def complete() -> None:
         journal = await Journal.open(path)

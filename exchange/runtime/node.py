@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import hmac
-import sys
 from collections.abc import Callable
 
 from exchange import __version__
@@ -25,7 +24,6 @@ from journal.lock import JournalLock
 from journal.log import Journal
 from journal.records import chain
 
-SWITCH_SECONDS = 0.0002  # for which a thread may keep Python's global lock while another one waits
 CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
 
 
@@ -84,7 +82,7 @@ class Node:
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         """Accept clients until `stop` is set; then finish what was accepted and end the session."""
-        _tune_python()
+        _spare_the_garbage_collector()
         road = asyncio.create_task(self._pipeline.run())
         clock = asyncio.create_task(self._watch_clock())
         stopping = asyncio.create_task(self._open_and_wait(listening, stop))
@@ -160,13 +158,8 @@ class Node:
             self._pipeline.look_at_clock()
 
 
-def _tune_python() -> None:
-    """Two settings of the interpreter that fit one busy thread, one writing thread, and a large state.
-
-    The thread that writes the journal shall begin while the loop is still applying commands, and not 5 ms later. And
-    what was recovered stays, while orders form no cycles once they are done: look for garbage rarely.
-    """
-    sys.setswitchinterval(SWITCH_SECONDS)
+def _spare_the_garbage_collector() -> None:
+    """What was recovered stays, and orders form no cycles once they are done: look for garbage rarely."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)

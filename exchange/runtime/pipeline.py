@@ -16,7 +16,6 @@ from journal.errors import JournalFullError
 from journal.records import EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
-BATCH_MIN = 16  # so many are never divided between two
 EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
 EVENTS_DELAY_SECONDS = 0.05  # after so long without a command, what events there are
 FULL_DISK_PAUSE_SECONDS = 0.1  # between attempts
@@ -93,7 +92,7 @@ class Pipeline:
         """
         durable: list[tuple[Record, _Accepted]] = []
         while True:
-            batch = self._next_batch(len(durable))
+            batch = self._next_batch()
             if not batch and not durable:
                 if self._stopping:
                     return await self._catch_up_with_events()
@@ -111,17 +110,13 @@ class Pipeline:
             self._publisher.flush()  # books, and everything onto the sockets
             durable = await self._confirm(batch, writing)
 
-    def _next_batch(self, durable: int) -> list[tuple[Record, _Accepted]]:
-        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first.
-
-        At most half of all that is waiting or, being durable, to be applied: so disk and matcher both have work.
-        """
-        size_max = min(max((len(self._waiting) + durable + 1) // 2, BATCH_MIN), BATCH_MAX)
+    def _next_batch(self) -> list[tuple[Record, _Accepted]]:
+        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first."""
         head = self._journal.head
         now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
         batch: list[_Accepted] = []
         times_us: list[int] = []
-        while len(batch) < size_max:
+        while len(batch) < BATCH_MAX:
             ts_us = max(now_us, last_us + 1)
             if head.seq and ts_us >= day_end_us:
                 batch.append((EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore))

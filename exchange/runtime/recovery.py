@@ -60,7 +60,7 @@ def replay(core: Core, record: Record) -> list[Event]:
 def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:
     """The events of these commands, each with its seq, as the journal records them."""
     texts = iter(encode_events([event for _, events in caused for event in events]))
-    return [EventRow(seq, n, next(texts)) for seq, events in caused for n in range(len(events))]
+    return [(seq, n, next(texts)) for seq, events in caused for n in range(len(events))]
 
 
 def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Core:

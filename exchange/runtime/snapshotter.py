@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def save(path: Path, snapshot: Snapshot) -> None:
 
 def main() -> None:
     """The process that makes one snapshot, of the journal that its argument names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the exchange, which then ends this process itself
     logging.basicConfig(format="%(levelname)s %(message)s")
     if hasattr(os, "nice"):
         os.nice(10)
