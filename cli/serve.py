@@ -78,17 +78,16 @@ def serve(
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _Stopping() as stopping:
-            _run(_serve(settings, stopping))
+            last_seq = _run(_serve(settings, stopping))
     except _StoppedEarlyError:
         _log.info("stopped before it was ready: nothing was changed")
         return
     except OSError as error:
         raise _explained(error, settings) from error
-    with JournalReader(path) as reader:
-        _log.info("stopped at seq %d, %s is closed", reader.head().seq, path)
+    _log.info("stopped at seq %d, %s is closed", last_seq, path)
 
 
-async def _serve(settings: Settings, stopping: "_Stopping") -> None:
+async def _serve(settings: Settings, stopping: "_Stopping") -> int:
     is_new = not settings.path.exists() or settings.path.stat().st_size == 0
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -105,7 +104,7 @@ async def _serve(settings: Settings, stopping: "_Stopping") -> None:
 
         if not is_new:
             _warn_of_clock(settings)
-        await node.serve(settings, _log.info, progress, listening, stop)
+        return await node.serve(settings, _log.info, progress, listening, stop)
 
 
 class _StoppedEarlyError(Exception):
@@ -142,15 +141,14 @@ class _Stopping:
         self._tell()
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def _run(main: Coroutine[Any, Any, int]) -> int:
     """Run under uvloop where it is installed."""
     try:
         import uvloop
     except ImportError:
-        asyncio.run(main)
-        return
+        return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 def _what_next(settings: Settings, url: str, is_new: bool) -> str:

@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 
 from journal.errors import JournalHeldError
 
+_PATIENCE_SECONDS = 0.2  # whoever asks who holds a lock takes it for an instant
+
 
 class Holder(msgspec.Struct, frozen=True):
     """Who holds a journal: a process id, and where it listens once it does."""
@@ -28,7 +30,7 @@ class JournalLock:
         self._file = _lock_file(path)
         self._lock = FileLock(
             self._file,
-            blocking=False,
+            timeout=_PATIENCE_SECONDS,
             thread_local=False,
             preserve_lock_file=True,
             fallback_to_soft=False,

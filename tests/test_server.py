@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from exchange.gateway import server as gateway_server
-from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX
+from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
+from exchange.runtime.node import serve
 from exchange.runtime.recovery import recover
+from exchange.runtime.settings import Settings
 from journal.errors import JournalBrokenError
 from journal.log import Journal
 from journal.reader import JournalReader
@@ -237,6 +239,41 @@ def test_more_than_may_be_in_flight_is_answered_in_order(run: Run, db: Path) -> 
                     alice.send(request("private/get_balance", n))
             in_order([await alice.text() for _ in range(count)])
             alice.lawyer.rest()
+
+    run(conversation())
+
+
+def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
+    run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many times what may be unsent, asked for at once: nobody is cut off, and not all is prepared at once."""
+    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 2 * UNSENT_MAX)
+
+    async def conversation() -> None:
+        async with exchange(db, demo=True) as server:
+            asker = await server.connect(receive_buffer=4_096)
+            for number in range(700):
+                asker.send(request("public/get_instruments", number))
+            size = 0
+            for number in range(700):
+                answer = await asker.text()
+                size += len(str(answer))
+                assert answer["id"] == number
+            assert size > 4 * UNSENT_MAX
+            await asker.hang_up()
+
+    run(conversation())
+
+
+def test_an_address_that_cannot_be_had_leaves_no_session_behind(run: Run, db: Path) -> None:
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            taken = int(server.url.rstrip("/").rpartition(":")[2])
+            other = Settings(db.with_name("other.db"), port=taken)
+            with pytest.raises(OSError, match="in use"):
+                await serve(other, _ignore, _ignore, _ignore, asyncio.Event())
+        with JournalReader(other.path) as reader:
+            assert reader.head().seq == 1, "only the genesis"
 
     run(conversation())
 
@@ -472,3 +509,7 @@ def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Ru
             assert reader.head().seq == 2, "answered, but not on disk"
 
     run(conversation())
+
+
+def _ignore(*_: object) -> None:
+    pass

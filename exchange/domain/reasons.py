@@ -39,6 +39,7 @@ class Refusal(NamedTuple):
     code: int
     message: str
     detail: str
+    param: str | None = None  # the one that is wrong, where the code is -32602
 
 
 REFUSALS: dict[Reason, Refusal] = {
@@ -85,16 +86,22 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.ORDER_NOT_FOUND: Refusal(1003, "Order not found", "you have no such order; private/get_open_orders lists"),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),
-    Reason.UNKNOWN_USER: Refusal(-32602, "Invalid params", "no account has this user_id; it is opened by public/auth"),
-    Reason.ACCOUNT_EXISTS: Refusal(-32602, "Invalid params", "the account is open already"),
-    Reason.INSTRUMENT_EXISTS: Refusal(-32602, "Invalid params", "the instrument is listed already"),
+    Reason.UNKNOWN_USER: Refusal(
+        -32602, "Invalid params", "no account has this user_id; it is opened by public/auth", "user_id"
+    ),
+    Reason.ACCOUNT_EXISTS: Refusal(-32602, "Invalid params", "the account is open already", "user_id"),
+    Reason.INSTRUMENT_EXISTS: Refusal(-32602, "Invalid params", "the instrument is listed already", "instrument_id"),
     Reason.INVALID_TERMS: Refusal(
         -32602,
         "Invalid params",
         "expected an instrument_id like SOL_USDC-28FEB26-150-C that expires in the future, "
         "a tick_size that is a positive multiple of 1000, and a positive min_size",
+        "instrument_id",
     ),
     Reason.INVALID_AMOUNT: Refusal(
-        -32602, "Invalid params", "amount must be positive, and all cash on the exchange at most 2^53 - 1 micros"
+        -32602,
+        "Invalid params",
+        "amount must be positive, and all cash on the exchange at most 2^53 - 1 micros",
+        "amount",
     ),
 }

@@ -47,6 +47,8 @@ def internal_error() -> RpcError:
 def refused(reason: Reason, **data: Any) -> RpcError:
     """The error of a command that the state machine refused."""
     refusal = REFUSALS[reason]
+    if refusal.param is not None:
+        data["param"] = refusal.param
     return RpcError(refusal.code, refusal.message, reason.value, refusal.detail, **data)
 
 

@@ -25,6 +25,7 @@ from exchange.gateway.limits import (
     HANDSHAKE_SECONDS,
     IN_FLIGHT_MAX,
     OUTBOX_MAX,
+    UNSENT_MAX,
 )
 from exchange.gateway.session import Session
 from exchange.projections.views import Change
@@ -44,12 +45,17 @@ class Gateway:
         self._paused: dict[_Connection, None] = {}  # not read from for now
         self._server: asyncio.Server | None = None
 
-    async def listen(self, host: str, port: int) -> str:
-        """Start to accept connections; returns the URL. Raises OSError where the address cannot be had."""
+    async def bind(self, host: str, port: int) -> str:
+        """Take the address, without accepting anyone yet; returns the URL. Raises OSError where it cannot be had."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), host, port)
+        self._server = await loop.create_server(lambda: _Connection(self), host, port, start_serving=False)
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
         return f"ws://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}/"
+
+    async def open(self) -> None:
+        """Begin to accept connections."""
+        assert self._server is not None, "open before bind"
+        await self._server.start_serving()
 
     async def close(self) -> None:
         """Say good-bye to everyone (1001) and wait until they are gone."""
@@ -110,6 +116,7 @@ class _Connection(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._is_writing_paused = False
         self._is_reading_paused = False
+        self._unsent_size = 0  # bytes sent since the last write
         self._timer: asyncio.TimerHandle | None = None
         self._session: Session | None = None
         self._transport: asyncio.Transport
@@ -151,13 +158,17 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
-        self.regulate_reading()
+        self.write()
+        self._gateway.send_all()
 
     def send(self, text: bytes) -> None:
         """Queue a text; it leaves with the next `write`."""
         if self._websocket.state is State.OPEN:
             self._websocket.send_text(text)
             self._gateway.has_unsent(self)
+            self._unsent_size += len(text)
+            if self._unsent_size > UNSENT_MAX and self._session is not None:
+                self._session.clog(True)
 
     def write(self) -> None:
         """Hand what is queued to the transport, and follow the protocol in closing."""
@@ -168,11 +179,14 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"".join(chunks))
             if chunks[-1] == b"":
                 self._write_eof()
+        self._unsent_size = 0
         if self._transport.get_write_buffer_size() > OUTBOX_MAX:
             _quiet.warning("a client reads too slowly and is cut off")
             self._transport.abort()
         elif self._websocket.close_expected():
             self._abort_later()
+        if not self._is_writing_paused and self._session is not None:
+            self._session.clog(False)
         self.regulate_reading()
 
     def close(self, code: CloseCode, reason: str) -> None:

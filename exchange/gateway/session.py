@@ -64,6 +64,7 @@ class Session:
         self._cancels_on_disconnect = self._cancelled_on_disconnect = False  # now, and before the last change
         self._in_flight = 0
         self._is_held_up = False  # by a command that is waited for
+        self._is_clogged = False  # by answers that the client does not take
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
@@ -93,6 +94,12 @@ class Session:
         self.feeds.forget(self)
         if self._cancels_on_disconnect:
             self._disconnect()
+
+    def clog(self, is_clogged: bool) -> None:
+        """Answer no more for now, or go on."""
+        if is_clogged != self._is_clogged:
+            self._is_clogged = is_clogged
+            self._proceed()
 
     def notify(self, channel_name: str, text: bytes) -> None:
         """Send a notification; or hold it back, while a batch that may have caused it is not answered."""
@@ -186,7 +193,7 @@ class Session:
 
     def _proceed(self) -> None:
         """Carry out what waits, as far as order allows."""
-        while self._waiting and not self._is_held_up and not self.is_closed:
+        while self._waiting and not self._is_held_up and not self._is_clogged and not self.is_closed:
             if self._in_flight and not self._waiting[0].may_follow:
                 return
             call = self._waiting.popleft()

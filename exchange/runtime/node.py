@@ -29,8 +29,8 @@ CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the 
 
 async def serve(
     settings: Settings, report: Report, progress: Progress, listening: Callable[[str], None], stop: asyncio.Event
-) -> None:
-    """Run the exchange until `stop` is set. `listening` hears the URL once clients may connect.
+) -> int:
+    """Run the exchange until `stop` is set. `listening` hears the URL once clients may connect. Returns the last seq.
 
     Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
     journal fails later, after everything has stopped.
@@ -49,6 +49,7 @@ async def serve(
 
             await node.run(announce, stop)
             save(settings.path, core.snapshot())
+            return core.head.seq
         finally:
             await journal.close()
 
@@ -137,11 +138,13 @@ class Node:
         self._snapshotter.consider(self._core.head.seq)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
+        url = await self._gateway.bind(self._settings.host, self._settings.port)
         await self._execute(StartSession(__version__))
         if self._settings.demo and not self.views.instruments:
             for command in demo_market(self.now_us()):
                 await self._execute(command)
-        listening(await self._gateway.listen(self._settings.host, self._settings.port))
+        await self._gateway.open()
+        listening(url)
         await stop.wait()
 
     async def _execute(self, command: Command) -> None:
