@@ -27,6 +27,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def refuse_what_is_no_journal(path: Path) -> None:
+    """Raise a JournalError where `path` holds something else, before anything is written to it or put beside it."""
+    if path.exists() and (not path.is_file() or path.stat().st_size):
+        connect_read_only(path).close()
+
+
 def prepare(path: Path) -> None:
     """Create the journal at `path`, or bring an existing one up to date; WAL mode either way.
 

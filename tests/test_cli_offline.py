@@ -186,6 +186,7 @@ def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], pa
     other = tmp_path / "other.db"
     _change(other, "CREATE TABLE songs (title TEXT)")
     assert f"{other} is a database of something else" in complained(exchange(*arguments, "--db", other))
+    assert sorted(tmp_path.iterdir()) == sorted([letter, other]), "something was put beside what is no journal"
 
     _change(path, "PRAGMA user_version = 99")
     assert "was written by a newer program (schema 99" in complained(exchange(*arguments, "--db", path))

@@ -23,6 +23,7 @@ from journal.errors import JournalFullError
 from journal.lock import JournalLock
 from journal.log import Journal
 from journal.records import chain
+from journal.schema import refuse_what_is_no_journal
 
 CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
 
@@ -35,6 +36,7 @@ async def serve(
     Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
     journal fails later, after everything has stopped.
     """
+    refuse_what_is_no_journal(settings.path)
     with JournalLock(settings.path) as lock:
         journal = await open_journal(settings)
         try:
