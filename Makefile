@@ -44,7 +44,7 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 $(VENV)/benchmarks-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check '.[bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fast,bench]'
 	@touch $@
 
 clean:

@@ -26,6 +26,8 @@ def run() -> list[Row]:
     orders, echoes, latencies = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
+        init = ("-m", "cli.main", "init", "--db", str(db), "--starting-cash", "10000000")
+        subprocess.run([sys.executable, *init], check=True, stdout=subprocess.DEVNULL)
         serve = ("-m", "cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
         with running(*serve) as exchange_url, running("-m", "benchmarks.echo") as echo_url:
             for _ in range(ROUNDS):
