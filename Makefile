@@ -30,7 +30,7 @@ bench: $(VENV)/benchmarks-installed  ## figure, reference and ratio of each benc
 	$(BIN)/python -m benchmarks
 
 wheel: $(VENV)/installed  ## build a wheel, install it elsewhere, and start from it
-	rm -rf build/wheel && mkdir -p build/wheel
+	rm -rf build && mkdir -p build/wheel
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl

@@ -21,8 +21,16 @@ class JournalHeldError(JournalError):
     """Another process is writing to the journal."""
 
 
-class JournalFullError(JournalError):
-    """The disk is full: nothing of the batch was recorded, and trying again later is safe."""
+class JournalUnavailableError(JournalError):
+    """Nothing of the batch was recorded, and trying again later is safe."""
+
+
+class JournalFullError(JournalUnavailableError):
+    """The disk is full."""
+
+
+class JournalBusyError(JournalUnavailableError):
+    """Another program has locked the database for writing."""
 
 
 class JournalBrokenError(JournalError):

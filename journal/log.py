@@ -1,6 +1,7 @@
 """The journal on disk, for its one writer: a batch of commands is one transaction, durable when `append` returns."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
@@ -9,11 +10,12 @@ from typing import Any, Self
 
 import aiosqlite
 
-from journal.errors import JournalBrokenError, JournalError, JournalFullError
+from journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
 from journal.reader import JournalReader
 from journal.records import EventRow, Head, Record
 from journal.schema import prepare
 
+_BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
 _ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values
 
 
@@ -34,14 +36,18 @@ class Journal:
         prepare(path)
         with JournalReader(path) as reader:
             head, events_seq = reader.head(), reader.events_seq()
-        connection = await aiosqlite.connect(path, isolation_level=None)
-        await connection.execute("PRAGMA synchronous = FULL")
+        connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+        try:
+            await connection.execute("PRAGMA synchronous = FULL")
+        except BaseException:
+            await connection.close()  # its thread would keep the process alive
+            raise
         return cls(connection, head, events_seq)
 
     async def append(self, records: list[Record]) -> None:
         """Record a batch, all of it or nothing. When this returns, it is on disk.
 
-        Raises JournalFullError (nothing was recorded, the journal stays usable) or JournalBrokenError (stop).
+        Raises JournalUnavailableError (nothing was recorded, the journal stays usable) or JournalBrokenError (stop).
         """
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
         await self._insert("commands (seq, ts_us, payload, hash)", records)
@@ -73,8 +79,9 @@ class Journal:
                     await self._insert_part(table, rows[start : start + _ROWS_MAX])
                 await self._connection.execute("COMMIT")
             except sqlite3.Error as error:
-                if self._connection.in_transaction:
-                    await self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):
+                    if self._connection.in_transaction:
+                        await self._connection.execute("ROLLBACK")
                 raise _translated(error) from error
 
     async def _insert_part(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -85,6 +92,9 @@ class Journal:
 
 
 def _translated(error: sqlite3.Error) -> JournalError:
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+        return JournalBusyError("another program is writing to the journal: end its transaction")
+    if code == sqlite3.SQLITE_FULL:
         return JournalFullError("the disk is full: make room, the exchange tries again by itself")
     return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")

@@ -29,7 +29,7 @@ ADMIN += '"client_id":"admin","client_secret":"the secret"}}'
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "FULL_DISK_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(pipeline, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
 
 def run(conversation: Coroutine[Any, Any, None]) -> None:

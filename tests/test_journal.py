@@ -12,6 +12,7 @@ import pytest
 from journal import schema
 from journal.errors import (
     JournalBrokenError,
+    JournalBusyError,
     JournalDamagedError,
     JournalError,
     JournalFullError,
@@ -200,6 +201,21 @@ def test_a_full_disk_records_nothing_of_the_batch_and_is_survived(path: Path) ->
     asyncio.run(go())
     with JournalReader(path) as reader:
         assert len(list(reader.records(Head()))) == 2_010
+
+
+def test_a_foreign_write_transaction_records_nothing_and_is_survived(path: Path) -> None:
+    async def go() -> None:
+        async with opened(path) as journal:
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalBusyError, match="another program"):
+                await journal.append(batch(Head(), 1))
+            other.execute("ROLLBACK")
+            other.close()
+            await journal.append(batch(Head(), 1))
+            assert journal.head.seq == 1
+
+    asyncio.run(go())
 
 
 def test_a_second_writer_behind_our_back_is_a_broken_journal(path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_batch_is_being_written_while_the_one_before_is_applied() -> None:
 
 
 def test_a_full_disk_answers_that_nothing_was_recorded_and_uses_no_seq(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline_module, "FULL_DISK_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
     async def script(stage: Stage) -> None:
         stage.journal.failures = [JournalFullError("full"), None]
@@ -158,6 +158,21 @@ def test_a_full_disk_answers_that_nothing_was_recorded_and_uses_no_seq(monkeypat
     ]
     assert len(stage.core.state.accounts["alice"].open_orders) == 1
     assert [record.seq for record in stage.journal.records] == [1, 2, 3, 4]
+
+
+def test_a_full_disk_does_not_keep_it_from_stopping_though_a_day_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
+
+    async def script(stage: Stage) -> None:
+        stage.journal.failures = [JournalFullError("full")] * 10
+        stage.clock.set_us += US_PER_DAY
+        stage.pipeline.look_at_clock()
+        await stage.let(1)
+        stage.pipeline.stop()
+        for _ in range(10):
+            stage.journal.gate.release()
+
+    assert len(play(script).journal.records) == 3
 
 
 def test_a_broken_journal_stops_the_road_and_answers_nothing_of_the_batch() -> None:

@@ -14,7 +14,7 @@ FILES = sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "FULL_DISK_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(pipeline, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

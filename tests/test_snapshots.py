@@ -146,6 +146,19 @@ def test_old_snapshots_and_drafts_of_the_dead_are_pruned(path: Path) -> None:
     assert [int(file.stem) for file in store.files()] == [30, 40]
 
 
+def test_a_command_that_cannot_be_applied_is_named(path: Path) -> None:
+    play(path)
+
+    async def add() -> None:
+        journal = await Journal.open(path)
+        await journal.append(chain(journal.head, [(journal.head.ts_us + 1, '{"kind":"genesis"}')]))
+        await journal.close()
+
+    asyncio.run(add())
+    with pytest.raises(JournalDamagedError, match=f"seq {COMMANDS + 1} cannot be applied"):
+        recovered(path)
+
+
 def test_a_command_that_this_program_does_not_know_is_named(path: Path) -> None:
     play(path)
 

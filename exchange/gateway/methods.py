@@ -197,14 +197,6 @@ def _user_trades(session: Session, params: p.History) -> Any:
     return session.views.tape.user_trades(session.user_id, params.count, params.before, instrument_id)
 
 
-def _balance(session: Session, _params: p.Nothing) -> Any:
-    return session.views.balance(session.user_id)
-
-
-def _account(session: Session, _params: p.Nothing) -> Any:
-    return session.views.account(session.user_id)
-
-
 def _order_book(session: Session, params: p.OrderBook) -> Any:
     instrument_id, views = _listed(session, params.instrument_id), session.views
     depth = views.depths[instrument_id]

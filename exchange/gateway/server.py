@@ -64,7 +64,8 @@ class Gateway:
         connections = list(self._connections)
         for connection in connections:
             connection.close(CloseCode.GOING_AWAY, "the exchange is stopping")
-        await asyncio.gather(*(connection.gone for connection in connections))
+        if connections:
+            await asyncio.wait([connection.gone for connection in connections], timeout=2 * CLOSE_SECONDS)
 
     def abort(self) -> None:
         """Cut every connection off, unanswered."""
@@ -148,9 +149,11 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._gateway.forget(self)
-        if self._session is not None:
-            self._session.close()
-        self.gone.set_result(None)
+        try:
+            if self._session is not None:
+                self._session.close()
+        finally:
+            self.gone.set_result(None)
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True

@@ -254,12 +254,10 @@ class Session:
     def _answer(self, call: _Call, method: Method, change: Change) -> None:
         assert method.answer is not None, "a command without an answer"
         try:
-            result = method.answer(self, change)
+            call.succeed(method.answer(self, change))
         except Exception:
             _log.exception("a command was carried out, but could not be answered: %s", call.name)
             call.fail(jsonrpc.internal_error())
-        else:
-            call.succeed(result)
 
     def _reply(self, answer: bytes | None) -> None:
         """Send an answer, and after it what was held back for it and what it promised."""

@@ -10,15 +10,13 @@ from exchange.projections.shapes import Level, OrderView
 
 
 class Depth:
-    """The aggregated book of one instrument. `seq` and `ts_us` are those of the last command that changed it."""
+    """The aggregated book of one instrument."""
 
-    __slots__ = ("_asks", "_bids", "seq", "ts_us")
+    __slots__ = ("_asks", "_bids")
 
     def __init__(self) -> None:
         self._bids: SortedDict[int, list[int]] = SortedDict()  # price -> [size, count]
         self._asks: SortedDict[int, list[int]] = SortedDict()
-        self.seq = 0
-        self.ts_us = 0
 
     def bids(self, depth: int | None = None) -> list[Level]:
         """Up to `depth` levels, highest price first."""

@@ -147,7 +147,6 @@ class Views:
 
     def _touch(self, change: Change, instrument_id: str) -> Depth:
         depth = self.depths[instrument_id]
-        depth.seq, depth.ts_us = change.seq, change.ts_us
         change.books[instrument_id] = depth
         return depth
 

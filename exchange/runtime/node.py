@@ -50,7 +50,10 @@ async def serve(
                 listening(url)
 
             await node.run(announce, stop)
-            save(settings.path, core.snapshot())
+            try:
+                save(settings.path, core.snapshot())
+            except OSError as error:  # a snapshot is only a shortcut
+                report(f"no snapshot was made: {error}")
             return core.head.seq
         finally:
             await journal.close()
@@ -90,7 +93,9 @@ class Node:
         clock = asyncio.create_task(self._watch_clock())
         stopping = asyncio.create_task(self._open_and_wait(listening, stop))
         try:
-            await asyncio.wait({road, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({road, stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
+            if clock.done():
+                await clock  # which only ends by failing
             if not road.done():
                 await stopping
                 await self._gateway.close()
@@ -143,8 +148,7 @@ class Node:
         url = await self._gateway.bind(self._settings.host, self._settings.port)
         await self._execute(StartSession(__version__))
         if self._settings.demo and not self.views.instruments:
-            for command in demo_market(self.now_us()):
-                await self._execute(command)
+            await asyncio.gather(*(self._execute(command) for command in demo_market(self.now_us())))
         await self._gateway.open()
         listening(url)
         await stop.wait()

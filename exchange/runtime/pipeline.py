@@ -12,13 +12,13 @@ from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
 from exchange.runtime.recovery import event_rows
-from journal.errors import JournalFullError
+from journal.errors import JournalUnavailableError
 from journal.records import EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
 EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
 EVENTS_DELAY_SECONDS = 0.05  # after so long without a command, what events there are
-FULL_DISK_PAUSE_SECONDS = 0.1  # between attempts
+UNAVAILABLE_PAUSE_SECONDS = 0.1  # between attempts
 
 Done = Callable[[Change | None], None]  # hears what the command changed; None: it was not recorded
 
@@ -118,7 +118,7 @@ class Pipeline:
         times_us: list[int] = []
         while len(batch) < BATCH_MAX:
             ts_us = max(now_us, last_us + 1)
-            if head.seq and ts_us >= day_end_us:
+            if head.seq and ts_us >= day_end_us and not (self._stopping and not self._waiting):
                 batch.append((EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore))
                 day_end_us = next_day_end_us(ts_us)
             elif self._waiting:
@@ -142,11 +142,11 @@ class Pipeline:
             return []
         try:
             await writing
-        except JournalFullError:
+        except JournalUnavailableError:
             for _, (_, done) in batch:
                 done(None)
             self._publisher.flush()
-            await asyncio.sleep(FULL_DISK_PAUSE_SECONDS)
+            await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
             return []
         return batch
 
@@ -168,8 +168,9 @@ class Pipeline:
             return
         try:
             await self._journal.append_events(event_rows(events))
-        except JournalFullError:
+        except JournalUnavailableError:
             self._events = events + self._events
+            self._events_count = sum(len(caused) for _, caused in self._events)
 
     async def _wait(self) -> None:
         """Until there is something to do; after a while without, events that are left are recorded."""

@@ -55,6 +55,11 @@ def replay(core: Core, record: Record) -> list[Event]:
         raise JournalDamagedError(
             f"seq {record.seq} is a command that this program does not know ({error}): was a newer one here?"
         ) from error
+    except Exception as error:
+        raise JournalDamagedError(
+            f"seq {record.seq} cannot be applied ({error!r}): another version recorded it, or this is a bug of ours;"
+            f" the command is {record.payload:.300}"
+        ) from error
 
 
 def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:

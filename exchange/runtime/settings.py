@@ -14,7 +14,8 @@ SNAPSHOTS_KEPT = 3
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`clock_start_us`: where exchange time starts (None: now). `rules` and `demo` matter only to a new journal.
+    """`clock_start_us`: where exchange time starts (None: now). `rules` matter only to a new journal, `demo`
+    only where nothing is listed yet.
 
     `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any).
     """
@@ -36,11 +37,14 @@ def admin_secret_file(path: Path) -> Path:
 def admin_secret(path: Path) -> str:
     """The administrator's secret for the journal at `path`, made where there is none, readable by its owner only."""
     file = admin_secret_file(path)
-    try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return file.read_text(encoding="ascii").strip()
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        secret = secrets.token_urlsafe(24)
+    if file.exists() and (known := file.read_text(encoding="ascii").strip()):
+        return known
+    secret = secrets.token_urlsafe(24)
+    draft = file.with_name(f"{file.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as opened:
         opened.write(secret + "\n")
+        opened.flush()
+        os.fsync(opened.fileno())
+    draft.replace(file)  # never half a secret, and never an empty one
     return secret

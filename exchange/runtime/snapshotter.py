@@ -37,13 +37,16 @@ class Snapshotter:
         """End what is under way; a snapshot half made leaves nothing behind."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _make(self) -> None:
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, str(self._path), stdin=asyncio.subprocess.DEVNULL
-        )
+        try:
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", __name__, str(self._path), stdin=asyncio.subprocess.DEVNULL
+            )
+        except OSError as error:
+            _log.warning("no snapshot was made: %s", error)
+            return
         try:
             code = await worker.wait()
         except asyncio.CancelledError:
