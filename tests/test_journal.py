@@ -218,6 +218,19 @@ def test_a_foreign_write_transaction_records_nothing_and_is_survived(path: Path)
     asyncio.run(go())
 
 
+def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
+    """Killing a process cannot show this: what a process wrote outlives it, only not a loss of power."""
+
+    async def go() -> tuple[object, object]:
+        async with opened(path) as journal:
+            synchronous = await (await journal._connection.execute("PRAGMA synchronous")).fetchone()
+            mode = await (await journal._connection.execute("PRAGMA journal_mode")).fetchone()
+            return synchronous, mode
+
+    full = 2
+    assert asyncio.run(go()) == ((full,), ("wal",))
+
+
 def test_a_second_writer_behind_our_back_is_a_broken_journal(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
