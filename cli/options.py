@@ -10,6 +10,7 @@ import click
 from cli.amounts import parse_contracts, parse_time_us, parse_usdc
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
+from exchange.history.moment import Moment
 
 DEFAULT_PATH = Path("data/exchange.db")
 
@@ -41,11 +42,16 @@ def _user_id(text: str) -> str:
     return text
 
 
+def _moment(text: str) -> Moment:
+    return Moment(seq=int(text)) if text.isascii() and text.isdigit() else Moment(ts_us=parse_time_us(text))
+
+
 USDC = _Parsed("usdc", parse_usdc)
 CONTRACTS = _Parsed("contracts", parse_contracts)
 INSTRUMENT = _Parsed("instrument", _instrument_id)
 USER = _Parsed("user", _user_id)
 TIME = _Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
+MOMENT = _Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
 
 
 def _regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:

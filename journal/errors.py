@@ -39,3 +39,7 @@ class JournalBrokenError(JournalError):
 
 class JournalDamagedError(JournalError):
     """What was read is not what was written."""
+
+
+class JournalArchivedError(JournalError):
+    """What was asked for was sealed into an archive that is not beside the journal."""

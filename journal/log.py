@@ -12,7 +12,7 @@ import aiosqlite
 
 from journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
 from journal.reader import JournalReader
-from journal.records import EventRow, Head, Record
+from journal.records import DigestRow, EventRow, Head, Record
 from journal.schema import prepare
 
 _BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
@@ -59,6 +59,10 @@ class Journal:
         assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
         await self._insert("events (seq, n, payload)", rows)
         self.events_seq = rows[-1][0]
+
+    async def append_digests(self, rows: list[DigestRow]) -> None:
+        """Record what was computed on the way, for others to compare with. Raises as `append` does."""
+        await self._insert("digests (seq, subject, digest)", rows)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -1,72 +1,179 @@
-"""Reading a journal, also while it is being written: a read-only connection that checks the chain as it goes."""
+"""Reading a journal, also while it is being written, and with it what was sealed into archives beside it.
 
+Read-only connections that check the chain as they go. Whoever reads need not know where an archive ends.
+"""
+
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
-from journal.records import EventRow, Head, Record, check_link
+from journal.archives import archives_of
+from journal.errors import JournalArchivedError, JournalDamagedError
+from journal.records import DigestRow, EventRow, Head, Record, check_link
 from journal.schema import connect_read_only
+
+_LAST = 2**63 - 1
+
+
+class Base(NamedTuple):
+    """What was before the first command in a file: the head there, and a snapshot as bytes; both empty as a rule."""
+
+    head: Head = Head()
+    snapshot: bytes = b""
+
+
+class _Part(NamedTuple):
+    """One file: an archive, or the journal itself, which has no `last_seq` that stays."""
+
+    path: Path
+    connection: sqlite3.Connection
+    base: Base
+    last_seq: int
 
 
 class JournalReader:
     """A read-only view of the journal at `path`. A context manager; raises a JournalError where it is none."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = connect_read_only(path)
+        self.path = path
+        self._open = ExitStack()
+        try:
+            self._parts = self._open_parts()
+        except BaseException:
+            self._open.close()
+            raise
+        self._connection = self._parts[-1].connection
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
-        self._connection.close()
+        self._open.close()
+
+    @property
+    def bases(self) -> list[Base]:
+        """What was before each file, oldest first; the first one is what there is to begin with."""
+        return [part.base for part in self._parts]
 
     def head(self) -> Head:
         """The last record, or an empty head."""
         row = self._connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
-        return Head(*row) if row else Head()
+        return Head(*row) if row else self._parts[-1].base.head
 
     def head_at(self, seq: int) -> Head | None:
         """The record `seq` as a head; None where there is no such record."""
-        if seq == 0:
-            return Head()
-        row = self._connection.execute("SELECT seq, ts_us, hash FROM commands WHERE seq = ?", (seq,)).fetchone()
-        return Head(*row) if row else None
+        for base in self.bases:
+            if base.head.seq == seq:
+                return base.head
+        for part in self._parts:
+            if part.base.head.seq < seq <= part.last_seq:
+                row = part.connection.execute("SELECT seq, ts_us, hash FROM commands WHERE seq = ?", (seq,)).fetchone()
+                return Head(*row) if row else None
+        return None
+
+    def seq_at(self, ts_us: int) -> int:
+        """The last command at or before `ts_us`; 0 where there is none. Time rises with seq, so this need not scan."""
+        low, high = self._parts[0].base.head.seq, self.head().seq
+        while low < high:
+            middle = (low + high + 1) // 2
+            head = self.head_at(middle)
+            if head is None:
+                raise JournalDamagedError(f"seq {middle} is missing")
+            low, high = (middle, high) if head.ts_us <= ts_us else (low, middle - 1)
+        base = self._parts[0].base.head
+        return 0 if low == base.seq and base.ts_us > ts_us else low
 
     def events_seq(self) -> int:
         """The last command whose events are recorded."""
-        (seq,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        return int(seq)
+        (seq,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
+        return self._parts[-1].base.head.seq if seq is None else int(seq)
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
         """The records that follow `after`, until seq `up_to`; each is checked to continue the one before.
 
-        Raises JournalDamagedError at the first that does not.
+        Raises JournalDamagedError at the first that does not, JournalArchivedError where the file with it is not here.
         """
+        if after.seq < (first := self._parts[0].base.head.seq):
+            raise JournalArchivedError(
+                f"commands up to seq {first} of {self.path} are in an archive that is not beside it: "
+                "put the archive back into the folder it was made in"
+            )
         head = after
-        last = up_to if up_to is not None else 2**63 - 1
-        rows = self._connection.execute(
-            "SELECT seq, ts_us, payload, hash FROM commands WHERE seq > ? AND seq <= ? ORDER BY seq", (after.seq, last)
-        )
-        for row in rows:
-            record = Record(*row)
-            head = check_link(head, record)
-            yield record
+        last = _LAST if up_to is None else up_to
+        for part in self._parts:
+            if part.last_seq <= head.seq:
+                continue
+            rows = part.connection.execute(
+                "SELECT seq, ts_us, payload, hash FROM commands WHERE seq > ? AND seq <= ? ORDER BY seq",
+                (head.seq, last),
+            )
+            for row in rows:
+                record = Record(*row)
+                head = check_link(head, record)
+                yield record
 
     def newest(self, count: int) -> list[Record]:
         """The last `count` records, oldest first."""
-        rows = self._connection.execute(
-            "SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq DESC LIMIT ?", (count,)
-        ).fetchall()
-        return [Record(*row) for row in reversed(rows)]
+        found: list[Record] = []
+        for part in reversed(self._parts):
+            rows = part.connection.execute(
+                "SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq DESC LIMIT ?", (count - len(found),)
+            )
+            found += [Record(*row) for row in rows]
+        return found[::-1]
 
     def events(self, first_seq: int, last_seq: int) -> Iterator[EventRow]:
         """The recorded events of these commands, in order."""
-        return self._connection.execute(
-            "SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq, n", (first_seq, last_seq)
-        )
+        for part in self._parts:
+            if part.last_seq >= first_seq:
+                yield from part.connection.execute(
+                    "SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq, n",
+                    (first_seq, last_seq),
+                )
+
+    def digests(self) -> Iterator[DigestRow]:
+        """What the exchange itself computed while it ran: seq, subject ('state' or 'events') and digest, by seq."""
+        for part in self._parts:
+            if _schema_version(part.connection) >= 2:
+                yield from part.connection.execute("SELECT seq, subject, digest FROM digests ORDER BY seq, subject")
 
     def data_version(self) -> int:
         """Changes whenever another connection has written."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
+
+    def _open_parts(self) -> list[_Part]:
+        main = self._open_part(self.path, _LAST)
+        archives = archives_of(self.path, main.base.head.seq + 1)
+        parts = [self._open_part(archive.path, archive.last_seq) for archive in archives] + [main]
+        for archive, following in pairwise(parts):
+            row = archive.connection.execute(
+                "SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1"
+            ).fetchone()
+            if row is None or Head(*row) != following.base.head:
+                raise JournalDamagedError(
+                    f"{archive.path} is an archive of another journal: it does not end with seq "
+                    f"{following.base.head.seq} of {self.path}; take it away"
+                )
+        return parts
+
+    def _open_part(self, path: Path, last_seq: int) -> _Part:
+        connection = self._open.enter_context(closing(connect_read_only(path)))
+        return _Part(path, connection, _read_base(connection), last_seq)
+
+
+def _read_base(connection: sqlite3.Connection) -> Base:
+    if _schema_version(connection) < 2:
+        return Base()
+    row = connection.execute("SELECT seq, ts_us, hash, snapshot FROM base ORDER BY seq DESC LIMIT 1").fetchone()
+    return Base(Head(*row[:3]), row[3]) if row else Base()
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    """How many migrations it has had: a journal is also read as an older program left it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

@@ -50,10 +50,9 @@ class SnapshotStore:
         """Write a snapshot, durable when this returns."""
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"{snapshot.seq:016d}.snapshot"
-        body = zlib.compress(msgspec.msgpack.encode(snapshot), _COMPRESSION)
         draft = path.with_suffix(f".draft-{os.getpid()}")
         with draft.open("wb", buffering=0) as file:
-            content = memoryview(body + hashlib.sha256(body).digest())
+            content = memoryview(pack(snapshot))
             for start in range(0, len(content), _PIECE_SIZE):
                 file.write(content[start : start + _PIECE_SIZE])
                 os.fsync(file.fileno())
@@ -96,7 +95,17 @@ class SnapshotStore:
 
 def load(path: Path) -> Snapshot:
     """The snapshot in a file; DamagedSnapshotError says what is wrong with it."""
-    content = path.read_bytes()
+    return unpack(path.read_bytes())
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """A snapshot as a file holds it."""
+    body = zlib.compress(msgspec.msgpack.encode(snapshot), _COMPRESSION)
+    return body + hashlib.sha256(body).digest()
+
+
+def unpack(content: bytes) -> Snapshot:
+    """What `pack` packed; DamagedSnapshotError says what is wrong with it."""
     body, checksum = content[:-_CHECKSUM_SIZE], content[-_CHECKSUM_SIZE:]
     if hashlib.sha256(body).digest() != checksum:
         raise DamagedSnapshotError("its checksum is not that of its contents")

@@ -15,8 +15,8 @@ from websockets.asyncio.client import connect
 from cli.main import main as cli
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
+from tests.journals import play
 from tests.test_recovery import server
-from tests.test_snapshots import play
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")])

@@ -5,41 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from exchange.domain.commands import encode_command
 from exchange.matching.image import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.core import IMAGE_VERSION, Core
-from exchange.runtime.recovery import Recovered, event_rows, recover
+from exchange.runtime.core import IMAGE_VERSION
+from exchange.runtime.recovery import Recovered, recover
 from journal.errors import JournalDamagedError
 from journal.log import Journal
-from journal.records import EventRow, chain
+from journal.records import chain
 from snapshots.store import DamagedSnapshotError, SnapshotStore, load
-from tests.random_commands import random_steps
-
-COMMANDS = 400
-
-
-def play(path: Path, seed: int = 1, snapshots_at: tuple[int, ...] = (), events_up_to: int = COMMANDS) -> Core:
-    """A journal of random commands, with snapshots after these, and events only up to a seq (as after a crash)."""
-    core, records, rows = Core(), [], list[EventRow]()
-    for ts_us, command, _ in random_steps(seed, COMMANDS):
-        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
-        events, _ = core.step(record, command)
-        records.append(record)
-        if record.seq <= events_up_to:
-            rows += event_rows([(record.seq, events)])
-        if record.seq in snapshots_at:
-            SnapshotStore(path).save(core.snapshot())
-
-    async def write() -> None:
-        journal = await Journal.open(path)
-        await journal.append(records)
-        if rows:
-            await journal.append_events(rows)
-        await journal.close()
-
-    asyncio.run(write())
-    return core
+from tests.journals import COMMANDS, play
 
 
 def recovered(path: Path, use_snapshots: bool = True, up_to: int | None = None) -> tuple[Recovered, list[str]]:

@@ -8,10 +8,11 @@ import msgspec
 
 from exchange.domain.events import Event, encode_events
 from exchange.runtime.core import IMAGE_VERSION, Core
-from journal.errors import JournalDamagedError
-from journal.reader import JournalReader
+from journal.archives import archive_folder
+from journal.errors import JournalArchivedError, JournalDamagedError
+from journal.reader import Base, JournalReader
 from journal.records import EventRow, Record
-from snapshots.store import SnapshotStore
+from snapshots.store import SnapshotStore, unpack
 
 Report = Callable[[str], None]
 Progress = Callable[[int, int], None]  # commands replayed so far, commands to replay
@@ -34,7 +35,10 @@ def recover(
     with JournalReader(path) as reader:
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
-        core = _restore_newest(path, reader, min(last_seq, events_seq), report) if use_snapshots else Core()
+        if use_snapshots:
+            core = _restore_newest(path, reader, min(last_seq, events_seq), report)
+        else:
+            core = _restore_base(reader, min(last_seq, reader.bases[0].head.seq))
         total = last_seq - core.head.seq
         origin = f"snapshot at seq {core.head.seq}" if core.head.seq else "no snapshot"
         report(f"{path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
@@ -78,4 +82,27 @@ def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Repor
             return Core.restore(snapshot)
         except Exception as error:  # a snapshot is only a shortcut: whatever is wrong with one, do without it
             report(f"snapshot at seq {snapshot.seq} is skipped: it cannot be restored ({error!r})")
-    return Core()
+    return _restore_base(reader, up_to)
+
+
+def _restore_base(reader: JournalReader, up_to: int) -> Core:
+    """Where the files that are here begin: an empty exchange, or the state that stands in for what was archived."""
+    for base in reversed(reader.bases):
+        if base.head.seq <= up_to and (core := _core_of(base)):
+            return core
+    first = reader.bases[0].head.seq
+    raise JournalArchivedError(
+        f"{reader.path} begins after seq {first}, and without the commands before it this program cannot begin "
+        f"{'there' if first <= up_to else f'at seq {up_to}'}: put the archive back into {archive_folder(reader.path)}"
+    )
+
+
+def _core_of(base: Base) -> Core | None:
+    if not base.head.seq:
+        return Core()
+    try:
+        snapshot = unpack(base.snapshot)
+        fits = snapshot.version == IMAGE_VERSION and snapshot.journal_hash == base.head.hash
+        return Core.restore(snapshot) if fits else None
+    except Exception:  # as with every snapshot, whatever is wrong with it: an older one may do
+        return None

@@ -1,0 +1,1 @@
+"""The time machine: any moment of a journal, and what can be asked about it. Reads only; the same `step()` as live."""

@@ -1,0 +1,42 @@
+"""A moment of a journal, named by seq or by time, and the exchange as it was then. Moments are inclusive."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import Progress, recover
+from journal.errors import JournalError
+from journal.reader import JournalReader
+
+
+class UnknownMomentError(JournalError):
+    """The journal holds no such moment; the message says which it holds."""
+
+
+class Moment(NamedTuple):
+    """Right after command `seq`, or right after the last command at or before `ts_us`; neither means now."""
+
+    seq: int | None = None
+    ts_us: int | None = None
+
+
+def seq_at(reader: JournalReader, moment: Moment) -> int:
+    """The seq of the last command that had happened by `moment`; UnknownMomentError where the journal has none."""
+    first, last = reader.bases[0].head.seq or 1, reader.head().seq
+    if moment.seq is not None:
+        if not first <= moment.seq <= last:
+            raise UnknownMomentError(f"there is no seq {moment.seq} in {reader.path}: it holds seq {first} to {last}")
+        return moment.seq
+    if moment.ts_us is None:
+        return last
+    seq = reader.seq_at(moment.ts_us)
+    if not seq:
+        raise UnknownMomentError(f"{reader.path} begins later than that: its seq {first} is the first there is")
+    return seq
+
+
+def core_at(path: Path, moment: Moment, progress: Progress) -> Core:
+    """The exchange as it was: the newest snapshot before, and the commands after it. Raises a JournalError."""
+    with JournalReader(path) as reader:
+        seq = seq_at(reader, moment)
+    return recover(path, lambda sentence: None, progress, up_to=seq).core

@@ -1,0 +1,39 @@
+"""The files beside a journal into which its older commands were sealed. Each is a journal of its own that only ends."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+_NAME = re.compile(r"(\d{16})-(\d{16})\.db")
+
+
+class Archive(NamedTuple):
+    """Commands `first_seq` to `last_seq`, in the journal file at `path`."""
+
+    first_seq: int
+    last_seq: int
+    path: Path
+
+
+def archive_folder(journal_path: Path) -> Path:
+    """Where the archives of the journal at `journal_path` are looked for."""
+    return journal_path.with_name(journal_path.name + ".archives")
+
+
+def archive_path(journal_path: Path, first_seq: int, last_seq: int) -> Path:
+    """The file for these commands of the journal at `journal_path`."""
+    return archive_folder(journal_path) / f"{first_seq:016d}-{last_seq:016d}.db"
+
+
+def archives_of(journal_path: Path, before_seq: int) -> list[Archive]:
+    """The archives that end right before command `before_seq` without a gap, oldest first."""
+    by_end = {
+        int(name[2]): Archive(int(name[1]), int(name[2]), file)
+        for file in archive_folder(journal_path).glob("*.db")
+        if (name := _NAME.fullmatch(file.name))
+    }
+    found: list[Archive] = []
+    while archive := by_end.pop(before_seq - 1, None):
+        found.append(archive)
+        before_seq = archive.first_seq
+    return found[::-1]

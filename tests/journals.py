@@ -1,0 +1,65 @@
+"""Journals on disk for tests: random commands, wholly decided by a seed, written as the exchange writes them."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from exchange.domain.commands import Command, encode_command
+from exchange.domain.events import Event
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import event_rows
+from journal.log import Journal
+from journal.records import chain
+from snapshots.store import SnapshotStore
+from tests.random_commands import random_steps
+
+COMMANDS = 400
+
+
+def play(
+    path: Path,
+    seed: int = 1,
+    count: int = COMMANDS,
+    snapshots_at: tuple[int, ...] = (),
+    events_up_to: int | None = None,
+    seen: Callable[[Core], None] = lambda core: None,
+) -> Core:
+    """A journal of random commands, with snapshots after these, and events only up to a seq (as after a crash).
+
+    `seen` is called after every command. Returns the exchange as it is at the end.
+    """
+    steps = ((ts_us, command) for ts_us, command, _ in random_steps(seed, count))
+    return write_journal(path, steps, snapshots_at, events_up_to, seen)
+
+
+def write_journal(
+    path: Path,
+    steps: Iterable[tuple[int, Command]],
+    snapshots_at: tuple[int, ...] = (),
+    events_up_to: int | None = None,
+    seen: Callable[[Core], None] = lambda core: None,
+) -> Core:
+    """A journal of these commands, each with its time; the first must be a genesis. Otherwise as `play`."""
+    core, records = Core(), []
+    caused: list[tuple[int, list[Event]]] = []
+    for ts_us, command in steps:
+        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
+        events, _ = core.step(record, command)
+        records.append(record)
+        if events_up_to is None or record.seq <= events_up_to:
+            caused.append((record.seq, events))
+        if record.seq in snapshots_at:
+            SnapshotStore(path).save(core.snapshot())
+        seen(core)
+
+    async def write() -> None:
+        journal = await Journal.open(path)
+        try:
+            await journal.append(records)
+            if caused:
+                await journal.append_events(event_rows(caused))
+        finally:
+            await journal.close()
+
+    asyncio.run(write())
+    return core

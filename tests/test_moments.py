@@ -1,0 +1,53 @@
+"""Any moment of a journal, by seq or by time, is the exchange as it was then."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from exchange.history.moment import Moment, UnknownMomentError, core_at, seq_at
+from exchange.matching.image import digest
+from exchange.projections.views import encode_views
+from exchange.runtime.core import Core
+from journal.reader import JournalReader
+from tests.journals import play
+
+
+def test_every_moment_is_as_it_was_live(tmp_path: Path) -> None:
+    """By seq, by the time of the command, and by any time until the next one."""
+    path = tmp_path / "exchange.db"
+    live: list[tuple[int, str, bytes]] = [(0, "", b"")]
+    play(path, seed=7, count=1_000, snapshots_at=(300, 700), seen=lambda core: live.append(_image(core)))
+    random = Random(7)
+    for seq in [1, 1_000, *random.sample(range(1, 1_001), 198)]:
+        ts_us = live[seq][0]
+        next_us = live[seq + 1][0] if seq < 1_000 else ts_us + 2
+        for moment in (Moment(seq), Moment(ts_us=ts_us), Moment(ts_us=random.randrange(ts_us, next_us))):
+            assert _image(core_at(path, moment, lambda done, total: None)) == live[seq]
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        (Moment(0), "no seq 0 in .*: it holds seq 1 to 400"),
+        (Moment(401), "no seq 401 in .*: it holds seq 1 to 400"),
+        (Moment(ts_us=1), "begins later than that: its seq 1 is the first"),
+    ],
+)
+def test_a_moment_that_the_journal_does_not_hold(tmp_path: Path, moment: Moment, message: str) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    with JournalReader(path) as reader, pytest.raises(UnknownMomentError, match=message):
+        seq_at(reader, moment)
+
+
+def test_no_moment_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    with JournalReader(path) as reader:
+        assert seq_at(reader, Moment()) == 400
+        assert seq_at(reader, Moment(ts_us=2**62)) == 400
+
+
+def _image(core: Core) -> tuple[int, str, bytes]:
+    return core.head.ts_us, digest(core.state), encode_views(core.views)
