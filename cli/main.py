@@ -9,6 +9,7 @@ import click
 from cli.account import account
 from cli.book import book
 from cli.client import NoServerError, ServerError
+from cli.compact import compact
 from cli.init import init
 from cli.instrument import instrument
 from cli.journal import journal
@@ -70,6 +71,7 @@ def main() -> None:
 
 for _command in (init, serve, instrument, account, order, book, journal):
     main.add_command(_command)
+journal.add_command(compact)
 
 if __name__ == "__main__":
     main()

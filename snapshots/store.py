@@ -57,7 +57,7 @@ class SnapshotStore:
                 file.write(content[start : start + _PIECE_SIZE])
                 os.fsync(file.fileno())
         draft.replace(path)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         return path
 
     def newest(
@@ -123,7 +123,8 @@ def digest_of(state: bytes) -> str:
     return hashlib.sha256(state).hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the disk know the names in a folder as well."""
     if os.name == "nt":  # Windows cannot open a folder, and keeps renames by itself
         return
     descriptor = os.open(folder, os.O_RDONLY)

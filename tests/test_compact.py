@@ -1,0 +1,185 @@
+"""Compaction: the journal shrinks, the exchange is the same, and every past moment is still there."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.client import Client, enter
+from cli.main import main
+from exchange.history import compact as compaction
+from exchange.history.compact import compact
+from exchange.history.moment import Moment, UnknownMomentError, core_at
+from exchange.matching.image import digest
+from exchange.projections.views import encode_views
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import recover
+from journal.archives import archive_folder
+from journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalHeldError
+from journal.lock import JournalLock
+from journal.reader import JournalReader
+from journal.records import Head
+from tests.journals import play
+from tests.test_recovery import INSTRUMENT, server
+
+SEQS = (1, 99, 100, 101, 150, 249, 250, 251, 400)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "exchange.db"
+
+
+def say_nothing(_sentence: str) -> None:
+    pass
+
+
+def no_bar(_done: int, _total: int) -> None:
+    pass
+
+
+def image(core: Core) -> tuple[Head, str, bytes]:
+    return core.head, digest(core.state), encode_views(core.views)
+
+
+def rows(path: Path) -> tuple[list[object], list[object]]:
+    """Everything that can be read, archives included."""
+    with JournalReader(path) as reader:
+        return list(reader.records(reader.bases[0].head)), list(reader.events(1, 400))
+
+
+def test_nothing_is_lost(path: Path) -> None:
+    """Twice compacted, with events that a crash had kept back: every row, every moment, and the start are the same."""
+    live: list[tuple[Head, str, bytes]] = [image(Core())]
+    play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda core: live.append(image(core)))
+    commands, _ = rows(path)
+    with JournalReader(path) as reader:
+        missing = recover(path, say_nothing, no_bar).missing_events
+        events = [*reader.events(1, 400), *missing]
+    compact(path, 101, say_nothing, no_bar)
+    done = compact(path, 251, say_nothing, no_bar)
+    assert (done.first_seq, done.last_seq) == (101, 250)
+    assert rows(path) == (commands, events)
+    for seq in SEQS:
+        assert image(core_at(path, Moment(seq), no_bar)) == live[seq]
+        assert image(recover(path, say_nothing, no_bar, seq, use_snapshots=False).core) == live[seq]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT min(seq), max(seq) FROM commands").fetchone() == (251, 400)
+
+
+def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
+    live: list[tuple[Head, str, bytes]] = [image(Core())]
+    play(path, seed=4, seen=lambda core: live.append(image(core)))
+    compact(path, 101, say_nothing, no_bar)
+    archive = compact(path, 251, say_nothing, no_bar).archive
+    alone = path.parent / "elsewhere.db"
+    shutil.copy(archive, alone)
+    assert image(recover(alone, say_nothing, no_bar).core) == live[250]
+    with JournalReader(alone) as reader:
+        assert list(reader.digests()) == [(250, "state", live[250][1])]
+        assert [record.seq for record in reader.records(reader.bases[0].head)] == list(range(101, 251))
+
+
+def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(path: Path) -> None:
+    live = play(path, seed=5)
+    compact(path, 251, say_nothing, no_bar)
+    shutil.move(archive_folder(path), path.parent / "away")
+    assert image(recover(path, say_nothing, no_bar).core) == image(live)
+    assert core_at(path, Moment(250), no_bar).head.seq == 250
+    with pytest.raises(UnknownMomentError, match=r"no seq 249 in .*: it holds seq 250 to 400"):
+        core_at(path, Moment(249), no_bar)
+    with (
+        JournalReader(path) as reader,
+        pytest.raises(JournalArchivedError, match=r"up to seq 250 .* put the archive back"),
+    ):
+        next(reader.records(Head()))
+    with pytest.raises(JournalArchivedError, match="begins after seq 250"):
+        recover(path, say_nothing, no_bar, up_to=100)
+
+
+def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> None:
+    play(path, seed=6)
+    other = tmp_path / "other.db"
+    play(other, seed=7)
+    mine = compact(path, 251, say_nothing, no_bar).archive
+    shutil.copy(compact(other, 251, say_nothing, no_bar).archive, mine.with_suffix(".copy"))
+    mine.with_suffix(".copy").replace(mine)
+    with pytest.raises(JournalDamagedError, match="is an archive of another journal: it does not end with seq 250"):
+        JournalReader(path)
+
+
+@pytest.mark.parametrize("before_seq", [0, 1, 401, 500])
+def test_something_is_sealed_and_something_stays(path: Path, before_seq: int) -> None:
+    play(path)
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match="--before must be one of 2 to 400"):
+        compact(path, before_seq, say_nothing, no_bar)
+    assert path.read_bytes() == before
+    assert not archive_folder(path).exists()
+
+
+def test_not_while_an_exchange_runs(path: Path) -> None:
+    play(path)
+    with JournalLock(path), pytest.raises(JournalHeldError):
+        compact(path, 100, say_nothing, no_bar)
+
+
+@pytest.fixture(params=["_copy", "_read_back", "_continue_from"])
+def failing_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compaction, request.param, fail)
+    yield
+    monkeypatch.undo()
+
+
+def test_cut_off_in_the_middle_the_journal_is_as_it_was(
+    path: Path, failing_step: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(path)
+    before = rows(path)
+    with pytest.raises(KeyboardInterrupt):
+        compact(path, 251, say_nothing, no_bar)
+    assert rows(path) == before
+    monkeypatch.undo()
+    compact(path, 251, say_nothing, no_bar)  # and once more, over what was left
+    assert rows(path) == before
+    assert [file.suffix for file in archive_folder(path).iterdir()] == [".db"]
+
+
+def test_only_what_the_base_stands_for_can_be_deleted(path: Path) -> None:
+    play(path)
+    compact(path, 251, say_nothing, no_bar)
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.Error, match="never deleted"):
+        connection.execute("DELETE FROM commands WHERE seq = 251")
+
+
+def test_a_real_exchange_goes_on_after_it(path: Path) -> None:
+    """Trade, stop, compact at the terminal, start again, trade on: orders and numbers continue."""
+
+    def buy(url: str) -> tuple[int, int]:
+        with Client(url) as client:
+            enter(client, "alice")
+            result = client.call("private/buy", instrument_id=INSTRUMENT, amount=1_000, price=1_000_000)
+        return result["order"]["order_id"], result["seq"]
+
+    async def trade() -> tuple[int, int]:
+        async with server(path) as (process, url):
+            bought = await asyncio.to_thread(buy, url)
+            process.terminate()
+            await process.wait()
+        return bought
+
+    first = asyncio.run(trade())
+    outcome = CliRunner().invoke(main, ["journal", "compact", "--db", str(path), "--before", str(first[1])])
+    assert outcome.exit_code == 0, outcome.output
+    assert f"seq 1 to {first[1] - 1} are in" in outcome.output
+    second = asyncio.run(trade())
+    assert second[0] == first[0] + 1
+    assert second[1] > first[1]
