@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DB     ?= data/exchange.db
 
-.PHONY: run test lint types pytest soak bench wheel clean
+.PHONY: run test lint types pytest soak bench docs wheel clean
 
 run: $(VENV)/installed  ## start the exchange on ws://127.0.0.1:8765/ with a demo market
 	@mkdir -p $(dir $(DB))
@@ -28,6 +28,9 @@ soak: $(VENV)/installed  ## long random runs with fresh seeds
 
 bench: $(VENV)/benchmarks-installed  ## figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/installed  ## write docs/cli.md from the commands themselves
+	$(BIN)/python -m cli.reference > docs/cli.md
 
 wheel: $(VENV)/installed  ## build a wheel, install it elsewhere, and start from it
 	rm -rf build && mkdir -p build/wheel

@@ -8,6 +8,7 @@ import click
 
 from cli.account import account
 from cli.book import book
+from cli.chart import chart
 from cli.client import NoServerError, ServerError
 from cli.compact import compact
 from cli.init import init
@@ -69,7 +70,7 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal):
+for _command in (init, serve, instrument, account, order, book, journal, chart):
     main.add_command(_command)
 journal.add_command(compact)
 

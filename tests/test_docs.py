@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from cli.main import main as cli
+from cli.reference import reference
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from tests.journals import play
@@ -62,6 +63,11 @@ def test_every_exchange_command_is_understood(page: str, line: str) -> None:
         command = found
         context = click.Context(command, parent=context, info_name=name)
     command.make_context(command.name or "", words, parent=context.parent)
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert written == reference(), "docs/cli.md is out of date: run `make docs`"
 
 
 @pytest.mark.parametrize(("page", "line"), shell_lines('sqlite3 data/exchange.db "SELECT'))

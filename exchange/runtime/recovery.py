@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from exchange.domain.commands import Command, decode_command
 from exchange.domain.events import Event, encode_events
+from exchange.projections.views import Change
 from exchange.runtime.core import IMAGE_VERSION, Core
 from journal.archives import archive_folder
 from journal.errors import JournalArchivedError, JournalDamagedError
@@ -53,8 +55,14 @@ def recover(
 
 def replay(core: Core, record: Record) -> list[Event]:
     """Apply a recorded command; JournalDamagedError where this program cannot have recorded it."""
+    return replay_step(core, record)[1]
+
+
+def replay_step(core: Core, record: Record) -> tuple[Command, list[Event], Change]:
+    """`replay`, with everything that comes of it."""
     try:
-        return core.replay(record)
+        command = decode_command(record.payload)
+        return command, *core.step(record, command)
     except msgspec.MsgspecError as error:
         raise JournalDamagedError(
             f"seq {record.seq} is a command that this program does not know ({error}): was a newer one here?"

@@ -1,0 +1,203 @@
+"""`exchange chart`: pictures of a journal, as PNG or as a page that can be zoomed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.amounts import short_time
+from cli.options import INSTRUMENT, MOMENT, USER, db_option
+from cli.replay import ReplayBar, read_views, require_instrument, require_user
+from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
+from exchange.history.moment import Moment, seq_at
+from exchange.history.series import depths, prices, profits
+from journal.reader import JournalReader
+
+if TYPE_CHECKING:
+    import altair
+
+_WIDTH, _HEIGHT = 900, 420
+_TRADES_MAX = 20_000  # drawn; a picture has room for no more
+_COLOURS = {"bid": "#2a9d5c", "ask": "#d1495b"}
+
+
+def _out_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    if path.suffix.lower() not in (".png", ".html"):
+        raise click.BadParameter(f"{path} must end with .png or .html.", ctx, param)
+    return path
+
+
+_out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_out_file,
+    required=True,
+    metavar="FILE.png|.html",
+    help="Where the picture goes. What is there is replaced.",
+)
+_from_option = click.option(
+    "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first]"
+)
+_to_option = click.option(
+    "--to", "end", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="End here.  [default: the last]"
+)
+
+
+@click.group()
+def chart() -> None:
+    """Draw what happened. Needs the extra `charts`: pip install 'event-sourced-exchange[charts]'."""
+
+
+@chart.command()
+@click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
+@_from_option
+@_to_option
+@db_option
+@_out_option
+def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out: Path) -> None:
+    """Trades, and the best bid and ask, over time.
+
+    \b
+    Example:
+      exchange chart price SOL_USDC-28FEB26-150-C --out price.png
+    """
+    alt = _altair()
+    require_instrument(read_views(path), instrument_id, path)
+    with ReplayBar() as bar:
+        found = prices(path, instrument_id, *_span(path, start, end), bar)
+    stride = -(-len(found.trades) // _TRADES_MAX) or 1
+    drawn = found.trades[::stride]
+    lines = [
+        {"time": quote.ts_us / 1_000, "side": side, "price": price_micros and price_micros / MICROS_PER_USDC}
+        for quote in found.quotes
+        for side, price_micros in (("bid", quote.bid_micros), ("ask", quote.ask_micros))
+    ]
+    dots = [
+        {
+            "time": trade.ts_us / 1_000,
+            "side": trade.taker_side,
+            "price": trade.price_micros / MICROS_PER_USDC,
+            "contracts": trade.size_milli / MILLI_PER_CONTRACT,
+            "trade": trade.trade_id,
+        }
+        for trade in drawn
+    ]
+    colour = alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values())))
+    axes = {"x": _time(alt, lines), "y": alt.Y("price:Q", title="USDC", scale=alt.Scale(zero=False)), "color": colour}
+    quotes = alt.Chart(alt.InlineData(lines)).mark_line(interpolate="step-after", strokeWidth=1).encode(**axes)
+    trades = (
+        alt.Chart(alt.InlineData(dots))
+        .mark_circle(opacity=0.6)
+        .encode(
+            **axes,
+            size=alt.Size("contracts:Q", title="contracts"),
+            tooltip=["trade:Q", "price:Q", "contracts:Q", "side:N"],
+        )
+    )
+    count = f"{len(found.trades):,} trades" + (f", one in {stride} drawn" if stride > 1 else "")
+    _save(alt.layer(quotes, trades), f"{instrument_id}: best bid and ask, {count} (colour: the taker's side)", out)
+
+
+@chart.command()
+@click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
+@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="When.  [default: now]")
+@db_option
+@_out_option
+def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
+    """The book at a moment: how much can be had up to which price.
+
+    \b
+    Example:
+      exchange chart depth SOL_USDC-28FEB26-150-C --at 5000 --out depth.html
+    """
+    alt = _altair()
+    require_instrument(read_views(path), instrument_id, path)
+    with ReplayBar() as bar:
+        found = depths(path, instrument_id, moment, bar)
+    rows = [
+        {"side": step.side, "price": step.price_micros / MICROS_PER_USDC, "contracts": step.total_milli / 1_000}
+        for step in found.steps
+    ]
+    area = alt.Chart(alt.InlineData(rows)).encode(
+        x=alt.X("price:Q", title="USDC", scale=alt.Scale(zero=False)),
+        y=alt.Y("contracts:Q", title="contracts at this price or better"),
+        color=alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))),
+        tooltip=["side:N", "price:Q", "contracts:Q"],
+    )
+    # What can be had stays the same until the next price outwards: rightwards for asks, leftwards for bids.
+    bids = area.mark_area(interpolate="step-before", opacity=0.5, line=True).transform_filter("datum.side == 'bid'")
+    asks = area.mark_area(interpolate="step-after", opacity=0.5, line=True).transform_filter("datum.side == 'ask'")
+    _save(
+        alt.layer(bids, asks),
+        f"{instrument_id} at seq {found.seq}, {short_time(found.ts_us)}" + ("" if rows else ": empty"),
+        out,
+    )
+
+
+@chart.command()
+@click.option("--user", "users", type=USER, multiple=True, help="Only this one; may be repeated.  [default: all]")
+@_from_option
+@_to_option
+@db_option
+@_out_option
+def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, out: Path) -> None:
+    """Profit and loss of each user over time, realised and unrealised, fees deducted.
+
+    \b
+    Example:
+      exchange chart pnl --user alice --user bob --out pnl.png
+    """
+    alt = _altair()
+    views = read_views(path)
+    for user_id in users:
+        require_user(views, user_id, path)
+    with ReplayBar() as bar:
+        found = profits(path, list(users), *_span(path, start, end), bar)
+    rows = [
+        {"time": point.ts_us / 1_000, "user": point.user_id, "profit": point.profit_micros / MICROS_PER_USDC}
+        for point in found
+    ]
+    lines = (
+        alt.Chart(alt.InlineData(rows))
+        .mark_line(interpolate="step-after")
+        .encode(x=_time(alt, rows), y=alt.Y("profit:Q", title="USDC"), color=alt.Color("user:N", title=None))
+    )
+    _save(lines, "Profit and loss", out)
+
+
+def _span(path: Path, start: Moment | None, end: Moment) -> tuple[int, int]:
+    """The first and the last seq to draw."""
+    with JournalReader(path) as reader:
+        first = reader.bases[0].head.seq + 1 if start is None else seq_at(reader, start)
+        last = seq_at(reader, end)
+    if first > last:
+        raise click.UsageError(f"--from is seq {first}, which is after --to, seq {last}: exchange them")
+    return first, last
+
+
+def _altair() -> Any:
+    try:
+        import altair
+        import vl_convert  # noqa: F401 - what altair draws with
+    except ImportError as error:
+        raise click.ClickException(
+            f"charts need the extra of that name ({error}): pip install 'event-sourced-exchange[charts]'"
+        ) from error
+    return altair
+
+
+def _time(alt: Any, rows: list[dict[str, Any]]) -> Any:
+    span_seconds = (max(times) - min(times)) / 1_000 if (times := [row["time"] for row in rows]) else 0
+    shown = "%H:%M:%S" if span_seconds < 600 else "%H:%M" if span_seconds < 86_400 else "%b %d %H:%M"
+    return alt.X("time:T", title="UTC", scale=alt.Scale(type="utc"), axis=alt.Axis(format=shown))
+
+
+def _save(drawing: altair.LayerChart | altair.Chart, title: str, out: Path) -> None:
+    finished = drawing.properties(width=_WIDTH, height=_HEIGHT, title=title)
+    if out.suffix.lower() == ".png":
+        finished.save(out, format="png", scale_factor=2)
+    else:
+        finished.interactive().save(out, format="html", inline=True)  # everything in the file: it works offline
+    click.echo(f"{out}: {title}")

@@ -1,0 +1,103 @@
+"""What a chart is drawn from: prices, depth and profit over a stretch of a journal. Reads only."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from exchange.history.moment import Moment, core_at
+from exchange.history.walk import walk
+from exchange.projections.depth import Depth
+from exchange.projections.shapes import Level, Trade
+from exchange.runtime.recovery import Progress
+
+POINTS_MAX = 2_000  # of a line: more than a screen has columns
+
+
+class Quote(NamedTuple):
+    """Best bid and best ask from `ts_us` on; None where that side is empty."""
+
+    ts_us: int
+    bid_micros: int | None
+    ask_micros: int | None
+
+
+class Prices(NamedTuple):
+    quotes: list[Quote]
+    trades: list[Trade]
+
+
+class Profit(NamedTuple):
+    """A user's profit and loss at `ts_us`, as `total_pnl` of private/get_account: realised and unrealised."""
+
+    ts_us: int
+    user_id: str
+    profit_micros: int
+
+
+class DepthStep(NamedTuple):
+    """How much can be had at `price_micros` or better."""
+
+    side: str
+    price_micros: int
+    total_milli: int
+
+
+class Depths(NamedTuple):
+    """A book at a moment, best first on each side."""
+
+    seq: int
+    ts_us: int
+    steps: list[DepthStep]
+
+
+def prices(path: Path, instrument_id: str, first_seq: int, last_seq: int, progress: Progress) -> Prices:
+    """Every trade, and how the best quotes went: at most POINTS_MAX of them, the last one of each stretch of time."""
+    quotes: list[Quote] = []
+    trades: list[Trade] = []
+    for step in walk(path, first_seq, last_seq, progress):
+        if instrument_id not in step.change.books:
+            continue
+        trades += [trade for trade in step.change.trades if trade.instrument_id == instrument_id]
+        bid, ask = step.core.views.depths[instrument_id].best()
+        if not quotes or quotes[-1][1:] != (bid, ask):
+            quotes.append(Quote(step.record.ts_us, bid, ask))
+    return Prices(_thinned(quotes), trades)
+
+
+def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progress: Progress) -> list[Profit]:
+    """What each of `users` (all, where none is named) had gained, at up to POINTS_MAX commands evenly spread."""
+    stride = max(1, (last_seq - first_seq) // POINTS_MAX)
+    found: list[Profit] = []
+    for step in walk(path, first_seq, last_seq, progress):
+        if (step.record.seq - first_seq) % stride and step.record.seq != last_seq:
+            continue
+        views = step.core.views
+        found += [
+            Profit(step.record.ts_us, user_id, views.account(user_id).total_pnl_micros)
+            for user_id in users or views.balances.users
+            if user_id in views.balances.users
+        ]
+    return found
+
+
+def depths(path: Path, instrument_id: str, moment: Moment, progress: Progress) -> Depths:
+    """The book of an instrument at a moment, summed up from the best price outwards; empty before it was listed."""
+    views = core_at(path, moment, progress).views
+    depth = views.depths.get(instrument_id) or Depth()
+    return Depths(views.seq, views.ts_us, _summed("bid", depth.bids()) + _summed("ask", depth.asks()))
+
+
+def _summed(side: str, levels: list[Level]) -> list[DepthStep]:
+    total_milli = 0
+    steps = []
+    for level in levels:
+        total_milli += level.size_milli
+        steps.append(DepthStep(side, level.price_micros, total_milli))
+    return steps
+
+
+def _thinned(quotes: list[Quote]) -> list[Quote]:
+    if len(quotes) <= POINTS_MAX:
+        return quotes
+    first_us, span_us = quotes[0].ts_us, quotes[-1].ts_us - quotes[0].ts_us
+    last_of_stretch = {(quote.ts_us - first_us) * POINTS_MAX // span_us: quote for quote in quotes}
+    return list(last_of_stretch.values())

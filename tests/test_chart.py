@@ -1,0 +1,118 @@
+"""Charts: what is drawn is what happened, and a picture comes out where one was asked for."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
+from exchange.domain.words import Side
+from exchange.history import series
+from exchange.history.moment import Moment
+from exchange.history.series import DepthStep, Profit, Quote, depths, prices, profits
+from tests.journals import write_journal
+
+INSTRUMENT = "SOL_USDC-28FEB26-150-C"
+START_US = 1_772_000_000_000_000
+SECOND = 1_000_000
+
+
+def order(user_id: str, side: Side, price_micros: int, size_milli: int) -> PlaceOrder:
+    return PlaceOrder(user_id, INSTRUMENT, side, "limit", "gtc", price_micros, size_milli)
+
+
+MARKET: tuple[Command, ...] = (
+    Genesis(),  # seq 1
+    CreateInstrument(INSTRUMENT, 1_000, 1),
+    *(OpenAccount(user_id, 10_000_000_000) for user_id in ("alice", "bob")),  # seq 3 and 4
+    order("alice", "bid", 5_000_000, 2_000),
+    order("alice", "bid", 4_900_000, 1_000),
+    order("bob", "ask", 5_200_000, 1_000),  # seq 7
+    order("bob", "ask", 5_000_000, 500),  # seq 8: trades
+    order("alice", "bid", 5_300_000, 1_500),  # seq 9: takes the ask, and rests above it
+    Deposit("bob", 1),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "exchange.db"
+    write_journal(path, ((START_US + n * SECOND, command) for n, command in enumerate(MARKET, 1)))
+    return path
+
+
+def no_bar(_done: int, _total: int) -> None:
+    pass
+
+
+def at(seq: int) -> int:
+    return START_US + seq * SECOND
+
+
+def test_prices_are_every_trade_and_every_change_of_the_best_quotes(path: Path) -> None:
+    found = prices(path, INSTRUMENT, 1, 10, no_bar)
+    assert found.quotes == [
+        Quote(at(5), 5_000_000, None),
+        Quote(at(7), 5_000_000, 5_200_000),
+        Quote(at(9), 5_300_000, None),
+    ]
+    assert [(trade.seq, trade.price_micros, trade.size_milli) for trade in found.trades] == [
+        (8, 5_000_000, 500),
+        (9, 5_200_000, 1_000),
+    ]
+    assert [trade.seq for trade in prices(path, INSTRUMENT, 9, 10, no_bar).trades] == [9]
+
+
+def test_a_line_has_the_last_quote_of_each_stretch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "POINTS_MAX", 2)
+    assert [quote.ts_us for quote in prices(path, INSTRUMENT, 1, 10, no_bar).quotes] == [at(5), at(7), at(9)]
+
+
+def test_depth_is_summed_from_the_best_price_outwards(path: Path) -> None:
+    found = depths(path, INSTRUMENT, Moment(7), no_bar)
+    assert (found.seq, found.ts_us) == (7, at(7))
+    assert found.steps == [
+        DepthStep("bid", 5_000_000, 2_000),
+        DepthStep("bid", 4_900_000, 3_000),
+        DepthStep("ask", 5_200_000, 1_000),
+    ]
+    assert depths(path, INSTRUMENT, Moment(1), no_bar).steps == []
+
+
+def test_profits_of_all_add_up_to_nothing(path: Path) -> None:
+    found = profits(path, [], 1, 10, no_bar)
+    last = [point for point in found if point.ts_us == at(10)]
+    # 0.5 at 5.00 and 1 at 5.20; nothing is asked now, so the last price values the position: 1.5 * 5.20 - 7.70
+    assert last == [Profit(at(10), "alice", 100_000), Profit(at(10), "bob", -100_000)]
+    assert {point.user_id for point in profits(path, ["bob"], 5, 10, no_bar)} == {"bob"}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".html"])
+@pytest.mark.parametrize(
+    "what", [("price", INSTRUMENT), ("depth", INSTRUMENT), ("depth", INSTRUMENT, "--at", "1"), ("pnl",)]
+)
+def test_a_picture_comes_out(path: Path, tmp_path: Path, what: tuple[str, ...], suffix: str) -> None:
+    out = tmp_path / f"picture{suffix}"
+    outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(path), "--out", str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    content = out.read_bytes()
+    assert content.startswith(b"\x89PNG" if suffix == ".png" else b"<!DOCTYPE html>")
+    assert b"<script src=" not in content, "the page would need a network"
+
+
+WRONG = [
+    (("price", INSTRUMENT, "--out", "x.jpg"), 2, "x.jpg must end with .png or .html"),
+    (("price", "SOL_USDC-28FEB26-999-C", "--out", "x.png"), 1, "lists no SOL_USDC-28FEB26-999-C"),
+    (("pnl", "--user", "zoe", "--out", "x.png"), 1, "no account 'zoe'"),
+    (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 2, "--from is seq 5, which is after --to, seq 3"),
+    (("pnl", "--to", "999", "--out", "x.png"), 1, "there is no seq 999"),
+    (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins later than that"),
+    (("pnl", "--out", "no/such/folder/x.png"), 1, "No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("what", "code", "message"), WRONG)
+def test_what_cannot_be_drawn(path: Path, what: tuple[str, ...], code: int, message: str) -> None:
+    outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(path)])
+    assert (outcome.exit_code, message in outcome.output) == (code, True), outcome.output
