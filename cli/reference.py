@@ -1,6 +1,7 @@
 """Writes docs/cli.md: every command's help, as click prints it. `make docs` runs it, and a test compares."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -21,7 +22,8 @@ def reference() -> str:
 
 def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
     """Each command under its full name, groups before what is in them. Hidden ones are left out."""
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    settings: dict[str, Any] = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
+    context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
         for child_name, child in sorted(command.commands.items()):
