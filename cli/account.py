@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.amounts import cash, contracts, price_decimals, usdc
 from cli.client import client_of, enter_as_admin
 from cli.options import USDC, USER, db_option, json_option
 from cli.output import add_rows, console, print_json, table
 from cli.replay import as_of, read_views, require_user
+from exchange.amounts import cash, contracts, price_decimals, usdc
 from exchange.projections.shapes import AccountView, Balance
 
 

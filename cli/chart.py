@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.amounts import short_time
 from cli.options import INSTRUMENT, MOMENT, USER, db_option
 from cli.replay import ReplayBar, read_views, require_instrument, require_user
+from exchange.amounts import short_time
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
 from exchange.history.moment import Moment, seq_at
 from exchange.history.series import depths, prices, profits

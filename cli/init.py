@@ -6,8 +6,8 @@ from typing import Literal
 
 import click
 
-from cli.amounts import usdc
 from cli.options import USDC, clock_start_option, command_line, db_option
+from exchange.amounts import usdc
 from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import PPM
 from exchange.runtime.node import open_journal

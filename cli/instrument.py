@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from cli.amounts import contracts, price_decimals, short_time, usdc
 from cli.client import client_of, enter_as_admin
 from cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, json_option
 from cli.output import add_rows, console, print_json, table
 from cli.replay import as_of, read_views
+from exchange.amounts import contracts, price_decimals, short_time, usdc
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views

@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from cli.amounts import contracts, iso_time, usdc
 from cli.journal_info import Info, read_info
 from cli.options import db_option, json_option
 from cli.output import add_rows, columns, console, print_json, table
+from exchange.amounts import contracts, iso_time, usdc
 from journal.reader import JournalReader
 from journal.records import Head, Record
 

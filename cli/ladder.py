@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.amounts import contracts, price_decimals, short_time, size_decimals, usdc
 from cli.output import table
+from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
 from exchange.projections.shapes import Level, Trade
 
 TRADES_SHOWN = 8

@@ -17,6 +17,7 @@ from cli.journal import journal
 from cli.order import order
 from cli.output import printable
 from cli.serve import serve
+from cli.sql import sql
 from exchange import __version__
 from journal.errors import JournalError
 
@@ -70,7 +71,7 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal, chart):
+for _command in (init, serve, instrument, account, order, book, journal, sql, chart):
     main.add_command(_command)
 journal.add_command(compact)
 

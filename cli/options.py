@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.amounts import parse_contracts, parse_time_us, parse_usdc
+from exchange.amounts import parse_contracts, parse_time_us, parse_usdc
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment

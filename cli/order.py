@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from cli.amounts import contracts, price_decimals, size_decimals, usdc
 from cli.client import client_of, enter
 from cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
 from cli.output import add_rows, console, print_json, printable, table
 from cli.replay import as_of, read_views, require_instrument, require_user
+from exchange.amounts import contracts, price_decimals, size_decimals, usdc
 from exchange.projections.shapes import OrderView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.amounts import short_time
+from exchange.amounts import short_time
 from exchange.projections.views import Views
 from exchange.runtime.recovery import recover
 

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import click
 
-from cli.amounts import short_time
 from cli.options import clock_start_option, command_line, db_option
 from cli.replay import ReplayBar
+from exchange.amounts import short_time
 from exchange.domain.instruments import instrument_id_of
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.runtime import node

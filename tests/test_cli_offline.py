@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 import cli.replay
-from cli.amounts import cash, contracts, parse_contracts, parse_time_us, parse_usdc, usdc
 from exchange import __version__
+from exchange.amounts import cash, contracts, parse_contracts, parse_time_us, parse_usdc, usdc
 from exchange.runtime import node
 from exchange.runtime.settings import Settings
 from journal.lock import JournalLock

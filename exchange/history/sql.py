@@ -1,0 +1,151 @@
+"""SQL that can also ask for a moment: a read-only connection with functions of the exchange's own."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from exchange.amounts import iso_time, usdc
+from exchange.history.moment import Moment, seq_at
+from exchange.projections.views import Views
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import recover, replay
+from journal.errors import JournalError
+from journal.reader import JournalReader
+from journal.whole import connect_whole
+
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, after which Ctrl-C is noticed
+
+
+class SqlError(Exception):
+    """The query cannot be carried out; the message is for people."""
+
+
+class SqlSession:
+    """A read-only connection to the journal at `path`, its archives included. A context manager.
+
+    Beyond SQLite's own functions there are `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which answer
+    in JSON as public/get_order_book and private/get_balance did then, `usd(micros)` and `iso(us)`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open = ExitStack()
+        self._reader = self._open.enter_context(JournalReader(path))
+        try:
+            self._connection = connect_whole(path)
+        except BaseException:
+            self._open.close()
+            raise
+        self._open.callback(self._connection.close)
+        self._core: Core | None = None
+        self._error: Exception | None = None  # of a function: SQLite tells only that there was one
+        self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
+        for name, count, function in (
+            ("book_at", 3, self._book_at),
+            ("balance_at", 2, self._balance_at),
+            ("usd", 1, lambda micros: usdc(_whole(micros, "number of micros"))),
+            ("iso", 1, lambda ts_us: iso_time(_whole(ts_us, "number of microseconds"))),
+        ):
+            self._connection.create_function(name, count, self._guarded(function), deterministic=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def run(self, query: str) -> sqlite3.Cursor:
+        """Begin with a query; its rows come as they are asked for, through `rows`. Raises SqlError."""
+        try:
+            return self._connection.execute(query)
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise self._explained(error) from error
+
+    def rows(self, cursor: sqlite3.Cursor) -> "Rows":
+        """The rows of a query, one by one. Raises SqlError in the middle where a row cannot be had."""
+        return Rows(cursor, self._explained)
+
+    def _explained(self, error: Exception) -> SqlError:
+        cause, self._error = self._error, None
+        if cause is not None:
+            return SqlError(str(cause))
+        if any(sign in str(error) for sign in ("readonly", "read-only", "not authorized", "authorization denied")):
+            return SqlError("a journal is only read here: it is written by commands to the exchange")
+        return SqlError(str(error))
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """NULL in, NULL out; and what goes wrong is kept for the message."""
+
+        def call(*arguments: Any) -> Any:
+            if None in arguments:
+                return None
+            try:
+                return function(*arguments)
+            except (JournalError, SqlError) as error:
+                self._error = error
+                raise
+
+        return call
+
+    def _views_at(self, seq: int) -> Views:
+        """The exchange as it was. One is kept and goes forward with rising seqs; for an earlier one it begins anew."""
+        seq_at(self._reader, Moment(_whole(seq, "seq")))
+        if self._core is None or self._core.head.seq > seq:
+            self._core = recover(self._path, lambda sentence: None, lambda done, total: None, up_to=seq).core
+        for record in self._reader.records(self._core.head, seq):
+            replay(self._core, record)
+        return self._core.views
+
+    def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
+        views = self._views_at(seq)
+        book = views.depths.get(instrument_id)
+        if book is None:
+            raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
+        return _json(
+            {
+                "instrument_id": instrument_id,
+                "seq": seq,
+                "ts_us": views.ts_us,
+                "bids": book.bids(_whole(depth, "depth")),
+                "asks": book.asks(_whole(depth, "depth")),
+            }
+        )
+
+    def _balance_at(self, seq: int, user_id: str) -> str:
+        views = self._views_at(seq)
+        if user_id not in views.balances.users:
+            raise SqlError(f"balance_at: {user_id!r} had no account at seq {seq}")
+        return _json(views.balance(user_id))
+
+
+class Rows:
+    """An iterator over rows that explains what goes wrong."""
+
+    def __init__(self, cursor: sqlite3.Cursor, explained: Callable[[Exception], SqlError]) -> None:
+        self._cursor = cursor
+        self._explained = explained
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[Any, ...]:
+        try:
+            row: tuple[Any, ...] = next(self._cursor)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        return row
+
+
+def _whole(value: Any, what: str) -> int:
+    if not isinstance(value, int):
+        raise SqlError(f"a {what} is a whole number, not {value!r}")
+    return value
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
