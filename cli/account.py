@@ -35,7 +35,7 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     else:
-        _print(shown, as_of(views))
+        print_account(shown, as_of(views))
 
 
 @account.command()
@@ -82,7 +82,8 @@ def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: boo
     )
 
 
-def _print(shown: AccountView, moment: str) -> None:
+def print_account(shown: AccountView, moment: str) -> None:
+    """Balance and positions, as tables."""
     money = table("account", ">available", ">locked", ">equity", ">profit", caption="" if shown.positions else moment)
     amounts = (shown.available_micros, shown.locked_micros, shown.equity_micros, shown.total_pnl_micros)
     decimals = price_decimals(amounts)

@@ -11,9 +11,8 @@ from cli.options import INSTRUMENT, MOMENT, USER, db_option
 from cli.replay import ReplayBar, read_views, require_instrument, require_user
 from exchange.amounts import short_time
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
-from exchange.history.moment import Moment, seq_at
+from exchange.history.moment import Moment, span
 from exchange.history.series import depths, prices, profits
-from journal.reader import JournalReader
 
 if TYPE_CHECKING:
     import altair
@@ -66,7 +65,7 @@ def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out
     alt = _altair()
     require_instrument(read_views(path), instrument_id, path)
     with ReplayBar() as bar:
-        found = prices(path, instrument_id, *_span(path, start, end), bar)
+        found = prices(path, instrument_id, *span(path, start, end), bar)
     stride = -(-len(found.trades) // _TRADES_MAX) or 1
     drawn = found.trades[::stride]
     lines = [
@@ -154,7 +153,7 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, o
     for user_id in users:
         require_user(views, user_id, path)
     with ReplayBar() as bar:
-        found = profits(path, list(users), *_span(path, start, end), bar)
+        found = profits(path, list(users), *span(path, start, end), bar)
     rows = [
         {"time": point.ts_us / 1_000, "user": point.user_id, "profit": point.profit_micros / MICROS_PER_USDC}
         for point in found
@@ -165,16 +164,6 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, o
         .encode(x=_time(alt, rows), y=alt.Y("profit:Q", title="USDC"), color=alt.Color("user:N", title=None))
     )
     _save(lines, "Profit and loss", out)
-
-
-def _span(path: Path, start: Moment | None, end: Moment) -> tuple[int, int]:
-    """The first and the last seq to draw."""
-    with JournalReader(path) as reader:
-        first = reader.bases[0].head.seq + 1 if start is None else seq_at(reader, start)
-        last = seq_at(reader, end)
-    if first > last:
-        raise click.UsageError(f"--from is seq {first}, which is after --to, seq {last}: exchange them")
-    return first, last
 
 
 def _altair() -> Any:

@@ -12,6 +12,7 @@ from rich.text import Text
 from cli.output import table
 from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
 from exchange.projections.shapes import Level, Trade
+from exchange.projections.views import Views
 
 TRADES_SHOWN = 8
 BUY, SELL = "green", "red"
@@ -25,6 +26,7 @@ class Ladder:
 
     def __init__(self, instrument_id: str, depth: int) -> None:
         self.instrument_id = instrument_id
+        self._depth = depth
         self.book_channel = f"book.{instrument_id}.{depth}"
         self.trades_channel = f"trades.{instrument_id}"
         self.seq = 0
@@ -61,6 +63,14 @@ class Ladder:
                 if not level.size_milli:
                     del side[level.price_micros]
         return True
+
+    def show(self, views: Views) -> None:
+        """Take book and trades as they are in `views`."""
+        book = views.depths[self.instrument_id]
+        self.seq, self.ts_us = views.seq, views.ts_us
+        self._bids = {level.price_micros: level for level in book.bids(self._depth)}
+        self._asks = {level.price_micros: level for level in book.asks(self._depth)}
+        self._trades.extend(views.tape.trades(self.instrument_id, TRADES_SHOWN))
 
     def on_trades(self, data: list[dict[str, Any]]) -> None:
         """Take trades, oldest first; those that are known already change nothing."""

@@ -17,7 +17,10 @@ from cli.journal import journal
 from cli.order import order
 from cli.output import printable
 from cli.serve import serve
+from cli.sessions import sessions
 from cli.sql import sql
+from cli.state import state
+from cli.tape import replay
 from exchange import __version__
 from journal.errors import JournalError
 
@@ -71,7 +74,7 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal, sql, chart):
+for _command in (init, serve, instrument, account, order, book, journal, sessions, replay, state, sql, chart):
     main.add_command(_command)
 journal.add_command(compact)
 

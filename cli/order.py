@@ -176,11 +176,16 @@ def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) ->
     if as_json:
         print_json(orders)
         return
+    print_orders(orders, user_id, as_of(views))
+
+
+def print_orders(orders: list[OrderView], user_id: str, moment: str) -> None:
+    """Open orders of a user, as a table."""
     if not orders:
-        click.echo(f"{user_id} has no open orders ({as_of(views)})")
+        click.echo(f"{user_id} has no open orders ({moment})")
         return
     shown = table(
-        ">order", "instrument", "side", ">price", ">size", ">filled", "stands", "client order id", caption=as_of(views)
+        ">order", "instrument", "side", ">price", ">size", ">filled", "stands", "client order id", caption=moment
     )
     prices = price_decimals(order.price_micros for order in orders if order.price_micros is not None)
     sizes = size_decimals(size for order in orders for size in (order.size_milli, order.filled_milli))

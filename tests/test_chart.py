@@ -105,7 +105,7 @@ WRONG = [
     (("price", INSTRUMENT, "--out", "x.jpg"), 2, "x.jpg must end with .png or .html"),
     (("price", "SOL_USDC-28FEB26-999-C", "--out", "x.png"), 1, "lists no SOL_USDC-28FEB26-999-C"),
     (("pnl", "--user", "zoe", "--out", "x.png"), 1, "no account 'zoe'"),
-    (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 2, "--from is seq 5, which is after --to, seq 3"),
+    (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 1, "the end comes before the beginning"),
     (("pnl", "--to", "999", "--out", "x.png"), 1, "there is no seq 999"),
     (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins later than that"),
     (("pnl", "--out", "no/such/folder/x.png"), 1, "No such file or directory"),

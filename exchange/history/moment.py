@@ -40,3 +40,23 @@ def core_at(path: Path, moment: Moment, progress: Progress) -> Core:
     with JournalReader(path) as reader:
         seq = seq_at(reader, moment)
     return recover(path, lambda sentence: None, progress, up_to=seq).core
+
+
+def span(path: Path, start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """The first and the last seq from `start` to `end`, both included; None: the first, the last there is."""
+    with JournalReader(path) as reader:
+        first = reader.bases[0].head.seq + 1 if start is None else seq_from(reader, start)
+        last = seq_at(reader, end or Moment())
+    if first > last:
+        raise UnknownMomentError(f"seq {first} to seq {last} of {path} is nothing: the end comes before the beginning")
+    return first, last
+
+
+def seq_from(reader: JournalReader, moment: Moment) -> int:
+    """The seq of the first command at or after `moment`; UnknownMomentError where the journal has none."""
+    if moment.ts_us is None:
+        return seq_at(reader, moment)
+    seq = reader.seq_at(moment.ts_us - 1) + 1
+    if seq > reader.head().seq:
+        raise UnknownMomentError(f"{reader.path} ends before that: its seq {reader.head().seq} is the last there is")
+    return seq

@@ -1,0 +1,126 @@
+"""`exchange state`: the exchange at any moment."""
+
+from pathlib import Path
+
+import click
+
+from cli.account import print_account
+from cli.ladder import Ladder
+from cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option
+from cli.order import print_orders
+from cli.output import add_rows, columns, console, print_json, table
+from cli.replay import ReplayBar, as_of, require_instrument, require_user
+from exchange.amounts import cash, iso_time, usdc
+from exchange.gateway.limits import BOOK_DEPTH_MAX
+from exchange.history.moment import Moment, core_at
+from exchange.matching.image import digest
+from exchange.projections.views import Views
+from exchange.runtime.core import Core
+
+
+@click.command()
+@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="When.  [default: now]")
+@click.option("--book", "instrument_id", type=INSTRUMENT, help="The order book of this instrument.")
+@click.option(
+    "--depth", type=click.IntRange(1, BOOK_DEPTH_MAX), default=10, show_default=True, help="Of --book, on each side."
+)
+@click.option("--account", "account_of", type=USER, help="Balance and positions of this user.")
+@click.option("--orders", "orders_of", type=USER, help="Open orders of this user.")
+@click.option("--digest", "only_digest", is_flag=True, help="The SHA-256 of the whole state.")
+@db_option
+@json_option
+def state(
+    moment: Moment,
+    instrument_id: str | None,
+    depth: int,
+    account_of: str | None,
+    orders_of: str | None,
+    only_digest: bool,
+    path: Path,
+    as_json: bool,
+) -> None:
+    """Show the exchange as it was right after a command, or at a time. Without options: all of it, in short.
+
+    \b
+    Examples:
+      exchange state --at 5000
+      exchange state --at 2026-02-20T09:00:00Z --book SOL_USDC-28FEB26-150-C
+      exchange state --at 5000 --account alice --orders alice
+    """
+    with ReplayBar() as bar:
+        core = core_at(path, moment, bar)
+    views = core.views
+    if instrument_id is not None:
+        require_instrument(views, instrument_id, path)
+    for user_id in (account_of, orders_of):
+        if user_id is not None:
+            require_user(views, user_id, path)
+    if as_json:
+        print_json(_as_json(core, instrument_id, depth, account_of, orders_of))
+        return
+    if only_digest:
+        click.echo(columns((digest(core.state), 64), (as_of(views), 0)))
+    if instrument_id is not None:
+        console().print(_ladder(views, instrument_id, depth).draw())
+    if account_of is not None:
+        print_account(views.account(account_of), as_of(views))
+    if orders_of is not None:
+        print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views))
+    if not (only_digest or instrument_id or account_of or orders_of):
+        _print_summary(core)
+
+
+def _as_json(
+    core: Core, instrument_id: str | None, depth: int, account_of: str | None, orders_of: str | None
+) -> dict[str, object]:
+    """In the shapes of the protocol; without a choice, every account and every best quote."""
+    views = core.views
+    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": digest(core.state)}
+    if instrument_id is not None:
+        book = views.depths[instrument_id]
+        found["book"] = {"instrument_id": instrument_id, "bids": book.bids(depth), "asks": book.asks(depth)}
+    if account_of is not None:
+        found["account"] = views.account(account_of)
+    if orders_of is not None:
+        found["orders"] = views.orders.open_orders(orders_of)
+    if len(found) == 3:
+        found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
+        found["instruments"] = [
+            {"instrument_id": name, "state": views.instruments[name].state, "best_bid": bid, "best_ask": ask}
+            for name, (bid, ask) in ((name, book.best()) for name, book in views.depths.items())
+        ]
+        found["open_orders"] = _open_count(views)
+    return found
+
+
+def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
+    ladder = Ladder(instrument_id, depth)
+    ladder.show(views)
+    return ladder
+
+
+def _print_summary(core: Core) -> None:
+    views = core.views
+    about = table("state", "")
+    add_rows(
+        about,
+        (
+            ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
+            ("digest", digest(core.state)),
+            ("open orders", f"{_open_count(views):,}"),
+        ),
+    )
+    accounts = table("account", ">available", ">locked", ">open orders")
+    for user_id in views.balances.users:
+        balance = views.balance(user_id)
+        count = len(views.orders.open_orders(user_id))
+        add_rows(accounts, [(user_id, cash(balance.available_micros), cash(balance.locked_micros), str(count))])
+    books = table("instrument", ">bid", ">ask", ">last", "state")
+    for name, instrument in views.instruments.items():
+        bid, ask = views.depths[name].best()
+        add_rows(books, [(name, usdc(bid), usdc(ask), usdc(views.tape.last_price_micros(name)), instrument.state)])
+    console().print(about, "", accounts, "", books, sep="\n")
+
+
+def _open_count(views: Views) -> int:
+    return sum(len(orders.open) for orders in views.orders.users.values())

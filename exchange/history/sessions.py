@@ -1,0 +1,57 @@
+"""The runs of the server, as the journal tells them."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from journal.errors import JournalError
+from journal.lock import holder_of
+from journal.reader import JournalReader
+from journal.whole import connect_whole
+
+
+class Session(NamedTuple):
+    """One run: commands `first_seq` to `last_seq`. `digest` is that of the state at its end, where one is recorded."""
+
+    number: int
+    first_seq: int
+    last_seq: int
+    started_us: int
+    ended_us: int
+    program_version: str
+    ending: Literal["clean", "crashed", "running"]
+    digest: str | None
+
+
+def sessions(path: Path) -> list[Session]:
+    """All of them, oldest first. Raises a JournalError."""
+    with closing(connect_whole(path)) as connection:
+        rows = connection.execute(
+            "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
+        ).fetchall()
+    with JournalReader(path) as reader:
+        digests = {seq: digest for seq, subject, digest in reader.digests() if subject == "state"}
+    last_ending: Literal["crashed", "running"] = "running" if holder_of(path) is not None else "crashed"
+    return [
+        Session(
+            number,
+            first_seq,
+            last_seq,
+            started_us,
+            ended_us,
+            version,
+            ending if ending in ("clean", "crashed") else last_ending,
+            digests.get(last_seq),
+        )
+        for number, first_seq, last_seq, started_us, ended_us, version, ending in rows
+    ]
+
+
+def session_of(path: Path, number: int) -> Session:
+    """The session of that number; JournalError says which there are."""
+    found = sessions(path)
+    for session in found:
+        if session.number == number:
+            return session
+    there_are = f"it has sessions 1 to {len(found)}" if found else "no server ever ran on it"
+    raise JournalError(f"there is no session {number} in {path}: {there_are}")

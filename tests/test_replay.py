@@ -1,0 +1,247 @@
+"""Replaying at the terminal: a tape to read, the state at any moment, and the sessions of a journal."""
+
+import asyncio
+import json
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.client import Client, enter
+from cli.main import main
+from cli.tape import _Pace
+from exchange.domain.events import Event
+from exchange.history.sessions import sessions
+from exchange.history.tape import in_words
+from exchange.matching.image import digest
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import recover
+from journal.log import Journal
+from journal.reader import JournalReader
+from tests.journals import play, write_journal
+from tests.test_chart import MARKET, START_US
+from tests.test_recovery import INSTRUMENT, server
+
+TAPE = """\
+       1  2026-02-25T06:13:21.000000Z  the exchange begins, rules version 1
+       2  2026-02-25T06:13:22.000000Z  SOL_USDC-28FEB26-150-C is listed: tick 0.001, at least 0.001, \
+expires 2026-02-28 08:00:00 UTC
+       3  2026-02-25T06:13:23.000000Z  account alice is opened
+       3  2026-02-25T06:13:23.000000Z  alice now has 10,000.00 USDC, 0.00 of it locked
+       4  2026-02-25T06:13:24.000000Z  account bob is opened
+       4  2026-02-25T06:13:24.000000Z  bob now has 10,000.00 USDC, 0.00 of it locked
+       5  2026-02-25T06:13:25.000000Z  order 1: alice buys 2 SOL_USDC-28FEB26-150-C @ 5.00, gtc
+       5  2026-02-25T06:13:25.000000Z  alice now has 10,000.00 USDC, 10.00 of it locked
+       6  2026-02-25T06:13:26.000000Z  order 2: alice buys 1 SOL_USDC-28FEB26-150-C @ 4.90, gtc
+       6  2026-02-25T06:13:26.000000Z  alice now has 10,000.00 USDC, 14.90 of it locked
+       7  2026-02-25T06:13:27.000000Z  order 3: bob sells 1 SOL_USDC-28FEB26-150-C @ 5.20, gtc
+       7  2026-02-25T06:13:27.000000Z  bob now holds 0 SOL_USDC-28FEB26-150-C, collateral 150.00
+       7  2026-02-25T06:13:27.000000Z  bob now has 10,000.00 USDC, 150.00 of it locked
+       8  2026-02-25T06:13:28.000000Z  order 4: bob sells 0.5 SOL_USDC-28FEB26-150-C @ 5.00, gtc
+       8  2026-02-25T06:13:28.000000Z  trade 1: bob sells 0.5 SOL_USDC-28FEB26-150-C to alice @ 5.00, 2.50 USDC \
+(orders 4 and 1)
+       8  2026-02-25T06:13:28.000000Z  bob now holds -0.5 SOL_USDC-28FEB26-150-C, collateral 225.00
+       8  2026-02-25T06:13:28.000000Z  alice now holds 0.5 SOL_USDC-28FEB26-150-C, collateral 0.00
+       8  2026-02-25T06:13:28.000000Z  bob now has 10,002.50 USDC, 225.00 of it locked
+       8  2026-02-25T06:13:28.000000Z  alice now has 9,997.50 USDC, 12.40 of it locked
+"""
+
+
+def run(path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--db", str(path)])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "exchange.db"
+    write_journal(path, ((START_US + n * 1_000_000, command) for n, command in enumerate(MARKET, 1)))
+    return path
+
+
+def test_the_tape_reads_like_this(path: Path) -> None:
+    assert run(path, "replay", "--to", "8").stdout == TAPE
+
+
+def test_of_one_user_or_one_instrument(path: Path) -> None:
+    lines = TAPE.splitlines(keepends=True)
+    assert run(path, "replay", "--to", "8", "--user", "bob").stdout == "".join(line for line in lines if "bob" in line)
+    assert run(path, "replay", "--to", "8", "--instrument", INSTRUMENT).stdout == "".join(
+        line for line in lines if INSTRUMENT in line
+    )
+
+
+def test_times_name_the_same_span_as_seqs(path: Path) -> None:
+    by_seq = run(path, "replay", "--from", "5", "--to", "7").stdout
+    assert by_seq == "".join(TAPE.splitlines(keepends=True)[6:13])
+    for start, end in (("06:13:25", "06:13:27"), ("06:13:24.5", "06:13:27.999999")):
+        assert run(path, "replay", "--from", f"2026-02-25T{start}", "--to", f"2026-02-25T{end}").stdout == by_seq
+
+
+def test_json_is_the_recorded_events(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    lines = [json.loads(line) for line in run(path, "replay", "--json").stdout.splitlines()]
+    with closing(sqlite3.connect(path)) as connection:
+        recorded = connection.execute("SELECT seq, n, payload FROM events ORDER BY seq, n").fetchall()
+    assert [(line["seq"], line["n"], line["event"]) for line in lines] == [
+        (seq, n, json.loads(payload)) for seq, n, payload in recorded
+    ]
+
+
+def test_every_event_has_words(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, seed=0, count=1_500)
+    with JournalReader(path) as reader:
+        core = Core()
+        events = [event for record in reader.records(core.head) for event in core.replay(record)]
+    assert {type(event) for event in events} == set(get_args(Event))
+    assert all(in_words(event) for event in events)
+
+
+def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    core = play(path)
+    found = json.loads(run(path, "replay", "--summary", "--json").stdout)
+    assert (found["seq"], found["digest"]) == (400, digest(core.state))
+    assert found["trades"] == core.state.next_trade_id - 1
+    assert found["orders"] == core.state.next_order_id - 1
+    assert digest(core.state) in run(path, "replay", "--summary").stdout
+
+
+def test_state_at_200_moments_is_as_it_was_live(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    live: dict[int, dict[str, Any]] = {}
+
+    def look(core: Core) -> None:
+        views = core.views
+        instruments = [name for name in views.depths if name == "SOL_USDC-28FEB26-3-P"]
+        if "alice" in views.balances.users and instruments:
+            book = views.depths[instruments[0]]
+            live[core.head.seq] = {
+                "digest": digest(core.state),
+                "bids": [(level.price_micros, level.size_milli, level.count) for level in book.bids(5)],
+                "asks": [(level.price_micros, level.size_milli, level.count) for level in book.asks(5)],
+                "available": views.balance("alice").available_micros,
+                "orders": [(order.order_id, order.remaining_milli) for order in views.orders.open_orders("alice")],
+            }
+
+    play(path, 2, 600, snapshots_at=(250,), seen=look)
+    chosen = ["--account", "alice", "--orders", "alice", "--book", "SOL_USDC-28FEB26-3-P", "--depth", "5"]
+    for seq in random.Random(5).sample(sorted(live), 200):
+        found = json.loads(run(path, "state", "--at", str(seq), "--json", *chosen).stdout)
+        sides = {side: [tuple(level.values()) for level in found["book"][side]] for side in ("bids", "asks")}
+        assert {
+            "digest": found["digest"],
+            **sides,
+            "available": found["account"]["available"],
+            "orders": [(order["order_id"], order["remaining"]) for order in found["orders"]],
+        } == live[seq]
+
+
+def test_state_for_people(path: Path) -> None:
+    everything = run(path, "state", "--at", "8").stdout
+    for part in ("seq 8", "alice", "9,985.10", "12.40", INSTRUMENT, "5.00", "5.20"):
+        assert part in everything
+    shown = run(path, "state", "--at", "8", "--book", INSTRUMENT, "--account", "bob", "--orders", "bob").stdout
+    for part in ("4.90", "last trades", "bob", "-0.5", "sell", "225.00"):
+        assert part in shown
+    line = run(path, "state", "--at", "8", "--digest").stdout
+    assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).core.state)
+
+
+def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
+    """Each is shown as it ended, and replaying each gives the digest that was recorded for it."""
+    path = tmp_path / "exchange.db"
+
+    def trade(url: str) -> None:
+        with Client(url) as client:
+            enter(client, "alice")
+            client.call("private/buy", instrument_id=INSTRUMENT, amount=1_000, price=1_500_000)
+
+    async def run_once(kill: bool) -> None:
+        async with server(path) as (process, url):
+            await asyncio.to_thread(trade, url)
+            assert [session.ending for session in sessions(path)][-1] == "running"
+            (process.kill if kill else process.terminate)()
+            await process.wait()
+
+    for kill in (False, True, False):
+        asyncio.run(run_once(kill))
+    found = sessions(path)
+    assert [session.ending for session in found] == ["clean", "crashed", "clean"]
+    recorded = {
+        session.last_seq: digest(recover(path, lambda s: None, lambda d, t: None, session.last_seq).core.state)
+        for session in found
+    }
+
+    async def record() -> None:
+        journal = await Journal.open(path)
+        await journal.append_digests(
+            [(seq, "state", value) for seq, value in recorded.items() if sessions(path)[0].digest is None]
+        )
+        await journal.close()
+
+    if found[0].digest is None:
+        asyncio.run(record())
+    for session in sessions(path):
+        outcome = run(path, "replay", "--session", str(session.number), "--summary")
+        assert outcome.exit_code == 0, outcome.output
+        assert f"ends in the state that was recorded, digest {recorded[session.last_seq]}" in outcome.stderr
+    table = run(path, "sessions").stdout
+    assert "crashed" in table and recorded[found[1].last_seq][:16] in table
+
+
+def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    session = sessions(path)[0]
+
+    async def record() -> None:
+        journal = await Journal.open(path)
+        await journal.append_digests([(session.last_seq, "state", "0" * 64)])
+        await journal.close()
+
+    asyncio.run(record())
+    outcome = run(path, "replay", "--session", str(session.number))
+    assert outcome.exit_code == 1
+    assert "ended in another state than this replay" in outcome.stderr
+
+
+def test_the_recorded_rhythm() -> None:
+    slept: list[float] = []
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+        now[0] += seconds
+
+    pace = _Pace(10, sleep, lambda: now[0])
+    for ts_us in (5_000_000, 6_000_000, 6_500_000, 9_000_000):
+        pace.wait(ts_us)
+    assert slept == [0.1, 0.05, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("replay", "--from", "9", "--to", "3"), 1, "the end comes before the beginning"),
+        (("replay", "--to", "999"), 1, "there is no seq 999 in"),
+        (("replay", "--from", "2030-01-01"), 1, "ends before that: its seq 10 is the last"),
+        (("replay", "--to", "2001-01-01"), 1, "begins later than that: its seq 1 is the first"),
+        (("replay", "--session", "1"), 1, "there is no session 1 in"),
+        (("replay", "--session", "1", "--from", "3"), 2, "leave --from and --to out"),
+        (("replay", "--speed", "fast"), 2, "'fast' is no speed"),
+        (("replay", "--speed", "0"), 2, "'0' is no speed"),
+        (("replay", "--from", "yesterday"), 2, "write a seq, like 1234, or a time"),
+        (("state", "--at", "0"), 1, "there is no seq 0 in"),
+        (("state", "--at", "3", "--account", "bob"), 1, "no account 'bob'"),
+        (("state", "--at", "1", "--book", INSTRUMENT), 1, f"lists no {INSTRUMENT}"),
+    ],
+)
+def test_what_cannot_be_replayed(path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    outcome = run(path, *arguments)
+    assert (outcome.exit_code, message in outcome.stderr) == (code, True), outcome.output
