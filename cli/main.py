@@ -21,6 +21,7 @@ from cli.sessions import sessions
 from cli.sql import sql
 from cli.state import state
 from cli.tape import replay
+from cli.verify import check, rebuild, verify
 from exchange import __version__
 from journal.errors import JournalError
 
@@ -76,7 +77,8 @@ def main() -> None:
 
 for _command in (init, serve, instrument, account, order, book, journal, sessions, replay, state, sql, chart):
     main.add_command(_command)
-journal.add_command(compact)
+for _command in (verify, check, rebuild, compact):
+    journal.add_command(_command)
 
 if __name__ == "__main__":
     main()

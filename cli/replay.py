@@ -20,7 +20,8 @@ _LOOK_EVERY = 500  # commands
 class ReplayBar:
     """Hears how far a replay is; a bar appears on standard error once it has taken a second. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "replaying") -> None:
+        self._label = label
         self._started = time.monotonic()
         self._bar: Progress | None = None
 
@@ -36,7 +37,7 @@ class ReplayBar:
         if self._bar is None and time.monotonic() - self._started > _PATIENCE_SECONDS:
             console = Console(stderr=True)
             self._bar = Progress(
-                TextColumn("replaying"),
+                TextColumn(self._label),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

@@ -111,10 +111,13 @@ class JournalReader:
                 "SELECT seq, ts_us, payload, hash FROM commands WHERE seq > ? AND seq <= ? ORDER BY seq",
                 (head.seq, last),
             )
-            for row in rows:
-                record = Record(*row)
-                head = check_link(head, record)
-                yield record
+            try:
+                for row in rows:
+                    record = Record(*row)
+                    head = check_link(head, record)
+                    yield record
+            except sqlite3.DatabaseError as error:
+                raise JournalDamagedError(f"seq {head.seq + 1} cannot be read ({error})") from error
 
     def newest(self, count: int) -> list[Record]:
         """The last `count` records, oldest first."""
@@ -130,16 +133,20 @@ class JournalReader:
         """The recorded events of these commands, in order."""
         for part in self._parts:
             if part.last_seq >= first_seq:
-                yield from part.connection.execute(
+                rows = part.connection.execute(
                     "SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq, n",
                     (first_seq, last_seq),
                 )
+                for row in rows:  # and not `yield from`, which would close the cursor of a connection that is closed
+                    yield row
 
     def digests(self) -> Iterator[DigestRow]:
         """What the exchange itself computed while it ran: seq, subject ('state' or 'events') and digest, by seq."""
         for part in self._parts:
             if _schema_version(part.connection) >= 2:
-                yield from part.connection.execute("SELECT seq, subject, digest FROM digests ORDER BY seq, subject")
+                rows = part.connection.execute("SELECT seq, subject, digest FROM digests ORDER BY seq, subject")
+                for row in rows:
+                    yield row
 
     def data_version(self) -> int:
         """Changes whenever another connection has written."""
@@ -150,13 +157,16 @@ class JournalReader:
         main = self._open_part(self.path, _LAST)
         archives = archives_of(self.path, main.base.head.seq + 1)
         parts = [self._open_part(archive.path, archive.last_seq) for archive in archives] + [main]
-        for archive, following in pairwise(parts):
-            row = archive.connection.execute(
-                "SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1"
-            ).fetchone()
+        for (first_seq, _, path), part in zip(archives, parts, strict=False):
+            if part.base.head.seq + 1 != first_seq:
+                raise JournalDamagedError(
+                    f"{path} begins with seq {part.base.head.seq + 1}: its name is not the one it was made with"
+                )
+        for part, following in pairwise(parts):
+            row = part.connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
             if row is None or Head(*row) != following.base.head:
                 raise JournalDamagedError(
-                    f"{archive.path} is an archive of another journal: it does not end with seq "
+                    f"{part.path} is an archive of another journal: it does not end with seq "
                     f"{following.base.head.seq} of {self.path}; take it away"
                 )
         return parts

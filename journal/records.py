@@ -53,6 +53,8 @@ def check_link(head: Head, record: Record) -> Head:
     """The head after `record`; JournalDamagedError says in what way `record` does not continue `head`."""
     if record.seq != head.seq + 1:
         raise JournalDamagedError(f"seq {head.seq + 1} is missing: the record after seq {head.seq} is {record.seq}")
+    if type(record.ts_us) is not int or type(record.payload) is not str or type(record.hash) is not bytes:
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its columns are not of the types that were written")
     if record.ts_us <= head.ts_us:
         raise JournalDamagedError(f"seq {record.seq} is damaged: its time {record.ts_us} does not rise")
     if record.hash != chain_hash(head.hash, record.seq, record.ts_us, record.payload):

@@ -4,12 +4,13 @@ The runner is our own, over `PRAGMA user_version`: the migration libraries tried
 it as applied in another transaction, or accept a database that a newer program has changed.
 """
 
+import contextlib
 import sqlite3
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from journal.errors import JournalError, JournalMissingError, JournalTooNewError, NotAJournalError
+from journal.errors import JournalDamagedError, JournalError, JournalMissingError, JournalTooNewError, NotAJournalError
 
 APPLICATION_ID = int.from_bytes(b"EXJ1")
 
@@ -81,6 +82,27 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             raise JournalError(f"migration {file.name} failed on {path}, nothing of it was kept: {error}") from error
 
 
+def schema_faults(path: Path) -> list[str]:
+    """What is not as the migrations made it: tables, views and triggers that are missing or changed."""
+    with contextlib.closing(connect_read_only(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        found = _objects(connection)
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for file in known_migrations()[:version]:
+            fresh.executescript(file.read_text(encoding="utf-8"))
+        expected = _objects(fresh)
+    return [
+        f"{kind} {name} is {'missing' if (kind, name) not in found else 'not as it was made'}"
+        for (kind, name), text in expected.items()
+        if found.get((kind, name)) != text
+    ]
+
+
+def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {(kind, name): text for kind, name, text in rows}
+
+
 def _open(uri: str, path: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -93,6 +115,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
+            raise JournalDamagedError(f"{path} is damaged ({error}): is the file cut off?") from error
         raise NotAJournalError(f"{path} is not an exchange journal: {error}; name another file with --db") from error
     if application_id != APPLICATION_ID:
         raise NotAJournalError(f"{path} is a database of something else; name another file with --db")
