@@ -133,15 +133,18 @@ def _value(name: str, value: Any) -> str:
 
 def _print(found: Info) -> None:
     about = table("journal", found.path)
+    fork = found.forked_from
     add_rows(
         about,
         (
+            *([("forked from", f"{fork.parent} after its seq {fork.parent_seq}")] if fork else []),
             ("size", f"{found.size_bytes:,} bytes"),
             ("schema", str(found.schema)),
             ("first command", _at(found.first_seq, found.first_ts_us)),
             ("last command", _at(found.last_seq, found.last_ts_us)),
             ("events", f"recorded up to seq {found.events_seq}"),
             ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
+            *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),
         ),
     )

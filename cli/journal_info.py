@@ -5,11 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.domain.commands import Genesis, decode_command
+from exchange.domain.commands import Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
+from exchange.runtime.core import Core
 from journal.lock import Holder, holder_of
-from journal.schema import connect_read_only
-from snapshots.store import SnapshotStore
+from journal.reader import Base, JournalReader
+from journal.whole import connect_whole
+from snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
 
 class Info(msgspec.Struct):
@@ -19,6 +21,7 @@ class Info(msgspec.Struct):
     size_bytes: int
     schema: int
     rules: Rules | None
+    forked_from: Fork | None
     first_seq: int
     first_ts_us: int
     last_seq: int
@@ -26,6 +29,7 @@ class Info(msgspec.Struct):
     commands: dict[str, int]
     events_seq: int
     snapshots: list[int]
+    archives: list[str]
     holder: Holder | None
 
     @property
@@ -37,20 +41,25 @@ class Info(msgspec.Struct):
 
 
 def read_info(path: Path) -> Info:
-    """Everything about the journal at `path`. Raises a JournalError."""
-    with contextlib.closing(connect_read_only(path)) as connection:
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    """Everything about the journal at `path`, its archives included. Raises a JournalError."""
+    with JournalReader(path) as reader:
+        archives = [str(file) for file in reader.files[:-1]]
+        base = reader.bases[0]
+    with contextlib.closing(connect_whole(path)) as connection:
+        (schema,) = connection.execute("PRAGMA main.user_version").fetchone()
         first = connection.execute("SELECT seq, ts_us, payload FROM commands ORDER BY seq LIMIT 1").fetchone()
         last = connection.execute("SELECT seq, ts_us FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
         kinds = connection.execute("SELECT kind, count(*) FROM commands GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
+        _, fork = connection.execute("SELECT max(seq), payload FROM commands WHERE kind = 'fork'").fetchone()
         (events_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-    first_seq, first_ts_us, genesis = first or (0, 0, None)
+    first_seq, first_ts_us, payload = first or (0, 0, None)
     last_seq, last_ts_us = last or (0, 0)
     return Info(
         path=str(path),
         size_bytes=_size_bytes(path),
         schema=schema,
-        rules=_rules(genesis),
+        rules=_rules(payload, base),
+        forked_from=None if fork is None else msgspec.json.decode(fork, type=Fork),
         first_seq=first_seq,
         first_ts_us=first_ts_us,
         last_seq=last_seq,
@@ -58,6 +67,7 @@ def read_info(path: Path) -> Info:
         commands=dict(kinds),
         events_seq=events_seq,
         snapshots=[int(file.stem) for file in SnapshotStore(path).files() if file.stem.isdigit()],
+        archives=archives,
         holder=holder_of(path),
     )
 
@@ -67,11 +77,11 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _rules(payload: str | None) -> Rules | None:
-    if payload is None:
-        return None
-    with contextlib.suppress(msgspec.MsgspecError):
-        command = decode_command(payload)
-        if isinstance(command, Genesis):
+def _rules(first: str | None, base: Base) -> Rules | None:
+    """Those of the genesis, or where that is archived away, those of the state with which the file begins."""
+    with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError):
+        if base.head.seq:
+            return Core.restore(unpack(base.snapshot)).state.rules
+        if first is not None and isinstance(command := decode_command(first), Genesis):
             return command.rules
     return None

@@ -8,9 +8,11 @@ import click
 
 from cli.account import account
 from cli.book import book
+from cli.carry import backup, bisect, digests, export, import_
 from cli.chart import chart
 from cli.client import NoServerError, ServerError
 from cli.compact import compact
+from cli.fork import diff, fork
 from cli.init import init
 from cli.instrument import instrument
 from cli.journal import journal
@@ -75,9 +77,12 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal, sessions, replay, state, sql, chart):
+_COMMANDS = (init, serve, instrument, account, order, book, journal, sessions, replay, state, diff, fork, sql, chart)
+_OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
+
+for _command in _COMMANDS:
     main.add_command(_command)
-for _command in (verify, check, rebuild, compact):
+for _command in _OF_THE_JOURNAL:
     journal.add_command(_command)
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ class JournalReader:
         self._open.close()
 
     @property
+    def files(self) -> list[Path]:
+        """The archives, oldest first, and the journal itself."""
+        return [part.path for part in self._parts]
+
+    @property
     def bases(self) -> list[Base]:
         """What was before each file, oldest first; the first one is what there is to begin with."""
         return [part.base for part in self._parts]

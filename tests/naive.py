@@ -18,6 +18,7 @@ from exchange.domain.commands import (
     EditOrder,
     EndDay,
     EndSession,
+    Fork,
     Genesis,
     OpenAccount,
     PauseInstrument,
@@ -36,6 +37,7 @@ from exchange.domain.events import (
     DayEnded,
     Deposited,
     Event,
+    Forked,
     InstrumentCreated,
     InstrumentStateChanged,
     OrderAccepted,
@@ -163,6 +165,8 @@ class NaiveExchange:
                 for user_id in [user_id for user_id, user in self.users.items() if user.cancel_on_disconnect]:
                     started += self.disconnect(user_id, still_enabled=False)
                 return started
+            case Fork(parent, parent_seq, parent_hash):
+                return [Forked(parent, parent_seq, parent_hash)]
             case EndSession():
                 return [SessionEnded()]
             case OpenAccount():

@@ -21,6 +21,7 @@ from exchange.domain.commands import (
     EditOrder,
     EndDay,
     EndSession,
+    Fork,
     Genesis,
     OpenAccount,
     PauseInstrument,
@@ -285,6 +286,8 @@ class RandomCommands:
         return EndDay(running - US_PER_DAY if self._chance(4) else running)
 
     def _session(self) -> Command:
+        if self._chance(20):
+            return Fork("parent.db", self.random.randrange(100), "0" * 64)
         return EndSession() if self._chance(2) else StartSession("test")
 
     def _open_account(self) -> Command:

@@ -129,7 +129,7 @@ def test_not_while_an_exchange_runs(path: Path) -> None:
         compact(path, 100, say_nothing, no_bar)
 
 
-@pytest.fixture(params=["_copy", "_read_back", "_continue_from"])
+@pytest.fixture(params=["copy_rows", "_read_back", "_continue_from"])
 def failing_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail(*_: object) -> None:
         raise KeyboardInterrupt

@@ -32,6 +32,17 @@ class EndSession(_Command, frozen=True, tag="end_session"):
     """The server goes down in good order. A session without this one ended in a crash."""
 
 
+class Fork(_Command, frozen=True, tag="fork"):
+    """From here on this is an exchange of its own: up to seq `parent_seq` it was the journal named `parent`.
+
+    `parent_hash` is the hash of that journal there, in hexadecimal, and so the one that this command is chained to.
+    """
+
+    parent: str
+    parent_seq: int
+    parent_hash: str
+
+
 class OpenAccount(_Command, frozen=True, tag="open_account"):
     """Open an account for `user_id` with `cash_micros` of paper money."""
 
@@ -146,6 +157,7 @@ Command = (
     | EndDay
     | StartSession
     | EndSession
+    | Fork
     | Genesis
 )
 

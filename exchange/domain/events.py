@@ -28,6 +28,12 @@ class SessionEnded(_Event, frozen=True, tag="session_ended"):
     pass
 
 
+class Forked(_Event, frozen=True, tag="forked"):
+    parent: str
+    parent_seq: int
+    parent_hash: str
+
+
 class AccountOpened(_Event, frozen=True, tag="account_opened"):
     user_id: str
 
@@ -175,6 +181,7 @@ Event = (
     | Configured
     | SessionStarted
     | SessionEnded
+    | Forked
     | AccountOpened
     | Deposited
     | Withdrawn

@@ -6,7 +6,6 @@ every question about the time before is answered from the archive as long as it 
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +13,13 @@ from typing import NamedTuple
 
 from exchange.runtime.recovery import Progress, recover
 from journal.archives import archive_path
+from journal.draft import copy_rows, drafted
 from journal.errors import JournalDamagedError, JournalError
 from journal.lock import JournalLock
 from journal.log import Journal
 from journal.reader import Base, JournalReader
 from journal.records import Head
-from journal.schema import prepare
 from snapshots.store import Snapshot, pack, sync_folder
-
-_TABLES = (
-    ("base", "seq, ts_us, hash, snapshot"),
-    ("commands", "seq, ts_us, payload, hash"),
-    ("events", "seq, n, payload"),
-    ("digests", "seq, subject, digest"),
-)
 
 
 class Compacted(NamedTuple):
@@ -77,41 +69,17 @@ async def _complete_events(path: Path, report: Callable[[str], None], progress: 
 
 
 def _write_archive(path: Path, archive: Path, base: Base, snapshot: Snapshot) -> None:
-    """Copy what `snapshot` stands for into a file, and read it back. It has its name once it is whole."""
+    """Copy what `snapshot` stands for into a file, and read it back."""
     archive.parent.mkdir(exist_ok=True)
-    draft = archive.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
-    try:
-        prepare(draft)
-        _copy(path, draft, snapshot)
-        _read_back(draft, base.head, Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash))
-        draft.chmod(0o444)  # nobody writes to it any more
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(archive)
-        sync_folder(archive.parent)
-    except sqlite3.Error as error:
-        raise JournalError(f"the archive {archive} cannot be written ({error}); the journal is as it was") from error
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _copy(path: Path, draft: Path, snapshot: Snapshot) -> None:
-    with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")  # one file, without others beside it
-        connection.execute("ATTACH ? AS journal", (str(path),))
-        connection.execute("BEGIN")
-        for table, columns in _TABLES:
-            connection.execute(
-                f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM journal.{table} "
-                f"WHERE seq <= ? ORDER BY {columns}",
-                (snapshot.seq,),
-            )
-        connection.execute(
-            "INSERT OR IGNORE INTO main.digests (seq, subject, digest) VALUES (?, 'state', ?)",
+    with drafted(archive) as draft:
+        copy_rows(draft, [path], snapshot.seq)
+        draft.connection.execute(
+            "INSERT OR IGNORE INTO digests (seq, subject, digest) VALUES (?, 'state', ?)",
             (snapshot.seq, snapshot.digest),
         )
-        connection.execute("COMMIT")
+        _read_back(draft.path, base.head, Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash))
+        draft.path.chmod(0o444)  # nobody writes to it any more
+    sync_folder(archive.parent)
 
 
 def _read_back(draft: Path, before: Head, last: Head) -> None:

@@ -10,6 +10,7 @@ from exchange.domain.events import (
     DayEnded,
     Deposited,
     Event,
+    Forked,
     InstrumentCreated,
     InstrumentStateChanged,
     OrderAccepted,
@@ -99,6 +100,8 @@ def _administration(event: Event) -> str:
             return f"the server starts, version {event.program_version}"
         case SessionEnded():
             return "the server stops"
+        case Forked():
+            return f"from here on a fork of {event.parent}, whose seq {event.parent_seq} was the last in common"
         case AccountOpened():
             return f"account {event.user_id} is opened"
         case Deposited():

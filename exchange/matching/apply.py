@@ -10,6 +10,7 @@ from exchange.domain.commands import (
     EditOrder,
     EndDay,
     EndSession,
+    Fork,
     Genesis,
     OpenAccount,
     PauseInstrument,
@@ -19,7 +20,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
-from exchange.domain.events import Event, SessionEnded
+from exchange.domain.events import Event, Forked, SessionEnded
 from exchange.matching.administration import (
     change_instrument_state,
     create_instrument,
@@ -73,5 +74,7 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
             return start_session(state, command)
         case EndSession():
             return [SessionEnded()]
+        case Fork():
+            return [Forked(command.parent, command.parent_seq, command.parent_hash)]
         case Genesis():
             return found(state, command)

@@ -1,0 +1,112 @@
+"""`exchange fork` and `exchange diff`: two exchanges with one past."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from cli.options import MOMENT, command_line, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import ReplayBar
+from exchange.amounts import contracts, iso_time, usdc
+from exchange.history.diff import Difference, Fill
+from exchange.history.diff import diff as compare
+from exchange.history.fork import fork as fork_journal
+from exchange.history.moment import Moment, seq_at
+from journal.errors import JournalError
+from journal.reader import JournalReader
+
+_FILLS_SHOWN = 20
+_journal_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _IncomparableError(click.ClickException):
+    exit_code = 2
+
+
+@click.command()
+@click.option("--at", "moment", type=MOMENT, required=True, metavar="SEQ|TIME", help="The last command in common.")
+@click.argument("new_path", type=click.Path(dir_okay=False, path_type=Path), metavar="NEW.db")
+@db_option
+def fork(moment: Moment, new_path: Path, path: Path) -> None:
+    """Make a journal that goes its own way from a past point on. The old one is only read, and may be running.
+
+    \b
+    Example:
+      exchange fork --at 2026-02-20T09:00:00Z what_then.db
+    """
+    with JournalReader(path) as reader:
+        seq = seq_at(reader, moment)
+    with ReplayBar() as bar:
+        head = fork_journal(path, seq, new_path, bar)
+    click.echo(f"{new_path}: as {path} up to seq {seq}; seq {head.seq} records where it comes from")
+    time = iso_time(head.ts_us)
+    click.echo(f"Next: {command_line('serve', new_path)} --clock-start {time}   (goes on at that time, not now)")
+
+
+@click.command()
+@click.argument("a", type=_journal_file)
+@click.argument("b", type=_journal_file)
+@json_option
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Say where two journals part: the first command, its fields, and the fills that only one of them has.
+
+    Exit code 0: the same, 1: different, 2: they cannot be compared.
+
+    \b
+    Example:
+      exchange diff data/exchange.db what_then.db
+    """
+    try:
+        found = compare(a, b)
+    except JournalError as error:
+        raise _IncomparableError(str(error)) from error
+    if as_json:
+        print_json(msgspec.to_builtins(found) | {"same": found.is_none})
+    else:
+        _print(found, a, b)
+    if not found.is_none:
+        raise click.exceptions.Exit(1)
+
+
+def _print(found: Difference, a: Path, b: Path) -> None:
+    if found.is_none:
+        click.echo(f"the same {found.common_seq:,} commands, and the same events")
+        return
+    if found.events_seq is not None:
+        click.echo(f"seq {found.events_seq} is the same command, but other events are recorded for it")
+    for path, after in ((a, found.after_a), (b, found.after_b)):
+        click.echo(f"{path}: {after:,} {'command' if after == 1 else 'commands'} after seq {found.common_seq}")
+    if found.fields:
+        fields = table(f"seq {found.common_seq + 1}", str(a), str(b))
+        add_rows(fields, ((name, _text(of_a), _text(of_b)) for name, (of_a, of_b) in found.fields.items()))
+        console().print(fields)
+    elif found.after_a or found.after_b:
+        click.echo(f"{a if found.after_a else b} goes on where the other one ends")
+    for path, fills in ((a, found.fills_only_in_a), (b, found.fills_only_in_b)):
+        if fills:
+            _print_fills(path, fills)
+
+
+def _print_fills(path: Path, fills: list[Fill]) -> None:
+    more = f"and {len(fills) - _FILLS_SHOWN:,} more: --json has all of them" if len(fills) > _FILLS_SHOWN else ""
+    shown = table(f"fills only in {path}", ">contracts", ">price", "taker", "maker", caption=more)
+    add_rows(
+        shown,
+        (
+            (
+                fill.instrument_id,
+                contracts(fill.size_milli),
+                usdc(fill.price_micros),
+                f"{fill.taker_user_id} {'buys' if fill.taker_side == 'bid' else 'sells'}",
+                fill.maker_user_id,
+            )
+            for fill in fills[:_FILLS_SHOWN]
+        ),
+    )
+    console().print(shown)
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)

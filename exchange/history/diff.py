@@ -1,0 +1,192 @@
+"""Where two journals part, and where what a program makes of a journal parts from what another one made of it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from exchange.history.carry import opened_for_reading
+from exchange.history.walk import Step, walk
+from exchange.runtime.recovery import Progress, event_rows
+from journal.errors import JournalError
+from journal.reader import JournalReader
+from journal.records import Record
+from journal.whole import connect_whole
+
+_FILL = (
+    "instrument_id, price_micros, size_milli, taker_side, taker_user_id, maker_user_id, taker_order_id, maker_order_id"
+)
+
+
+class Fill(NamedTuple):
+    """A trade, by what makes it the same trade in another journal."""
+
+    instrument_id: str
+    price_micros: int
+    size_milli: int
+    taker_side: str
+    taker_user_id: str
+    maker_user_id: str
+    taker_order_id: int
+    maker_order_id: int
+
+
+class Difference(msgspec.Struct):
+    """`common_seq` is the last command that both share; `fields` are those in which the next one differs.
+
+    `after_a`, `after_b`: how many commands follow it. `events_seq`: a shared command whose recorded events differ.
+    """
+
+    common_seq: int
+    after_a: int
+    after_b: int
+    fields: dict[str, tuple[Any, Any]]
+    events_seq: int | None
+    fills_only_in_a: list[Fill]
+    fills_only_in_b: list[Fill]
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.after_a or self.after_b) and self.events_seq is None
+
+
+class Span(msgspec.Struct, rename={"first_seq": "from", "last_seq": "to"}, forbid_unknown_fields=True):
+    """The SHA-256 of all events of commands `first_seq` to `last_seq`, each ended by a line feed."""
+
+    first_seq: int
+    last_seq: int
+    events: str
+
+
+class Parting(NamedTuple):
+    """The first span that comes out differently; where it is one command, that one, carried out."""
+
+    recorded: Span
+    computed: str
+    step: Step | None
+
+
+def diff(a: Path, b: Path) -> Difference:
+    """Compare two journals, archives included. Equal hashes are equal histories, so this looks at few commands."""
+    with JournalReader(a) as reader_a, JournalReader(b) as reader_b:
+        common = _common_seq(reader_a, reader_b)
+        record_a, record_b = _record_after(reader_a, common), _record_after(reader_b, common)
+        return Difference(
+            common,
+            reader_a.head().seq - common,
+            reader_b.head().seq - common,
+            _fields(record_a, record_b) if record_a and record_b else {},
+            _differing_events(reader_a, reader_b, common),
+            *_fills_in_one(a, b, common),
+        )
+
+
+def spans(path: Path, every: int, first_seq: int, last_seq: int, progress: Progress) -> Iterator[Span]:
+    """The digests of what commands `first_seq` to `last_seq` cause now, `every` commands at a time."""
+    start, text = first_seq, hashlib.sha256()
+    for step in walk(path, first_seq, last_seq, progress):
+        text.update(_events_text(step))
+        if step.record.seq - start + 1 == every or step.record.seq == last_seq:
+            yield Span(start, step.record.seq, text.hexdigest())
+            start, text = step.record.seq + 1, hashlib.sha256()
+
+
+def bisect(path: Path, against: Path, progress: Progress) -> Parting | None:
+    """The first of the spans in the file `against` that comes out differently now; None where all are the same."""
+    recorded = _read_spans(against)
+    with JournalReader(path) as reader:
+        head_seq = reader.head().seq
+    if recorded[-1].last_seq > head_seq:
+        raise JournalError(
+            f"{against} goes up to seq {recorded[-1].last_seq}, and {path} only to seq {head_seq}: "
+            "it is of another journal"
+        )
+    waiting = iter(recorded)
+    span, text = next(waiting), hashlib.sha256()
+    for step in walk(path, span.first_seq, recorded[-1].last_seq, progress):
+        text.update(_events_text(step))
+        if step.record.seq == span.last_seq:
+            if text.hexdigest() != span.events:
+                return Parting(span, text.hexdigest(), step if span.first_seq == span.last_seq else None)
+            span, text = next(waiting, span), hashlib.sha256()
+    return None
+
+
+def _common_seq(a: JournalReader, b: JournalReader) -> int:
+    """The last command up to which both are the same."""
+    low = max(a.bases[0].head.seq, b.bases[0].head.seq)
+    if a.head_at(low) != b.head_at(low):
+        raise JournalError(
+            f"{a.path} and {b.path} cannot be compared: they differ at seq {low} already, "
+            "and one of them begins after it"
+        )
+    high = min(a.head().seq, b.head().seq)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if a.head_at(middle) == b.head_at(middle) else (low, middle - 1)
+    return low
+
+
+def _record_after(reader: JournalReader, seq: int) -> Record | None:
+    head = reader.head_at(seq)
+    assert head is not None
+    return next(reader.records(head, seq + 1), None)
+
+
+def _fields(a: Record, b: Record) -> dict[str, tuple[Any, Any]]:
+    of_a, of_b = _flat(a), _flat(b)
+    names = list(dict.fromkeys((*of_a, *of_b)))
+    return {name: (of_a.get(name), of_b.get(name)) for name in names if of_a.get(name) != of_b.get(name)}
+
+
+def _flat(record: Record) -> dict[str, Any]:
+    return {"ts_us": record.ts_us, **msgspec.json.decode(record.payload, type=dict[str, Any])}
+
+
+def _differing_events(a: JournalReader, b: JournalReader, common_seq: int) -> int | None:
+    """The first shared command for which the two journals have other events recorded."""
+    last = min(common_seq, a.events_seq(), b.events_seq())
+    first = max(a.bases[0].head.seq, b.bases[0].head.seq) + 1
+    for of_a, of_b in zip_longest(a.events(first, last), b.events(first, last)):
+        if of_a != of_b:
+            return min(row[0] for row in (of_a, of_b) if row is not None)
+    return None
+
+
+def _fills_in_one(a: Path, b: Path, common_seq: int) -> tuple[list[Fill], list[Fill]]:
+    fills_a, fills_b = _fills_after(a, common_seq), _fills_after(b, common_seq)
+    return list((fills_a - fills_b).elements()), list((fills_b - fills_a).elements())
+
+
+def _fills_after(path: Path, seq: int) -> Counter[Fill]:
+    with closing(connect_whole(path)) as connection:
+        rows = connection.execute(f"SELECT {_FILL} FROM trades WHERE seq > ? ORDER BY trade_id", (seq,))
+        return Counter(Fill(*row) for row in rows)
+
+
+def _events_text(step: Step) -> bytes:
+    return "".join(f"{payload}\n" for _, _, payload in event_rows([(step.record.seq, step.events)])).encode()
+
+
+def _read_spans(file: Path) -> list[Span]:
+    found: list[Span] = []
+    with opened_for_reading(file) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                span = msgspec.json.decode(line, type=Span)
+            except msgspec.MsgspecError as error:
+                raise JournalError(f"line {number} of {file} is no digest ({error})") from error
+            expected = found[-1].last_seq + 1 if found else span.first_seq
+            if span.first_seq != expected or span.last_seq < span.first_seq:
+                raise JournalError(
+                    f"line {number} of {file} does not follow the one before: seq {expected} is expected"
+                )
+            found.append(span)
+    if not found:
+        raise JournalError(f"{file} holds no digest: make some with `exchange journal digests`")
+    return found
