@@ -9,6 +9,7 @@ import click
 from cli.account import account
 from cli.book import book
 from cli.client import NoServerError, ServerError
+from cli.explain import explain
 from cli.init import init
 from cli.instrument import instrument
 from cli.journal import journal
@@ -68,7 +69,7 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal):
+for _command in (init, serve, instrument, account, order, book, journal, explain):
     main.add_command(_command)
 
 if __name__ == "__main__":

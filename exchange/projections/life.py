@@ -28,13 +28,13 @@ class Happening(NamedTuple):
     events: list[Event]
 
 
-def _wire_name(name: str) -> str:
+def wire_name(name: str) -> str:
     """The protocol's name of a field whose name here says its unit."""
     return name.removesuffix("_micros").removesuffix("_milli")
 
 
 class _Step(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=_wire_name, omit_defaults=True
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=wire_name, omit_defaults=True
 ):
     """`command` is the kind of the command that brought it about, None where that is somebody else's affair."""
 
