@@ -16,6 +16,7 @@ from cli.journal import journal
 from cli.order import order
 from cli.output import printable
 from cli.serve import serve
+from cli.what_if import what_if
 from exchange import __version__
 from journal.errors import JournalError
 
@@ -69,7 +70,7 @@ def main() -> None:
     """
 
 
-for _command in (init, serve, instrument, account, order, book, journal, explain):
+for _command in (init, serve, instrument, account, order, book, journal, explain, what_if):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 """An order explains itself: every step of its life in a sentence, and why a command was refused."""
 
 import asyncio
-import contextlib
-import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,9 @@ from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
     Command,
-    CreateInstrument,
     Disconnect,
     EditOrder,
     EndDay,
-    Genesis,
-    OpenAccount,
-    PlaceOrder,
     SetCancelOnDisconnect,
     StartSession,
     Withdraw,
@@ -31,53 +24,16 @@ from exchange.domain.units import next_day_end_us
 from exchange.history.explain import explain_order
 from exchange.projections.life import Step, is_open
 from exchange.runtime import node
-from exchange.runtime.recovery import recover
 from exchange.runtime.trail import own_life
-from journal.archives import archive_folder, archive_path
+from journal.archives import archive_folder
 from journal.errors import JournalFullError
 from journal.records import EventRow
-from snapshots.store import pack
 from tests.cli_support import complained, exchange, said, said_json
-from tests.journals import play, write_journal
+from tests.journals import play, seal, write_journal
 from tests.random_commands import random_steps
+from tests.small_market import CALL, START_US, USDC, buy, history, sell
 from tests.wire import exchange as running_exchange
 from tests.wire import request
-
-CALL = "SOL_USDC-28FEB26-150-C"
-START_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
-USDC = 1_000_000
-
-
-def buy(user_id: str, size_milli: int, price_micros: int | None, **more: Any) -> PlaceOrder:
-    return _order(user_id, "bid", size_milli, price_micros, **more)
-
-
-def sell(user_id: str, size_milli: int, price_micros: int | None, **more: Any) -> PlaceOrder:
-    return _order(user_id, "ask", size_milli, price_micros, **more)
-
-
-def _order(user_id: str, side: Any, size_milli: int, price_micros: int | None, **more: Any) -> PlaceOrder:
-    is_market = price_micros is None
-    more = {"time_in_force": "ioc" if is_market else "gtc"} | more
-    return PlaceOrder(
-        user_id,
-        CALL,
-        side,
-        "market" if is_market else "limit",
-        price_micros=price_micros,
-        size_milli=size_milli,
-        **more,
-    )
-
-
-def history(*commands: Command, rules: Rules = Rules()) -> Iterator[tuple[int, Command]]:
-    """alice, bob and carol have 1,000 USDC each; what they do begins with seq 6, at a second each."""
-    opening: list[Command] = [Genesis(rules), CreateInstrument(CALL, 10_000, 100)]
-    opening += [OpenAccount(user_id, 1_000 * USDC) for user_id in ("alice", "bob", "carol")]
-    ts_us = START_US
-    for command in (*opening, *commands):
-        ts_us = max(ts_us + USDC, command.day_end_us if isinstance(command, EndDay) else 0)
-        yield ts_us, command
 
 
 def told(path: Path, order_id: int) -> list[str]:
@@ -351,23 +307,6 @@ def test_what_was_archived(tmp_path: Path) -> None:
     )
 
 
-def seal(path: Path, seq: int) -> None:
-    """Move the commands up to `seq` into an archive beside the journal, as the exchange's own tool does."""
-    base = recover(path, lambda sentence: None, lambda done, total: None, seq).core.snapshot()
-    archive = archive_path(path, 1, seq)
-    archive.parent.mkdir()
-    with contextlib.closing(sqlite3.connect(path)) as main, contextlib.closing(sqlite3.connect(archive)) as copy:
-        main.backup(copy)
-        copy.execute("DROP TRIGGER commands_are_never_deleted")
-        for table in ("commands", "events"):
-            copy.execute(f"DELETE FROM {table} WHERE seq > ?", (seq,))
-        copy.commit()
-        main.execute("INSERT INTO base VALUES (?, ?, ?, ?)", (seq, base.ts_us, base.journal_hash, pack(base)))
-        for table in ("commands", "events"):
-            main.execute(f"DELETE FROM {table} WHERE seq <= ?", (seq,))
-        main.commit()
-
-
 def steps_of(answer: Any) -> list[str]:
     return [step["step"] for step in answer["result"]["steps"]]
 
@@ -388,7 +327,7 @@ def test_over_the_wire_events_that_are_not_recorded_yet_are_told_too(tmp_path: P
             async def full(rows: list[EventRow]) -> None:
                 raise JournalFullError("full")
 
-            alice = await server.client("alice")
+            alice, bob = await server.client("alice"), await server.client("bob")
             server.journal.append_events = slowly  # type: ignore[method-assign]
             await alice.buy()
             assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed"]
@@ -399,6 +338,8 @@ def test_over_the_wire_events_that_are_not_recorded_yet_are_told_too(tmp_path: P
             await alice.ask("private/edit", order_id=1, amount=500)
             await alice.ask("private/cancel", order_id=1)
             assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed", "edited", "cancelled"]
+            assert (await bob.ask("private/explain_order", order_id=1))["error"]["code"] == 1003
+            assert (await bob.ask("private/explain_order", order_id=2))["error"]["code"] == 1003
             server.journal.append_events = append_events  # type: ignore[method-assign]
 
     asyncio.run(conversation())
