@@ -51,7 +51,7 @@ def _seqs(text: str) -> tuple[int, int]:
 @click.option(
     "--insert",
     "inserts",
-    type=(click.IntRange(1), click.Path(exists=True, dir_okay=False, path_type=Path)),
+    type=(click.IntRange(1), click.Path(path_type=Path)),
     metavar="SEQ FILE",
     multiple=True,
     help="Carry out the commands in FILE, one a line in JSON, right after command SEQ.",

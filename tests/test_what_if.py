@@ -138,6 +138,7 @@ def test_nothing_changes(path: Path) -> None:
     )
     assert compare(path, Edits(drops=[(11, 11), (13, 13)])).is_same
     assert compare(path, Edits(rules=["fees=0/0"])).is_same
+    assert compare(path, Edits()).is_same
     assert not compare(path, Edits(drops=[(7, 7)])).is_same
 
 
@@ -272,7 +273,7 @@ def test_a_file_whose_line_is_no_command(path: Path, tmp_path: Path, line: str, 
         (("--drop", "x"), "is no seq and no range"),
         (("--drop", "0"), "the first seq is 1"),
         (("--set", "fees.x=1"), "with one of these names"),
-        (("--insert", 6, "/nowhere"), "does not exist"),
+        (("--insert", 6, "/nowhere"), "/nowhere cannot be read: No such file"),
     ],
 )
 def test_misuse(path: Path, options: tuple[object, ...], message: str) -> None:

@@ -58,7 +58,7 @@ class Edits(msgspec.Struct, frozen=True):
             )
         if self.rules or self.without:
             return 0
-        return min([first - 1 for first, _ in self.drops] + list(self.inserts))
+        return min([first - 1 for first, _ in self.drops] + list(self.inserts), default=last)
 
 
 def read_insertions(file: Path) -> list[Insertion]:
@@ -102,6 +102,8 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
 def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise EditError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise EditError(f"{file} is no text in UTF-8: {error}") from error
 

@@ -25,7 +25,6 @@ from exchange.domain.events import (
     Refused,
     Traded,
 )
-from exchange.domain.reasons import Reason
 from exchange.history.edits import EditError, Edits, Insertion, edited_rules
 from exchange.history.moment import Moment, seq_at
 from exchange.runtime.core import Core
@@ -251,11 +250,6 @@ class _Histories:
             Pair(self._real_fills[user_id], self._edited_fills[user_id]),
             {instrument_id: held for instrument_id, held in positions.items() if held.difference},
         )
-
-
-def refusal_of(events: list[Event]) -> Reason | None:
-    """Why the command was refused; None where it was not."""
-    return events[0].reason if isinstance(events[0], Refused) else None
 
 
 def _told(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
