@@ -26,7 +26,8 @@ def own_life(path: Path, user_id: str, order_id: int, last_seq: int, unrecorded:
             trail = read_trail(reader, order_id, last_seq, unrecorded)
         except JournalArchivedError:
             return []
-    is_own = any(isinstance(event, OrderAccepted) and event.user_id == user_id for event in trail[0].events if trail)
+    placing = trail[0].events if trail else []
+    is_own = any(isinstance(event, OrderAccepted) and event.user_id == user_id for event in placing)
     return life_of(order_id, trail) if is_own else []
 
 
