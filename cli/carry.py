@@ -14,7 +14,6 @@ from exchange.history.diff import bisect as bisect_journal
 from exchange.history.diff import spans
 from exchange.history.moment import Moment, span
 from exchange.history.tape import in_words
-from exchange.matching.image import digest
 
 _from_option = click.option(
     "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first command]"
@@ -55,7 +54,7 @@ def import_(source: Path, path: Path) -> None:
     """
     with ReplayBar("importing") as bar:
         core = carry.import_lines(source, path, bar)
-    click.echo(f"{path}: {core.head.seq:,} commands, digest {digest(core.state)}")
+    click.echo(f"{path}: {core.head.seq:,} commands, digest {core.digest()}")
     click.echo(f"Next: {command_line('serve', path)}")
 
 

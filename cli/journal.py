@@ -43,7 +43,7 @@ def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
                 command = msgspec.Raw(record.payload.encode())
                 print_json({"seq": record.seq, "ts_us": record.ts_us, "hash": record.hash.hex(), "command": command})
             else:
-                click.echo(_line(record))
+                click.echo(record_line(record.seq, record.ts_us, record.payload))
 
 
 @journal.command()
@@ -78,17 +78,18 @@ def _records(reader: JournalReader, count: int, follow: bool) -> Iterator[Record
             time.sleep(_LOOK_SECONDS)
 
 
-def _line(record: Record) -> str:
-    fields = msgspec.json.decode(record.payload, type=dict[str, Any])
+def record_line(seq: int, ts_us: int, payload: str) -> str:
+    """A command in one line: seq, time, kind, user, instrument, and the rest of it."""
+    fields = msgspec.json.decode(payload, type=dict[str, Any])
     kind, user_id = str(fields.pop("kind", "?")), str(fields.pop("user_id", None) or "")
     instrument_id = str(fields.pop("instrument_id", None) or "")
     return columns(
-        (str(record.seq), -8),
-        (iso_time(record.ts_us), 27),
+        (str(seq), -8),
+        (iso_time(ts_us), 27),
         (kind, 17),
         (user_id, 10),
         (instrument_id, 25),
-        (_place_order(fields) if kind == "place_order" else _others(fields), 0),
+        (_place_order(fields) if kind == "place_order" else fields_text(fields), 0),
     )
 
 
@@ -97,10 +98,10 @@ def _place_order(fields: dict[str, Any]) -> str:
     size, price = contracts(fields.pop("size_milli")), fields.pop("price_micros")
     side, type_, time_in_force = fields.pop("side"), fields.pop("type"), fields.pop("time_in_force")
     where = "market" if type_ == "market" else f"@ {usdc(price)}"
-    return f"{side} {size} {where} {time_in_force} {_others(fields)}"
+    return f"{side} {size} {where} {time_in_force} {fields_text(fields)}"
 
 
-def _others(fields: dict[str, Any]) -> str:
+def fields_text(fields: dict[str, Any]) -> str:
     """Every field that says something, in units for people."""
     return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(value))
 
@@ -118,7 +119,7 @@ def _bare(name: str) -> str:
 def _value(name: str, value: Any) -> str:
     match value:
         case dict():
-            return "{" + _others(value) + "}"
+            return "{" + fields_text(value) + "}"
         case True:
             return "yes"
         case int() if name.endswith("_micros"):

@@ -12,6 +12,7 @@ from cli.carry import backup, bisect, digests, export, import_
 from cli.chart import chart
 from cli.client import NoServerError, ServerError
 from cli.compact import compact
+from cli.explain import explain
 from cli.fork import diff, fork
 from cli.init import init
 from cli.instrument import instrument
@@ -24,6 +25,7 @@ from cli.sql import sql
 from cli.state import state
 from cli.tape import replay
 from cli.verify import check, rebuild, verify
+from cli.what_if import what_if
 from exchange import __version__
 from journal.errors import JournalError
 
@@ -77,10 +79,11 @@ def main() -> None:
     """
 
 
-_COMMANDS = (init, serve, instrument, account, order, book, journal, sessions, replay, state, diff, fork, sql, chart)
+_LIVE = (init, serve, instrument, account, order, book)
+_PAST = (journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart)
 _OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
 
-for _command in _COMMANDS:
+for _command in (*_LIVE, *_PAST):
     main.add_command(_command)
 for _command in _OF_THE_JOURNAL:
     journal.add_command(_command)

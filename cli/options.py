@@ -15,7 +15,7 @@ from exchange.history.moment import Moment
 DEFAULT_PATH = Path("data/exchange.db")
 
 
-class _Parsed(click.ParamType[Any]):
+class Parsed(click.ParamType[Any]):
     """A value as `parse` understands it; what `parse` raises is the user's mistake."""
 
     def __init__(self, name: str, parse: Callable[[str], Any], hint: str = "") -> None:
@@ -46,12 +46,12 @@ def _moment(text: str) -> Moment:
     return Moment(seq=int(text)) if text.isascii() and text.isdigit() else Moment(ts_us=parse_time_us(text))
 
 
-USDC = _Parsed("usdc", parse_usdc)
-CONTRACTS = _Parsed("contracts", parse_contracts)
-INSTRUMENT = _Parsed("instrument", _instrument_id)
-USER = _Parsed("user", _user_id)
-TIME = _Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
-MOMENT = _Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
+USDC = Parsed("usdc", parse_usdc)
+CONTRACTS = Parsed("contracts", parse_contracts)
+INSTRUMENT = Parsed("instrument", _instrument_id)
+USER = Parsed("user", _user_id)
+TIME = Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
+MOMENT = Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
 
 
 def _regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:

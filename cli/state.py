@@ -13,7 +13,6 @@ from cli.replay import ReplayBar, as_of, require_instrument, require_user
 from exchange.amounts import cash, iso_time, usdc
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.history.moment import Moment, core_at
-from exchange.matching.image import digest
 from exchange.projections.views import Views
 from exchange.runtime.core import Core
 
@@ -59,7 +58,7 @@ def state(
         print_json(_as_json(core, instrument_id, depth, account_of, orders_of))
         return
     if only_digest:
-        click.echo(columns((digest(core.state), 64), (as_of(views), 0)))
+        click.echo(columns((core.digest(), 64), (as_of(views), 0)))
     if instrument_id is not None:
         console().print(_ladder(views, instrument_id, depth).draw())
     if account_of is not None:
@@ -75,7 +74,7 @@ def _as_json(
 ) -> dict[str, object]:
     """In the shapes of the protocol; without a choice, every account and every best quote."""
     views = core.views
-    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": digest(core.state)}
+    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": core.digest()}
     if instrument_id is not None:
         book = views.depths[instrument_id]
         found["book"] = {"instrument_id": instrument_id, "bids": book.bids(depth), "asks": book.asks(depth)}
@@ -106,7 +105,7 @@ def _print_summary(core: Core) -> None:
         about,
         (
             ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
-            ("digest", digest(core.state)),
+            ("digest", core.digest()),
             ("open orders", f"{_open_count(views):,}"),
         ),
     )

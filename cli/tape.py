@@ -20,7 +20,6 @@ from exchange.history.moment import Moment, span
 from exchange.history.sessions import Session, session_of
 from exchange.history.tape import concerns, in_words
 from exchange.history.walk import Step, walk
-from exchange.matching.image import digest
 
 
 class _Speed(click.ParamType[float | None]):
@@ -146,7 +145,7 @@ class _Figures:
         if self.last is None:
             raise click.ClickException("interrupted before the first command")
         seconds = time.monotonic() - self._began_seconds
-        final = digest(self.last.core.state)
+        final = self.last.core.digest()
         if as_json:
             print_json(
                 {
@@ -198,7 +197,7 @@ def _compare(session: Session, last: Step) -> None:
     if session.digest is None:
         click.echo(f"no digest was recorded at the end of session {session.number}: nothing to compare with", err=True)
         return
-    if (now := digest(last.core.state)) != session.digest:
+    if (now := last.core.digest()) != session.digest:
         raise click.ClickException(
             f"session {session.number} ended in another state than this replay: {session.digest} was recorded at seq "
             f"{session.last_seq}, and {now} came out now. `exchange journal verify` finds where they part"

@@ -4,12 +4,12 @@ Read-only connections that check the chain as they go. Whoever reads need not kn
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from journal.archives import archives_of
 from journal.errors import JournalArchivedError, JournalDamagedError
@@ -124,6 +124,18 @@ class JournalReader:
             except sqlite3.DatabaseError as error:
                 raise JournalDamagedError(f"seq {head.seq + 1} cannot be read ({error})") from error
 
+    def record_at(self, seq: int) -> Record | None:
+        """The record `seq`; None where these files hold no such record."""
+        return next(self.records_where("TRUE", (), seq, seq), None)
+
+    def records_where(
+        self, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
+    ) -> Iterator[Record]:
+        """Those of these records whose columns fulfil an SQL condition, in order. The chain is not checked."""
+        table = "SELECT seq, ts_us, payload, hash FROM commands"
+        for row in self._rows(table, f"({condition}) ORDER BY seq", parameters, first_seq, last_seq):
+            yield Record(*row)
+
     def newest(self, count: int) -> list[Record]:
         """The last `count` records, oldest first."""
         found: list[Record] = []
@@ -136,14 +148,14 @@ class JournalReader:
 
     def events(self, first_seq: int, last_seq: int) -> Iterator[EventRow]:
         """The recorded events of these commands, in order."""
-        for part in self._parts:
-            if part.last_seq >= first_seq:
-                rows = part.connection.execute(
-                    "SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq, n",
-                    (first_seq, last_seq),
-                )
-                for row in rows:  # and not `yield from`, which would close the cursor of a connection that is closed
-                    yield row
+        return self.events_where("TRUE", (), first_seq, last_seq)
+
+    def events_where(
+        self, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
+    ) -> Iterator[EventRow]:
+        """Those of the recorded events of these commands whose columns fulfil an SQL condition, in order."""
+        table = "SELECT seq, n, payload FROM events"
+        return self._rows(table, f"({condition}) ORDER BY seq, n", parameters, first_seq, last_seq)
 
     def digests(self) -> Iterator[DigestRow]:
         """What the exchange itself computed while it ran: seq, subject ('state' or 'events') and digest, by seq."""
@@ -157,6 +169,18 @@ class JournalReader:
         """Changes whenever another connection has written."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
+
+    def _rows(
+        self, table: str, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
+    ) -> Iterator[Any]:
+        """What every file with some of these commands has of them."""
+        for part in self._parts:
+            if part.last_seq >= first_seq and part.base.head.seq < last_seq:
+                rows = part.connection.execute(
+                    f"{table} WHERE seq BETWEEN ? AND ? AND {condition}", (first_seq, last_seq, *parameters)
+                )
+                for row in rows:  # and not `yield from`, which would close the cursor of a connection that is closed
+                    yield row
 
     def _open_parts(self) -> list[_Part]:
         main = self._open_part(self.path, _LAST)

@@ -7,12 +7,20 @@ journal in memory. The clock is the test's, so every `ts_us` is known beforehand
 import asyncio
 from collections.abc import Callable
 
-from exchange.domain.commands import Command, CreateInstrument, Genesis, StartSession, encode_command
+from exchange.domain.commands import (
+    Command,
+    CreateInstrument,
+    Genesis,
+    StartSession,
+    decode_command,
+    encode_command,
+)
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.session import Session
+from exchange.projections.life import Happening, PlacedStep, Step, life_of
 from exchange.projections.views import Change, Views
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
@@ -141,7 +149,7 @@ class TestDesk:
         """Wait until everything sent is answered and published, and the clock has been looked at."""
         self.pipeline.look_at_clock()
         turns = 0
-        while self._outstanding or next_day_end_us(self.core.head.ts_us) <= self.clock.ts_us:
+        while self._is_under_way():
             if self._road.done():
                 self._road.result()
             assert turns < TURNS_MAX, "a command is never answered"
@@ -149,6 +157,13 @@ class TestDesk:
             await asyncio.sleep(0)
         for connection in self.connections:
             connection.check()
+
+    def _is_under_way(self) -> bool:
+        return (
+            self._outstanding > 0
+            or any(connection.session.unanswered for connection in self.connections)
+            or next_day_end_us(self.core.head.ts_us) <= self.clock.ts_us
+        )
 
     @property
     def views(self) -> Views:
@@ -179,8 +194,26 @@ class TestDesk:
             self._outstanding += 1
             self.pipeline.submit(command, counted)
 
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        """Found by playing everything again, and told a few turns of the loop later."""
+        core = Core()
+        happenings = [
+            Happening(record.seq, record.ts_us, decode_command(record.payload), core.replay(record))
+            for record in self.journal.records[: self.core.head.seq]
+        ]
+        steps = life_of(order_id, happenings)
+        placed = steps[0] if steps else None
+        is_own = isinstance(placed, PlacedStep) and placed.user_id == user_id
+        asyncio.get_running_loop().call_soon(self._tell, APPEND_TURNS, done, steps if is_own else [])
+
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET
+
+    def _tell(self, turns: int, done: Callable[[list[Step] | None], None], steps: list[Step]) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._tell, turns - 1, done, steps)
+        else:
+            done(steps)
 
     def publish(self, change: Change) -> None:
         self.feeds.publish(change)

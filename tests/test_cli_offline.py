@@ -51,6 +51,8 @@ def test_the_version() -> None:
         "order list",
         "journal tail",
         "journal info",
+        "explain",
+        "what-if",
     ],
 )
 def test_every_command_has_help_with_an_example(name: str) -> None:
@@ -171,6 +173,8 @@ def test_unknown_names_are_said(path: Path) -> None:
         ("order", "list", "--user", "alice"),
         ("journal", "tail"),
         ("journal", "info"),
+        ("explain", "1"),
+        ("what-if", "--drop", "2"),
     ],
 )
 def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], path: Path, tmp_path: Path) -> None:

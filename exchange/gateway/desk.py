@@ -5,6 +5,7 @@ from typing import Protocol
 
 from exchange.domain.commands import Command
 from exchange.domain.rules import Rules
+from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 
 
@@ -28,6 +29,13 @@ class Desk(Protocol):
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         """Hand in a command. `done` hears what it changed, once that is durable; None: it was not recorded."""
+        ...
+
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        """Look up the life of the user's own order, as it is now, without keeping anyone else waiting.
+
+        `done` hears it once it is found: empty where there is no such order, None where it could not be read.
+        """
         ...
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -27,7 +28,8 @@ from exchange.domain.units import RESERVED_USERS
 from exchange.domain.words import Side
 from exchange.gateway import params as p
 from exchange.gateway.channels import Channel, canonical, parse_channel
-from exchange.gateway.jsonrpc import RpcError, invalid_params, must_authenticate, refused
+from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, must_authenticate, refused
+from exchange.projections.life import Step
 from exchange.projections.shapes import OrderView, UserTrade
 from exchange.projections.views import Change
 
@@ -46,10 +48,17 @@ class OrderResult(msgspec.Struct, omit_defaults=True):
     duplicate: bool = False
 
 
-class Method(NamedTuple):
-    """`handle` takes a session and its parameters and returns the result, or the command that will bring it about.
+class Inquiry(NamedTuple):
+    """A question that takes its time: `ask` is given whom to tell what was found."""
 
-    For a command `answer` makes the result of what it changed, and `undo` takes back what `handle` did to the session
+    ask: Callable[[Callable[[Any], None]], None]
+
+
+class Method(NamedTuple):
+    """`handle` takes a session and its parameters and returns the result, or what will bring it about: a command or an
+    inquiry, of which `answer` then makes the result.
+
+    For a command `answer` is given what it changed, and `undo` takes back what `handle` did to the session
     when it could not be recorded. A refusal for `ignores` is as good as success. One that `waits` is not under way
     together with others of its connection.
     """
@@ -57,7 +66,7 @@ class Method(NamedTuple):
     access: Access
     decode: p.Decoder
     handle: Callable[[Session, Any], Any]
-    answer: Callable[[Session, Change], Any] | None = None
+    answer: Callable[[Session, Any], Any] | None = None
     ignores: Reason | None = None
     undo: Callable[[Session], None] | None = None
     waits: bool = False
@@ -116,7 +125,7 @@ def _cancel_on_disconnect_method(enabled: bool) -> Method:
     )
 
 
-def _order_name(params: p.Edit | p.Cancel) -> tuple[int | None, str | None]:
+def _order_name(params: p.Edit | p.Cancel | p.OneOrder) -> tuple[int | None, str | None]:
     if (params.order_id is None) == (params.client_order_id is None):
         raise invalid_params("order_id", "name the order by order_id or by client_order_id, one of the two")
     return params.order_id, params.client_order_id
@@ -181,6 +190,24 @@ def _cancel_answer(_session: Session, change: Change) -> Any:
 def _cancel_all_answer(_session: Session, change: Change) -> Any:
     order_ids = list(change.orders)
     return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
+
+
+def _explain_order(session: Session, params: p.OneOrder) -> Any:
+    order_id, client_order_id = _order_name(params)
+    if client_order_id is not None:
+        order = session.views.orders.newest_named(session.user_id, client_order_id)
+        order_id = None if order is None else order.order_id
+    if order_id is None:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return Inquiry(partial(session.desk.explain, session.user_id, order_id))
+
+
+def _explain_answer(_session: Session, steps: list[Step] | None) -> Any:
+    if steps is None:
+        raise internal_error()
+    if not steps:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return {"steps": steps}
 
 
 def _open_orders(session: Session, params: p.InInstrument) -> Any:
@@ -259,6 +286,7 @@ METHODS: dict[str, Method] = {
     "private/edit": Method("private", p.Decoder(p.Edit), _edit, _order_answer),
     "private/cancel": Method("private", p.Decoder(p.Cancel), _cancel, _cancel_answer),
     "private/cancel_all": Method("private", p.Decoder(p.InInstrument), _cancel_all, _cancel_all_answer),
+    "private/explain_order": Method("private", p.Decoder(p.OneOrder), _explain_order, _explain_answer, waits=True),
     "private/get_open_orders": Method("private", p.Decoder(p.InInstrument), _open_orders),
     "private/get_order_history": Method("private", p.Decoder(p.History), _order_history),
     "private/get_user_trades": Method("private", p.Decoder(p.History), _user_trades),

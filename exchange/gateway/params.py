@@ -70,6 +70,11 @@ class Cancel(Params, frozen=True):
     instrument_id: InstrumentId | None = None
 
 
+class OneOrder(Params, frozen=True):
+    order_id: Number | None = None
+    client_order_id: ClientOrderId | None = None
+
+
 class InInstrument(Params, frozen=True):
     instrument_id: InstrumentId | None = None
 

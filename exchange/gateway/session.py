@@ -2,7 +2,7 @@
 
 Answers leave in the order of the requests. Commands follow each other into the pipeline without waiting; whatever is
 not a command, or is refused before it becomes one, waits until the commands before it are answered, and so sees what
-they did. `public/auth` is waited for. What a batch causes is held back until the batch is answered.
+they did. `public/auth` and inquiries are waited for. What a batch causes is held back until the batch is answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exchange.gateway.desk import Desk
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
-from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.methods import METHODS, Inquiry, Method
 from exchange.projections.views import Change, Views
 
 _log = logging.getLogger(__name__)
@@ -228,12 +228,15 @@ class Session:
         if self.desk.is_busy:
             raise _rate_limited("too many commands are waiting for the journal", 100)
         result = method.handle(self, call.params)
-        if not isinstance(result, Command):
+        if not isinstance(result, Command | Inquiry):
             call.succeed(result)
             return
         self._in_flight += 1
         self._is_held_up = method.waits
-        self.desk.submit(result, lambda change: self._done(call, method, change))
+        if isinstance(result, Inquiry):
+            result.ask(lambda found: self._found(call, method, found))
+        else:
+            self.desk.submit(result, lambda change: self._done(call, method, change))
 
     def _done(self, call: _Call, method: Method, change: Change | None) -> None:
         """A command is durable and applied (or could not be recorded: None). Answer it."""
@@ -251,12 +254,23 @@ class Session:
             self._answer(call, method, change)
         self._proceed()
 
-    def _answer(self, call: _Call, method: Method, change: Change) -> None:
-        assert method.answer is not None, "a command without an answer"
+    def _found(self, call: _Call, method: Method, found: Any) -> None:
+        """What was inquired after is known. Answer it."""
+        self._in_flight -= 1
+        self._is_held_up = False
+        if not self.is_closed:
+            self._answer(call, method, found)
+            self._proceed()
+
+    def _answer(self, call: _Call, method: Method, outcome: Any) -> None:
+        """Answer with what a command changed, or with what was found."""
+        assert method.answer is not None, "a command or an inquiry without an answer"
         try:
-            call.succeed(method.answer(self, change))
+            call.succeed(method.answer(self, outcome))
+        except RpcError as error:
+            call.fail(error)
         except Exception:
-            _log.exception("a command was carried out, but could not be answered: %s", call.name)
+            _log.exception("a request was carried out, but could not be answered: %s", call.name)
             call.fail(jsonrpc.internal_error())
 
     def _reply(self, answer: bytes | None) -> None:

@@ -75,7 +75,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
 def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
     """Give an open order another price or size. Same price and a smaller size keep its place in the queue."""
     account = state.accounts.get(command.user_id)
-    order = _find(account, command.order_id, command.client_order_id)
+    order = find_order(account, command.order_id, command.client_order_id)
     if account is None or order is None:
         return [Refused(command.user_id, Reason.ORDER_NOT_FOUND)]
     if order.level is None:
@@ -124,7 +124,7 @@ def cancel(state: State, command: CancelOrder) -> list[Event]:
     account = state.accounts.get(command.user_id)
     if command.instrument_id is not None and command.instrument_id not in state.books:
         return [Refused(command.user_id, Reason.INSTRUMENT_NOT_FOUND)]
-    order = _find(account, command.order_id, command.client_order_id)
+    order = find_order(account, command.order_id, command.client_order_id)
     if order is None or command.instrument_id not in (None, order.book.instrument_id):
         return [Refused(command.user_id, Reason.ORDER_NOT_FOUND)]
     if order.level is None:
@@ -180,7 +180,7 @@ def _why_not_placed(
     if price is None:
         enough = can_pay(state, account, book, side, size, command.time_in_force == "fok")
     else:
-        enough = _lock_needed(state, account, book, side, price, size) <= account.available_micros
+        enough = lock_needed(state, account, book, side, price, size) <= account.available_micros
     return None if enough else Reason.INSUFFICIENT_BALANCE
 
 
@@ -193,13 +193,7 @@ def _why_not_edited(
         return reason
     if order.post_only and _would_trade(state, account, book, order.side, price):
         return Reason.POST_ONLY_WOULD_TRADE
-    if order.side == "bid":
-        assert order.price_micros is not None
-        fees = state.rules.fees
-        held = bid_lock_micros(fees, order.price_micros, order.remaining_milli)
-        more = bid_lock_micros(fees, price, remaining) - held
-    else:
-        more = _lock_needed(state, account, book, "ask", price, remaining - order.remaining_milli)
+    more = edit_lock_needed(state, order, price, remaining)
     return Reason.INSUFFICIENT_BALANCE if more > account.available_micros else None
 
 
@@ -235,7 +229,7 @@ def _why_finished(order: Order) -> Reason:
     return Reason.ORDER_ALREADY_CANCELLED if order.remaining_milli else Reason.ORDER_ALREADY_FILLED
 
 
-def _find(account: Account | None, order_id: int | None, client_order_id: str | None) -> Order | None:
+def find_order(account: Account | None, order_id: int | None, client_order_id: str | None) -> Order | None:
     """The user's own order of that name, open or lately finished."""
     if account is None:
         return None
@@ -250,7 +244,7 @@ def _would_trade(state: State, account: Account, book: Book, side: Side, price_m
     return any(own_trade or maker.account is not account for maker in book.opposite(side).crosses(price_micros))
 
 
-def _lock_needed(state: State, account: Account, book: Book, side: Side, price_micros: int, size_milli: int) -> int:
+def lock_needed(state: State, account: Account, book: Book, side: Side, price_micros: int, size_milli: int) -> int:
     """How much more would be locked by `size_milli` more at this price."""
     if side == "bid":
         return bid_lock_micros(state.rules.fees, price_micros, size_milli)
@@ -258,6 +252,16 @@ def _lock_needed(state: State, account: Account, book: Book, side: Side, price_m
     if holding is None:
         return collateral_micros(book, size_milli)
     return collateral_micros(book, size_milli - holding.free_milli) - holding.collateral_micros
+
+
+def edit_lock_needed(state: State, order: Order, price_micros: int, remaining_milli: int) -> int:
+    """How much more an open order would lock with this price and remainder; negative: how much less."""
+    if order.side == "bid":
+        assert order.price_micros is not None
+        held = bid_lock_micros(state.rules.fees, order.price_micros, order.remaining_milli)
+        return bid_lock_micros(state.rules.fees, price_micros, remaining_milli) - held
+    more_milli = remaining_milli - order.remaining_milli
+    return lock_needed(state, order.account, order.book, "ask", price_micros, more_milli)
 
 
 def _trade_and_rest(state: State, outcome: Outcome, order: Order) -> None:

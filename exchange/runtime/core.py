@@ -3,7 +3,7 @@
 from exchange.domain.commands import Command, decode_command
 from exchange.domain.events import Event
 from exchange.matching.apply import apply
-from exchange.matching.image import decode_state, encode_state
+from exchange.matching.image import decode_state, digest, encode_state
 from exchange.matching.state import State
 from exchange.projections.views import Change, Views, decode_views, encode_views
 from journal.records import Head, Record
@@ -32,6 +32,10 @@ class Core:
         """`step`, from what the journal holds."""
         events, _ = self.step(record, decode_command(record.payload))
         return events
+
+    def digest(self) -> str:
+        """SHA-256 of the whole state, in hexadecimal."""
+        return digest(self.state)
 
     def snapshot(self) -> Snapshot:
         """The exchange as it is now."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import hmac
+import logging
 from collections.abc import Callable
 
 from exchange import __version__
@@ -11,19 +12,23 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.server import Gateway
+from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
 from exchange.runtime.demo import demo_market
 from exchange.runtime.pipeline import Pipeline
-from exchange.runtime.recovery import Progress, Report, recover
+from exchange.runtime.recovery import Progress, Report, event_rows, recover
 from exchange.runtime.settings import Settings, admin_secret
 from exchange.runtime.snapshotter import Snapshotter, save
+from exchange.runtime.trail import own_life
 from journal.errors import JournalFullError
 from journal.lock import JournalLock
 from journal.log import Journal
 from journal.records import chain
 from journal.schema import refuse_what_is_no_journal
+
+_log = logging.getLogger(__name__)
 
 CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
 
@@ -85,6 +90,8 @@ class Node:
         self._snapshotter = Snapshotter(settings.path, settings.snapshot_every, core.head.seq)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
+        self._inquiries: set[asyncio.Task[None]] = set()
+        self._inquiry_turn = asyncio.Lock()  # one at a time: they read much, and the road goes before
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         """Accept clients until `stop` is set; then finish what was accepted and end the session."""
@@ -105,9 +112,10 @@ class Node:
             await road
         finally:
             self._is_stopping = True
-            for task in (road, clock, stopping):
+            tasks = (road, clock, stopping, *self._inquiries)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(road, clock, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._gateway.abort()
             await self._snapshotter.stop()
 
@@ -134,6 +142,11 @@ class Node:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
             self._pipeline.submit(command, done)
 
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        inquiry = asyncio.create_task(self._explain(user_id, order_id, done))
+        self._inquiries.add(inquiry)
+        inquiry.add_done_callback(self._inquiries.discard)
+
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
 
@@ -159,6 +172,18 @@ class Node:
         self._pipeline.submit(command, lambda change: recorded.set_result(change is not None))
         if not await recorded:
             raise JournalFullError("the disk is full: make room, then start again")
+
+    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        """Read on a thread of its own: the events that are recorded, and those that are not yet, as of now."""
+        steps: list[Step] | None = None
+        async with self._inquiry_turn:
+            last_seq, unrecorded = self._core.head.seq, event_rows(self._pipeline.unrecorded)
+            try:
+                steps = await asyncio.to_thread(own_life, self._settings.path, user_id, order_id, last_seq, unrecorded)
+            except Exception:
+                _log.exception("order %d could not be explained", order_id)
+        done(steps)
+        self._gateway.send_all()
 
     async def _watch_clock(self) -> None:
         while True:

@@ -60,6 +60,7 @@ class Pipeline:
         self._waiting: deque[_Accepted] = deque()
         self._events: list[tuple[int, list[Event]]] = []  # by seq, of what was applied and is not yet being recorded
         self._events_count = 0
+        self._events_under_way: list[tuple[int, list[Event]]] = []  # those that are being recorded
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -69,6 +70,11 @@ class Pipeline:
     def waiting(self) -> int:
         """How many accepted commands are not yet being written."""
         return len(self._waiting)
+
+    @property
+    def unrecorded(self) -> list[tuple[int, list[Event]]]:
+        """The events of what was applied and are not yet known to be recorded, by seq."""
+        return self._events_under_way + self._events
 
     def submit(self, command: Command, done: Done) -> None:
         """Accept a command. `done` is called once it is durable and applied."""
@@ -166,11 +172,14 @@ class Pipeline:
         events, self._events, self._events_count = self._events, [], 0
         if not events:
             return
+        self._events_under_way = events
         try:
             await self._journal.append_events(event_rows(events))
         except JournalUnavailableError:
             self._events = events + self._events
             self._events_count = sum(len(caused) for _, caused in self._events)
+        finally:
+            self._events_under_way = []
 
     async def _wait(self) -> None:
         """Until there is something to do; after a while without, events that are left are recorded."""

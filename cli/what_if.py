@@ -1,0 +1,215 @@
+"""`exchange what-if`: the same history with something changed, and what would have come out."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from cli.journal import record_line
+from cli.options import MOMENT, USER, Parsed, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import ReplayBar
+from exchange.amounts import cash, contracts, usdc
+from exchange.domain.commands import encode_command
+from exchange.domain.events import (
+    BalanceChanged,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    OrderRepeated,
+    PositionChanged,
+    Refused,
+    Traded,
+)
+from exchange.domain.reasons import REFUSALS
+from exchange.history.edits import EditError, Edits, Insertion, read_insertions
+from exchange.history.moment import Moment
+from exchange.history.what_if import Comparison, OutcomeChange, Pair
+from exchange.history.what_if import what_if as compare
+from exchange.projections.life import kind_of
+
+_SHOWN_MAX = 20  # commands of a kind; --json has them all
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+
+
+def _seqs(text: str) -> tuple[int, int]:
+    """`100` or `100-120`, both ends included."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no seq and no range of them, such as 100 or 100-120")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not 1 <= first <= last:
+        raise ValueError(f"{text!r} is no range: the first seq is 1, and a range goes upwards")
+    return first, last
+
+
+@click.command("what-if")
+@click.option("--drop", "drops", type=Parsed("seq or range", _seqs), multiple=True, help="Leave these commands out.")
+@click.option("--without", type=USER, multiple=True, help="Leave out all that a user ever sent, the account included.")
+@click.option(
+    "--insert",
+    "inserts",
+    type=(click.IntRange(1), click.Path(path_type=Path)),
+    metavar="SEQ FILE",
+    multiple=True,
+    help="Carry out the commands in FILE, one a line in JSON, right after command SEQ.",
+)
+@click.option("--set", "rules", metavar="NAME=VALUE", multiple=True, help="Begin with another rule.")
+@click.option("--to", "moment", type=MOMENT, metavar="SEQ|TIME", help="Compare up to here.  [default: now]")
+@db_option
+@json_option
+def what_if(
+    drops: tuple[tuple[int, int], ...],
+    without: tuple[str, ...],
+    inserts: tuple[tuple[int, Path], ...],
+    rules: tuple[str, ...],
+    moment: Moment | None,
+    path: Path,
+    as_json: bool,
+) -> None:
+    """Play the history with something changed beside the real one, and show what is different.
+
+    Nothing is written. The options may be repeated and combined. Commands keep their times; those that name an order
+    mean the same order, whatever its number is then. What was accepted and is now refused is listed. The lines of FILE
+    are as `exchange journal tail --json` shows them under .command.
+
+    \b
+    Examples:
+      exchange what-if --drop 1234
+      exchange what-if --without bob --to 2026-02-20T12:00:00Z
+      exchange what-if --insert 1234 commands.jsonl
+      exchange what-if --set fees=100/200 --set self_trade_prevention=off
+    """
+    if not (drops or without or inserts or rules):
+        raise click.UsageError("say what would be different: --drop, --without, --insert or --set")
+    try:
+        inserted: dict[int, list[Insertion]] = {}
+        for seq, file in inserts:
+            inserted.setdefault(seq, []).extend(read_insertions(file))
+        with ReplayBar() as bar:
+            found = compare(path, Edits(drops, without, inserted, rules), moment or Moment(), bar)
+    except EditError as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: Comparison) -> None:
+    click.echo(
+        f"seq {found.fork_seq + 1} to {found.last_seq} played twice: {_commands(found.dropped)} dropped, "
+        f"{_commands(len(found.inserted))} inserted"
+    )
+    for insertion in found.inserted:
+        click.echo(f"  {insertion.where}: {_outcome(insertion.edited)}")
+    if found.is_same:
+        click.echo("nothing else changes: every other command has the same outcome, and everyone ends with the same")
+        return
+    click.echo(f"{_commands(found.changed)} with another outcome")
+    if found.first_change is not None:
+        click.echo("\nthe first one:")
+        _print_change(found.first_change)
+    _print_all("accepted before, refused now:", found.impossible)
+    _print_all("refused before, accepted now:", found.possible)
+    _print_users(found)
+
+
+def _print_change(change: OutcomeChange) -> None:
+    click.echo(record_line(change.seq, change.ts_us, encode_command(change.command).decode()))
+    click.echo(f"    real    {_outcome(change.real)}")
+    click.echo(f"    edited  {_outcome(change.edited)}")
+
+
+def _print_all(title: str, changes: list[OutcomeChange]) -> None:
+    if changes:
+        click.echo(f"\n{title}")
+    for change in changes[:_SHOWN_MAX]:
+        _print_change(change)
+    if len(changes) > _SHOWN_MAX:
+        click.echo(f"    and {len(changes) - _SHOWN_MAX} more: --json has them all")
+
+
+def _print_users(found: Comparison) -> None:
+    if not found.users:
+        click.echo("\neveryone ends with the same cash and the same positions")
+        return
+    click.echo()
+    users = table("user", *_pair_columns("cash"), *_pair_columns("profit"), *_pair_columns("fills"))
+    add_rows(
+        users,
+        (
+            (user.user_id, *_cash(user.cash_micros), *_cash(user.total_pnl_micros), *_counts(user.fills))
+            for user in found.users
+        ),
+    )
+    add_rows(users, [("all together", *_cash(found.total_cash_micros))])
+    console().print(users)
+    if any(user.positions_milli for user in found.users):
+        click.echo()
+        positions = table("user", "position", *_pair_columns("contracts"))
+        add_rows(
+            positions,
+            (
+                (user.user_id, instrument_id, *_contracts(held))
+                for user in found.users
+                for instrument_id, held in user.positions_milli.items()
+            ),
+        )
+        console().print(positions)
+
+
+def _outcome(events: list[Event]) -> str:
+    """What came of a command, in one line; balances and positions are left to the tables."""
+    return ", ".join(_words(events)) or "nothing"
+
+
+def _words(events: list[Event]) -> Iterator[str]:
+    for event in events:
+        match event:
+            case BalanceChanged() | PositionChanged():
+                pass
+            case Refused():
+                yield f"refused: {REFUSALS[event.reason].message} ({event.reason})"
+            case OrderAccepted():
+                yield f"order {event.order_id} accepted"
+            case OrderRepeated():
+                yield f"order {event.order_id} is meant, nothing changed"
+            case OrderEdited():
+                yield f"order {event.order_id} edited to {contracts(event.size_milli)} @ {usdc(event.price_micros)}"
+            case Traded():
+                fees = event.maker_fee_micros + event.taker_fee_micros
+                yield (
+                    f"{contracts(event.size_milli)} @ {usdc(event.price_micros)} traded with {event.maker_user_id}'s "
+                    f"order {event.maker_order_id}" + (f", fees {usdc(fees)}" if fees else "")
+                )
+            case OrderCancelled():
+                yield f"{event.user_id}'s order {event.order_id} cancelled ({event.reason})"
+            case _:
+                yield kind_of(event).replace("_", " ")
+
+
+def _pair_columns(name: str) -> tuple[str, str, str]:
+    return f">{name}", ">edited", ">difference"
+
+
+def _cash(pair: Pair) -> tuple[str, str, str]:
+    return cash(pair.real), cash(pair.edited), _signed(cash(pair.difference))
+
+
+def _contracts(pair: Pair) -> tuple[str, str, str]:
+    return contracts(pair.real), contracts(pair.edited), _signed(contracts(pair.difference))
+
+
+def _counts(pair: Pair) -> tuple[str, str, str]:
+    return str(pair.real), str(pair.edited), _signed(str(pair.difference))
+
+
+def _signed(text: str) -> str:
+    return text if text.startswith("-") or not text.strip("0.") else f"+{text}"
+
+
+def _commands(count: int) -> str:
+    return f"{count} {'command' if count == 1 else 'commands'}"

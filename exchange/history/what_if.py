@@ -1,0 +1,293 @@
+"""What if: an edited history is played in memory beside the real one, and what comes out is compared.
+
+Every command keeps its time, unless an inserted one would then not come before it. Leaving out or adding an order
+shifts the order ids after it, so commands that name an order by its id are translated: the command that placed an order
+has an order id in both histories, and that pair is remembered. A name that leads to no order in the edited history
+becomes 0, which no order ever has, and the command is refused there as one for an order that does not exist. Inserted
+commands name orders as the real history does; an inserted order can be named by its client_order_id.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from exchange.domain.commands import CancelOrder, Command, EditOrder, Genesis, decode_command
+from exchange.domain.events import (
+    BalanceChanged,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    OrderRepeated,
+    PositionChanged,
+    Refused,
+    Traded,
+)
+from exchange.history.edits import EditError, Edits, Insertion, edited_rules
+from exchange.history.moment import Moment, seq_at
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import Progress, recover, replay
+from journal.reader import JournalReader
+from journal.records import Record
+
+_NO_ORDER = 0
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A figure in the real history, and in the edited one."""
+
+    real: int
+    edited: int
+
+    @property
+    def difference(self) -> int:
+        return self.edited - self.real
+
+
+class OutcomeChange(msgspec.Struct, frozen=True):
+    """A command of which something else came: its events in both histories, each with the order ids of its own."""
+
+    seq: int
+    ts_us: int
+    command: Command
+    real: list[Event]
+    edited: list[Event]
+
+
+class Inserted(msgspec.Struct, frozen=True):
+    """What came of an inserted command."""
+
+    where: str
+    after_seq: int
+    command: Command
+    edited: list[Event]
+
+
+class UserChange(msgspec.Struct, frozen=True):
+    """A user for whom something is different. `fills` counts those after `fork_seq`; profit is at each history's own
+    closing values."""
+
+    user_id: str
+    cash_micros: Pair
+    total_pnl_micros: Pair
+    fills: Pair
+    positions_milli: dict[str, Pair]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Both histories up to `fork_seq` are the same; they are compared up to `last_seq`.
+
+    `impossible` commands were accepted and are refused now, `possible` ones the other way round; both are among the
+    `changed`, the commands of which something else comes. Dropped and inserted commands are neither.
+    """
+
+    fork_seq: int
+    last_seq: int
+    dropped: int
+    inserted: list[Inserted]
+    changed: int
+    first_change: OutcomeChange | None
+    impossible: list[OutcomeChange]
+    possible: list[OutcomeChange]
+    users: list[UserChange]
+    total_cash_micros: Pair
+    fees_micros: Pair
+
+    @property
+    def is_same(self) -> bool:
+        return not self.changed and not self.users
+
+
+def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Comparison:
+    """Compare the history up to `moment` with the edited one. Raises EditError, or a JournalError."""
+    with JournalReader(path) as reader:
+        last_seq = seq_at(reader, moment)
+        fork_seq = edits.fork(reader.bases[0].head.seq, last_seq)
+        to_compare, replayed = last_seq - fork_seq, 0
+
+        def replaying(done: int, total: int) -> None:
+            nonlocal replayed
+            replayed = total
+            progress(done, total + to_compare)
+
+        histories = _Histories(edits, *_fork(path, fork_seq, replaying))
+        for done, record in enumerate(reader.records(histories.real.head, last_seq), replayed + 1):
+            histories.take(record)
+            progress(done, replayed + to_compare)
+    return histories.compare()
+
+
+def _fork(path: Path, seq: int, progress: Progress) -> tuple[Core, Core]:
+    """The exchange after command `seq`, twice."""
+    if not seq:
+        return Core(), Core()
+    core = recover(path, lambda sentence: None, progress, seq).core
+    return core, Core.restore(core.snapshot())
+
+
+class _OrderNames:
+    """Which order of the edited history an order of the real one is."""
+
+    def __init__(self, first_new: int) -> None:
+        self._first_new = first_new  # below it both histories are the same
+        self._edited: dict[int, int] = {}
+
+    def edited(self, order_id: int) -> int:
+        known = self._edited.get(order_id)
+        if known is not None:
+            return known
+        return order_id if order_id < self._first_new else _NO_ORDER
+
+    def learn(self, real: list[Event], edited: list[Event]) -> None:
+        """Take note of what one placing command was answered with in both histories."""
+        match real[0], edited[0]:
+            case OrderAccepted(order_id=ours), (OrderAccepted() | OrderRepeated()) as answer:
+                self._edited[ours] = answer.order_id
+            case OrderRepeated(order_id=ours), OrderAccepted() as answer if self.edited(ours) == _NO_ORDER:
+                self._edited[ours] = answer.order_id  # the first one is gone, and so this is the order now
+
+    def translate(self, command: Command) -> Command:
+        """The same command, naming its order as the edited history does."""
+        if isinstance(command, EditOrder | CancelOrder) and command.order_id is not None:
+            return replace(command, order_id=self.edited(command.order_id))
+        return command
+
+
+class _Histories:
+    """The real history and the edited one, side by side."""
+
+    def __init__(self, edits: Edits, real: Core, edited: Core) -> None:
+        self.real = real
+        self.edited = edited
+        self._edits = edits
+        self._fork_seq = real.head.seq
+        self._names = _OrderNames(real.state.next_order_id)
+        self._dropped = self._changed = 0
+        self._inserted: list[Inserted] = []
+        self._first_change: OutcomeChange | None = None
+        self._impossible: list[OutcomeChange] = []
+        self._possible: list[OutcomeChange] = []
+        self._real_fills: Counter[str] = Counter()
+        self._edited_fills: Counter[str] = Counter()
+        self._insert()
+
+    def take(self, record: Record) -> None:
+        """Carry out one command of the real history in both, or in the real one only; then what is inserted there."""
+        command = decode_command(record.payload)
+        real = replay(self.real, record)
+        self._real_fills.update(_traders(real))
+        if self._edits.drop(record.seq, command):
+            self._dropped += 1
+        elif isinstance(command, Genesis):
+            self._step(record.ts_us, replace(command, rules=edited_rules(command.rules, self._edits.rules)))
+        else:
+            edited = self._step(record.ts_us, self._names.translate(command))
+            self._names.learn(real, edited)
+            if _told(real, self._names) != _told(edited):
+                self._note(OutcomeChange(record.seq, record.ts_us, command, real, edited))
+        self._insert()
+
+    def compare(self) -> Comparison:
+        """What came out. Both histories are proven to keep every invariant first."""
+        self.real.state.check()
+        self.edited.state.check()
+        users = [self._user_change(user_id) for user_id in self.real.state.accounts | self.edited.state.accounts]
+        return Comparison(
+            self._fork_seq,
+            self.real.head.seq,
+            self._dropped,
+            self._inserted,
+            self._changed,
+            self._first_change,
+            self._impossible,
+            self._possible,
+            [user for user in users if _is_different(user)],
+            Pair(self.real.state.total_cash_micros, self.edited.state.total_cash_micros),
+            Pair(_cash_micros(self.real, "fees"), _cash_micros(self.edited, "fees")),
+        )
+
+    def _step(self, ts_us: int, command: Command) -> list[Event]:
+        head = self.edited.head
+        record = Record(head.seq + 1, max(ts_us, head.ts_us + 1), "", head.hash)  # in no journal: it has no payload
+        events, _ = self.edited.step(record, command)
+        self._edited_fills.update(_traders(events))
+        return events
+
+    def _insert(self) -> None:
+        after_seq = self.real.head.seq
+        for insertion in self._edits.inserts.get(after_seq, ()):
+            self._inserted.append(Inserted(insertion.where, after_seq, insertion.command, self._carry_out(insertion)))
+
+    def _carry_out(self, insertion: Insertion) -> list[Event]:
+        try:
+            return self._step(self.real.head.ts_us, self._names.translate(insertion.command))
+        except Exception as error:
+            raise EditError(
+                f"{insertion.where}: no exchange would have recorded this command: {error or type(error).__name__}"
+            ) from error
+
+    def _note(self, change: OutcomeChange) -> None:
+        self._changed += 1
+        self._first_change = self._first_change or change
+        was_refused, is_refused = (isinstance(events[0], Refused) for events in (change.real, change.edited))
+        if is_refused and not was_refused:
+            self._impossible.append(change)
+        elif was_refused and not is_refused:
+            self._possible.append(change)
+
+    def _user_change(self, user_id: str) -> UserChange:
+        real, edited = _positions(self.real, user_id), _positions(self.edited, user_id)
+        positions = {
+            instrument_id: Pair(real.get(instrument_id, 0), edited.get(instrument_id, 0))
+            for instrument_id in real | edited
+        }
+        return UserChange(
+            user_id,
+            Pair(_cash_micros(self.real, user_id), _cash_micros(self.edited, user_id)),
+            Pair(*(core.views.account(user_id).total_pnl_micros for core in (self.real, self.edited))),
+            Pair(self._real_fills[user_id], self._edited_fills[user_id]),
+            {instrument_id: held for instrument_id, held in positions.items() if held.difference},
+        )
+
+
+def _told(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
+    """What is to be compared of an outcome: not the balances, which differ ever after, nor the numbers of trades."""
+    told: list[Event] = []
+    for event in events:
+        match event:
+            case BalanceChanged() | PositionChanged():
+                pass
+            case Traded():
+                ids = event.maker_order_id, event.taker_order_id
+                maker, taker = ids if names is None else map(names.edited, ids)
+                told.append(replace(event, trade_id=0, maker_order_id=maker, taker_order_id=taker))
+            case OrderAccepted() | OrderEdited() | OrderCancelled() | OrderRepeated() if names is not None:
+                told.append(replace(event, order_id=names.edited(event.order_id)))
+            case _:
+                told.append(event)
+    return told
+
+
+def _traders(events: list[Event]) -> list[str]:
+    """Whoever was filled, once for every fill."""
+    trades = [event for event in events if isinstance(event, Traded)]
+    return [user_id for trade in trades for user_id in (trade.maker_user_id, trade.taker_user_id)]
+
+
+def _cash_micros(core: Core, user_id: str) -> int:
+    account = core.state.accounts.get(user_id)
+    return account.cash_micros if account is not None else 0
+
+
+def _positions(core: Core, user_id: str) -> dict[str, int]:
+    account = core.state.accounts.get(user_id)
+    holdings = account.holdings if account is not None else {}
+    return {instrument_id: holding.position_milli for instrument_id, holding in holdings.items()}
+
+
+def _is_different(user: UserChange) -> bool:
+    return bool(user.positions_milli) or any(
+        pair.difference for pair in (user.cash_micros, user.total_pnl_micros, user.fills)
+    )

@@ -1,0 +1,395 @@
+"""An order explains itself: every step of its life in a sentence, and why a command was refused."""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    Disconnect,
+    EditOrder,
+    EndDay,
+    SetCancelOnDisconnect,
+    StartSession,
+    Withdraw,
+)
+from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, OrderRepeated, Refused, Traded
+from exchange.domain.rules import Fees, Rules
+from exchange.domain.units import next_day_end_us
+from exchange.history.explain import explain_order
+from exchange.projections.life import Step, is_open
+from exchange.runtime import node
+from exchange.runtime.trail import own_life
+from journal.archives import archive_folder
+from journal.errors import JournalFullError
+from journal.records import EventRow
+from tests.cli_support import complained, exchange, said, said_json
+from tests.journals import play, seal, write_journal
+from tests.random_commands import random_steps
+from tests.small_market import CALL, START_US, USDC, buy, history, sell
+from tests.wire import exchange as running_exchange
+from tests.wire import request
+
+
+def told(path: Path, order_id: int) -> list[str]:
+    """The sentences about an order, each with its seq."""
+    lines = said(exchange("explain", order_id, "--db", path)).splitlines()
+    return [f"{line.split()[0]} {line[39:]}" if line[:8].strip().isdigit() else line for line in lines[2:] if line]
+
+
+def test_the_life_of_an_order(tmp_path: Path) -> None:
+    """Placed, refused an edit, edited, filled by others in part, sent again, cancelled, and asked for once more."""
+    path = tmp_path / "exchange.db"
+    one = buy("alice", 2_000, 1_500_000, client_order_id="one")
+    steps = history(
+        one,
+        EditOrder("alice", order_id=1, price_micros=1_505_000),
+        CancelOrder("bob", order_id=1),
+        EditOrder("alice", client_order_id="one", size_milli=1_900),
+        EditOrder("alice", order_id=1, price_micros=1_510_000),
+        sell("bob", 400, None),
+        sell("carol", 500, 1_600_000),
+        EditOrder("carol", order_id=3, price_micros=1_510_000),
+        one,
+        CancelOrder("alice", client_order_id="one"),
+        CancelOrder("alice", order_id=1),
+        rules=Rules(fees=Fees(1_000, 2_000)),
+    )
+    write_journal(path, steps)
+    assert said(exchange("explain", 1, "--db", path)) == (
+        "order 1 of alice in SOL_USDC-28FEB26-150-C\n\n"
+        "       6  2026-02-20T00:00:06.000000Z  placed by alice: buy 2 at 1.50, gtc, client_order_id one\n"
+        "       7  2026-02-20T00:00:07.000000Z  an edit by alice was refused: Invalid price (price_off_tick); "
+        "see --seq 7\n"
+        "       9  2026-02-20T00:00:09.000000Z  edited by alice to 1.50, 1.9 to go, from 1.50, 2 to go: "
+        "kept its place in the queue\n"
+        "      10  2026-02-20T00:00:10.000000Z  edited by alice to 1.51, 1.9 to go, from 1.50, 1.9 to go: "
+        "went to the back of the queue\n"
+        "      11  2026-02-20T00:00:11.000000Z  filled by bob's market order 2: 0.4 at 1.51, fee 0.000604; 1.5 to go\n"
+        "      13  2026-02-20T00:00:13.000000Z  filled by carol's order 3, which was edited: 0.5 at 1.51, "
+        "fee 0.000755; 1 to go\n"
+        "      14  2026-02-20T00:00:14.000000Z  sent again by alice under its client_order_id: nothing changed\n"
+        "      15  2026-02-20T00:00:15.000000Z  cancelled by alice; 1 was left\n"
+        "      16  2026-02-20T00:00:16.000000Z  a cancellation by alice was refused: "
+        "Order already cancelled or filled (order_already_cancelled); see --seq 16\n"
+    )
+    assert told(path, 2) == [
+        "11 placed by bob: sell 0.4 at market, ioc",
+        "11 filled completely against alice's order 1: 0.4 at 1.51, fee 0.001208",
+    ]
+
+
+def test_where_an_open_order_stands(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    orders = [buy("bob", 1_400, 1_500_000), buy("carol", 1_000, 1_500_000), buy("alice", 1_000, 1_500_000)]
+    write_journal(path, history(*orders, buy("bob", 1_000, 1_510_000), sell("carol", 1_400, 1_500_000)))
+    assert told(path, 3) == [
+        "8 placed by alice: buy 1 at 1.50, gtc",
+        "still open: 1 of 1 remain, 3rd in the queue at 1.50 behind 2 contracts (at seq 10)",
+    ]
+    assert told(path, 1)[-1] == "still open: 1 of 1.4 remain, 1st in the queue at 1.50 (at seq 10)"
+    story = said_json(exchange("explain", 3, "--db", path, "--json"))
+    assert story["queue"] == {
+        "place": 3,
+        "ahead": 2_000,
+        "price": 1_500_000,
+        "remaining": 1_000,
+        "size": 1_000,
+    }
+
+
+ENDINGS = {
+    "self-trade prevention": (
+        [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_500_000)],
+        "7 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 was left",
+    ),
+    "self-trade prevention, by an edit": (
+        [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_600_000), EditOrder("alice", 2, None, 1_500_000)],
+        "8 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 was left",
+    ),
+    "all": ([buy("alice", 1_000, 1_500_000), CancelAll("alice")], "7 cancelled by alice, with all others; 1 was left"),
+    "ioc": (
+        [buy("alice", 1_000, 1_500_000, time_in_force="ioc")],
+        "6 cancelled as ioc: nothing more could be traded at once; 1 was left",
+    ),
+    "fok": (
+        [buy("alice", 1_000, 1_500_000, time_in_force="fok")],
+        "6 cancelled as fok: not all of it could be filled at once; 1 was left",
+    ),
+    "market": (
+        [buy("alice", 1_000, None)],
+        "6 cancelled as market: the book had nothing more to trade with; 1 was left",
+    ),
+    "day": (
+        [buy("alice", 1_000, 1_500_000, time_in_force="day"), EndDay(next_day_end_us(START_US))],
+        "7 cancelled because the day ended: it was a day order; 1 was left",
+    ),
+    "expiry": (
+        [buy("alice", 1_000, 1_500_000), EndDay(1_772_265_600_000_000)],
+        "7 cancelled because SOL_USDC-28FEB26-150-C expired; 1 was left",
+    ),
+    "disconnect": (
+        [buy("alice", 1_000, 1_500_000), Disconnect("alice", False)],
+        "7 cancelled because the connection of alice was gone (cancel-on-disconnect); 1 was left",
+    ),
+    "crash": (
+        [buy("alice", 1_000, 1_500_000), SetCancelOnDisconnect("alice", True), StartSession("test")],
+        "8 cancelled because the exchange had crashed and alice has cancel-on-disconnect; 1 was left",
+    ),
+}
+
+
+@pytest.mark.parametrize(("commands", "sentence"), ENDINGS.values(), ids=ENDINGS)
+def test_why_it_ended(tmp_path: Path, commands: list[Command], sentence: str) -> None:
+    path = tmp_path / "exchange.db"
+    write_journal(path, history(*commands))
+    assert told(path, 1)[-1] == sentence
+
+
+REFUSALS = {
+    "needs more than there is": (
+        [buy("alice", 1_000_000, 1_500_000)],
+        [
+            "refused, and changed nothing: Insufficient balance (1002, insufficient_balance)",
+            "needed=1500.00",
+            "available=1000.00",
+        ],
+    ),
+    "a sale needs collateral": (
+        [sell("alice", 7_000, 1_500_000)],
+        ["needed=1050.00", "available=1000.00"],
+    ),
+    "an edit needs more": (
+        [buy("alice", 600_000, 1_500_000), EditOrder("alice", 1, None, 1_600_000, 700_000)],
+        ["needed=220.00", "available=100.00"],
+    ),
+    "a market order that can buy nothing": (
+        [sell("bob", 1_000, 1_500_000), Withdraw("alice", 1_000 * USDC), buy("alice", 1_000, None)],
+        ["available=0.00", "best_price=1.50"],
+    ),
+    "a withdrawal": ([Withdraw("alice", 1_001 * USDC)], ["needed=1001.00", "available=1000.00"]),
+    "too small": ([buy("alice", 99, 1_500_000)], ["size=0.099", "min_size=0.1"]),
+    "off the tick": ([buy("alice", 1_000, 1_505_000)], ["price=1.505", "tick=0.01"]),
+    "post-only": (
+        [sell("bob", 1_000, 1_400_000), buy("alice", 1_000, 1_500_000, post_only=True)],
+        ["price=1.50", "best_price=1.40"],
+    ),
+    "the name of another": (
+        [buy("alice", 1_000, 1_500_000, client_order_id="a"), buy("alice", 1_000, 1_400_000, client_order_id="a")],
+        ["used_by_order_id=1"],
+    ),
+    "the order of another": (
+        [buy("bob", 1_000, 1_500_000), CancelOrder("alice", 1)],
+        ["orders_so_far=1", "owner=bob"],
+    ),
+    "no more than is filled": (
+        [buy("alice", 1_000, 1_500_000), sell("bob", 600, 1_500_000), EditOrder("alice", 1, size_milli=600)],
+        ["size=0.6", "filled=0.6"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("commands", "expected"), REFUSALS.values(), ids=REFUSALS)
+def test_why_it_was_refused(tmp_path: Path, commands: list[Command], expected: list[str]) -> None:
+    path = tmp_path / "exchange.db"
+    core = write_journal(path, history(*commands))
+    text = said(exchange("explain", "--seq", core.head.seq, "--db", path))
+    assert "refused, and changed nothing: " in text
+    assert [line for line in expected if f"\n  {line}\n" not in text and f"\n{line}\n" not in text] == [], text
+
+
+def test_what_a_command_did(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_journal(path, history(buy("alice", 1_000, 1_500_000), sell("bob", 400, None)))
+    lines = said(exchange("explain", "--seq", 7, "--db", path)).splitlines()
+    assert lines[0].split() == [
+        "7",
+        "2026-02-20T00:00:07.000000Z",
+        "place_order",
+        "bob",
+        CALL,
+        "ask",
+        "0.4",
+        "market",
+        "ioc",
+    ]
+    assert [line.split()[0] for line in lines[3:]] == [
+        "order_accepted",
+        "traded",
+        "position_changed",
+        "position_changed",
+        "balance_changed",
+        "balance_changed",
+    ]
+    assert said_json(exchange("explain", "--seq", 7, "--db", path, "--json"))["events"][1]["size_milli"] == 400
+
+
+def test_an_order_that_never_was(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_journal(path, history())
+    text = complained(exchange("explain", 1, "--db", path))
+    assert text == f"Error: there is no order 1 in {path}: none has been accepted yet\n"
+    path = tmp_path / "other.db"
+    write_journal(path, history(buy("alice", 1_000, 1_500_000), buy("bob", 1_000, 1_500_000)))
+    assert "there is no order 3 in " in (text := complained(exchange("explain", 3, "--db", path)))
+    assert text.endswith(": its orders are 1 to 2\n")
+    assert "there is no seq 9 in " in complained(exchange("explain", "--seq", 9, "--db", path))
+
+
+@pytest.mark.parametrize("arguments", [(), (1, "--seq", 2), (0,), ("--seq", 0)])
+def test_what_is_to_be_explained_must_be_said(tmp_path: Path, arguments: tuple[object, ...]) -> None:
+    complained(exchange("explain", *arguments, "--db", tmp_path / "exchange.db"), exit_code=2)
+
+
+def expected_lives(seed: int, count: int) -> dict[int, list[tuple[int, str]]]:
+    """What happened to every order, worked out from the front: seq and step, by order_id."""
+    lives: dict[int, list[tuple[int, str]]] = {}
+    owners: dict[int, str] = {}
+    bearers: dict[tuple[str, str | None], int] = {}
+    for seq, (_, command, events) in enumerate(random_steps(seed, count), 1):
+        for event in events:
+            match event:
+                case OrderAccepted():
+                    lives[event.order_id] = [(seq, "placed")]
+                    owners[event.order_id] = event.user_id
+                    if event.client_order_id is not None:
+                        bearers[event.user_id, event.client_order_id] = event.order_id
+                case OrderEdited():
+                    lives[event.order_id].append((seq, "edited"))
+                case OrderRepeated():
+                    lives[event.order_id].append((seq, "repeated"))
+                case OrderCancelled():
+                    lives[event.order_id].append((seq, "cancelled"))
+                case Traded():
+                    lives[event.maker_order_id].append((seq, "filled"))
+                    lives[event.taker_order_id].append((seq, "filled"))
+                case Refused() if isinstance(command, EditOrder | CancelOrder):
+                    named = command.order_id
+                    if named is None:
+                        named = bearers.get((command.user_id, command.client_order_id))
+                    if named is not None and owners.get(named) == command.user_id:
+                        lives[named].append((seq, "refused"))
+    return lives
+
+
+@pytest.mark.parametrize(("seed", "events_up_to"), [(1, None), (2, 250), (5, 0), (11, 399)])
+def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to: int | None) -> None:
+    """Also where a crash, or a server that is running, has kept some events out of the journal."""
+    path = tmp_path / "exchange.db"
+    core = play(path, seed, events_up_to=events_up_to)
+    lives = expected_lives(seed, core.head.seq)
+    assert len(lives) > 50
+    for order_id, life in lives.items():
+        story = explain_order(path, order_id, lambda done, total: None)
+        assert [(step.seq, step.__struct_config__.tag) for step in story.steps] == life
+        assert is_open(story.steps) == (story.queue is not None)
+
+
+def test_what_was_archived(tmp_path: Path) -> None:
+    """The reader hides where an archive ends; without the archive, what is in it is asked for."""
+    path = tmp_path / "exchange.db"
+    core = play(path, seed=4)
+    lives = expected_lives(4, core.head.seq)
+    stories = [explain_order(path, order_id, lambda done, total: None) for order_id in lives]
+    seal(path, 200)
+    assert [explain_order(path, order_id, lambda done, total: None) for order_id in lives] == stories
+    archive_folder(path).rename(tmp_path / "elsewhere")
+    newest = max(lives)
+    assert explain_order(path, newest, lambda done, total: None) == stories[-1]
+    assert "order 1 was placed before seq 201, " in complained(exchange("explain", 1, "--db", path))
+    assert "command 200 is in an archive that is not beside " in complained(
+        exchange("explain", "--seq", 200, "--db", path)
+    )
+
+
+def steps_of(answer: Any) -> list[str]:
+    return [step["step"] for step in answer["result"]["steps"]]
+
+
+def test_over_the_wire_events_that_are_not_recorded_yet_are_told_too(tmp_path: Path) -> None:
+    """Neither those that wait, nor those that are being written, nor all of them while the disk is full."""
+
+    async def conversation() -> None:
+        async with running_exchange(tmp_path / "exchange.db") as server:
+            append_events = server.journal.append_events
+            begun, gate = asyncio.Event(), asyncio.Event()
+
+            async def slowly(rows: list[EventRow]) -> None:
+                begun.set()
+                await gate.wait()
+                await append_events(rows)
+
+            async def full(rows: list[EventRow]) -> None:
+                raise JournalFullError("full")
+
+            alice, bob = await server.client("alice"), await server.client("bob")
+            server.journal.append_events = slowly  # type: ignore[method-assign]
+            await alice.buy()
+            assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed"]
+            await begun.wait()
+            assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed"]
+            server.journal.append_events = full  # type: ignore[method-assign]
+            gate.set()
+            await alice.ask("private/edit", order_id=1, amount=500)
+            await alice.ask("private/cancel", order_id=1)
+            assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed", "edited", "cancelled"]
+            assert (await bob.ask("private/explain_order", order_id=1))["error"]["code"] == 1003
+            assert (await bob.ask("private/explain_order", order_id=2))["error"]["code"] == 1003
+            server.journal.append_events = append_events  # type: ignore[method-assign]
+
+    asyncio.run(conversation())
+
+
+def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the same connection sends after it waits. A reader that fails is our fault, and only this answer's."""
+    gate = threading.Event()
+
+    def slowly(*arguments: Any) -> list[Step]:
+        assert gate.wait(20)
+        return own_life(*arguments)
+
+    def broken(*_: Any) -> list[Step]:
+        raise OSError("the disk is bad")
+
+    async def conversation() -> None:
+        async with running_exchange(tmp_path / "exchange.db") as server:
+            alice, bob = await server.client("alice"), await server.client("bob")
+            await alice.buy()
+            monkeypatch.setattr(node, "own_life", slowly)
+            alice.send(request("private/explain_order", "why", order_id=1))
+            alice.send(request("private/cancel", "cancel", order_id=1))
+            await alice.writer.drain()
+            assert (await bob.buy())["result"]["order"]["order_id"] == 2
+            gone = await server.client("alice")
+            gone.send(request("private/explain_order", order_id=1))
+            await gone.writer.drain()
+            await gone.hang_up()
+            gate.set()
+            answer = await alice.text()
+            assert answer["id"] == "why" and steps_of(answer) == ["placed"]
+            assert (await alice.text())["result"]["order"]["status"] == "cancelled"
+            monkeypatch.setattr(node, "own_life", broken)
+            unlucky = await server.client("alice")
+            unlucky.send(request("private/explain_order", order_id=1))
+            assert b'"code":-32603' in (await unlucky.frame()).payload
+            assert (await alice.buy())["result"]["order"]["order_id"] == 3
+
+    asyncio.run(conversation())
+
+
+def test_stopping_does_not_wait_for_an_explanation_that_nobody_hears(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        async with running_exchange(tmp_path / "exchange.db") as server:
+            alice = await server.client("alice")
+            await alice.buy()
+            alice.send(request("private/explain_order", order_id=1))
+            await alice.writer.drain()
+            server.stop()
+            assert await alice.closing() == 1001
+
+    asyncio.run(conversation())
