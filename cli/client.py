@@ -35,8 +35,11 @@ class NoServerError(Exception):
 
 
 class Notification(NamedTuple):
+    """What a channel sent. `seq` is the command it tells of, for those channels whose data may not say so."""
+
     channel: str
     data: Any
+    seq: int | None = None
 
 
 class Client:

@@ -5,7 +5,7 @@ journal in memory. The clock is the test's, so every `ts_us` is known beforehand
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from exchange.domain.commands import (
     Command,
@@ -17,11 +17,14 @@ from exchange.domain.commands import (
 )
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
+from exchange.gateway.desk import Missed
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.session import Session
+from exchange.gateway.streams import key_of
 from exchange.projections.life import Happening, PlacedStep, Step, life_of
 from exchange.projections.views import Change, Views
+from exchange.runtime.backfill import told_again
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
 from exchange.runtime.pipeline import Pipeline
@@ -62,7 +65,8 @@ class Connection:
         self.inbox: list[bytes] = []
         self.lawyer = Lawyer()
         self._unread: list[bytes] = []  # by the lawyer, whose objections the session must not see
-        self.session = Session(desk, desk.feeds, self._arrive)
+        self.reasons: list[str] = []  # for which the exchange has hung up
+        self.session = Session(desk, desk.feeds, self._arrive, self.reasons.append)
 
     def send(self, text: str | bytes) -> None:
         """One frame."""
@@ -86,6 +90,47 @@ class Connection:
         self.inbox.append(text)
 
 
+class TestBackfill:
+    """A backfill from the journal in memory, which goes on when it is told to."""
+
+    __test__ = False
+
+    def __init__(
+        self,
+        missed: Missed,
+        texts: Iterator[tuple[str, bytes]],
+        take: Callable[[str, bytes], None],
+        done: Callable[[str | None], None],
+    ) -> None:
+        self.missed = missed
+        self.take = take
+        self.done = done
+        self.is_paused = self.is_over = False
+        self._texts = texts
+
+    def pause(self, is_paused: bool) -> None:
+        self.is_paused = is_paused
+
+    def end(self) -> None:
+        self.is_over = True
+
+    def go_on(self, count: int | None = None) -> None:
+        """Bring so many texts, or all that are left; as far as it may."""
+        while not self.is_paused and not self.is_over and count != 0:
+            count = None if count is None else count - 1
+            found = next(self._texts, None)
+            if found is None:
+                self.is_over = True
+                self.done(None)
+            else:
+                self.take(*found)
+
+    def fail(self, reason: str) -> None:
+        """What is left cannot be had."""
+        self.is_over = True
+        self.done(reason)
+
+
 class TestDesk:
     """The gateway's desk and the pipeline's publisher, as a node is."""
 
@@ -97,6 +142,9 @@ class TestDesk:
         self.connections: list[Connection] = []
         self.is_stopping = False
         self.queue_max = QUEUE_MAX
+        self.first_seq = 1
+        self.backfills: list[TestBackfill] = []  # that are under way
+        self.brings_at_once = True  # whether `settle` lets backfills go on, too
         self._founding = Genesis(rules)
         self._requests_per_second = requests_per_second
         self._outstanding = 0
@@ -122,6 +170,7 @@ class TestDesk:
         self._road.cancel()
         await asyncio.gather(self._road, return_exceptions=True)
         self.connections.clear()
+        self.backfills.clear()
         self._outstanding = 0
 
     async def stop(self) -> None:
@@ -155,6 +204,10 @@ class TestDesk:
             assert turns < TURNS_MAX, "a command is never answered"
             turns += 1
             await asyncio.sleep(0)
+        while self.brings_at_once and (ready := [one for one in self.backfills if not one.is_paused]):
+            for backfill in ready:
+                backfill.go_on()
+            self.backfills = [one for one in self.backfills if not one.is_over]
         for connection in self.connections:
             connection.check()
 
@@ -205,6 +258,21 @@ class TestDesk:
         placed = steps[0] if steps else None
         is_own = isinstance(placed, PlacedStep) and placed.user_id == user_id
         asyncio.get_running_loop().call_soon(self._tell, APPEND_TURNS, done, steps if is_own else [])
+
+    def backfill(
+        self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
+    ) -> TestBackfill:
+        backfill = TestBackfill(missed, self._missed_texts(missed), take, done)
+        self.backfills.append(backfill)
+        return backfill
+
+    def _missed_texts(self, missed: Missed) -> Iterator[tuple[str, bytes]]:
+        core = Core()
+        for record in self.journal.records[: missed.from_seq - 1]:
+            core.replay(record)
+        wanted = {key_of(name, missed.user_id) for name in missed.channels}
+        records = self.journal.records[missed.from_seq - 1 : missed.up_to]
+        return ((key[0], text) for key, text in told_again(core, records, wanted))
 
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET

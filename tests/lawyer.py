@@ -1,8 +1,8 @@
 """Watches one connection from the client's side and objects wherever the protocol is not kept.
 
 It knows nothing of how the exchange works: it reads what was sent and what came back, and holds both against
-`docs/protocol.md`. Every request with an id is answered once and in turn; `seq` never runs backwards; a book is built
-from its messages alone.
+`docs/protocol.md`. Every request with an id is answered once and in turn; `seq` never runs backwards, and streams that
+are filled from a seq begin there; a book is built from its messages alone.
 """
 
 import json
@@ -23,6 +23,7 @@ class Expected:
     def __init__(self, frame: bytes) -> None:
         self.ids: list[str] = []  # as JSON
         self.methods: list[str] = []  # of the same requests; "" where there is none
+        self.from_seqs: list[int | None] = []  # of the same requests, where they subscribe from one
         self.is_batch = False
         self.hides_channels = False  # by changing subscriptions without asking for an answer
         try:
@@ -43,15 +44,38 @@ class Expected:
             self._add(None)
         elif isinstance(part, dict) and part.get("jsonrpc") == "2.0" and isinstance(part.get("method"), str):
             if "id" in part:
-                self._add(raw_id, part["method"])
+                params = part.get("params")
+                self._add(raw_id, part["method"], params.get("from_seq") if isinstance(params, dict) else None)
             elif part["method"] in ("public/subscribe", "public/unsubscribe"):
                 self.hides_channels = True
         else:
             self._add(raw_id)
 
-    def _add(self, request_id: Any, method: str = "") -> None:
+    def _add(self, request_id: Any, method: str = "", from_seq: int | None = None) -> None:
         self.ids.append(json.dumps(request_id))
         self.methods.append(method)
+        self.from_seqs.append(from_seq)
+
+
+class Run:
+    """Channels whose notifications run in `seq` order together: all live ones, or streams filled together."""
+
+    def __init__(self, from_seq: int = 0) -> None:
+        self.last_seq = from_seq - 1
+        self.last_seqs: dict[str, int] = {}  # by stream, each of which tells of a command once
+        self.traded_seq = 0  # the last that user.trades told of
+
+    def take(self, channel: str, seq: int) -> None:
+        assert self.last_seq <= seq, "notifications run backwards"
+        self.last_seq = seq
+        if channel.startswith("book."):
+            return
+        assert self.last_seqs.get(channel, -1) < seq, f"{channel} told of seq {seq} twice"
+        self.last_seqs[channel] = seq
+        if channel == "user.orders":
+            assert self.traded_seq < seq, "user.trades came before user.orders"
+        elif channel == "user.trades":
+            self.traded_seq = seq
 
 
 class ClientBook:
@@ -93,8 +117,9 @@ class Lawyer:
         self.answers = 0
         self.notifications = 0
         self._expected: deque[Expected] = deque()
-        self._last_seq = 0  # of notifications
-        self._traded_us = 0  # the newest trade that user.trades told of
+        self._last_seq = 0  # the highest of all notifications
+        self._live = Run()
+        self._filled: dict[str, Run] = {}  # streams that were subscribed from a seq
         self.subscribed: set[str] | None = set()  # None: it cannot be known any more
 
     def sent(self, frame: bytes) -> None:
@@ -109,23 +134,22 @@ class Lawyer:
         assert message == msgspec.json.decode(text)
         if isinstance(message, dict) and "method" in message:
             assert message.keys() == {"jsonrpc", "method", "params"} and message["method"] == "subscription"
-            assert message["params"].keys() == {"channel", "data"}
             _check_numbers(message)
             self.notifications += 1
-            self._notified(message["params"]["channel"], message["params"]["data"])
+            self._notified(**message["params"])
             return
         assert self._expected, f"an answer to nothing: {text!r}"
         expected = self._expected.popleft()
         answers = message if expected.is_batch else [message]
         assert [json.dumps(answer["id"]) for answer in answers] == expected.ids, "another request was to be answered"
-        for method, answer in zip(expected.methods, answers, strict=True):
-            self._answered(method, answer)
+        for method, from_seq, answer in zip(expected.methods, expected.from_seqs, answers, strict=True):
+            self._answered(method, from_seq, answer)
 
     def rest(self) -> None:
         """Nothing is under way any more."""
         assert not self._expected, f"{len(self._expected)} frames are not answered"
 
-    def _answered(self, method: str, answer: dict[str, Any]) -> None:
+    def _answered(self, method: str, from_seq: int | None, answer: dict[str, Any]) -> None:
         self.answers += 1
         assert answer["jsonrpc"] == "2.0" and answer.keys() in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
         _check_numbers({key: value for key, value in answer.items() if key != "id"})
@@ -136,35 +160,48 @@ class Lawyer:
             assert error["data"]["detail"], "an error without a word to people"
             return
         result = answer["result"]
-        if method in ("public/subscribe", "public/unsubscribe"):
-            self._changed_channels(set(result), method == "public/subscribe")
+        if method == "public/subscribe" and from_seq is not None:
+            assert result.keys() == {"channels", "seq"} and from_seq <= result["seq"]
+            self._subscribed(result["channels"], Run(from_seq))
+        elif method == "public/subscribe":
+            self._subscribed(result, None)
+        elif method == "public/unsubscribe":
+            self._unsubscribed(result)
         elif method in COMMANDS:
             assert self._last_seq < result["seq"], "a command's notifications came before its answer"
         elif isinstance(result, dict) and "seq" in result:
             assert self._last_seq <= result["seq"], "an answer older than what was told before it"
 
-    def _changed_channels(self, names: set[str], joined: bool) -> None:
-        if self.subscribed is not None:
-            self.subscribed = self.subscribed | names if joined else self.subscribed - names
-        if not joined:
-            for name in names:
-                self.books.pop(name, None)
+    def _subscribed(self, names: list[str], run: Run | None) -> None:
+        """`run` where streams begin from a seq; others go on as they are."""
+        if self.subscribed is None:
+            return
+        self.subscribed |= set(names)
+        for name in names:
+            if run is not None and not name.startswith("book."):
+                self._filled[name] = run
 
-    def _notified(self, channel: str, data: Any) -> None:
+    def _unsubscribed(self, names: list[str]) -> None:
+        if self.subscribed is not None:
+            self.subscribed -= set(names)
+        for name in names:
+            self.books.pop(name, None)
+            self._filled.pop(name, None)
+            self._live.last_seqs.pop(name, None)
+
+    def _notified(self, channel: str, data: Any, seq: int | None = None) -> None:
         known = self.subscribed is None or channel in self.subscribed
         assert known, f"{channel} came before it was subscribed, or after it was not"
         if channel.startswith("book."):
             book = self.books.setdefault(channel, ClientBook(int(channel.rpartition(".")[2])))
             book.take(data)
-        if channel == "user.orders":
-            assert all(order["updated_us"] > self._traded_us for order in data), "user.trades came before user.orders"
-        elif channel == "user.trades":
-            self._traded_us = data[0]["ts_us"]
-        seqs = {item["seq"] for item in (data if isinstance(data, list) else [data]) if "seq" in item}
-        assert len(seqs) <= 1, "one message tells of several commands"
-        for seq in seqs:
-            assert self._last_seq <= seq, "notifications run backwards"
-            self._last_seq = seq
+            assert seq is None
+            seq = book.seq
+        assert seq is not None, "a stream must say of which command it tells"
+        assert all(item.get("seq", seq) == seq for item in (data if isinstance(data, list) else [data]))
+        if self.subscribed is not None:
+            self._filled.get(channel, self._live).take(channel, seq)
+        self._last_seq = max(self._last_seq, seq)
 
 
 def _parse(text: bytes) -> Any:

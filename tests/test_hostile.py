@@ -259,7 +259,8 @@ class Client:
         random = self.random
         what = random.randrange(12)
         if what < 6:
-            return "public/subscribe", {"channels": random.sample(CHANNELS, random.randint(1, 6))}
+            past = {"from_seq": random.choice((1, 5, 8, 20, 40))} if random.random() < 0.4 else {}
+            return "public/subscribe", {"channels": random.sample(CHANNELS, random.randint(1, 6)), **past}
         if what < 8:
             return "public/unsubscribe", {"channels": random.sample(CHANNELS, random.randint(1, 6))}
         if what < 10:

@@ -31,6 +31,11 @@ class Channel(NamedTuple):
     depth: int = 0
 
     @property
+    def is_stream(self) -> bool:
+        """Whether it tells what every command changed, as opposed to how things are."""
+        return self.kind != "book"
+
+    @property
     def is_private(self) -> bool:
         return self.kind in USER_KINDS
 

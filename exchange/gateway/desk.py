@@ -1,12 +1,33 @@
 """What sessions need of the exchange behind them: its views, a place to hand commands in, and the time."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from exchange.domain.commands import Command
 from exchange.domain.rules import Rules
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
+
+
+class Missed(NamedTuple):
+    """What streams told from command `from_seq` to `up_to`, both included; user.* streams as `user_id` has them."""
+
+    from_seq: int
+    up_to: int
+    user_id: str
+    channels: tuple[str, ...]
+
+
+class Backfill(Protocol):
+    """What was missed is on its way."""
+
+    def pause(self, is_paused: bool) -> None:
+        """Bring no more for now, or go on."""
+        ...
+
+    def end(self) -> None:
+        """It is not wanted any more: nothing of it is heard after this."""
+        ...
 
 
 class Desk(Protocol):
@@ -35,6 +56,20 @@ class Desk(Protocol):
         """Look up the life of the user's own order, as it is now, without keeping anyone else waiting.
 
         `done` hears it once it is found: empty where there is no such order, None where it could not be read.
+        """
+        ...
+
+    @property
+    def first_seq(self) -> int:
+        """The first command that can be looked back at; those before are in archives that are not here."""
+        ...
+
+    def backfill(
+        self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
+    ) -> Backfill:
+        """Bring what was missed, later: `take` hears each channel name and text in order, `done` the end of it.
+
+        Where the rest cannot be had, `done` hears why, in at most 120 characters.
         """
         ...
 

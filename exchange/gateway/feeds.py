@@ -1,15 +1,16 @@
-"""Who listens to what, and what they are sent: trades and user streams after every command, books after every batch."""
+"""Who listens to what, and what they are sent: streams after every command, books after every batch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from exchange.gateway.channels import USER_KINDS, Channel
+from exchange.gateway.channels import Channel
 from exchange.gateway.jsonrpc import notification_text
+from exchange.gateway.streams import Key, Recent, key_of, texts, told_of
 from exchange.projections.depth import Depth
-from exchange.projections.shapes import Level, OrderView, UserTrade
+from exchange.projections.shapes import Level
 from exchange.projections.views import Change, Views
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class Feeds:
     """All subscriptions. Notifications leave in `seq` order: those of a command after its answer, books at the end."""
 
     def __init__(self, views: Views) -> None:
+        self.recent = Recent(views.seq)
         self._views = views
-        self._listeners: dict[tuple[str, str], dict[Session, None]] = {}  # by channel name and, for user.*, user
+        self._listeners: dict[Key, dict[Session, None]] = {}  # of streams
         self._books: dict[str, dict[int, _BookFeed]] = {}  # by instrument and depth
         self._changed_books: dict[str, None] = {}
         self._cancel_on_disconnect: dict[str, set[Session]] = {}
@@ -47,7 +49,7 @@ class Feeds:
     def join(self, session: Session, channel: Channel) -> None:
         """Start sending a channel; a book begins with a snapshot."""
         if channel.kind != "book":
-            self._listeners.setdefault(_key(session, channel), {})[session] = None
+            self._listeners.setdefault(key_of(channel.name, session.user_id), {})[session] = None
             return
         books = self._books.setdefault(channel.instrument_id, {})
         book = books.get(channel.depth)
@@ -59,7 +61,7 @@ class Feeds:
     def leave(self, session: Session, channel: Channel) -> None:
         """Stop sending a channel, where it was being sent."""
         if channel.kind != "book":
-            key = _key(session, channel)
+            key = key_of(channel.name, session.user_id)
             listeners = self._listeners.get(key, {})
             listeners.pop(session, None)
             if not listeners:
@@ -81,26 +83,15 @@ class Feeds:
         return bool(sessions)
 
     def publish(self, change: Change) -> None:
-        """Send what one command changed: orders, then trades, then balances of each user; then the public tape."""
+        """Send what one command has to tell on the streams, and remember it; books are sent by `flush`."""
         if change.books:
             self._changed_books |= dict.fromkeys(change.books)
-        if not self._listeners:
-            return
-        orders: dict[str, list[OrderView]] = {}
-        for order in change.orders.values():
-            orders.setdefault(order.user_id, []).append(order)
-        user_trades: dict[str, list[UserTrade]] = {}
-        for user_id, trade in change.user_trades:
-            user_trades.setdefault(user_id, []).append(trade)
-        for user_id, changed in orders.items():
-            self._send("user.orders", user_id, changed)
-        for user_id, trades in user_trades.items():
-            self._send("user.trades", user_id, trades)
-        for user_id in change.balances:
-            if ("user.balance", user_id) in self._listeners:
-                self._send("user.balance", user_id, self._views.balance(user_id))
-        if change.trades:
-            self._send(f"trades.{change.trades[0].instrument_id}", "", change.trades)
+        told = told_of(change, self._views)
+        self.recent.add(told)
+        if self._listeners:
+            for key, text in texts(told, self._listeners):
+                for session in self._listeners[key]:
+                    session.notify(key[0], text)
 
     def flush(self) -> None:
         """Send the changes of all books since the last flush, merged."""
@@ -108,13 +99,6 @@ class Feeds:
             for book in self._books.get(instrument_id, {}).values():
                 book.flush(self._views)
         self._changed_books = {}
-
-    def _send(self, name: str, user_id: str, data: Any) -> None:
-        listeners = self._listeners.get((name, user_id))
-        if listeners:
-            text = notification_text(name, data)
-            for session in listeners:
-                session.notify(name, text)
 
 
 class _BookFeed:
@@ -157,7 +141,3 @@ def _differences(old: list[Level], new: list[Level]) -> list[Level]:
     before = {level.price_micros: level for level in old}
     changes = [level for level in new if before.pop(level.price_micros, None) != level]
     return changes + [Level(price_micros, 0, 0) for price_micros in before]
-
-
-def _key(session: Session, channel: Channel) -> tuple[str, str]:
-    return channel.name, session.user_id if channel.kind in USER_KINDS else ""

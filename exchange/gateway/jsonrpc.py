@@ -32,8 +32,8 @@ def method_not_found(method: str) -> RpcError:
     return RpcError(-32601, "Method not found", "method_not_found", f"there is no method {method!r:.80}")
 
 
-def invalid_params(param: str | None, detail: str, reason: str = "invalid_params") -> RpcError:
-    return RpcError(-32602, "Invalid params", reason, detail, param=param)
+def invalid_params(param: str | None, detail: str, reason: str = "invalid_params", **data: Any) -> RpcError:
+    return RpcError(-32602, "Invalid params", reason, detail, param=param, **data)
 
 
 def must_authenticate() -> RpcError:
@@ -121,6 +121,15 @@ def error_text(raw_id: bytes, error: RpcError) -> bytes:
 def notification_text(channel: str, data: Any) -> bytes:
     return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}' % (
         encode(channel),
+        encode(data),
+    )
+
+
+def stream_text(channel: str, seq: int, data: Any) -> bytes:
+    """A notification of what command `seq` changed, for the channels whose data need not say it."""
+    return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"seq":%d,"data":%b}}' % (
+        encode(channel),
+        seq,
         encode(data),
     )
 

@@ -95,15 +95,28 @@ def _invalid_credentials(detail: str) -> RpcError:
     return RpcError(1020, "Invalid credentials", "invalid_credentials", detail)
 
 
-def _subscribe(session: Session, params: p.Subscription) -> Any:
-    return session.subscribe(_channels(session, params))
+def _subscribe(session: Session, params: p.Subscribe) -> Any:
+    """Join channels; with `from_seq`, streams are filled from that command on before they go live."""
+    channels = _channels(session, params)
+    if params.from_seq is None:
+        return session.subscribe(channels)
+    first_seq, next_seq = session.desk.first_seq, session.feeds.recent.next_seq
+    if params.from_seq > next_seq:
+        detail = f"the next command is {next_seq}: ask from that one, or from an earlier one"
+        raise invalid_params("from_seq", detail, "from_seq_ahead", next_seq=next_seq)
+    if params.from_seq < first_seq:
+        detail = (
+            f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
+        )
+        raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
+    return {"channels": session.subscribe(channels, params.from_seq), "seq": next_seq}
 
 
-def _unsubscribe(session: Session, params: p.Subscription) -> Any:
+def _unsubscribe(session: Session, params: p.Unsubscribe) -> Any:
     return session.unsubscribe(_channels(session, params))
 
 
-def _channels(session: Session, params: p.Subscription) -> list[Channel]:
+def _channels(session: Session, params: p.Subscribe | p.Unsubscribe) -> list[Channel]:
     channels = [parse_channel(name, session.views) for name in params.channels]
     if not session.user_id and any(channel.is_private for channel in channels):
         raise must_authenticate()
@@ -274,8 +287,8 @@ def _canonical_or_none(session: Session, instrument_id: str | None) -> str | Non
 
 METHODS: dict[str, Method] = {
     "public/auth": Method("public", p.Decoder(p.Auth), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
-    "public/subscribe": Method("public", p.Decoder(p.Subscription), _subscribe),
-    "public/unsubscribe": Method("public", p.Decoder(p.Subscription), _unsubscribe),
+    "public/subscribe": Method("public", p.Decoder(p.Subscribe), _subscribe),
+    "public/unsubscribe": Method("public", p.Decoder(p.Unsubscribe), _unsubscribe),
     "public/test": Method("public", p.Decoder(p.Nothing), lambda session, params: {"version": __version__}),
     "public/get_time": Method("public", p.Decoder(p.Nothing), lambda session, params: {"ts_us": session.desk.now_us()}),
     "public/get_instruments": Method("public", p.Decoder(p.OfAsset), _instruments),

@@ -15,6 +15,7 @@ Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]  # whatever is sent may be recorded: not too much
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
+Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
 TimeInForceName = Literal[
@@ -100,7 +101,12 @@ class History(Params, frozen=True):
     before: Number | None = None
 
 
-class Subscription(Params, frozen=True):
+class Subscribe(Params, frozen=True):
+    channels: Channels
+    from_seq: Seq | None = None
+
+
+class Unsubscribe(Params, frozen=True):
     channels: Channels
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
@@ -40,6 +41,7 @@ class Gateway:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._feeds = Feeds(desk.views)
+        self.recent = self._feeds.recent
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
         self._paused: dict[_Connection, None] = {}  # not read from for now
@@ -91,7 +93,7 @@ class Gateway:
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
-        return Session(self._desk, self._feeds, connection.send)
+        return Session(self._desk, self._feeds, connection.send, partial(connection.close, CloseCode.INTERNAL_ERROR))
 
     def has_unsent(self, connection: _Connection) -> None:
         self._unsent[connection] = None
@@ -157,6 +159,8 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
+        if self._session is not None:
+            self._session.clog(True)
         self.regulate_reading()
 
     def resume_writing(self) -> None:

@@ -3,6 +3,7 @@
 Answers leave in the order of the requests. Commands follow each other into the pipeline without waiting; whatever is
 not a command, or is refused before it becomes one, waits until the commands before it are answered, and so sees what
 they did. `public/auth` and inquiries are waited for. What a batch causes is held back until the batch is answered.
+Streams that are filled from the journal hold up nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from exchange.gateway import jsonrpc
 from exchange.gateway.channels import Channel
 from exchange.gateway.desk import Desk
 from exchange.gateway.feeds import Feeds
+from exchange.gateway.filling import Filling
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
 from exchange.gateway.methods import METHODS, Inquiry, Method
@@ -52,12 +54,13 @@ class _Call(msgspec.Struct, eq=False):
 
 
 class Session:
-    """A client's conversation. `send` takes every text that is to leave, in order."""
+    """A client's conversation. `send` takes every text that is to leave, in order; `hang_up` a reason to close for."""
 
-    def __init__(self, desk: Desk, feeds: Feeds, send: Callable[[bytes], None]) -> None:
+    def __init__(self, desk: Desk, feeds: Feeds, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> None:
         self.desk: Desk = desk
         self.feeds = feeds
         self.send = send
+        self.hang_up = hang_up
         self.user_id: str = ""  # until it has authenticated
         self.channels: dict[str, Channel] = {}
         self.is_closed = False
@@ -67,6 +70,7 @@ class Session:
         self._is_clogged = False  # by answers that the client does not take
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
+        self._filling = Filling(self)
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
         self._allowance = float(desk.requests_per_second)
         self._allowance_us = desk.now_us()
@@ -91,17 +95,24 @@ class Session:
         """The connection is gone: end its subscriptions and, where it asked for that, cancel the user's orders."""
         self.is_closed = True
         self._waiting.clear()
+        self._filling.end()
         self.feeds.forget(self)
         if self._cancels_on_disconnect:
             self._disconnect()
 
     def clog(self, is_clogged: bool) -> None:
-        """Answer no more for now, or go on."""
+        """Answer no more and fill no more for now, or go on."""
         if is_clogged != self._is_clogged:
             self._is_clogged = is_clogged
+            self._regulate_filling()
             self._proceed()
 
     def notify(self, channel_name: str, text: bytes) -> None:
+        """Send a live notification, once its channel is live."""
+        if not self._filling.holds(channel_name, text):
+            self.deliver(channel_name, text)
+
+    def deliver(self, channel_name: str, text: bytes) -> None:
         """Send a notification; or hold it back, while a batch that may have caused it is not answered."""
         if self._held is None:
             self.send(text)
@@ -113,16 +124,21 @@ class Session:
         self.user_id = user_id
         return {"user_id": user_id}
 
-    def subscribe(self, channels: list[Channel]) -> list[str]:
+    def subscribe(self, channels: list[Channel], from_seq: int | None = None) -> list[str]:
         """Join these channels once the answer is sent; a book joined already begins again with a snapshot.
 
-        Returns their names.
+        Streams are filled from command `from_seq` on, and one joined already begins again there. Returns their names.
         """
         wanted = {channel.name: channel for channel in channels}
         if len(self.channels | wanted) > SUBSCRIPTIONS_MAX:
             raise jsonrpc.invalid_params("channels", f"a connection may have at most {SUBSCRIPTIONS_MAX} channels")
+        if from_seq is not None:
+            streams = {name: channel for name, channel in wanted.items() if channel.is_stream}
+            self.unsubscribe(list(streams.values()))
+            self._filling.add(streams, from_seq)
+            self.channels |= streams
+        self._joining += [c for c in wanted.values() if not (c.is_stream and c.name in self.channels)]
         self.channels |= wanted
-        self._joining += wanted.values()
         return list(wanted)
 
     def unsubscribe(self, channels: list[Channel]) -> list[str]:
@@ -131,6 +147,8 @@ class Session:
         for channel in left:
             self.feeds.leave(self, channel)
         names = [channel.name for channel in left]
+        self._joining = [channel for channel in self._joining if channel.name not in names]
+        self._filling.leave(names)
         if self._held:
             self._held = [held for held in self._held if held[0] not in names]
         return names
@@ -163,6 +181,7 @@ class Session:
             left -= 1
             if left and self._held is None:
                 self._held = []
+                self._regulate_filling()
             if answer is not None:
                 answers.append(answer)
             if not left:
@@ -278,13 +297,18 @@ class Session:
         if answer is not None:
             self.send(answer)
         held, self._held = self._held, None
-        for _, text in held or ():
-            self.send(text)
+        if held is not None:
+            for _, text in held:
+                self.send(text)
+            self._regulate_filling()
         if self._joining:
             joining, self._joining = self._joining, []
             for channel in joining:
-                if channel.name in self.channels:
-                    self.feeds.join(self, channel)
+                self.feeds.join(self, channel)
+
+    def _regulate_filling(self) -> None:
+        """Fill on only while the client takes what it gets, and nothing is held back for a batch."""
+        self._filling.pause(self._is_clogged or self._held is not None)
 
     def _take_allowance(self) -> None:
         """One request of the connection's rate; RpcError 1007 where it is used up."""

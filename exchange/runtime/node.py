@@ -10,10 +10,12 @@ from exchange import __version__
 from exchange.domain.commands import Command, EndSession, Genesis, StartSession, encode_command
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
+from exchange.gateway.desk import Backfill, Missed
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.server import Gateway
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
+from exchange.runtime.backfill import Backfiller
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
 from exchange.runtime.demo import demo_market
@@ -87,6 +89,7 @@ class Node:
         self._clock = Clock(settings.clock_start_us, core.head.ts_us)
         self._pipeline = Pipeline(core, journal, self._clock, self)
         self._gateway = Gateway(self)
+        self._backfiller = Backfiller(settings.path, self._gateway.recent, self._gateway.send_all)
         self._snapshotter = Snapshotter(settings.path, settings.snapshot_every, core.head.seq)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
@@ -117,6 +120,7 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._gateway.abort()
+            await self._backfiller.stop()
             await self._snapshotter.stop()
 
     @property
@@ -137,6 +141,15 @@ class Node:
 
     def now_us(self) -> int:
         return self._clock.now_us()
+
+    @property
+    def first_seq(self) -> int:
+        return self._backfiller.first_seq
+
+    def backfill(
+        self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
+    ) -> Backfill:
+        return self._backfiller.start(missed, take, done)
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start

@@ -4,15 +4,13 @@ The exchange itself never pauses for a snapshot, however large its state is.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
 import sys
 from pathlib import Path
 
 from exchange.runtime.recovery import recover
 from exchange.runtime.settings import SNAPSHOTS_KEPT
+from exchange.runtime.workers import begin_as_worker, worker
 from snapshots.store import Snapshot, SnapshotStore
 
 _log = logging.getLogger(__name__)
@@ -41,19 +39,11 @@ class Snapshotter:
 
     async def _make(self) -> None:
         try:
-            worker = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", __name__, str(self._path), stdin=asyncio.subprocess.DEVNULL
-            )
+            async with worker(__name__, str(self._path)) as process:
+                code = await process.wait()
         except OSError as error:
             _log.warning("no snapshot was made: %s", error)
             return
-        try:
-            code = await worker.wait()
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                worker.terminate()
-            await worker.wait()
-            raise
         if code:
             _log.warning("no snapshot was made: the process that makes them ended with code %d", code)
 
@@ -67,10 +57,7 @@ def save(path: Path, snapshot: Snapshot) -> None:
 
 def main() -> None:
     """The process that makes one snapshot, of the journal that its argument names."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the exchange, which then ends this process itself
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    if hasattr(os, "nice"):
-        os.nice(10)
+    begin_as_worker()
     path = Path(sys.argv[1])
     recovered = recover(path, _log.info, lambda done, total: None)
     save(path, recovered.core.snapshot())
