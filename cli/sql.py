@@ -14,7 +14,8 @@ import click
 import msgspec
 
 from cli.options import db_option
-from cli.output import add_rows, console, table
+from cli.output import add_rows, console, printable, table
+from cli.replay import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
 
 _TABLE_ROWS_MAX = 10_000  # a table is measured as a whole before it is printed
@@ -45,21 +46,22 @@ def sql(query: str | None, style: _Style | None, path: Path) -> None:
       exchange sql --csv "SELECT time, user_id, usd(cash_micros) AS cash FROM ledger" > ledger.csv
       exchange sql "SELECT book_at(100, 'SOL_USDC-28FEB26-150-C', 5) AS book" --json
     """
-    with SqlSession(path) as session:
+    with SqlSession(path, ReplayBar) as session:
         if query is not None:
-            _answer(session, query, style or "table")
+            _carry_out(session, query, style or "table")
         elif sys.stdin.isatty():
             _shell(session, style or "table")
         else:
-            for statement in _statements(sys.stdin):
-                _answer(session, statement, style or "table")
+            for statement in _Statements().of(sys.stdin):
+                _carry_out(session, statement, style or "table")
 
 
 def _shell(session: SqlSession, style: _Style) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` its history and editing
     click.echo("Read-only. .help says more, .quit leaves.")
-    for statement in _statements(_typed()):
+    statements = _Statements()
+    for statement in statements.of(_typed(statements)):
         try:
             _carry_out(session, statement, style)
         except click.ClickException as error:
@@ -68,36 +70,40 @@ def _shell(session: SqlSession, style: _Style) -> None:
             click.echo("interrupted", err=True)
 
 
-def _typed() -> Iterator[str]:
-    """The lines that somebody types, until Ctrl-D or .quit; Ctrl-C begins the line anew."""
+class _Statements:
+    """Cuts lines into whole statements; `pending` is the beginning of the next one."""
+
+    def __init__(self) -> None:
+        self.pending = ""
+
+    def of(self, lines: Iterable[str]) -> Iterator[str]:
+        """Statements, and lines that begin with a dot, until .quit; at the end also a statement without a semicolon."""
+        for line in lines:
+            if line.strip() in (".quit", ".exit"):
+                return
+            if not self.pending and line.startswith("."):
+                yield line.strip()
+                continue
+            for piece in re.split("(?<=;)", line):
+                self.pending = (self.pending + piece).lstrip()
+                if sqlite3.complete_statement(self.pending):
+                    statement, self.pending = self.pending, ""
+                    yield statement
+        if self.pending:
+            yield self.pending
+
+
+def _typed(statements: _Statements) -> Iterator[str]:
+    """The lines that somebody types, until Ctrl-D; Ctrl-C gives up the statement that was begun."""
     while True:
         try:
-            line = input("sql> ")
+            yield input("...> " if statements.pending else "sql> ") + "\n"
         except EOFError:
             click.echo()
             return
         except KeyboardInterrupt:
+            statements.pending = ""
             click.echo()
-            continue
-        if line.strip() in (".quit", ".exit"):
-            return
-        yield line + "\n"
-
-
-def _statements(lines: Iterable[str]) -> Iterator[str]:
-    """Whole statements, and lines that begin with a dot; at the end also one without a semicolon."""
-    pending = ""
-    for line in lines:
-        if not pending and line.startswith("."):
-            yield line.strip()
-            continue
-        for piece in re.split("(?<=;)", line):
-            pending = (pending + piece).lstrip()
-            if sqlite3.complete_statement(pending):
-                yield pending
-                pending = ""
-    if pending:
-        yield pending
 
 
 def _carry_out(session: SqlSession, statement: str, style: _Style) -> None:
@@ -107,14 +113,21 @@ def _carry_out(session: SqlSession, statement: str, style: _Style) -> None:
     elif command == ".tables":
         _answer(session, "SELECT name, type FROM pragma_table_list WHERE name NOT LIKE 'sqlite%' ORDER BY 2, 1", style)
     elif command == ".schema":
-        quoted = name.strip().replace("'", "''")
-        chosen = f" AND name = '{quoted}'" if quoted else ""
-        for (text,) in session.rows(session.run(f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL{chosen}")):
-            click.echo(f"{text};")
+        _print_schema(session, name.strip())
     elif command.startswith("."):
         raise click.ClickException(f"there is no {command}: .help lists what there is")
     else:
         _answer(session, statement, style)
+
+
+def _print_schema(session: SqlSession, name: str) -> None:
+    quoted = name.replace("'", "''")
+    chosen = f" AND name = '{quoted}'" if name else ""
+    texts = list(session.rows(session.run(f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL{chosen}")))
+    if not texts:
+        raise click.ClickException(f"there is no table or view {printable(name)}: .tables lists them")
+    for (text,) in texts:
+        click.echo(f"{text};")
 
 
 def _answer(session: SqlSession, query: str, style: _Style) -> None:
@@ -123,7 +136,7 @@ def _answer(session: SqlSession, query: str, style: _Style) -> None:
         cursor = session.run(query)
         if cursor.description is None:
             return
-        names = [column[0] for column in cursor.description]
+        names = _told_apart([column[0] for column in cursor.description])
         rows = session.rows(cursor)
         if style == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -135,7 +148,18 @@ def _answer(session: SqlSession, query: str, style: _Style) -> None:
         else:
             _print_table(names, rows)
     except SqlError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The names of columns, with a number behind one that was there before: an object has each name once."""
+    told: list[str] = []
+    for name in names:
+        number = 1
+        while (unique := name if number == 1 else f"{name}:{number}") in told:
+            number += 1
+        told.append(unique)
+    return told
 
 
 def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:

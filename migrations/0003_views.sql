@@ -65,7 +65,8 @@ SELECT trade_id, seq, ts_us, time, maker_user_id, maker_order_id, instrument_id,
        maker_fee_micros, taker_user_id
 FROM trades;
 
--- Every order as it is after the last command. `average_price_micros` is rounded to the nearest, a half up.
+-- Every order as it is after the last command. `average_price_micros` is rounded to the nearest, a half up: whole part
+-- and rest apart, for 2000 times the largest cost does not fit into 64 bits.
 CREATE VIEW orders AS
 WITH placed AS MATERIALIZED (
     SELECT payload ->> '$.order_id' AS order_id, user_id, instrument_id,
@@ -105,7 +106,8 @@ WITH placed AS MATERIALIZED (
 )
 SELECT order_id, latest.user_id, client_order_id, latest.instrument_id, side, type, time_in_force, post_only,
        price_micros, size_milli, filled_milli, size_milli - filled_milli AS remaining_milli,
-       iif(filled_milli, (2 * 1000 * cost_micros + filled_milli) / (2 * filled_milli), NULL) AS average_price_micros,
+       1000 * (cost_micros / filled_milli)
+           + (2000 * (cost_micros % filled_milli) + filled_milli) / (2 * filled_milli) AS average_price_micros,
        fee_micros,
        CASE WHEN cancel_reason IS NOT NULL THEN 'cancelled' WHEN filled_milli = 0 THEN 'open'
             WHEN filled_milli < size_milli THEN 'partially_filled' ELSE 'filled' END AS status,
@@ -115,14 +117,16 @@ FROM latest JOIN commands p ON p.seq = placed_seq JOIN commands u ON u.seq = upd
 CREATE VIEW open_orders AS
 SELECT * FROM orders WHERE status IN ('open', 'partially_filled');
 
--- Every change of cash and of locks: which command caused it, whose, and the running balance after it.
+-- Every change of cash and of locks: which command caused it, whose, and the running balance after it. An account begins
+-- with nothing where it is opened; where that is in an archive that is not here, its first change is not known: NULL.
 CREATE VIEW ledger AS
 WITH balances_then AS (
-    SELECT seq, n, user_id, payload ->> '$.cash_micros' AS cash_micros, payload ->> '$.locked_micros' AS locked_micros
-    FROM events WHERE kind = 'balance_changed'
+    SELECT seq, n, kind, user_id, coalesce(payload ->> '$.cash_micros', 0) AS cash_micros,
+           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros
+    FROM events WHERE kind IN ('account_opened', 'balance_changed')
 ), changes AS (
-    SELECT *, cash_micros - lag(cash_micros, 1, 0) OVER whole AS cash_change_micros,
-           locked_micros - lag(locked_micros, 1, 0) OVER whole AS locked_change_micros
+    SELECT *, cash_micros - lag(cash_micros) OVER whole AS cash_change_micros,
+           locked_micros - lag(locked_micros) OVER whole AS locked_change_micros
     FROM balances_then WINDOW whole AS (PARTITION BY user_id ORDER BY seq, n)
 )
 SELECT changes.seq, c.ts_us,
@@ -130,18 +134,18 @@ SELECT changes.seq, c.ts_us,
        changes.user_id, c.kind AS cause, c.user_id AS cause_user_id, c.instrument_id,
        cash_change_micros, locked_change_micros, cash_micros, locked_micros,
        cash_micros - locked_micros AS available_micros
-FROM changes JOIN commands c USING (seq);
+FROM changes JOIN commands c USING (seq) WHERE changes.kind = 'balance_changed';
 
+-- An account that was opened with nothing has had no balance_changed yet.
 CREATE VIEW balances AS
-WITH latest AS MATERIALIZED (
-    SELECT user_id, max(seq) AS seq, payload ->> '$.cash_micros' AS cash_micros,
-           payload ->> '$.locked_micros' AS locked_micros
-    FROM events WHERE kind = 'balance_changed' GROUP BY user_id
+WITH balances_then AS (
+    SELECT user_id, coalesce(payload ->> '$.cash_micros', 0) AS cash_micros,
+           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros, seq,
+           row_number() OVER (PARTITION BY user_id ORDER BY seq DESC, n DESC) AS age
+    FROM events WHERE kind IN ('account_opened', 'balance_changed')
 )
-SELECT opened.user_id, coalesce(cash_micros, 0) AS cash_micros, coalesce(locked_micros, 0) AS locked_micros,
-       coalesce(cash_micros - locked_micros, 0) AS available_micros, coalesce(latest.seq, opened.seq) AS as_of_seq
-FROM events opened LEFT JOIN latest USING (user_id)
-WHERE opened.kind = 'account_opened';
+SELECT user_id, cash_micros, locked_micros, cash_micros - locked_micros AS available_micros, seq AS as_of_seq
+FROM balances_then WHERE age = 1;
 
 -- Positions that are open, or that hold collateral for open asks. `quantity_milli` is negative for a short.
 CREATE VIEW positions AS
@@ -189,12 +193,14 @@ SELECT session, first_seq, last_seq, last_seq - first_seq + 1 AS commands,
 FROM runs JOIN commands c ON c.seq = last_seq;
 
 -- Every command with its fields in columns, and what became of it: done, repeated (the same order came again), or
--- refused for `reason`; NULL while its events are not recorded yet, which takes a moment.
+-- refused for `reason`; NULL while its events are not recorded yet, which takes a moment. `order_id` is the one order
+-- that was placed or named; a command that may cancel many has none.
 CREATE VIEW commands_decoded AS
 SELECT c.seq, c.ts_us,
        strftime('%Y-%m-%dT%H:%M:%S', c.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', c.ts_us % 1000000) AS time,
        c.kind, c.user_id, c.instrument_id,
-       coalesce(c.payload ->> '$.order_id', e.order_id) AS order_id,
+       iif(c.kind IN ('place_order', 'edit_order', 'cancel_order'),
+           coalesce(c.payload ->> '$.order_id', e.order_id), NULL) AS order_id,
        c.payload ->> '$.client_order_id' AS client_order_id,
        c.payload ->> '$.side' AS side, c.payload ->> '$.type' AS type,
        c.payload ->> '$.time_in_force' AS time_in_force, c.payload ->> '$.post_only' AS post_only,

@@ -142,6 +142,10 @@ class Terminal:
                 raise AssertionError(f"{text!r} was not shown, but {self.shown!r}") from error
         self.shown = self.shown.partition(text)[2]
 
+    def type(self, text: str) -> None:
+        """As if at the keyboard."""
+        os.write(self._ours, text.encode())
+
     def interrupt(self) -> int:
         """Ctrl-C: the exit code."""
         self.process.send_signal(signal.SIGINT)

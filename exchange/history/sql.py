@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +13,16 @@ from exchange.amounts import iso_time, usdc
 from exchange.history.moment import Moment, seq_at
 from exchange.projections.views import Views
 from exchange.runtime.core import Core
-from exchange.runtime.recovery import recover, replay
+from exchange.runtime.recovery import Progress, recover, replay
 from journal.errors import JournalError
 from journal.reader import JournalReader
 from journal.whole import connect_whole
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, after which Ctrl-C is noticed
+
+
+def _unseen() -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
 
 
 class SqlError(Exception):
@@ -29,11 +33,13 @@ class SqlSession:
     """A read-only connection to the journal at `path`, its archives included. A context manager.
 
     Beyond SQLite's own functions there are `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which answer
-    in JSON as public/get_order_book and private/get_balance did then, `usd(micros)` and `iso(us)`.
+    in JSON as public/get_order_book and private/get_balance did then, `usd(micros)` and `iso(us)`. `bar` makes what
+    hears how far a replay is. Ctrl-C in the middle of a query ends it with a KeyboardInterrupt.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bar: Callable[[], AbstractContextManager[Progress]] = _unseen) -> None:
         self._path = path
+        self._bar = bar
         self._open = ExitStack()
         self._reader = self._open.enter_context(JournalReader(path))
         try:
@@ -43,7 +49,7 @@ class SqlSession:
             raise
         self._open.callback(self._connection.close)
         self._core: Core | None = None
-        self._error: Exception | None = None  # of a function: SQLite tells only that there was one
+        self._error: BaseException | None = None  # of a function: SQLite tells only that there was one
         self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
         for name, count, function in (
             ("book_at", 3, self._book_at),
@@ -70,13 +76,17 @@ class SqlSession:
         """The rows of a query, one by one. Raises SqlError in the middle where a row cannot be had."""
         return Rows(cursor, self._explained)
 
-    def _explained(self, error: Exception) -> SqlError:
+    def _explained(self, error: Exception) -> BaseException:
         cause, self._error = self._error, None
-        if cause is not None:
+        if isinstance(cause, JournalError | SqlError | OverflowError):
             return SqlError(str(cause))
+        if cause is not None:
+            return cause
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return KeyboardInterrupt()
         if any(sign in str(error) for sign in ("readonly", "read-only", "not authorized", "authorization denied")):
             return SqlError("a journal is only read here: it is written by commands to the exchange")
-        return SqlError(str(error))
+        return SqlError(" ".join(str(error).split()))
 
     def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """NULL in, NULL out; and what goes wrong is kept for the message."""
@@ -86,7 +96,7 @@ class SqlSession:
                 return None
             try:
                 return function(*arguments)
-            except (JournalError, SqlError) as error:
+            except BaseException as error:  # Ctrl-C as well
                 self._error = error
                 raise
 
@@ -95,24 +105,29 @@ class SqlSession:
     def _views_at(self, seq: int) -> Views:
         """The exchange as it was. One is kept and goes forward with rising seqs; for an earlier one it begins anew."""
         seq_at(self._reader, Moment(_whole(seq, "seq")))
-        if self._core is None or self._core.head.seq > seq:
-            self._core = recover(self._path, lambda sentence: None, lambda done, total: None, up_to=seq).core
-        for record in self._reader.records(self._core.head, seq):
-            replay(self._core, record)
-        return self._core.views
+        core, self._core = self._core, None  # so that nothing that was interrupted half-way is gone on with
+        if core is None or core.head.seq > seq:
+            with self._bar() as progress:
+                core = recover(self._path, lambda sentence: None, progress, up_to=seq).core
+        for record in self._reader.records(core.head, seq):
+            replay(core, record)
+        self._core = core
+        return core.views
 
     def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
         views = self._views_at(seq)
         book = views.depths.get(instrument_id)
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
+        if _whole(depth, "depth") < 0:
+            raise SqlError(f"book_at: a depth of {depth} is none: 20 shows twenty prices of each side")
         return _json(
             {
                 "instrument_id": instrument_id,
                 "seq": seq,
                 "ts_us": views.ts_us,
-                "bids": book.bids(_whole(depth, "depth")),
-                "asks": book.asks(_whole(depth, "depth")),
+                "bids": book.bids(depth),
+                "asks": book.asks(depth),
             }
         )
 
@@ -126,7 +141,7 @@ class SqlSession:
 class Rows:
     """An iterator over rows that explains what goes wrong."""
 
-    def __init__(self, cursor: sqlite3.Cursor, explained: Callable[[Exception], SqlError]) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, explained: Callable[[Exception], BaseException]) -> None:
         self._cursor = cursor
         self._explained = explained
 

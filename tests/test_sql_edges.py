@@ -1,0 +1,184 @@
+"""The journal in SQL where it is easily wrong: archives elsewhere, huge amounts, interruptions, odd questions."""
+
+import json
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from exchange.domain.commands import CancelAll, Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder
+from exchange.domain.rules import Rules
+from exchange.history.compact import compact
+from exchange.history.sql import SqlSession
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import replay
+from journal.archives import archive_folder
+from journal.records import Record
+from tests.cli_support import PATIENCE_SECONDS, Terminal, complained, said
+from tests.journals import play, write_journal
+from tests.random_commands import START_US
+
+CALL = "SOL_USDC-28FEB26-150-C"
+
+
+def run(path: Path, *arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(main, ["sql", "--db", str(path), *arguments], input=typed)
+
+
+def ask(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def order(user_id: str, side: Any, price_micros: int, size_milli: int) -> Command:
+    return PlaceOrder(user_id, CALL, side, "limit", "gtc", price_micros, size_milli)
+
+
+def write(path: Path, *commands: Command) -> Core:
+    return write_journal(path, ((START_US + n, command) for n, command in enumerate((Genesis(Rules()), *commands))))
+
+
+def test_without_its_archive_a_journal_shows_nothing_that_is_wrong(tmp_path: Path) -> None:
+    """Balances are those of accounts that changed since, and no first change is taken for all that an account has."""
+    path = tmp_path / "exchange.db"
+    core = play(path, seed=1, count=600)
+    whole = dict(ask(path, "SELECT seq || user_id, cash_change_micros FROM ledger"))
+    compact(path, 301, lambda sentence: None, lambda done, total: None)
+    archive_folder(path).rename(tmp_path / "elsewhere")
+    balances = ask(path, "SELECT user_id, cash_micros, locked_micros FROM balances")
+    assert len(balances) > 2
+    for user_id, cash_micros, locked_micros in balances:
+        account = core.state.accounts[user_id]
+        assert (cash_micros, locked_micros) == (account.cash_micros, account.locked_micros)
+    changes = ask(path, "SELECT seq || user_id, cash_change_micros FROM ledger")
+    known = [(key, change) for key, change in changes if change is not None]
+    opened_here = ask(path, "SELECT user_id FROM events WHERE kind = 'account_opened'")
+    assert len(changes) - len(known) == len(balances) - len(opened_here), "one is unknown of each older account"
+    assert all(whole[key] == change for key, change in known)
+    assert len(ask(path, "SELECT * FROM orders")) < core.state.next_order_id - 1
+
+
+def test_an_average_is_exact_however_large_the_cost(tmp_path: Path) -> None:
+    """2000 times this cost is more than 64 bits hold."""
+    path = tmp_path / "exchange.db"
+    core = write(
+        path,
+        CreateInstrument(CALL, 1_000, 1),
+        OpenAccount("alice", 10**12),
+        OpenAccount("bob", 8 * 10**15),
+        order("alice", "ask", 6_700_000_001_000, 350_000),
+        order("alice", "ask", 6_800_000_003_000, 350_003),
+        order("bob", "bid", 6_800_000_003_000, 700_003),
+    )
+    seen = {
+        user: [view.average_price_micros for view in views.finished.values()]
+        for user, views in core.views.orders.users.items()
+    }
+    assert ask(path, "SELECT average_price_micros FROM orders WHERE user_id = 'bob'") == [tuple(seen["bob"])]
+
+
+def test_a_command_that_cancels_many_names_no_order(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write(
+        path,
+        CreateInstrument(CALL, 1_000, 1),
+        OpenAccount("alice", 10**10),
+        order("alice", "bid", 1_000_000, 1_000),
+        order("alice", "bid", 2_000_000, 1_000),
+        CancelAll("alice"),
+    )
+    found = ask(path, "SELECT kind, order_id FROM commands_decoded WHERE seq > 3 ORDER BY seq")
+    assert found == [("place_order", 1), ("place_order", 2), ("cancel_all", None)]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("sql") / "exchange.db"
+    play(made)
+    return made
+
+
+def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next answer is right, although the kept exchange was interrupted between a command and its mark."""
+    whole = replay
+    query = "SELECT balance_at(300, 'alice'), book_at(300, 'SOL_USDC-28FEB26-3-P', 5)"
+
+    def interrupted(core: Core, record: Record) -> Any:
+        head = core.head
+        whole(core, record)
+        if record.seq == 250:
+            core.head = head
+            os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    with SqlSession(path) as session:
+        expected = list(session.rows(session.run(query)))
+        list(session.rows(session.run("SELECT balance_at(200, 'alice')")))
+        monkeypatch.setattr("exchange.history.sql.replay", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(session.rows(session.run(query)))
+        monkeypatch.setattr("exchange.history.sql.replay", whole)
+        assert list(session.rows(session.run(query))) == expected
+
+
+def test_ctrl_c_ends_a_query_and_not_the_shell(path: Path) -> None:
+    """The query finds three rows and then looks for more for ever."""
+    with Terminal("sql", "--csv", "--db", path) as terminal:
+        terminal.wait_for("sql> ")
+        terminal.type("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)\n")
+        terminal.type("SELECT 'row ' || i AS found FROM n WHERE i < 4;\n")
+        terminal.wait_for("row 2")  # the third is shown once the fourth is there
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.wait_for("interrupted")
+        terminal.type("SELECT 6 * 7 AS answer;\n")
+        terminal.wait_for("42")
+        terminal.type(".quit\n")
+        assert terminal.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_ctrl_c_gives_up_the_statement_that_was_begun(path: Path) -> None:
+    with Terminal("sql", "--db", path) as terminal:
+        terminal.wait_for("sql> ")
+        terminal.type("SELECT nonsense FROM\n")
+        terminal.wait_for("...> ")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.type("\n")  # Python sees a signal at once or, where it came right after the prompt, with the next key
+        terminal.wait_for("sql> ")
+        terminal.type("SELECT 6 * 7 AS answer;\n")
+        terminal.wait_for("42")
+        terminal.type(".schema nowhere\n")
+        terminal.wait_for("there is no table or view nowhere")
+        terminal.wait_for("sql> ")
+
+
+def test_what_begins_with_a_dot_also_comes_from_standard_input(path: Path) -> None:
+    assert "commands_decoded" in said(run(path, typed=".tables\n.quit\nSELECT nonsense;\n"))
+    assert said(run(path, ".schema open_orders")).startswith("CREATE VIEW open_orders AS\n")
+    assert "there is no .table: .help lists what there is" in complained(run(path, ".table"))
+
+
+def test_columns_of_one_name_are_told_apart(path: Path) -> None:
+    row = json.loads(said(run(path, "--json", "SELECT 1 AS a, 2 AS a, 3 AS a, 4 AS 'a:2'")))
+    assert row == {"a": 1, "a:2": 2, "a:3": 3, "a:2:2": 4}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT 'no\nend", 'unrecognized token: "\'no end"'),
+        ("SELECT '\x1b[2J", 'unrecognized token: "\'\N{REPLACEMENT CHARACTER}[2J"'),
+        ("SELECT book_at(100, 'SOL_USDC-28FEB26-3-P', -1)", "book_at: a depth of -1 is none: 20 shows"),
+        ("SELECT iso(4611686018427387904)", "date value out of range"),
+    ],
+)
+def test_errors_are_one_clear_line(path: Path, query: str, message: str) -> None:
+    text = complained(run(path, query))
+    assert text.startswith(f"Error: {message}") and text.count("\n") == 1
