@@ -50,24 +50,24 @@ class Journal:
         Raises JournalUnavailableError (nothing was recorded, the journal stays usable) or JournalBrokenError (stop).
         """
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
-        await self._insert("commands (seq, ts_us, payload, hash)", records)
+        await self._insert("INTO commands (seq, ts_us, payload, hash)", records)
         self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
 
     async def append_events(self, rows: list[EventRow]) -> None:
         """Record what commands caused, in order, whole commands at a time. Raises as `append` does."""
         assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
         assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
-        await self._insert("events (seq, n, payload)", rows)
+        await self._insert("INTO events (seq, n, payload)", rows)
         self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
-        """Record what was computed on the way, for others to compare with. Raises as `append` does."""
-        await self._insert("digests (seq, subject, digest)", rows)
+        """Record what was computed on the way, for others to compare with. What is there stays; raises as `append` does."""
+        await self._insert("OR IGNORE INTO digests (seq, subject, digest)", rows)
 
     async def close(self) -> None:
         await self._connection.close()
 
-    async def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert all rows or none.
 
         As a rule in one statement, which is its own transaction: the thread that runs it then needs Python's global
@@ -76,11 +76,11 @@ class Journal:
         async with self._turn:
             try:
                 if len(rows) <= _ROWS_MAX:
-                    await self._insert_part(table, rows)
+                    await self._insert_part(into, rows)
                     return
                 await self._connection.execute("BEGIN IMMEDIATE")
                 for start in range(0, len(rows), _ROWS_MAX):
-                    await self._insert_part(table, rows[start : start + _ROWS_MAX])
+                    await self._insert_part(into, rows[start : start + _ROWS_MAX])
                 await self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 with contextlib.suppress(sqlite3.Error):
@@ -88,10 +88,10 @@ class Journal:
                         await self._connection.execute("ROLLBACK")
                 raise _translated(error) from error
 
-    async def _insert_part(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _insert_part(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         marks = "(" + ",".join("?" * len(rows[0])) + ")"
         await self._connection.execute(
-            f"INSERT INTO {table} VALUES {','.join([marks] * len(rows))}", list(chain.from_iterable(rows))
+            f"INSERT {into} VALUES {','.join([marks] * len(rows))}", list(chain.from_iterable(rows))
         )
 
 

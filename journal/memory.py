@@ -1,7 +1,7 @@
 """A journal in memory with the contract of the one on disk, which fails when told to: for tests and simulations."""
 
 from journal.errors import JournalError
-from journal.records import EventRow, Head, Record
+from journal.records import DigestRow, EventRow, Head, Record
 
 
 class MemoryJournal:
@@ -10,6 +10,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.events: list[EventRow] = []
+        self.digests: list[DigestRow] = []
         self.failures: list[JournalError | None] = []
 
     @property
@@ -32,6 +33,9 @@ class MemoryJournal:
         assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
         assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
         self.events += rows
+
+    async def append_digests(self, rows: list[DigestRow]) -> None:
+        self.digests += rows
 
     async def close(self) -> None:
         pass

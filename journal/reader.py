@@ -158,7 +158,7 @@ class JournalReader:
         return self._rows(table, f"({condition}) ORDER BY seq, n", parameters, first_seq, last_seq)
 
     def digests(self) -> Iterator[DigestRow]:
-        """What the exchange itself computed while it ran: seq, subject ('state' or 'events') and digest, by seq."""
+        """What the exchange itself computed while it ran: seq, subject and digest, by seq."""
         for part in self._parts:
             if _schema_version(part.connection) >= 2:
                 rows = part.connection.execute("SELECT seq, subject, digest FROM digests ORDER BY seq, subject")

@@ -21,7 +21,7 @@ class Record(NamedTuple):
 
 
 EventRow = tuple[int, int, str]  # seq, n, payload: the n-th event (from 0) that command seq caused
-DigestRow = tuple[int, str, str]  # seq, subject ('state' or 'events'), SHA-256 in hexadecimal
+DigestRow = tuple[int, str, str]  # seq, subject, SHA-256 in hexadecimal: see migrations/0002
 
 
 class Head(NamedTuple):

@@ -9,11 +9,11 @@ CREATE TABLE base (
 
 -- What the exchange itself computed while it ran, for whoever replays its commands to compare with. `digest` is a
 -- SHA-256 in hexadecimal; `subject` says of what:
---   state    the whole state after command `seq`; recorded at every start and every stop in good order
---   events   the payloads of all events, each ended by a line feed, of the 10,000 commands that end with `seq`
+--   events    the payloads of all events, each ended by a line feed, of the 10,000 commands that end with `seq`
+--   state/N   the whole state after command `seq`, in version N of its bytes; at every start and stop in good order
 CREATE TABLE digests (
     seq     INTEGER NOT NULL,
-    subject TEXT NOT NULL CHECK (subject IN ('state', 'events')),
+    subject TEXT NOT NULL,
     digest  TEXT NOT NULL,
     PRIMARY KEY (seq, subject)
 ) STRICT, WITHOUT ROWID;

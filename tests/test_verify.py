@@ -159,7 +159,11 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         ("UPDATE events SET payload = (SELECT payload FROM events WHERE seq = 1) WHERE seq = 9 AND n = 0", 9, "other"),
         ("DELETE FROM events WHERE seq = 600", 600, "seq 600 causes other events than are recorded"),
         ("INSERT INTO events SELECT seq, n + 50, payload FROM events WHERE seq = 8", 8, "seq 8 has more events"),
-        ("INSERT INTO digests VALUES (1000, 'state', 'x')", 1000, "the digest of the state recorded at seq 1000 is x"),
+        (
+            "INSERT INTO digests VALUES (1000, 'state/1', 'x')",
+            1000,
+            "the digest of the state recorded at seq 1000 is x",
+        ),
         ("INSERT INTO digests VALUES (999, 'events', 'x')", 999, "recorded for seq 999, where none belongs"),
     ],
 )
@@ -224,7 +228,7 @@ def test_snapshots(path: Path, tmp_path: Path) -> None:
 def test_recorded_digests_are_compared(path: Path) -> None:
     async def record(value: str) -> None:
         journal = await Journal.open(path)
-        await journal.append_digests([(1_000, "state", value)])
+        await journal.append_digests([(1_000, "state/1", value)])
         await journal.close()
 
     from exchange.runtime.recovery import recover

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.runtime.core import STATE_SUBJECT
 from exchange.runtime.recovery import Progress, recover
 from journal.archives import archive_path
 from journal.draft import copy_rows, drafted
@@ -74,8 +75,8 @@ def _write_archive(path: Path, archive: Path, base: Base, snapshot: Snapshot) ->
     with drafted(archive) as draft:
         copy_rows(draft, [path], snapshot.seq)
         draft.connection.execute(
-            "INSERT OR IGNORE INTO digests (seq, subject, digest) VALUES (?, 'state', ?)",
-            (snapshot.seq, snapshot.digest),
+            "INSERT OR IGNORE INTO digests (seq, subject, digest) VALUES (?, ?, ?)",
+            (snapshot.seq, STATE_SUBJECT, snapshot.digest),
         )
         _read_back(draft.path, base.head, Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash))
         draft.path.chmod(0o444)  # nobody writes to it any more

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from exchange.domain.commands import Fork, encode_command
 from exchange.runtime.core import Core
+from exchange.runtime.follower import save
 from exchange.runtime.recovery import Progress, event_rows, recover, replay
-from exchange.runtime.snapshotter import save
 from journal.draft import copy_rows, drafted, refuse_existing
 from journal.reader import JournalReader
 from journal.records import Head, chain

@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from exchange.runtime.core import STATE_SUBJECT
 from journal.errors import JournalError
 from journal.lock import holder_of
 from journal.reader import JournalReader
@@ -30,7 +31,7 @@ def sessions(path: Path) -> list[Session]:
             "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
         ).fetchall()
     with JournalReader(path) as reader:
-        digests = {seq: digest for seq, subject, digest in reader.digests() if subject == "state"}
+        digests = {seq: digest for seq, subject, digest in reader.digests() if subject == STATE_SUBJECT}
     last_ending: Literal["crashed", "running"] = "running" if holder_of(path) is not None else "crashed"
     return [
         Session(

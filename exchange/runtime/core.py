@@ -10,6 +10,7 @@ from journal.records import Head, Record
 from snapshots.store import Snapshot, digest_of
 
 IMAGE_VERSION = 1  # of the bytes in a snapshot: raise it whenever a state or a view is encoded differently
+STATE_SUBJECT = f"state/{IMAGE_VERSION}"  # under which the journal records digests of the whole state
 
 
 class Core:

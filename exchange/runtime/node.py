@@ -5,6 +5,7 @@ import gc
 import hmac
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from exchange import __version__
 from exchange.domain.commands import Command, EndSession, Genesis, StartSession, encode_command
@@ -17,16 +18,18 @@ from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 from exchange.runtime.backfill import Backfiller
 from exchange.runtime.clock import Clock
-from exchange.runtime.core import Core
+from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.demo import demo_market
+from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
+from exchange.runtime.follower import FollowerProcess, save
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.recovery import Progress, Report, event_rows, recover
 from exchange.runtime.settings import Settings, admin_secret
-from exchange.runtime.snapshotter import Snapshotter, save
 from exchange.runtime.trail import own_life
-from journal.errors import JournalFullError
+from journal.errors import JournalDamagedError, JournalFullError
 from journal.lock import JournalLock
 from journal.log import Journal
+from journal.reader import JournalReader
 from journal.records import chain
 from journal.schema import refuse_what_is_no_journal
 
@@ -50,20 +53,43 @@ async def serve(
             core, missing_events = recover(settings.path, report, progress)
             if missing_events:
                 await journal.append_events(missing_events)
-            node = Node(settings, core, journal)
+            node = Node(settings, core, journal, await _begin_digests(settings.path, core, journal))
 
             def announce(url: str) -> None:
                 lock.announce(url)
                 listening(url)
 
             await node.run(announce, stop)
+            snapshot = core.snapshot()
+            await journal.append_digests([(snapshot.seq, STATE_SUBJECT, snapshot.digest)])
             try:
-                save(settings.path, core.snapshot())
+                save(settings.path, snapshot)
             except OSError as error:  # a snapshot is only a shortcut
                 report(f"no snapshot was made: {error}")
             return core.head.seq
         finally:
             await journal.close()
+
+
+async def _begin_digests(path: Path, core: Core, journal: Journal) -> EventsDigest:
+    """Record the digest of the state to begin with, and those of events that a crash kept from being recorded.
+
+    JournalDamagedError where another state was recorded at this very command: then nobody knows who owns what.
+    """
+    with JournalReader(path) as reader:
+        after_seq = max(reader.bases[-1].head.seq, span_start(journal.events_seq) - DIGEST_EVERY, 0)
+        events_digest = EventsDigest(after_seq)
+        rows = events_digest.add(list(reader.events(after_seq + 1, journal.events_seq)))
+        recorded = {seq: digest for seq, subject, digest in reader.digests() if subject == STATE_SUBJECT}
+    computed = core.digest()
+    if (before := recorded.get(core.head.seq, computed)) != computed:
+        raise JournalDamagedError(
+            f"seq {core.head.seq} left the exchange in another state than this program comes to: {before} was recorded "
+            f"there, and not {computed}. `exchange journal verify` says where they part; the version that recorded it "
+            "can go on"
+        )
+    await journal.append_digests([*rows, (core.head.seq, STATE_SUBJECT, computed)])
+    return events_digest
 
 
 async def open_journal(settings: Settings) -> Journal:
@@ -83,14 +109,14 @@ async def open_journal(settings: Settings) -> Journal:
 class Node:
     """One exchange on one journal. It is the gateway's desk and the pipeline's publisher."""
 
-    def __init__(self, settings: Settings, core: Core, journal: Journal) -> None:
+    def __init__(self, settings: Settings, core: Core, journal: Journal, digest: EventsDigest | None = None) -> None:
         self._settings = settings
         self._core = core
         self._clock = Clock(settings.clock_start_us, core.head.ts_us)
-        self._pipeline = Pipeline(core, journal, self._clock, self)
+        self._pipeline = Pipeline(core, journal, self._clock, self, digest)
         self._gateway = Gateway(self)
         self._backfiller = Backfiller(settings.path, self._gateway.recent, self._gateway.send_all)
-        self._snapshotter = Snapshotter(settings.path, settings.snapshot_every, core.head.seq)
+        self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
         self._inquiries: set[asyncio.Task[None]] = set()
@@ -121,7 +147,7 @@ class Node:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._gateway.abort()
             await self._backfiller.stop()
-            await self._snapshotter.stop()
+            await self._follower.stop()
 
     @property
     def views(self) -> Views:
@@ -168,7 +194,6 @@ class Node:
 
     def flush(self) -> None:
         self._gateway.flush()
-        self._snapshotter.consider(self._core.head.seq)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         url = await self._gateway.bind(self._settings.host, self._settings.port)
@@ -177,6 +202,7 @@ class Node:
             await asyncio.gather(*(self._execute(command) for command in demo_market(self.now_us())))
         await self._gateway.open()
         listening(url)
+        self._follower.start()
         await stop.wait()
 
     async def _execute(self, command: Command) -> None:

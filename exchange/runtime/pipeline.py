@@ -1,6 +1,7 @@
 """The road: what happens to a command, from the moment it is accepted until everyone who may know of it does."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -11,9 +12,10 @@ from exchange.domain.units import US_PER_DAY, next_day_end_us
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
+from exchange.runtime.digests import EventsDigest
 from exchange.runtime.recovery import event_rows
 from journal.errors import JournalUnavailableError
-from journal.records import EventRow, Head, Record, chain
+from journal.records import DigestRow, EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
 EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
@@ -44,6 +46,8 @@ class AppendOnly(Protocol):
 
     async def append_events(self, rows: list[EventRow]) -> None: ...
 
+    async def append_digests(self, rows: list[DigestRow]) -> None: ...
+
 
 _Accepted = tuple[Command, Done]
 
@@ -51,7 +55,10 @@ _Accepted = tuple[Command, Done]
 class Pipeline:
     """Orders commands, makes them durable, applies them, and lets their answers out."""
 
-    def __init__(self, core: Core, journal: AppendOnly, clock: Clock, publisher: Publisher) -> None:
+    def __init__(
+        self, core: Core, journal: AppendOnly, clock: Clock, publisher: Publisher, digest: EventsDigest | None = None
+    ) -> None:
+        """`digest` has heard the events that are recorded already; None: whatever comes first begins a new one."""
         assert core.head == journal.head, "the state is not that of the journal"
         self.core = core
         self._journal = journal
@@ -61,6 +68,8 @@ class Pipeline:
         self._events: list[tuple[int, list[Event]]] = []  # by seq, of what was applied and is not yet being recorded
         self._events_count = 0
         self._events_under_way: list[tuple[int, list[Event]]] = []  # those that are being recorded
+        self._digest = digest or EventsDigest(journal.events_seq)
+        self._digests: list[DigestRow] = []  # complete, and not recorded yet
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -173,13 +182,25 @@ class Pipeline:
         if not events:
             return
         self._events_under_way = events
+        rows = event_rows(events)
         try:
-            await self._journal.append_events(event_rows(events))
+            await self._journal.append_events(rows)
         except JournalUnavailableError:
             self._events = events + self._events
             self._events_count = sum(len(caused) for _, caused in self._events)
+        else:
+            self._digests += self._digest.add(rows)
+            await self._write_digests()
         finally:
             self._events_under_way = []
+
+    async def _write_digests(self) -> None:
+        """Record the digests that are complete, once their events are recorded."""
+        if not self._digests:
+            return
+        with contextlib.suppress(JournalUnavailableError):  # then with the next ones
+            await self._journal.append_digests(self._digests)
+            self._digests = []
 
     async def _wait(self) -> None:
         """Until there is something to do; after a while without, events that are left are recorded."""
