@@ -96,7 +96,9 @@ def _subscribe(session: Session, params: p.Subscribe) -> Any:
         detail = f"the next command is {next_seq}: ask from that one, or from an earlier one"
         raise invalid_params("from_seq", detail, "from_seq_ahead", next_seq=next_seq)
     if params.from_seq < first_seq:
-        detail = f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
+        detail = (
+            f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
+        )
         raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
     return {"channels": session.subscribe(channels, params.from_seq), "seq": next_seq}
 
