@@ -61,7 +61,7 @@ class Journal:
         self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
-        """Record what was computed on the way, for others to compare with. What is there stays; raises as `append` does."""
+        """Record what was computed on the way, for others to compare with; what is there stays. Raises like `append`."""
         await self._insert("OR IGNORE INTO digests (seq, subject, digest)", rows)
 
     async def close(self) -> None:

@@ -46,6 +46,10 @@ class SnapshotStore:
         """Oldest first."""
         return sorted(self.folder.glob("*.snapshot"))
 
+    def newest_seq(self) -> int:
+        """Of the newest file by its name; 0 where there is none."""
+        return max((int(file.stem) for file in self.files() if file.stem.isdigit()), default=0)
+
     def save(self, snapshot: Snapshot) -> Path:
         """Write a snapshot, durable when this returns."""
         self.folder.mkdir(exist_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import sqlite3
@@ -19,7 +20,7 @@ from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from tests.journals import play
-from tests.test_recovery import server
+from tests.test_recovery import INSTRUMENT, server
 from tests.test_sql import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -90,18 +91,64 @@ def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
         connection.close()
 
 
+def program(page: str) -> str:
+    """The one Python program on a page."""
+    (code,) = [text for name, text in blocks("python") if name == page]
+    return code
+
+
 def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    ((_, code),) = blocks("python")
+    code = program("README.md")
 
     async def run() -> tuple[int | None, str]:
         async with server(tmp_path / "exchange.db") as (_, url):
-            program = code.replace("ws://127.0.0.1:8765/", url)
-            bot = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+            here = code.replace("ws://127.0.0.1:8765/", url)
+            bot = await asyncio.create_subprocess_exec(sys.executable, "-c", here, stdout=asyncio.subprocess.PIPE)
             output, _ = await bot.communicate()
             return bot.returncode, output.decode()
 
     code_and_output = asyncio.run(run())
     assert code_and_output == (0, "open 1\ncancelled\n")
+
+
+async def place_order(url: str) -> int:
+    """An order of the user whom the program on the protocol page follows; its seq."""
+    async with connect(url) as socket:
+        for method, params in (
+            ("public/auth", {"grant_type": "client_credentials", "client_id": "follower"}),
+            ("private/buy", {"instrument_id": INSTRUMENT, "price": 10_000, "amount": 1_000}),
+        ):
+            await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+            answer = json.loads(await socket.recv())
+        return int(answer["result"]["seq"])
+
+
+def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> None:
+    """Not what was before it came, not what happens while it listens, and not what it slept through."""
+    path = tmp_path / "exchange.db"
+    quickly = os.environ | {"WEBSOCKETS_BACKOFF_INITIAL_DELAY": "0.1", "WEBSOCKETS_BACKOFF_MIN_DELAY": "0.1"}
+
+    async def run() -> None:
+        async with server(path) as (_, url):
+            code = program("protocol.md").replace("ws://127.0.0.1:8765/", url)
+            seqs = [await place_order(url)]
+            follower = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, env=quickly
+            )
+            assert follower.stdout is not None
+            said = [await follower.stdout.readline() for _ in range(3)]
+            seqs.append(await place_order(url))
+            said += [await follower.stdout.readline() for _ in range(2)]
+        port = url.rstrip("/").rpartition(":")[2]
+        async with server(path, "--port", port):
+            seqs += [await place_order(url) for _ in range(5)]
+            said += [await follower.stdout.readline() for _ in range(10)]
+            follower.kill()
+            await follower.communicate()
+        expected = [f"{channel} {seq}" for seq in seqs for channel in ("user.orders", "user.balance")]
+        assert [line.decode().strip() for line in said] == [f"user.balance {seqs[0] - 1}", *expected]  # its first cash
+
+    asyncio.run(run())
 
 
 def test_the_messages_of_the_readme_are_answered_without_an_error(tmp_path: Path) -> None:

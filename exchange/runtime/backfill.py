@@ -45,7 +45,7 @@ class Backfiller:
         self.recent = recent
         self.flush = flush
         self.readers = asyncio.Semaphore(JOURNAL_READERS_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._backfills: set[_Backfill] = set()
         with JournalReader(path) as reader:
             self._first_seq = reader.bases[-1].head.seq + 1  # in the journal itself, archives left aside
 
@@ -60,15 +60,15 @@ class Backfiller:
     def start(self, missed: Missed, take: Take, done: Done) -> "_Backfill":
         """As `Desk.backfill`."""
         backfill = _Backfill(self, missed, take, done)
-        self._tasks.add(backfill.task)
-        backfill.task.add_done_callback(self._tasks.discard)
+        self._backfills.add(backfill)
+        backfill.task.add_done_callback(lambda _: self._backfills.discard(backfill))
         return backfill
 
     async def stop(self) -> None:
         """End what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for backfill in self._backfills:
+            backfill.end()
+        await asyncio.gather(*(backfill.task for backfill in self._backfills), return_exceptions=True)
 
 
 class _Backfill:
@@ -82,13 +82,16 @@ class _Backfill:
         self._told = backfiller.recent.between(missed.from_seq, missed.up_to)
         self._room = asyncio.Event()
         self._room.set()
+        self._is_ended = False
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def pause(self, is_paused: bool) -> None:
         (self._room.clear if is_paused else self._room.set)()
 
     def end(self) -> None:
-        self.task.cancel()
+        if not self._is_ended:  # a second time would end the waiting for its process, too
+            self._is_ended = True
+            self.task.cancel()
 
     async def _run(self) -> None:
         error: str | None = None

@@ -55,7 +55,7 @@ class Follower:
         self._core = recover(path, report, progress).core
         self._digest = EventsDigest(self._core.head.seq)
         self._computed: dict[int, str] = {}  # by seq, until the exchange has recorded its own
-        self._snapshot_seq = self._core.head.seq
+        self._snapshot_seq = SnapshotStore(path).newest_seq()
         self._compared_seq = 0
         self._differs_at: int | None = None
 

@@ -22,7 +22,7 @@ async def worker(module: str, *arguments: str, stdout: int | None = None) -> Asy
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        await process.wait()
+        await process.communicate()  # to the end of its output, too, if nobody has read that far
 
 
 def begin_as_worker() -> None:

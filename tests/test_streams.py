@@ -1,0 +1,361 @@
+"""Streams that begin in the past: what was missed, what came meanwhile and what comes live join without a seam."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.domain.commands import decode_command
+from exchange.gateway import filling, streams
+from exchange.gateway.desk import Missed
+from exchange.gateway.streams import Recent, Told, key_of, texts, told_of
+from exchange.runtime.backfill import look_back
+from exchange.runtime.core import Core
+from journal.reader import JournalReader
+from journal.records import Head
+from tests.desk import Connection, TestDesk
+from tests.journals import play
+
+CALL = "SOL_USDC-28FEB26-150-C"
+STREAMS = [f"trades.{CALL}", "user.orders", "user.trades", "user.balance"]
+
+
+def request(method: str, request_id: Any = 1, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+
+
+def subscribe(from_seq: int | None, *channels: str, request_id: Any = "sub") -> dict[str, Any]:
+    given = {} if from_seq is None else {"from_seq": from_seq}
+    return request("public/subscribe", request_id, channels=list(channels or STREAMS), **given)
+
+
+def buy(request_id: Any = "buy") -> dict[str, Any]:
+    return request("private/buy", request_id, instrument_id=CALL, price=1_500_000, amount=1_000)
+
+
+class Scene:
+    """A desk whose backfills go on only when told, and alice, of whose orders 1 to 4 commands 5 to 8 tell."""
+
+    def __init__(self) -> None:
+        self.desk = TestDesk()
+        self.desk.brings_at_once = False
+
+    async def begin(self) -> Connection:
+        await self.desk.start(CALL)
+        self.trader = await self.enter("alice")
+        await self.send(self.trader, *[buy()] * 4)
+        assert self.desk.feeds.recent.next_seq == 9
+        return await self.enter("alice")
+
+    async def enter(self, user_id: str) -> Connection:
+        connection = self.desk.connect()
+        await self.send(connection, request("public/auth", grant_type="client_credentials", client_id=user_id))
+        connection.take()
+        return connection
+
+    async def send(self, connection: Connection, *frames: Any) -> None:
+        for frame in frames:
+            connection.send(json.dumps(frame))
+        await self.desk.settle()
+
+    async def is_asked(self) -> bool:
+        """Whether a backfill is under way, once the event loop has turned."""
+        await asyncio.sleep(0)
+        return bool(self.desk.backfills)
+
+
+def heard(connection: Connection) -> list[Any]:
+    """What has arrived: the id of an answer, a list of them for a batch, channel and seq of a notification."""
+    connection.check()
+    return [_brief(json.loads(text)) for text in connection.take()]
+
+
+def _brief(message: Any) -> Any:
+    if isinstance(message, list):
+        return [answer["id"] for answer in message]
+    if "id" in message:
+        return message["id"]
+    return message["params"]["channel"], message["params"].get("seq") or message["params"]["data"]["seq"]
+
+
+def orders(*seqs: int) -> list[tuple[str, int]]:
+    return [("user.orders", seq) for seq in seqs]
+
+
+Conversation = Callable[[Scene, Connection], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def hold() -> Callable[[Conversation], None]:
+    """Hold a conversation with a new scene, whose books are in order at the end."""
+
+    def hold_it(conversation: Conversation) -> None:
+        async def whole() -> None:
+            scene = Scene()
+            await conversation(scene, await scene.begin())
+            scene.desk.core.state.check()
+            await scene.desk.stop()
+
+        asyncio.run(whole())
+
+    return hold_it
+
+
+Hold = Callable[[Conversation], None]
+
+
+def test_what_was_missed_then_what_was_held_then_what_comes(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(6, "user.orders"))
+        (backfill,) = scene.desk.backfills
+        assert backfill.missed == Missed(6, 8, "alice", ("user.orders",))
+        assert heard(alice) == ["sub"]
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == []
+        backfill.go_on(2)
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == orders(6, 7)
+        backfill.go_on()
+        assert heard(alice) == orders(8, 9, 10)
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == orders(11)
+
+    hold(conversation)
+
+
+def test_nothing_else_waits_for_it(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(None, "user.balance"), subscribe(1, "user.orders", f"book.{CALL}.1"))
+        assert heard(alice) == ["sub", "sub", (f"book.{CALL}.1", 8)]
+        await scene.send(alice, request("public/test", "test"), buy())
+        assert heard(alice) == ["test", "buy", ("user.balance", 9), (f"book.{CALL}.1", 9)]
+        scene.desk.backfills[0].go_on()
+        assert heard(alice) == orders(5, 6, 7, 8, 9)
+
+    hold(conversation)
+
+
+def test_the_answer_names_the_first_command_that_comes_live(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        alice.send(json.dumps(subscribe(9, "user.orders")))
+        answer = json.loads(alice.take()[0])
+        assert answer["result"] == {"channels": ["user.orders"], "seq": 9}
+        assert not scene.desk.backfills, "nothing was missed"
+        await scene.send(alice, buy(), subscribe(None, "user.orders"))
+        assert heard(alice) == ["buy", "sub", *orders(9)]
+
+    hold(conversation)
+
+
+def test_a_subscription_between_a_command_and_what_it_tells(hold: Hold) -> None:
+    """The answer to a command lets the subscription through before what the command changed is told."""
+
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, buy(), subscribe(8, "user.orders"))
+        (backfill,) = scene.desk.backfills
+        assert backfill.missed.up_to == 8
+        backfill.go_on()
+        assert heard(alice) == ["buy", "sub", *orders(8, 9)]
+
+    hold(conversation)
+
+
+def test_in_the_middle_of_a_batch(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        alice.send(json.dumps([buy(1), subscribe(7, "user.orders", request_id=2), buy(3)]))
+        while not await scene.is_asked():
+            pass
+        (backfill,) = scene.desk.backfills
+        assert backfill.is_paused and heard(alice) == [], "the batch is not answered yet"
+        await scene.desk.settle()
+        assert not backfill.is_paused and heard(alice) == [[1, 2, 3]]
+        backfill.go_on()
+        assert heard(alice) == orders(7, 8, 9, 10)
+
+    hold(conversation)
+
+
+def test_what_is_brought_during_a_batch_follows_its_answer(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(7, "user.orders"))
+        (backfill,) = scene.desk.backfills
+        alice.send(json.dumps([request("public/test", 1), buy(2)]))
+        assert backfill.is_paused
+        backfill.pause(False)  # it had begun with these before it heard of the pause
+        backfill.go_on()
+        assert heard(alice) == ["sub"]
+        await scene.desk.settle()
+        assert heard(alice) == [[1, 2], *orders(7, 8, 9)]
+
+    hold(conversation)
+
+
+def test_unsubscribing_during_the_fill(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(7, "user.orders", "user.balance"), subscribe(8, "user.trades"))
+        (backfill,) = scene.desk.backfills  # one after the other
+        backfill.go_on(1)
+        await scene.send(alice, buy(), request("public/unsubscribe", "un", channels=["user.balance"]))
+        backfill.go_on(2)
+        assert heard(alice) == ["sub", "sub", *orders(7), "buy", "un", *orders(8)]
+        await scene.send(alice, request("public/unsubscribe", "un", channels=["user.orders"]))
+        assert backfill.is_over
+        assert scene.desk.backfills[1].missed == Missed(8, 9, "alice", ("user.trades",))
+        await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
+        assert scene.desk.backfills[1].is_over
+        assert heard(alice) == ["un", "un", "buy"]
+        assert not scene.desk.feeds._listeners and not alice.session._filling._fills
+
+    hold(conversation)
+
+
+def test_unsubscribing_in_the_same_batch(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        leave = request("public/unsubscribe", "un", channels=["user.orders"])
+        await scene.send(alice, [subscribe(1, "user.orders"), leave])
+        assert scene.desk.backfills[0].is_over
+        await scene.send(alice, [subscribe(None, "user.orders"), leave], buy())
+        assert heard(alice) == [["sub", "un"], ["sub", "un"], "buy"]
+        await scene.send(alice, [subscribe(1, "user.orders"), leave, subscribe(None, "user.orders")], buy())
+        await scene.send(alice, [leave, subscribe(None, "user.orders"), subscribe(8, "user.orders")], buy())
+        scene.desk.backfills[-1].go_on()
+        first = [["sub", "un", "sub"], "buy", *orders(10)]
+        assert heard(alice) == [*first, ["un", "sub", "sub"], "buy", *orders(8, 9, 10, 11)]
+
+    hold(conversation)
+
+
+def test_beginning_again_from_another_command(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders"))
+        scene.desk.backfills[0].go_on(3)
+        await scene.send(alice, subscribe(7, "user.orders"))
+        assert scene.desk.backfills[0].is_over
+        scene.desk.backfills[1].go_on()
+        assert heard(alice) == ["sub", *orders(5, 6, 7), "sub", *orders(7, 8)]
+        await scene.send(alice, buy(), subscribe(8, "user.orders"))
+        scene.desk.backfills[2].go_on()
+        assert heard(alice) == ["buy", "sub", *orders(8, 9)]
+
+    hold(conversation)
+
+
+def test_subscribing_again_without_a_seq_leaves_the_fill_as_it_is(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(7, "user.orders"), subscribe(7, "user.balance"))
+        await scene.send(alice, subscribe(None, "user.orders", "user.balance"), buy())
+        assert heard(alice) == ["sub", "sub", "sub", "buy"]
+        scene.desk.backfills[0].go_on()
+        scene.desk.backfills[1].go_on()
+        assert heard(alice) == [*orders(7, 8, 9), *[("user.balance", seq) for seq in (7, 8, 9)]]
+
+    hold(conversation)
+
+
+def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
+    hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "HELD_MAX", 1_000)  # some two of them
+
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(8, "user.orders"))
+        await scene.send(scene.trader, *[buy()] * 20)
+        fill = alice.session._filling._current
+        assert fill is not None and fill.held is None
+        scene.desk.backfills[0].go_on()
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == ["sub", *orders(8)]
+        assert scene.desk.backfills[1].missed == Missed(9, 28, "alice", ("user.orders",))
+        scene.desk.backfills[1].go_on()
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == orders(*range(9, 31))
+
+    hold(conversation)
+
+
+def test_where_the_rest_cannot_be_had_the_connection_ends(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders"))
+        scene.desk.backfills[0].go_on(1)
+        scene.desk.backfills[0].fail("the disk is gone")
+        assert alice.reasons == ["the disk is gone"]
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == ["sub", *orders(5)], "a hole"
+        scene.desk.disconnect(alice)
+
+    hold(conversation)
+
+
+def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
+        (backfill,) = scene.desk.backfills
+        alice.session.clog(True)
+        assert backfill.is_paused
+        alice.session.clog(False)
+        assert not backfill.is_paused
+        scene.desk.disconnect(alice)
+        assert backfill.is_over and len(scene.desk.backfills) == 1, "what waited has begun for nobody"
+        assert not scene.desk.feeds._listeners
+
+    hold(conversation)
+
+
+def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
+        alice.session.clog(True)
+        scene.desk.backfills[0].pause(False)
+        scene.desk.backfills[0].go_on()
+        assert scene.desk.backfills[1].is_paused
+
+    hold(conversation)
+
+
+def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        scene.desk.first_seq = 5
+        alice.send(json.dumps(subscribe(4)))
+        error = json.loads(alice.take()[0])["error"]
+        assert error["code"] == -32602 and error["data"]["reason"] == "from_seq_archived"
+        assert error["data"]["first_seq"] == 5 and not alice.session.channels
+        await scene.send(alice, subscribe(5, "user.orders"))
+        scene.desk.backfills[0].go_on()
+        assert heard(alice) == ["sub", *orders(5, 6, 7, 8)]
+
+    hold(conversation)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "exchange.db"
+    end = play(path, seed, 400, snapshots_at=(100, 200)).head.seq
+    core, recent = Core(), Recent(0)
+    with JournalReader(path) as reader:
+        records = list(reader.records(Head()))
+    for record in records:
+        _, change = core.step(record, decode_command(record.payload))
+        recent.add(told_of(change, core.views))
+    channels = (*(f"trades.{name}" for name in core.views.instruments), *STREAMS[1:])
+    for first, last in ((1, end), (1, 1), (150, 250), (201, end), (end, end)):
+        for user_id in core.views.balances.users:
+            wanted = {key_of(name, user_id) for name in channels}
+            told = recent.between(first, last)
+            assert told is not None and [one.seq for one in told] == list(range(first, last + 1))
+            live = [text for one in told for text in texts(one, wanted)]
+            assert list(look_back(path, Missed(first, last, user_id, channels))) == live
+            assert live or last - first < 200
+
+
+def test_memory_knows_what_it_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RECENT_MAX", 3)
+    recent = Recent(10)
+    assert recent.between(11, 10) == [] and recent.between(10, 10) is None
+    for seq in range(11, 16):
+        recent.add(Told(seq, [], [], [], []))
+    assert recent.between(12, 15) is None
+    told = recent.between(13, 14)
+    assert told is not None and [one.seq for one in told] == [13, 14]
