@@ -2,10 +2,16 @@
 
 import sys
 
-from benchmarks import engine, memory, orders, snapshots
+from benchmarks import engine, memory, orders, recovery, snapshots
 from benchmarks.table import show
 
-BENCHMARKS = {"engine": engine.run, "orders": orders.run, "memory": memory.run, "snapshots": snapshots.run}
+BENCHMARKS = {
+    "engine": engine.run,
+    "orders": orders.run,
+    "memory": memory.run,
+    "snapshots": snapshots.run,
+    "recovery": recovery.run,
+}
 
 
 def main(names: list[str]) -> int:

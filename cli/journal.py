@@ -13,6 +13,7 @@ from cli.journal_info import Info, read_info
 from cli.options import db_option, json_option
 from cli.output import add_rows, columns, console, print_json, table
 from exchange.amounts import contracts, iso_time, usdc
+from exchange.runtime.follower import Status
 from journal.reader import JournalReader
 from journal.records import Head, Record
 
@@ -147,6 +148,7 @@ def _print(found: Info) -> None:
             ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
             *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),
+            *([("followed", _followed(found.follower))] if found.follower else []),
         ),
     )
     rules = table("rule", "")
@@ -155,6 +157,13 @@ def _print(found: Info) -> None:
     kinds = table("command", ">count")
     add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
     console().print(about, "", rules, "", kinds, sep="\n")
+
+
+def _followed(status: Status) -> str:
+    if status.differs_at is not None:
+        return f"ALARM: up to seq {status.differs_at} other events were recorded than the commands cause"
+    compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
+    return f"up to seq {status.seq}, snapshot at seq {status.snapshot_seq}{compared}"
 
 
 def _rules(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:

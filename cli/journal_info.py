@@ -8,6 +8,7 @@ import msgspec
 from exchange.domain.commands import Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.runtime.core import Core
+from exchange.runtime.follower import Status, read_status
 from journal.lock import Holder, holder_of
 from journal.reader import Base, JournalReader
 from journal.whole import connect_whole
@@ -30,6 +31,7 @@ class Info(msgspec.Struct):
     events_seq: int
     snapshots: list[int]
     archives: list[str]
+    follower: Status | None
     holder: Holder | None
 
     @property
@@ -68,6 +70,7 @@ def read_info(path: Path) -> Info:
         events_seq=events_seq,
         snapshots=[int(file.stem) for file in SnapshotStore(path).files() if file.stem.isdigit()],
         archives=archives,
+        follower=read_status(path),
         holder=holder_of(path),
     )
 

@@ -21,6 +21,7 @@ from cli.order import order
 from cli.output import printable
 from cli.serve import serve
 from cli.sessions import sessions
+from cli.snapshot import follow, recovery_plan, snapshot
 from cli.sql import sql
 from cli.state import state
 from cli.tape import replay
@@ -79,7 +80,7 @@ def main() -> None:
     """
 
 
-_LIVE = (init, serve, instrument, account, order, book)
+_LIVE = (init, serve, instrument, account, order, book, follow, snapshot, recovery_plan)
 _PAST = (journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart)
 _OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
 

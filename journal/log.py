@@ -61,7 +61,7 @@ class Journal:
         self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
-        """Record what was computed on the way, for others to compare with; what is there stays. Raises like `append`."""
+        """Record what was computed on the way, for others to compare with; what is there stays. Raises as `append`."""
         await self._insert("OR IGNORE INTO digests (seq, subject, digest)", rows)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ from exchange.runtime.recovery import recover
 from journal.lock import holder_of
 from journal.reader import JournalReader
 from journal.records import Head
+from snapshots.store import SnapshotStore
 
 ROUNDS = 20
 CLIENTS = 8
@@ -120,18 +121,20 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
     chance = random.Random(20)
     traders = [Trader(f"trader-{number}", number) for number in range(CLIENTS)]
 
-    async def one_round() -> None:
+    async def one_round(until_snapshot: bool) -> None:
         async with server(path, "--snapshot-every", "200") as (process, url):
             answered = asyncio.Semaphore(0)
             clients = [asyncio.create_task(trader.trade(url, answered)) for trader in traders]
             for _ in range(chance.randrange(20, 200)):
                 await answered.acquire()
+            while until_snapshot and not SnapshotStore(path).files():
+                await answered.acquire()
             os.kill(process.pid, signal.SIGKILL)
             await asyncio.gather(*clients)
 
     async def all_rounds() -> None:
-        for _ in range(ROUNDS):
-            await one_round()
+        for number in range(ROUNDS):
+            await one_round(until_snapshot=number == ROUNDS // 2)
 
     asyncio.run(all_rounds())
     assert holder_of(path) is None

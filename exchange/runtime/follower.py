@@ -16,7 +16,7 @@ import msgspec
 
 from exchange.domain.events import Event
 from exchange.runtime.digests import EventsDigest
-from exchange.runtime.recovery import Progress, Report, event_rows, recover, replay
+from exchange.runtime.recovery import Report, event_rows, replay, restore_base, restore_newest
 from exchange.runtime.settings import SNAPSHOTS_KEPT
 from exchange.runtime.workers import begin_as_worker, worker
 from journal.errors import JournalError
@@ -47,12 +47,21 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Follower:
-    """Follows the journal at `path`, from the newest snapshot on, and saves one every `every` commands (0: never)."""
+    """Follows the journal at `path`, and saves a snapshot every `every` commands (0: never).
 
-    def __init__(self, path: Path, every: int, report: Report, progress: Progress) -> None:
+    It begins with the newest snapshot; with `from_first` with the first command there is, to compare everything.
+    """
+
+    def __init__(self, path: Path, every: int, report: Report, from_first: bool = False) -> None:
         self._path = path
         self._every = every
-        self._core = recover(path, report, progress).core
+        with JournalReader(path) as reader:
+            self._core = (
+                restore_base(reader, reader.bases[0].head.seq)
+                if from_first
+                else restore_newest(path, reader, reader.head().seq, report)
+            )
+        self.is_idle = False  # nothing was new when it last looked
         self._digest = EventsDigest(self._core.head.seq)
         self._computed: dict[int, str] = {}  # by seq, until the exchange has recorded its own
         self._snapshot_seq = SnapshotStore(path).newest_seq()
@@ -81,6 +90,7 @@ class Follower:
         if self._every and self.seq - self._snapshot_seq >= self._every:
             save(self._path, self._core.snapshot())
             self._snapshot_seq = self.seq
+        self.is_idle = not records
         return bool(records)
 
     def tell(self) -> None:
@@ -165,7 +175,7 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 100)
     path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:
-        follower = Follower(path, every, _log.info, lambda done, total: None)
+        follower = Follower(path, every, _log.info)
         with JournalReader(path) as reader:
             while os.getppid() == exchange_pid:
                 try:

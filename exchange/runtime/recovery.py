@@ -38,9 +38,9 @@ def recover(
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
         if use_snapshots:
-            core = _restore_newest(path, reader, min(last_seq, events_seq), report)
+            core = restore_newest(path, reader, min(last_seq, events_seq), report)
         else:
-            core = _restore_base(reader, min(last_seq, reader.bases[0].head.seq))
+            core = restore_base(reader, min(last_seq, reader.bases[0].head.seq))
         total = last_seq - core.head.seq
         origin = f"snapshot at seq {core.head.seq}" if core.head.seq else "no snapshot"
         report(f"{path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
@@ -80,7 +80,9 @@ def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:
     return [(seq, n, next(texts)) for seq, events in caused for n in range(len(events))]
 
 
-def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Core:
+def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Core:
+    """The newest snapshot at or before `up_to` that can be used, nothing replayed; `report` hears of those skipped."""
+
     def hash_at(seq: int) -> bytes | None:
         head = reader.head_at(seq)
         return None if head is None else head.hash
@@ -90,10 +92,10 @@ def _restore_newest(path: Path, reader: JournalReader, up_to: int, report: Repor
             return Core.restore(snapshot)
         except Exception as error:  # a snapshot is only a shortcut: whatever is wrong with one, do without it
             report(f"snapshot at seq {snapshot.seq} is skipped: it cannot be restored ({error!r})")
-    return _restore_base(reader, up_to)
+    return restore_base(reader, up_to)
 
 
-def _restore_base(reader: JournalReader, up_to: int) -> Core:
+def restore_base(reader: JournalReader, up_to: int) -> Core:
     """Where the files that are here begin: an empty exchange, or the state that stands in for what was archived."""
     for base in reversed(reader.bases):
         if base.head.seq <= up_to and (core := _core_of(base)):

@@ -1,0 +1,87 @@
+"""How long a start takes with a snapshot not far back, beside a replay of everything.
+
+A journal of a million commands (RECOVERY_COMMANDS chooses another number), and a snapshot a twentieth of them back.
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.table import Row, median
+from exchange.domain.commands import Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder, encode_commands
+from exchange.domain.events import Event
+from exchange.domain.units import NUMBER_MAX
+from exchange.domain.words import Side
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import event_rows, recover
+from journal.log import Journal
+from journal.records import chain
+from snapshots.store import SnapshotStore
+
+COMMANDS = int(os.environ.get("RECOVERY_COMMANDS", "1000000"))
+BACK = COMMANDS // 20  # commands after the snapshot
+AT_ONCE = 20_000
+RUNS = 3
+WANTED = 0.1
+INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+USERS = ("alice", "bob", "carol", "dave")
+START_US = 1_772_000_000_000_000
+
+
+def run() -> list[Row]:
+    """One row: seconds of a start with the snapshot, beside seconds of a full replay; at most a tenth is wanted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.db"
+        asyncio.run(_prepare(path))
+        whole = _seconds(path, use_snapshots=False)
+        short = median([_seconds(path, use_snapshots=True) for _ in range(RUNS)])
+    return [
+        Row(
+            f"start, {COMMANDS:,} commands",
+            f"{short:.2f} s",
+            f"full replay {whole:.1f} s",
+            short / whole,
+            WANTED,
+            f"snapshot {BACK:,} commands back",
+            at_most=True,
+        )
+    ]
+
+
+def _seconds(path: Path, use_snapshots: bool) -> float:
+    began = time.perf_counter()
+    core = recover(path, lambda sentence: None, lambda done, total: None, use_snapshots=use_snapshots).core
+    assert core.head.seq == COMMANDS
+    return time.perf_counter() - began
+
+
+async def _prepare(path: Path) -> None:
+    core, commands = Core(), iter(_commands())
+    journal = await Journal.open(path)
+    try:
+        while some := list(islice(commands, AT_ONCE)):
+            times_us = [START_US + core.head.seq + n for n in range(1, len(some) + 1)]
+            records = chain(core.head, zip(times_us, encode_commands(some), strict=True))
+            caused: list[tuple[int, list[Event]]] = []
+            for record, command in zip(records, some, strict=True):
+                caused.append((record.seq, core.step(record, command)[0]))
+                if record.seq == COMMANDS - BACK:
+                    SnapshotStore(path).save(core.snapshot())
+            await journal.append(records)
+            await journal.append_events(event_rows(caused))
+    finally:
+        await journal.close()
+
+
+def _commands() -> list[Command]:
+    """Quotes around a price that wanders a little; a third of the orders trade."""
+    made: list[Command] = [Genesis(), CreateInstrument(INSTRUMENT, 1_000, 1)]
+    made += [OpenAccount(user_id, NUMBER_MAX // len(USERS)) for user_id in USERS]
+    for n in range(COMMANDS - len(made)):
+        side: Side = "bid" if n % 2 else "ask"
+        price = 500_000 - n % 7 * 1_000 if n % 2 else 500_000 + n % 5 * 1_000 - n % 3 * 2_000
+        made.append(PlaceOrder(USERS[n % 4], INSTRUMENT, side, "limit", "gtc", price, 1_000 + n % 9 * 100))
+    return made

@@ -1,0 +1,176 @@
+"""`exchange snapshot`, `exchange follow` and `exchange recovery-plan`: how a start is kept short."""
+
+import contextlib
+import time
+from pathlib import Path
+
+import click
+
+from cli.options import MOMENT, command_line, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import ReplayBar
+from exchange.amounts import short_time
+from exchange.history.moment import Moment, core_at
+from exchange.history.plan import Fit, fits, plan
+from exchange.runtime.follower import LOOK_SECONDS, DivergedError, Follower
+from exchange.runtime.settings import SNAPSHOT_EVERY, SNAPSHOTS_KEPT
+from journal.reader import JournalReader
+from snapshots.store import SnapshotStore
+
+
+@click.group()
+def snapshot() -> None:
+    """Shortcuts for the next start. They may be deleted at any time; the journal never."""
+
+
+@snapshot.command()
+@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="Of when.  [default: now]")
+@db_option
+def create(moment: Moment, path: Path) -> None:
+    """Save the state after a command, from the journal alone; also while the exchange runs.
+
+    \b
+    Example:
+      exchange snapshot create --at 1000000
+    """
+    with ReplayBar() as bar:
+        core = core_at(path, moment, bar)
+    file = SnapshotStore(path).save(core.snapshot())
+    click.echo(f"{file}: the state after seq {core.head.seq}")
+
+
+@snapshot.command("list")
+@db_option
+@json_option
+def list_(path: Path, as_json: bool) -> None:
+    """List the snapshots, and whether each is one that a start could use.
+
+    \b
+    Example:
+      exchange snapshot list
+    """
+    _show(fits(path), path, as_json)
+
+
+@snapshot.command()
+@click.option("--fast", is_flag=True, help="Without replaying: checksums, and whether they belong to this journal.")
+@db_option
+@json_option
+def verify(fast: bool, path: Path, as_json: bool) -> None:
+    """Compare each snapshot with the state that the commands make. Exit code 1 where one is not what it says.
+
+    \b
+    Example:
+      exchange snapshot verify
+    """
+    with ReplayBar("verifying") as bar:
+        found = fits(path, None if fast else bar)
+    _show(found, path, as_json)
+    if any(fit.fault is not None for fit in found):
+        raise click.exceptions.Exit(1)
+
+
+@snapshot.command()
+@click.option("--keep", type=click.IntRange(0), default=SNAPSHOTS_KEPT, show_default=True, help="The newest so many.")
+@db_option
+def prune(keep: int, path: Path) -> None:
+    """Delete all but the newest snapshots, and what a crash left half made.
+
+    \b
+    Example:
+      exchange snapshot prune --keep 1
+    """
+    with JournalReader(path):
+        deleted = SnapshotStore(path).prune(keep)
+    click.echo(f"deleted {len(deleted)}, kept {len(SnapshotStore(path).files())}")
+
+
+@click.command("recovery-plan")
+@db_option
+@json_option
+def recovery_plan(path: Path, as_json: bool) -> None:
+    """Say what a start would do now, and how long it would take, without doing it.
+
+    \b
+    Example:
+      exchange recovery-plan
+    """
+    found = plan(path)
+    if as_json:
+        print_json(found)
+        return
+    shown = table("a start would", "")
+    origin = f"the snapshot at seq {found.snapshot_seq}" if found.snapshot_seq else "the first command"
+    add_rows(
+        shown,
+        (
+            ("begin with", origin),
+            *(("skip", fault) for fault in found.skipped),
+            ("replay", f"{found.commands:,} commands, up to seq {found.last_seq}"),
+            ("complete", f"the events of {found.commands_without_events:,} commands"),
+            ("take", f"about {found.seconds:.1f} s, {found.commands_per_second:,.0f} commands a second"),
+        ),
+    )
+    console().print(shown)
+    if found.seconds > 10:
+        click.echo(f"To shorten it: {command_line('snapshot create', path)}")
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Catch up, compare, and end: exit code 1 where a digest differs.")
+@click.option(
+    "--snapshot-every",
+    type=click.IntRange(0),
+    default=SNAPSHOT_EVERY,
+    show_default=True,
+    metavar="COMMANDS",
+    help="How often to save the state; 0: never.",
+)
+@db_option
+def follow(once: bool, snapshot_every: int, path: Path) -> None:
+    """Read along with an exchange, apply every command once more, and raise the alarm where that comes out differently.
+
+    The exchange starts one of these itself (unless --snapshot-every is 0). Ctrl-C ends it.
+
+    \b
+    Example:
+      exchange follow --once
+    """
+    follower = Follower(path, snapshot_every, lambda sentence: click.echo(sentence, err=True), from_first=once)
+    with contextlib.suppress(KeyboardInterrupt), JournalReader(path) as reader, ReplayBar("following") as bar:
+        total = reader.head().seq
+        try:
+            while follower.catch_up(reader) or not once:
+                bar(min(follower.seq, total), total)
+                if follower.is_idle:
+                    time.sleep(LOOK_SECONDS)
+        except DivergedError as error:
+            raise click.ClickException(str(error)) from error
+        finally:
+            follower.tell()
+    compared = (
+        f"digests compared up to seq {follower.compared_seq}" if follower.compared_seq else "no digest to compare"
+    )
+    click.echo(f"at seq {follower.seq}, {compared}")
+
+
+def _show(found: list[Fit], path: Path, as_json: bool) -> None:
+    if as_json:
+        print_json([fit._asdict() for fit in found])
+    elif found:
+        shown = table("snapshot", ">seq", "time", ">bytes", "digest", "")
+        rows = (
+            (
+                fit.file,
+                str(fit.seq),
+                short_time(fit.ts_us) if fit.ts_us else "-",
+                f"{fit.size_bytes:,}",
+                fit.digest[:16],
+                fit.fault or "fits",
+            )
+            for fit in found
+        )
+        add_rows(shown, rows)
+        console().print(shown)
+    else:
+        click.echo(f"{path} has no snapshots: {command_line('snapshot create', path)} makes one")

@@ -1,0 +1,116 @@
+"""What a start would do: which snapshot it would begin with, what it would replay, and how long that takes."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from exchange.runtime.core import IMAGE_VERSION, Core
+from exchange.runtime.recovery import Progress, recover, replay, restore_newest
+from journal.errors import JournalArchivedError
+from journal.reader import JournalReader
+from journal.records import Record
+from snapshots.store import DamagedSnapshotError, SnapshotStore, load
+
+_SAMPLE_SECONDS = 0.5  # for which a replay is tried, to know how fast it is
+
+
+class Fit(NamedTuple):
+    """A snapshot file; `fault` says why it cannot be used, None where it fits."""
+
+    file: str
+    seq: int
+    ts_us: int
+    size_bytes: int
+    digest: str
+    fault: str | None
+
+
+class Plan(msgspec.Struct):
+    """`snapshot_seq` 0: from the first command. `seconds` is an estimate, from a short try on this machine."""
+
+    snapshot_seq: int
+    skipped: list[str]
+    commands: int
+    last_seq: int
+    commands_without_events: int
+    commands_per_second: float
+    seconds: float
+
+
+def fits(path: Path, progress: Progress | None = None) -> list[Fit]:
+    """Every snapshot of the journal at `path`, oldest first. With `progress` each is compared with a replay."""
+    with JournalReader(path) as reader:
+        return [_fit(reader, file, progress) for file in SnapshotStore(path).files()]
+
+
+def plan(path: Path) -> Plan:
+    """What `exchange serve` would do on the journal at `path`. Reads only; raises a JournalError."""
+    skipped: list[str] = []
+    with JournalReader(path) as reader:
+        last_seq, events_seq = reader.head().seq, reader.events_seq()
+        began = time.perf_counter()
+        core = restore_newest(path, reader, min(last_seq, events_seq), skipped.append)
+        restore_seconds = time.perf_counter() - began
+        commands = last_seq - core.head.seq
+        snapshot_seq = core.head.seq
+        rate = _rate(reader, core, last_seq)
+    return Plan(
+        snapshot_seq,
+        skipped,
+        commands,
+        last_seq,
+        last_seq - events_seq,
+        rate,
+        restore_seconds + (commands / rate if commands else 0.0),
+    )
+
+
+def _rate(reader: JournalReader, core: Core, last_seq: int) -> float:
+    """Commands a second, from a try on the commands that follow, or where there are too few, on the first ones."""
+    count, end, began = 0, time.perf_counter() + _SAMPLE_SECONDS, time.perf_counter()
+    for record in _sample(reader, core, last_seq):
+        replay(core, record)
+        count += 1
+        if time.perf_counter() > end:
+            break
+    return count / (time.perf_counter() - began) if count else 1.0
+
+
+def _sample(reader: JournalReader, core: Core, last_seq: int) -> list[Record]:
+    return list(reader.records(core.head, min(last_seq, core.head.seq + 20_000)))
+
+
+def _fit(reader: JournalReader, file: Path, progress: Progress | None) -> Fit:
+    size_bytes = file.stat().st_size
+    try:
+        snapshot = load(file)
+    except (OSError, DamagedSnapshotError) as error:
+        seq = int(file.stem) if file.stem.isdigit() else 0
+        return Fit(file.name, seq, 0, size_bytes, "", f"damaged: {error}")
+    fault = None
+    if snapshot.version != IMAGE_VERSION:
+        fault = f"of another version of the program: {snapshot.version}, not {IMAGE_VERSION}"
+    elif _hash_at(reader)(snapshot.seq) != snapshot.journal_hash:
+        fault = "of another journal, or of commands whose archive is not here"
+    elif progress is not None:
+        fault = _differs(reader.path, snapshot.seq, snapshot.digest, progress)
+    return Fit(file.name, snapshot.seq, snapshot.ts_us, size_bytes, snapshot.digest, fault)
+
+
+def _differs(path: Path, seq: int, digest: str, progress: Progress) -> str | None:
+    try:
+        core = recover(path, lambda sentence: None, progress, seq, use_snapshots=False).core
+    except JournalArchivedError:
+        return "older than the first command here"
+    return None if core.digest() == digest else f"not the state that the commands up to seq {seq} make"
+
+
+def _hash_at(reader: JournalReader) -> Callable[[int], bytes | None]:
+    def hash_at(seq: int) -> bytes | None:
+        head = reader.head_at(seq)
+        return None if head is None else head.hash
+
+    return hash_at
