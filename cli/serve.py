@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import click
 
@@ -24,6 +24,7 @@ from exchange.runtime.settings import SNAPSHOT_EVERY, Settings
 from journal.reader import JournalReader
 
 _log = logging.getLogger("exchange")
+_T = TypeVar("_T")
 
 
 @click.command()
@@ -68,7 +69,7 @@ def serve(
       exchange serve --demo
       exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
     """
-    if not insecure and not _is_loopback(host):
+    if not insecure and not is_loopback(host):
         raise click.UsageError(
             f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
             "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
@@ -77,17 +78,17 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _Stopping() as stopping:
-            last_seq = _run(_serve(settings, stopping))
-    except _StoppedEarlyError:
+        with Stopping() as stopping:
+            last_seq = run_loop(_serve(settings, stopping))
+    except StoppedEarlyError:
         _log.info("stopped before it was ready: nothing was changed")
         return
     except OSError as error:
-        raise _explained(error, settings) from error
+        raise explained(error, host, port) from error
     _log.info("stopped at seq %d, %s is closed", last_seq, path)
 
 
-async def _serve(settings: Settings, stopping: "_Stopping") -> int:
+async def _serve(settings: Settings, stopping: "Stopping") -> int:
     is_new = not settings.path.exists() or settings.path.stat().st_size == 0
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,11 +108,11 @@ async def _serve(settings: Settings, stopping: "_Stopping") -> int:
         return await node.serve(settings, _log.info, progress, listening, stop)
 
 
-class _StoppedEarlyError(Exception):
+class StoppedEarlyError(Exception):
     """A signal came while the journal was being replayed."""
 
 
-class _Stopping:
+class Stopping:
     """SIGINT and SIGTERM ask the exchange to stop, also in the middle of a replay; the second one ends it at once."""
 
     def __init__(self) -> None:
@@ -132,7 +133,7 @@ class _Stopping:
 
     def check(self) -> None:
         if self._asked:
-            raise _StoppedEarlyError
+            raise StoppedEarlyError
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
@@ -141,7 +142,7 @@ class _Stopping:
         self._tell()
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
+def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
     """Run under uvloop where it is installed."""
     try:
         import uvloop
@@ -183,16 +184,16 @@ def _warn_of_clock(settings: Settings) -> None:
         _log.warning("exchange time does not go back: it continues at %s, after the last command", short_time(last_us))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _explained(error: OSError, settings: Settings) -> click.ClickException:
+def explained(error: OSError, host: str, port: int) -> click.ClickException:
     """What kept the exchange from listening, or from its files."""
-    where = f"port {settings.port} on {settings.host}"
+    where = f"port {port} on {host}"
     if error.filename is not None:
         return click.ClickException(f"{error.filename}: {error.strerror}")
     if error.errno == errno.EADDRINUSE:

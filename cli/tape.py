@@ -13,28 +13,32 @@ import msgspec
 from cli.options import INSTRUMENT, MOMENT, USER, db_option
 from cli.output import add_rows, columns, console, print_json, table
 from cli.replay import ReplayBar
+from cli.stage import serve_replay
 from exchange.amounts import cash, contracts, iso_time
 from exchange.domain.events import OrderAccepted, Refused, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
 from exchange.history.moment import Moment, span
 from exchange.history.sessions import Session, session_of
+from exchange.history.stage import Scope
 from exchange.history.tape import concerns, in_words
 from exchange.history.walk import Step, walk
 
+_MAX = float("inf")
 
-class _Speed(click.ParamType[float | None]):
-    """Times faster than it was, like 1, 10 or 2.5x; None for max: as fast as it goes."""
+
+class _Speed(click.ParamType[float]):
+    """Times faster than it was, like 1, 10 or 2.5x; infinity for max: as fast as it goes."""
 
     name = "speed"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if value == "max":
-            return None
+            return _MAX
         try:
             speed = float(str(value).removesuffix("x"))
         except ValueError:
             speed = 0
-        if not 0 < speed < float("inf"):
+        if not 0 < speed < _MAX:
             self.fail(f"{value!r} is no speed: write 1, 10, 0.5 or max", param, ctx)
         return speed
 
@@ -45,9 +49,17 @@ class _Speed(click.ParamType[float | None]):
 @click.option("--to", "end", type=MOMENT, metavar="SEQ|TIME", help="End here.  [default: the last command]")
 @click.option("--user", "user_id", type=USER, help="Only what concerns this user.")
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only what concerns this instrument.")
-@click.option("--speed", type=_Speed(), default="max", show_default=True, help="In the recorded rhythm: 1, 10 ...")
+@click.option(
+    "--speed", type=_Speed(), help="In the recorded rhythm: 1, 10 ..., or max.  [default: max; with --serve: 1]"
+)
 @click.option("--summary", is_flag=True, help="Print only the final digest and figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event, in the protocol's integers.")
+@click.option("--serve", is_flag=True, help="Let clients connect and watch, as if it were happening.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where --serve listens.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="Where --serve listens; 0: any."
+)
+@click.option("--paused", is_flag=True, help="With --serve: wait for replay/resume.")
 @db_option
 def replay(
     number: int | None,
@@ -58,6 +70,10 @@ def replay(
     speed: float | None,
     summary: bool,
     as_json: bool,
+    serve: bool,
+    host: str,
+    port: int,
+    paused: bool,
     path: Path,
 ) -> None:
     """Carry out recorded commands once more, and print what they cause as a tape to read.
@@ -71,6 +87,7 @@ def replay(
       exchange replay --from 2026-02-20T09:00:00Z --to 2026-02-20T09:05:00Z --speed 10
       exchange replay --user alice --json
       exchange replay --summary
+      exchange replay --session 2 --serve --speed 10
     """
     if number is not None and (start or end):
         raise click.UsageError("--session names what to replay by itself: leave --from and --to out")
@@ -78,9 +95,16 @@ def replay(
     if session is not None:
         start, end = Moment(session.first_seq), Moment(session.last_seq)
     first_seq, last_seq = span(path, start, end)
+    if serve:
+        if summary or as_json or user_id or instrument_id:
+            raise click.UsageError(
+                "--serve shows everything to whoever connects: it goes with --speed and --paused only"
+            )
+        serve_replay(path, Scope(first_seq, last_seq, speed, paused), host, port)
+        return
     figures = _Figures()
     with contextlib.suppress(KeyboardInterrupt), ReplayBar() as bar:
-        pace = _Pace(speed)
+        pace = _Pace(_times(speed or _MAX))
         for step in walk(path, first_seq, last_seq, bar if summary or not sys.stdout.isatty() else _no_bar):
             pace.wait(step.record.ts_us)
             figures.add(step)
@@ -90,6 +114,11 @@ def replay(
         figures.print(as_json)
     if session is not None and figures.last is not None:
         _compare(session, figures.last)
+
+
+def _times(speed: float) -> float | None:
+    """None: as fast as it goes."""
+    return None if speed == _MAX else speed
 
 
 class _Pace:

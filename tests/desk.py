@@ -5,7 +5,7 @@ journal in memory. The clock is the test's, so every `ts_us` is known beforehand
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from exchange.domain.commands import (
     Command,
@@ -20,6 +20,7 @@ from exchange.domain.units import next_day_end_us
 from exchange.gateway.desk import Missed
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
 from exchange.gateway.streams import key_of
 from exchange.projections.life import Happening, PlacedStep, Step, life_of
@@ -229,6 +230,14 @@ class TestDesk:
     @property
     def is_busy(self) -> bool:
         return self.pipeline.waiting >= self.queue_max
+
+    @property
+    def is_read_only(self) -> bool:
+        return False
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        return METHODS
 
     @property
     def requests_per_second(self) -> int:

@@ -1,12 +1,17 @@
 """What sessions need of the exchange behind them: its views, a place to hand commands in, and the time."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from exchange.domain.commands import Command
 from exchange.domain.rules import Rules
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
+
+if TYPE_CHECKING:
+    from exchange.gateway.methods import Method
 
 
 class Missed(NamedTuple):
@@ -42,6 +47,16 @@ class Desk(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether so many commands wait for the journal that no more can be taken now."""
+        ...
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed, because this is a replay."""
+        ...
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Those that can be called, by name."""
         ...
 
     def now_us(self) -> int:

@@ -35,6 +35,9 @@ class BookChange(msgspec.Struct, tag_field="type", tag="change"):
     asks: list[Level]
 
 
+_UNLISTED = Depth()  # of an instrument before it was listed, which only a replay can come to
+
+
 class Feeds:
     """All subscriptions. Notifications leave in `seq` order: those of a command after its answer, books at the end."""
 
@@ -54,7 +57,7 @@ class Feeds:
         books = self._books.setdefault(channel.instrument_id, {})
         book = books.get(channel.depth)
         if book is None:
-            book = books[channel.depth] = _BookFeed(channel, self._views.depths[channel.instrument_id])
+            book = books[channel.depth] = _BookFeed(channel, self._views)
         book.flush(self._views)
         book.join(session, self._views)
 
@@ -82,6 +85,17 @@ class Feeds:
         (sessions.add if enabled else sessions.discard)(session)
         return bool(sessions)
 
+    def move_to(self, views: Views) -> None:
+        """Go on from another moment: books begin again there, streams say nothing of what is left out."""
+        self._views = views
+        self.recent.restart(views.seq)
+        self._changed_books = {}
+        for books in self._books.values():
+            for depth, book in books.items():
+                books[depth] = begun = _BookFeed(book.channel, views)
+                for session in book.seen_seq:
+                    begun.join(session, views)
+
     def publish(self, change: Change) -> None:
         """Send what one command has to tell on the streams, and remember it; books are sent by `flush`."""
         if change.books:
@@ -104,22 +118,20 @@ class Feeds:
 class _BookFeed:
     """One book channel: what its listeners have seen, and up to which seq each has seen it."""
 
-    def __init__(self, channel: Channel, depth: Depth) -> None:
-        self._channel = channel
-        self._depth = depth
-        self._bids = depth.bids(channel.depth)
-        self._asks = depth.asks(channel.depth)
+    def __init__(self, channel: Channel, views: Views) -> None:
+        self.channel = channel
+        self._bids, self._asks = self._levels(views)
         self.seen_seq: dict[Session, int] = {}
 
     def join(self, session: Session, views: Views) -> None:
         """Send a snapshot, as of now."""
         self.seen_seq[session] = views.seq
-        snapshot = BookSnapshot(self._channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)
-        session.notify(self._channel.name, notification_text(self._channel.name, snapshot))
+        snapshot = BookSnapshot(self.channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)
+        session.notify(self.channel.name, notification_text(self.channel.name, snapshot))
 
     def flush(self, views: Views) -> None:
         """Send the levels that differ from what was sent last; nothing where none does."""
-        bids, asks = self._depth.bids(self._channel.depth), self._depth.asks(self._channel.depth)
+        bids, asks = self._levels(views)
         bid_changes, ask_changes = _differences(self._bids, bids), _differences(self._asks, asks)
         if not bid_changes and not ask_changes:
             return
@@ -129,9 +141,13 @@ class _BookFeed:
             text = texts.get(prev_seq)
             if text is None:
                 change = BookChange(prev_seq, views.seq, views.ts_us, bid_changes, ask_changes)
-                text = texts[prev_seq] = notification_text(self._channel.name, change)
-            session.notify(self._channel.name, text)
+                text = texts[prev_seq] = notification_text(self.channel.name, change)
+            session.notify(self.channel.name, text)
         self.seen_seq = dict.fromkeys(self.seen_seq, views.seq)
+
+    def _levels(self, views: Views) -> tuple[list[Level], list[Level]]:
+        depth = views.depths.get(self.channel.instrument_id, _UNLISTED)
+        return depth.bids(self.channel.depth), depth.asks(self.channel.depth)
 
 
 def _differences(old: list[Level], new: list[Level]) -> list[Level]:

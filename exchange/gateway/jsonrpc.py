@@ -52,6 +52,15 @@ def refused(reason: Reason, **data: Any) -> RpcError:
     return RpcError(refusal.code, refusal.message, reason.value, refusal.detail, **data)
 
 
+def read_only_replay() -> RpcError:
+    return RpcError(
+        1027,
+        "Replay is read-only",
+        "read_only_replay",
+        "this is the past: it can be watched, as anyone who had an account then, and nothing in it can be changed",
+    )
+
+
 def journal_unavailable() -> RpcError:
     return RpcError(
         1024, "Journal unavailable", "journal_unavailable", "the command was not recorded and has no effect; try later"

@@ -29,7 +29,7 @@ from exchange.gateway.limits import (
     UNSENT_MAX,
 )
 from exchange.gateway.session import Session
-from exchange.projections.views import Change
+from exchange.projections.views import Change, Views
 
 _quiet = logging.getLogger("exchange.websockets")
 _quiet.setLevel(logging.WARNING)
@@ -82,6 +82,16 @@ class Gateway:
     def flush(self) -> None:
         self._feeds.flush()
         self.send_all()
+
+    def move_to(self, views: Views) -> None:
+        """The exchange is at another moment from here on."""
+        self._feeds.move_to(views)
+        self.send_all()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the slowest client has not taken yet."""
+        return max((connection.backlog for connection in self._connections), default=0)
 
     def send_all(self) -> None:
         """Write what is unsent, one write a connection."""
@@ -203,6 +213,11 @@ class _Connection(asyncio.Protocol):
             self.write()
         elif self._websocket.state is State.CONNECTING:
             self._transport.abort()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -23,7 +23,7 @@ from exchange.gateway.feeds import Feeds
 from exchange.gateway.filling import Filling
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
-from exchange.gateway.methods import METHODS, Inquiry, Method
+from exchange.gateway.methods import Inquiry, Method
 from exchange.projections.views import Change, Views
 
 _log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class Session:
         call = _Call(request.id, reply, request.method)
         try:
             self._take_allowance()
-            method = METHODS.get(request.method)
+            method = self.desk.methods.get(request.method)
             if method is None:
                 raise jsonrpc.method_not_found(request.method)
             call.params = method.decode(request.params)
@@ -236,6 +236,8 @@ class Session:
         method = call.method
         if method is None or call.error is not None:
             raise call.error or jsonrpc.internal_error()
+        if method.access == "admin" and self.desk.is_read_only:
+            raise jsonrpc.read_only_replay()
         if method.access != "public":
             if not self.user_id:
                 raise jsonrpc.must_authenticate()
@@ -250,6 +252,10 @@ class Session:
         if not isinstance(result, Command | Inquiry):
             call.succeed(result)
             return
+        if isinstance(result, Command) and self.desk.is_read_only:
+            if method.undo is not None:
+                method.undo(self)
+            raise jsonrpc.read_only_replay()
         self._in_flight += 1
         self._is_held_up = method.waits
         if isinstance(result, Inquiry):

@@ -36,6 +36,11 @@ class Recent:
         self.next_seq = seq + 1  # of the first command that has not told anything yet
         self._told: deque[Told] = deque(maxlen=RECENT_MAX)
 
+    def restart(self, seq: int) -> None:
+        """Forget everything: what comes next is the command after `seq`."""
+        self.next_seq = seq + 1
+        self._told.clear()
+
     def add(self, told: Told) -> None:
         assert told.seq == self.next_seq, "a command was skipped"
         self.next_seq += 1

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exchange import __version__
@@ -13,6 +13,7 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.gateway.desk import Backfill, Missed
 from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
@@ -160,6 +161,14 @@ class Node:
     @property
     def is_busy(self) -> bool:
         return self._pipeline.waiting >= QUEUE_MAX
+
+    @property
+    def is_read_only(self) -> bool:
+        return False
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        return METHODS
 
     @property
     def requests_per_second(self) -> int:

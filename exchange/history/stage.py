@@ -1,0 +1,302 @@
+"""A replay to connect to: the ordinary WebSocket API on the past. Clients and screens watch as if it were happening.
+
+The stage is a desk whose commands come from the journal instead of from clients: each goes through the same `step` and
+the same gateway, in the recorded rhythm. Nothing can be changed on it, only steered with the replay/* methods.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from exchange.domain.commands import Command, PlaceOrder, decode_command
+from exchange.domain.events import AccountOpened, decode_event
+from exchange.domain.rules import Rules
+from exchange.domain.units import US_PER_SECOND
+from exchange.gateway import params as p
+from exchange.gateway.desk import Backfill, Missed
+from exchange.gateway.jsonrpc import invalid_params
+from exchange.gateway.limits import OUTBOX_MAX
+from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.server import Gateway
+from exchange.gateway.session import Session
+from exchange.history.moment import Moment, UnknownMomentError, seq_at
+from exchange.projections.life import Step
+from exchange.projections.views import Change, Views
+from exchange.runtime.backfill import Backfiller
+from exchange.runtime.core import Core
+from exchange.runtime.recovery import recover, replay_step
+from exchange.runtime.trail import own_life
+from journal.reader import JournalReader
+from journal.records import Record
+
+STEPS_AT_ONCE = 200  # commands, before others get their turn
+RECORDS_AT_ONCE = 1_000  # read from the journal
+CONGESTED = OUTBOX_MAX // 4  # bytes that a client has not taken: then the replay waits
+_CONGESTION_SECONDS = 0.01
+
+
+class Scope(NamedTuple):
+    """Which commands are played, both included, and how many times as fast as it was; None: as fast as it goes."""
+
+    first_seq: int
+    last_seq: int
+    speed: float | None = 1.0
+    is_paused: bool = False
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Where a replay stands, as the replay/* methods answer. `speed` null: as fast as it goes."""
+
+    seq: int
+    ts_us: int
+    first_seq: int
+    last_seq: int
+    speed: float | None
+    paused: bool
+    at_end: bool
+
+
+class _Seek(p.Params, frozen=True):
+    seq: p.Seq | None = None
+    ts_us: p.Number | None = None
+
+
+class _Speed(p.Params, frozen=True):
+    speed: Annotated[float, Meta(gt=0)] | None
+
+
+async def stage(
+    path: Path, scope: Scope, host: str, port: int, listening: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Serve a replay of the journal at `path` until `stop` is set. It begins to play with the first subscription.
+
+    Raises a JournalError, also in the middle where the journal is damaged, or OSError where the address cannot be had.
+    """
+    with JournalReader(path) as reader:
+        player = Stage(reader, scope)
+        playing = asyncio.create_task(player.play())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            listening(await player.open(host, port))
+            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                await playing  # which only ends by failing
+        finally:
+            for task in (playing, stopping):
+                task.cancel()
+            await asyncio.gather(playing, stopping, return_exceptions=True)
+            await player.close()
+
+
+class Stage:
+    """The desk of a replay, and its player. `now_seconds` is what the rhythm is kept by."""
+
+    def __init__(self, reader: JournalReader, scope: Scope, now_seconds: Callable[[], float] | None = None) -> None:
+        self._reader = reader
+        self._path = reader.path
+        self._first_seq, self._last_seq, self._speed, self._is_paused = scope
+        self._now_seconds = now_seconds or asyncio.get_running_loop().time
+        self._core = self._core_before_the_first_order()
+        self._users = self._users_to_come()
+        self.gateway = Gateway(self)
+        self._backfiller = Backfiller(self._path, self.gateway.recent, self.gateway.send_all)
+        self._upcoming: deque[Record] = deque()
+        self._has_audience = False
+        self._wake = asyncio.Event()
+        self._anchor: tuple[float, int] | None = None  # when which time was played, since the rhythm last changed
+        self.methods: Mapping[str, Method] = METHODS | {
+            "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
+            "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
+            "replay/status": _method(p.Nothing, lambda session, params: self.status),
+            "replay/pause": _method(p.Nothing, lambda session, params: self._pause(True)),
+            "replay/resume": _method(p.Nothing, lambda session, params: self._pause(False)),
+            "replay/speed": _method(_Speed, lambda session, params: self._set_speed(params.speed)),
+            "replay/seek": _method(_Seek, lambda session, params: self._seek(params)),
+        }
+
+    async def open(self, host: str, port: int) -> str:
+        url = await self.gateway.bind(host, port)
+        await self.gateway.open()
+        return url
+
+    async def close(self) -> None:
+        await self.gateway.close()
+        self.gateway.abort()
+        await self._backfiller.stop()
+
+    async def play(self) -> None:
+        """Carry out command after command, each when it is due. Never returns; raises a JournalError."""
+        steps = 0
+        while True:
+            record = self._next_record()
+            if record is None or self._is_paused or not self._has_audience:
+                self.gateway.flush()
+                await self._wait(None)
+            elif (due_in_seconds := self._due_in_seconds(record)) > 0:
+                self.gateway.flush()
+                await self._wait(due_in_seconds)
+            else:
+                self._upcoming.popleft()
+                _, _, change = replay_step(self._core, record)
+                self.gateway.publish(change)
+                steps += 1
+                if steps % STEPS_AT_ONCE == 0:
+                    await self._give_way()
+
+    @property
+    def status(self) -> Status:
+        head = self._core.head
+        at_end = head.seq >= self._last_seq
+        return Status(head.seq, head.ts_us, self._first_seq, self._last_seq, self._speed, self._is_paused, at_end)
+
+    @property
+    def views(self) -> Views:
+        return self._core.views
+
+    @property
+    def rules(self) -> Rules:
+        return self._core.state.rules
+
+    @property
+    def is_busy(self) -> bool:
+        return False
+
+    @property
+    def is_read_only(self) -> bool:
+        return True
+
+    @property
+    def requests_per_second(self) -> int:
+        return 0
+
+    @property
+    def first_seq(self) -> int:
+        return self._backfiller.first_seq
+
+    def now_us(self) -> int:
+        return self._core.head.ts_us
+
+    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
+        raise AssertionError(f"a command on a replay: {command!r}")
+
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        steps = own_life(self._path, user_id, order_id, self._core.head.seq, [])
+
+        def tell() -> None:
+            done(steps)
+            self.gateway.send_all()
+
+        asyncio.get_running_loop().call_soon(tell)
+
+    def backfill(
+        self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
+    ) -> Backfill:
+        return self._backfiller.start(missed, take, done)
+
+    def is_admin_secret(self, secret: str | None) -> bool:
+        return False  # there is nothing to administer
+
+    def _enter(self, session: Session, params: p.Auth) -> Any:
+        """Enter any account that there is by the end, so that a client may be there before its account was opened."""
+        if params.client_id in self._users and session.user_id in ("", params.client_id):
+            return session.enter(params.client_id)
+        return METHODS["public/auth"].handle(session, params)
+
+    def _subscribe(self, session: Session, params: Any) -> Any:
+        """As ever; and the first one lets the replay begin, once it is answered."""
+        result = METHODS["public/subscribe"].handle(session, params)
+        asyncio.get_running_loop().call_soon(self._begin)
+        return result
+
+    def _begin(self) -> None:
+        if not self._has_audience:
+            self._has_audience = True
+            self._keep_new_rhythm()
+
+    def _pause(self, is_paused: bool) -> Status:
+        self._is_paused = is_paused
+        self._has_audience = True  # somebody is there, subscribed or not
+        self._keep_new_rhythm()
+        return self.status
+
+    def _set_speed(self, speed: float | None) -> Status:
+        self._speed = speed
+        self._keep_new_rhythm()
+        return self.status
+
+    def _seek(self, params: _Seek) -> Status:
+        """Go to right after a command, or to a time: books begin again there, streams leave out what lies between."""
+        if (params.seq is None) == (params.ts_us is None):
+            raise invalid_params("seq", "say where to: either seq or ts_us", "missing_param")
+        try:
+            seq = seq_at(self._reader, Moment(params.seq, params.ts_us))
+        except UnknownMomentError as error:
+            raise invalid_params("seq", str(error)) from error
+        if not self._first_seq <= seq <= self._last_seq:
+            raise invalid_params(
+                "seq", f"this replay is of seq {self._first_seq} to {self._last_seq}, not of seq {seq}"
+            )
+        self._core = self._core_after(seq)
+        self._upcoming.clear()
+        self.gateway.move_to(self.views)
+        self._keep_new_rhythm()
+        return self.status
+
+    def _core_before_the_first_order(self) -> Core:
+        """Where the doors open: everything is listed that was listed before anyone could trade it."""
+        core = self._core_after(self._first_seq - 1)
+        for record in self._reader.records(core.head, self._last_seq):
+            if isinstance(decode_command(record.payload), PlaceOrder):
+                break
+            replay_step(core, record)
+        return core
+
+    def _users_to_come(self) -> set[str]:
+        opened = self._reader.events_where("kind = 'account_opened'", (), self._core.head.seq + 1, self._last_seq)
+        events = (decode_event(payload) for _, _, payload in opened)
+        return set(self.views.balances.users) | {event.user_id for event in events if isinstance(event, AccountOpened)}
+
+    def _core_after(self, seq: int) -> Core:
+        return recover(self._path, lambda sentence: None, lambda done, total: None, up_to=seq).core
+
+    def _next_record(self) -> Record | None:
+        if not self._upcoming:
+            head = self._core.head
+            self._upcoming += self._reader.records(head, min(head.seq + RECORDS_AT_ONCE, self._last_seq))
+        return self._upcoming[0] if self._upcoming else None
+
+    def _keep_new_rhythm(self) -> None:
+        self._anchor = None
+        self._wake.set()
+
+    def _due_in_seconds(self, record: Record) -> float:
+        if self._speed is None:
+            return 0.0
+        if self._anchor is None:
+            self._anchor = (self._now_seconds(), self._core.head.ts_us or record.ts_us)
+        began_seconds, from_us = self._anchor
+        return began_seconds + (record.ts_us - from_us) / US_PER_SECOND / self._speed - self._now_seconds()
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until so much time has passed, or somebody steers."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _give_way(self) -> None:
+        """Let others have a turn, and clients take what they were sent: nobody is cut off for being slow."""
+        self.gateway.flush()
+        await asyncio.sleep(0)
+        while self.gateway.backlog > CONGESTED:  # noqa: ASYNC110 - transports tell nobody how much is left
+            await asyncio.sleep(_CONGESTION_SECONDS)
+
+
+def _method(decode: type[p.Params], handle: Callable[[Session, Any], Any]) -> Method:
+    return Method("public", p.Decoder(decode), handle)
