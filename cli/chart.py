@@ -12,7 +12,7 @@ from cli.replay import ReplayBar, read_views, require_instrument, require_user
 from exchange.amounts import short_time
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
 from exchange.history.moment import Moment, span
-from exchange.history.series import depths, prices, profits
+from exchange.history.series import depths, latencies, prices, profits
 
 if TYPE_CHECKING:
     import altair
@@ -164,6 +164,41 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, o
         .encode(x=_time(alt, rows), y=alt.Y("profit:Q", title="USDC"), color=alt.Color("user:N", title=None))
     )
     _save(lines, "Profit and loss", out)
+
+
+@chart.command()
+@_from_option
+@_to_option
+@db_option
+@_out_option
+def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
+    """How long answers took: from when a command got its seq until its answer left, as the exchange recorded it live.
+
+    \b
+    Example:
+      exchange chart latency --out latency.png
+    """
+    alt = _altair()
+    found = latencies(path, *span(path, start, end))
+    if not found:
+        raise click.ClickException(
+            f"no answer was recorded in {path} there: only a running exchange records when it answers"
+        )
+    rows = [
+        {"time": point.ts_us / 1_000, "answers": name, "ms": max(taken_us, 1) / 1_000}
+        for point in found
+        for name, taken_us in (("median", point.median_us), ("99 of 100", point.p99_us), ("longest", point.longest_us))
+    ]
+    lines = (
+        alt.Chart(alt.InlineData(rows))
+        .mark_line()
+        .encode(
+            x=_time(alt, rows),
+            y=alt.Y("ms:Q", title="ms", scale=alt.Scale(type="log")),
+            color=alt.Color("answers:N", title=None),
+        )
+    )
+    _save(lines, "From accepted to answered", out)
 
 
 def _altair() -> Any:

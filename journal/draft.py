@@ -10,6 +10,14 @@ from typing import NamedTuple
 from journal.errors import JournalError
 from journal.schema import prepare
 
+_TABLES = (
+    ("base", "seq, ts_us, hash, snapshot"),
+    ("commands", "seq, ts_us, payload, hash"),
+    ("events", "seq, n, payload"),
+    ("digests", "seq, subject, digest"),
+    ("answers", "seq, answered_us"),
+)
+
 
 class Draft(NamedTuple):
     """The file under its other name, and a connection to it in autocommit mode."""
@@ -55,11 +63,8 @@ def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:
     for number, source in enumerate(sources):
         connection.execute("ATTACH ? AS source", (str(source),))
         connection.execute("BEGIN")
-        tables = [("commands", "seq, ts_us, payload, hash"), ("events", "seq, n, payload")]
-        if connection.execute("SELECT count(*) FROM source.sqlite_schema WHERE name = 'base'").fetchone() == (1,):
-            tables.append(("digests", "seq, subject, digest"))
-            if number == 0:
-                tables.insert(0, ("base", "seq, ts_us, hash, snapshot"))
+        found = {name for (name,) in connection.execute("SELECT name FROM source.sqlite_schema WHERE type = 'table'")}
+        tables = [(name, columns) for name, columns in _TABLES if name in found and (name != "base" or number == 0)]
         for table, columns in tables:
             connection.execute(
                 f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM source.{table} "

@@ -12,7 +12,7 @@ import aiosqlite
 
 from journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
 from journal.reader import JournalReader
-from journal.records import DigestRow, EventRow, Head, Record
+from journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 from journal.schema import prepare
 
 _BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
@@ -63,6 +63,10 @@ class Journal:
     async def append_digests(self, rows: list[DigestRow]) -> None:
         """Record what was computed on the way, for others to compare with; what is there stays. Raises as `append`."""
         await self._insert("OR IGNORE INTO digests (seq, subject, digest)", rows)
+
+    async def append_answers(self, rows: list[AnswerRow]) -> None:
+        """Record when batches were answered. Raises as `append`."""
+        await self._insert("INTO answers (seq, answered_us)", rows)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -1,7 +1,7 @@
 """A journal in memory with the contract of the one on disk, which fails when told to: for tests and simulations."""
 
 from journal.errors import JournalError
-from journal.records import DigestRow, EventRow, Head, Record
+from journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 
 
 class MemoryJournal:
@@ -10,6 +10,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.events: list[EventRow] = []
+        self.answers: list[AnswerRow] = []
         self.digests: list[DigestRow] = []
         self.failures: list[JournalError | None] = []
 
@@ -36,6 +37,9 @@ class MemoryJournal:
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         self.digests += rows
+
+    async def append_answers(self, rows: list[AnswerRow]) -> None:
+        self.answers += rows
 
     async def close(self) -> None:
         pass

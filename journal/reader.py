@@ -165,6 +165,16 @@ class JournalReader:
                 for row in rows:
                     yield row
 
+    def answer_times(self, first_seq: int, last_seq: int) -> Iterator[tuple[int, int, int]]:
+        """Of the last command of every batch that was answered live: seq, when it came, when its answer left."""
+        joined = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq)"
+        for part in self._parts:
+            if _schema_version(part.connection) >= 4:
+                for row in part.connection.execute(
+                    f"{joined} WHERE seq BETWEEN ? AND ? ORDER BY seq", (first_seq, last_seq)
+                ):
+                    yield row
+
     def data_version(self) -> int:
         """Changes whenever another connection has written."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()

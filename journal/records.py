@@ -21,6 +21,7 @@ class Record(NamedTuple):
 
 
 EventRow = tuple[int, int, str]  # seq, n, payload: the n-th event (from 0) that command seq caused
+AnswerRow = tuple[int, int]  # seq of the last command of a batch, and when its answers had left, in microseconds
 DigestRow = tuple[int, str, str]  # seq, subject, SHA-256 in hexadecimal: see migrations/0002
 
 

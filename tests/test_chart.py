@@ -1,5 +1,6 @@
 """Charts: what is drawn is what happened, and a picture comes out where one was asked for."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis
 from exchange.domain.words import Side
 from exchange.history import series
 from exchange.history.moment import Moment
-from exchange.history.series import DepthStep, Profit, Quote, depths, prices, profits
+from exchange.history.series import DepthStep, Profit, Quote, depths, latencies, prices, profits
 from tests.journals import write_journal
+from tests.test_recovery import server
 
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
 START_US = 1_772_000_000_000_000
@@ -88,6 +90,24 @@ def test_profits_of_all_add_up_to_nothing(path: Path) -> None:
     assert {point.user_id for point in profits(path, ["bob"], 5, 10, no_bar)} == {"bob"}
 
 
+def test_latencies_of_a_real_exchange(tmp_path: Path) -> None:
+    """Every batch was answered after it came; a journal that was never live has none."""
+    path = tmp_path / "exchange.db"
+
+    async def go() -> None:
+        async with server(path) as (process, _):
+            process.terminate()
+            await process.wait()
+
+    asyncio.run(go())
+    found = latencies(path, 1, 10**9)
+    assert found
+    assert all(0 <= point.median_us <= point.p99_us <= point.longest_us < 60_000_000 for point in found)
+    out = tmp_path / "latency.png"
+    outcome = CliRunner().invoke(main, ["chart", "latency", "--db", str(path), "--out", str(out)])
+    assert (outcome.exit_code, out.read_bytes()[:4]) == (0, b"\x89PNG"), outcome.output
+
+
 @pytest.mark.parametrize("suffix", [".png", ".html"])
 @pytest.mark.parametrize(
     "what", [("price", INSTRUMENT), ("depth", INSTRUMENT), ("depth", INSTRUMENT, "--at", "1"), ("pnl",)]
@@ -108,6 +128,7 @@ WRONG = [
     (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 1, "the end comes before the beginning"),
     (("pnl", "--to", "999", "--out", "x.png"), 1, "there is no seq 999"),
     (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins later than that"),
+    (("latency", "--out", "x.png"), 1, "only a running exchange records when it answers"),
     (("pnl", "--out", "no/such/folder/x.png"), 1, "No such file or directory"),
 ]
 

@@ -63,11 +63,18 @@ def test_every_column_of_the_views_is_named() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), shell_lines("exchange "))
-def test_every_exchange_command_is_understood(page: str, line: str) -> None:
-    """Parsed by click as it stands, without being carried out."""
+def test_every_exchange_command_is_understood(
+    page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsed by click as it stands, without being carried out; the files that it names are there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("data", "my_checks"):
+        Path(name).mkdir()
+    for name in ("data/exchange.db", "what_then.db", "digests.jsonl.gz"):
+        Path(name).touch()
     command: click.Command = cli
     context = click.Context(cli, info_name="exchange", **cli.context_settings)
-    words = shlex.split(line)[1:]
+    words = shlex.split(line, comments=True)[1:]
     while isinstance(command, click.Group):
         name, *words = words
         found = command.get_command(context, name)

@@ -102,7 +102,7 @@ def _continue_from(path: Path, snapshot: Snapshot) -> None:
                 "INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)",
                 (snapshot.seq, snapshot.ts_us, snapshot.journal_hash, pack(snapshot)),
             )
-            for table in ("commands", "events", "digests"):
+            for table in ("commands", "events", "digests", "answers"):
                 connection.execute(f"DELETE FROM {table} WHERE seq <= ?", (snapshot.seq,))
             connection.execute("COMMIT")
         except sqlite3.Error as error:

@@ -8,8 +8,11 @@ from exchange.history.walk import walk
 from exchange.projections.depth import Depth
 from exchange.projections.shapes import Level, Trade
 from exchange.runtime.recovery import Progress
+from journal.reader import JournalReader
 
 POINTS_MAX = 2_000  # of a line: more than a screen has columns
+
+LATENCIES_MAX = 300
 
 
 class Quote(NamedTuple):
@@ -31,6 +34,15 @@ class Profit(NamedTuple):
     ts_us: int
     user_id: str
     profit_micros: int
+
+
+class Latency(NamedTuple):
+    """How long answers took around `ts_us`: from when a command got its seq until its answer left, in microseconds."""
+
+    ts_us: int
+    median_us: int
+    p99_us: int
+    longest_us: int
 
 
 class DepthStep(NamedTuple):
@@ -79,11 +91,26 @@ def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progres
     return found
 
 
+def latencies(path: Path, first_seq: int, last_seq: int) -> list[Latency]:
+    """In up to LATENCIES_MAX stretches of as many batches each; empty where nothing was answered live."""
+    with JournalReader(path) as reader:
+        times = [
+            (ts_us, max(0, answered_us - ts_us)) for _, ts_us, answered_us in reader.answer_times(first_seq, last_seq)
+        ]
+    size = -(-len(times) // LATENCIES_MAX) or 1
+    return [_latency(times[start : start + size]) for start in range(0, len(times), size)]
+
+
 def depths(path: Path, instrument_id: str, moment: Moment, progress: Progress) -> Depths:
     """The book of an instrument at a moment, summed up from the best price outwards; empty before it was listed."""
     views = core_at(path, moment, progress).views
     depth = views.depths.get(instrument_id) or Depth()
     return Depths(views.seq, views.ts_us, _summed("bid", depth.bids()) + _summed("ask", depth.asks()))
+
+
+def _latency(times: list[tuple[int, int]]) -> Latency:
+    taken = sorted(taken_us for _, taken_us in times)
+    return Latency(times[-1][0], taken[len(taken) // 2], taken[len(taken) * 99 // 100], taken[-1])
 
 
 def _summed(side: str, levels: list[Level]) -> list[DepthStep]:

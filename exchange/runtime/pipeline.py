@@ -15,7 +15,7 @@ from exchange.runtime.core import Core
 from exchange.runtime.digests import EventsDigest
 from exchange.runtime.recovery import event_rows
 from journal.errors import JournalUnavailableError
-from journal.records import DigestRow, EventRow, Head, Record, chain
+from journal.records import AnswerRow, DigestRow, EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
 EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
@@ -48,6 +48,8 @@ class AppendOnly(Protocol):
 
     async def append_digests(self, rows: list[DigestRow]) -> None: ...
 
+    async def append_answers(self, rows: list[AnswerRow]) -> None: ...
+
 
 _Accepted = tuple[Command, Done]
 
@@ -70,6 +72,7 @@ class Pipeline:
         self._events_under_way: list[tuple[int, list[Event]]] = []  # those that are being recorded
         self._digest = digest or EventsDigest(journal.events_seq)
         self._digests: list[DigestRow] = []  # complete, and not recorded yet
+        self._answers: list[AnswerRow] = []  # of batches, not recorded yet
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -123,6 +126,8 @@ class Pipeline:
                 done(change)  # the answer
                 self._publisher.publish(change)  # what this command changed
             self._publisher.flush()  # books, and everything onto the sockets
+            if durable:
+                self._answers.append((durable[-1][0].seq, self._clock.now_us()))
             durable = await self._confirm(batch, writing)
 
     def _next_batch(self) -> list[tuple[Record, _Accepted]]:
@@ -190,17 +195,19 @@ class Pipeline:
             self._events_count = sum(len(caused) for _, caused in self._events)
         else:
             self._digests += self._digest.add(rows)
-            await self._write_digests()
+            await self._write_measurements()
         finally:
             self._events_under_way = []
 
-    async def _write_digests(self) -> None:
-        """Record the digests that are complete, once their events are recorded."""
-        if not self._digests:
-            return
-        with contextlib.suppress(JournalUnavailableError):  # then with the next ones
-            await self._journal.append_digests(self._digests)
-            self._digests = []
+    async def _write_measurements(self) -> None:
+        """Record what is known besides: digests, once their events are recorded, and when batches were answered."""
+        digests, self._digests = self._digests, []
+        answers, self._answers = self._answers, []
+        with contextlib.suppress(JournalUnavailableError):  # what could not be recorded is computed anew, or missed
+            if digests:
+                await self._journal.append_digests(digests)
+            if answers:
+                await self._journal.append_answers(answers)
 
     async def _wait(self) -> None:
         """Until there is something to do; after a while without, events that are left are recorded."""
