@@ -15,11 +15,9 @@ import click
 from cli.options import clock_start_option, command_line, db_option
 from cli.replay import ReplayBar
 from exchange.amounts import short_time
-from exchange.domain.instruments import instrument_id_of
 from exchange.gateway.limits import REQUESTS_PER_SECOND
+from exchange.projections.views import Views
 from exchange.runtime import node
-from exchange.runtime.clock import Clock
-from exchange.runtime.demo import DEMO_ASSETS, demo_expirations_s
 from exchange.runtime.settings import SNAPSHOT_EVERY, Settings
 from journal.reader import JournalReader
 
@@ -99,9 +97,9 @@ async def _serve(settings: Settings, stopping: "Stopping") -> int:
             stopping.check()
             bar(done, total)
 
-        def listening(url: str) -> None:
+        def listening(url: str, views: Views) -> None:
             bar.stop()
-            click.echo(f"listening on {url}\n\n{_what_next(settings, url, is_new)}")
+            click.echo(f"listening on {url}\n\n{_what_next(settings, url, views)}")
 
         if not is_new:
             _warn_of_clock(settings)
@@ -152,12 +150,10 @@ def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
         return runner.run(main)
 
 
-def _what_next(settings: Settings, url: str, is_new: bool) -> str:
+def _what_next(settings: Settings, url: str, views: Views) -> str:
     path = settings.path
-    example = "INSTRUMENT"
-    if settings.demo and is_new:
-        monthly_s = demo_expirations_s(Clock(settings.clock_start_us).now_us())[-1]
-        example = instrument_id_of("SOL", monthly_s, DEMO_ASSETS["SOL"][0], "call")
+    live = views.live_instruments()
+    example = max(live, key=lambda instrument: instrument.expiration_s).instrument_id if live else "INSTRUMENT"
     auth = (
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
         '"params":{"grant_type":"client_credentials","client_id":"alice"}}'

@@ -53,8 +53,8 @@ def decode_state(image: bytes) -> State:
         account = state.accounts[user_id]
         for instrument_id, position, open_asks, collateral in holdings:
             account.holdings[instrument_id] = Holding(state.books[instrument_id], position, open_asks, collateral)
-        for instrument_id, *fields in finished:
-            order = _order(account, state.books[instrument_id], fields)
+        for row in finished:  # the instrument, then the order
+            order = Order(row[1], account, state.books[row[0]], *row[2:])
             account.finished_orders[order.order_id] = order
             if order.client_order_id is not None:
                 account.client_orders[order.client_order_id] = order
@@ -107,19 +107,14 @@ def _order_row(order: Order) -> list[Any]:
     ]
 
 
-def _order(account: Account, book: Book, fields: list[Any]) -> Order:
-    order_id, *rest = fields
-    return Order(order_id, account, book, *rest)
-
-
 def _restore_book(
     state: State, instrument_id: str, tick: int, min_size: int, book_state: Any, bids: list[Any], asks: list[Any]
 ) -> None:
     book = state.books[instrument_id] = Book(parse_instrument_id(instrument_id), tick, min_size, book_state)
     for side, rows in ((book.bids, bids), (book.asks, asks)):
-        for user_id, *fields in rows:
-            account = state.accounts[user_id]
-            order = _order(account, book, fields)
+        for row in rows:  # the user, then the order
+            account = state.accounts[row[0]]
+            order = Order(row[1], account, book, *row[2:])
             assert order.price_micros is not None
             side.append(order, order.price_micros)
             account.open_orders[order.order_id] = order

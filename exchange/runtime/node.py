@@ -40,9 +40,9 @@ CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the 
 
 
 async def serve(
-    settings: Settings, report: Report, progress: Progress, listening: Callable[[str], None], stop: asyncio.Event
+    settings: Settings, report: Report, progress: Progress, listening: Callable[[str, Views], None], stop: asyncio.Event
 ) -> int:
-    """Run the exchange until `stop` is set. `listening` hears the URL once clients may connect. Returns the last seq.
+    """Run the exchange until `stop` is set; returns the last seq. `listening` hears the URL once clients may connect.
 
     Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
     journal fails later, after everything has stopped.
@@ -58,7 +58,7 @@ async def serve(
 
             def announce(url: str) -> None:
                 lock.announce(url)
-                listening(url)
+                listening(url, core.views)
 
             await node.run(announce, stop)
             snapshot = core.snapshot()

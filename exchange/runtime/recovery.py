@@ -1,6 +1,8 @@
 """From a journal to a running state: the newest snapshot that fits, then every command after it through `step`."""
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,7 @@ def recover(
 
     `report` hears in sentences what is done. Raises a JournalError, naming the seq, where the journal is damaged.
     """
-    with JournalReader(path) as reader:
+    with _no_garbage_collection(), JournalReader(path) as reader:
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
         if use_snapshots:
@@ -51,6 +53,18 @@ def recover(
                 missing.append((record.seq, events))
             progress(done, total)
     return Recovered(core, event_rows(missing))
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """What is recovered stays, and nothing of it is garbage: looking for some would take a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def replay(core: Core, record: Record) -> list[Event]:
