@@ -11,7 +11,15 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.table import Row, median
-from exchange.domain.commands import Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder, encode_commands
+from exchange.domain.commands import (
+    CancelOrder,
+    Command,
+    CreateInstrument,
+    Genesis,
+    OpenAccount,
+    PlaceOrder,
+    encode_commands,
+)
 from exchange.domain.events import Event
 from exchange.domain.units import NUMBER_MAX
 from exchange.domain.words import Side
@@ -23,6 +31,7 @@ from snapshots.store import SnapshotStore
 
 COMMANDS = int(os.environ.get("RECOVERY_COMMANDS", "1000000"))
 BACK = COMMANDS // 20  # commands after the snapshot
+QUOTES = 2_000
 AT_ONCE = 20_000
 RUNS = 3
 WANTED = 0.1
@@ -77,11 +86,16 @@ async def _prepare(path: Path) -> None:
 
 
 def _commands() -> list[Command]:
-    """Quotes around a price that wanders a little; a third of the orders trade."""
+    """Quotes that wander around a price, and are taken back once QUOTES newer ones are there; some trade before."""
     made: list[Command] = [Genesis(), CreateInstrument(INSTRUMENT, 1_000, 1)]
     made += [OpenAccount(user_id, NUMBER_MAX // len(USERS)) for user_id in USERS]
-    for n in range(COMMANDS - len(made)):
-        side: Side = "bid" if n % 2 else "ask"
-        price = 500_000 - n % 7 * 1_000 if n % 2 else 500_000 + n % 5 * 1_000 - n % 3 * 2_000
-        made.append(PlaceOrder(USERS[n % 4], INSTRUMENT, side, "limit", "gtc", price, 1_000 + n % 9 * 100))
+    placed = 0
+    while len(made) < COMMANDS:
+        placed += 1
+        side: Side = "bid" if placed % 2 else "ask"
+        middle = 500_000 + placed % 1_000 * 100 // 1_000 * 1_000
+        price = middle - placed % 7 * 1_000 if placed % 2 else middle + placed % 5 * 1_000 - placed % 3 * 2_000
+        made.append(PlaceOrder(USERS[placed % 4], INSTRUMENT, side, "limit", "gtc", price, 1_000 + placed % 9 * 100))
+        if placed > QUOTES and len(made) < COMMANDS:
+            made.append(CancelOrder(USERS[(placed - QUOTES) % 4], placed - QUOTES))
     return made
