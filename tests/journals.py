@@ -1,19 +1,16 @@
 """Journals on disk for tests: random commands, wholly decided by a seed, written as the exchange writes them."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exchange.domain.commands import Command, encode_command
 from exchange.domain.events import Event
 from exchange.runtime.core import Core
-from exchange.runtime.recovery import event_rows, recover
-from journal.archives import archive_path
+from exchange.runtime.recovery import event_rows
 from journal.log import Journal
 from journal.records import chain
-from snapshots.store import SnapshotStore, pack
+from snapshots.store import SnapshotStore
 from tests.random_commands import random_steps
 
 COMMANDS = 400
@@ -66,20 +63,3 @@ def write_journal(
 
     asyncio.run(write())
     return core
-
-
-def seal(path: Path, seq: int) -> None:
-    """Move the commands up to `seq` into an archive beside the journal, as the exchange's own tool does."""
-    base = recover(path, lambda sentence: None, lambda done, total: None, seq).core.snapshot()
-    archive = archive_path(path, 1, seq)
-    archive.parent.mkdir()
-    with contextlib.closing(sqlite3.connect(path)) as main, contextlib.closing(sqlite3.connect(archive)) as copy:
-        main.backup(copy)
-        copy.execute("DROP TRIGGER commands_are_never_deleted")
-        for table in ("commands", "events"):
-            copy.execute(f"DELETE FROM {table} WHERE seq > ?", (seq,))
-        copy.commit()
-        main.execute("INSERT INTO base VALUES (?, ?, ?, ?)", (seq, base.ts_us, base.journal_hash, pack(base)))
-        for table in ("commands", "events"):
-            main.execute(f"DELETE FROM {table} WHERE seq <= ?", (seq,))
-        main.commit()

@@ -21,6 +21,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, OrderRepeated, Refused, Traded
 from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
+from exchange.history.compact import compact
 from exchange.history.explain import explain_order
 from exchange.projections.life import Step, is_open
 from exchange.runtime import node
@@ -29,7 +30,7 @@ from journal.archives import archive_folder
 from journal.errors import JournalFullError
 from journal.records import EventRow
 from tests.cli_support import complained, exchange, said, said_json
-from tests.journals import play, seal, write_journal
+from tests.journals import play, write_journal
 from tests.random_commands import random_steps
 from tests.small_market import CALL, START_US, USDC, buy, history, sell
 from tests.wire import exchange as running_exchange
@@ -296,7 +297,7 @@ def test_what_was_archived(tmp_path: Path) -> None:
     core = play(path, seed=4)
     lives = expected_lives(4, core.head.seq)
     stories = [explain_order(path, order_id, lambda done, total: None) for order_id in lives]
-    seal(path, 200)
+    compact(path, 201, lambda sentence: None, lambda done, total: None)
     assert [explain_order(path, order_id, lambda done, total: None) for order_id in lives] == stories
     archive_folder(path).rename(tmp_path / "elsewhere")
     newest = max(lives)

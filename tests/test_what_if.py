@@ -26,6 +26,7 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.domain.words import Side
+from exchange.history.compact import compact
 from exchange.history.edits import EditError, Edits, Insertion, edited_rules
 from exchange.history.moment import Moment
 from exchange.history.what_if import Comparison, OutcomeChange, what_if
@@ -35,7 +36,7 @@ from exchange.runtime.demo import demo_market
 from journal.archives import archive_folder
 from journal.records import Record
 from tests.cli_support import complained, exchange, said, said_json
-from tests.journals import seal, write_journal
+from tests.journals import write_journal
 from tests.small_market import CALL, START_US, USDC, buy, history, sell
 
 
@@ -432,7 +433,7 @@ def test_where_the_beginning_is_archived(tmp_path: Path) -> None:
     write_journal(path, random_traders(3, 400))
     dropped = compare(path, Edits([(250, 260)]))
     fees = compare(path, Edits(rules=["fees=700/300"]))
-    seal(path, 200)
+    compact(path, 201, lambda sentence: None, lambda done, total: None)
     assert compare(path, Edits([(250, 260)])) == dropped
     assert compare(path, Edits(rules=["fees=700/300"])) == fees
     archive_folder(path).rename(tmp_path / "elsewhere")

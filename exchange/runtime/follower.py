@@ -25,6 +25,7 @@ from snapshots.store import Snapshot, SnapshotStore
 
 DIVERGED = 3  # exit code of the process
 LOOK_SECONDS = 0.1  # between two looks at a journal that has nothing new
+TELL_SECONDS = 1.0  # at least, between two writings of how far it is
 COMMANDS_AT_ONCE = 2_000
 RETRY_SECONDS_MAX = 60.0  # before a follower that failed is started again
 
@@ -175,19 +176,26 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 100)
     path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:
-        follower = Follower(path, every, _log.info)
         with JournalReader(path) as reader:
-            while os.getppid() == exchange_pid:
-                try:
-                    if not follower.catch_up(reader):
-                        time.sleep(LOOK_SECONDS)
-                finally:
-                    follower.tell()
+            _follow(Follower(path, every, _log.info), reader, exchange_pid)
     except DivergedError as error:
         _log.critical("%s", error)
         sys.exit(DIVERGED)
     except JournalError as error:
         sys.exit(str(error))
+
+
+def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
+    told_seconds = 0.0
+    try:
+        while os.getppid() == exchange_pid:
+            if not follower.catch_up(reader):
+                time.sleep(LOOK_SECONDS)
+            elif time.monotonic() - told_seconds > TELL_SECONDS:
+                follower.tell()
+                told_seconds = time.monotonic()
+    finally:
+        follower.tell()
 
 
 if __name__ == "__main__":
