@@ -16,6 +16,7 @@ from cli.options import clock_start_option, command_line, db_option
 from cli.replay import ReplayBar
 from exchange.amounts import short_time
 from exchange.gateway.limits import REQUESTS_PER_SECOND
+from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
 from exchange.runtime import node
 from exchange.runtime.settings import SNAPSHOT_EVERY, Settings
@@ -152,8 +153,7 @@ def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
 
 def _what_next(settings: Settings, url: str, views: Views) -> str:
     path = settings.path
-    live = views.live_instruments()
-    example = max(live, key=lambda instrument: instrument.expiration_s).instrument_id if live else "INSTRUMENT"
+    example = _example(views.live_instruments())
     auth = (
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
         '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
@@ -169,6 +169,16 @@ def _what_next(settings: Settings, url: str, views: Views) -> str:
             "Ctrl-C stops the exchange.",
         )
     )
+
+
+def _example(live: list[Instrument]) -> str:
+    """Something to try: of the series that lives longest on the asset listed first, the one in the middle."""
+    if not live:
+        return "INSTRUMENT"
+    last_s = max(instrument.expiration_s for instrument in live)
+    series = [one for one in live if (one.asset, one.expiration_s) == (live[0].asset, last_s)] or live
+    calls = [one for one in series if one.option_type == "call"] or series
+    return calls[len(calls) // 2].instrument_id
 
 
 def _warn_of_clock(settings: Settings) -> None:
