@@ -5,6 +5,7 @@ gets a default. Fields are written in the order given here, which is what makes 
 """
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.rules import RULES_VERSION, Rules
 from exchange.domain.words import OrderType, Side, TimeInForce
@@ -79,7 +80,10 @@ class ResumeInstrument(_Command, frozen=True, tag="resume_instrument"):
 
 
 class PlaceOrder(_Command, frozen=True, tag="place_order"):
-    """`price_micros` is None for market orders, and only for them."""
+    """`price_micros` is None for market orders, and only for them.
+
+    `reduce_only`: of the size only what brings the position nearer to zero, for orders that never rest.
+    """
 
     user_id: str
     instrument_id: str
@@ -90,6 +94,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     size_milli: int
     post_only: bool = False
     client_order_id: str | None = None
+    reduce_only: bool | UnsetType = UNSET  # only ever True: journals written before it was known have no such field
 
 
 class EditOrder(_Command, frozen=True, tag="edit_order"):
@@ -135,8 +140,70 @@ class Disconnect(_Command, frozen=True, tag="disconnect"):
     still_enabled: bool
 
 
+class SetIndexPrice(_Command, frozen=True, tag="set_index_price"):
+    """The index of `asset` is at `price_micros` from here on. `forced`: however far it jumps."""
+
+    asset: str
+    price_micros: int
+    forced: bool = False
+
+
+class SettleSeries(_Command, frozen=True, tag="settle_series"):
+    """Settle an expired series that waits for a delivery price, at this one."""
+
+    asset: str
+    expiration_s: int
+    price_micros: int
+
+
+class PauseSeries(_Command, frozen=True, tag="pause_series"):
+    """Pause every live instrument of `asset` (None: of all) that expires at `expiration_s` (None: whenever)."""
+
+    asset: str | None = None
+    expiration_s: int | None = None
+
+
+class ResumeSeries(_Command, frozen=True, tag="resume_series"):
+    asset: str | None = None
+    expiration_s: int | None = None
+
+
+class SetHalt(_Command, frozen=True, tag="set_halt"):
+    """While halted, new orders and edits are refused everywhere (1009); reads and cancellations go on."""
+
+    halted: bool
+
+
+class SetSuspended(_Command, frozen=True, tag="set_suspended"):
+    """A suspended user's new orders and edits are refused (1025); what is open stays and may be cancelled."""
+
+    user_id: str
+    suspended: bool
+
+
+class SetLimits(_Command, frozen=True, tag="set_limits"):
+    """The user's own limits, in place of those of the rules; None: those of the rules hold."""
+
+    user_id: str
+    open_orders_max: int | None = None
+    position_max_milli: int | None = None
+
+
+class CancelUserOrders(_Command, frozen=True, tag="cancel_user_orders"):
+    """The administrator cancels the user's open orders, in one instrument or in all of them."""
+
+    user_id: str
+    instrument_id: str | None = None
+
+
+class ChangeRules(_Command, frozen=True, tag="change_rules"):
+    """From here on these rules hold, all of them."""
+
+    rules: Rules
+
+
 class EndDay(_Command, frozen=True, tag="end_day"):
-    """The clock passed 08:00 UTC: day orders end, and series with `expiration <= day_end_us` expire."""
+    """The clock passed 08:00 UTC: day orders end, series with `expiration <= day_end_us` expire and settle, others list."""
 
     day_end_us: int
 
@@ -154,7 +221,16 @@ Command = (
     | ResumeInstrument
     | SetCancelOnDisconnect
     | Disconnect
+    | SetIndexPrice
     | EndDay
+    | SettleSeries
+    | PauseSeries
+    | ResumeSeries
+    | SetHalt
+    | SetSuspended
+    | SetLimits
+    | CancelUserOrders
+    | ChangeRules
     | StartSession
     | EndSession
     | Fork

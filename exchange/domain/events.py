@@ -5,6 +5,7 @@ Every command causes at least one event. Time and sequence number are those of t
 """
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
@@ -74,6 +75,8 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     size_milli: int
     post_only: bool
     client_order_id: str | None
+    reduce_only: bool | UnsetType = UNSET  # only ever True
+    liquidation: bool | UnsetType = UNSET  # only ever True: the exchange placed it, to buy back a short
 
 
 class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
@@ -145,11 +148,15 @@ class PositionChanged(_Event, frozen=True, tag="position_changed"):
 
 
 class BalanceChanged(_Event, frozen=True, tag="balance_changed"):
-    """Cash is all the user owns, locked is the part that bids and collateral hold; available is the rest."""
+    """Cash is all the user owns, locked is the part that bids and collateral hold; available is the rest.
+
+    Where shorts are margined, locked may come to exceed cash, and cash below `maintenance_micros` is liquidated.
+    """
 
     user_id: str
     cash_micros: int
     locked_micros: int
+    maintenance_micros: int | UnsetType = UNSET  # only where it is not zero
 
 
 class CancelOnDisconnectSet(_Event, frozen=True, tag="cancel_on_disconnect_set"):
@@ -159,6 +166,92 @@ class CancelOnDisconnectSet(_Event, frozen=True, tag="cancel_on_disconnect_set")
 
 class DayEnded(_Event, frozen=True, tag="day_ended"):
     day_end_us: int
+
+
+class IndexPriceSet(_Event, frozen=True, tag="index_price_set"):
+    asset: str
+    price_micros: int
+
+
+class MarksSet(_Event, frozen=True, tag="marks_set"):
+    """What contracts of `asset` are worth from here on: mark prices in micros by instrument, in order of listing."""
+
+    asset: str
+    marks: dict[str, int]
+
+
+class LiquidationStarted(_Event, frozen=True, tag="liquidation_started"):
+    """The account's cash was below its maintenance margin: its orders are cancelled, then its shorts bought back."""
+
+    user_id: str
+    cash_micros: int
+    maintenance_micros: int
+
+
+class DeliveryPriceSet(_Event, frozen=True, tag="delivery_price_set"):
+    """At what price the series settles: the average of the index over its last 30 minutes, or the administrator's."""
+
+    asset: str
+    expiration_s: int
+    price_micros: int
+
+
+class SettlementDelayed(_Event, frozen=True, tag="settlement_delayed"):
+    """A series expired and cannot be settled by itself: it waits, closed, for the administrator's price."""
+
+    asset: str
+    expiration_s: int
+
+
+class PositionSettled(_Event, frozen=True, tag="position_settled"):
+    """A position of `quantity_milli` ended in cash: `payout_micros` (negative: the user pays), less the fee."""
+
+    user_id: str
+    instrument_id: str
+    quantity_milli: int
+    payout_micros: int
+    fee_micros: int
+
+
+class ShortfallCovered(_Event, frozen=True, tag="shortfall_covered"):
+    """The insurance paid `amount_micros` that the account could not; it has paid `shortfall_micros` in all for it."""
+
+    user_id: str
+    amount_micros: int
+    shortfall_micros: int
+
+
+class SeriesPaused(_Event, frozen=True, tag="series_paused"):
+    """How many instruments were paused; each has an event of its own before this one."""
+
+    asset: str | None
+    expiration_s: int | None
+    count: int
+
+
+class SeriesResumed(_Event, frozen=True, tag="series_resumed"):
+    asset: str | None
+    expiration_s: int | None
+    count: int
+
+
+class HaltSet(_Event, frozen=True, tag="halt_set"):
+    halted: bool
+
+
+class SuspensionSet(_Event, frozen=True, tag="suspension_set"):
+    user_id: str
+    suspended: bool
+
+
+class LimitsSet(_Event, frozen=True, tag="limits_set"):
+    user_id: str
+    open_orders_max: int | None
+    position_max_milli: int | None
+
+
+class RulesChanged(_Event, frozen=True, tag="rules_changed"):
+    rules: Rules
 
 
 class Refused(_Event, frozen=True, tag="refused"):
@@ -189,6 +282,19 @@ Event = (
     | InstrumentStateChanged
     | CancelOnDisconnectSet
     | DayEnded
+    | IndexPriceSet
+    | MarksSet
+    | LiquidationStarted
+    | DeliveryPriceSet
+    | SettlementDelayed
+    | PositionSettled
+    | ShortfallCovered
+    | SeriesPaused
+    | SeriesResumed
+    | HaltSet
+    | SuspensionSet
+    | LimitsSet
+    | RulesChanged
 )
 
 _encoder = msgspec.json.Encoder()

@@ -12,7 +12,8 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
 from exchange.domain.words import OptionType
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_ID = re.compile(r"([A-Z][A-Z0-9]{0,9})_USDC-(\d{1,2})([A-Z]{3})(\d{2})-([1-9]\d{0,9})-([CP])", re.ASCII)
+ASSET_PATTERN = "[A-Z][A-Z0-9]{0,9}"
+_ID = re.compile(rf"({ASSET_PATTERN})_USDC-(\d{{1,2}})([A-Z]{{3}})(\d{{2}})-([1-9]\d{{0,9}})-([CP])", re.ASCII)
 _EXPECTED = "expected ASSET_USDC-DMMMYY-STRIKE-C|P, for example SOL_USDC-28FEB26-150-C"
 
 

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
+    USER_SUSPENDED = "user_suspended"
     INSTRUMENT_NOT_FOUND = "instrument_not_found"
+    EXCHANGE_HALTED = "exchange_halted"
     INSTRUMENT_EXPIRED = "instrument_expired"
     INSTRUMENT_PAUSED = "instrument_paused"
     SIZE_BELOW_MINIMUM = "size_below_minimum"
@@ -21,7 +23,10 @@ class Reason(StrEnum):
     PRICE_ABOVE_MAXIMUM = "price_above_maximum"
     CLIENT_ORDER_ID_USED = "client_order_id_used"
     TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
+    NOTHING_TO_REDUCE = "nothing_to_reduce"
+    POSITION_ABOVE_MAXIMUM = "position_above_maximum"
     POST_ONLY_WOULD_TRADE = "post_only_would_trade"
+    INDEX_STALE = "index_stale"
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
     ORDER_NOT_FOUND = "order_not_found"
@@ -33,6 +38,17 @@ class Reason(StrEnum):
     INSTRUMENT_EXISTS = "instrument_exists"
     INVALID_TERMS = "invalid_terms"
     INVALID_AMOUNT = "invalid_amount"
+    NO_MARKET = "no_market"
+    UNKNOWN_ASSET = "unknown_asset"
+    INVALID_INDEX_PRICE = "invalid_index_price"
+    INDEX_JUMP = "index_jump"
+    EXPOSURE_ABOVE_MAXIMUM = "exposure_above_maximum"
+    UNKNOWN_SERIES = "unknown_series"
+    SERIES_NOT_EXPIRED = "series_not_expired"
+    SERIES_SETTLED = "series_settled"
+    INVALID_DELIVERY_PRICE = "invalid_delivery_price"
+    INVALID_LIMITS = "invalid_limits"
+    INVALID_RULES = "invalid_rules"
 
 
 class Refusal(NamedTuple):
@@ -103,5 +119,64 @@ REFUSALS: dict[Reason, Refusal] = {
         "Invalid params",
         "amount must be positive, and all cash on the exchange at most 2^53 - 1 micros",
         "amount",
+    ),
+    Reason.USER_SUSPENDED: Refusal(
+        1025, "Not permitted", "the account is suspended: its orders may be cancelled, new ones and edits are refused"
+    ),
+    Reason.EXCHANGE_HALTED: Refusal(
+        1009, "Market closed or instrument expired", "the exchange is halted: reading and cancelling are possible"
+    ),
+    Reason.NOTHING_TO_REDUCE: Refusal(
+        1030, "Nothing to reduce", "a reduce_only order needs a position on the other side; private/get_account shows yours"
+    ),
+    Reason.POSITION_ABOVE_MAXIMUM: Refusal(
+        1029,
+        "Position limit exceeded",
+        "position, open orders on this side and this order together would be beyond the account's limit",
+    ),
+    Reason.INDEX_STALE: Refusal(
+        1028,
+        "Index price stale",
+        "what must be locked for a sale beyond the contracts held is not known until a new index price comes",
+    ),
+    Reason.NO_MARKET: Refusal(
+        -32602, "Invalid params", "the rules of this journal know no market; admin/set_rules can add one"
+    ),
+    Reason.UNKNOWN_ASSET: Refusal(
+        -32602, "Invalid params", "nothing is listed on this asset, and no rule lists anything on it", "asset"
+    ),
+    Reason.INVALID_INDEX_PRICE: Refusal(
+        -32602, "Invalid params", "an index price must be positive and at most 10000000000000 micros", "price"
+    ),
+    Reason.INDEX_JUMP: Refusal(
+        -32602,
+        "Invalid params",
+        "the price is further from the last one than the rules' index_jump_max allows; if it is right, send forced = true",
+        "price",
+    ),
+    Reason.EXPOSURE_ABOVE_MAXIMUM: Refusal(
+        -32602,
+        "Invalid params",
+        "margins or payouts would exceed 2^53 - 1 micros: positions this large cannot be carried there",
+        "price",
+    ),
+    Reason.UNKNOWN_SERIES: Refusal(
+        -32602, "Invalid params", "no instrument of this asset was listed with this expiration", "expiration"
+    ),
+    Reason.SERIES_NOT_EXPIRED: Refusal(
+        -32602, "Invalid params", "the series has not expired; it settles by itself when it does", "expiration"
+    ),
+    Reason.SERIES_SETTLED: Refusal(-32602, "Invalid params", "the series is settled already", "expiration"),
+    Reason.INVALID_DELIVERY_PRICE: Refusal(
+        -32602,
+        "Invalid params",
+        "a delivery price must be positive, a multiple of 1000 micros, and at most 10000000000000 micros",
+        "price",
+    ),
+    Reason.INVALID_LIMITS: Refusal(
+        -32602, "Invalid params", "limits must not be negative, and at most 2^53 - 1", "open_orders_max"
+    ),
+    Reason.INVALID_RULES: Refusal(
+        -32602, "Invalid params", "the rules contradict themselves, or take away the market they had", "rules"
     ),
 }

@@ -1,28 +1,125 @@
-"""The rules an exchange is born with: recorded in the genesis command, so that every replay plays by them."""
+"""The rules an exchange plays by: recorded in the genesis command and in every change of them, so that replays do too.
+
+Rules without a `market` are those of an exchange that matches orders and nothing else: its series expire unsettled and
+a short locks its strike. Such journals were written before there was a market, and replay as they were.
+"""
 
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from exchange.domain.units import NUMBER_MAX, PPM
+from exchange.domain.instruments import ASSET_PATTERN
+from exchange.domain.units import MICROS_PER_USDC, NUMBER_MAX, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
 
 RULES_VERSION = 1
+
+Ppm = Annotated[int, Meta(ge=0, le=PPM)]
+Count = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+SERIES_MAX = 20  # assets that are listed by themselves
+LISTED_MAX = 2_000  # instruments that the rules of one asset may list at once
 
 
 class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parts per million of the premium (price times size), taken from each side of a fill, rounded down."""
 
-    maker_premium_ppm: Annotated[int, Meta(ge=0, le=PPM)] = 0
-    taker_premium_ppm: Annotated[int, Meta(ge=0, le=PPM)] = 0
+    maker_premium_ppm: Ppm = 0
+    taker_premium_ppm: Ppm = 0
+
+
+class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parts per million of the index price (times size) a fill, at most `cap_ppm` of its premium; rounded down.
+
+    `delivery_*`: likewise what is taken at settlement from whoever is paid, the cap being a share of the payout.
+    """
+
+    maker_ppm: Ppm = 0
+    taker_ppm: Ppm = 0
+    cap_ppm: Ppm = 125_000
+    delivery_ppm: Ppm = 0
+    delivery_cap_ppm: Ppm = 125_000
+
+
+FEE_PROFILES = {
+    "none": IndexFees(),
+    # https://www.deribit.com/kb/fees: options 0.03 %, at most 12.5 % of the premium; delivery 0.015 %
+    "deribit": IndexFees(maker_ppm=300, taker_ppm=300, delivery_ppm=150),
+}
+
+
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which options on `asset` are listed by themselves: `strikes_each_side` of the strike nearest to the index, and
+    that one; for the next days, the next Fridays and the next last Fridays of a month, all at 08:00 UTC.
+    """
+
+    asset: Annotated[str, Meta(pattern=rf"^{ASSET_PATTERN}\Z")]
+    strike_spacing_usdc: Annotated[int, Meta(ge=1, le=PRICE_MAX_MICROS // MICROS_PER_USDC)]
+    strikes_each_side: Annotated[int, Meta(ge=0, le=50)] = 5
+    tick_micros: Annotated[int, Meta(ge=PRICE_STEP_MICROS, le=PRICE_MAX_MICROS)] = 10_000
+    min_size_milli: Annotated[int, Meta(ge=1, le=SIZE_MAX_MILLI)] = 100
+    dailies: Annotated[int, Meta(ge=0, le=14)] = 2
+    weeklies: Annotated[int, Meta(ge=0, le=12)] = 2
+    monthlies: Annotated[int, Meta(ge=0, le=12)] = 1
+
+
+class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes an options market of it: series, an index, margins, liquidation, settlement.
+
+    `index_age_max_s`: how old an index price may be for a sale that needs collateral; 0: any age.
+    `index_jump_max`: the factor by which one index price may be above or below the last; 0: any.
+    `mark_spread_max_ppm`: of the index; a book whose spread is wider does not make the mark price.
+    `liquidation_limit_ppm`: of the index; how far above the mark a liquidation buys.
+    `position_max_milli`: of one user in one instrument, open orders included; 0: any.
+    """
+
+    series: tuple[Series, ...] = ()
+    fees: IndexFees = IndexFees()
+    index_age_max_s: Count = 60
+    index_jump_max: Annotated[int, Meta(ge=0, le=1_000_000)] = 2
+    mark_spread_max_ppm: Ppm = 20_000
+    liquidation_limit_ppm: Ppm = 20_000
+    position_max_milli: Count = 0
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Configuration that decides outcomes. Cash in micros of USDC; `*_max` and `*_kept` are per user."""
+    """Configuration that decides outcomes. Cash in micros of USDC; `*_max` and `*_kept` are per user.
+
+    `collateral`: what a short contract locks. `cash_secured`: its strike. `standard`: a margin that follows the index,
+    and the strike while its asset has none.
+    """
 
     self_trade_prevention: Literal["cancel_resting", "off"] = "cancel_resting"
     fees: Fees = Fees()
-    collateral: Literal["cash_secured"] = "cash_secured"
-    starting_cash_micros: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] = 10_000_000_000
-    open_orders_max: Annotated[int, Meta(ge=0)] = 10_000
-    finished_orders_kept: Annotated[int, Meta(ge=0)] = 10_000
+    collateral: Literal["cash_secured", "standard"] = "standard"
+    starting_cash_micros: Count = 10_000_000_000
+    open_orders_max: Count = 10_000
+    finished_orders_kept: Count = 10_000
+    market: Market | UnsetType = UNSET
+
+
+def market_of(rules: Rules) -> Market | None:
+    """The market that the rules make, if they do."""
+    return rules.market if isinstance(rules.market, Market) else None
+
+
+def contradiction(rules: Rules) -> str | None:
+    """What in these rules cannot be, in a sentence; None where they are sound."""
+    market = market_of(rules)
+    if market is None:
+        return None
+    if len(market.series) > SERIES_MAX:
+        return f"at most {SERIES_MAX} assets can be listed by themselves, not {len(market.series)}"
+    assets = [series.asset for series in market.series]
+    for asset in assets:
+        if assets.count(asset) > 1:
+            return f"{asset} has more than one rule for its series"
+    for series in market.series:
+        if series.tick_micros % PRICE_STEP_MICROS:
+            return f"the tick of {series.asset} is not a multiple of {PRICE_STEP_MICROS} micros: {series.tick_micros}"
+        expirations = series.dailies + series.weeklies + series.monthlies
+        if not expirations:
+            return f"the series of {series.asset} have no expiration: give it dailies, weeklies or monthlies"
+        listed = expirations * (2 * series.strikes_each_side + 1) * 2
+        if listed > LISTED_MAX:
+            return f"the series of {series.asset} are {listed} instruments, and at most {LISTED_MAX} are possible"
+    return None
