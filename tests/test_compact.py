@@ -17,7 +17,7 @@ from exchange.history.compact import compact
 from exchange.history.moment import Moment, UnknownMomentError, core_at
 from exchange.matching.image import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.core import Core
+from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.recovery import recover
 from journal.archives import archive_folder
 from journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalHeldError
@@ -81,7 +81,7 @@ def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
     shutil.copy(archive, alone)
     assert image(recover(alone, say_nothing, no_bar).core) == live[250]
     with JournalReader(alone) as reader:
-        assert list(reader.digests()) == [(250, "state/1", live[250][1])]
+        assert list(reader.digests()) == [(250, STATE_SUBJECT, live[250][1])]
         assert [record.seq for record in reader.records(reader.bases[0].head)] == list(range(101, 251))
 
 

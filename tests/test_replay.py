@@ -18,7 +18,7 @@ from exchange.domain.events import Event
 from exchange.history.sessions import sessions
 from exchange.history.tape import in_words
 from exchange.matching.image import digest
-from exchange.runtime.core import Core
+from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.recovery import recover
 from journal.log import Journal
 from journal.reader import JournalReader
@@ -193,7 +193,7 @@ def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
 
     async def record() -> None:
         journal = await Journal.open(path)
-        await journal.append_digests([(session.last_seq, "state/1", "0" * 64)])
+        await journal.append_digests([(session.last_seq, STATE_SUBJECT, "0" * 64)])
         await journal.close()
 
     asyncio.run(record())

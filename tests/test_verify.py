@@ -160,7 +160,7 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         ("DELETE FROM events WHERE seq = 600", 600, "seq 600 causes other events than are recorded"),
         ("INSERT INTO events SELECT seq, n + 50, payload FROM events WHERE seq = 8", 8, "seq 8 has more events"),
         (
-            "INSERT INTO digests VALUES (1000, 'state/1', 'x')",
+            f"INSERT INTO digests VALUES (1000, '{STATE_SUBJECT}', 'x')",
             1000,
             "the digest of the state recorded at seq 1000 is x",
         ),
@@ -228,7 +228,7 @@ def test_snapshots(path: Path, tmp_path: Path) -> None:
 def test_recorded_digests_are_compared(path: Path) -> None:
     async def record(value: str) -> None:
         journal = await Journal.open(path)
-        await journal.append_digests([(1_000, "state/1", value)])
+        await journal.append_digests([(1_000, STATE_SUBJECT, value)])
         await journal.close()
 
     from exchange.runtime.recovery import recover

@@ -127,7 +127,9 @@ REFUSALS: dict[Reason, Refusal] = {
         1009, "Market closed or instrument expired", "the exchange is halted: reading and cancelling are possible"
     ),
     Reason.NOTHING_TO_REDUCE: Refusal(
-        1030, "Nothing to reduce", "a reduce_only order needs a position on the other side; private/get_account shows yours"
+        1030,
+        "Nothing to reduce",
+        "a reduce_only order needs a position on the other side; private/get_account shows yours",
     ),
     Reason.POSITION_ABOVE_MAXIMUM: Refusal(
         1029,
@@ -151,7 +153,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.INDEX_JUMP: Refusal(
         -32602,
         "Invalid params",
-        "the price is further from the last one than the rules' index_jump_max allows; if it is right, send forced = true",
+        "the price is further from the last one than the rules' index_jump_max allows; if it is right, force it",
         "price",
     ),
     Reason.EXPOSURE_ABOVE_MAXIMUM: Refusal(

@@ -3,6 +3,8 @@
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelUserOrders,
+    ChangeRules,
     Command,
     CreateInstrument,
     Deposit,
@@ -14,15 +16,24 @@ from exchange.domain.commands import (
     Genesis,
     OpenAccount,
     PauseInstrument,
+    PauseSeries,
     PlaceOrder,
     ResumeInstrument,
+    ResumeSeries,
     SetCancelOnDisconnect,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
     StartSession,
     Withdraw,
 )
 from exchange.domain.events import Event, Forked, SessionEnded
 from exchange.matching.administration import (
     change_instrument_state,
+    change_rules,
+    change_series_state,
     create_instrument,
     deposit,
     disconnect,
@@ -30,10 +41,15 @@ from exchange.matching.administration import (
     found,
     open_account,
     set_cancel_on_disconnect,
+    set_halt,
+    set_limits,
+    set_suspended,
     start_session,
     withdraw_cash,
 )
+from exchange.matching.margins import set_index_price
 from exchange.matching.orders import cancel, cancel_all, edit, place
+from exchange.matching.settlement import settle_series
 from exchange.matching.state import State
 
 
@@ -51,7 +67,7 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
         case EditOrder():
             return edit(state, ts_us, command)
         case CancelAll():
-            return cancel_all(state, command)
+            return cancel_all(state, command, "user_request")
         case OpenAccount():
             return open_account(state, command)
         case Deposit():
@@ -70,6 +86,24 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
             return disconnect(state, command)
         case EndDay():
             return end_day(state, ts_us, command)
+        case SetIndexPrice():
+            return set_index_price(state, ts_us, command)
+        case SettleSeries():
+            return settle_series(state, command)
+        case PauseSeries():
+            return change_series_state(state, ts_us, command, "paused")
+        case ResumeSeries():
+            return change_series_state(state, ts_us, command, "open")
+        case SetHalt():
+            return set_halt(state, command)
+        case SetSuspended():
+            return set_suspended(state, command)
+        case SetLimits():
+            return set_limits(state, command)
+        case CancelUserOrders():
+            return cancel_all(state, command, "admin")
+        case ChangeRules():
+            return change_rules(state, ts_us, command)
         case StartSession():
             return start_session(state, command)
         case EndSession():

@@ -35,6 +35,7 @@ class Order(msgspec.Struct, eq=False):
     remaining_milli: int
     original_price_micros: int | None
     original_size_milli: int
+    reduce_only: bool = False
     level: Level | None = None  # while it rests
     before: Order | None = None
     after: Order | None = None
@@ -133,28 +134,52 @@ class BookSide:
 
 
 class Book:
-    """One instrument: its terms, its state, and both sides of its order book."""
+    """One instrument: its terms, its state, what it is worth, and both sides of its order book.
+
+    `number` counts listings. `index_micros` is 0 and `mark_micros` None while the asset has no index; `*_nanos` are
+    what a short contract locks and must keep, in thousandths of a micro.
+    """
 
     __slots__ = (
         "asks",
+        "asset",
         "bids",
+        "delivery_micros",
         "expiration_us",
+        "index_micros",
+        "initial_nanos",
         "instrument_id",
+        "is_call",
+        "last_micros",
+        "maintenance_nanos",
+        "mark_micros",
         "min_size_milli",
+        "number",
         "state",
         "strike_micros",
         "tick_micros",
     )
 
-    def __init__(self, terms: InstrumentTerms, tick_micros: int, min_size_milli: int, state: InstrumentState) -> None:
+    def __init__(
+        self, terms: InstrumentTerms, tick_micros: int, min_size_milli: int, state: InstrumentState, number: int
+    ) -> None:
         self.instrument_id = terms.instrument_id
+        self.asset = terms.asset
+        self.is_call = terms.option_type == "call"
         self.strike_micros = terms.strike_micros
         self.expiration_us = terms.expiration_s * 1_000_000
         self.tick_micros = tick_micros
         self.min_size_milli = min_size_milli
+        self.number = number
         self.state: InstrumentState = state
         self.bids = BookSide(is_bid=True)
         self.asks = BookSide(is_bid=False)
+        self.last_micros: int | None = None
+        self.index_micros = 0
+        self.mark_micros: int | None = None
+        self.initial_nanos = 0
+        self.maintenance_nanos = 0
+        self.delivery_micros: int | None = None  # once it is settled
 
     def side(self, side: Side) -> BookSide:
         return self.bids if side == "bid" else self.asks
@@ -175,5 +200,8 @@ class Book:
         bid, ask = self.bids.best, self.asks.best
         assert bid is None or ask is None or bid.price_micros < ask.price_micros, "book is crossed"
         assert self.state != "expired" or (bid is None and ask is None), "orders rest in an expired instrument"
+        assert self.delivery_micros is None or self.state == "expired", "a live instrument is settled"
+        assert (self.mark_micros is None) == (self.index_micros == 0), "a mark without an index, or the other way round"
+        assert self.initial_nanos >= self.maintenance_nanos >= 0 < self.initial_nanos, "margins are upside down"
         for side, orders in (("bid", self.bids), ("ask", self.asks)):
             assert all(order.side == side for level in orders for order in level), "an order rests on the wrong side"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from exchange.domain.events import OrderCancelled
 from exchange.domain.words import CancelReason
+from exchange.matching.accounts import Account
 from exchange.matching.book import Order
 from exchange.matching.state import Outcome, State
 
@@ -12,6 +13,15 @@ def withdraw_each(state: State, outcome: Outcome, orders: Iterable[Order], reaso
     """Take these resting orders out of their books, in the order given."""
     for order in orders:
         withdraw(state, outcome, order, reason)
+
+
+def trim_bids(state: State, outcome: Outcome, account: Account) -> None:
+    """Cancel the newest bids until the cash covers what the others lock: nothing may be bought that cannot be paid."""
+    for order in reversed(list(account.open_orders.values())):
+        if account.bids_micros <= max(0, account.cash_micros):
+            return
+        if order.side == "bid":
+            withdraw(state, outcome, order, "insufficient_balance")
 
 
 def withdraw(state: State, outcome: Outcome, order: Order, reason: CancelReason) -> None:
@@ -25,7 +35,7 @@ def end(state: State, outcome: Outcome, order: Order, reason: CancelReason) -> N
     account = order.account
     if order.price_micros is not None:
         outcome.touch_for(order)
-        account.release(order, state.rules.fees)
+        account.release(order, state.charges)
     account.finish(order, state.rules.finished_orders_kept)
     outcome.events.append(
         OrderCancelled(

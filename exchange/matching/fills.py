@@ -4,23 +4,24 @@ A market order's budget is fixed when it arrives: a buyer may spend what is avai
 contracts held free and as many more as what is available can back. What its own fills release does not add to it.
 """
 
+from __future__ import annotations
+
 from exchange.domain.events import Traded
-from exchange.domain.rules import Fees
-from exchange.domain.units import MILLI_PER_CONTRACT, PPM
+from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.domain.words import Side
-from exchange.matching.accounts import Account, bid_lock_micros
+from exchange.matching.accounts import FEES, Account
 from exchange.matching.book import Book, Order
-from exchange.matching.collateral import coverable_milli
+from exchange.matching.charges import Charges
+from exchange.matching.collateral import collateral_micros, coverable_milli
 from exchange.matching.endings import withdraw
 from exchange.matching.state import Outcome, State
 
 
-def match(state: State, outcome: Outcome, taker: Order) -> bool:
+def match(state: State, outcome: Outcome, taker: Order, budget: Budget | None) -> bool:
     """Trade `taker` until it is filled, nothing more crosses, or its budget is spent: False says the last."""
     opposite = taker.book.opposite(taker.side)
     limit_micros, account = taker.price_micros, taker.account
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
-    budget = None if limit_micros is not None else _Budget(state, account, taker.book, taker.side)
     while taker.remaining_milli:
         level = opposite.best
         if level is None or (limit_micros is not None and not opposite.reaches(level, limit_micros)):
@@ -32,7 +33,7 @@ def match(state: State, outcome: Outcome, taker: Order) -> bool:
             continue
         wanted = size = min(taker.remaining_milli, maker.remaining_milli)
         if budget is not None:
-            size = min(wanted, budget.affords_milli(level.price_micros))
+            size = budget.affords_milli(level.price_micros, wanted)
         if size:
             paid = _fill(state, outcome, maker, taker, level.price_micros, size)
             if budget is not None:
@@ -50,41 +51,98 @@ def fillable(state: State, order: Order) -> int:
 
 def can_pay(state: State, account: Account, book: Book, side: Side, size_milli: int, in_full: bool) -> bool:
     """Whether a market order's budget buys or sells anything at all, or (`in_full`) all that the book would fill."""
-    budget = _Budget(state, account, book, side)
+    budget = Budget(state, account, book, side)
     if side == "ask":
-        return budget.milli >= (size_milli if in_full else 1)
+        return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
     found = _walk(state, account, book, side, None, size_milli)
     if not in_full:
-        return not found or budget.affords_milli(found[0][0]) > 0
+        return not found or budget.affords_milli(found[0][0], found[0][1]) > 0
     if sum(size for _, size in found) < size_milli:
         return True  # it will be cancelled as unfilled, which costs nothing
-    costs = [price * size // MILLI_PER_CONTRACT for price, size in found]
-    return sum(cost + _fee(cost, state.rules.fees.taker_premium_ppm) for cost in costs) <= budget.micros
+    return budget.pays(sum(budget.paid_micros(price, size) for price, size in found), size_milli)
 
 
-class _Budget:
-    """What a market order may still spend: `micros` of cash to buy with, `milli` contracts to sell."""
+def released_micros(book: Book, uncovered_milli: int, size_milli: int) -> int:
+    """The collateral that buying so many contracts sets free, of `uncovered_milli` that need it."""
+    if uncovered_milli <= 0:
+        return 0
+    return collateral_micros(book, uncovered_milli) - collateral_micros(book, uncovered_milli - size_milli)
 
-    __slots__ = ("_fee_ppm", "_side", "micros", "milli")
 
-    def __init__(self, state: State, account: Account, book: Book, side: Side) -> None:
+class Budget:
+    """What an order that never rests may still spend or sell. It is fixed when the order arrives.
+
+    A buyer has the cash that is available, and in a market what buying back shorts sets free, as long as there is cash
+    that no bid locks. A liquidation buys with all the cash there is.
+    """
+
+    __slots__ = (
+        "_book",
+        "_bought_milli",
+        "_cash_micros",
+        "_charges",
+        "_free_micros",
+        "_milli",
+        "_side",
+        "_uncovered_milli",
+    )
+
+    def __init__(self, state: State, account: Account, book: Book, side: Side, is_liquidation: bool = False) -> None:
+        self._book = book
         self._side = side
-        self._fee_ppm = state.rules.fees.taker_premium_ppm
-        self.micros = account.available_micros
+        self._charges = state.charges
+        self._bought_milli = self._milli = self._uncovered_milli = 0
         holding = account.holdings.get(book.instrument_id)
-        free_milli = max(0, holding.free_milli) if holding is not None else 0
-        self.milli = free_milli + coverable_milli(book, account.available_micros)
+        free_milli = holding.free_milli if holding is not None else 0
+        if side == "ask":
+            covered = coverable_milli(book, account.available_micros + collateral_micros(book, -free_milli))
+            self._milli = max(0, free_milli + covered)
+            return
+        self._cash_micros = account.cash_micros - account.bids_micros
+        self._free_micros = self._cash_micros if is_liquidation else max(0, account.available_micros)
+        if state.market is not None and not is_liquidation:
+            self._uncovered_milli = -free_milli
 
-    def affords_milli(self, price_micros: int) -> int:
-        """The largest size at this price whose cost and fee (rounded down) the budget covers, exactly."""
+    def affords_milli(self, price_micros: int, wanted_milli: int) -> int:
+        """How many of the contracts wanted the budget covers at this price, fees included, exactly."""
         if self._side == "ask":
-            return self.milli
-        milli_price = price_micros // MILLI_PER_CONTRACT
-        return ((self.micros + 1) * PPM - 1) // (milli_price * (PPM + self._fee_ppm))
+            return min(wanted_milli, self._milli)
+        if self.pays(self.paid_micros(price_micros, wanted_milli), wanted_milli):
+            return wanted_milli
+        affordable, too_many = 0, wanted_milli
+        while too_many - affordable > 1:
+            size_milli = (affordable + too_many) // 2
+            if self.pays(self.paid_micros(price_micros, size_milli), size_milli):
+                affordable = size_milli
+            else:
+                too_many = size_milli
+        return affordable
+
+    def paid_micros(self, price_micros: int, size_milli: int) -> int:
+        """What a buyer pays for one fill, fee included."""
+        cost = price_micros * size_milli // MILLI_PER_CONTRACT
+        if self._charges.are_none:
+            return cost
+        return cost + self._charges.taker_fee_micros(cost, size_milli, self._book.index_micros)
+
+    def pays(self, paid_micros: int, size_milli: int) -> bool:
+        """Whether there is enough to pay so much for so many more contracts."""
+        bought = self._bought_milli
+        freed = (
+            released_micros(self._book, self._uncovered_milli - bought, size_milli) if self._uncovered_milli > 0 else 0
+        )
+        return paid_micros <= self._free_micros + freed and paid_micros <= self._cash_micros
 
     def spend(self, paid_micros: int, size_milli: int) -> None:
-        self.micros -= paid_micros
-        self.milli -= size_milli
+        """Take a fill out of it."""
+        if self._side == "ask":
+            self._milli -= size_milli
+            return
+        if self._uncovered_milli > 0:
+            self._free_micros += released_micros(self._book, self._uncovered_milli - self._bought_milli, size_milli)
+            self._bought_milli += size_milli
+        self._free_micros -= paid_micros
+        self._cash_micros -= paid_micros
 
 
 def _walk(
@@ -106,10 +164,13 @@ def _walk(
 
 def _fill(state: State, outcome: Outcome, maker: Order, taker: Order, price: int, size: int) -> int:
     """Exchange `size` contracts for cash between two orders. Returns what the taker pays, fee included, in micros."""
-    fees, book = state.rules.fees, maker.book
+    charges, book = state.charges, maker.book
     cost = price * size // MILLI_PER_CONTRACT
-    maker_fee = _fee(cost, fees.maker_premium_ppm)
-    taker_fee = _fee(cost, fees.taker_premium_ppm)
+    maker_fee = taker_fee = 0
+    if not charges.are_none:
+        maker_fee = charges.maker_fee_micros(cost, size, book.index_micros)
+        taker_fee = charges.taker_fee_micros(cost, size, book.index_micros)
+    book.last_micros = price
     maker_remaining = maker.remaining_milli - size
     taker_remaining = taker.remaining_milli - size
     trade_id = state.next_trade_id
@@ -133,12 +194,12 @@ def _fill(state: State, outcome: Outcome, maker: Order, taker: Order, price: int
     )
     if taker.side == "bid":
         _settle_ask(outcome, maker, cost - maker_fee, size)
-        _settle_bid(outcome, fees, taker, cost + taker_fee, size)
+        _settle_bid(outcome, charges, taker, cost + taker_fee, size)
     else:
-        _settle_bid(outcome, fees, maker, cost + maker_fee, size)
+        _settle_bid(outcome, charges, maker, cost + maker_fee, size)
         _settle_ask(outcome, taker, cost - taker_fee, size)
     if maker_fee or taker_fee:
-        collector = state.accounts["fees"]
+        collector = state.accounts[FEES]
         outcome.touch(collector)
         collector.cash_micros += maker_fee + taker_fee
     if not maker_remaining:
@@ -147,7 +208,7 @@ def _fill(state: State, outcome: Outcome, maker: Order, taker: Order, price: int
     return cost + taker_fee
 
 
-def _settle_bid(outcome: Outcome, fees: Fees, order: Order, paid: int, size: int) -> None:
+def _settle_bid(outcome: Outcome, charges: Charges, order: Order, paid: int, size: int) -> None:
     """The buyer pays, gets the contracts, and gets back what the filled part had locked beyond that."""
     account, price = order.account, order.price_micros
     holding = account.holding(order.book)
@@ -155,9 +216,8 @@ def _settle_bid(outcome: Outcome, fees: Fees, order: Order, paid: int, size: int
     account.cash_micros -= paid
     remaining = order.remaining_milli - size
     if price is not None:
-        account.locked_micros -= bid_lock_micros(fees, price, order.remaining_milli) - bid_lock_micros(
-            fees, price, remaining
-        )
+        held = charges.bid_lock_micros(price, order.remaining_milli)
+        account.locked_micros -= held - charges.bid_lock_micros(price, remaining)
     order.remaining_milli = remaining
     holding.position_milli += size
     if holding.collateral_micros:
@@ -175,7 +235,3 @@ def _settle_ask(outcome: Outcome, order: Order, received: int, size: int) -> Non
     if order.price_micros is not None:
         holding.open_asks_milli -= size
     account.relock(holding)
-
-
-def _fee(cost_micros: int, premium_ppm: int) -> int:
-    return cost_micros * premium_ppm // PPM if premium_ppm else 0

@@ -13,9 +13,11 @@ from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
 from exchange.matching.accounts import Account, Holding
 from exchange.matching.book import Book, BookSide, Order
+from exchange.matching.index import Index
 from exchange.matching.state import State
 
 _encoder = msgspec.msgpack.Encoder()
+decode = msgspec.msgpack.Decoder().decode
 
 
 def encode_state(state: State) -> bytes:
@@ -27,6 +29,8 @@ def encode_state(state: State) -> bytes:
             state.next_order_id,
             state.next_trade_id,
             state.total_cash_micros,
+            state.is_halted,
+            [_index_row(asset, index) for asset, index in state.indexes.items()],
             [_account_row(account) for account in state.accounts.values()],
             [_book_row(book) for book in state.books.values()],
         ]
@@ -40,19 +44,23 @@ def digest(state: State) -> str:
 
 def decode_state(image: bytes) -> State:
     """The state of which `image` was taken. Bytes that are no such image raise whatever comes first."""
-    rules, rules_version, next_order_id, next_trade_id, total_cash, accounts, books = msgspec.msgpack.decode(image)
-    state = State(msgspec.convert(rules, Rules), rules_version)
+    rules, version, next_order_id, next_trade_id, total_cash, is_halted, indexes, accounts, books = decode(image)
+    state = State(msgspec.convert(rules, Rules), version)
     state.next_order_id = next_order_id
     state.next_trade_id = next_trade_id
     state.total_cash_micros = total_cash
-    for user_id, cash, locked, cancel_on_disconnect, _, _ in accounts:
-        state.accounts[user_id] = Account(user_id, cash, locked, cancel_on_disconnect)
+    state.is_halted = is_halted
+    for asset, price, ts_us, window_sum, window_us in indexes:
+        state.indexes[asset] = Index(price, ts_us, int(window_sum), window_us)
+    for fields, _, _ in accounts:
+        account = Account(*fields)
+        state.accounts[account.user_id] = account
     for row in books:
         _restore_book(state, *row)
-    for user_id, _, _, _, holdings, finished in accounts:
-        account = state.accounts[user_id]
-        for instrument_id, position, open_asks, collateral in holdings:
-            account.holdings[instrument_id] = Holding(state.books[instrument_id], position, open_asks, collateral)
+    for fields, holdings, finished in accounts:
+        account = state.accounts[fields[0]]
+        for instrument_id, *held in holdings:
+            account.holdings[instrument_id] = Holding(state.books[instrument_id], *held)
         for row in finished:  # the instrument, then the order
             order = Order(row[1], account, state.books[row[0]], *row[2:])
             account.finished_orders[order.order_id] = order
@@ -62,14 +70,33 @@ def decode_state(image: bytes) -> State:
     return state
 
 
+def _index_row(asset: str, index: Index) -> list[Any]:
+    """The sum of prices over time may exceed 64 bits, and so is written in digits."""
+    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us]
+
+
 def _account_row(account: Account) -> list[Any]:
     return [
-        account.user_id,
-        account.cash_micros,
-        account.locked_micros,
-        account.cancel_on_disconnect,
         [
-            [instrument_id, holding.position_milli, holding.open_asks_milli, holding.collateral_micros]
+            account.user_id,
+            account.cash_micros,
+            account.locked_micros,
+            account.margin_micros,
+            account.maintenance_micros,
+            account.shortfall_micros,
+            account.cancel_on_disconnect,
+            account.is_suspended,
+            account.open_orders_max,
+            account.position_max_milli,
+        ],
+        [
+            [
+                instrument_id,
+                holding.position_milli,
+                holding.open_asks_milli,
+                holding.collateral_micros,
+                holding.maintenance_micros,
+            ]
             for instrument_id, holding in account.holdings.items()
         ],
         [[order.book.instrument_id, *_order_row(order)] for order in account.finished_orders.values()],
@@ -82,6 +109,14 @@ def _book_row(book: Book) -> list[Any]:
         book.tick_micros,
         book.min_size_milli,
         book.state,
+        [
+            book.last_micros,
+            book.index_micros,
+            book.mark_micros,
+            book.initial_nanos,
+            book.maintenance_nanos,
+            book.delivery_micros,
+        ],
         _side_rows(book.bids),
         _side_rows(book.asks),
     ]
@@ -104,13 +139,24 @@ def _order_row(order: Order) -> list[Any]:
         order.remaining_milli,
         order.original_price_micros,
         order.original_size_milli,
+        order.reduce_only,
     ]
 
 
 def _restore_book(
-    state: State, instrument_id: str, tick: int, min_size: int, book_state: Any, bids: list[Any], asks: list[Any]
+    state: State,
+    instrument_id: str,
+    tick: int,
+    min_size: int,
+    book_state: Any,
+    values: list[Any],
+    bids: list[Any],
+    asks: list[Any],
 ) -> None:
-    book = state.books[instrument_id] = Book(parse_instrument_id(instrument_id), tick, min_size, book_state)
+    book = Book(parse_instrument_id(instrument_id), tick, min_size, book_state, len(state.books))
+    state.add(book)
+    book.last_micros, book.index_micros, book.mark_micros = values[:3]
+    book.initial_nanos, book.maintenance_nanos, book.delivery_micros = values[3:]
     for side, rows in ((book.bids, bids), (book.asks, asks)):
         for row in rows:  # the user, then the order
             account = state.accounts[row[0]]

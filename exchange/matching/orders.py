@@ -1,22 +1,19 @@
 """Orders: place, edit, cancel. First every check, which only reads; then the changes, of which none can fail."""
 
-from exchange.domain.commands import CancelAll, CancelOrder, EditOrder, PlaceOrder
-from exchange.domain.events import (
-    AllCancelled,
-    Event,
-    OrderAccepted,
-    OrderEdited,
-    OrderRepeated,
-    Refused,
-)
+from msgspec import UNSET
+
+from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
+from exchange.domain.events import AllCancelled, Event, OrderEdited, OrderRepeated, Refused
 from exchange.domain.reasons import Reason
-from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI, cost_micros
+from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI, US_PER_SECOND, cost_micros
 from exchange.domain.words import CancelReason, Side
-from exchange.matching.accounts import Account, bid_lock_micros
+from exchange.matching.accounts import Account
 from exchange.matching.book import Book, Order
 from exchange.matching.collateral import collateral_micros
-from exchange.matching.endings import end, withdraw, withdraw_each
-from exchange.matching.fills import can_pay, fillable, match
+from exchange.matching.endings import withdraw, withdraw_each
+from exchange.matching.entering import enter, trade_and_rest
+from exchange.matching.fills import Budget, can_pay
+from exchange.matching.liquidation import liquidate_traders
 from exchange.matching.state import Outcome, State
 
 
@@ -29,46 +26,33 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
-    if book is None:
-        return [Refused(account.user_id, Reason.INSTRUMENT_NOT_FOUND)]
-    if reason := _why_not_placed(state, ts_us, account, book, known, command):
+    size = command.size_milli if command.reduce_only is UNSET else reducible_milli(account, book, command)
+    if reason := why_not_placed(state, ts_us, account, book, known, command, size):
         return [Refused(account.user_id, reason)]
+    assert book is not None, "an order in no instrument passed every check"
 
     outcome = Outcome()
-    order = Order(
-        state.next_order_id,
-        account,
-        book,
-        command.side,
-        command.type,
-        command.time_in_force,
-        command.post_only,
-        command.client_order_id,
-        command.price_micros,
-        command.size_milli,
-        command.size_milli,
-        command.price_micros,
-        command.size_milli,
+    enter(
+        state,
+        outcome,
+        Order(
+            state.next_order_id,
+            account,
+            book,
+            command.side,
+            command.type,
+            command.time_in_force,
+            command.post_only,
+            command.client_order_id,
+            command.price_micros,
+            size,
+            size,
+            command.price_micros,
+            command.size_milli,
+            command.reduce_only is True,
+        ),
     )
-    state.next_order_id += 1
-    outcome.events.append(
-        OrderAccepted(
-            order.order_id,
-            account.user_id,
-            book.instrument_id,
-            order.side,
-            order.type,
-            order.time_in_force,
-            order.price_micros,
-            order.size_milli,
-            order.post_only,
-            order.client_order_id,
-        )
-    )
-    if order.client_order_id is not None:
-        account.client_orders[order.client_order_id] = order
-    account.open_orders[order.order_id] = order
-    _trade_and_rest(state, outcome, order)
+    liquidate_traders(state, outcome)
     return outcome.close()
 
 
@@ -92,7 +76,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
     previous_remaining = order.remaining_milli
     keeps_place = price == previous_price and size < order.size_milli
     outcome.touch_for(order)
-    account.release(order, state.rules.fees)
+    account.release(order, state.charges)
     if not keeps_place:
         order.book.side(order.side).remove(order)
         order.price_micros = price
@@ -113,9 +97,9 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
         )
     )
     if keeps_place:
-        account.reserve(order, state.rules.fees)
+        account.reserve(order, state.charges)
     else:
-        _trade_and_rest(state, outcome, order)
+        trade_and_rest(state, outcome, order)
     return outcome.close()
 
 
@@ -134,7 +118,7 @@ def cancel(state: State, command: CancelOrder) -> list[Event]:
     return outcome.close()
 
 
-def cancel_all(state: State, command: CancelAll) -> list[Event]:
+def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: CancelReason) -> list[Event]:
     """Cancel the user's open orders, oldest first, in one instrument or in all."""
     account = state.accounts.get(command.user_id)
     if account is None:
@@ -147,7 +131,7 @@ def cancel_all(state: State, command: CancelAll) -> list[Event]:
         if command.instrument_id is None or order.book.instrument_id == command.instrument_id
     ]
     outcome = Outcome()
-    withdraw_each(state, outcome, orders, "user_request")
+    withdraw_each(state, outcome, orders, reason)
     outcome.events.append(AllCancelled(account.user_id, len(orders)))
     return outcome.close()
 
@@ -162,25 +146,55 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
         and known.post_only == command.post_only
         and known.original_price_micros == command.price_micros
         and known.original_size_milli == command.size_milli
+        and known.reduce_only == (command.reduce_only is True)
     )
 
 
-def _why_not_placed(
-    state: State, ts_us: int, account: Account, book: Book, known: Order | None, command: PlaceOrder
+def reducible_milli(account: Account, book: Book | None, command: PlaceOrder) -> int:
+    """How much of a reduce-only order brings the position nearer to zero."""
+    holding = account.holdings.get(book.instrument_id) if book is not None else None
+    position = holding.position_milli if holding is not None else 0
+    return min(command.size_milli, max(0, -position if command.side == "bid" else position))
+
+
+def why_not_placed(
+    state: State,
+    ts_us: int,
+    account: Account,
+    book: Book | None,
+    known: Order | None,
+    command: PlaceOrder,
+    size: int,
 ) -> Reason | None:
-    price, size, side = command.price_micros, command.size_milli, command.side
-    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, 0, price) or _why_bad_price(book, price):
+    """The first check that refuses the order, in the one order of them; `size` is what a reduce-only one comes to."""
+    price, side = command.price_micros, command.side
+    if account.is_suspended:
+        return Reason.USER_SUSPENDED
+    if book is None:
+        return Reason.INSTRUMENT_NOT_FOUND
+    if reason := _why_closed(state, ts_us, book):
+        return reason
+    if command.reduce_only is not UNSET and not size:
+        return Reason.NOTHING_TO_REDUCE
+    if reason := _why_bad_size(book, command.size_milli, 0, price) or _why_bad_price(book, price):
         return reason
     if known is not None:
         return Reason.CLIENT_ORDER_ID_USED
-    if len(account.open_orders) >= state.rules.open_orders_max:
+    open_orders_max = account.open_orders_max if account.open_orders_max is not None else state.rules.open_orders_max
+    if len(account.open_orders) >= open_orders_max:
         return Reason.TOO_MANY_OPEN_ORDERS
+    if command.reduce_only is UNSET and _is_beyond_limit(state, account, book, side, size, None):
+        return Reason.POSITION_ABOVE_MAXIMUM
     if command.post_only and _would_trade(state, account, book, side, price):
         return Reason.POST_ONLY_WOULD_TRADE
+    if side == "ask" and _is_stale(state, ts_us, book) and ask_lock_needed(account, book, size) > 0:
+        return Reason.INDEX_STALE
     if price is None:
         enough = can_pay(state, account, book, side, size, command.time_in_force == "fok")
+    elif side == "bid" and command.time_in_force in ("ioc", "fok"):
+        enough = Budget(state, account, book, side).pays(state.charges.bid_lock_micros(price, size), size)
     else:
-        enough = lock_needed(state, account, book, side, price, size) <= account.available_micros
+        enough = is_available(account, lock_needed(state, account, book, side, price, size))
     return None if enough else Reason.INSUFFICIENT_BALANCE
 
 
@@ -189,18 +203,60 @@ def _why_not_edited(
 ) -> Reason | None:
     book = order.book
     filled = size - remaining
-    if reason := _why_closed(ts_us, book) or _why_bad_size(book, size, filled, price) or _why_bad_price(book, price):
+    if account.is_suspended:
+        return Reason.USER_SUSPENDED
+    if reason := _why_closed(state, ts_us, book) or _why_bad_size(book, size, filled, price):
         return reason
+    if reason := _why_bad_price(book, price):
+        return reason
+    if _is_beyond_limit(state, account, book, order.side, remaining, order):
+        return Reason.POSITION_ABOVE_MAXIMUM
     if order.post_only and _would_trade(state, account, book, order.side, price):
         return Reason.POST_ONLY_WOULD_TRADE
     more = edit_lock_needed(state, order, price, remaining)
-    return Reason.INSUFFICIENT_BALANCE if more > account.available_micros else None
+    if order.side == "ask" and more > 0 and _is_stale(state, ts_us, book):
+        return Reason.INDEX_STALE
+    return None if is_available(account, more) else Reason.INSUFFICIENT_BALANCE
 
 
-def _why_closed(ts_us: int, book: Book) -> Reason | None:
+def is_available(account: Account, needed_micros: int) -> bool:
+    """Whether so much more can be locked: what needs nothing more always can, even under a margin call."""
+    return needed_micros <= max(0, account.available_micros)
+
+
+def _why_closed(state: State, ts_us: int, book: Book) -> Reason | None:
+    if state.is_halted:
+        return Reason.EXCHANGE_HALTED
     if book.state == "expired" or ts_us >= book.expiration_us:
         return Reason.INSTRUMENT_EXPIRED
     return Reason.INSTRUMENT_PAUSED if book.state == "paused" else None
+
+
+def _is_stale(state: State, ts_us: int, book: Book) -> bool:
+    """Whether the last index price is too old to say what a sale must lock."""
+    index = state.indexes.get(book.asset)
+    if index is None or state.market is None or not state.market.index_age_max_s:
+        return False
+    return ts_us - index.ts_us > state.market.index_age_max_s * US_PER_SECOND
+
+
+def _is_beyond_limit(
+    state: State, account: Account, book: Book, side: Side, size_milli: int, edited: Order | None
+) -> bool:
+    """Whether position, open orders on this side and so much more could come to more than the account may have."""
+    limit_milli = account.position_max_milli
+    if limit_milli is None:
+        limit_milli = state.market.position_max_milli if state.market is not None else 0
+    if not limit_milli:
+        return False
+    holding = account.holdings.get(book.instrument_id)
+    position = holding.position_milli if holding is not None else 0
+    open_milli = sum(
+        order.remaining_milli
+        for order in account.open_orders.values()
+        if order.book is book and order.side == side and order is not edited
+    )
+    return (position if side == "bid" else -position) + open_milli + size_milli > limit_milli
 
 
 def _why_bad_size(book: Book, size_milli: int, filled_milli: int, price_micros: int | None) -> Reason | None:
@@ -247,7 +303,12 @@ def _would_trade(state: State, account: Account, book: Book, side: Side, price_m
 def lock_needed(state: State, account: Account, book: Book, side: Side, price_micros: int, size_milli: int) -> int:
     """How much more would be locked by `size_milli` more at this price."""
     if side == "bid":
-        return bid_lock_micros(state.rules.fees, price_micros, size_milli)
+        return state.charges.bid_lock_micros(price_micros, size_milli)
+    return ask_lock_needed(account, book, size_milli)
+
+
+def ask_lock_needed(account: Account, book: Book, size_milli: int) -> int:
+    """How much more collateral offering `size_milli` more would lock."""
     holding = account.holdings.get(book.instrument_id)
     if holding is None:
         return collateral_micros(book, size_milli)
@@ -258,27 +319,6 @@ def edit_lock_needed(state: State, order: Order, price_micros: int, remaining_mi
     """How much more an open order would lock with this price and remainder; negative: how much less."""
     if order.side == "bid":
         assert order.price_micros is not None
-        held = bid_lock_micros(state.rules.fees, order.price_micros, order.remaining_milli)
-        return bid_lock_micros(state.rules.fees, price_micros, remaining_milli) - held
-    more_milli = remaining_milli - order.remaining_milli
-    return lock_needed(state, order.account, order.book, "ask", price_micros, more_milli)
-
-
-def _trade_and_rest(state: State, outcome: Outcome, order: Order) -> None:
-    """Trade an order that enters the book, then rest its remainder or cancel it."""
-    account, rules = order.account, state.rules
-    if order.price_micros is not None:
-        outcome.touch_for(order)
-        account.reserve(order, rules.fees)
-    reason: CancelReason = "market_remainder" if order.price_micros is None else "ioc_remainder"
-    if order.time_in_force == "fok" and fillable(state, order) < order.remaining_milli:
-        reason = "fok_unfilled"
-    elif not match(state, outcome, order):
-        reason = "insufficient_balance"
-    if not order.remaining_milli:
-        account.finish(order, rules.finished_orders_kept)
-    elif order.time_in_force in ("gtc", "day"):
-        assert order.price_micros is not None, "a market order may not rest"
-        order.book.side(order.side).append(order, order.price_micros)
-    else:
-        end(state, outcome, order, reason)
+        held = state.charges.bid_lock_micros(order.price_micros, order.remaining_milli)
+        return state.charges.bid_lock_micros(price_micros, remaining_milli) - held
+    return ask_lock_needed(order.account, order.book, remaining_milli - order.remaining_milli)

@@ -1,25 +1,72 @@
 """The whole state of the exchange, and the record of what one command changes in it."""
 
+from msgspec import UNSET
+
 from exchange.domain.events import BalanceChanged, Event, PositionChanged
-from exchange.domain.rules import RULES_VERSION, Rules
+from exchange.domain.rules import RULES_VERSION, Rules, market_of
 from exchange.domain.units import NUMBER_MAX
-from exchange.matching.accounts import Account, Holding
+from exchange.matching.accounts import INSURANCE, Account, Holding
 from exchange.matching.book import Book, Order
+from exchange.matching.charges import charges_of
+from exchange.matching.index import Index
 
 
 class State:
-    """Everything that decides the outcome of a command. Starts empty; the first command is the genesis."""
+    """Everything that decides the outcome of a command. Starts empty; the first command is the genesis.
 
-    __slots__ = ("accounts", "books", "next_order_id", "next_trade_id", "rules", "rules_version", "total_cash_micros")
+    `live` are the books that have not expired, by asset; `market` and `charges` follow from the rules.
+    """
+
+    __slots__ = (
+        "accounts",
+        "books",
+        "charges",
+        "indexes",
+        "is_halted",
+        "live",
+        "market",
+        "next_order_id",
+        "next_trade_id",
+        "rules",
+        "rules_version",
+        "total_cash_micros",
+    )
 
     def __init__(self, rules: Rules = Rules(), rules_version: int = RULES_VERSION) -> None:
-        self.rules = rules
+        self.play_by(rules)
         self.rules_version = rules_version
         self.next_order_id = 1
         self.next_trade_id = 1
         self.total_cash_micros = 0
+        self.is_halted = False
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, Book] = {}
+        self.live: dict[str, dict[str, Book]] = {}
+        self.indexes: dict[str, Index] = {}
+
+    def play_by(self, rules: Rules) -> None:
+        """From here on these rules hold."""
+        self.rules = rules
+        self.market = market_of(rules)
+        self.charges = charges_of(rules)
+
+    def add(self, book: Book) -> None:
+        """List an instrument."""
+        self.books[book.instrument_id] = book
+        if book.state != "expired":
+            self.live.setdefault(book.asset, {})[book.instrument_id] = book
+
+    def close(self, book: Book) -> None:
+        """Nothing trades in this instrument any more."""
+        book.state = "expired"
+        del self.live[book.asset][book.instrument_id]
+
+    @property
+    def cash_room_micros(self) -> int:
+        """How much more cash there can be: what all accounts but the insurance own stays a number of the wire."""
+        insurance = self.accounts.get(INSURANCE)
+        overdrawn = max(0, -insurance.cash_micros) if insurance is not None else 0
+        return NUMBER_MAX - self.total_cash_micros - overdrawn
 
     def check(self) -> None:
         """Every invariant of the exchange; AssertionError names the one that is broken."""
@@ -33,13 +80,18 @@ class State:
                 positions[instrument_id] += holding.position_milli
         assert all(quantity == 0 for quantity in positions.values()), "positions do not sum to zero"
         cash = sum(account.cash_micros for account in self.accounts.values())
-        assert cash == self.total_cash_micros <= NUMBER_MAX, "cash was created or lost"
+        assert cash == self.total_cash_micros, "cash was created or lost"
+        assert self.cash_room_micros >= 0, "there is more cash than there can be"
         resting = 0
         for instrument_id, book in self.books.items():
             assert book.instrument_id == instrument_id, "a book is filed under another instrument"
             book.check()
+            is_live = instrument_id in self.live.get(book.asset, {})
+            assert is_live == (book.state != "expired"), "the live instruments are not those that have not expired"
             resting += len(book.resting())
         assert resting == open_orders, "books and accounts disagree on what is open"
+        numbers = [book.number for book in self.books.values()]
+        assert numbers == list(range(len(numbers))), "listings are misnumbered"
 
 
 class Outcome:
@@ -49,20 +101,23 @@ class Outcome:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._balances: dict[str, tuple[Account, int, int]] = {}
+        self._balances: dict[str, tuple[Account, int, int, int]] = {}
         self._positions: dict[tuple[str, str], tuple[Holding, int, int]] = {}
 
     def touch(self, account: Account) -> None:
         """Remember the account's cash and locks, before their first change."""
         if account.user_id not in self._balances:
-            self._balances[account.user_id] = (account, account.cash_micros, account.locked_micros)
+            self._balances[account.user_id] = (
+                account,
+                account.cash_micros,
+                account.locked_micros,
+                account.maintenance_micros,
+            )
 
     def touch_holding(self, account: Account, holding: Holding) -> None:
         """Remember the account and one of its holdings, before their first change."""
-        user_id = account.user_id
-        if user_id not in self._balances:
-            self._balances[user_id] = (account, account.cash_micros, account.locked_micros)
-        key = (user_id, holding.book.instrument_id)
+        self.touch(account)
+        key = (account.user_id, holding.book.instrument_id)
         if key not in self._positions:
             self._positions[key] = (holding, holding.position_milli, holding.collateral_micros)
 
@@ -81,7 +136,8 @@ class Outcome:
                 events.append(
                     PositionChanged(user_id, instrument_id, holding.position_milli, holding.collateral_micros)
                 )
-        for user_id, (account, cash_micros, locked_micros) in self._balances.items():
-            if account.cash_micros != cash_micros or account.locked_micros != locked_micros:
-                events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros))
+        for user_id, (account, cash, locked, maintenance) in self._balances.items():
+            kept = account.maintenance_micros
+            if account.cash_micros != cash or account.locked_micros != locked or kept != maintenance:
+                events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros, kept or UNSET))
         return events

@@ -9,7 +9,7 @@ from exchange.projections.views import Change, Views, decode_views, encode_views
 from journal.records import Head, Record
 from snapshots.store import Snapshot, digest_of
 
-IMAGE_VERSION = 1  # of the bytes in a snapshot: raise it whenever a state or a view is encoded differently
+IMAGE_VERSION = 2  # of the bytes in a snapshot: raise it whenever a state or a view is encoded differently
 STATE_SUBJECT = f"state/{IMAGE_VERSION}"  # under which the journal records digests of the whole state
 
 

@@ -1,0 +1,30 @@
+"""When options expire: the dates that a rule of series asks for, all at 08:00 UTC."""
+
+import calendar
+from datetime import UTC, datetime
+
+from exchange.domain.rules import Series
+from exchange.domain.units import US_PER_SECOND, next_day_end_us
+
+_DAY_S = 86_400
+_FRIDAY = 4
+
+
+def expirations_s(series: Series, ts_us: int) -> list[int]:
+    """Unix seconds of the expirations that are to be listed as of `ts_us`: each once, ascending, all later."""
+    first_s = next_day_end_us(ts_us) // US_PER_SECOND
+    first = datetime.fromtimestamp(first_s, UTC)
+    dailies = [first_s + day * _DAY_S for day in range(series.dailies)]
+    friday_s = first_s + (_FRIDAY - first.weekday()) % 7 * _DAY_S
+    weeklies = [friday_s + week * 7 * _DAY_S for week in range(series.weeklies)]
+    months = [_last_friday_s(first.year, first.month + month) for month in range(series.monthlies + 1)]
+    monthlies = [expiration_s for expiration_s in months if expiration_s >= first_s][: series.monthlies]
+    return sorted(dict.fromkeys(dailies + weeklies + monthlies))
+
+
+def _last_friday_s(year: int, month: int) -> int:
+    """08:00 UTC of the month's last Friday; month 13 is the next January, and so on."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    days = calendar.monthrange(year, month)[1]
+    last_s = calendar.timegm((year, month, days, 8, 0, 0))
+    return last_s - (datetime.fromtimestamp(last_s, UTC).weekday() - _FRIDAY) % 7 * _DAY_S

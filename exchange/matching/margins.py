@@ -1,0 +1,107 @@
+"""What comes of a new index price or new rules for everyone: marks, margins, and whether these can be carried."""
+
+from collections.abc import Mapping
+
+from exchange.domain.commands import SetIndexPrice
+from exchange.domain.events import Event, IndexPriceSet, Refused
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Market
+from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS
+from exchange.matching.accounts import Account, Holding
+from exchange.matching.charges import Charges
+from exchange.matching.collateral import Rates, mark_micros, nanos_to_micros
+from exchange.matching.index import Index
+from exchange.matching.liquidation import liquidate
+from exchange.matching.listing import list_series, rates_of, set_marks
+from exchange.matching.state import Outcome, State
+
+
+def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> list[Event]:
+    """Record the price; then list what it asks for, mark and margin everything on the asset, and liquidate."""
+    asset, price_micros = command.asset, command.price_micros
+    if reason := _why_not_set(state, command):
+        return [Refused(None, reason)]
+    assert state.market is not None
+    outcome = Outcome()
+    index = state.indexes.get(asset)
+    if index is None:
+        state.indexes[asset] = Index(price_micros, ts_us)
+    else:
+        index.move(price_micros, ts_us)
+    outcome.events.append(IndexPriceSet(asset, price_micros))
+    for series in state.market.series:
+        if series.asset == asset:
+            list_series(state, outcome, ts_us, series)
+    set_marks(state, outcome, asset, list(state.live.get(asset, {}).values()))
+    for account in state.accounts.values():
+        remargin(outcome, account, asset)
+    liquidate(state, outcome, state.accounts.values())
+    return outcome.close()
+
+
+def remargin(outcome: Outcome, account: Account, asset: str | None = None) -> None:
+    """Bring the account's margins in line with new rates: of its live instruments on one asset, or of all of them."""
+    holdings = [h for h in account.holdings.values() if asset in (None, h.book.asset) and h.book.state != "expired"]
+    for holding in sorted(holdings, key=_listing):
+        outcome.touch_holding(account, holding)
+        account.relock(holding)
+
+
+def can_carry(state: State, charges: Charges, rates: Mapping[str, Rates]) -> bool:
+    """Whether what every account would lock and maintain at these rates and fees stays a number of the wire."""
+    for account in state.accounts.values():
+        locked = account.margin_micros
+        maintained = account.maintenance_micros
+        for instrument_id, holding in account.holdings.items():
+            if new := rates.get(instrument_id):
+                uncovered, short = holding.open_asks_milli - holding.position_milli, -holding.position_milli
+                locked += nanos_to_micros(new.initial_nanos, max(0, uncovered)) - holding.collateral_micros
+                maintained += nanos_to_micros(new.maintenance_nanos, max(0, short)) - holding.maintenance_micros
+        bids = account.bids_micros
+        if charges is not state.charges:
+            bids = sum_bid_locks(account, charges)
+        if locked + bids > NUMBER_MAX or maintained > NUMBER_MAX:
+            return False
+    return True
+
+
+def sum_bid_locks(account: Account, charges: Charges) -> int:
+    """What the account's open bids lock with these fees."""
+    return sum(
+        charges.bid_lock_micros(order.price_micros, order.remaining_milli)
+        for order in account.open_orders.values()
+        if order.side == "bid" and order.price_micros is not None
+    )
+
+
+def _why_not_set(state: State, command: SetIndexPrice) -> Reason | None:
+    market, asset, price_micros = state.market, command.asset, command.price_micros
+    if market is None:
+        return Reason.NO_MARKET
+    if not _is_known(state, market, asset):
+        return Reason.UNKNOWN_ASSET
+    if not 0 < price_micros <= PRICE_MAX_MICROS:
+        return Reason.INVALID_INDEX_PRICE
+    index = state.indexes.get(asset)
+    if index is not None and market.index_jump_max and not command.forced:
+        low, high = sorted((index.price_micros, price_micros))
+        if high > low * market.index_jump_max:
+            return Reason.INDEX_JUMP
+    rates = {
+        book.instrument_id: rates_of(
+            state.rules, book, price_micros, mark_micros(book, price_micros, market.mark_spread_max_ppm)
+        )
+        for book in state.live.get(asset, {}).values()
+    }
+    return None if can_carry(state, state.charges, rates) else Reason.EXPOSURE_ABOVE_MAXIMUM
+
+
+def _is_known(state: State, market: Market, asset: str) -> bool:
+    """Whether anything is listed on the asset, or some rule lists something on it."""
+    if asset in state.indexes or any(series.asset == asset for series in market.series):
+        return True
+    return any(book.asset == asset for book in state.books.values())
+
+
+def _listing(holding: Holding) -> int:
+    return holding.book.number
