@@ -18,6 +18,7 @@ from exchange.history.compact import compact
 from exchange.history.verify import Verdict, verify
 from exchange.matching.image import digest
 from exchange.matching.state import State
+from exchange.runtime.core import STATE_SUBJECT
 from journal.archives import archive_folder
 from journal.errors import JournalError
 from journal.log import Journal

@@ -203,7 +203,7 @@ class ChangeRules(_Command, frozen=True, tag="change_rules"):
 
 
 class EndDay(_Command, frozen=True, tag="end_day"):
-    """The clock passed 08:00 UTC: day orders end, series with `expiration <= day_end_us` expire, the next are listed."""
+    """The clock passed 08:00 UTC: day orders end, series with `expiration <= day_end_us` expire, others list."""
 
     day_end_us: int
 
