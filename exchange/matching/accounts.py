@@ -80,11 +80,12 @@ class Account(msgspec.Struct, eq=False):
     def relock(self, holding: Holding) -> None:
         """Bring the margins of one instrument in line with its position, open asks and rates."""
         book, position_milli = holding.book, holding.position_milli
-        needed = collateral_micros(book, holding.open_asks_milli - position_milli)
-        more = needed - holding.collateral_micros
-        self.locked_micros += more
-        self.margin_micros += more
-        holding.collateral_micros = needed
+        uncovered_milli = holding.open_asks_milli - position_milli
+        needed = nanos_to_micros(book.initial_nanos, uncovered_milli) if uncovered_milli > 0 else 0
+        if more := needed - holding.collateral_micros:
+            self.locked_micros += more
+            self.margin_micros += more
+            holding.collateral_micros = needed
         if book.maintenance_nanos or holding.maintenance_micros:
             kept = nanos_to_micros(book.maintenance_nanos, -position_milli) if position_milli < 0 else 0
             self.maintenance_micros += kept - holding.maintenance_micros

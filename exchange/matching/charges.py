@@ -1,12 +1,12 @@
 """What trading costs: the fee of a fill and of a delivery, and what a bid sets aside for them."""
 
-from typing import NamedTuple
+import msgspec
 
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import MILLI_PER_CONTRACT, PPM
 
 
-class Charges(NamedTuple):
+class Charges(msgspec.Struct, frozen=True):
     """The fees of the rules, in parts per million of the premium and of the index; `cap_ppm` limits the latter."""
 
     maker_premium_ppm: int = 0

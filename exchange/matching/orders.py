@@ -192,7 +192,8 @@ def why_not_placed(
     if price is None:
         enough = can_pay(state, account, book, side, size, command.time_in_force == "fok")
     elif side == "bid" and command.time_in_force in ("ioc", "fok"):
-        enough = Budget(state, account, book, side).pays(state.charges.bid_lock_micros(price, size), size)
+        needed = state.charges.bid_lock_micros(price, size)
+        enough = needed <= account.available_micros or Budget(state, account, book, side).pays(needed, size)
     else:
         enough = is_available(account, lock_needed(state, account, book, side, price, size))
     return None if enough else Reason.INSUFFICIENT_BALANCE

@@ -116,8 +116,10 @@ class Outcome:
 
     def touch_holding(self, account: Account, holding: Holding) -> None:
         """Remember the account and one of its holdings, before their first change."""
-        self.touch(account)
-        key = (account.user_id, holding.book.instrument_id)
+        user_id = account.user_id
+        if user_id not in self._balances:
+            self.touch(account)
+        key = (user_id, holding.book.instrument_id)
         if key not in self._positions:
             self._positions[key] = (holding, holding.position_milli, holding.collateral_micros)
 
