@@ -109,6 +109,11 @@ def contradiction(rules: Rules) -> str | None:
         return None
     if len(market.series) > SERIES_MAX:
         return f"at most {SERIES_MAX} assets can be listed by themselves, not {len(market.series)}"
+    dearest_ppm = max(rules.fees.maker_premium_ppm, rules.fees.taker_premium_ppm)
+    if (market.fees.maker_ppm or market.fees.taker_ppm) and dearest_ppm + market.fees.cap_ppm > PPM:
+        return (
+            f"fees could exceed the premium itself: {dearest_ppm} ppm of it, and {market.fees.cap_ppm} ppm by the index"
+        )
     assets = [series.asset for series in market.series]
     for asset in assets:
         if assets.count(asset) > 1:
