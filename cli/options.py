@@ -1,5 +1,6 @@
 """Options and types of values that several commands share."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -54,18 +55,21 @@ TIME = Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
 MOMENT = Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
 
 
-def _regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
-    """A device or a pipe is no place for a journal; trying would leave files beside it, or wait for ever."""
-    if path.exists() and not path.is_file():
+def regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """A device or a pipe is no place for a journal; trying would leave files beside it, or wait for ever.
+
+    A link stands for the file that it points to: its lock, archives and snapshots are beside that one.
+    """
+    if os.path.exists(path) and not path.is_file():
         raise click.BadParameter(f"{path} is not a regular file.", ctx, param)
-    return path
+    return path.resolve() if os.path.islink(path) else path
 
 
 db_option = click.option(
     "--db",
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_regular_file,
+    callback=regular_file,
     default=DEFAULT_PATH,
     show_default=True,
     envvar="EXCHANGE_DB",

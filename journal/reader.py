@@ -165,6 +165,14 @@ class JournalReader:
                 for row in rows:
                     yield row
 
+    def strays(self) -> Iterator[tuple[Path, str, int]]:
+        """Rows that no reading comes across, for their seq is none that their file stands for: file, table and seq."""
+        for part in self._parts:
+            for table in ("commands", "events"):
+                query = f"SELECT seq FROM {table} WHERE seq <= ? OR seq > ? ORDER BY seq LIMIT 1"
+                for (seq,) in part.connection.execute(query, (part.base.head.seq, part.last_seq)):
+                    yield part.path, table, seq
+
     def answer_times(self, first_seq: int, last_seq: int) -> Iterator[tuple[int, int, int]]:
         """Of the last command of every batch that was answered live: seq, when it came, when its answer left."""
         joined = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq)"

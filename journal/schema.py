@@ -5,6 +5,7 @@ it as applied in another transaction, or accept a database that a newer program 
 """
 
 import contextlib
+import os
 import sqlite3
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,15 +18,31 @@ APPLICATION_ID = int.from_bytes(b"EXJ1")
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection to an existing journal; raises a JournalError that says what else the path is."""
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be reached ({error.strerror}): have its folder opened to you") from error
+    if not is_there:
         raise JournalMissingError(f"there is no journal at {path}: create one with `exchange init --db {path}`")
-    connection = _open(f"{path.absolute().as_uri()}?mode=ro", path)
+    connection = _open(read_only_uri(path), path)
     try:
         _check(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def read_only_uri(path: Path) -> str:
+    """How SQLite is told to open a journal for reading.
+
+    SQLite reads a journal with the help of -wal and -shm files beside it, and creates them where there are none. In a
+    folder that is closed to the reader it cannot; and beside somebody else's file they would be the reader's, and that
+    one's exchange could not open them. There the file is read as it is: without a -wal nobody is writing to it.
+    """
+    is_ours = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    is_open = path.with_name(path.name + "-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro" + ("" if is_ours or is_open else "&immutable=1")
 
 
 def refuse_what_is_no_journal(path: Path) -> None:
@@ -83,7 +100,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def schema_faults(path: Path) -> list[str]:
-    """What is not as the migrations made it: tables, views and triggers that are missing or changed."""
+    """What is not as the migrations made it: tables, views and triggers that are missing or changed, foreign triggers.
+
+    Tables, views and indexes of the user's own are no faults: they change nothing.
+    """
     with contextlib.closing(connect_read_only(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         found = _objects(connection)
@@ -95,6 +115,10 @@ def schema_faults(path: Path) -> list[str]:
         f"{kind} {name} is {'missing' if (kind, name) not in found else 'not as it was made'}"
         for (kind, name), text in expected.items()
         if found.get((kind, name)) != text
+    ] + [
+        f"trigger {name} is not one of the exchange's"
+        for kind, name in found
+        if kind == "trigger" and (kind, name) not in expected
     ]
 
 
@@ -115,15 +139,36 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CORRUPT:
-            raise JournalDamagedError(f"{path} is damaged ({error}): is the file cut off?") from error
-        raise NotAJournalError(f"{path} is not an exchange journal: {error}; name another file with --db") from error
+        match error.sqlite_errorcode & 0xFF:
+            case sqlite3.SQLITE_CORRUPT:
+                raise JournalDamagedError(f"{path} is damaged ({error}): {_how_long(path)}") from error
+            case sqlite3.SQLITE_NOTADB:
+                raise NotAJournalError(
+                    f"{path} is not an exchange journal: {error}; name another file with --db"
+                ) from error
+            case _:
+                raise JournalError(
+                    f"{path} cannot be read here ({error}): you need a folder that you may write to; copy the journal "
+                    "there, and the -wal beside it"
+                ) from error
+    if application_id != APPLICATION_ID and not path.stat().st_size:
+        raise NotAJournalError(f"{path} is empty; name another file with --db")
     if application_id != APPLICATION_ID:
         raise NotAJournalError(f"{path} is a database of something else; name another file with --db")
     if version > (known := len(known_migrations())):
         raise JournalTooNewError(
             f"{path} was written by a newer program (schema {version}, this one knows {known}): upgrade the exchange"
         )
+
+
+def _how_long(path: Path) -> str:
+    """What a file that SQLite finds damaged says of its length: its header names the size and number of its pages."""
+    with path.open("rb") as file:
+        header, size = file.read(32), os.fstat(file.fileno()).st_size
+    expected = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
+    if size < expected:
+        return f"it has {size:,} bytes of {expected:,}, the rest is cut off; go back to a backup"
+    return "go back to a backup"
 
 
 def _deny_transactions(action: int, what: str | None, *_: str | None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from journal.archives import archives_of
 from journal.errors import JournalError
 from journal.reader import JournalReader
-from journal.schema import connect_read_only, known_migrations
+from journal.schema import connect_read_only, known_migrations, read_only_uri
 
 _ARCHIVES_MAX = 10  # that SQLite attaches to one connection
 _COMMANDS = "seq, ts_us, payload, hash, kind, user_id, instrument_id"
@@ -45,7 +45,7 @@ def _join(connection: sqlite3.Connection, archives: list[Path]) -> None:
     """Let `commands` and `events` stand for those of all files."""
     schemas = ["main"]
     for number, file in enumerate(archives, 1):
-        connection.execute(f"ATTACH ? AS archive_{number}", (f"{file.absolute().as_uri()}?mode=ro",))
+        connection.execute(f"ATTACH ? AS archive_{number}", (read_only_uri(file),))
         schemas.insert(-1, f"archive_{number}")
     for table, columns in (("commands", _COMMANDS), ("events", _EVENTS)):
         parts = " UNION ALL ".join(f"SELECT {columns} FROM {schema}.{table}" for schema in schemas)

@@ -12,7 +12,7 @@ from exchange.runtime.recovery import Progress, recover, replay, restore_newest
 from journal.errors import JournalArchivedError
 from journal.reader import JournalReader
 from journal.records import Record
-from snapshots.store import DamagedSnapshotError, SnapshotStore, load
+from snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
 
 _SAMPLE_SECONDS = 0.5  # for which a replay is tried, to know how fast it is
 
@@ -96,16 +96,16 @@ def _fit(reader: JournalReader, file: Path, progress: Progress | None) -> Fit:
     elif _hash_at(reader)(snapshot.seq) != snapshot.journal_hash:
         fault = "of another journal, or of commands whose archive is not here"
     elif progress is not None:
-        fault = _differs(reader.path, snapshot.seq, snapshot.digest, progress)
+        fault = _differs(reader.path, snapshot, progress)
     return Fit(file.name, snapshot.seq, snapshot.ts_us, size_bytes, snapshot.digest, fault)
 
 
-def _differs(path: Path, seq: int, digest: str, progress: Progress) -> str | None:
+def _differs(path: Path, snapshot: Snapshot, progress: Progress) -> str | None:
     try:
-        core = recover(path, lambda sentence: None, progress, seq, use_snapshots=False).core
+        core = recover(path, lambda sentence: None, progress, snapshot.seq, use_snapshots=False).core
     except JournalArchivedError:
         return "older than the first command here"
-    return None if core.digest() == digest else f"not the state that the commands up to seq {seq} make"
+    return core.fault_of(snapshot)
 
 
 def _hash_at(reader: JournalReader) -> Callable[[int], bytes | None]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from exchange.runtime.core import IMAGE_VERSION, STATE_SUBJECT, Core
-from exchange.runtime.digests import EventsDigest
+from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.runtime.recovery import Progress, event_rows, recover, replay
-from journal.errors import JournalArchivedError, JournalDamagedError
+from journal.errors import JournalArchivedError, JournalDamagedError, JournalError
 from journal.reader import JournalReader
 from journal.records import EventRow, Record
 from journal.schema import connect_read_only, schema_faults
@@ -59,8 +59,8 @@ def verify(path: Path, fast: bool, progress: Progress) -> Verdict:
     try:
         with JournalReader(path) as reader:
             _verify_chain(reader, verdict, progress) if fast else _Audit(reader, verdict, progress).run()
-        if not fast:
-            _verify_file(path)
+            if not fast:
+                _verify_files(reader)
     except _Found as found:
         verdict.damage, verdict.damaged_seq = str(found), found.seq
     except JournalDamagedError as error:
@@ -80,14 +80,17 @@ def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress) -
     _end_at(verdict, last_seq)
 
 
-def _verify_file(path: Path) -> None:
-    """What no command leads to: the schema with its triggers, and pages that nothing was read from."""
-    for fault in schema_faults(path):
-        raise _Found(None, f"the schema is not the one that this journal was made with: {fault}")
-    with closing(connect_read_only(path)) as connection:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise _Found(None, f"SQLite finds the file damaged: {found}")
+def _verify_files(reader: JournalReader) -> None:
+    """What no command leads to: rows before the first one, the schema with its triggers, pages that nothing is on."""
+    for file, table, seq in reader.strays():
+        raise _Found(seq, f"{file} has a row of seq {seq} in its table {table}, where none belongs")
+    for file in reader.files:
+        for fault in schema_faults(file):
+            raise _Found(None, f"the schema of {file} is not the one that it was made with: {fault}")
+        with closing(connect_read_only(file)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise _Found(None, f"SQLite finds {file} damaged: {found}")
 
 
 class _Audit:
@@ -97,8 +100,10 @@ class _Audit:
         self._reader = reader
         self._verdict = verdict
         self._progress = progress
-        self._events_seq = reader.events_seq()  # before the head: a running exchange writes on
-        self._head = reader.head()
+        self._events_seq = reader.events_seq()
+        self._digests = {(seq, subject): recorded for seq, subject, recorded in reader.digests()}
+        self._snapshots = self._load_snapshots()
+        self._head = reader.head()  # last, for a running exchange writes on: nothing found here is beyond it
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
         self._next_row: EventRow | None = None
         self._unreadable: sqlite3.DatabaseError | None = None
@@ -111,7 +116,7 @@ class _Audit:
             raise _Found(self._events_seq, f"events of seq {self._events_seq} are recorded, but no such command")
         self._core = self._begin()
         verdict.first_seq, verdict.last_seq, self._last_checked = base.seq + 1, base.seq, base.seq
-        snapshots, digests = self._snapshots(), self._digests()
+        snapshots, digests = self._snapshots, self._digests  # each is taken out where it is compared
         events_digest = EventsDigest(base.seq)
         self._compare_with(snapshots.pop(base.seq, []))
         self._advance()
@@ -132,18 +137,7 @@ class _Audit:
         self._check()
         verdict.digest = self._core.digest()
         _end_at(verdict, self._head.seq)
-        for seq, left in sorted(snapshots.items()):
-            if seq > base.seq:
-                raise _Found(
-                    seq,
-                    f"{left[0][0]} is of another journal: it is of seq {seq}, and the last here is {self._head.seq}",
-                )
-            verdict.notes.append(f"{left[0][0]} is older than the first command here, and cannot be checked")
-        for seq, subject in digests:
-            if subject.startswith("state/") and subject != STATE_SUBJECT:
-                verdict.notes.append(f"the digest of the {subject} at seq {seq} is of another version of the program")
-            elif base.seq < seq:
-                raise _Found(seq, f"a digest of the {subject} is recorded for seq {seq}, where none belongs")
+        self._judge_what_is_left(base.seq)
 
     def _begin(self) -> Core:
         try:
@@ -160,14 +154,20 @@ class _Audit:
                 seq, f"the state at seq {seq}, with which the file begins, cannot be restored: {error}"
             ) from error
 
-    def _snapshots(self) -> dict[int, list[tuple[str, Snapshot]]]:
+    def _load_snapshots(self) -> dict[int, list[tuple[str, Snapshot]]]:
         """Every snapshot that can be compared, by seq, each with a name for it."""
         found: dict[int, list[tuple[str, Snapshot]]] = {}
         named: list[tuple[str, Snapshot]] = []
         for file in SnapshotStore(self._reader.path).files():
             try:
                 named.append((f"snapshot {file.name}", load(file)))
-            except (OSError, DamagedSnapshotError) as error:
+            except FileNotFoundError:
+                continue  # the follower has pruned it
+            except OSError as error:
+                raise JournalError(
+                    f"snapshot {file} cannot be read ({error.strerror}): have it opened to you, or delete it"
+                ) from error
+            except DamagedSnapshotError as error:
                 raise _Found(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
         for base in self._reader.bases:
             if base.head.seq:
@@ -182,8 +182,23 @@ class _Audit:
                 self._verdict.notes.append(f"{name} is of another version of the program and was not looked at")
         return found
 
-    def _digests(self) -> dict[tuple[int, str], str]:
-        return {(seq, subject): recorded for seq, subject, recorded in self._reader.digests()}
+    def _judge_what_is_left(self, base_seq: int) -> None:
+        """Snapshots and digests that nothing was compared with: some cannot be, others have no business here."""
+        for seq, left in sorted(self._snapshots.items()):
+            if seq > base_seq:
+                raise _Found(
+                    seq,
+                    f"{left[0][0]} is of another journal: it is of seq {seq}, and the last here is {self._head.seq}",
+                )
+            self._verdict.notes.append(f"{left[0][0]} is older than the first command here, and cannot be checked")
+        for seq, subject in self._digests:
+            name = f"the digest of the {subject} at seq {seq}"
+            if subject.startswith("state/") and subject != STATE_SUBJECT:
+                self._verdict.notes.append(f"{name} is of another version of the program")
+            elif subject == "events" and span_start(base_seq) < base_seq < seq == span_start(base_seq) + DIGEST_EVERY:
+                self._verdict.notes.append(f"{name} is of earlier commands as well, and cannot be checked")
+            else:
+                raise _Found(seq, f"a digest of the {subject} is recorded for seq {seq}, where none belongs")
 
     def _compare_with(self, snapshots: list[tuple[str, Snapshot]]) -> None:
         for name, snapshot in snapshots:
@@ -191,8 +206,8 @@ class _Audit:
                 raise _Found(
                     snapshot.seq, f"{name} is of another journal: the hash at seq {snapshot.seq} is not its own"
                 )
-            if snapshot.digest != self._core.digest():
-                raise _Found(snapshot.seq, f"{name} is not the state that the commands up to seq {snapshot.seq} make")
+            if (fault := self._core.fault_of(snapshot)) is not None:
+                raise _Found(snapshot.seq, f"{name} is not what it says: {fault}")
             self._verdict.snapshots += 1
 
     def _compare_digest(self, seq: int, subject: str, recorded: str | None, computed: str) -> None:

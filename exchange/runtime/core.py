@@ -46,6 +46,15 @@ class Core:
             IMAGE_VERSION, head.seq, head.ts_us, head.hash, digest_of(state), state, encode_views(self.views)
         )
 
+    def fault_of(self, snapshot: Snapshot) -> str | None:
+        """What in a snapshot that was taken at this seq is not as it is here; None where it is the same."""
+        made = f"that the commands up to seq {self.head.seq} make"
+        if snapshot.digest != self.digest():
+            return f"its state is not the one {made}"
+        if (snapshot.ts_us, snapshot.views) != (self.head.ts_us, encode_views(self.views)):
+            return f"its views are not those {made}"
+        return None
+
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Core":
         """The exchange as it was; an assertion fails or msgspec raises where the images do not make one."""
