@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from cli.options import MOMENT, command_line, db_option, json_option
+from cli.options import MOMENT, command_line, db_option, json_option, regular_file
 from cli.output import add_rows, console, print_json, table
 from cli.replay import ReplayBar
 from exchange.amounts import contracts, iso_time, usdc
@@ -46,8 +46,8 @@ def fork(moment: Moment, new_path: Path, path: Path) -> None:
 
 
 @click.command()
-@click.argument("a", type=_journal_file)
-@click.argument("b", type=_journal_file)
+@click.argument("a", type=_journal_file, callback=regular_file)
+@click.argument("b", type=_journal_file, callback=regular_file)
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """Say where two journals part: the first command, its fields, and the fills that only one of them has.

@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import json
+import os
 import re
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from exchange.matching.administration import deposit
 from exchange.matching.image import digest
 from exchange.matching.state import State
 from exchange.runtime.recovery import recover
+from journal.lock import JournalLock
 from journal.reader import JournalReader
 from journal.records import Record, chain
 from tests.journals import play, write_journal
@@ -121,6 +124,90 @@ def test_nothing_is_overwritten(path: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "lines.jsonl.gz"
     damaged.write_bytes(gzip.compress(out.read_bytes())[:500])
     assert "is not what its name says" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
+    damaged.write_bytes(gzip.compress(out.read_bytes())[:10] + b"\xff" * 500)  # no block of this type is known
+    assert "is not what its name says" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
+
+
+ENDS = ("", "-wal", "-shm", "-journal", ".lock", ".admin", ".follower", ".archives/1.db", ".snapshots/1.snapshot")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_nothing_is_written_where_a_journal_has_its_own_files(path: Path, end: str) -> None:
+    """Also where there is none of them at the moment."""
+    for folder in (".archives", ".snapshots"):
+        path.with_name(path.name + folder).mkdir()
+    before, out = rows(path), Path(f"{path}{end}")
+    commands = (("journal", "export", out), ("journal", "digests", "--out", out), ("journal", "backup", out))
+    for command in (*commands, ("fork", "--at", 5, out)):
+        with closing(sqlite3.connect(path)):  # which takes away what is left of SQLite's own files
+            pass
+        outcome = run(*command, db=path)
+        said = "exists already" if out.exists() else f"is where {path} has a file of its own"
+        assert (outcome.exit_code, said in outcome.stderr) == (1, True), (command, outcome.output)
+        assert rows(path) == before
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_nothing_is_written_through_another_name_of_the_journal(path: Path, tmp_path: Path, link: str) -> None:
+    before, other = rows(path), tmp_path / "lines.jsonl"
+    getattr(other, link)(path)
+    for command in (("journal", "export", other), ("journal", "backup", other), ("fork", "--at", 5, other)):
+        outcome = run(*command, db=path)
+        assert (outcome.exit_code, "exists already" in outcome.stderr) == (1, True), outcome.output
+    assert rows(path) == before
+
+
+def test_a_new_journal_is_not_put_beside_what_an_old_one_left(path: Path, tmp_path: Path) -> None:
+    """SQLite would take the -wal of the old one for the new one's, and ruin it."""
+    lines = tmp_path / "lines.jsonl"
+    run("journal", "export", lines, db=path)
+    for end in ("-wal", "-journal", ".snapshots", ".archives"):
+        new, left = tmp_path / f"new{end}.db", tmp_path / f"new{end}.db{end}"
+        left.write_bytes(b"old")
+        for command, db in (
+            (("journal", "import", lines), new),
+            (("journal", "backup", new), path),
+            (("fork", "--at", 5, new), path),
+        ):
+            outcome = run(*command, db=db)
+            said = f"{left} is left of a journal that was at {new} before"
+            assert (outcome.exit_code, said in outcome.stderr) == (1, True), outcome.output
+        assert not new.exists()
+
+
+def test_an_export_that_fails_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lines.jsonl.gz"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER commands_are_never_changed")
+        connection.execute("UPDATE commands SET payload = '{}' WHERE seq = 400")
+    outcome = run("journal", "export", out, db=path)
+    assert (outcome.exit_code, "seq 400 is damaged" in outcome.stderr) == (1, True)
+    assert not out.exists()
+
+
+def test_a_pipe_is_written_to(path: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with (tmp_path / "read").open("wb") as read, subprocess.Popen(["cat", str(pipe)], stdout=read):
+        assert run("journal", "export", pipe, db=path).exit_code == 0
+    assert (tmp_path / "read").read_text() == run("journal", "export", db=path).stdout
+    assert pipe.is_fifo()
+
+
+def test_a_link_to_a_journal_stands_for_it(path: Path, tmp_path: Path) -> None:
+    """Its lock is the journal's, or two exchanges would write to one; and so are its archives."""
+    link = tmp_path / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with JournalLock(path):
+        for command in (("compact", "--before", 300), ("rebuild",)):
+            outcome = run("journal", *command, db=link)
+            assert (outcome.exit_code, "is in use by" in outcome.stderr) == (1, True), outcome.output
+    whole = run("journal", "export", db=path).stdout
+    assert run("journal", "compact", "--before", 300, db=link).exit_code == 0
+    assert [file.name for file in link.parent.iterdir()] == [link.name]
+    assert run("journal", "export", db=link).stdout == run("journal", "export", db=path).stdout == whole
+    assert run("diff", link, path).exit_code == 0
 
 
 def test_a_backup_of_a_running_exchange_is_a_moment_of_it(tmp_path: Path) -> None:

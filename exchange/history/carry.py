@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 
 from exchange.runtime.core import Core
 from exchange.runtime.recovery import Progress, event_rows, replay
-from journal.draft import Draft, drafted, refuse_existing
+from journal.draft import Draft, drafted, refuse_existing, refuse_leftovers
 from journal.errors import JournalDamagedError, JournalError
 from journal.reader import JournalReader
 from journal.records import EventRow, Record, check_link
@@ -56,7 +57,7 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Core:
     Every line is checked to continue the one before, and carried out, so that the events are there as well. Returns
     the exchange as it is then. Raises a JournalError that names the line.
     """
-    refuse_existing(new_path)
+    refuse_leftovers(new_path)
     core = Core()
     with drafted(new_path) as draft, opened_for_reading(source) as file:
         records: list[Record] = []
@@ -83,7 +84,7 @@ def backup(path: Path, new_path: Path, progress: Progress) -> int:
 
     Archives, snapshots and the administrator's secret are not in it. Raises a JournalError.
     """
-    refuse_existing(new_path)
+    refuse_leftovers(new_path)
     with closing(connect_read_only(path)) as source, drafted(new_path) as draft:
         source.execute("BEGIN")  # one moment for all of it, however long it takes
         source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -99,15 +100,28 @@ def backup(path: Path, new_path: Path, progress: Progress) -> int:
 
 @contextmanager
 def opened_for_writing(out: Path) -> Iterator[IO[bytes]]:
-    """The file, compressed where its name ends with .gz; standard output for `-`."""
+    """A new file, compressed where its name ends with .gz; standard output for `-`.
+
+    Nothing is overwritten (a pipe or a device is written to), and nothing is left where the block fails.
+    """
     if out == _STANDARD:
         yield sys.stdout.buffer
-    elif out.suffix == ".gz":
-        with out.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-            yield cast(IO[bytes], file)
-    else:
-        with out.open("wb") as plain:
-            yield plain
+        return
+    is_new = not out.exists() or out.is_file()
+    if is_new:
+        refuse_existing(out)
+    with out.open("xb" if is_new else "wb") as plain:
+        try:
+            if out.suffix == ".gz":
+                with gzip.GzipFile("", "wb", fileobj=plain, mtime=0) as file:
+                    yield cast(IO[bytes], file)
+            else:
+                yield plain
+            plain.flush()
+        except BaseException:
+            if is_new:
+                out.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -122,7 +136,7 @@ def opened_for_reading(source: Path) -> Iterator[IO[bytes]]:
         else:
             with source.open("rb") as plain:
                 yield plain
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise JournalError(f"{source} is not what its name says: {error}") from error
 
 

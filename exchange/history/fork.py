@@ -6,7 +6,7 @@ from exchange.domain.commands import Fork, encode_command
 from exchange.runtime.core import Core
 from exchange.runtime.follower import save
 from exchange.runtime.recovery import Progress, event_rows, recover, replay
-from journal.draft import copy_rows, drafted, refuse_existing
+from journal.draft import copy_rows, drafted, refuse_leftovers
 from journal.reader import JournalReader
 from journal.records import Head, chain
 
@@ -16,7 +16,7 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
 
     Returns its head. The journal at `path` is only read, archives included. Raises a JournalError.
     """
-    refuse_existing(new_path)
+    refuse_leftovers(new_path)
     recovered = recover(path, lambda sentence: None, progress, up_to=seq)
     core = recovered.core
     parent = core.head
