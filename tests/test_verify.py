@@ -534,6 +534,12 @@ def test_rebuild_refuses_where_commands_are_damaged(path: Path) -> None:
     assert contents(path) == before
 
 
+def test_rebuild_of_nothing_leaves_nothing(tmp_path: Path) -> None:
+    outcome = run(tmp_path / "none.db", "rebuild")
+    assert (outcome.exit_code, "there is no journal at" in outcome.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rebuild_leaves_archives_alone(path: Path) -> None:
     compact(path, 1_001, lambda s: None, no_bar)
     change(path, "DELETE FROM events WHERE seq = 1500")

@@ -12,6 +12,7 @@ from journal.errors import JournalError
 from journal.lock import JournalLock
 from journal.reader import JournalReader
 from journal.records import EventRow
+from journal.schema import connect_read_only
 
 _ROWS_AT_ONCE = 10_000
 
@@ -29,6 +30,7 @@ def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
 
     With `dry_run` only says what would change. Raises a JournalError, also where the commands themselves are damaged.
     """
+    connect_read_only(path).close()  # before a lock is put beside what is no journal
     with (
         JournalLock(path),
         JournalReader(path) as reader,
