@@ -5,6 +5,7 @@ import contextlib
 import json
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from exchange.domain.commands import OpenAccount
 from exchange.history.stage import Scope, Stage
+from exchange.runtime.core import Core
 from exchange.runtime.recovery import recover
 from journal.errors import JournalDamagedError
 from journal.reader import JournalReader
@@ -176,6 +179,7 @@ def test_it_is_steered(path: Path) -> None:
                 "speed": None,
                 "paused": True,
                 "at_end": False,
+                "seeking": None,
             }
             assert (await one.ask("replay/seek", seq=6))["result"]["seq"] == 6
             await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
@@ -275,6 +279,68 @@ def test_nothing_can_be_changed(path: Path) -> None:
 
     asyncio.run(go())
     assert path.read_bytes() == before
+
+
+def test_a_long_seek_keeps_nobody_else_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is worked out the replay stands still and says where it goes; the last of several seeks counts."""
+    ready, core_after = threading.Event(), Stage._core_after
+
+    def slowly(stage: Stage, seq: int, *progress: Any) -> Core:
+        assert ready.wait(PATIENCE_SECONDS)
+        return core_after(stage, seq, *progress)
+
+    async def go() -> None:
+        async with staged(path, Scope(1, 10, None)) as (stage, url, _), connect(url) as one, client(url) as other:
+            monkeypatch.setattr(Stage, "_core_after", slowly)
+            for seq in (9, 6, 7):
+                await one.send(
+                    json.dumps({"jsonrpc": "2.0", "id": seq, "method": "replay/seek", "params": {"seq": seq}})
+                )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (status := (await other.ask("replay/status"))["result"])["seeking"] != 7:
+                    pass
+            await other.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"])  # which would let it play
+            assert status["seq"] == stage.status.seq == 4
+            ready.set()
+            answers = [json.loads(await one.recv()) for _ in range(3)]
+            assert [(answer["id"], answer["result"]["seq"]) for answer in answers] == [(9, 7), (6, 7), (7, 7)]
+            assert answers[-1]["result"]["seeking"] is None
+            await until(stage, 10)  # and there it plays on
+
+    asyncio.run(go())
+
+
+def test_a_seek_over_damage_is_answered_and_the_replay_stays(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER commands_are_never_changed")
+        connection.execute("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 8")
+
+    async def go() -> None:
+        async with staged(path, Scope(1, 10, None, is_paused=True)) as (_, url, _), client(url) as alice:
+            assert (await alice.ask("replay/seek", seq=9))["error"]["code"] == -32603
+            status = (await alice.ask("replay/status"))["result"]
+            assert (status["seq"], status["seeking"]) == (4, None)
+            assert (await alice.ask("replay/seek", seq=7))["result"]["seq"] == 7
+
+    asyncio.run(go())
+
+
+def test_a_journal_whose_last_events_a_crash_kept_from_being_recorded(tmp_path: Path) -> None:
+    """Who comes can enter, and orders are explained, from the commands: they are all there."""
+    path, commands = tmp_path / "exchange.db", [*MARKET, OpenAccount("carol", 1)]
+    write_journal(path, ((START_US + n, command) for n, command in enumerate(commands, 1)), events_up_to=4)
+
+    async def go() -> None:
+        async with staged(path, Scope(1, 11, None, is_paused=True)) as (_, url, _), connect(url) as connection:
+            carol = Client(connection)
+            auth = {"grant_type": "client_credentials", "client_id": "carol"}
+            assert (await carol.ask("public/auth", **auth))["result"] == {"user_id": "carol"}
+            async with client(url) as alice:
+                await alice.ask("replay/seek", seq=11)
+                steps = (await alice.ask("private/explain_order", order_id=1))["result"]["steps"]
+                assert [step["step"] for step in steps] == ["placed", "filled"]
+
+    asyncio.run(go())
 
 
 @contextlib.asynccontextmanager

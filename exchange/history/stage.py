@@ -6,23 +6,24 @@ the same gateway, in the recorded rhythm. Nothing can be changed on it, only ste
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from exchange.domain.commands import Command, PlaceOrder, decode_command
-from exchange.domain.events import AccountOpened, decode_event
+from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.gateway import params as p
 from exchange.gateway.desk import Backfill, Missed
-from exchange.gateway.jsonrpc import invalid_params
+from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
-from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.methods import METHODS, Inquiry, Method
 from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
@@ -30,8 +31,9 @@ from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 from exchange.runtime.backfill import Backfiller
 from exchange.runtime.core import Core
-from exchange.runtime.recovery import recover, replay_step
+from exchange.runtime.recovery import Progress, recover, replay_step
 from exchange.runtime.trail import own_life
+from journal.errors import JournalError
 from journal.reader import JournalReader
 from journal.records import Record
 
@@ -39,6 +41,10 @@ STEPS_AT_ONCE = 200  # commands, before others get their turn
 RECORDS_AT_ONCE = 1_000  # read from the journal
 CONGESTED = OUTBOX_MAX // 4  # bytes that a client has not taken: then the replay waits
 _CONGESTION_SECONDS = 0.01
+
+_log = logging.getLogger(__name__)
+
+Done = Callable[["Status | None"], None]  # hears where the replay stands; None: it could not get there
 
 
 class Scope(NamedTuple):
@@ -51,7 +57,10 @@ class Scope(NamedTuple):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Where a replay stands, as the replay/* methods answer. `speed` null: as fast as it goes."""
+    """Where a replay stands, as the replay/* methods answer. `speed` null: as fast as it goes.
+
+    `seeking`: the seq that it is on its way to; until it is there it stands still.
+    """
 
     seq: int
     ts_us: int
@@ -60,6 +69,11 @@ class Status(msgspec.Struct, frozen=True):
     speed: float | None
     paused: bool
     at_end: bool
+    seeking: int | None = None
+
+
+class _SupersededError(Exception):
+    """Somebody wants to be elsewhere, or nobody anywhere any more."""
 
 
 class _Seek(p.Params, frozen=True):
@@ -110,6 +124,9 @@ class Stage:
         self._has_audience = False
         self._wake = asyncio.Event()
         self._anchor: tuple[float, int] | None = None  # when which time was played, since the rhythm last changed
+        self._destination: int | None = None  # where seekers want to be
+        self._seekers: list[Done] = []
+        self._tasks: set[asyncio.Task[None]] = set()  # what is worked out on threads
         self.methods: Mapping[str, Method] = METHODS | {
             "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
             "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
@@ -117,7 +134,7 @@ class Stage:
             "replay/pause": _method(p.Nothing, lambda session, params: self._pause(True)),
             "replay/resume": _method(p.Nothing, lambda session, params: self._pause(False)),
             "replay/speed": _method(_Speed, lambda session, params: self._set_speed(params.speed)),
-            "replay/seek": _method(_Seek, lambda session, params: self._seek(params)),
+            "replay/seek": _method(_Seek, lambda session, params: self._seek(params))._replace(answer=_arrived),
         }
 
     async def open(self, host: str, port: int) -> str:
@@ -126,6 +143,9 @@ class Stage:
         return url
 
     async def close(self) -> None:
+        self._destination = None
+        for task in self._tasks:
+            task.cancel()
         await self.gateway.close()
         self.gateway.abort()
         await self._backfiller.stop()
@@ -135,7 +155,8 @@ class Stage:
         steps = 0
         while True:
             record = self._next_record()
-            if record is None or self._is_paused or not self._has_audience:
+            is_seeking = self._destination is not None
+            if record is None or is_seeking or self._is_paused or not self._has_audience:
                 self.gateway.flush()
                 await self._wait(None)
             elif (due_in_seconds := self._due_in_seconds(record)) > 0:
@@ -153,7 +174,8 @@ class Stage:
     def status(self) -> Status:
         head = self._core.head
         at_end = head.seq >= self._last_seq
-        return Status(head.seq, head.ts_us, self._first_seq, self._last_seq, self._speed, self._is_paused, at_end)
+        span = self._first_seq, self._last_seq
+        return Status(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._destination)
 
     @property
     def views(self) -> Views:
@@ -186,13 +208,7 @@ class Stage:
         raise AssertionError(f"a command on a replay: {command!r}")
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
-        steps = own_life(self._path, user_id, order_id, self._core.head.seq, [])
-
-        def tell() -> None:
-            done(steps)
-            self.gateway.send_all()
-
-        asyncio.get_running_loop().call_soon(tell)
+        self._spawn(self._explain(user_id, order_id, done))
 
     def backfill(
         self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
@@ -230,7 +246,7 @@ class Stage:
         self._keep_new_rhythm()
         return self.status
 
-    def _seek(self, params: _Seek) -> Status:
+    def _seek(self, params: _Seek) -> Inquiry:
         """Go to right after a command, or to a time: books begin again there, streams leave out what lies between."""
         if (params.seq is None) == (params.ts_us is None):
             raise invalid_params("seq", "say where to: either seq or ts_us", "missing_param")
@@ -242,11 +258,63 @@ class Stage:
             raise invalid_params(
                 "seq", f"this replay is of seq {self._first_seq} to {self._last_seq}, not of seq {seq}"
             )
-        self._core = self._core_after(seq)
-        self._upcoming.clear()
-        self.gateway.move_to(self.views)
+        return Inquiry(partial(self._set_out, seq))
+
+    def _set_out(self, seq: int, done: Done) -> None:
+        """Be on the way to `seq`, wherever it was going before: who asked for that hears of this instead."""
+        was_on_the_way = self._destination is not None
+        self._destination = seq
+        self._seekers.append(done)
+        if not was_on_the_way:
+            self._spawn(self._travel())
+
+    async def _travel(self) -> None:
+        """Work out on a thread how it was at the destination, while everyone else is answered; then be there."""
+        core: Core | None = None
+        try:
+            core = await self._core_at_destination()
+        except JournalError as error:
+            _log.error("the replay stays where it is: %s", error)
+        except Exception:
+            _log.exception("the replay stays where it is")
+        self._destination = None
+        if core is not None:
+            self._core = core
+            self._upcoming.clear()
+            self.gateway.move_to(self.views)
         self._keep_new_rhythm()
-        return self.status
+        seekers, self._seekers = self._seekers, []
+        for done in seekers:
+            done(None if core is None else self.status)
+        self.gateway.send_all()
+
+    async def _core_at_destination(self) -> Core:
+        while True:
+            seq = self._destination
+            assert seq is not None, "on the way to nowhere"
+
+            def check(_done: int, _total: int, seq: int = seq) -> None:  # while it is replayed
+                if self._destination != seq:
+                    raise _SupersededError
+
+            with contextlib.suppress(_SupersededError):
+                core = await asyncio.to_thread(self._core_after, seq, check)
+                if self._destination == seq:
+                    return core
+
+    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+        steps: list[Step] | None = None
+        try:
+            steps = await asyncio.to_thread(_life, self._path, user_id, order_id, self._core.head.seq)
+        except Exception:
+            _log.exception("order %d could not be explained", order_id)
+        done(steps)
+        self.gateway.send_all()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _core_before_the_first_order(self) -> Core:
         """Where the doors open: everything is listed that was listed before anyone could trade it."""
@@ -258,12 +326,13 @@ class Stage:
         return core
 
     def _users_to_come(self) -> set[str]:
-        opened = self._reader.events_where("kind = 'account_opened'", (), self._core.head.seq + 1, self._last_seq)
-        events = (decode_event(payload) for _, _, payload in opened)
-        return set(self.views.balances.users) | {event.user_id for event in events if isinstance(event, AccountOpened)}
+        """Who has an account by the end. Read from the commands: after a crash the last events are not recorded."""
+        opening = self._reader.records_where("kind = 'open_account'", (), self._core.head.seq + 1, self._last_seq)
+        commands = [decode_command(record.payload) for record in opening]
+        return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
 
-    def _core_after(self, seq: int) -> Core:
-        return recover(self._path, lambda sentence: None, lambda done, total: None, up_to=seq).core
+    def _core_after(self, seq: int, progress: Progress = lambda done, total: None) -> Core:
+        return recover(self._path, lambda sentence: None, progress, up_to=seq).core
 
     def _next_record(self) -> Record | None:
         if not self._upcoming:
@@ -300,3 +369,17 @@ class Stage:
 
 def _method(decode: type[p.Params], handle: Callable[[Session, Any], Any]) -> Method:
     return Method("public", p.Decoder(decode), handle)
+
+
+def _arrived(_session: Session, status: Status | None) -> Status:
+    if status is None:
+        raise internal_error()
+    return status
+
+
+def _life(path: Path, user_id: str, order_id: int, last_seq: int) -> list[Step]:
+    """The life of the user's own order up to `last_seq`; what a crash kept from being recorded is worked out."""
+    with JournalReader(path) as reader:
+        is_recorded = reader.events_seq() >= last_seq
+    unrecorded = [] if is_recorded else recover(path, lambda sentence: None, lambda *_: None, last_seq).missing_events
+    return own_life(path, user_id, order_id, last_seq, unrecorded)
