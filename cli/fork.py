@@ -1,5 +1,6 @@
 """`exchange fork` and `exchange diff`: two exchanges with one past."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """
     try:
         found = compare(a, b)
-    except JournalError as error:
+    except (JournalError, sqlite3.Error) as error:
         raise _IncomparableError(str(error)) from error
     if as_json:
         print_json(msgspec.to_builtins(found) | {"same": found.is_none})
@@ -82,6 +83,10 @@ def _print(found: Difference, a: Path, b: Path) -> None:
         fields = table(f"seq {found.common_seq + 1}", str(a), str(b))
         add_rows(fields, ((name, _text(of_a), _text(of_b)) for name, (of_a, of_b) in found.fields.items()))
         console().print(fields)
+        for path, is_altered in ((a, found.altered_a), (b, found.altered_b)):
+            if is_altered:
+                seq = found.common_seq + 1
+                click.echo(f"{path}: its seq {seq} is not what was recorded there: see `exchange journal verify`")
     elif found.after_a or found.after_b:
         click.echo(f"{a if found.after_a else b} goes on where the other one ends")
     for path, fills in ((a, found.fills_only_in_a), (b, found.fills_only_in_b)):

@@ -370,6 +370,43 @@ def test_diff_of_events_that_another_version_recorded(path: Path, tmp_path: Path
     assert "seq 123 is the same command, but other events are recorded for it" in outcome.stdout
 
 
+@pytest.mark.parametrize(
+    ("alteration", "common_seq", "fields"),
+    [
+        (
+            "UPDATE commands SET payload = (SELECT payload FROM commands c WHERE c.seq = 401 - commands.seq) "
+            "WHERE seq IN (200, 201)",
+            199,
+            None,
+        ),
+        ("UPDATE commands SET payload = payload || ' ' WHERE seq = 200", 199, ["payload", "hash"]),
+        ("UPDATE commands SET payload = '[1]' WHERE seq = 200", 199, None),
+        ("UPDATE commands SET payload = json_set(payload, '$.note', 'x') WHERE seq = 1", 0, ["note"]),
+        ("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 200", 199, ["ts_us"]),
+        ("UPDATE commands SET hash = zeroblob(32) WHERE seq = 200", 199, ["payload", "hash"]),
+        ("DELETE FROM commands WHERE seq = 200", 199, None),
+    ],
+)
+def test_diff_of_a_copy_that_was_altered(
+    path: Path, tmp_path: Path, alteration: str, common_seq: int, fields: list[str] | None
+) -> None:
+    """Whatever its hashes and its events say: those are as they were."""
+    copy = tmp_path / "copy.db"
+    run("journal", "backup", copy, db=path)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        for name in ("changed", "deleted"):
+            connection.execute(f"DROP TRIGGER commands_are_never_{name}")
+        connection.execute(alteration)
+    outcome = run("diff", path, copy, "--json")
+    assert outcome.exit_code == 1, outcome.output
+    found = json.loads(outcome.stdout)
+    assert (found["same"], found["common_seq"]) == (False, common_seq)
+    assert (found["altered_a"], found["altered_b"]) == (False, True)
+    assert fields is None or list(found["fields"]) == fields
+    shown = run("diff", copy, path).stdout
+    assert f"{copy}: its seq {common_seq + 1} is not what was recorded there" in shown
+
+
 @pytest.mark.parametrize(("every", "name"), [(1, "d.jsonl"), (50, "d.jsonl.gz")])
 def test_bisect_finds_the_first_command_that_comes_out_differently(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, name: str

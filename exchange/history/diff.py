@@ -13,9 +13,9 @@ import msgspec
 from exchange.history.carry import opened_for_reading
 from exchange.history.walk import Step, walk
 from exchange.runtime.recovery import Progress, event_rows
-from journal.errors import JournalError
+from journal.errors import JournalDamagedError, JournalError
 from journal.reader import JournalReader
-from journal.records import Record
+from journal.records import Record, check_link
 from journal.whole import connect_whole
 
 _FILL = (
@@ -39,12 +39,15 @@ class Fill(NamedTuple):
 class Difference(msgspec.Struct):
     """`common_seq` is the last command that both share; `fields` are those in which the next one differs.
 
-    `after_a`, `after_b`: how many commands follow it. `events_seq`: a shared command whose recorded events differ.
+    `after_a`, `after_b`: how many commands follow it, and whether the next one is `altered`: not what was recorded, by
+    its hash. `events_seq`: a shared command whose recorded events differ.
     """
 
     common_seq: int
     after_a: int
     after_b: int
+    altered_a: bool
+    altered_b: bool
     fields: dict[str, tuple[Any, Any]]
     events_seq: int | None
     fills_only_in_a: list[Fill]
@@ -72,14 +75,15 @@ class Parting(NamedTuple):
 
 
 def diff(a: Path, b: Path) -> Difference:
-    """Compare two journals, archives included. Equal hashes are equal histories, so this looks at few commands."""
+    """Compare two journals, archives included, command by command: equal hashes would not show what was altered."""
     with JournalReader(a) as reader_a, JournalReader(b) as reader_b:
-        common = _common_seq(reader_a, reader_b)
-        record_a, record_b = _record_after(reader_a, common), _record_after(reader_b, common)
+        common, record_a, record_b = _parting(reader_a, reader_b)
         return Difference(
             common,
             reader_a.head().seq - common,
             reader_b.head().seq - common,
+            _is_altered(reader_a, common, record_a),
+            _is_altered(reader_b, common, record_b),
             _fields(record_a, record_b) if record_a and record_b else {},
             _differing_events(reader_a, reader_b, common),
             *_fills_in_one(a, b, common),
@@ -117,35 +121,47 @@ def bisect(path: Path, against: Path, progress: Progress) -> Parting | None:
     return None
 
 
-def _common_seq(a: JournalReader, b: JournalReader) -> int:
-    """The last command up to which both are the same."""
-    low = max(a.bases[0].head.seq, b.bases[0].head.seq)
-    if a.head_at(low) != b.head_at(low):
+def _parting(a: JournalReader, b: JournalReader) -> tuple[int, Record | None, Record | None]:
+    """The last command up to which both are the same, and what each has after it."""
+    common = max(a.bases[0].head.seq, b.bases[0].head.seq)
+    if a.head_at(common) != b.head_at(common):
         raise JournalError(
-            f"{a.path} and {b.path} cannot be compared: they differ at seq {low} already, "
+            f"{a.path} and {b.path} cannot be compared: they differ at seq {common} already, "
             "and one of them begins after it"
         )
-    high = min(a.head().seq, b.head().seq)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a.head_at(middle) == b.head_at(middle) else (low, middle - 1)
-    return low
+    both = zip_longest(*(one.records_where("TRUE", (), common + 1, one.head().seq) for one in (a, b)))
+    for of_a, of_b in both:
+        if of_a != of_b:
+            return common, of_a, of_b
+        common = of_a.seq
+    return common, None, None
 
 
-def _record_after(reader: JournalReader, seq: int) -> Record | None:
-    head = reader.head_at(seq)
-    assert head is not None
-    return next(reader.records(head, seq + 1), None)
+def _is_altered(reader: JournalReader, common_seq: int, record: Record | None) -> bool:
+    """Whether a command does not fit its hash, so that it is not what was recorded."""
+    head = reader.head_at(common_seq)
+    assert head is not None, "a command in common that is not there"
+    if record is not None:
+        try:
+            check_link(head, record)
+        except JournalDamagedError:
+            return True
+    return False
 
 
 def _fields(a: Record, b: Record) -> dict[str, tuple[Any, Any]]:
     of_a, of_b = _flat(a), _flat(b)
     names = list(dict.fromkeys((*of_a, *of_b)))
-    return {name: (of_a.get(name), of_b.get(name)) for name in names if of_a.get(name) != of_b.get(name)}
+    different = {name: (of_a.get(name), of_b.get(name)) for name in names if of_a.get(name) != of_b.get(name)}
+    return different or {"payload": (a.payload, b.payload), "hash": (a.hash.hex(), b.hash.hex())}
 
 
 def _flat(record: Record) -> dict[str, Any]:
-    return {"ts_us": record.ts_us, **msgspec.json.decode(record.payload, type=dict[str, Any])}
+    place = {"seq": record.seq, "ts_us": record.ts_us}
+    try:
+        return place | msgspec.json.decode(record.payload, type=dict[str, Any])
+    except msgspec.MsgspecError:  # no command at all
+        return place | {"payload": record.payload}
 
 
 def _differing_events(a: JournalReader, b: JournalReader, common_seq: int) -> int | None:
