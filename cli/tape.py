@@ -12,7 +12,7 @@ import msgspec
 
 from cli.options import INSTRUMENT, MOMENT, USER, db_option
 from cli.output import add_rows, columns, console, print_json, table
-from cli.replay import ReplayBar
+from cli.replay import ReplayBar, require_instrument, require_user
 from cli.stage import serve_replay
 from exchange.amounts import cash, contracts, iso_time
 from exchange.domain.events import OrderAccepted, Refused, Traded
@@ -95,12 +95,16 @@ def replay(
     if session is not None:
         start, end = Moment(session.first_seq), Moment(session.last_seq)
     first_seq, last_seq = span(path, start, end)
+    if not serve:
+        _refuse_unserved()
+    if summary and (user_id or instrument_id):
+        raise click.UsageError("--summary is of everything: it does not go with --user and --instrument")
     if serve:
         if summary or as_json or user_id or instrument_id:
             raise click.UsageError(
                 "--serve shows everything to whoever connects: it goes with --speed and --paused only"
             )
-        serve_replay(path, Scope(first_seq, last_seq, speed, paused), host, port)
+        serve_replay(path, Scope(first_seq, last_seq, _times(speed or 1.0), paused), host, port)
         return
     figures = _Figures()
     with contextlib.suppress(KeyboardInterrupt), ReplayBar() as bar:
@@ -112,8 +116,22 @@ def replay(
                 _print(step, user_id, instrument_id, as_json)
     if summary:
         figures.print(as_json)
+    if figures.last is not None and user_id is not None:
+        require_user(figures.last.core.views, user_id, path)
+    if figures.last is not None and instrument_id is not None:
+        require_instrument(figures.last.core.views, instrument_id, path)
     if session is not None and figures.last is not None:
         _compare(session, figures.last)
+
+
+def _refuse_unserved() -> None:
+    """Fail where an option was given that does nothing without --serve."""
+    context = click.get_current_context()
+    for name in ("paused", "host", "port"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"--{name} goes with --serve, to which clients connect: add it, or leave --{name} out"
+            )
 
 
 def _times(speed: float) -> float | None:

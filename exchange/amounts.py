@@ -25,7 +25,10 @@ def parse_contracts(text: str) -> int:
 
 def parse_time_us(text: str) -> int:
     """Microseconds since the epoch at an ISO 8601 time, UTC where it names no zone; ValueError."""
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time") from error
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     if not 2000 <= time.year < 2100:

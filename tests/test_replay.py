@@ -22,6 +22,7 @@ from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.recovery import recover
 from journal.log import Journal
 from journal.reader import JournalReader
+from journal.whole import connect_whole
 from tests.journals import play, write_journal
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
@@ -186,6 +187,27 @@ def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
     assert "crashed" in table and recorded[found[1].last_seq][:16] in table
 
 
+def test_the_end_of_a_day_that_a_start_makes_up_for_is_not_of_the_session_before(tmp_path: Path) -> None:
+    """A crash, and a start on another day, which ends the day before its own session begins."""
+    path = tmp_path / "exchange.db"
+
+    async def run_once(day: int, kill: bool) -> None:
+        async with server(path, "--clock-start", f"2026-02-{day}T12:00:00Z") as (process, _):
+            (process.kill if kill else process.terminate)()
+            await process.wait()
+
+    asyncio.run(run_once(20, kill=True))
+    last = sessions(path)[0]
+    asyncio.run(run_once(22, kill=False))
+    with closing(connect_whole(path)) as connection:
+        rows = connection.execute("SELECT kind FROM commands WHERE seq > ?", (last.last_seq,)).fetchall()
+    assert [kind for (kind,) in rows] == ["end_day", "start_session", "end_session"]
+    crashed = sessions(path)[0]
+    assert (crashed.last_seq, crashed.ended_us, crashed.ending) == (last.last_seq, last.ended_us, "crashed")
+    outcome = run(path, "replay", "--session", "1", "--summary")
+    assert f"session 1 ends in the state that was recorded, digest {crashed.digest}" in outcome.stderr
+
+
 def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
@@ -227,7 +249,14 @@ def test_the_recorded_rhythm() -> None:
         (("replay", "--session", "1", "--from", "3"), 2, "leave --from and --to out"),
         (("replay", "--speed", "fast"), 2, "'fast' is no speed"),
         (("replay", "--speed", "0"), 2, "'0' is no speed"),
-        (("replay", "--from", "yesterday"), 2, "write a seq, like 1234, or a time"),
+        (("replay", "--user", "carol"), 1, "no account 'carol'"),
+        (("replay", "--instrument", "SOL_USDC-28FEB26-1-C"), 1, "lists no SOL_USDC-28FEB26-1-C"),
+        (("replay", "--summary", "--user", "bob"), 2, "--summary is of everything"),
+        (("replay", "--summary", "--instrument", INSTRUMENT), 2, "--summary is of everything"),
+        (("replay", "--paused"), 2, "--paused goes with --serve"),
+        (("replay", "--host", "::1"), 2, "--host goes with --serve"),
+        (("replay", "--port", "8765"), 2, "--port goes with --serve"),
+        (("replay", "--from", "yesterday"), 2, "'yesterday' is no time: write a seq, like 1234, or a time"),
         (("state", "--at", "0"), 1, "there is no seq 0 in"),
         (("state", "--at", "3", "--account", "bob"), 1, "no account 'bob'"),
         (("state", "--at", "1", "--book", INSTRUMENT), 1, f"lists no {INSTRUMENT}"),

@@ -214,6 +214,15 @@ def test_it_is_steered(path: Path) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize(("options", "speed"), [((), 1.0), (("--speed", "2.5x"), 2.5), (("--speed", "max"), None)])
+def test_the_speed_that_the_command_line_says(path: Path, options: tuple[str, ...], speed: float | None) -> None:
+    async def go() -> None:
+        async with replay(path, "--paused", *options) as url, client(url) as alice:
+            assert (await alice.ask("replay/status"))["result"]["speed"] == speed
+
+    asyncio.run(go())
+
+
 def test_the_recorded_rhythm_and_other_speeds(path: Path) -> None:
     """The clock is the test's: nothing happens before it is time."""
 

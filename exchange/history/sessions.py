@@ -8,6 +8,7 @@ from exchange.runtime.core import STATE_SUBJECT
 from journal.errors import JournalError
 from journal.lock import holder_of
 from journal.reader import JournalReader
+from journal.records import Head
 from journal.whole import connect_whole
 
 
@@ -31,21 +32,33 @@ def sessions(path: Path) -> list[Session]:
             "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
         ).fetchall()
     with JournalReader(path) as reader:
-        digests = {seq: digest for seq, subject, digest in reader.digests() if subject == STATE_SUBJECT}
+        recorded = [(seq, subject, digest) for seq, subject, digest in reader.digests() if subject.startswith("state/")]
+        ends = [_end(reader, row[1], row[2], row[6], [seq for seq, _, _ in recorded]) for row in rows]
+    digests = {seq: digest for seq, subject, digest in recorded if subject == STATE_SUBJECT}
     last_ending: Literal["crashed", "running"] = "running" if holder_of(path) is not None else "crashed"
     return [
         Session(
             number,
             first_seq,
-            last_seq,
+            end.seq,
             started_us,
-            ended_us,
+            end.ts_us,
             version,
             ending if ending in ("clean", "crashed") else last_ending,
-            digests.get(last_seq),
+            digests.get(end.seq),
         )
-        for number, first_seq, last_seq, started_us, ended_us, version, ending in rows
+        for (number, first_seq, _, started_us, _, version, ending), end in zip(rows, ends, strict=True)
     ]
+
+
+def _end(reader: JournalReader, first_seq: int, last_seq: int, ending: str, digest_seqs: list[int]) -> Head:
+    """The last command of a run. After a crash the next start may have ended a day before it began its own session:
+    the digest of the state that it recorded first says what was left to it."""
+    if ending == "crashed":
+        last_seq = max((seq for seq in digest_seqs if first_seq <= seq <= last_seq), default=last_seq)
+    head = reader.head_at(last_seq)
+    assert head is not None, "a session that ends with no command"
+    return head
 
 
 def session_of(path: Path, number: int) -> Session:
