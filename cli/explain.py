@@ -29,12 +29,14 @@ from exchange.projections.life import (
 @click.command()
 @click.argument("order_id", type=click.IntRange(1), required=False)
 @click.option("--seq", type=click.IntRange(1), help="Explain what command SEQ did, or why it was refused.")
+@click.option("--fast", is_flag=True, help="Believe the recorded events of ORDER_ID without replaying its commands.")
 @db_option
 @json_option
-def explain(order_id: int | None, seq: int | None, path: Path, as_json: bool) -> None:
+def explain(order_id: int | None, seq: int | None, fast: bool, path: Path, as_json: bool) -> None:
     """Tell the life of an order: placed, edited, filled, ended, by whom and why. Or what one command did.
 
-    A refused order has no ORDER_ID: the error that the client got, and `exchange journal tail`, have its seq.
+    A refused order has no ORDER_ID: the error that the client got, and `exchange journal tail`, have its seq. What is
+    recorded is proven: where the events are not what the commands cause, that is said, with exit code 1.
 
     \b
     Examples:
@@ -44,10 +46,12 @@ def explain(order_id: int | None, seq: int | None, path: Path, as_json: bool) ->
     """
     if (order_id is None) == (seq is None):
         raise click.UsageError("name an ORDER_ID, or a command with --seq, one of the two")
+    if fast and seq is not None:
+        raise click.UsageError("--fast goes with ORDER_ID: what a command did is always worked out")
     story: OrderStory | CommandStory
     with ReplayBar() as bar:
         if order_id is not None:
-            story = explain_order(path, order_id, bar)
+            story = explain_order(path, order_id, bar, fast)
         else:
             assert seq is not None
             story = explain_command(path, seq, bar)

@@ -1,7 +1,6 @@
 """`exchange replay`: what happened, once more."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 import msgspec
 
 from cli.options import INSTRUMENT, MOMENT, USER, db_option
-from cli.output import add_rows, columns, console, print_json, table
+from cli.output import add_rows, columns, console, is_terminal, print_json, table
 from cli.replay import ReplayBar, require_instrument, require_user
 from cli.stage import serve_replay
 from exchange.amounts import cash, contracts, iso_time
@@ -109,7 +108,15 @@ def replay(
     figures = _Figures()
     with contextlib.suppress(KeyboardInterrupt), ReplayBar() as bar:
         pace = _Pace(_times(speed or _MAX))
-        for step in walk(path, first_seq, last_seq, bar if summary or not sys.stdout.isatty() else _no_bar):
+        has_tape = not summary and is_terminal()  # which itself shows how far it is
+
+        def progress(done: int, total: int) -> None:
+            if not has_tape or figures.last is None:
+                bar(done, total)
+
+        for step in walk(path, first_seq, last_seq, progress):
+            if has_tape:
+                bar.stop()
             pace.wait(step.record.ts_us)
             figures.add(step)
             if not summary:
@@ -250,7 +257,3 @@ def _compare(session: Session, last: Step) -> None:
             f"{session.last_seq}, and {now} came out now. `exchange journal verify` finds where they part"
         )
     click.echo(f"session {session.number} ends in the state that was recorded, digest {now}", err=True)
-
-
-def _no_bar(_done: int, _total: int) -> None:
-    """The tape itself shows how far it is."""

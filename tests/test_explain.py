@@ -1,7 +1,9 @@
 """An order explains itself: every step of its life in a sentence, and why a command was refused."""
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -303,9 +305,38 @@ def test_what_was_archived(tmp_path: Path) -> None:
     newest = max(lives)
     assert explain_order(path, newest, lambda done, total: None) == stories[-1]
     assert "order 1 was placed before seq 201, " in complained(exchange("explain", 1, "--db", path))
-    assert "command 200 is in an archive that is not beside " in complained(
+    assert "begins after seq 200, and without the commands before it " in complained(
         exchange("explain", "--seq", 200, "--db", path)
     )
+
+
+@pytest.mark.parametrize(
+    ("alteration", "message", "tells_fast"),
+    [
+        ("UPDATE events SET payload = json_set(payload, '$.price_micros', 1) WHERE kind = 'traded'", "seq 7 of ", True),
+        ("DELETE FROM events WHERE seq = 7", "seq 7 of ", False),
+        ("DELETE FROM events WHERE seq = 6", "order 1 was placed, but no event in ", False),
+        ("INSERT INTO events (seq, n, payload) SELECT 7, 99, payload FROM events WHERE seq = 1", "seq 7 of ", True),
+        (
+            "UPDATE commands SET payload = json_set(payload, '$.size_milli', 900) WHERE seq = 6",
+            "seq 6 is damaged",
+            True,
+        ),
+    ],
+)
+def test_events_that_do_not_fit_their_commands_are_not_believed(
+    tmp_path: Path, alteration: str, message: str, tells_fast: bool
+) -> None:
+    path = tmp_path / "exchange.db"
+    write_journal(path, history(buy("alice", 1_000, 1_500_000), sell("bob", 1_000, 1_500_000), Withdraw("carol", 1)))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER commands_are_never_changed")
+        connection.execute(alteration)
+    assert message in complained(exchange("explain", 1, "--db", path))
+    fast = exchange("explain", 1, "--fast", "--db", path)
+    assert "placed by alice" in said(fast) if tells_fast else "but no event in " in complained(fast)
+    seq = 6 if "seq = 6" in alteration else 7
+    assert f"seq {seq} " in complained(exchange("explain", "--seq", seq, "--db", path))
 
 
 def steps_of(answer: Any) -> list[str]:

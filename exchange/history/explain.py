@@ -1,20 +1,24 @@
 """Why: the life of one order, and what one command did, with the figures behind a refusal."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from exchange.domain.commands import Command, decode_command
+from exchange.domain.commands import Command
 from exchange.domain.events import Event, Refused
 from exchange.domain.reasons import Reason
 from exchange.history.moment import Moment, seq_at
 from exchange.history.refusal import Figures, figures_of
+from exchange.history.walk import Step as Done
+from exchange.history.walk import walk
 from exchange.matching.state import State
 from exchange.projections.life import PlacedStep, Step, is_open, life_of, wire_name
-from exchange.runtime.recovery import Progress, recover, replay
+from exchange.runtime.recovery import Progress, event_rows, recover
 from exchange.runtime.trail import read_trail
-from journal.errors import JournalArchivedError, JournalError
+from journal.errors import JournalDamagedError, JournalError
 from journal.reader import JournalReader
+from journal.records import EventRow
 
 
 class UnknownOrderError(JournalError):
@@ -57,26 +61,29 @@ class CommandStory(msgspec.Struct, frozen=True):
     refused: Refusal | None
 
 
-def explain_order(path: Path, order_id: int, progress: Progress) -> OrderStory:
+def explain_order(path: Path, order_id: int, progress: Progress, believes_events: bool = False) -> OrderStory:
     """The life of an order until now, counterparties named. Raises UnknownOrderError, or another JournalError.
 
-    Events that a running exchange has not recorded yet, or that a crash kept it from recording, are worked out.
+    Recorded events tell it; unless they are believed, the commands from its placing to its end, or to the last one, are
+    carried out once more to prove them. Those that are not recorded yet, or never were for a crash, are worked out.
     """
     with JournalReader(path) as reader:
         last_seq = reader.head().seq
-        recovered = None
+        state: State | None = None
+        unrecorded: list[EventRow] = []
         if reader.events_seq() < last_seq:
-            recovered = recover(path, _quietly, progress, last_seq)
-        trail = read_trail(reader, order_id, last_seq, recovered.missing_events if recovered else [])
-    steps = life_of(order_id, trail, names_counterparties=True)
+            core, unrecorded = recover(path, _quietly, progress, last_seq)
+            state = core.state
+        steps = life_of(order_id, read_trail(reader, order_id, last_seq, unrecorded), names_counterparties=True)
+        if steps and not believes_events:
+            for done in _proven(reader, steps[0].seq, last_seq if is_open(steps) else steps[-1].seq, progress):
+                state = done.core.state
     queue = None
     if not steps or is_open(steps):
-        state = (recovered or recover(path, _quietly, progress, last_seq)).core.state
+        state = state or recover(path, _quietly, progress, last_seq).core.state
         if not steps:
-            count = state.next_order_id - 1
-            there_are = f"its orders are 1 to {count}" if count else "none has been accepted yet"
-            raise UnknownOrderError(f"there is no order {order_id} in {path}: {there_are}")
-        queue = _queue(state, steps[0], order_id)
+            raise _unknown(order_id, path, state.next_order_id - 1)
+        queue = _queue(state, path, steps[0], order_id)
     return OrderStory(order_id, last_seq, steps, queue)
 
 
@@ -84,22 +91,47 @@ def explain_command(path: Path, seq: int, progress: Progress) -> CommandStory:
     """What command `seq` did, carried out once more on the state before it. Raises a JournalError."""
     with JournalReader(path) as reader:
         seq_at(reader, Moment(seq))
-        record = reader.record_at(seq)
-    if record is None:
-        raise JournalArchivedError(f"command {seq} is in an archive that is not beside {path}: put it back")
-    core = recover(path, _quietly, progress, seq - 1).core
-    events = replay(core, record)  # a refusal changes nothing: afterwards the state still is what refused it
-    command = decode_command(record.payload)
+        ((record, command, events, _, core),) = _proven(reader, seq, seq, progress)
     refused = None
-    for event in events:
+    for event in events:  # a refusal changes nothing: the state still is what refused it
         if isinstance(event, Refused):
             refused = Refusal(event.reason, figures_of(core.state, record.ts_us, command, event.reason))
     return CommandStory(seq, record.ts_us, command, events, refused)
 
 
-def _queue(state: State, placed: Step, order_id: int) -> Queue:
+def _proven(reader: JournalReader, first_seq: int, last_seq: int, progress: Progress) -> Iterator[Done]:
+    """Carry out these commands; JournalDamagedError at the first whose recorded events are not what it causes."""
+    recorded_seq = reader.events_seq()
+    for done in walk(reader.path, first_seq, last_seq, progress):
+        seq = done.record.seq
+        if seq <= recorded_seq and list(reader.events(seq, seq)) != event_rows([(seq, done.events)]):
+            raise JournalDamagedError(
+                f"seq {seq} of {reader.path} has other events recorded than its command causes, so what "
+                "they tell is not what happened: see `exchange journal verify`; `exchange journal rebuild` writes "
+                "events anew from the commands"
+            )
+        yield done
+
+
+def _unknown(order_id: int, path: Path, count: int) -> JournalError:
+    if order_id <= count:
+        return _untold(order_id, path, "was placed")
+    there_are = f"its orders are 1 to {count}" if count else "none has been accepted yet"
+    return UnknownOrderError(f"there is no order {order_id} in {path}: {there_are}")
+
+
+def _untold(order_id: int, path: Path, what: str) -> JournalError:
+    return JournalDamagedError(
+        f"order {order_id} {what}, but no event in {path} tells of it: see `exchange journal verify`; "
+        "`exchange journal rebuild` writes events anew from the commands"
+    )
+
+
+def _queue(state: State, path: Path, placed: Step, order_id: int) -> Queue:
     assert isinstance(placed, PlacedStep), "a life that does not begin with its placing"
-    order = state.accounts[placed.user_id].open_orders[order_id]
+    order = state.accounts[placed.user_id].open_orders.get(order_id)
+    if order is None:
+        raise _untold(order_id, path, "has ended")
     assert order.level is not None and order.price_micros is not None, "an open order does not rest"
     place, ahead_milli = 1, 0
     for other in order.level:

@@ -28,9 +28,15 @@ def walk(path: Path, first_seq: int, last_seq: int, progress: Progress) -> Itera
 
     `core` is one and the same object, which goes on with the next step.
     """
-    total = last_seq - first_seq + 1
-    core = recover(path, lambda sentence: None, lambda done, of: None, up_to=first_seq - 1).core
+    to_walk, replayed = last_seq - first_seq + 1, 0
+
+    def replaying(done: int, total: int) -> None:
+        nonlocal replayed
+        replayed = total
+        progress(done, total + to_walk)
+
+    core = recover(path, lambda sentence: None, replaying, up_to=first_seq - 1).core
     with JournalReader(path) as reader:
-        for done, record in enumerate(reader.records(core.head, last_seq), 1):
+        for done, record in enumerate(reader.records(core.head, last_seq), replayed + 1):
             yield Step(record, *replay_step(core, record), core)
-            progress(done, total)
+            progress(done, replayed + to_walk)
