@@ -274,6 +274,8 @@ def test_a_file_whose_line_is_no_command(path: Path, tmp_path: Path, line: str, 
         (("--drop", "x"), "is no seq and no range"),
         (("--drop", "0"), "the first seq is 1"),
         (("--set", "fees.x=1"), "with one of these names"),
+        (("--set", "fees=1%"), "write fees=MAKER/TAKER in parts per million"),
+        (("--without", "zed"), "--without zed: there is no such account up to here, only alice, bob, carol"),
         (("--insert", 6, "/nowhere"), "/nowhere cannot be read: No such file"),
     ],
 )

@@ -95,7 +95,8 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
         try:
             rules = msgspec.convert(fields, Rules)
         except msgspec.ValidationError as error:
-            raise EditError(f"--set {setting}: {error}") from error
+            how = "write fees=MAKER/TAKER in parts per million, such as fees=100/200; " if name == "fees" else ""
+            raise EditError(f"--set {setting}: {how}{error}") from error
     return rules
 
 

@@ -190,7 +190,11 @@ class _Histories:
         self._insert()
 
     def compare(self) -> Comparison:
-        """What came out. Both histories are proven to keep every invariant first."""
+        """What came out. Both histories are proven to keep every invariant; EditError where nobody is left out."""
+        for user_id in self._edits.without:
+            if user_id not in self.real.state.accounts:
+                known = ", ".join(list(self.real.state.accounts)[:10]) or "none"
+                raise EditError(f"--without {user_id}: there is no such account up to here, only {known}")
         self.real.state.check()
         self.edited.state.check()
         users = [self._user_change(user_id) for user_id in self.real.state.accounts | self.edited.state.accounts]
