@@ -14,7 +14,9 @@ begins with a small letter or `#`. `3 times alice> ...` sends a message three ti
     list INSTRUMENT        list an instrument, tick 10,000 micros, smallest size 100 millicontracts
     clock TIME             set the clock, which stands still otherwise; a new conversation begins at START_US
     disk full, disk ok     from here on the journal cannot, or can, record anything; `disk full once`: one batch fails
+    wait N                 so many seconds pass, of which heartbeats hear
     close NAME             the connection is gone
+    gone NAME              the exchange has hung up on it
     restart                the exchange crashes and comes up again; all connections are gone
 
 `python -m tests.conversation FILE` prints the conversation as it goes today.
@@ -137,6 +139,15 @@ class _Conversation:
                 desk.journal.failures = [JournalFullError("the disk is full")]
             case "disk", "ok":
                 desk.journal.failures = []
+            case "wait", _:
+                for _ in range(int(rest)):
+                    for connection in desk.connections:
+                        connection.session.second_passed()
+                await desk.settle()
+            case "gone", _:
+                if not self.connections[rest].reasons:
+                    raise ConversationError(f"{self.path.name}:{entry.number}: the exchange has not hung up on {rest}")
+                desk.disconnect(self.connections.pop(rest))
             case "close", _:
                 desk.disconnect(self.connections.pop(rest))
             case "restart", "":

@@ -11,6 +11,8 @@ _INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 
+TEST_REQUEST = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
+
 
 class RpcError(Exception):
     """A request that is answered with an error: `code` and `message` of the protocol, `data` with a stable `reason`."""

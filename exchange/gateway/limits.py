@@ -17,5 +17,6 @@ HELD_MAX = 4 * 1024 * 1024  # bytes of notifications held while a stream is fill
 JOURNAL_READERS_MAX = 2  # processes that read the journal for clients at once; who comes then waits for his turn
 STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)
 REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth
+HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 HANDSHAKE_SECONDS = 10
 CLOSE_SECONDS = 5

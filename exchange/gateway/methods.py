@@ -123,6 +123,16 @@ def _channels(session: Session, params: p.Subscribe | p.Unsubscribe) -> list[Cha
     return channels
 
 
+def _test(session: Session, _params: p.Nothing) -> Any:
+    session.prove_alive()
+    return {"version": __version__}
+
+
+def _set_heartbeat(session: Session, interval_seconds: int | None) -> Any:
+    session.set_heartbeat(interval_seconds)
+    return "ok"
+
+
 def _cancel_on_disconnect_method(enabled: bool) -> Method:
     def set_cancel_on_disconnect(session: Session, _params: p.Nothing) -> Command:
         still_enabled = session.set_cancel_on_disconnect(enabled)
@@ -289,7 +299,13 @@ METHODS: dict[str, Method] = {
     "public/auth": Method("public", p.Decoder(p.Auth), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
     "public/subscribe": Method("public", p.Decoder(p.Subscribe), _subscribe),
     "public/unsubscribe": Method("public", p.Decoder(p.Unsubscribe), _unsubscribe),
-    "public/test": Method("public", p.Decoder(p.Nothing), lambda session, params: {"version": __version__}),
+    "public/test": Method("public", p.Decoder(p.Nothing), _test),
+    "public/set_heartbeat": Method(
+        "public", p.Decoder(p.Beat), lambda session, params: _set_heartbeat(session, params.interval)
+    ),
+    "public/disable_heartbeat": Method(
+        "public", p.Decoder(p.Nothing), lambda session, params: _set_heartbeat(session, None)
+    ),
     "public/get_time": Method("public", p.Decoder(p.Nothing), lambda session, params: {"ts_us": session.desk.now_us()}),
     "public/get_instruments": Method("public", p.Decoder(p.OfAsset), _instruments),
     "public/get_order_book": Method("public", p.Decoder(p.OrderBook), _order_book),

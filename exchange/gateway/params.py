@@ -9,7 +9,14 @@ from msgspec import Meta
 from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
 from exchange.domain.words import TimeInForce
 from exchange.gateway.jsonrpc import RpcError, invalid_params
-from exchange.gateway.limits import BOOK_DEPTH_MAX, CHANNELS_PER_CALL_MAX, COUNT_MAX, INSTRUMENT_ID_MAX
+from exchange.gateway.limits import (
+    BOOK_DEPTH_MAX,
+    CHANNELS_PER_CALL_MAX,
+    COUNT_MAX,
+    HEARTBEAT_SECONDS_MAX,
+    HEARTBEAT_SECONDS_MIN,
+    INSTRUMENT_ID_MAX,
+)
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -108,6 +115,10 @@ class Subscribe(Params, frozen=True):
 
 class Unsubscribe(Params, frozen=True):
     channels: Channels
+
+
+class Beat(Params, frozen=True):
+    interval: Annotated[int, Meta(ge=HEARTBEAT_SECONDS_MIN, le=HEARTBEAT_SECONDS_MAX)]
 
 
 class NewInstrument(Params, frozen=True):

@@ -31,6 +31,8 @@ from exchange.gateway.limits import (
 from exchange.gateway.session import Session
 from exchange.projections.views import Change, Views
 
+TICK_SECONDS = 1.0  # what a second is, for heartbeats
+
 _quiet = logging.getLogger("exchange.websockets")
 _quiet.setLevel(logging.WARNING)
 
@@ -46,6 +48,7 @@ class Gateway:
         self._unsent: dict[_Connection, None] = {}
         self._paused: dict[_Connection, None] = {}  # not read from for now
         self._server: asyncio.Server | None = None
+        self._ticking: asyncio.TimerHandle | None = None
 
     async def bind(self, host: str, port: int) -> str:
         """Take the address, without accepting anyone yet; returns the URL. Raises OSError where it cannot be had."""
@@ -58,11 +61,11 @@ class Gateway:
         """Begin to accept connections."""
         assert self._server is not None, "open before bind"
         await self._server.start_serving()
+        self._tick_later()
 
     async def close(self) -> None:
         """Say good-bye to everyone (1001) and wait until they are gone."""
-        if self._server is not None:
-            self._server.close()
+        self._stop_serving()
         connections = list(self._connections)
         for connection in connections:
             connection.close(CloseCode.GOING_AWAY, "the exchange is stopping")
@@ -71,8 +74,7 @@ class Gateway:
 
     def abort(self) -> None:
         """Cut every connection off, unanswered."""
-        if self._server is not None:
-            self._server.close()
+        self._stop_serving()
         for connection in list(self._connections):
             connection.abort()
 
@@ -100,6 +102,21 @@ class Gateway:
             connection.write()
         for connection in list(self._paused):  # what was under way may be done without a word, as notifications are
             connection.regulate_reading()
+
+    def _stop_serving(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
+
+    def _tick_later(self) -> None:
+        self._ticking = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._tick_later()
+        for connection in list(self._connections):
+            connection.second_passed()
+        self.send_all()
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
@@ -218,6 +235,10 @@ class _Connection(asyncio.Protocol):
     def backlog(self) -> int:
         """Bytes that the client has not taken yet."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    def second_passed(self) -> None:
+        assert self._session is not None
+        self._session.second_passed()
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -21,6 +21,7 @@ from exchange.gateway.channels import Channel
 from exchange.gateway.desk import Desk
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.filling import Filling
+from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
 from exchange.gateway.methods import Inquiry, Method
@@ -71,6 +72,7 @@ class Session:
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
         self._filling = Filling(self)
+        self._heartbeat: Heartbeat | None = None
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
         self._allowance = float(desk.requests_per_second)
         self._allowance_us = desk.now_us()
@@ -86,6 +88,8 @@ class Session:
 
     def receive(self, text: bytes) -> None:
         """Take one frame: a request, a notification, or a batch of them."""
+        if self._heartbeat is not None:
+            self._heartbeat.heard()
         if jsonrpc.is_batch(text):
             self._receive_batch(text)
         else:
@@ -93,6 +97,8 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone: end its subscriptions and, where it asked for that, cancel the user's orders."""
+        if self.is_closed:
+            return
         self.is_closed = True
         self._waiting.clear()
         self._filling.end()
@@ -106,6 +112,27 @@ class Session:
             self._is_clogged = is_clogged
             self._regulate_filling()
             self._proceed()
+
+    def set_heartbeat(self, interval_seconds: int | None) -> None:
+        """After so much silence ask the client whether it is there; None: never."""
+        self._heartbeat = None if interval_seconds is None else Heartbeat(interval_seconds)
+
+    def prove_alive(self) -> None:
+        """The client sent what a heartbeat asks for."""
+        if self._heartbeat is not None:
+            self._heartbeat.answered()
+
+    def second_passed(self) -> None:
+        """Ask a client that is silent whether it is there, and end the connection of one that does not answer."""
+        is_waiting_for_us = self.unanswered and not self._is_clogged
+        if self._heartbeat is None or is_waiting_for_us or self.is_closed:
+            return
+        match self._heartbeat.second_passed():
+            case "ask":
+                self.send(jsonrpc.TEST_REQUEST)
+            case "give up":
+                self.hang_up("the heartbeat's test_request was not answered with public/test")
+                self.close()  # at once: one who is gone may not even answer that we hang up
 
     def notify(self, channel_name: str, text: bytes) -> None:
         """Send a live notification, once its channel is live."""
