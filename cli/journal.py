@@ -13,7 +13,7 @@ from cli.journal_info import Info, read_info
 from cli.options import db_option, json_option
 from cli.output import add_rows, columns, console, print_json, table
 from exchange.amounts import contracts, iso_time, usdc
-from exchange.runtime.follower import Status
+from exchange.runtime.follower import HOW_TO_DEAL, Status
 from journal.reader import JournalReader
 from journal.records import Head, Record
 
@@ -53,6 +53,8 @@ def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
 def info(path: Path, as_json: bool) -> None:
     """Show what the journal is: its size, its rules, what is in it, and who is writing to it.
 
+    Exit code 1 while an alarm of the follower stands.
+
     \b
     Example:
       exchange journal info
@@ -62,6 +64,8 @@ def info(path: Path, as_json: bool) -> None:
         print_json(found)
     else:
         _print(found)
+    if found.alarm is not None:
+        raise click.exceptions.Exit(1)
 
 
 def _records(reader: JournalReader, count: int, follow: bool) -> Iterator[Record]:
@@ -149,6 +153,7 @@ def _print(found: Info) -> None:
             *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),
             *([("followed", _followed(found.follower))] if found.follower else []),
+            *([("ALARM", f"{found.alarm.text}. {HOW_TO_DEAL}")] if found.alarm else []),
         ),
     )
     rules = table("rule", "")
@@ -160,10 +165,9 @@ def _print(found: Info) -> None:
 
 
 def _followed(status: Status) -> str:
-    if status.differs_at is not None:
-        return f"ALARM: up to seq {status.differs_at} other events were recorded than the commands cause"
+    snapshot = f"snapshot at seq {status.snapshot_seq}" if status.snapshot_seq else "no snapshot yet"
     compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
-    return f"up to seq {status.seq}, snapshot at seq {status.snapshot_seq}{compared}"
+    return f"up to seq {status.seq}, {snapshot}{compared}"
 
 
 def _rules(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:

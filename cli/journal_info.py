@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.domain.commands import Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
+from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.core import Core
 from exchange.runtime.follower import Status, read_status
 from journal.lock import Holder, holder_of
@@ -32,6 +33,7 @@ class Info(msgspec.Struct):
     snapshots: list[int]
     archives: list[str]
     follower: Status | None
+    alarm: Alarm | None
     holder: Holder | None
 
     @property
@@ -68,9 +70,10 @@ def read_info(path: Path) -> Info:
         last_ts_us=last_ts_us,
         commands=dict(kinds),
         events_seq=events_seq,
-        snapshots=[int(file.stem) for file in SnapshotStore(path).files() if file.stem.isdigit()],
+        snapshots=SnapshotStore(path).seqs(),
         archives=archives,
         follower=read_status(path),
+        alarm=standing_alarm(path),
         holder=holder_of(path),
     )
 

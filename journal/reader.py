@@ -157,11 +157,13 @@ class JournalReader:
         table = "SELECT seq, n, payload FROM events"
         return self._rows(table, f"({condition}) ORDER BY seq, n", parameters, first_seq, last_seq)
 
-    def digests(self) -> Iterator[DigestRow]:
+    def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """What the exchange itself computed while it ran: seq, subject and digest, by seq."""
         for part in self._parts:
             if _schema_version(part.connection) >= 2:
-                rows = part.connection.execute("SELECT seq, subject, digest FROM digests ORDER BY seq, subject")
+                rows = part.connection.execute(
+                    "SELECT seq, subject, digest FROM digests WHERE seq > ? ORDER BY seq, subject", (after_seq,)
+                )
                 for row in rows:
                     yield row
 

@@ -46,9 +46,9 @@ class SnapshotStore:
         """Oldest first."""
         return sorted(self.folder.glob("*.snapshot"))
 
-    def newest_seq(self) -> int:
-        """Of the newest file by its name; 0 where there is none."""
-        return max((int(file.stem) for file in self.files() if file.stem.isdigit()), default=0)
+    def seqs(self) -> list[int]:
+        """Of the files by their names, oldest first."""
+        return [int(file.stem) for file in self.files() if file.stem.isdigit()]
 
     def save(self, snapshot: Snapshot) -> Path:
         """Write a snapshot, durable when this returns."""

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.digests import EventsDigest
-from exchange.runtime.follower import DivergedError, Follower, read_status
+from exchange.runtime.follower import DivergedError, Follower, Status, read_status
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.recovery import event_rows, recover
 from journal.errors import JournalFullError
@@ -185,40 +188,157 @@ def test_a_follower_reads_along_and_saves_what_a_live_exchange_would(path: Path)
     newest = load(store.files()[-1])
     assert newest.seq > 17_000
     assert newest.digest == recover(path, lambda s: None, no_bar, newest.seq, use_snapshots=False).core.digest()
-    assert follower.compared_seq == 20_000
+    assert follower.compared_seq == max(digests(path))[0]
 
 
-def test_a_falsified_digest_is_an_alarm(path: Path) -> None:
-    """By hand with exit code 1; beside a real server as an error in its log, and in what `info` shows."""
+def falsify(path: Path, digest: str = "f") -> str:
+    """Record another digest of events for seq 20,000; returns the one that was recorded."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (before,) = connection.execute("SELECT digest FROM digests WHERE subject = 'events'").fetchone()
+        connection.execute("UPDATE digests SET digest = ? WHERE subject = 'events'", (digest,))
+    return str(before)
+
+
+async def serve_until(path: Path, *words: str) -> str:
+    """Run a server until its log has said all of this, stop it in good order, and return what it said in all."""
+    async with server(path, "--snapshot-every", "1000") as (process, _):
+        assert process.stderr is not None
+        said = ""
+        while not all(word in said for word in words):
+            line = await asyncio.wait_for(process.stderr.readline(), 60)
+            assert line, said
+            said += line.decode()
+        process.terminate()
+        said += (await process.communicate())[1].decode()
+        assert process.returncode == 0
+    return said
+
+
+async def status_where(path: Path, is_so: Callable[[Status], bool]) -> Status:
+    """What the follower tells, once it is so."""
+    while True:
+        if (status := read_status(path)) is not None and is_so(status):
+            return status
+        await asyncio.sleep(0.05)
+
+
+def alarm_of(path: Path) -> tuple[int, int | None]:
+    """What `journal info` says of it: exit code, and the seq as JSON has it."""
+    assert ("ALARM" in run(path, "journal", "info").stdout) == (run(path, "journal", "info").exit_code == 1)
+    shown = run(path, "journal", "info", "--json")
+    alarm = json.loads(shown.stdout)["alarm"]
+    return shown.exit_code, alarm and alarm["seq"]
+
+
+def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: Path) -> None:
+    """In the log, in what `info` shows, and in exit codes; also after the exchange is started again."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE digests SET digest = 'f' WHERE subject = 'events'")
+    assert alarm_of(path) == (0, None)
+    true_digest = falsify(path)
+    said = asyncio.run(serve_until(path, "raised the alarm"))
+    assert "up to seq 20000 the exchange recorded other events" in said
+    assert "`exchange journal verify` names the command" in said
+    snapshots = SnapshotStore(path).seqs()
+    for _ in range(2):
+        assert alarm_of(path) == (1, 20_000)
+        said = asyncio.run(serve_until(path, "ALARM: up to seq 20000", "It stands"))
+        assert "no snapshot was made: the alarm stands" in said
+    assert SnapshotStore(path).seqs() == snapshots
+    assert "ALARM: up to seq 20000" in run(path, "follow").stderr
     outcome = run(path, "follow", "--once", "--snapshot-every", "0")
-    assert (outcome.exit_code, "up to seq 20000 the exchange recorded other events" in outcome.stderr) == (1, True)
-    follower = Follower(path, 0, lambda sentence: None)
-    for file in SnapshotStore(path).files():
-        if int(file.stem) > 10_000:
-            file.unlink()
-    follower = Follower(path, 0, lambda sentence: None)
-    with JournalReader(path) as reader, pytest.raises(DivergedError):
-        while follower.catch_up(reader):
-            pass
-    status = read_status(path)
-    assert status is not None and status.differs_at == 20_000
-    assert "ALARM: up to seq 20000" in run(path, "journal", "info").stdout
+    assert (outcome.exit_code, "ALARM: up to seq 20000" in outcome.stderr) == (1, True)
+    falsify(path, true_digest)
+    assert "the alarm for seq 20000 is taken back" in run(path, "follow", "--once", "--snapshot-every", "0").stdout
+    assert alarm_of(path) == (0, None)
 
-    async def serve_until_alarm() -> bytes:
+
+def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> None:
+    """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
+    asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
+    assert run(path, "follow", "--dismiss").stdout == f"no alarm stands for {path}\n"
+    falsify(path)
+
+    async def go() -> None:
         async with server(path, "--snapshot-every", "1000") as (process, _):
             assert process.stderr is not None
-            said = b""
-            while b"raised the alarm" not in said:
-                said += await asyncio.wait_for(process.stderr.readline(), 60)
+            while b"raised the alarm" not in await asyncio.wait_for(process.stderr.readline(), 60):
+                pass
+            assert "digests up to seq 20000 that differ" in run(path, "follow", "--dismiss").stdout
+            await status_where(path, lambda status: status.seq > LONG)
             process.terminate()
-            await process.wait()
-        return said
+            await process.communicate()
 
-    assert b"`exchange journal verify` names the command" in asyncio.run(serve_until_alarm())
+    asyncio.run(asyncio.wait_for(go(), 60))
+    assert SnapshotStore(path).seqs()[-1] > LONG
+    assert alarm_of(path) == (0, None)
+    assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
+    assert run(path, "follow", "--once", "--dismiss").exit_code == 2
+
+
+def test_an_alarm_whose_file_cannot_be_read_stands(tmp_path: Path) -> None:
+    play(path := tmp_path / "exchange.db")
+    path.with_name("exchange.db.alarm").write_bytes(b"{")
+    assert alarm_of(path) == (1, 0)
+    run(path, "follow", "--dismiss")
+    assert alarm_of(path) == (0, None)
+
+
+def follow_to_the_end(path: Path) -> Follower:
+    follower = Follower(path, 0, lambda sentence: None)
+    with JournalReader(path) as reader:
+        while follower.catch_up(reader):
+            pass
+    return follower
+
+
+def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) -> None:
+    asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
+    for file in SnapshotStore(path).files():
+        file.unlink()
+    run(path, "snapshot", "create", "--at", "15000")
+    assert follow_to_the_end(path).compared_seq > 20_000
+    falsify(path)
+    with pytest.raises(DivergedError, match="up to seq 20000 the exchange recorded other events"):
+        follow_to_the_end(path)
+
+
+def test_the_newest_snapshot_is_compared_with_what_the_commands_make(path: Path) -> None:
+    """An exchange whose state went wrong saves that when it stops: the next follower begins before it."""
+
+    async def record() -> None:
+        journal = await Journal.open(path)
+        await journal.append_digests([(15_000, STATE_SUBJECT, "0" * 64)])
+        await journal.close()
+
+    asyncio.run(record())
+    run(path, "snapshot", "create", "--at", "15000")
+    with pytest.raises(DivergedError, match="up to seq 15000 the exchange was in another state"):
+        follow_to_the_end(path)
+
+
+def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp_path: Path) -> None:
+    play(path := tmp_path / "exchange.db")
+
+    def trade(url: str) -> None:
+        with Client(url) as client:
+            enter(client, "alice")
+            client.call("private/get_balance")
+
+    async def go() -> None:
+        async with server(path) as (process, url):
+            assert process.stderr is not None
+            first = (await status_where(path, lambda status: status.seq > 0)).pid
+            os.kill(first, signal.SIGKILL)
+            while b"the follower ended with code -9, and is started again" not in await process.stderr.readline():
+                pass
+            await asyncio.to_thread(trade, url)
+            await status_where(path, lambda status: status.pid != first)
+            process.terminate()
+            await process.communicate()
+            assert process.returncode == 0
+
+    asyncio.run(asyncio.wait_for(go(), 60))
 
 
 def test_a_follower_goes_on_with_what_is_added(tmp_path: Path) -> None:

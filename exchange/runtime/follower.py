@@ -1,7 +1,8 @@
 """The follower: a process beside the exchange that reads its journal and applies every command once more.
 
 It writes the snapshots, so that the exchange never pauses for one, however large its state is; and it compares what it
-comes to with the digests that the exchange records, and raises the alarm where they differ.
+comes to with the digests that the exchange records, and raises the alarm where they differ. While that stands there is
+no follower, and so no snapshot.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from pathlib import Path
 import msgspec
 
 from exchange.domain.events import Event
-from exchange.runtime.digests import EventsDigest
+from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
+from exchange.runtime.core import STATE_SUBJECT, Core
+from exchange.runtime.digests import EventsDigest, span_start
 from exchange.runtime.recovery import Report, event_rows, replay, restore_base, restore_newest
 from exchange.runtime.settings import SNAPSHOTS_KEPT
 from exchange.runtime.workers import begin_as_worker, worker
@@ -28,29 +31,34 @@ LOOK_SECONDS = 0.1  # between two looks at a journal that has nothing new
 TELL_SECONDS = 1.0  # at least, between two writings of how far it is
 COMMANDS_AT_ONCE = 2_000
 RETRY_SECONDS_MAX = 60.0  # before a follower that failed is started again
+ALARM_LOOK_SECONDS = 1.0  # between two looks whether the alarm still stands
+HOW_TO_DEAL = (
+    "`exchange journal verify` names the command; when it is dealt with, `exchange follow --once` compares anew, and "
+    "`exchange follow --dismiss` passes over it"
+)
 
 _log = logging.getLogger(__name__)
 
 
 class DivergedError(Exception):
-    """The same commands gave other events than the exchange recorded; the message is for people."""
+    """The same commands gave something else than the exchange recorded; the message is for people."""
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How far a follower is. `compared_seq`: the last digest that came out the same; `differs_at`: one that did not."""
+    """How far a follower is. `compared_seq`: the last digest that came out the same."""
 
     pid: int
     seq: int
     ts_us: int
     snapshot_seq: int
     compared_seq: int
-    differs_at: int | None
 
 
 class Follower:
     """Follows the journal at `path`, and saves a snapshot every `every` commands (0: never).
 
-    It begins with the newest snapshot; with `from_first` with the first command there is, to compare everything.
+    It begins with the newest snapshot but one, so that the newest, which the exchange itself may have saved when it
+    stopped, is compared, too; with `from_first` with the first command there is, to compare everything.
     """
 
     def __init__(self, path: Path, every: int, report: Report, from_first: bool = False) -> None:
@@ -58,16 +66,14 @@ class Follower:
         self._every = every
         with JournalReader(path) as reader:
             self._core = (
-                restore_base(reader, reader.bases[0].head.seq)
-                if from_first
-                else restore_newest(path, reader, reader.head().seq, report)
+                restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
             )
+            self._digest = _digest_so_far(reader, self._core.head.seq)
         self.is_idle = False  # nothing was new when it last looked
-        self._digest = EventsDigest(self._core.head.seq)
-        self._computed: dict[int, str] = {}  # by seq, until the exchange has recorded its own
-        self._snapshot_seq = SnapshotStore(path).newest_seq()
+        self._computed: dict[tuple[int, str], str] = {}  # by seq and subject, until the exchange has recorded its own
+        self._snapshot_seq = max(SnapshotStore(path).seqs(), default=0)
         self._compared_seq = 0
-        self._differs_at: int | None = None
+        self._dismissed_seq = dismissed_seq(path)
 
     @property
     def seq(self) -> int:
@@ -80,12 +86,17 @@ class Follower:
         return self._compared_seq
 
     def catch_up(self, reader: JournalReader) -> bool:
-        """Apply some of what is new; False where nothing is. Raises DivergedError, or a JournalError."""
+        """Apply some of what is new; False where nothing is. Raises a JournalError, or the alarm by a DivergedError."""
         head = self._core.head
         records = list(reader.records(head, head.seq + COMMANDS_AT_ONCE))
-        caused: list[tuple[int, list[Event]]] = [(record.seq, replay(self._core, record)) for record in records]
-        for seq, _, digest in self._digest.add(event_rows(caused)):
-            self._computed[seq] = digest
+        states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
+        caused: list[tuple[int, list[Event]]] = []
+        for record in records:
+            caused.append((record.seq, replay(self._core, record)))
+            if record.seq in states:
+                self._computed[record.seq, STATE_SUBJECT] = self._core.digest()
+        for seq, subject, digest in self._digest.add(event_rows(caused)):
+            self._computed[seq, subject] = digest
         if self._computed:
             self._compare(reader)
         if self._every and self.seq - self._snapshot_seq >= self._every:
@@ -97,21 +108,22 @@ class Follower:
     def tell(self) -> None:
         """Write down how far it is, for `exchange journal info`."""
         head = self._core.head
-        status = Status(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq, self._differs_at)
+        status = Status(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
         draft = status_file(self._path).with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(status))
         draft.replace(status_file(self._path))
 
     def _compare(self, reader: JournalReader) -> None:
-        for seq, subject, recorded in reader.digests():
-            if subject != "events" or (computed := self._computed.pop(seq, None)) is None:
-                continue
-            if computed != recorded:
-                self._differs_at = seq
-                raise DivergedError(
-                    f"up to seq {seq} the exchange recorded other events than its commands cause now: the digest is "
-                    f"{recorded}, and comes out as {computed}. `exchange journal verify` names the command"
+        for seq, subject, recorded in reader.digests(min(self._computed)[0] - 1):
+            computed = self._computed.pop((seq, subject), recorded)
+            if computed != recorded and seq > self._dismissed_seq:
+                what = "recorded other events" if subject == "events" else "was in another state"
+                text = (
+                    f"up to seq {seq} the exchange {what} than its commands cause now: the digest is {recorded}, and "
+                    f"comes out as {computed}"
                 )
+                raise_alarm(self._path, Alarm(seq, text))
+                raise DivergedError(text)
             self._compared_seq = seq
 
 
@@ -124,6 +136,8 @@ class FollowerProcess:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        if alarm := standing_alarm(self._path):
+            _log.error("ALARM: %s. It stands, and no snapshots are made: %s", alarm.text, HOW_TO_DEAL)
         if self._every:
             self._task = asyncio.get_running_loop().create_task(self._keep())
 
@@ -136,6 +150,10 @@ class FollowerProcess:
     async def _keep(self) -> None:
         pause_seconds = 1.0
         while True:
+            if standing_alarm(self._path):  # until somebody deals with it
+                await asyncio.sleep(ALARM_LOOK_SECONDS)
+                continue
+            began_seconds = time.monotonic()
             try:
                 arguments = str(self._path), str(self._every), str(os.getpid())
                 async with worker(__name__, *arguments, stdout=asyncio.subprocess.DEVNULL) as process:
@@ -144,11 +162,27 @@ class FollowerProcess:
                 _log.warning("no snapshots are made: %s", error)
             else:
                 if code == DIVERGED:
-                    _log.error("the follower raised the alarm and has stopped: no more snapshots are made")
-                    return
+                    _log.error("the follower raised the alarm and has stopped, no snapshots are made: %s", HOW_TO_DEAL)
+                    continue
                 _log.warning("the follower ended with code %d, and is started again", code)
+            if time.monotonic() - began_seconds > RETRY_SECONDS_MAX:
+                pause_seconds = 1.0
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, RETRY_SECONDS_MAX)
+
+
+def _restore(path: Path, reader: JournalReader, report: Report) -> Core:
+    seqs = SnapshotStore(path).seqs()
+    recorded_seq = min(reader.head().seq, reader.events_seq())
+    return restore_newest(path, reader, min([recorded_seq, *seqs[-2:-1]]), report)
+
+
+def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
+    """The digest of the span that goes on after command `seq`: with what is recorded up to there."""
+    begin = max(span_start(seq), reader.bases[0].head.seq)
+    digest = EventsDigest(begin)
+    digest.add(list(reader.events(begin + 1, seq)))
+    return digest
 
 
 def save(path: Path, snapshot: Snapshot) -> None:
@@ -186,14 +220,14 @@ def main() -> None:
 
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
-    told_seconds = 0.0
+    told_seq, told_seconds = 0, 0.0
     try:
         while os.getppid() == exchange_pid:
             if not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
-            elif time.monotonic() - told_seconds > TELL_SECONDS:
+            if follower.seq != told_seq and time.monotonic() - told_seconds > TELL_SECONDS:
                 follower.tell()
-                told_seconds = time.monotonic()
+                told_seq, told_seconds = follower.seq, time.monotonic()
     finally:
         follower.tell()
 

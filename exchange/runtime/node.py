@@ -17,6 +17,7 @@ from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
+from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.backfill import Backfiller
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import STATE_SUBJECT, Core
@@ -33,6 +34,7 @@ from journal.log import Journal
 from journal.reader import JournalReader
 from journal.records import chain
 from journal.schema import refuse_what_is_no_journal
+from snapshots.store import Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -63,13 +65,21 @@ async def serve(
             await node.run(announce, stop)
             snapshot = core.snapshot()
             await journal.append_digests([(snapshot.seq, STATE_SUBJECT, snapshot.digest)])
-            try:
-                save(settings.path, snapshot)
-            except OSError as error:  # a snapshot is only a shortcut
-                report(f"no snapshot was made: {error}")
+            _save(settings.path, snapshot, report)
             return core.head.seq
         finally:
             await journal.close()
+
+
+def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
+    """For the next start. A snapshot is only a shortcut; and none of a state that is in doubt."""
+    if standing_alarm(path):
+        report("no snapshot was made: the alarm stands")
+        return
+    try:
+        save(path, snapshot)
+    except OSError as error:
+        report(f"no snapshot was made: {error}")
 
 
 async def _begin_digests(path: Path, core: Core, journal: Journal) -> EventsDigest:
