@@ -50,6 +50,12 @@ _T = TypeVar("_T")
     metavar="REQUESTS",
     help="Requests a second on one connection; 0: any number.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Tell figures to Prometheus at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
+)
 @click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
 def serve(
     path: Path,
@@ -59,6 +65,7 @@ def serve(
     snapshot_every: int,
     clock_start_us: int | None,
     rate_limit: int,
+    metrics_port: int | None,
     insecure: bool,
 ) -> None:
     """Run the exchange until Ctrl-C. A journal that is missing is created.
@@ -73,7 +80,7 @@ def serve(
             f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
             "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
         )
-    settings = Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo)
+    settings = Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

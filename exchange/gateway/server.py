@@ -91,6 +91,11 @@ class Gateway:
         self.send_all()
 
     @property
+    def connected(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    @property
     def backlog(self) -> int:
         """Bytes that the slowest client has not taken yet."""
         return max((connection.backlog for connection in self._connections), default=0)

@@ -54,6 +54,10 @@ class Orders(msgspec.Struct):
             if instrument_id is None or order.instrument_id == instrument_id
         ]
 
+    def open_count(self) -> int:
+        """How many orders of all users are open; it may be asked from another thread."""
+        return sum(len(orders.open) for orders in list(self.users.values()))
+
     def history(
         self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
     ) -> list[OrderView]:

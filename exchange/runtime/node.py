@@ -1,11 +1,13 @@
 """A running exchange: takes the journal's lock, recovers, opens the gateway, and goes down in good order."""
 
 import asyncio
+import contextlib
 import gc
 import hmac
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exchange import __version__
 from exchange.domain.commands import Command, EndSession, Genesis, StartSession, encode_command
@@ -35,6 +37,9 @@ from journal.reader import JournalReader
 from journal.records import chain
 from journal.schema import refuse_what_is_no_journal
 from snapshots.store import Snapshot
+
+if TYPE_CHECKING:
+    from exchange.runtime.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
@@ -124,8 +129,9 @@ class Node:
         self._settings = settings
         self._core = core
         self._clock = Clock(settings.clock_start_us, core.head.ts_us)
-        self._pipeline = Pipeline(core, journal, self._clock, self, digest)
         self._gateway = Gateway(self)
+        self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
+        self._pipeline = Pipeline(core, self._metrics.journal if self._metrics else journal, self._clock, self, digest)
         self._backfiller = Backfiller(settings.path, self._gateway.recent, self._gateway.send_all)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._admin_secret = admin_secret(settings.path)
@@ -135,6 +141,12 @@ class Node:
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         """Accept clients until `stop` is set; then finish what was accepted and end the session."""
+        with self._metrics or contextlib.nullcontext():
+            if self._metrics:
+                _log.info("metrics at %s", self._metrics.url)
+            await self._run(listening, stop)
+
+    async def _run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         _spare_the_garbage_collector()
         road = asyncio.create_task(self._pipeline.run())
         clock = asyncio.create_task(self._watch_clock())
@@ -213,6 +225,11 @@ class Node:
 
     def flush(self) -> None:
         self._gateway.flush()
+
+    def _measure(self, port: int, journal: Journal) -> "Metrics":
+        from exchange.runtime.metrics import Metrics  # what nobody asked for is not to make the start longer
+
+        return Metrics(port, self._settings.path, self._core, journal, lambda: self._gateway.connected)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         url = await self._gateway.bind(self._settings.host, self._settings.port)

@@ -17,7 +17,8 @@ class Settings(msgspec.Struct, frozen=True):
     """`clock_start_us`: where exchange time starts (None: now). `rules` matter only to a new journal, `demo`
     only where nothing is listed yet.
 
-    `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any).
+    `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any),
+    `metrics_port` on the loopback address (0: any free one, None: no metrics).
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True):
     snapshot_every: int = SNAPSHOT_EVERY
     requests_per_second: int = REQUESTS_PER_SECOND
     demo: bool = False
+    metrics_port: int | None = None
     rules: Rules = Rules()
 
 

@@ -1,0 +1,97 @@
+"""Metrics for Prometheus at http://127.0.0.1:PORT/metrics: counted along the road, or read when they are asked for."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from exchange.runtime.alarm import standing_alarm
+from exchange.runtime.core import Core
+from exchange.runtime.follower import read_status
+from exchange.runtime.pipeline import AppendOnly
+from journal.records import Head, Record
+
+HOST = "127.0.0.1"  # and nothing else: figures are nobody else's business
+_BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """All metrics of a running exchange. A context manager: they can be read once it is entered."""
+
+    def __init__(self, port: int, path: Path, core: Core, journal: AppendOnly, clients: Callable[[], int]) -> None:
+        self._port = port
+        self._registry = CollectorRegistry()
+        commands = Counter("exchange_commands", "Commands recorded since the start.", registry=self._registry)
+        batches = Counter("exchange_batches", "Batches they were recorded in.", registry=self._registry)
+        seconds = Histogram(
+            "exchange_append_seconds",
+            "How long it took until a batch was on disk.",
+            buckets=_BUCKETS_SECONDS,
+            registry=self._registry,
+        )
+
+        def appended(count: int, taken_seconds: float) -> None:
+            commands.inc(count)
+            batches.inc()
+            seconds.observe(taken_seconds)
+
+        self.journal = MeasuredJournal(journal, appended)
+        self._read("exchange_journal_seq", "The last command that is on disk.", lambda: journal.head.seq)
+        self._read("exchange_follower_seq", "The last command that the follower told of.", lambda: _follower_seq(path))
+        self._read("exchange_follower_alarm", "1 while an alarm stands.", lambda: standing_alarm(path) is not None)
+        self._read("exchange_connected_clients", "Connections.", clients)
+        self._read("exchange_open_orders", "Orders in the books.", lambda: core.views.orders.open_count())
+
+    def __enter__(self) -> Self:
+        """Raises OSError where the port cannot be had."""
+        try:
+            self._server, self._thread = start_http_server(self._port, HOST, self._registry)
+        except OSError as error:
+            detail = f"{error.strerror}: choose another with --metrics-port, or 0 for any free one"
+            raise OSError(error.errno, detail, f"metrics port {self._port}") from error
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self._server.server_port}/metrics"
+
+    def _read(self, name: str, documentation: str, read: Callable[[], float]) -> None:
+        """A figure that is read, on a thread of the server's, when it is asked for."""
+        Gauge(name, documentation, registry=self._registry).set_function(read)
+
+
+class MeasuredJournal:
+    """A journal, whose appends are told of: how many commands, and how long it took in seconds."""
+
+    def __init__(self, journal: AppendOnly, appended: Callable[[int, float], None]) -> None:
+        self._journal = journal
+        self._appended = appended
+        self.append_events = journal.append_events
+        self.append_digests = journal.append_digests
+        self.append_answers = journal.append_answers
+
+    @property
+    def head(self) -> Head:
+        return self._journal.head
+
+    @property
+    def events_seq(self) -> int:
+        return self._journal.events_seq
+
+    async def append(self, records: list[Record]) -> None:
+        began_seconds = time.perf_counter()
+        await self._journal.append(records)
+        self._appended(len(records), time.perf_counter() - began_seconds)
+
+
+def _follower_seq(path: Path) -> int:
+    status = read_status(path)
+    return 0 if status is None else status.seq
