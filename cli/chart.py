@@ -12,13 +12,16 @@ from cli.replay import ReplayBar, read_views, require_instrument, require_user
 from exchange.amounts import short_time
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
 from exchange.history.moment import Moment, span
-from exchange.history.series import depths, latencies, prices, profits
+from exchange.history.series import DepthStep, depths, latencies, prices, profits
 
 if TYPE_CHECKING:
     import altair
 
 _WIDTH, _HEIGHT = 900, 420
 _TRADES_MAX = 20_000  # drawn; a picture has room for no more
+_DOT_SIZES = [6, 90]  # in square pixels: to be seen, and not to hide the lines
+_FEW = 30  # points, that are drawn one by one as well: of one alone there is no line
+_OUTER = 0.03  # of a picture's width: how far the last price of a side is drawn beyond it
 _COLOURS = {"bid": "#2a9d5c", "ask": "#d1495b"}
 
 
@@ -84,18 +87,24 @@ def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out
         for trade in drawn
     ]
     colour = alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values())))
-    axes = {"x": _time(alt, lines), "y": alt.Y("price:Q", title="USDC", scale=alt.Scale(zero=False)), "color": colour}
-    quotes = alt.Chart(alt.InlineData(lines)).mark_line(interpolate="step-after", strokeWidth=1).encode(**axes)
+    axes = {"x": _time(alt, lines), "y": alt.Y("price:Q", **_usdc(alt, lines + dots, "price")), "color": colour}
+    quotes = (
+        alt.Chart(alt.InlineData(lines))
+        .mark_line(interpolate="step-after", strokeWidth=1, point=len(found.quotes) < _FEW)
+        .encode(**axes)
+    )
     trades = (
         alt.Chart(alt.InlineData(dots))
         .mark_circle(opacity=0.6)
         .encode(
             **axes,
-            size=alt.Size("contracts:Q", title="contracts"),
+            size=alt.Size("contracts:Q", title="contracts", scale=alt.Scale(range=_DOT_SIZES)),
             tooltip=["trade:Q", "price:Q", "contracts:Q", "side:N"],
         )
     )
-    count = f"{len(found.trades):,} trades" + (f", one in {stride} drawn" if stride > 1 else "")
+    count = f"{len(found.trades):,} {'trade' if len(found.trades) == 1 else 'trades'}" + (
+        f", one in {stride} drawn" if stride > 1 else ""
+    )
     _save(alt.layer(quotes, trades), f"{instrument_id}: best bid and ask, {count} (colour: the taker's side)", out)
 
 
@@ -116,11 +125,11 @@ def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
     with ReplayBar() as bar:
         found = depths(path, instrument_id, moment, bar)
     rows = [
-        {"side": step.side, "price": step.price_micros / MICROS_PER_USDC, "contracts": step.total_milli / 1_000}
-        for step in found.steps
+        {"side": step.side, "price": price_micros / MICROS_PER_USDC, "contracts": step.total_milli / MILLI_PER_CONTRACT}
+        for step, price_micros in _with_outer_ends(found.steps)
     ]
     area = alt.Chart(alt.InlineData(rows)).encode(
-        x=alt.X("price:Q", title="USDC", scale=alt.Scale(zero=False)),
+        x=alt.X("price:Q", **_usdc(alt, rows, "price")),
         y=alt.Y("contracts:Q", title="contracts at this price or better"),
         color=alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))),
         tooltip=["side:N", "price:Q", "contracts:Q"],
@@ -133,6 +142,17 @@ def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
         f"{instrument_id} at seq {found.seq}, {short_time(found.ts_us)}" + ("" if rows else ": empty"),
         out,
     )
+
+
+def _with_outer_ends(steps: list[DepthStep]) -> list[tuple[DepthStep, float]]:
+    """Each step with its price, and the last ones of both sides once more further out: one alone would have no area."""
+    prices_micros = [step.price_micros for step in steps]
+    reach_micros = _OUTER * ((max(prices_micros) - min(prices_micros)) or max(prices_micros)) if steps else 0
+    drawn = [(step, float(step.price_micros)) for step in steps]
+    for side, outwards in (("bid", -1), ("ask", 1)):
+        if of_side := [step for step in steps if step.side == side]:
+            drawn.append((of_side[-1], of_side[-1].price_micros + outwards * reach_micros))
+    return drawn
 
 
 @chart.command()
@@ -161,7 +181,11 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, o
     lines = (
         alt.Chart(alt.InlineData(rows))
         .mark_line(interpolate="step-after")
-        .encode(x=_time(alt, rows), y=alt.Y("profit:Q", title="USDC"), color=alt.Color("user:N", title=None))
+        .encode(
+            x=_time(alt, rows),
+            y=alt.Y("profit:Q", **_usdc(alt, rows, "profit")),
+            color=alt.Color("user:N", title=None),
+        )
     )
     _save(lines, "Profit and loss", out)
 
@@ -187,15 +211,17 @@ def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> 
     rows = [
         {"time": point.ts_us / 1_000, "answers": name, "ms": max(taken_us, 1) / 1_000}
         for point in found
-        for name, taken_us in (("median", point.median_us), ("99 of 100", point.p99_us), ("longest", point.longest_us))
+        for name, taken_us in (("longest", point.longest_us), ("99 of 100", point.p99_us), ("median", point.median_us))
     ]
+    names = ["longest", "99 of 100", "median"]  # where two are the same, both can be seen
     lines = (
         alt.Chart(alt.InlineData(rows))
-        .mark_line()
+        .mark_line(point=len(found) < _FEW)
         .encode(
             x=_time(alt, rows),
             y=alt.Y("ms:Q", title="ms", scale=alt.Scale(type="log")),
-            color=alt.Color("answers:N", title=None),
+            color=alt.Color("answers:N", title=None, sort=names),
+            strokeWidth=alt.StrokeWidth("answers:N", legend=None, scale=alt.Scale(domain=names, range=[5, 2, 2])),
         )
     )
     _save(lines, "From accepted to answered", out)
@@ -210,6 +236,15 @@ def _altair() -> Any:
             f"charts need the extra of that name ({error}): pip install 'event-sourced-exchange[charts]'"
         ) from error
     return altair
+
+
+def _usdc(alt: Any, rows: list[dict[str, Any]], field: str) -> dict[str, Any]:
+    """An axis of amounts, on which one amount alone stands in the middle, under its own name and not a rounded one."""
+    known = [row[field] for row in rows if row[field] is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    margin = 0 if low < high else abs(low) / 10 or 1
+    scale = alt.Scale(domain=[low - margin, high + margin], nice=True, zero=False)
+    return {"title": "USDC", "scale": scale, "axis": alt.Axis(format=",.6~f")}
 
 
 def _time(alt: Any, rows: list[dict[str, Any]]) -> Any:

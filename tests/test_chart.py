@@ -1,6 +1,10 @@
 """Charts: what is drawn is what happened, and a picture comes out where one was asked for."""
 
 import asyncio
+import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -88,6 +92,40 @@ def test_profits_of_all_add_up_to_nothing(path: Path) -> None:
     # 0.5 at 5.00 and 1 at 5.20; nothing is asked now, so the last price values the position: 1.5 * 5.20 - 7.70
     assert last == [Profit(at(10), "alice", 100_000), Profit(at(10), "bob", -100_000)]
     assert {point.user_id for point in profits(path, ["bob"], 5, 10, no_bar)} == {"bob"}
+
+
+def test_the_last_price_of_a_side_can_be_seen(path: Path, tmp_path: Path) -> None:
+    """A side of one price would have no area: it is drawn a little further out."""
+    out = tmp_path / "depth.html"
+    CliRunner().invoke(main, ["chart", "depth", INSTRUMENT, "--at", "7", "--db", str(path), "--out", str(out)])
+    text = re.findall(r'\[\{"side": .*?\}\]', out.read_text(encoding="utf-8"))[0]
+    ends = [row["price"] for row in json.loads(text) if row["contracts"] in (1, 3)]
+    assert ends == [4.9, 5.2, pytest.approx(4.891), pytest.approx(5.209)]
+
+
+def test_one_price_alone_is_called_by_its_name(path: Path, tmp_path: Path) -> None:
+    """Left to itself the axis would say 5 where the only price is 4.90, or 2 where it is 1.50."""
+    out = tmp_path / "price.html"
+    outcome = CliRunner().invoke(
+        main, ["chart", "price", INSTRUMENT, "--to", "5", "--db", str(path), "--out", str(out)]
+    )
+    assert "0 trades" in outcome.stdout
+    page = out.read_text(encoding="utf-8")
+    assert '"domain": [4.5, 5.5]' in page and '"format": ",.6~f"' in page
+    assert '"point": true' in page, "a line of one point cannot be seen"
+
+
+def test_latencies_are_of_enough_answers_each_and_still_make_a_line(path: Path) -> None:
+    def stretches(count: int) -> int:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM answers")
+            connection.execute("DROP TRIGGER IF EXISTS commands_follow_each_other")
+            rows = [(100 + n, at(100 + n), f'{{"type":"deposit","n":{n}}}', b"") for n in range(count)]
+            connection.executemany("INSERT OR IGNORE INTO commands (seq, ts_us, payload, hash) VALUES (?,?,?,?)", rows)
+            connection.executemany("INSERT INTO answers VALUES (?, ?)", [(row[0], row[1] + 1) for row in rows])
+        return len(latencies(path, 1, 10**9))
+
+    assert [stretches(count) for count in (1, 5, 60, 600, 6_000, 60_000)] == [1, 5, 30, 30, 60, 300]
 
 
 def test_latencies_of_a_real_exchange(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from journal.reader import JournalReader
 
 POINTS_MAX = 2_000  # of a line: more than a screen has columns
 
-LATENCIES_MAX = 300
+LATENCIES_MAX, LATENCIES_WANTED = 300, 30
+ANSWERS_WANTED = 100  # in one of them: with fewer, the slowest of a hundred is no other than the slowest of all
 
 
 class Quote(NamedTuple):
@@ -92,12 +93,12 @@ def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progres
 
 
 def latencies(path: Path, first_seq: int, last_seq: int) -> list[Latency]:
-    """In up to LATENCIES_MAX stretches of as many batches each; empty where nothing was answered live."""
+    """In stretches of as many batches each, up to LATENCIES_MAX; empty where nothing was answered live."""
     with JournalReader(path) as reader:
         times = [
             (ts_us, max(0, answered_us - ts_us)) for _, ts_us, answered_us in reader.answer_times(first_seq, last_seq)
         ]
-    size = -(-len(times) // LATENCIES_MAX) or 1
+    size = max(-(-len(times) // LATENCIES_MAX), min(ANSWERS_WANTED, len(times) // LATENCIES_WANTED), 1)
     return [_latency(times[start : start + size]) for start in range(0, len(times), size)]
 
 
