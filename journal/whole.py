@@ -17,7 +17,7 @@ _EVENTS = "seq, n, payload, kind, user_id, instrument_id, order_id"
 def connect_whole(path: Path) -> sqlite3.Connection:
     """A read-only connection whose `commands`, `events` and views include the archives. Raises a JournalError.
 
-    The views are there also in a journal that an older program left without them.
+    The views are there, and are those of this program, also in a journal that an older one left without them.
     """
     with JournalReader(path) as reader:  # which refuses archives that do not fit
         base_seq = reader.bases[-1].head.seq
@@ -31,7 +31,7 @@ def connect_whole(path: Path) -> sqlite3.Connection:
             )
         if archives:
             _join(connection, [archive.path for archive in archives])
-        if archives or not _has_views(connection):
+        if archives or not _is_up_to_date(connection):
             _create_views(connection)
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_deny_other_files)
@@ -52,17 +52,18 @@ def _join(connection: sqlite3.Connection, archives: list[Path]) -> None:
         connection.execute(f"CREATE TEMP VIEW {table} AS {parts}")
 
 
-def _has_views(connection: sqlite3.Connection) -> bool:
-    (count,) = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'view'").fetchone()
-    return bool(count)
+def _is_up_to_date(connection: sqlite3.Connection) -> bool:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version == len(known_migrations()))
 
 
 def _create_views(connection: sqlite3.Connection) -> None:
     """The views of the migrations, for this connection only: there, names mean the joined tables."""
     for file in known_migrations():
-        if file.name.endswith("_views.sql"):
-            script = re.sub(r"\bCREATE VIEW\b", "CREATE TEMP VIEW", file.read_text(encoding="utf-8"))
-            connection.executescript(script)
+        script = file.read_text(encoding="utf-8")
+        if "CREATE VIEW" in script:
+            script = re.sub(r"\bCREATE VIEW\b", "CREATE TEMP VIEW", script)
+            connection.executescript(re.sub(r"\bDROP VIEW ", "DROP VIEW temp.", script))
 
 
 def _deny_other_files(action: int, *_: str | None) -> int:

@@ -31,24 +31,34 @@ COLUMNS = {
     "trades": "trade_id seq ts_us time instrument_id price_micros size_milli cost_micros taker_side taker_user_id "
     "taker_order_id taker_fee_micros maker_user_id maker_order_id maker_fee_micros",
     "order_history": "order_id seq n ts_us time change user_id instrument_id side price_micros size_milli "
-    "remaining_milli trade_id liquidity reason",
+    "remaining_milli trade_id liquidity reason reduce_only liquidation",
     "fills": "trade_id seq ts_us time user_id order_id instrument_id side liquidity price_micros size_milli "
     "cost_micros fee_micros counterparty_user_id",
     "orders": "order_id user_id client_order_id instrument_id side type time_in_force post_only price_micros "
     "size_milli filled_milli remaining_milli average_price_micros fee_micros status cancel_reason placed_seq "
-    "updated_seq created_us updated_us",
+    "updated_seq created_us updated_us reduce_only liquidation",
     "open_orders": "order_id user_id client_order_id instrument_id side type time_in_force post_only price_micros "
     "size_milli filled_milli remaining_milli average_price_micros fee_micros status cancel_reason placed_seq "
-    "updated_seq created_us updated_us",
+    "updated_seq created_us updated_us reduce_only liquidation",
     "ledger": "seq ts_us time user_id cause cause_user_id instrument_id cash_change_micros locked_change_micros "
-    "cash_micros locked_micros available_micros",
-    "balances": "user_id cash_micros locked_micros available_micros as_of_seq",
+    "cash_micros locked_micros available_micros reason",
+    "balances": "user_id cash_micros locked_micros available_micros as_of_seq maintenance_micros shortfall_micros",
     "positions": "user_id instrument_id quantity_milli locked_micros as_of_seq",
     "instruments": "instrument_id asset option_type strike_micros expiration_s expiration tick_micros min_size_milli "
-    "state created_seq created_us",
+    "state created_seq created_us delivery_price_micros",
     "sessions": "session first_seq last_seq commands started_us started ended_us ended program_version ending",
     "commands_decoded": "seq ts_us time kind user_id instrument_id order_id client_order_id side type time_in_force "
-    "post_only price_micros size_milli amount_micros outcome reason",
+    "post_only price_micros size_milli amount_micros outcome reason asset expiration_s reduce_only forced halted "
+    "suspended open_orders_max position_max_milli rules",
+    "index_prices": "seq ts_us time asset price_micros forced",
+    "marks": "seq n ts_us time asset instrument_id mark_micros",
+    "delivery_prices": "asset expiration_s expiration delivery_price_micros seq ts_us time cause delayed_seq",
+    "settlements": "seq n ts_us time user_id instrument_id quantity_milli delivery_price_micros payout_micros "
+    "fee_micros option_type strike_micros intrinsic_micros",
+    "cash_flows": "seq n ts_us time user_id reason instrument_id amount_micros",
+    "liquidations": "seq ts_us time user_id cause cash_micros maintenance_micros orders_cancelled wanted_milli "
+    "bought_milli cost_micros fee_micros",
+    "rules_history": "seq last_seq ts_us time cause rules changed",
 }
 
 
