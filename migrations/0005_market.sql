@@ -262,7 +262,8 @@ DROP VIEW ledger;
 CREATE VIEW ledger AS
 WITH balances_then AS (
     SELECT seq, n, kind, user_id, coalesce(payload ->> '$.cash_micros', 0) AS cash_micros,
-           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros
+           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros,
+           coalesce(payload ->> '$.maintenance_micros', 0) AS maintenance_micros
     FROM events WHERE kind IN ('account_opened', 'balance_changed')
 ), changes AS (
     SELECT *, cash_micros - lag(cash_micros) OVER whole AS cash_change_micros,
@@ -292,7 +293,7 @@ SELECT changes.seq, c.ts_us,
             WHEN c.kind = 'withdraw' THEN 'withdrawal'
             WHEN rank IS NULL AND c.kind IN ('set_index_price', 'end_day', 'settle_series', 'change_rules')
                 THEN 'margin'
-            ELSE 'order' END AS reason
+            ELSE 'order' END AS reason, maintenance_micros
 FROM changes JOIN commands c USING (seq) LEFT JOIN told ON told.seq = changes.seq AND told.user_id = changes.user_id
 WHERE changes.kind = 'balance_changed';
 

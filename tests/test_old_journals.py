@@ -55,7 +55,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(written: Path, tmp_path: Path) -> Path:
-    return shutil.copy(written, tmp_path / "exchange.db")
+    return Path(shutil.copy(written, tmp_path / "exchange.db"))
 
 
 def open_once(path: Path) -> None:

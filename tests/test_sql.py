@@ -41,7 +41,7 @@ COLUMNS = {
     "size_milli filled_milli remaining_milli average_price_micros fee_micros status cancel_reason placed_seq "
     "updated_seq created_us updated_us reduce_only liquidation",
     "ledger": "seq ts_us time user_id cause cause_user_id instrument_id cash_change_micros locked_change_micros "
-    "cash_micros locked_micros available_micros reason",
+    "cash_micros locked_micros available_micros reason maintenance_micros",
     "balances": "user_id cash_micros locked_micros available_micros as_of_seq maintenance_micros shortfall_micros",
     "positions": "user_id instrument_id quantity_milli locked_micros as_of_seq",
     "instruments": "instrument_id asset option_type strike_micros expiration_s expiration tick_micros min_size_milli "

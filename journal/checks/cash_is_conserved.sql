@@ -1,9 +1,9 @@
--- All cash together is what came in less what went out: trading and fees only move it. (Where history is here in full.)
-WITH paid AS (
-    SELECT coalesce(sum(CASE kind WHEN 'withdraw' THEN -amount_micros ELSE amount_micros END), 0) AS paid_in_micros
+-- No command creates or loses cash: all accounts together change by what comes in less what goes out.
+WITH changes (seq, held_micros, paid_in_micros) AS (
+    SELECT seq, cash_change_micros, 0 FROM ledger
+    UNION ALL
+    SELECT seq, 0, CASE kind WHEN 'withdraw' THEN -amount_micros ELSE amount_micros END
     FROM commands_decoded WHERE outcome = 'done' AND kind IN ('open_account', 'deposit', 'withdraw')
-), held AS (
-    SELECT coalesce(sum(cash_micros), 0) AS held_micros FROM balances
 )
-SELECT paid_in_micros, held_micros FROM paid, held
-WHERE paid_in_micros <> held_micros AND (SELECT min(seq) FROM commands) = 1;
+SELECT seq, sum(paid_in_micros) AS paid_in_micros, sum(held_micros) AS held_micros FROM changes
+GROUP BY seq HAVING sum(paid_in_micros) <> sum(held_micros) AND count(*) = count(held_micros);

@@ -1,8 +1,11 @@
--- A position is what its fills add up to. (Where history is here in full.)
-WITH bought AS (
-    SELECT user_id, instrument_id, sum(iif(side = 'bid', size_milli, -size_milli)) AS filled_milli
-    FROM fills GROUP BY user_id, instrument_id
+-- A position is what its fills add up to, until it is settled. (Where history is here in full.)
+WITH moves (user_id, instrument_id, quantity_milli) AS (
+    SELECT user_id, instrument_id, iif(side = 'bid', size_milli, -size_milli) FROM fills
+    UNION ALL
+    SELECT user_id, instrument_id, -quantity_milli FROM settlements
+), moved AS (
+    SELECT user_id, instrument_id, sum(quantity_milli) AS moved_milli FROM moves GROUP BY user_id, instrument_id
 )
-SELECT user_id, instrument_id, filled_milli, quantity_milli
-FROM bought LEFT JOIN positions USING (user_id, instrument_id)
-WHERE filled_milli <> coalesce(quantity_milli, 0) AND (SELECT min(seq) FROM commands) = 1;
+SELECT user_id, instrument_id, moved_milli, quantity_milli
+FROM moved LEFT JOIN positions USING (user_id, instrument_id)
+WHERE moved_milli <> coalesce(quantity_milli, 0) AND (SELECT min(seq) FROM commands) = 1;

@@ -1,0 +1,8 @@
+-- Every change of somebody's cash is what the command's deposits, trades, fees, payouts and shortfalls add up to.
+WITH changes (seq, user_id, changed_micros, explained_micros) AS (
+    SELECT seq, user_id, cash_change_micros, 0 FROM ledger
+    UNION ALL
+    SELECT seq, user_id, 0, amount_micros FROM cash_flows
+)
+SELECT seq, user_id, sum(changed_micros) AS changed_micros, sum(explained_micros) AS explained_micros FROM changes
+GROUP BY seq, user_id HAVING sum(changed_micros) <> sum(explained_micros) AND count(*) = count(changed_micros);

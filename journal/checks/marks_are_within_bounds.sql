@@ -1,0 +1,18 @@
+-- A mark is at least what the contract would pay now, and at most the index for a call, the strike for a put.
+-- (Where history is here in full.)
+WITH moments (asset, seq, n, price_seq, instrument_id, mark_micros) AS (
+    SELECT asset, seq, -1, seq, NULL, NULL FROM index_prices
+    UNION ALL
+    SELECT asset, seq, n, NULL, instrument_id, mark_micros FROM marks
+), marked AS (
+    SELECT *, max(price_seq) OVER (PARTITION BY asset ORDER BY seq, n) AS index_seq FROM moments
+), priced AS (
+    SELECT marked.seq, marked.instrument_id, mark_micros, price_micros, strike_micros, option_type = 'call' AS is_call
+    FROM marked LEFT JOIN index_prices p ON p.seq = index_seq
+         LEFT JOIN instruments i ON i.instrument_id = marked.instrument_id
+    WHERE mark_micros IS NOT NULL
+)
+SELECT seq, instrument_id, mark_micros, price_micros AS index_micros FROM priced
+WHERE coalesce(mark_micros < max(iif(is_call, 1, -1) * (price_micros - strike_micros), 0)
+               OR mark_micros > iif(is_call, price_micros, strike_micros), 1)
+  AND (SELECT min(seq) FROM commands) = 1;
