@@ -373,6 +373,6 @@ SELECT ordered.seq, last_seq, c.ts_us,
        strftime('%Y-%m-%dT%H:%M:%S', c.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', c.ts_us % 1000000) AS time,
        c.kind AS cause, rules,
        iif(previous IS NULL, NULL,
-           (SELECT json_group_object(substr(rule.fullkey, 3), rule.atom) FROM json_tree(ordered.rules) rule
+           (SELECT json_group_object(replace(substr(rule.fullkey, 3), '"', ''), rule.atom) FROM json_tree(ordered.rules) rule
             WHERE rule.atom IS NOT NULL AND rule.atom IS NOT json_extract(previous, rule.fullkey))) AS changed
 FROM ordered JOIN commands c USING (seq);

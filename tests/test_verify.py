@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import main
 from exchange.domain.commands import Deposit, encode_command
+from exchange.history.checks import known_checks
 from exchange.history.compact import compact
 from exchange.history.verify import Verdict, verify
 from exchange.matching.image import digest
@@ -30,6 +31,7 @@ from journal.reader import JournalReader
 from journal.records import chain
 from snapshots.store import SnapshotStore, load
 from tests.journals import play
+from tests.test_sql_market import BROKEN
 
 COUNT = 2_000
 PLACES = 200
@@ -453,7 +455,6 @@ def test_verify_for_people_and_programs(path: Path) -> None:
 def test_checks_hold_and_each_can_fail(path: Path) -> None:
     outcome = run(path, "check")
     assert outcome.exit_code == 0, outcome.output
-    count = len(outcome.stdout.splitlines())
     broken = {
         "seq_has_no_gap": ("DELETE FROM commands WHERE seq = 300",),
         "time_rises": ("UPDATE commands SET ts_us = 5 WHERE seq = 300",),
@@ -481,7 +482,8 @@ def test_checks_hold_and_each_can_fail(path: Path) -> None:
         ),
         "orders_are_numbered": ("DELETE FROM events WHERE kind = 'order_accepted' AND order_id = 9",),
     }
-    assert len(broken) == count
+    assert broken.keys() | BROKEN.keys() == {known.name for known in known_checks()}
+    assert len(outcome.stdout.splitlines()) == len(known_checks())
     good = path.read_bytes()
     for name, statements in broken.items():
         change(path, *statements)

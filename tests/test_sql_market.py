@@ -1,0 +1,281 @@
+"""The options market in SQL: the views say what the exchange says, figures can be recomputed, every check can fail."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.domain.commands import CreateInstrument, EndDay, Genesis, SetIndexPrice
+from exchange.domain.rules import Market, Rules
+from exchange.domain.units import US_PER_SECOND
+from exchange.history.checks import known_checks, run_checks
+from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
+
+# What breaks each check: events that were not so.
+DELIVERY = "kind = 'delivery_price_set'"
+BROKEN = {
+    "cash_changes_are_explained": "DELETE FROM events WHERE kind = 'shortfall_covered'",
+    "cash_is_conserved": "UPDATE events SET payload = json_set(payload, '$.cash_micros', -1) "
+    "WHERE kind = 'balance_changed' AND user_id = 'insurance' AND seq > 30",
+    "delivery_prices_are_averages": "UPDATE events SET payload = json_set(payload, '$.price_micros', 191340000) "
+    f"WHERE {DELIVERY} AND seq = 38",
+    "fees_add_up": "UPDATE events SET payload = json_set(payload, '$.fee_micros', 1) "
+    "WHERE kind = 'position_settled' AND seq = 38 AND user_id = 'alice'",
+    "liquidations_were_due": "UPDATE events SET payload = json_set(payload, '$.maintenance_micros', 1) "
+    "WHERE kind = 'liquidation_started' AND user_id = 'dave'",
+    "marks_are_within_bounds": f"""UPDATE events SET payload = json_set(payload, '$.marks."{CALL}"', 42999999) """
+    "WHERE kind = 'marks_set' AND seq = 36",
+    "no_balance_is_overdrawn": "UPDATE events SET payload = json_set(payload, '$.cash_micros', -1) "
+    "WHERE kind = 'balance_changed' AND user_id = 'erin' AND seq = 38",
+    "nothing_settles_twice": "INSERT INTO events SELECT seq + 1, 50, payload FROM events "
+    f"WHERE {DELIVERY} AND seq = 38",
+    "payouts_are_the_intrinsic_value": "UPDATE events SET payload = "
+    "json_set(payload, '$.payout_micros', 2 * (payload ->> '$.payout_micros')) WHERE kind = 'position_settled'",
+    "payouts_sum_to_zero": "UPDATE events SET payload = json_set(payload, '$.payout_micros', 1) "
+    "WHERE kind = 'position_settled' AND user_id = 'bob' AND seq = 39",
+    "positions_are_the_fills": "UPDATE events SET payload = json_set(payload, '$.quantity_milli', 2) "
+    "WHERE kind = 'position_settled' AND seq = 39",
+    "shortfalls_add_up": "UPDATE events SET payload = json_set(payload, '$.shortfall_micros', 1) "
+    "WHERE kind = 'shortfall_covered'",
+}
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+SETTLED_SEQ = 38  # where the first day ends
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("market") / "exchange.db"
+    write_story(path)
+    return path
+
+
+@pytest.fixture
+def asked(story: Path) -> Ask:
+    return lambda query: rows(story, query)
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def broken_checks(path: Path) -> list[str]:
+    return [outcome.check.name for outcome in run_checks(path, known_checks()) if outcome.rows]
+
+
+@pytest.mark.parametrize("last_seq", [25, 31, SETTLED_SEQ - 1, SETTLED_SEQ, None])
+def test_balances_positions_marks_and_instruments_at(last_seq: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    state = write_story(path, last_seq)
+    balances = "SELECT user_id, cash_micros, locked_micros, maintenance_micros, shortfall_micros FROM balances"
+    assert {row[0]: row[1:] for row in rows(path, balances)} == {
+        user_id: (account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros)
+        for user_id, account in state.accounts.items()
+    }
+    assert set(rows(path, "SELECT user_id, instrument_id, quantity_milli, locked_micros FROM positions")) == {
+        (user_id, instrument_id, holding.position_milli, holding.collateral_micros)
+        for user_id, account in state.accounts.items()
+        for instrument_id, holding in account.holdings.items()
+        if holding.position_milli or holding.collateral_micros
+    }
+    latest = (
+        "SELECT instrument_id, mark_micros FROM (SELECT *, max(seq * 1000000 + n) FROM marks GROUP BY instrument_id)"
+    )
+    assert dict(rows(path, latest)) == {
+        book.instrument_id: book.mark_micros for book in state.books.values() if book.mark_micros is not None
+    }
+    assert rows(path, "SELECT instrument_id, state, delivery_price_micros FROM instruments ORDER BY created_seq") == [
+        (book.instrument_id, book.state, book.delivery_micros) for book in state.books.values()
+    ]
+    assert broken_checks(path) == []
+
+
+def test_a_settlement_can_be_recomputed(asked: Ask) -> None:
+    """Over the last half hour the index was 191 for 15 minutes, 193 for 10 and 189 for 5: 191.333 on the average."""
+    assert asked("SELECT asset, expiration, delivery_price_micros, cause, delayed_seq FROM delivery_prices") == [
+        ("SOL", "2026-02-20T08:00:00Z", 191_330_000, "end_day", None),
+        ("BTC", "2026-02-20T08:00:00Z", 50_010 * USDC, "settle_series", SETTLED_SEQ),
+        ("SOL", "2026-02-21T08:00:00Z", 191_000_000, "end_day", None),
+    ]
+    paid = asked(
+        f"SELECT user_id, quantity_milli, delivery_price_micros, intrinsic_micros, payout_micros, fee_micros "
+        f"FROM settlements WHERE instrument_id = '{CALL}'"
+    )
+    assert paid == [
+        ("alice", 1_000, 191_330_000, 41_330_000, 41_330_000, 28_699),  # 150 ppm of 191.33
+        ("bob", -2_000, 191_330_000, 41_330_000, -82_660_000, 0),
+        ("carol", 1_382, 191_330_000, 41_330_000, 57_118_060, 39_662),
+        ("erin", -382, 191_330_000, 41_330_000, -15_788_060, 0),
+    ]
+    assert asked(f"SELECT user_id, payout_micros FROM settlements WHERE instrument_id = '{COIN}'") == [
+        ("alice", -100_000),
+        ("bob", 100_000),
+    ]
+
+
+def test_what_a_liquidation_was(asked: Ask) -> None:
+    assert asked(
+        "SELECT seq, user_id, cause, cash_micros, maintenance_micros, orders_cancelled, wanted_milli, bought_milli, "
+        "cost_micros, fee_micros FROM liquidations"
+    ) == [
+        (29, "erin", "set_index_price", 69_910_000, 108_500_000, 0, 2_000, 400, 16_800_000, 22_800),
+        (31, "dave", "set_index_price", 54_955_000, 56_325_000, 1, 1_000, 1_000, 43_500_000, 57_300),
+        (31, "erin", "set_index_price", 53_087_200, 90_120_000, 0, 1_600, 1_218, 52_983_000, 69_791),
+    ]
+    assert asked("SELECT order_id, user_id, price_micros, status, cancel_reason FROM orders WHERE liquidation") == [
+        (13, "erin", 43_800_000, "cancelled", "ioc_remainder"),
+        (15, "dave", 45_820_000, "filled", None),
+        (16, "erin", 45_820_000, "cancelled", "insufficient_balance"),
+    ]
+    assert asked("SELECT DISTINCT order_id FROM order_history WHERE liquidation ORDER BY order_id") == [
+        (13,),
+        (15,),
+        (16,),
+    ]
+    assert asked("SELECT order_id, user_id, change FROM order_history WHERE reduce_only ORDER BY seq, n") == [
+        (23, "bob", "placed"),
+        (23, "bob", "cancelled"),
+    ]
+    assert asked("SELECT order_id FROM orders WHERE reduce_only") == [(23,)]
+
+
+def test_the_ledger_names_the_reason_of_every_change(asked: Ask) -> None:
+    reasons: dict[str, str] = dict(asked("SELECT seq || ' ' || user_id, reason FROM ledger"))
+    assert set(reasons.values()) == {
+        *("opening", "deposit", "order", "trade", "fee", "margin", "liquidation", "settlement", "shortfall")
+    }
+    assert {key: reasons[key] for key in reasons if key.startswith(("31 ", f"{SETTLED_SEQ} "))} == {
+        "31 bob": "margin",
+        "31 carol": "trade",
+        "31 dave": "liquidation",
+        "31 erin": "liquidation",
+        "31 fees": "fee",
+        "38 alice": "settlement",
+        "38 bob": "settlement",
+        "38 carol": "settlement",
+        "38 erin": "shortfall",
+        "38 fees": "fee",
+        "38 insurance": "shortfall",
+    }
+    assert (reasons["8 insurance"], reasons["55 alice"], reasons["69 carol"]) == ("deposit", "order", "margin")
+
+
+def test_cash_flows_are_the_parts_of_the_ledger(asked: Ask) -> None:
+    assert dict(asked("SELECT user_id, sum(amount_micros) FROM cash_flows GROUP BY user_id")) == dict(
+        asked("SELECT user_id, cash_micros FROM balances")
+    )
+    assert asked("SELECT reason, amount_micros FROM cash_flows WHERE user_id = 'erin' ORDER BY seq, n, reason") == [
+        ("opening", 60_000_000),
+        ("fee", -90_000),
+        ("trade", 10_000_000),
+        ("fee", -22_800),
+        ("liquidation", -16_800_000),
+        ("fee", -69_791),
+        ("liquidation", -52_983_000),
+        ("settlement", -15_788_060),
+        ("shortfall", 15_753_651),
+    ]
+
+
+def test_commands_of_the_market_are_decoded(asked: Ask) -> None:
+    columns = "kind, asset, expiration_s, price_micros, forced, halted, suspended, open_orders_max, position_max_milli"
+    found = asked(
+        f"SELECT {columns}, outcome, reason FROM commands_decoded WHERE seq IN (28, 39, 45, 47, 50, 53, 57, 58)"
+    )
+    n = None
+    assert found == [
+        ("set_index_price", "SOL", n, 400 * USDC, 0, n, n, n, n, "refused", "index_jump"),
+        ("settle_series", "BTC", DAY_END_S, 50_010 * USDC, n, n, n, n, n, "done", n),
+        ("set_index_price", "SOL", n, 80 * USDC, 1, n, n, n, n, "done", n),
+        ("pause_series", "SOL", DAY_END_S + 86_400, n, n, n, n, n, n, "done", n),
+        ("set_halt", n, n, n, n, 1, n, n, n, "done", n),
+        ("set_suspended", n, n, n, n, n, 1, n, n, "done", n),
+        ("set_limits", n, n, n, n, n, n, 2, 1_000, "done", n),
+        ("set_limits", n, n, n, n, n, n, -1, n, "refused", "invalid_limits"),
+    ]
+    refused = asked("SELECT DISTINCT reason FROM commands_decoded WHERE outcome = 'refused'")
+    assert {reason for (reason,) in refused} == {
+        *("unknown_asset", "invalid_index_price", "index_jump", "insufficient_balance", "index_stale"),
+        *("series_not_expired", "series_settled", "unknown_series", "instrument_paused", "exchange_halted"),
+        *("user_suspended", "invalid_limits", "position_above_maximum", "order_not_found", "nothing_to_reduce"),
+        "invalid_rules",
+    }
+
+
+def test_rules_and_what_changed_in_them(asked: Ask) -> None:
+    (first, second) = asked("SELECT seq, last_seq, cause, changed FROM rules_history")
+    assert first == (1, 68, "genesis", None)
+    assert second[:3] == (69, None, "change_rules")
+    assert json.loads(second[3]) == {
+        "market.fees.maker_ppm": 0,
+        "market.fees.taker_ppm": 0,
+        "market.fees.delivery_ppm": 0,
+        "market.index_age_max_s": 0,
+    }
+
+
+def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:
+    """Ten million dollars times half an hour in microseconds is far more than 64 bits hold."""
+    path = tmp_path / "exchange.db"
+    dear = 9_999_999 * USDC
+    begin_us = (DAY_END_S - 1_800) * US_PER_SECOND
+    write_steps(
+        path,
+        [
+            (MIDNIGHT_US, Genesis(Rules(market=Market()))),
+            (MIDNIGHT_US + 1, CreateInstrument(COIN, 1_000, 1)),
+            (begin_us + 1, SetIndexPrice("BTC", dear + 999_999)),
+            (begin_us + 7, SetIndexPrice("BTC", dear + 1)),
+            (begin_us + 1_000_000_007, SetIndexPrice("BTC", dear - 777_777)),
+            (DAY_END_S * US_PER_SECOND, EndDay(DAY_END_S * US_PER_SECOND)),
+        ],
+    )
+    window_us = 1_800_000_000 - 1
+    exact = (dear + 999_999) * 6 + (dear + 1) * 10**9 + (dear - 777_777) * (window_us - 6 - 10**9)
+    rounded = (2 * exact + 1_000 * window_us) // (2 * 1_000 * window_us) * 1_000
+    assert rows(path, "SELECT delivery_price_micros FROM delivery_prices") == [(rounded,)]
+    assert broken_checks(path) == []
+    change(path, f"UPDATE events SET payload = json_set(payload, '$.price_micros', {rounded + 1_000}) WHERE {DELIVERY}")
+    assert broken_checks(path) == ["delivery_prices_are_averages"]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_check_fails_where_events_were_not_so(name: str, story: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(story, tmp_path / "exchange.db"))
+    assert broken_checks(path) == []
+    change(path, BROKEN[name])
+    assert name in broken_checks(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO events SELECT 39, 51, payload FROM events WHERE kind = 'position_settled' AND seq = 38 LIMIT 1",
+        "INSERT INTO events SELECT 45, 51, payload FROM events WHERE kind = 'traded' AND seq = 15",
+    ],
+    ids=["a position twice", "a trade afterwards"],
+)
+def test_nothing_settles_twice_in_any_way(statement: str, story: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(story, tmp_path / "exchange.db"))
+    change(path, statement)
+    assert "nothing_settles_twice" in broken_checks(path)
+
+
+def test_locks_may_exceed_cash_only_in_a_market(story: Path, tmp_path: Path) -> None:
+    """Which a change of rules may bring."""
+    path = Path(shutil.copy(story, tmp_path / "exchange.db"))
+    change(path, "UPDATE events SET payload = json_remove(payload, '$.rules.market') WHERE kind = 'configured'")
+    assert broken_checks(path) == ["no_balance_is_overdrawn"]
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(statement).rowcount > 0
+        connection.commit()
