@@ -241,7 +241,8 @@ def _print(step: Step, user_id: str | None, instrument_id: str | None, as_json: 
         if as_json:
             print_json({"seq": record.seq, "n": n, "ts_us": record.ts_us, "event": msgspec.to_builtins(event)})
         else:
-            click.echo(columns((str(record.seq), -8), (iso_time(record.ts_us), 27), (in_words(event), 0)))
+            words = in_words(event, instrument_id)
+            click.echo(columns((str(record.seq), -8), (iso_time(record.ts_us), 27), (words, 0)))
 
 
 def _compare(session: Session, last: Step) -> None:

@@ -14,16 +14,18 @@ from click.testing import CliRunner, Result
 from cli.client import Client, enter
 from cli.main import main
 from cli.tape import _Pace
-from exchange.domain.events import Event
+from exchange.domain.events import Event, MarksSet, decode_event
 from exchange.history.sessions import sessions
-from exchange.history.tape import in_words
+from exchange.history.tape import concerns, in_words
 from exchange.matching.image import digest
 from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.recovery import recover
 from journal.log import Journal
 from journal.reader import JournalReader
 from journal.whole import connect_whole
+from tests import market_story
 from tests.journals import play, write_journal
+from tests.market_story import write_story
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
 
@@ -54,6 +56,33 @@ expires 2026-02-28 08:00:00 UTC
 
 def run(path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, [*arguments, "--db", str(path)])
+
+
+MARKET_TAPE = """\
+10 the index of SOL is 150.00
+10 marks on SOL: SOL_USDC-20FEB26-140-C 10.00, SOL_USDC-20FEB26-140-P 0.00, SOL_USDC-20FEB26-150-C 0.00 and 9 more
+15 carol now has 100,005.455 USDC, 303.75 of it locked, 11.25 to be kept
+29 erin is liquidated: 69.91 USDC, and 108.50 was to be kept
+29 order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, to liquidate
+29 erin now has 53.0872 USDC, and 109.60 is locked, 86.80 to be kept
+31 order 8 of dave is cancelled (liquidation), 0.1 unfilled
+38 options on BTC of 2026-02-20 08:00:00 UTC wait for a delivery price
+38 options on SOL of 2026-02-20 08:00:00 UTC settle at 191.33
+38 alice is paid 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699
+38 bob pays 82.66 USDC for -2 SOL_USDC-20FEB26-150-C
+38 bob pays nothing for -1.5 SOL_USDC-20FEB26-150-P
+38 the insurance pays 15.753651 USDC that erin cannot, 15.753651 in all
+38 insurance now has -5.753651 USDC, 0.00 of it locked
+47 20 instruments on SOL of 2026-02-21 08:00:00 UTC paused in all
+49 20 instruments resumed in all
+50 the exchange is halted
+52 the exchange is no longer halted
+53 alice is suspended
+56 alice is no longer suspended
+57 limits of alice: 2 open orders at most, positions up to 1
+67 order 23: bob buys 0.5 SOL_USDC-21FEB26-190-C @ 5.00, ioc, reduce-only
+69 other rules hold from here on
+"""
 
 
 @pytest.fixture
@@ -94,13 +123,27 @@ def test_json_is_the_recorded_events(tmp_path: Path) -> None:
 
 
 def test_every_event_has_words(tmp_path: Path) -> None:
-    path = tmp_path / "exchange.db"
-    play(path, seed=0, count=1_500)
-    with JournalReader(path) as reader:
-        core = Core()
-        events = [event for record in reader.records(core.head) for event in core.replay(record)]
+    play(tmp_path / "orders.db", seed=0, count=1_500)
+    write_story(tmp_path / "market.db")
+    events = []
+    for path in (tmp_path / "orders.db", tmp_path / "market.db"):
+        with JournalReader(path) as reader:
+            events += [decode_event(payload) for _, _, payload in reader.events(1, reader.head().seq)]
     assert {type(event) for event in events} == set(get_args(Event))
     assert all(in_words(event) for event in events)
+
+
+def test_the_market_reads_like_this(tmp_path: Path) -> None:
+    """How each of its events is told, the first time that it happens in the story, and some that say more."""
+    write_story(tmp_path / "exchange.db")
+    with JournalReader(tmp_path / "exchange.db") as reader:
+        events = [(seq, decode_event(payload)) for seq, _, payload in reader.events(1, reader.head().seq)]
+    told = [f"{seq} {in_words(event)}" for seq, event in events]
+    assert [line for line in MARKET_TAPE.splitlines() if line not in told] == []
+    (marks,) = [event for seq, event in events if seq == 31 and isinstance(event, MarksSet)]
+    assert in_words(marks, market_story.CALL) == "marks on SOL: SOL_USDC-20FEB26-150-C 42.00"
+    assert concerns(marks, None, market_story.CALL) and not concerns(marks, None, market_story.COIN)
+    assert not concerns(marks, "alice", None)
 
 
 def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:

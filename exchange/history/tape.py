@@ -1,5 +1,7 @@
 """Events in words: a tape that people read."""
 
+from itertools import islice
+
 from exchange.amounts import cash, contracts, short_time, usdc
 from exchange.domain.events import (
     AccountOpened,
@@ -8,27 +10,42 @@ from exchange.domain.events import (
     CancelOnDisconnectSet,
     Configured,
     DayEnded,
+    DeliveryPriceSet,
     Deposited,
     Event,
     Forked,
+    HaltSet,
+    IndexPriceSet,
     InstrumentCreated,
     InstrumentStateChanged,
+    LimitsSet,
+    LiquidationStarted,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     PositionChanged,
+    PositionSettled,
     Refused,
+    RulesChanged,
+    SeriesPaused,
+    SeriesResumed,
     SessionEnded,
     SessionStarted,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
     Traded,
     Withdrawn,
 )
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
 
+_MARKS_SHOWN = 3  # of a line; --json has them all
 
-def in_words(event: Event) -> str:
-    """What happened, in one line."""
+
+def in_words(event: Event, instrument_id: str | None = None) -> str:
+    """What happened, in one line; of many marks only that of `instrument_id`, where it is named."""
     match event:
         case OrderAccepted():
             return _accepted(event)
@@ -48,37 +65,52 @@ def in_words(event: Event) -> str:
         case OrderRepeated():
             return f"order {event.order_id} of {event.user_id} came once more: nothing changes"
         case AllCancelled():
-            return f"{event.count} {'order' if event.count == 1 else 'orders'} of {event.user_id} cancelled in all"
+            return f"{_counted(event.count, 'order')} of {event.user_id} cancelled in all"
         case PositionChanged():
             return (
                 f"{event.user_id} now holds {contracts(event.quantity_milli)} {event.instrument_id}, "
                 f"collateral {cash(event.locked_micros)}"
             )
         case BalanceChanged():
-            return f"{event.user_id} now has {cash(event.cash_micros)} USDC, {cash(event.locked_micros)} of it locked"
+            return _balance(event)
         case Refused():
             return f"refused: {event.reason.value}" + (f", asked by {event.user_id}" if event.user_id else "")
         case _:
-            return _administration(event)
+            return _of_the_market(event, instrument_id)
 
 
 def concerns(event: Event, user_id: str | None, instrument_id: str | None) -> bool:
     """Whether an event is about this user and this instrument; None: any."""
     users = [getattr(event, name, None) for name in ("user_id", "maker_user_id", "taker_user_id")]
-    return (user_id is None or user_id in users) and (
-        instrument_id is None or getattr(event, "instrument_id", None) == instrument_id
-    )
+    if user_id is not None and user_id not in users:
+        return False
+    if isinstance(event, MarksSet):
+        return instrument_id is None or instrument_id in event.marks
+    return instrument_id is None or getattr(event, "instrument_id", None) == instrument_id
 
 
 def _accepted(event: OrderAccepted) -> str:
     price = "at market" if event.price_micros is None else f"@ {usdc(event.price_micros)}"
-    more = (", post-only" if event.post_only else "") + (
-        f", {event.client_order_id!r}" if event.client_order_id else ""
+    more = "".join(
+        (
+            ", post-only" if event.post_only else "",
+            ", reduce-only" if event.reduce_only is True else "",
+            ", to liquidate" if event.liquidation is True else "",
+            f", {event.client_order_id!r}" if event.client_order_id else "",
+        )
     )
     return (
         f"order {event.order_id}: {event.user_id} {_verb(event.side)} {contracts(event.size_milli)} "
         f"{event.instrument_id} {price}, {event.time_in_force}{more}"
     )
+
+
+def _balance(event: BalanceChanged) -> str:
+    has = f"{event.user_id} now has {cash(event.cash_micros)} USDC"
+    kept = f", {cash(event.maintenance_micros)} to be kept" if isinstance(event.maintenance_micros, int) else ""
+    if event.locked_micros > max(0, event.cash_micros):
+        return f"{has}, and {cash(event.locked_micros)} is locked{kept}"
+    return f"{has}, {cash(event.locked_micros)} of it locked{kept}"
 
 
 def _traded(event: Traded) -> str:
@@ -90,6 +122,58 @@ def _traded(event: Traded) -> str:
         f"{cash(event.price_micros * event.size_milli // MILLI_PER_CONTRACT)} USDC"
         f" (orders {event.taker_order_id} and {event.maker_order_id})" + (f", fees {cash(fees)}" if fees else "")
     )
+
+
+def _of_the_market(event: Event, instrument_id: str | None) -> str:
+    match event:
+        case IndexPriceSet():
+            return f"the index of {event.asset} is {usdc(event.price_micros)}"
+        case MarksSet():
+            return f"marks on {event.asset}: {_marks(event, instrument_id)}"
+        case LiquidationStarted():
+            return (
+                f"{event.user_id} is liquidated: {cash(event.cash_micros)} USDC, "
+                f"and {cash(event.maintenance_micros)} was to be kept"
+            )
+        case DeliveryPriceSet():
+            return f"{_series(event.asset, event.expiration_s)} settle at {usdc(event.price_micros)}"
+        case SettlementDelayed():
+            return f"{_series(event.asset, event.expiration_s)} wait for a delivery price"
+        case PositionSettled():
+            is_paid = "is paid" if event.payout_micros > 0 else "pays"
+            amount = f"{cash(abs(event.payout_micros))} USDC" if event.payout_micros else "nothing"
+            fee = f", fee {cash(event.fee_micros)}" if event.fee_micros else ""
+            return (
+                f"{event.user_id} {is_paid} {amount} for {contracts(event.quantity_milli)} {event.instrument_id}{fee}"
+            )
+        case ShortfallCovered():
+            return (
+                f"the insurance pays {cash(event.amount_micros)} USDC that {event.user_id} cannot, "
+                f"{cash(event.shortfall_micros)} in all"
+            )
+        case _:
+            return _administration(event)
+
+
+def _marks(event: MarksSet, instrument_id: str | None) -> str:
+    marks = {instrument_id: event.marks[instrument_id]} if instrument_id in event.marks else event.marks
+    shown = [f"{name} {usdc(mark)}" for name, mark in islice(marks.items(), _MARKS_SHOWN)]
+    more = len(marks) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _series(asset: str, expiration_s: int) -> str:
+    return f"options on {asset} of {short_time(expiration_s * US_PER_SECOND)}"
+
+
+def _which(asset: str | None, expiration_s: int | None) -> str:
+    on = f" on {asset}" if asset is not None else ""
+    of = f" of {short_time(expiration_s * US_PER_SECOND)}" if expiration_s is not None else ""
+    return on + of
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{count} {one if count == 1 else one + 's'}"
 
 
 def _administration(event: Event) -> str:
@@ -119,8 +203,33 @@ def _administration(event: Event) -> str:
             return f"cancel-on-disconnect of {event.user_id} is {'on' if event.enabled else 'off'}"
         case DayEnded():
             return f"the day ends, {short_time(event.day_end_us)}"
+        case SeriesPaused():
+            return f"{_counted(event.count, 'instrument')}{_which(event.asset, event.expiration_s)} paused in all"
+        case SeriesResumed():
+            return f"{_counted(event.count, 'instrument')}{_which(event.asset, event.expiration_s)} resumed in all"
+        case HaltSet():
+            return "the exchange is halted" if event.halted else "the exchange is no longer halted"
+        case SuspensionSet():
+            return f"{event.user_id} is {'suspended' if event.suspended else 'no longer suspended'}"
+        case LimitsSet():
+            return f"limits of {event.user_id}: {_limits(event)}"
+        case RulesChanged():
+            return "other rules hold from here on"
         case _:
             raise AssertionError(f"an event without words: {event!r}")
+
+
+def _limits(event: LimitsSet) -> str:
+    orders, position_milli = event.open_orders_max, event.position_max_milli
+    limits = [
+        "open orders as the rules say" if orders is None else f"{_counted(orders, 'open order')} at most",
+        "positions as the rules say"
+        if position_milli is None
+        else f"positions up to {contracts(position_milli)}"
+        if position_milli
+        else "positions of any size",
+    ]
+    return ", ".join(limits)
 
 
 def _verb(side: str) -> str:
