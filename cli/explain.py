@@ -1,10 +1,8 @@
 """`exchange explain`: why an order became what it is, and why a command was refused."""
 
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
 from cli.journal import fields_text, record_line
 from cli.options import db_option, json_option
@@ -12,9 +10,9 @@ from cli.output import columns, print_json
 from cli.replay import ReplayBar
 from exchange.amounts import contracts, iso_time, usdc
 from exchange.domain.commands import encode_command
-from exchange.domain.events import encode_event
 from exchange.domain.reasons import REFUSALS
 from exchange.history.explain import CommandStory, OrderStory, Queue, explain_command, explain_order
+from exchange.history.tape import in_words
 from exchange.projections.life import (
     CancelledStep,
     EditedStep,
@@ -23,6 +21,7 @@ from exchange.projections.life import (
     RefusedStep,
     RepeatedStep,
     Step,
+    kind_of,
 )
 
 
@@ -78,8 +77,7 @@ def _print_command(story: CommandStory) -> None:
     if story.refused is None:
         click.echo("\nwhat it caused:")
         for event in story.events:
-            fields = msgspec.json.decode(encode_event(event), type=dict[str, Any])
-            click.echo("  " + columns((str(fields.pop("kind")), 24), (fields_text(fields), 0)))
+            click.echo("  " + columns((kind_of(event), 24), (in_words(event), 0)))
         return
     refusal = REFUSALS[story.refused.reason]
     click.echo(f"\nrefused, and changed nothing: {refusal.message} ({refusal.code}, {story.refused.reason})")
@@ -112,17 +110,18 @@ def _sentence(step: Step, placed: PlacedStep) -> str:
 def _placed(step: PlacedStep) -> str:
     deal = "buy" if step.side == "bid" else "sell"
     price = "at market" if step.price_micros is None else f"at {usdc(step.price_micros)}"
-    post_only = ", post-only" if step.post_only else ""
-    name = f", client_order_id {step.client_order_id}" if step.client_order_id is not None else ""
-    return (
-        f"placed by {step.user_id}: {deal} {contracts(step.size_milli)} {price}, {step.time_in_force}{post_only}{name}"
-    )
+    terms = [f"{deal} {contracts(step.size_milli)} {price}", step.time_in_force]
+    terms += ["post-only"] if step.post_only else []
+    terms += ["reduce-only"] if step.reduce_only else []
+    terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
+    whose = f"the exchange for {step.user_id}, to buy back a short" if step.liquidation else step.user_id
+    return f"placed by {whose}: {', '.join(terms)}"
 
 
 def _filled(step: FilledStep, placed: PlacedStep) -> str:
     other = step.counterparty
     assert other is not None, "a fill without a counterparty"
-    kind = "market order" if other.type == "market" else "order"
+    kind = "liquidation order" if other.liquidation else "market order" if other.type == "market" else "order"
     whose = f"{other.user_id}'s {kind} {other.order_id}"
     edited = ", which was edited" if step.liquidity == "maker" and step.command == "edit_order" else ""
     how = f"by {whose}{edited}" if step.liquidity == "maker" else f"against {whose}"
@@ -153,8 +152,14 @@ def _cancelled(step: CancelledStep, placed: PlacedStep) -> str:
             how = f"because the exchange had crashed and {user_id} has cancel-on-disconnect"
         case "cancel_on_disconnect":
             how = f"because the connection of {user_id} was gone (cancel-on-disconnect)"
+        case "insufficient_balance" if step.command in ("end_day", "settle_series", "change_rules"):
+            how = f"because {user_id} had not enough cash left for it"
         case "insufficient_balance":
             how = "because the money ran out"
+        case "admin":
+            how = "by the administrator"
+        case "liquidation":
+            how = f"because {user_id} was liquidated: the cash was below the maintenance margin"
         case _:
             how = f"({step.reason})"
     return f"cancelled {how}; {rest} was left"

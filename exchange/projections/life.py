@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchange.domain.commands import CancelOrder, Command, EditOrder, PlaceOrder
+from exchange.domain.commands import CancelOrder, Command, EditOrder
 from exchange.domain.events import (
     Event,
     OrderAccepted,
@@ -44,6 +44,8 @@ class _Step(
 
 
 class PlacedStep(_Step, frozen=True, kw_only=True, tag="placed"):
+    """`liquidation`: the exchange placed it, to buy back a short of the user."""
+
     order_id: int
     user_id: str
     instrument_id: str
@@ -54,6 +56,8 @@ class PlacedStep(_Step, frozen=True, kw_only=True, tag="placed"):
     price_micros: int | None
     size_milli: int
     client_order_id: str | None = None
+    reduce_only: bool = False
+    liquidation: bool = False
 
 
 class EditedStep(_Step, frozen=True, kw_only=True, tag="edited"):
@@ -67,12 +71,13 @@ class EditedStep(_Step, frozen=True, kw_only=True, tag="edited"):
     previous_remaining_milli: int
 
 
-class Counterparty(msgspec.Struct, frozen=True, gc=False):
+class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The other order of a fill."""
 
     order_id: int
     user_id: str
     type: OrderType
+    liquidation: bool = False
 
 
 class FilledStep(_Step, frozen=True, kw_only=True, tag="filled"):
@@ -173,6 +178,8 @@ def _step(order_id: int, happening: Happening, event: Event, names_counterpartie
                 price_micros=event.price_micros,
                 size_milli=event.size_milli,
                 client_order_id=event.client_order_id,
+                reduce_only=event.reduce_only is True,
+                liquidation=event.liquidation is True,
             )
         case OrderEdited():
             return EditedStep(
@@ -207,8 +214,7 @@ def _filled(order_id: int, happening: Happening, event: Traded, names_counterpar
     liquidity: Liquidity = "maker" if is_maker else "taker"
     counterparty = None
     if names_counterparties and is_maker:
-        taker_type = command.type if isinstance(command, PlaceOrder) else "limit"
-        counterparty = Counterparty(event.taker_order_id, event.taker_user_id, taker_type)
+        counterparty = _taker(happening.events, event)
     elif names_counterparties:
         counterparty = Counterparty(event.maker_order_id, event.maker_user_id, "limit")
     return FilledStep(
@@ -223,6 +229,14 @@ def _filled(order_id: int, happening: Happening, event: Traded, names_counterpar
         fee_micros=event.maker_fee_micros if is_maker else event.taker_fee_micros,
         counterparty=counterparty,
     )
+
+
+def _taker(events: list[Event], trade: Traded) -> Counterparty:
+    """The order that came and traded; one that was edited, and so is not among the accepted, is a limit order."""
+    for event in events:
+        if isinstance(event, OrderAccepted) and event.order_id == trade.taker_order_id:
+            return Counterparty(event.order_id, event.user_id, event.type, event.liquidation is True)
+    return Counterparty(trade.taker_order_id, trade.taker_user_id, "limit")
 
 
 def _entering(events: list[Event]) -> int | None:

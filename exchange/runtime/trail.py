@@ -14,6 +14,7 @@ from journal.records import EventRow
 _OF_ORDER = """order_id = ?
     OR (kind = 'traded' AND ? IN (payload ->> '$.maker_order_id', payload ->> '$.taker_order_id'))
     OR (kind = 'order_accepted' AND user_id = ? AND payload ->> '$.client_order_id' = ?)"""
+_ACCEPTED = "kind = 'order_accepted'"
 # Of commands: those that name it.
 _NAMING = """kind IN ('edit_order', 'cancel_order') AND user_id = ?
     AND (payload ->> '$.order_id' = ? OR payload ->> '$.client_order_id' = ?)"""
@@ -27,7 +28,9 @@ def own_life(path: Path, user_id: str, order_id: int, last_seq: int, unrecorded:
         except JournalArchivedError:
             return []
     placing = trail[0].events if trail else []
-    is_own = any(isinstance(event, OrderAccepted) and event.user_id == user_id for event in placing)
+    is_own = any(
+        isinstance(event, OrderAccepted) and (event.order_id, event.user_id) == (order_id, user_id) for event in placing
+    )
     return life_of(order_id, trail) if is_own else []
 
 
@@ -64,22 +67,22 @@ def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tu
     low, high = reader.bases[0].head.seq + 1, recorded_seq
     while low <= high:
         middle = (low + high) // 2
-        accepted = _first_accepted(reader, middle, high)
-        if accepted is None or accepted[1].order_id > order_id:
+        seq, accepted = _first_accepted(reader, middle, high)
+        if not accepted or accepted[0].order_id > order_id:
             high = middle - 1
-        elif accepted[1].order_id < order_id:
-            low = accepted[0] + 1
+        elif accepted[-1].order_id < order_id:
+            low = seq + 1
         else:
-            return accepted
+            return seq, accepted[order_id - accepted[0].order_id]
     return None
 
 
-def _first_accepted(reader: JournalReader, first_seq: int, last_seq: int) -> tuple[int, OrderAccepted] | None:
-    for seq, _, payload in reader.events_where("kind = 'order_accepted'", (), first_seq, last_seq):
-        event = decode_event(payload)
-        assert isinstance(event, OrderAccepted)
-        return seq, event
-    return None
+def _first_accepted(reader: JournalReader, first_seq: int, last_seq: int) -> tuple[int, list[OrderAccepted]]:
+    """The first command that brought orders, and these: more than one where accounts were liquidated."""
+    for seq, _, _ in reader.events_where(_ACCEPTED, (), first_seq, last_seq):
+        events = [decode_event(payload) for _, _, payload in reader.events_where(_ACCEPTED, (), seq, seq)]
+        return seq, [event for event in events if isinstance(event, OrderAccepted)]
+    return 0, []
 
 
 def _placing_among(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccepted] | None:
@@ -92,8 +95,8 @@ def _placing_among(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccep
 
 def _refuse_what_is_archived(reader: JournalReader, order_id: int, recorded_seq: int) -> None:
     begin = reader.bases[0].head.seq
-    first = _first_accepted(reader, begin + 1, recorded_seq) if begin else None
-    if begin and (first is None or order_id < first[1].order_id):
+    _, first = _first_accepted(reader, begin + 1, recorded_seq) if begin else (0, [])
+    if begin and (not first or order_id < first[0].order_id):
         raise JournalArchivedError(
             f"order {order_id} was placed before seq {begin + 1}, where {reader.path} begins: "
             "put the archive with it back into the folder it was made in"
