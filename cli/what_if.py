@@ -15,6 +15,9 @@ from exchange.domain.commands import encode_command
 from exchange.domain.events import (
     BalanceChanged,
     Event,
+    InstrumentCreated,
+    InstrumentStateChanged,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
@@ -26,11 +29,12 @@ from exchange.domain.events import (
 from exchange.domain.reasons import REFUSALS
 from exchange.history.edits import EditError, Edits, Insertion, read_insertions
 from exchange.history.moment import Moment
-from exchange.history.what_if import Comparison, OutcomeChange, Pair
+from exchange.history.tape import in_words
+from exchange.history.what_if import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.what_if import what_if as compare
-from exchange.projections.life import kind_of
 
 _SHOWN_MAX = 20  # commands of a kind; --json has them all
+_WORDS_MAX = 12  # events of a command
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
@@ -56,7 +60,7 @@ def _seqs(text: str) -> tuple[int, int]:
     multiple=True,
     help="Carry out the commands in FILE, one a line in JSON, right after command SEQ.",
 )
-@click.option("--set", "rules", metavar="NAME=VALUE", multiple=True, help="Begin with another rule.")
+@click.option("--set", "rules", metavar="NAME=VALUE", multiple=True, help="With another rule, throughout.")
 @click.option("--to", "moment", type=MOMENT, metavar="SEQ|TIME", help="Compare up to here.  [default: now]")
 @db_option
 @json_option
@@ -104,7 +108,7 @@ def _print(found: Comparison) -> None:
         f"{_commands(len(found.inserted))} inserted"
     )
     for insertion in found.inserted:
-        click.echo(f"  {insertion.where}: {_outcome(insertion.edited)}")
+        click.echo(f"  {insertion.where}: {_line(_outcome(insertion.edited))}")
     if found.is_same:
         click.echo("nothing else changes: every other command has the same outcome, and everyone ends with the same")
         return
@@ -119,8 +123,12 @@ def _print(found: Comparison) -> None:
 
 def _print_change(change: OutcomeChange) -> None:
     click.echo(record_line(change.seq, change.ts_us, encode_command(change.command).decode()))
-    click.echo(f"    real    {_outcome(change.real)}")
-    click.echo(f"    edited  {_outcome(change.edited)}")
+    real, edited = _outcome(change.real), _outcome(change.edited)
+    same = 0
+    if max(len(real), len(edited)) > _WORDS_MAX:
+        same = next((n for n, pair in enumerate(zip(real, edited, strict=False)) if pair[0] != pair[1]), 0)
+    click.echo(f"    real    {_line(real, same)}")
+    click.echo(f"    edited  {_line(edited, same)}")
 
 
 def _print_all(title: str, changes: list[OutcomeChange]) -> None:
@@ -159,18 +167,40 @@ def _print_users(found: Comparison) -> None:
             ),
         )
         console().print(positions)
+    _print_settlements(
+        [user for user in found.users if user.settled_micros.difference or user.shortfall_micros.difference]
+    )
 
 
-def _outcome(events: list[Event]) -> str:
-    """What came of a command, in one line; balances and positions are left to the tables."""
-    return ", ".join(_words(events)) or "nothing"
+def _print_settlements(users: list[UserChange]) -> None:
+    if users:
+        click.echo()
+        settled = table("user", *_pair_columns("settled"), *_pair_columns("shortfall"))
+        add_rows(
+            settled, ((user.user_id, *_cash(user.settled_micros), *_cash(user.shortfall_micros)) for user in users)
+        )
+        console().print(settled)
+
+
+def _outcome(events: list[Event]) -> list[str]:
+    """What came of a command; balances and positions are left to the tables, listings and marks out."""
+    return list(_words(events)) or ["nothing"]
+
+
+def _line(words: list[str], same: int = 0) -> str:
+    """In one line, without the first ones that are `same` in both histories, and without too many of the others."""
+    more = len(words) - same - _WORDS_MAX
+    shown = words[same : same + _WORDS_MAX]
+    return ", ".join([*(["..."] if same else []), *shown, *([f"and {more} more"] if more > 0 else [])])
 
 
 def _words(events: list[Event]) -> Iterator[str]:
     for event in events:
         match event:
-            case BalanceChanged() | PositionChanged():
+            case BalanceChanged() | PositionChanged() | MarksSet() | InstrumentCreated() | InstrumentStateChanged():
                 pass
+            case OrderAccepted() if event.liquidation is True:
+                yield f"order {event.order_id} placed to liquidate {event.user_id}"
             case Refused():
                 yield f"refused: {REFUSALS[event.reason].message} ({event.reason})"
             case OrderAccepted():
@@ -188,7 +218,7 @@ def _words(events: list[Event]) -> Iterator[str]:
             case OrderCancelled():
                 yield f"{event.user_id}'s order {event.order_id} cancelled ({event.reason})"
             case _:
-                yield kind_of(event).replace("_", " ")
+                yield in_words(event)
 
 
 def _pair_columns(name: str) -> tuple[str, str, str]:

@@ -4,7 +4,10 @@ Every command keeps its time, unless an inserted one would then not come before 
 shifts the order ids after it, so commands that name an order by its id are translated: the command that placed an order
 has an order id in both histories, and that pair is remembered. A name that leads to no order in the edited history
 becomes 0, which no order ever has, and the command is refused there as one for an order that does not exist. Inserted
-commands name orders as the real history does; an inserted order can be named by its client_order_id.
+commands name orders as the real history does; an inserted order can be named by its client_order_id. Orders that the
+exchange itself placed in the course of a command, to liquidate, are paired by user and instrument.
+
+Rules that are set hold from the beginning, and through every change of the rules.
 """
 
 from collections import Counter
@@ -13,18 +16,24 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from exchange.domain.commands import CancelOrder, Command, EditOrder, Genesis, decode_command
+from exchange.domain.commands import CancelOrder, ChangeRules, Command, EditOrder, Genesis, decode_command
 from exchange.domain.events import (
     BalanceChanged,
     Event,
+    LiquidationStarted,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     PositionChanged,
+    PositionSettled,
     Refused,
+    RulesChanged,
+    ShortfallCovered,
     Traded,
 )
+from exchange.domain.rules import market_of
 from exchange.history.edits import EditError, Edits, Insertion, edited_rules
 from exchange.history.moment import Moment, seq_at
 from exchange.runtime.core import Core
@@ -66,14 +75,19 @@ class Inserted(msgspec.Struct, frozen=True):
 
 
 class UserChange(msgspec.Struct, frozen=True):
-    """A user for whom something is different. `fills` counts those after `fork_seq`; profit is at each history's own
-    closing values."""
+    """A user for whom something is different; profit is at each history's own closing values.
+
+    `fills` counts those after `fork_seq`, `settled_micros` is what settlements paid since then, less their fees, and
+    `shortfall_micros` what the insurance has ever paid.
+    """
 
     user_id: str
     cash_micros: Pair
     total_pnl_micros: Pair
     fills: Pair
     positions_milli: dict[str, Pair]
+    settled_micros: Pair
+    shortfall_micros: Pair
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -94,6 +108,7 @@ class Comparison(msgspec.Struct, frozen=True):
     users: list[UserChange]
     total_cash_micros: Pair
     fees_micros: Pair
+    insurance_micros: Pair
 
     @property
     def is_same(self) -> bool:
@@ -147,6 +162,9 @@ class _OrderNames:
                 self._edited[ours] = answer.order_id
             case OrderRepeated(order_id=ours), OrderAccepted() as answer if self.edited(ours) == _NO_ORDER:
                 self._edited[ours] = answer.order_id  # the first one is gone, and so this is the order now
+        liquidating = _liquidating(edited)
+        for key, order_ids in _liquidating(real).items():
+            self._edited.update(zip(order_ids, liquidating.get(key, ()), strict=False))
 
     def translate(self, command: Command) -> Command:
         """The same command, naming its order as the edited history does."""
@@ -171,6 +189,8 @@ class _Histories:
         self._possible: list[OutcomeChange] = []
         self._real_fills: Counter[str] = Counter()
         self._edited_fills: Counter[str] = Counter()
+        self._real_settled: Counter[str] = Counter()
+        self._edited_settled: Counter[str] = Counter()
         self._insert()
 
     def take(self, record: Record) -> None:
@@ -178,12 +198,13 @@ class _Histories:
         command = decode_command(record.payload)
         real = replay(self.real, record)
         self._real_fills.update(_traders(real))
+        _add_settled(self._real_settled, real)
         if self._edits.drop(record.seq, command):
             self._dropped += 1
         elif isinstance(command, Genesis):
             self._step(record.ts_us, replace(command, rules=edited_rules(command.rules, self._edits.rules)))
         else:
-            edited = self._step(record.ts_us, self._names.translate(command))
+            edited = self._step(record.ts_us, self._names.translate(self._ruled(command)))
             self._names.learn(real, edited)
             if _told(real, self._names) != _told(edited):
                 self._note(OutcomeChange(record.seq, record.ts_us, command, real, edited))
@@ -210,6 +231,7 @@ class _Histories:
             [user for user in users if _is_different(user)],
             Pair(self.real.state.total_cash_micros, self.edited.state.total_cash_micros),
             Pair(_cash_micros(self.real, "fees"), _cash_micros(self.edited, "fees")),
+            Pair(_cash_micros(self.real, "insurance"), _cash_micros(self.edited, "insurance")),
         )
 
     def _step(self, ts_us: int, command: Command) -> list[Event]:
@@ -217,7 +239,14 @@ class _Histories:
         record = Record(head.seq + 1, max(ts_us, head.ts_us + 1), "", head.hash)  # in no journal: it has no payload
         events, _ = self.edited.step(record, command)
         self._edited_fills.update(_traders(events))
+        _add_settled(self._edited_settled, events)
         return events
+
+    def _ruled(self, command: Command) -> Command:
+        """A change of rules, with those that are set; one that would take the market away is refused as it is."""
+        if isinstance(command, ChangeRules) and (market_of(command.rules) or not self.edited.state.market):
+            return replace(command, rules=edited_rules(command.rules, self._edits.rules))
+        return command
 
     def _insert(self) -> None:
         after_seq = self.real.head.seq
@@ -253,16 +282,22 @@ class _Histories:
             Pair(*(core.views.account(user_id).total_pnl_micros for core in (self.real, self.edited))),
             Pair(self._real_fills[user_id], self._edited_fills[user_id]),
             {instrument_id: held for instrument_id, held in positions.items() if held.difference},
+            Pair(self._real_settled[user_id], self._edited_settled[user_id]),
+            Pair(_shortfall_micros(self.real, user_id), _shortfall_micros(self.edited, user_id)),
         )
 
 
 def _told(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
-    """What is to be compared of an outcome: not the balances, which differ ever after, nor the numbers of trades."""
+    """What of an outcome is compared: no balances or marks, which differ ever after, nor the numbers of trades."""
     told: list[Event] = []
     for event in events:
         match event:
-            case BalanceChanged() | PositionChanged():
+            case BalanceChanged() | PositionChanged() | MarksSet() | RulesChanged():
                 pass
+            case LiquidationStarted():
+                told.append(replace(event, cash_micros=0, maintenance_micros=0))
+            case ShortfallCovered():
+                told.append(replace(event, shortfall_micros=0))
             case Traded():
                 ids = event.maker_order_id, event.taker_order_id
                 maker, taker = ids if names is None else map(names.edited, ids)
@@ -280,6 +315,26 @@ def _traders(events: list[Event]) -> list[str]:
     return [user_id for trade in trades for user_id in (trade.maker_user_id, trade.taker_user_id)]
 
 
+def _liquidating(events: list[Event]) -> dict[tuple[str, str], list[int]]:
+    """The orders that the exchange placed, by whom and what they are for."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for event in events:
+        if isinstance(event, OrderAccepted) and event.liquidation is True:
+            found.setdefault((event.user_id, event.instrument_id), []).append(event.order_id)
+    return found
+
+
+def _add_settled(settled: Counter[str], events: list[Event]) -> None:
+    for event in events:
+        if isinstance(event, PositionSettled):
+            settled[event.user_id] += event.payout_micros - event.fee_micros
+
+
+def _shortfall_micros(core: Core, user_id: str) -> int:
+    account = core.state.accounts.get(user_id)
+    return account.shortfall_micros if account is not None else 0
+
+
 def _cash_micros(core: Core, user_id: str) -> int:
     account = core.state.accounts.get(user_id)
     return account.cash_micros if account is not None else 0
@@ -293,5 +348,6 @@ def _positions(core: Core, user_id: str) -> dict[str, int]:
 
 def _is_different(user: UserChange) -> bool:
     return bool(user.positions_milli) or any(
-        pair.difference for pair in (user.cash_micros, user.total_pnl_micros, user.fills)
+        pair.difference
+        for pair in (user.cash_micros, user.total_pnl_micros, user.fills, user.settled_micros, user.shortfall_micros)
     )
