@@ -23,6 +23,7 @@ _DOT_SIZES = [6, 90]  # in square pixels: to be seen, and not to hide the lines
 _FEW = 30  # points, that are drawn one by one as well: of one alone there is no line
 _OUTER = 0.03  # of a picture's width: how far the last price of a side is drawn beyond it
 _COLOURS = {"bid": "#2a9d5c", "ask": "#d1495b"}
+_INDEX_COLOUR = "#777777"
 
 
 def _out_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
@@ -59,7 +60,7 @@ def chart() -> None:
 @db_option
 @_out_option
 def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out: Path) -> None:
-    """Trades, and the best bid and ask, over time.
+    """Trades, and the best bid and ask, over time; and the index of the asset, on an axis of its own.
 
     \b
     Example:
@@ -105,7 +106,17 @@ def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out
     count = f"{len(found.trades):,} {'trade' if len(found.trades) == 1 else 'trades'}" + (
         f", one in {stride} drawn" if stride > 1 else ""
     )
-    _save(alt.layer(quotes, trades), f"{instrument_id}: best bid and ask, {count} (colour: the taker's side)", out)
+    drawing = alt.layer(quotes, trades)
+    if found.index_prices:
+        rows = [{"time": at.ts_us / 1_000, "index": at.price_micros / MICROS_PER_USDC} for at in found.index_prices]
+        index = (
+            alt.Chart(alt.InlineData(rows))
+            .mark_line(interpolate="step-after", strokeWidth=1, strokeDash=[4, 3], color=_INDEX_COLOUR)
+            .encode(x=axes["x"], y=alt.Y("index:Q", title="index, USDC", scale=alt.Scale(zero=False)))
+        )
+        drawing = alt.layer(drawing, index).resolve_scale(y="independent")
+        count += ", index dashed"
+    _save(drawing, f"{instrument_id}: best bid and ask, {count} (colour: the taker's side)", out)
 
 
 @chart.command()
@@ -162,7 +173,7 @@ def _with_outer_ends(steps: list[DepthStep]) -> list[tuple[DepthStep, float]]:
 @db_option
 @_out_option
 def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, out: Path) -> None:
-    """Profit and loss of each user over time, realised and unrealised, fees deducted.
+    """Profit and loss of each user over time, realised (also by settlements) and unrealised, fees deducted.
 
     \b
     Example:

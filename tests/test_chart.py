@@ -17,6 +17,7 @@ from exchange.history import series
 from exchange.history.moment import Moment
 from exchange.history.series import DepthStep, Profit, Quote, depths, latencies, prices, profits
 from tests.journals import write_journal
+from tests.market_story import CALL, COIN, write_story
 from tests.test_recovery import server
 
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
@@ -68,6 +69,35 @@ def test_prices_are_every_trade_and_every_change_of_the_best_quotes(path: Path) 
         (9, 5_200_000, 1_000),
     ]
     assert [trade.seq for trade in prices(path, INSTRUMENT, 9, 10, no_bar).trades] == [9]
+    assert found.index_prices == []
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("market") / "exchange.db"
+    write_story(path)
+    return path
+
+
+def test_prices_have_the_index_while_the_instrument_lives(story: Path) -> None:
+    whole = prices(story, CALL, 1, 73, no_bar).index_prices
+    assert [point.price_micros // 1_000_000 for point in whole] == [150, 155, 190, 191, 193, 189]
+    assert prices(story, CALL, 30, 73, no_bar).index_prices[0].price_micros == 190_000_000  # as it was then
+    assert prices(story, COIN, 1, 73, no_bar).index_prices == []
+
+
+def test_profits_are_realised_by_settlements(story: Path) -> None:
+    """Once nothing is open, what everyone has gained is what cash there is beyond what was paid in."""
+    last = {point.user_id: point.profit_micros for point in profits(story, [], 1, 73, no_bar)}
+    assert (last["alice"], last["bob"], last["carol"]) == (44_656_301, -65_344_000, 133_760_007)
+
+
+@pytest.mark.parametrize("what", [("price", CALL), ("price", COIN), ("pnl",)])
+def test_pictures_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]) -> None:
+    out = tmp_path / "picture.html"
+    outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(story), "--out", str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    assert ("index dashed" in outcome.output) == (CALL in what)
 
 
 def test_a_line_has_the_last_quote_of_each_stretch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

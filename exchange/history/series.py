@@ -1,10 +1,11 @@
 """What a chart is drawn from: prices, depth and profit over a stretch of a journal. Reads only."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from exchange.history.moment import Moment, core_at
 from exchange.history.walk import walk
+from exchange.matching.state import State
 from exchange.projections.depth import Depth
 from exchange.projections.shapes import Level, Trade
 from exchange.runtime.recovery import Progress
@@ -24,9 +25,22 @@ class Quote(NamedTuple):
     ask_micros: int | None
 
 
+class IndexPoint(NamedTuple):
+    """The index of the asset from `ts_us` on."""
+
+    ts_us: int
+    price_micros: int
+
+
 class Prices(NamedTuple):
+    """Of one instrument; `index_prices` are those of its asset while it was listed and had not expired."""
+
     quotes: list[Quote]
     trades: list[Trade]
+    index_prices: list[IndexPoint]
+
+
+_Point = TypeVar("_Point", Quote, IndexPoint)
 
 
 class Profit(NamedTuple):
@@ -63,17 +77,21 @@ class Depths(NamedTuple):
 
 
 def prices(path: Path, instrument_id: str, first_seq: int, last_seq: int, progress: Progress) -> Prices:
-    """Every trade, and how the best quotes went: at most POINTS_MAX of them, the last one of each stretch of time."""
+    """Every trade, and how best quotes and index went: up to POINTS_MAX of each, the last one of a stretch of time."""
     quotes: list[Quote] = []
     trades: list[Trade] = []
+    index: list[IndexPoint] = []
     for step in walk(path, first_seq, last_seq, progress):
+        price_micros = _index_micros(step.core.state, instrument_id)
+        if price_micros is not None and (not index or index[-1].price_micros != price_micros):
+            index.append(IndexPoint(step.record.ts_us, price_micros))
         if instrument_id not in step.change.books:
             continue
         trades += [trade for trade in step.change.trades if trade.instrument_id == instrument_id]
         bid, ask = step.core.views.depths[instrument_id].best()
         if not quotes or quotes[-1][1:] != (bid, ask):
             quotes.append(Quote(step.record.ts_us, bid, ask))
-    return Prices(_thinned(quotes), trades)
+    return Prices(_thinned(quotes), trades, _thinned(index))
 
 
 def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progress: Progress) -> list[Profit]:
@@ -123,9 +141,17 @@ def _summed(side: str, levels: list[Level]) -> list[DepthStep]:
     return steps
 
 
-def _thinned(quotes: list[Quote]) -> list[Quote]:
-    if len(quotes) <= POINTS_MAX:
-        return quotes
-    first_us, span_us = quotes[0].ts_us, quotes[-1].ts_us - quotes[0].ts_us
-    last_of_stretch = {(quote.ts_us - first_us) * POINTS_MAX // span_us: quote for quote in quotes}
+def _index_micros(state: State, instrument_id: str) -> int | None:
+    book = state.books.get(instrument_id)
+    if book is None or book.state == "expired":
+        return None
+    index = state.indexes.get(book.asset)
+    return index.price_micros if index is not None else None
+
+
+def _thinned(points: list[_Point]) -> list[_Point]:
+    if len(points) <= POINTS_MAX:
+        return points
+    first_us, span_us = points[0].ts_us, points[-1].ts_us - points[0].ts_us
+    last_of_stretch = {(point.ts_us - first_us) * POINTS_MAX // span_us: point for point in points}
     return list(last_of_stretch.values())
