@@ -100,7 +100,7 @@ def recovery_plan(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    shown = table("a start would", "")
+    shown, rate = table("a start would", ""), found.commands_per_second
     origin = f"the snapshot at seq {found.snapshot_seq}" if found.snapshot_seq else "the first command"
     add_rows(
         shown,
@@ -109,7 +109,7 @@ def recovery_plan(path: Path, as_json: bool) -> None:
             *(("skip", fault) for fault in found.skipped),
             ("replay", f"{found.commands:,} commands, up to seq {found.last_seq}"),
             ("complete", f"the events of {found.commands_without_events:,} commands"),
-            ("take", f"about {found.seconds:.1f} s, {found.commands_per_second:,.0f} commands a second"),
+            ("take", f"about {found.seconds:.1f} s" + (f", {rate:,.0f} commands a second" if rate else "")),
         ),
     )
     console().print(shown)

@@ -6,7 +6,8 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from cli.client import Client, enter
 from cli.main import main
 from exchange.domain.commands import Deposit, Genesis, OpenAccount, encode_command
+from exchange.history.plan import plan as plan_start
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import STATE_SUBJECT, Core
@@ -27,7 +29,7 @@ from journal.errors import JournalFullError
 from journal.log import Journal
 from journal.memory import MemoryJournal
 from journal.reader import JournalReader
-from journal.records import chain
+from journal.records import Head, Record, chain
 from snapshots.store import SnapshotStore, load
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
@@ -361,6 +363,29 @@ async def _add(path: Path, core: Core) -> None:
     core.replay(record)
 
 
+def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is the test's: to read a command takes a millisecond, and nothing else takes any time."""
+    now, records = [0.0], JournalReader.records
+
+    def slowly(reader: JournalReader, after: Head, up_to: int | None = None) -> Iterator[Record]:
+        for record in records(reader, after, up_to):
+            now[0] += 0.001
+            yield record
+
+    monkeypatch.setattr(JournalReader, "records", slowly)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    for file in SnapshotStore(path).files():
+        file.unlink()
+    found = plan_start(path)
+    assert (found.commands, round(found.commands_per_second), round(found.seconds)) == (LONG, 1_000, LONG // 1_000)
+
+
+def test_a_plan_with_nothing_to_replay_says_nothing_of_how_fast(tmp_path: Path) -> None:
+    play(path := tmp_path / "exchange.db")
+    run(path, "snapshot", "create")
+    assert "commands a second" not in run(path, "recovery-plan").stdout
+
+
 def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
     assert (
         "0000000000015000.snapshot: the state after seq 15000"
@@ -369,6 +394,7 @@ def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
     plan = json.loads(run(path, "recovery-plan", "--json").stdout)
     assert (plan["snapshot_seq"], plan["commands"], plan["last_seq"]) == (15_000, 6_000, LONG)
     assert "the snapshot at seq 15000" in run(path, "recovery-plan").stdout
+    assert plan["seconds"] >= 6_000 / plan["commands_per_second"]
     listed = json.loads(run(path, "snapshot", "list", "--json").stdout)
     assert [(entry["seq"], entry["fault"]) for entry in listed] == [(10_000, None), (15_000, None)]
     assert run(path, "snapshot", "verify").exit_code == 0

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from exchange.runtime.core import IMAGE_VERSION, Core
-from exchange.runtime.recovery import Progress, recover, replay, restore_newest
-from journal.errors import JournalArchivedError
+from exchange.runtime.recovery import Progress, replay, restore_base, restore_newest
 from journal.reader import JournalReader
 from journal.records import Record
 from snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
@@ -29,7 +28,10 @@ class Fit(NamedTuple):
 
 
 class Plan(msgspec.Struct):
-    """`snapshot_seq` 0: from the first command. `seconds` is an estimate, from a short try on this machine."""
+    """`snapshot_seq` 0: from the first command. `seconds` is an estimate, from a short try on this machine.
+
+    `commands_per_second` 0: there are none to try.
+    """
 
     snapshot_seq: int
     skipped: list[str]
@@ -41,9 +43,10 @@ class Plan(msgspec.Struct):
 
 
 def fits(path: Path, progress: Progress | None = None) -> list[Fit]:
-    """Every snapshot of the journal at `path`, oldest first. With `progress` each is compared with a replay."""
+    """Every snapshot of the journal at `path`, oldest first. With `progress` all are compared with one replay."""
     with JournalReader(path) as reader:
-        return [_fit(reader, file, progress) for file in SnapshotStore(path).files()]
+        core = None if progress is None else restore_base(reader, reader.bases[0].head.seq)
+        return [_fit(reader, file, core, progress) for file in SnapshotStore(path).files()]
 
 
 def plan(path: Path) -> Plan:
@@ -69,21 +72,17 @@ def plan(path: Path) -> Plan:
 
 
 def _rate(reader: JournalReader, core: Core, last_seq: int) -> float:
-    """Commands a second, from a try on the commands that follow, or where there are too few, on the first ones."""
-    count, end, began = 0, time.perf_counter() + _SAMPLE_SECONDS, time.perf_counter()
-    for record in _sample(reader, core, last_seq):
+    """Commands a second, from a try on the first of those to be replayed."""
+    count, began = 0, time.perf_counter()
+    for record in reader.records(core.head, last_seq):
         replay(core, record)
         count += 1
-        if time.perf_counter() > end:
+        if time.perf_counter() - began > _SAMPLE_SECONDS:
             break
-    return count / (time.perf_counter() - began) if count else 1.0
+    return count / (time.perf_counter() - began) if count else 0.0
 
 
-def _sample(reader: JournalReader, core: Core, last_seq: int) -> list[Record]:
-    return list(reader.records(core.head, min(last_seq, core.head.seq + 20_000)))
-
-
-def _fit(reader: JournalReader, file: Path, progress: Progress | None) -> Fit:
+def _fit(reader: JournalReader, file: Path, core: Core | None, progress: Progress | None) -> Fit:
     size_bytes = file.stat().st_size
     try:
         snapshot = load(file)
@@ -95,16 +94,19 @@ def _fit(reader: JournalReader, file: Path, progress: Progress | None) -> Fit:
         fault = f"of another version of the program: {snapshot.version}, not {IMAGE_VERSION}"
     elif _hash_at(reader)(snapshot.seq) != snapshot.journal_hash:
         fault = "of another journal, or of commands whose archive is not here"
-    elif progress is not None:
-        fault = _differs(reader.path, snapshot, progress)
+    elif core is not None and progress is not None:
+        fault = _differs(reader, core, snapshot, progress)
     return Fit(file.name, snapshot.seq, snapshot.ts_us, size_bytes, snapshot.digest, fault)
 
 
-def _differs(path: Path, snapshot: Snapshot, progress: Progress) -> str | None:
-    try:
-        core = recover(path, lambda sentence: None, progress, snapshot.seq, use_snapshots=False).core
-    except JournalArchivedError:
+def _differs(reader: JournalReader, core: Core, snapshot: Snapshot, progress: Progress) -> str | None:
+    """Compare a snapshot with `core`, which goes on to its seq."""
+    if snapshot.seq < core.head.seq:
         return "older than the first command here"
+    total = reader.head().seq
+    for record in reader.records(core.head, snapshot.seq):
+        replay(core, record)
+        progress(record.seq, total)
     return core.fault_of(snapshot)
 
 
