@@ -2,15 +2,22 @@
 
 It has no books, no levels, no queues and no balances that are kept up to date. There is one list of open orders;
 whoever trades next is found by sorting it, and what an account has locked is added up from its orders and positions
-whenever somebody asks. It was written from the rules (protocol, reasons, events), not from `exchange.matching`.
+whenever somebody asks. It was written from the rules (protocol, reasons, events, docs/market.md), not from
+`exchange.matching`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelUserOrders,
+    ChangeRules,
     Command,
     CreateInstrument,
     Deposit,
@@ -22,9 +29,16 @@ from exchange.domain.commands import (
     Genesis,
     OpenAccount,
     PauseInstrument,
+    PauseSeries,
     PlaceOrder,
     ResumeInstrument,
+    ResumeSeries,
     SetCancelOnDisconnect,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
     StartSession,
     Withdraw,
 )
@@ -35,27 +49,52 @@ from exchange.domain.events import (
     CancelOnDisconnectSet,
     Configured,
     DayEnded,
+    DeliveryPriceSet,
     Deposited,
     Event,
     Forked,
+    HaltSet,
+    IndexPriceSet,
     InstrumentCreated,
     InstrumentStateChanged,
+    LimitsSet,
+    LiquidationStarted,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     PositionChanged,
+    PositionSettled,
     Refused,
+    RulesChanged,
+    SeriesPaused,
+    SeriesResumed,
     SessionEnded,
     SessionStarted,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
     Traded,
     Withdrawn,
 )
-from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules
+from exchange.domain.rules import Rules, contradiction, market_of
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
-from exchange.domain.words import CancelReason, InstrumentState, Side
+from exchange.domain.words import CancelReason, InstrumentState, Liquidity, Side
+from tests.naive_market import (
+    IndexHistory,
+    delivery_price,
+    for_size,
+    initial_margin,
+    intrinsic_value,
+    maintenance_margin,
+    mark_price,
+    series_of_rule,
+)
+
+Budget = Callable[[int, int], bool]  # whether an order may have paid so much for so many, all its fills together
 
 
 @dataclass
@@ -63,16 +102,31 @@ class NaiveUser:
     cash: int = 0
     cancel_on_disconnect: bool = False
     finished: list["NaiveOrder"] = field(default_factory=list)  # first finished first
+    suspended: bool = False
+    open_orders_max: int | None = None
+    position_max: int | None = None
+    shortfall: int = 0
 
 
 @dataclass
 class NaiveInstrument:
-    instrument_id: str
-    strike: int
-    expiration_us: int
+    terms: InstrumentTerms
     tick: int
     min_size: int
     state: InstrumentState = "open"
+    last_price: int | None = None
+    mark: int | None = None
+
+    @property
+    def instrument_id(self) -> str:
+        return self.terms.instrument_id
+
+    @property
+    def series(self) -> tuple[str, int]:
+        return self.terms.asset, self.terms.expiration_s
+
+    def is_over(self, ts_us: int) -> bool:
+        return self.state == "expired" or self.terms.expiration_s * 1_000_000 <= ts_us
 
 
 @dataclass
@@ -102,6 +156,24 @@ class NaiveOrder:
         return price is None or (self.price <= price if self.side == "ask" else self.price >= price)
 
 
+@dataclass
+class Picture:
+    """What an account has locked: by its bids; and by instrument its collateral and maintenance margin."""
+
+    bids: int = 0
+    margins: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def collateral_of(self, instrument_id: str) -> int:
+        return self.margins.get(instrument_id, (0, 0))[0]
+
+    def sums(self) -> tuple[int, int]:
+        """All that is locked, and all of the maintenance margin."""
+        return (
+            self.bids + sum(collateral for collateral, _ in self.margins.values()),
+            sum(maintenance for _, maintenance in self.margins.values()),
+        )
+
+
 class NaiveExchange:
     def __init__(self) -> None:
         self.rules = Rules()
@@ -109,6 +181,9 @@ class NaiveExchange:
         self.instruments: dict[str, NaiveInstrument] = {}
         self.orders: list[NaiveOrder] = []  # open ones, in order of order_id
         self.positions: dict[tuple[str, str], int] = {}
+        self.history: dict[str, IndexHistory] = {}  # of every index, by asset
+        self.settled: list[tuple[str, int]] = []  # series
+        self.halted = False
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
@@ -118,21 +193,20 @@ class NaiveExchange:
     def apply(self, ts_us: int, command: Command) -> list[Event]:
         """The events of `command`: those of the business, then positions and balances that came out different."""
         self.touched_users, self.touched_positions = [], []
-        positions_before = {
-            (user_id, instrument_id): (self.position(user_id, instrument_id), self.collateral(user_id, instrument_id))
-            for user_id in self.users
-            for instrument_id in self.instruments
-        }
-        balances_before = {user_id: (user.cash, self.locked(user_id)) for user_id, user in self.users.items()}
+        before = {user_id: self.picture_of(user_id) for user_id in self.users}
+        cash_before = {user_id: user.cash for user_id, user in self.users.items()}
+        positions_before = dict(self.positions)
         events = self.decide(ts_us, command)
         for user_id, instrument_id in dict.fromkeys(self.touched_positions):
-            quantity_and_locked = self.position(user_id, instrument_id), self.collateral(user_id, instrument_id)
-            if quantity_and_locked != positions_before[user_id, instrument_id]:
-                events.append(PositionChanged(user_id, instrument_id, *quantity_and_locked))
+            quantity, locked = self.position(user_id, instrument_id), self.collateral(user_id, instrument_id)
+            quantity_before = positions_before.get((user_id, instrument_id), 0)
+            if (quantity, locked) != (quantity_before, before[user_id].collateral_of(instrument_id)):
+                events.append(PositionChanged(user_id, instrument_id, quantity, locked))
         for user_id in dict.fromkeys(self.touched_users):
-            cash_and_locked = self.users[user_id].cash, self.locked(user_id)
-            if cash_and_locked != balances_before.get(user_id, (0, 0)):
-                events.append(BalanceChanged(user_id, *cash_and_locked))
+            now, earlier = self.picture_of(user_id), before.get(user_id, Picture())
+            cash = self.users[user_id].cash
+            if (cash, *now.sums()) != (cash_before.get(user_id, 0), *earlier.sums()):
+                events.append(BalanceChanged(user_id, cash, now.sums()[0], now.sums()[1] or UNSET))
         return events
 
     def decide(self, ts_us: int, command: Command) -> list[Event]:
@@ -143,23 +217,36 @@ class NaiveExchange:
                 return self.cancel(command)
             case EditOrder():
                 return self.edit(ts_us, command)
-            case CancelAll():
-                return self.cancel_all(command)
+            case CancelAll(user_id, instrument_id):
+                return self.cancel_all(user_id, instrument_id, "user_request")
+            case CancelUserOrders(user_id, instrument_id):
+                return self.cancel_all(user_id, instrument_id, "admin")
             case CreateInstrument():
                 return self.create_instrument(ts_us, command)
             case PauseInstrument():
                 return self.set_state(ts_us, command.instrument_id, "paused")
             case ResumeInstrument():
                 return self.set_state(ts_us, command.instrument_id, "open")
+            case PauseSeries(asset, expiration_s):
+                paused = self.set_states(ts_us, asset, expiration_s, "paused")
+                return [*paused, SeriesPaused(asset, expiration_s, len(paused))]
+            case ResumeSeries(asset, expiration_s):
+                resumed = self.set_states(ts_us, asset, expiration_s, "open")
+                return [*resumed, SeriesResumed(asset, expiration_s, len(resumed))]
+            case SetHalt(halted):
+                self.halted = halted
+                return [HaltSet(halted)]
+            case SetIndexPrice():
+                return self.set_index_price(ts_us, command)
             case EndDay():
-                return self.end_day(command)
+                return self.end_day(ts_us, command)
+            case SettleSeries():
+                return self.settle_by_hand(ts_us, command)
+            case ChangeRules():
+                return self.change_rules(ts_us, command)
             case Genesis():
                 self.rules = command.rules
-                configured: list[Event] = [Configured(command.rules, command.rules_version)]
-                if self.rules.fees.maker_premium_ppm > 0 or self.rules.fees.taker_premium_ppm > 0:
-                    self.users["fees"] = NaiveUser()
-                    configured.append(AccountOpened("fees"))
-                return configured
+                return [Configured(command.rules, command.rules_version), *self.open_own_accounts()]
             case StartSession():
                 started: list[Event] = [SessionStarted(command.program_version)]
                 for user_id in [user_id for user_id, user in self.users.items() if user.cancel_on_disconnect]:
@@ -171,8 +258,15 @@ class NaiveExchange:
                 return [SessionEnded()]
             case OpenAccount():
                 return self.open_account(command)
-            case Deposit() | Withdraw() | SetCancelOnDisconnect() | Disconnect() if command.user_id not in self.users:
+            case Deposit() | Withdraw() | SetCancelOnDisconnect() | Disconnect() | SetSuspended() | SetLimits() if (
+                command.user_id not in self.users
+            ):
                 return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+            case SetSuspended(user_id, suspended):
+                self.users[user_id].suspended = suspended
+                return [SuspensionSet(user_id, suspended)]
+            case SetLimits():
+                return self.set_limits(command)
             case Deposit():
                 return self.deposit(command)
             case Withdraw():
@@ -195,19 +289,59 @@ class NaiveExchange:
             if order.user_id == user_id and order.instrument_id == instrument_id and order.side == "ask"
         )
 
-    def collateral(self, user_id: str, instrument_id: str) -> int:
-        uncovered = self.open_asks(user_id, instrument_id) - self.position(user_id, instrument_id)
-        return self.instruments[instrument_id].strike * max(0, uncovered) // 1000
+    def uncovered(self, user_id: str, instrument_id: str) -> int:
+        """The contracts sold or offered beyond those held; negative where some are held that nothing offers."""
+        return self.open_asks(user_id, instrument_id) - self.position(user_id, instrument_id)
+
+    def margins_of(self, instrument: NaiveInstrument) -> tuple[Fraction, Fraction]:
+        """What a short contract locks, and the maintenance margin of one."""
+        _, asset, option_type, strike, _ = instrument.terms
+        if self.rules.collateral == "cash_secured" or asset not in self.history or instrument.mark is None:
+            return Fraction(strike), Fraction(0)
+        index = self.index_of(asset)
+        return (
+            initial_margin(option_type, strike, index, instrument.mark),
+            maintenance_margin(option_type, index, instrument.mark),
+        )
+
+    def collateral(self, user_id: str, instrument_id: str, more_asks: int = 0) -> int:
+        margin, _ = self.margins_of(self.instruments[instrument_id])
+        return for_size(margin, max(0, self.uncovered(user_id, instrument_id) + more_asks))
+
+    def set_free(self, user_id: str, instrument_id: str, bought: int) -> int:
+        """The collateral that an order that never rests may count on when it buys so much; only in a market."""
+        if market_of(self.rules) is None:
+            return 0
+        bought = min(bought, max(0, self.uncovered(user_id, instrument_id)))
+        return self.collateral(user_id, instrument_id) - self.collateral(user_id, instrument_id, -bought)
 
     def bid_lock(self, price: int, size: int) -> int:
-        cost = price * size // 1000
-        return cost + cost * max(self.rules.fees.maker_premium_ppm, self.rules.fees.taker_premium_ppm) // 1_000_000
+        cost, fees, market = price * size // 1000, self.rules.fees, market_of(self.rules)
+        lock = cost + cost * max(fees.maker_premium_ppm, fees.taker_premium_ppm) // 1_000_000
+        if market is not None and (market.fees.maker_ppm or market.fees.taker_ppm):
+            lock += cost * market.fees.cap_ppm // 1_000_000
+        return lock
+
+    def picture_of(self, user_id: str) -> Picture:
+        mine = [order for order in self.orders if order.user_id == user_id]
+        offered = {order.instrument_id for order in mine if order.side == "ask"}
+        picture = Picture(sum(self.bid_lock(o.price or 0, o.remaining) for o in mine if o.side == "bid"))
+        for instrument_id, instrument in self.instruments.items():
+            position = self.position(user_id, instrument_id)
+            if position or instrument_id in offered:
+                maintenance = for_size(self.margins_of(instrument)[1], max(0, -position))
+                picture.margins[instrument_id] = self.collateral(user_id, instrument_id), maintenance
+        return picture
 
     def locked(self, user_id: str) -> int:
-        bids = (order for order in self.orders if order.user_id == user_id and order.side == "bid")
-        return sum(self.bid_lock(order.price or 0, order.remaining) for order in bids) + sum(
-            self.collateral(user_id, instrument_id) for instrument_id in self.instruments
-        )
+        return self.picture_of(user_id).sums()[0]
+
+    def maintenance(self, user_id: str) -> int:
+        return self.picture_of(user_id).sums()[1]
+
+    def left_by_bids(self, user_id: str) -> int:
+        """Cash that no resting bid has locked."""
+        return self.users[user_id].cash - self.picture_of(user_id).bids
 
     def available(self, user_id: str) -> int:
         return self.users[user_id].cash - self.locked(user_id)
@@ -217,6 +351,16 @@ class NaiveExchange:
         self.touched_users.append(order.user_id)
         if order.side == "ask":
             self.touched_positions.append((order.user_id, order.instrument_id))
+
+    def touch_what_differs(self, before: dict[str, Picture]) -> None:
+        """Accounts in order of opening, instruments in order of listing: those of which other sums are locked now."""
+        for user_id, earlier in before.items():
+            now = self.picture_of(user_id)
+            for instrument_id, margins in now.margins.items():
+                if margins != earlier.margins[instrument_id]:
+                    self.touched_positions.append((user_id, instrument_id))
+            if now != earlier:
+                self.touched_users.append(user_id)
 
     # Accounts, cash and connections
 
@@ -253,7 +397,44 @@ class NaiveExchange:
         self.users[user_id].cancel_on_disconnect = still_enabled
         return [*self.cancel_each(mine, "cancel_on_disconnect"), AllCancelled(user_id, len(mine))]
 
-    # Instruments and the end of the day
+    def open_own_accounts(self) -> list[Event]:
+        """The accounts of the exchange, where they are missing."""
+        fees, has_market = self.rules.fees, market_of(self.rules) is not None
+        wanted = ["fees"] if has_market or fees.maker_premium_ppm or fees.taker_premium_ppm else []
+        opened = [user_id for user_id in [*wanted, *["insurance"] * has_market] if user_id not in self.users]
+        self.users.update({user_id: NaiveUser() for user_id in opened})
+        return [AccountOpened(user_id) for user_id in opened]
+
+    def set_limits(self, command: SetLimits) -> list[Event]:
+        for limit in (command.open_orders_max, command.position_max_milli):
+            if limit is not None and not 0 <= limit <= NUMBER_MAX:
+                return [Refused(command.user_id, Reason.INVALID_LIMITS)]
+        user = self.users[command.user_id]
+        user.open_orders_max, user.position_max = command.open_orders_max, command.position_max_milli
+        return [LimitsSet(command.user_id, command.open_orders_max, command.position_max_milli)]
+
+    def change_rules(self, ts_us: int, command: ChangeRules) -> list[Event]:
+        takes_market_away = market_of(self.rules) is not None and market_of(command.rules) is None
+        if takes_market_away or contradiction(command.rules) is not None:
+            return [Refused(None, Reason.INVALID_RULES)]
+        before = {user_id: self.picture_of(user_id) for user_id in self.users}
+        self.rules = command.rules
+        events: list[Event] = [RulesChanged(command.rules), *self.open_own_accounts()]
+        self.touch_what_differs(before)
+        events += self.cancel_bids_that_do_not_fit()
+        events += self.list_missing_series(ts_us)
+        return events + self.liquidate(ts_us, self.users)
+
+    def cancel_bids_that_do_not_fit(self) -> list[Event]:
+        """Where resting bids lock more than the cash there is, the newest of them go."""
+        events: list[Event] = []
+        for user_id in self.users:
+            bids = [order for order in self.orders if order.user_id == user_id and order.side == "bid"]
+            while self.left_by_bids(user_id) < 0:
+                events.append(self.end_order(bids.pop(), "insufficient_balance"))
+        return events
+
+    # Instruments, the index and marks
 
     def create_instrument(self, ts_us: int, command: CreateInstrument) -> list[Event]:
         try:
@@ -266,37 +447,252 @@ class NaiveExchange:
             return [Refused(None, Reason.INVALID_TERMS)]
         if terms.instrument_id in self.instruments:
             return [Refused(None, Reason.INSTRUMENT_EXISTS)]
-        self.instruments[terms.instrument_id] = NaiveInstrument(
-            terms.instrument_id,
-            terms.strike_micros,
-            terms.expiration_s * 1_000_000,
-            command.tick_micros,
-            command.min_size_milli,
-        )
-        return [InstrumentCreated(*terms, command.tick_micros, command.min_size_milli)]
+        created = self.create(terms.instrument_id, command.tick_micros, command.min_size_milli)
+        return [created, *self.mark([self.instruments[terms.instrument_id]])]
+
+    def create(self, instrument_id: str, tick: int, min_size: int) -> Event:
+        terms = parse_instrument_id(instrument_id)
+        self.instruments[instrument_id] = NaiveInstrument(terms, tick, min_size)
+        return InstrumentCreated(*terms, tick, min_size)
+
+    def list_missing_series(self, ts_us: int, only: str | None = None) -> list[Event]:
+        """What the rules want listed and is not; with the marks of these, unless only those of one asset are wanted."""
+        events: list[Event] = []
+        market = market_of(self.rules)
+        for rule in market.series if market else ():
+            if rule.asset not in self.history or only not in (None, rule.asset):
+                continue
+            wanted = series_of_rule(rule, ts_us, self.index_of(rule.asset))
+            missing = [instrument_id for instrument_id in wanted if instrument_id not in self.instruments]
+            events += [self.create(instrument_id, rule.tick_micros, rule.min_size_milli) for instrument_id in missing]
+            if only is None:
+                events += self.mark([self.instruments[instrument_id] for instrument_id in missing])
+        return events
+
+    def index_of(self, asset: str) -> int:
+        """The index price of now; 0 where there is none."""
+        return self.history[asset][-1][1] if asset in self.history else 0
+
+    def mark(self, instruments: list[NaiveInstrument]) -> list[Event]:
+        """Take the marks of these, all of one asset, anew."""
+        market = market_of(self.rules)
+        if not instruments or market is None or instruments[0].terms.asset not in self.history:
+            return []
+        asset = instruments[0].terms.asset
+        for instrument in instruments:
+            prices: dict[Side, list[int]] = {"bid": [], "ask": []}
+            for order in self.orders:
+                if order.instrument_id == instrument.instrument_id:
+                    prices[order.side].append(order.price or 0)
+            instrument.mark = mark_price(
+                instrument.terms,
+                self.index_of(asset),
+                max(prices["bid"], default=None),
+                min(prices["ask"], default=None),
+                instrument.last_price,
+                market.mark_spread_max_ppm,
+            )
+        return [MarksSet(asset, {it.instrument_id: it.mark for it in instruments if it.mark is not None})]
+
+    def set_index_price(self, ts_us: int, command: SetIndexPrice) -> list[Event]:
+        asset, price = command.asset, command.price_micros
+        if reason := self.why_not_this_index(command):
+            return [Refused(None, reason)]
+        before = {user_id: self.picture_of(user_id) for user_id in self.users}
+        marks_before = [instrument.mark for instrument in self.instruments.values()]
+        self.history.setdefault(asset, []).append((ts_us, price))
+        live = [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
+        self.mark(live)
+        if any(self.locked(user_id) > NUMBER_MAX for user_id in self.users):
+            self.history[asset].pop()
+            if not self.history[asset]:
+                del self.history[asset]
+            for instrument, mark in zip(self.instruments.values(), marks_before, strict=True):
+                instrument.mark = mark
+            return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
+        self.touch_what_differs(before)
+        events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
+        live = [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
+        return [*events, *self.mark(live), *self.liquidate(ts_us, self.users)]
+
+    def why_not_this_index(self, command: SetIndexPrice) -> Reason | None:
+        market, asset, price = market_of(self.rules), command.asset, command.price_micros
+        if market is None:
+            return Reason.NO_MARKET
+        known = [*[it.terms.asset for it in self.instruments.values()], *[rule.asset for rule in market.series]]
+        if asset not in known:
+            return Reason.UNKNOWN_ASSET
+        if not 0 < price <= PRICE_MAX_MICROS:
+            return Reason.INVALID_INDEX_PRICE
+        if asset in self.history and market.index_jump_max and not command.forced:
+            low, high = sorted((price, self.index_of(asset)))
+            if high > low * market.index_jump_max:
+                return Reason.INDEX_JUMP
+        return None
+
+    # Pauses, the end of the day and settlement
 
     def set_state(self, ts_us: int, instrument_id: str, state: InstrumentState) -> list[Event]:
         instrument = self.instruments.get(instrument_id)
         if instrument is None:
             return [Refused(None, Reason.INSTRUMENT_NOT_FOUND)]
-        if instrument.state == "expired" or instrument.expiration_us <= ts_us:
+        if instrument.is_over(ts_us):
             return [Refused(None, Reason.INSTRUMENT_EXPIRED)]
         instrument.state = state
         return [InstrumentStateChanged(instrument_id, state)]
 
-    def end_day(self, command: EndDay) -> list[Event]:
+    def set_states(
+        self, ts_us: int, asset: str | None, expiration_s: int | None, state: InstrumentState
+    ) -> list[Event]:
+        events: list[Event] = []
+        for instrument in self.instruments.values():
+            named = asset in (None, instrument.terms.asset) and expiration_s in (None, instrument.terms.expiration_s)
+            if named and not instrument.is_over(ts_us) and instrument.state != state:
+                instrument.state = state
+                events.append(InstrumentStateChanged(instrument.instrument_id, state))
+        return events
+
+    def end_day(self, ts_us: int, command: EndDay) -> list[Event]:
         events: list[Event] = [DayEnded(command.day_end_us)]
+        due: list[tuple[str, int]] = []
         for instrument in self.instruments.values():
             if instrument.state == "expired":
                 continue
             orders = [order for order in self.orders if order.instrument_id == instrument.instrument_id]
-            if instrument.expiration_us <= command.day_end_us:
+            if instrument.is_over(command.day_end_us):
                 events += self.cancel_each(orders, "instrument_expired")
                 instrument.state = "expired"
                 events.append(InstrumentStateChanged(instrument.instrument_id, "expired"))
+                due.append(instrument.series)
             else:
                 events += self.cancel_each([o for o in orders if o.placed.time_in_force == "day"], "day_end")
+        if market_of(self.rules) is None:
+            return events
+        by_expiration = sorted(dict.fromkeys(due), key=lambda series: series[1])
+        events += self.settle([(series, self.delivery_price_of(series)) for series in by_expiration])
+        return events + self.list_missing_series(ts_us) + self.liquidate(ts_us, self.users)
+
+    def instruments_of(self, series: tuple[str, int]) -> list[NaiveInstrument]:
+        return [instrument for instrument in self.instruments.values() if instrument.series == series]
+
+    def delivery_price_of(self, series: tuple[str, int]) -> int | None:
+        asset, expiration_s = series
+        tick = min(instrument.tick for instrument in self.instruments_of(series))
+        return delivery_price(self.history.get(asset, []), expiration_s * 1_000_000, tick)
+
+    def settle(self, due: list[tuple[tuple[str, int], int | None]]) -> list[Event]:
+        """Pay the positions of these series at these prices, net; then cancel bids that the cash left does not pay."""
+        events: list[Event] = []
+        net: dict[str, int] = {}
+        for series, price in due:
+            payouts = {} if price is None else self.payouts(series, price)
+            if price is None or any(abs(payout) > NUMBER_MAX for payout in payouts.values()):
+                events.append(SettlementDelayed(*series))
+                continue
+            events.append(DeliveryPriceSet(*series, price))
+            self.settled.append(series)
+            for (user_id, instrument_id), payout in payouts.items():
+                quantity = self.positions.pop((user_id, instrument_id))
+                fee = self.delivery_fee(price, quantity, payout)
+                events.append(PositionSettled(user_id, instrument_id, quantity, payout, fee))
+                self.touched_positions.append((user_id, instrument_id))
+                net[user_id] = net.get(user_id, 0) + payout - fee
+                net["fees"] = net.get("fees", 0) + fee
+        for user_id, user in self.users.items():
+            if user_id in net:
+                user.cash += net[user_id]
+                self.touched_users.append(user_id)
+        for user_id, user in self.users.items():
+            if user.cash < 0 and user_id != "insurance":
+                shortfall, user.cash = -user.cash, 0
+                user.shortfall += shortfall
+                self.users["insurance"].cash -= shortfall
+                self.touched_users.append("insurance")
+                events.append(ShortfallCovered(user_id, shortfall, user.shortfall))
+        return events + self.cancel_bids_that_do_not_fit()
+
+    def payouts(self, series: tuple[str, int], price: int) -> dict[tuple[str, str], int]:
+        """What every position of a series is paid: accounts in order of opening, instruments in order of listing."""
+        return {
+            (user_id, instrument.instrument_id): quantity
+            * intrinsic_value(instrument.terms.option_type, instrument.terms.strike_micros, price)
+            // 1000
+            for user_id in self.users
+            for instrument in self.instruments_of(series)
+            if (quantity := self.position(user_id, instrument.instrument_id))
+        }
+
+    def delivery_fee(self, price: int, quantity: int, payout: int) -> int:
+        market = market_of(self.rules)
+        assert market is not None
+        if payout <= 0:
+            return 0
+        of_price = price * quantity * market.fees.delivery_ppm // 1_000_000_000
+        return min(of_price, payout * market.fees.delivery_cap_ppm // 1_000_000)
+
+    def settle_by_hand(self, ts_us: int, command: SettleSeries) -> list[Event]:
+        series, price = (command.asset, command.expiration_s), command.price_micros
+        if reason := self.why_not_settle(series, price):
+            return [Refused(None, reason)]
+        return self.settle([(series, price)]) + self.liquidate(ts_us, self.users)
+
+    def why_not_settle(self, series: tuple[str, int], price: int) -> Reason | None:
+        instruments = self.instruments_of(series)
+        if market_of(self.rules) is None:
+            return Reason.NO_MARKET
+        if not instruments:
+            return Reason.UNKNOWN_SERIES
+        if any(instrument.state != "expired" for instrument in instruments):
+            return Reason.SERIES_NOT_EXPIRED
+        if series in self.settled:
+            return Reason.SERIES_SETTLED
+        if not 0 < price <= PRICE_MAX_MICROS or price % 1000:
+            return Reason.INVALID_DELIVERY_PRICE
+        if any(abs(payout) > NUMBER_MAX for payout in self.payouts(series, price).values()):
+            return Reason.EXPOSURE_ABOVE_MAXIMUM
+        return None
+
+    # Liquidation
+
+    def liquidate(self, ts_us: int, candidates: Iterable[str]) -> list[Event]:
+        """Look at these accounts in turn, and after those that are liquidated at who traded with them."""
+        events: list[Event] = []
+        to_look_at, liquidated = list(candidates), []
+        for user_id in to_look_at:  # grows while it is gone through
+            too_little = self.users[user_id].cash < self.maintenance(user_id)
+            if too_little and user_id not in liquidated and user_id != "insurance":
+                liquidated.append(user_id)
+                caused = self.liquidate_one(ts_us, user_id)
+                to_look_at += [event.maker_user_id for event in caused if isinstance(event, Traded)]
+                events += caused
         return events
+
+    def liquidate_one(self, ts_us: int, user_id: str) -> list[Event]:
+        user = self.users[user_id]
+        started = LiquidationStarted(user_id, user.cash, self.maintenance(user_id))
+        events = self.cancel_each([order for order in self.orders if order.user_id == user_id], "liquidation")
+        margins = self.picture_of(user_id).margins
+        for instrument_id in sorted(margins, key=lambda instrument_id: -margins[instrument_id][1]):
+            if self.position(user_id, instrument_id) < 0 and user.cash < self.maintenance(user_id):
+                events += self.buy_back(ts_us, user_id, self.instruments[instrument_id])
+        return [started, *events] if events else []
+
+    def buy_back(self, ts_us: int, user_id: str, instrument: NaiveInstrument) -> list[Event]:
+        market = market_of(self.rules)
+        if market is None or instrument.mark is None or self.halted:
+            return []
+        if instrument.is_over(ts_us) or instrument.state == "paused":
+            return []
+        above = self.index_of(instrument.terms.asset) * market.liquidation_limit_ppm // 1_000_000
+        limit = -(-(instrument.mark + above) // instrument.tick) * instrument.tick
+        size = -self.position(user_id, instrument.instrument_id)
+        command = PlaceOrder(user_id, instrument.instrument_id, "bid", "limit", "ioc", limit, size)
+        makers, cash = self.makers(command), self.users[user_id].cash
+        if not makers or self.taker_cost(makers[0], 1) > cash:
+            return []
+        order, accepted = self.accept(command, size)
+        events = self.trade_within_budget(order, lambda paid, _: paid <= cash)
+        return [replace(accepted, liquidation=True), *events]
 
     # Orders end
 
@@ -354,17 +750,13 @@ class NaiveExchange:
             return [Refused(command.user_id, order)]
         return [self.end_order(order, "user_request")]
 
-    def cancel_all(self, command: CancelAll) -> list[Event]:
-        if command.user_id not in self.users:
-            return [Refused(command.user_id, Reason.UNKNOWN_USER)]
-        if command.instrument_id is not None and command.instrument_id not in self.instruments:
-            return [Refused(command.user_id, Reason.INSTRUMENT_NOT_FOUND)]
-        chosen = [
-            order
-            for order in self.orders
-            if order.user_id == command.user_id and command.instrument_id in (None, order.instrument_id)
-        ]
-        return [*self.cancel_each(chosen, "user_request"), AllCancelled(command.user_id, len(chosen))]
+    def cancel_all(self, user_id: str, instrument_id: str | None, reason: CancelReason) -> list[Event]:
+        if user_id not in self.users:
+            return [Refused(user_id, Reason.UNKNOWN_USER)]
+        if instrument_id is not None and instrument_id not in self.instruments:
+            return [Refused(user_id, Reason.INSTRUMENT_NOT_FOUND)]
+        chosen = [o for o in self.orders if o.user_id == user_id and instrument_id in (None, o.instrument_id)]
+        return [*self.cancel_each(chosen, reason), AllCancelled(user_id, len(chosen))]
 
     # Orders come and change
 
@@ -378,65 +770,125 @@ class NaiveExchange:
                     namesake = order
         if namesake is not None and namesake.placed == command:
             return [OrderRepeated(namesake.order_id, command.user_id)]
-        if reason := self.why_not_place(ts_us, command, namesake):
+        size = self.size_to_place(command)
+        if reason := self.why_not_place(ts_us, command, size, namesake):
             return [Refused(command.user_id, reason)]
 
-        self.last_order_id += 1
-        self.last_place += 1
-        size = command.size_milli
-        order = NaiveOrder(self.last_order_id, command, command.price_micros, size, size, self.last_place)
-        events: list[Event] = [
-            OrderAccepted(
-                order.order_id,
-                command.user_id,
-                command.instrument_id,
-                command.side,
-                command.type,
-                command.time_in_force,
-                command.price_micros,
-                size,
-                command.post_only,
-                command.client_order_id,
-            )
-        ]
+        order, accepted = self.accept(command, size)
+        events: list[Event] = [accepted]
         if command.time_in_force == "fok" and self.tradable(command) < size:
             self.orders.append(order)
             return [*events, self.end_order(order, "fok_unfilled")]
         if command.type == "market":
-            return events + self.trade_at_market(order)
-        self.orders.append(order)
-        self.touch_for(order)
-        events += self.trade(order)
-        if order.remaining and command.time_in_force == "ioc":
-            events.append(self.end_order(order, "ioc_remainder"))
-        return events
+            events += self.trade_at_market(order)
+        else:
+            self.orders.append(order)
+            self.touch_for(order)
+            events += self.trade(order)
+            if order.remaining and command.time_in_force == "ioc":
+                events.append(self.end_order(order, "ioc_remainder"))
+        return events + self.look_at_traders(ts_us, events)
 
-    def why_not_place(self, ts_us: int, command: PlaceOrder, namesake: NaiveOrder | None) -> Reason | None:
+    def size_to_place(self, command: PlaceOrder) -> int:
+        """The size as it was sent; if it may only reduce, at most the position on the other side."""
+        if command.reduce_only is not True:
+            return command.size_milli
+        position = self.position(command.user_id, command.instrument_id)
+        return max(0, min(command.size_milli, -position if command.side == "bid" else position))
+
+    def accept(self, command: PlaceOrder, size: int) -> tuple[NaiveOrder, OrderAccepted]:
+        self.last_order_id += 1
+        self.last_place += 1
+        order = NaiveOrder(self.last_order_id, command, command.price_micros, size, size, self.last_place)
+        return order, OrderAccepted(
+            order.order_id,
+            command.user_id,
+            command.instrument_id,
+            command.side,
+            command.type,
+            command.time_in_force,
+            command.price_micros,
+            size,
+            command.post_only,
+            command.client_order_id,
+            command.reduce_only,
+        )
+
+    def look_at_traders(self, ts_us: int, events: list[Event]) -> list[Event]:
+        """A trade may show that an account has too little."""
+        trades = [event for event in events if isinstance(event, Traded)]
+        return self.liquidate(ts_us, [user for it in trades for user in (it.maker_user_id, it.taker_user_id)])
+
+    def why_not_place(self, ts_us: int, command: PlaceOrder, size: int, namesake: NaiveOrder | None) -> Reason | None:
+        """`size`: what of it would be placed."""
+        user = self.users[command.user_id]
+        if user.suspended:
+            return Reason.USER_SUSPENDED
         instrument = self.instruments.get(command.instrument_id)
         if instrument is None:
             return Reason.INSTRUMENT_NOT_FOUND
-        price, size = command.price_micros, command.size_milli
-        if reason := self.why_not_these_terms(ts_us, instrument, price, size, filled=0):
+        if reason := self.why_closed(ts_us, instrument):
+            return reason
+        if command.reduce_only is True and self.position(command.user_id, command.instrument_id) == 0:
+            return Reason.NOTHING_TO_REDUCE
+        if command.reduce_only is True and size == 0 < command.size_milli:
+            return Reason.NOTHING_TO_REDUCE
+        if reason := self.why_not_these_terms(instrument, command.price_micros, command.size_milli, filled=0):
             return reason
         if namesake is not None:
             return Reason.CLIENT_ORDER_ID_USED
-        if sum(order.user_id == command.user_id for order in self.orders) >= self.rules.open_orders_max:
+        open_orders_max = self.rules.open_orders_max if user.open_orders_max is None else user.open_orders_max
+        if sum(order.user_id == command.user_id for order in self.orders) >= open_orders_max:
             return Reason.TOO_MANY_OPEN_ORDERS
+        if command.reduce_only is not True and self.beyond_position_limit(command, size):
+            return Reason.POSITION_ABOVE_MAXIMUM
         if command.post_only and self.tradable(command) > 0:
             return Reason.POST_ONLY_WOULD_TRADE
-        if command.type == "limit":
-            enough = self.needed(command) <= self.available(command.user_id)
-        else:
-            enough = self.enough_at_market(command)
-        return None if enough else Reason.INSUFFICIENT_BALANCE
+        command = replace(command, size_milli=size)
+        if command.side == "ask" and self.needed(command) > 0 and self.index_is_stale(ts_us, instrument):
+            return Reason.INDEX_STALE
+        return None if self.enough(command) else Reason.INSUFFICIENT_BALANCE
+
+    def enough(self, command: PlaceOrder) -> bool:
+        if command.type == "market":
+            return self.enough_at_market(command)
+        needed, left = self.needed(command), self.left_by_bids(command.user_id)
+        if command.side == "bid" and self.bid_lock(command.price_micros or 0, command.size_milli) > left:
+            return False
+        return needed <= 0 or needed <= self.available(command.user_id)
+
+    def index_is_stale(self, ts_us: int, instrument: NaiveInstrument) -> bool:
+        market, asset = market_of(self.rules), instrument.terms.asset
+        if market is None or not market.index_age_max_s or asset not in self.history:
+            return False
+        return ts_us - self.history[asset][-1][0] > market.index_age_max_s * 1_000_000
+
+    def beyond_position_limit(self, order: PlaceOrder, size: int, without: NaiveOrder | None = None) -> bool:
+        """Whether the position could come to be beyond the limit, with `size` more and the order `without` less."""
+        market, limit = market_of(self.rules), self.users[order.user_id].position_max
+        if limit is None:
+            limit = market.position_max_milli if market else 0
+        if limit == 0:
+            return False
+        same_side = [
+            it.remaining
+            for it in self.orders
+            if (it.user_id, it.instrument_id, it.side) == (order.user_id, order.instrument_id, order.side)
+            and it is not without
+        ]
+        position = self.position(order.user_id, order.instrument_id)
+        return (position if order.side == "bid" else -position) + sum(same_side) + size > limit
+
+    def why_closed(self, ts_us: int, instrument: NaiveInstrument) -> Reason | None:
+        if self.halted:
+            return Reason.EXCHANGE_HALTED
+        if instrument.is_over(ts_us):
+            return Reason.INSTRUMENT_EXPIRED
+        return Reason.INSTRUMENT_PAUSED if instrument.state == "paused" else None
 
     def why_not_these_terms(
-        self, ts_us: int, instrument: NaiveInstrument, price: int | None, size: int, filled: int
+        self, instrument: NaiveInstrument, price: int | None, size: int, filled: int
     ) -> Reason | None:
-        if instrument.state == "expired" or instrument.expiration_us <= ts_us:
-            return Reason.INSTRUMENT_EXPIRED
-        if instrument.state == "paused":
-            return Reason.INSTRUMENT_PAUSED
         if size < instrument.min_size:
             return Reason.SIZE_BELOW_MINIMUM
         if size > SIZE_MAX_MILLI:
@@ -455,25 +907,31 @@ class NaiveExchange:
 
     def needed(self, command: PlaceOrder) -> int:
         """What must be available for all of an order: what it would lock, or spend at once in the book as it stands."""
-        instrument = self.instruments[command.instrument_id]
+        instrument_id, size = command.instrument_id, command.size_milli
         if command.side == "ask":
-            return self.more_collateral(command.user_id, instrument, command.size_milli)
+            return self.more_collateral(command.user_id, instrument_id, size)
+        rests = command.time_in_force in ("gtc", "day")
+        free = 0 if rests else self.set_free(command.user_id, instrument_id, size)
         if command.price_micros is not None:
-            return self.bid_lock(command.price_micros, command.size_milli)
+            return self.bid_lock(command.price_micros, size) - free
+        return self.market_total(command) - free
+
+    def market_total(self, command: PlaceOrder) -> int:
+        """What a market bid would pay for all that it gets."""
         total, wanted = 0, command.size_milli
         for maker in self.makers(command):
             size = min(wanted, maker.remaining)
-            total += self.market_cost(maker.price or 0, size)
+            total += self.taker_cost(maker, size)
             wanted -= size
         return total
 
-    def more_collateral(self, user_id: str, instrument: NaiveInstrument, more_asks: int) -> int:
+    def more_collateral(self, user_id: str, instrument_id: str, more_asks: int) -> int:
         """What `more_asks` would lock beyond what the instrument locks now."""
-        uncovered = self.open_asks(user_id, instrument.instrument_id) - self.position(user_id, instrument.instrument_id)
-        before = instrument.strike * max(0, uncovered) // 1000
-        return instrument.strike * max(0, uncovered + more_asks) // 1000 - before
+        return self.collateral(user_id, instrument_id, more_asks) - self.collateral(user_id, instrument_id)
 
     def edit(self, ts_us: int, command: EditOrder) -> list[Event]:
+        if command.user_id in self.users and self.users[command.user_id].suspended:
+            return [Refused(command.user_id, Reason.USER_SUSPENDED)]
         order = self.find(command)
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
@@ -502,13 +960,18 @@ class NaiveExchange:
             return [edited]
         self.last_place += 1
         order.place = self.last_place
-        return [edited, *self.trade(order)]
+        events: list[Event] = [edited, *self.trade(order)]
+        return events + self.look_at_traders(ts_us, events)
 
     def why_not_edit(self, ts_us: int, order: NaiveOrder, price: int, size: int, filled: int) -> Reason | None:
         assert order.price is not None
         instrument = self.instruments[order.instrument_id]
-        if reason := self.why_not_these_terms(ts_us, instrument, price, size, filled):
+        if reason := self.why_closed(ts_us, instrument):
             return reason
+        if reason := self.why_not_these_terms(instrument, price, size, filled):
+            return reason
+        if self.beyond_position_limit(order.placed, size - filled, without=order):
+            return Reason.POSITION_ABOVE_MAXIMUM
         if order.placed.post_only and any(
             self.may_trade(order.placed, maker) and maker.would_trade_at(price)
             for maker in self.others_side(order.placed)
@@ -517,8 +980,11 @@ class NaiveExchange:
         if order.side == "bid":
             needed = self.bid_lock(price, size - filled) - self.bid_lock(order.price, order.remaining)
         else:
-            needed = self.more_collateral(order.user_id, instrument, size - order.size)
-        return Reason.INSUFFICIENT_BALANCE if needed > self.available(order.user_id) else None
+            needed = self.more_collateral(order.user_id, order.instrument_id, size - order.size)
+            if needed > 0 and self.index_is_stale(ts_us, instrument):
+                return Reason.INDEX_STALE
+        too_little = needed > 0 and needed > self.available(order.user_id)
+        return Reason.INSUFFICIENT_BALANCE if too_little else None
 
     # Who trades with whom
 
@@ -562,8 +1028,10 @@ class NaiveExchange:
     def fill(self, maker: NaiveOrder, taker: NaiveOrder, size: int) -> Traded:
         assert maker.price is not None
         cost = maker.price * size // 1000
-        maker_fee = cost * self.rules.fees.maker_premium_ppm // 1_000_000
-        taker_fee = cost * self.rules.fees.taker_premium_ppm // 1_000_000
+        instrument = self.instruments[maker.instrument_id]
+        maker_fee = self.fee(instrument, "maker", maker.price, size)
+        taker_fee = self.fee(instrument, "taker", maker.price, size)
+        instrument.last_price = maker.price
         for order, fee in ((maker, maker_fee), (taker, taker_fee)):
             sign = 1 if order.side == "bid" else -1
             key = order.user_id, order.instrument_id
@@ -595,62 +1063,104 @@ class NaiveExchange:
             taker_fee,
         )
 
+    def fee(self, instrument: NaiveInstrument, liquidity: Liquidity, price: int, size: int) -> int:
+        cost, of_premium, market = price * size // 1000, self.rules.fees, market_of(self.rules)
+        is_maker = liquidity == "maker"
+        fee = cost * (of_premium.maker_premium_ppm if is_maker else of_premium.taker_premium_ppm) // 1_000_000
+        if market is not None:
+            ppm = market.fees.maker_ppm if is_maker else market.fees.taker_ppm
+            of_index = self.index_of(instrument.terms.asset) * size * ppm // 1_000_000_000
+            fee += min(of_index, cost * market.fees.cap_ppm // 1_000_000)
+        return fee
+
+    def taker_cost(self, maker: NaiveOrder, size: int) -> int:
+        """What a bid pays for so much of a resting order, fee included."""
+        assert maker.price is not None
+        instrument = self.instruments[maker.instrument_id]
+        return maker.price * size // 1000 + self.fee(instrument, "taker", maker.price, size)
+
     # Market orders
 
-    def market_cost(self, price: int, size: int) -> int:
-        cost = price * size // 1000
-        return cost + cost * self.rules.fees.taker_premium_ppm // 1_000_000
+    def budget_of_bid(self, command: PlaceOrder) -> Budget:
+        """What a market bid may spend, as things stand when it arrives."""
+        user_id, instrument_id = command.user_id, command.instrument_id
+        available, left = max(0, self.available(user_id)), self.left_by_bids(user_id)
+        margin, _ = self.margins_of(self.instruments[instrument_id])
+        uncovered = max(0, self.uncovered(user_id, instrument_id)) if market_of(self.rules) else 0
 
-    def market_budget(self, command: PlaceOrder) -> int:
-        """Micros that a bid may spend, or millicontracts that an ask may sell."""
-        available = self.available(command.user_id)
-        if command.side == "bid":
-            return available
-        held = self.position(command.user_id, command.instrument_id)
-        offered = self.open_asks(command.user_id, command.instrument_id)
-        return max(0, held - offered) + available * 1000 // self.instruments[command.instrument_id].strike
+        def may(paid: int, bought: int) -> bool:
+            set_free = for_size(margin, uncovered) - for_size(margin, max(0, uncovered - bought))
+            return paid <= available + set_free and paid <= left
+
+        return may
+
+    def may_sell(self, command: PlaceOrder) -> int:
+        """The most millicontracts, up to its size, that a market ask may sell, as things stand when it arrives."""
+        user_id, instrument_id = command.user_id, command.instrument_id
+        free = max(0, -self.uncovered(user_id, instrument_id))
+
+        def may(size: int) -> bool:
+            return size <= free or self.more_collateral(user_id, instrument_id, size) <= self.available(user_id)
+
+        return largest(command.size_milli, may)
 
     def enough_at_market(self, command: PlaceOrder) -> bool:
         """A fok needs money for all of it, an ioc for a first millicontract; a bid needs none where nobody offers."""
-        budget, makers = self.market_budget(command), self.makers(command)
+        makers, size = self.makers(command), command.size_milli
         all_or_nothing = command.time_in_force == "fok"
         if command.side == "ask":
-            return budget >= (command.size_milli if all_or_nothing else 1)
+            return self.may_sell(command) >= (size if all_or_nothing else 1)
         if not all_or_nothing:
-            return not makers or self.market_cost(makers[0].price or 0, 1) <= budget
-        unfilled = self.tradable(command) < command.size_milli  # then it is accepted, and cancelled at once
-        return unfilled or self.needed(command) <= budget
+            first = self.taker_cost(makers[0], 1) if makers else 0
+            return not makers or self.budget_of_bid(command)(first, 1)
+        unfilled = self.tradable(command) < size  # then it is accepted, and cancelled at once
+        return unfilled or self.budget_of_bid(command)(self.market_total(command), size)
 
     def trade_at_market(self, taker: NaiveOrder) -> list[Event]:
+        """The budget is that of the moment when it came; a fok has been found to be within it already."""
+        arrived = replace(taker.placed, size_milli=taker.size)
+        if arrived.time_in_force == "fok":
+            return self.trade_within_budget(taker, lambda *_: True)
+        if taker.side == "bid":
+            return self.trade_within_budget(taker, self.budget_of_bid(arrived))
+        sellable = self.may_sell(arrived)
+        return self.trade_within_budget(taker, lambda _, sold: sold <= sellable)
+
+    def trade_within_budget(self, taker: NaiveOrder, budget: Budget) -> list[Event]:
+        """Trade an order that never rests for as long as it may; then it ends."""
         events: list[Event] = []
-        budget = self.market_budget(taker.placed)
         self.orders.append(taker)
-        taker_is_bid = taker.side == "bid"
+        paid = traded = 0
         while taker.remaining:
-            makers = self.others_side(taker.placed)
+            makers = [maker for maker in self.others_side(taker.placed) if maker.would_trade_at(taker.price)]
             if not makers:
-                return [*events, self.end_order(taker, "market_remainder")]
+                return [*events, self.end_order(taker, "market_remainder" if taker.price is None else "ioc_remainder")]
             maker = makers[0]
             assert maker.price is not None
             if not self.may_trade(taker.placed, maker):
                 events.append(self.end_order(maker, "self_trade_prevention"))
                 continue
             wanted = min(maker.remaining, taker.remaining)
-            size = self.largest_that_fits(maker.price, wanted, budget) if taker_is_bid else min(wanted, budget)
+            size = self.largest_within(budget, maker, wanted, paid, traded)
             if size:
-                budget -= self.market_cost(maker.price, size) if taker_is_bid else size
+                paid += self.taker_cost(maker, size)
+                traded += size
                 events.append(self.fill(maker, taker, size))
             if size < wanted:  # once the budget has cut a fill short, nothing more is bought
                 return [*events, self.end_order(taker, "insufficient_balance")]
         return events
 
-    def largest_that_fits(self, price: int, size: int, budget: int) -> int:
-        """The largest size up to `size` that `budget` pays for at `price`, fee included; found by halving."""
-        fits, too_large = 0, size + 1
-        while too_large - fits > 1:
-            middle = (fits + too_large) // 2
-            if self.market_cost(price, middle) <= budget:
-                fits = middle
-            else:
-                too_large = middle
-        return fits
+    def largest_within(self, budget: Budget, maker: NaiveOrder, wanted: int, paid: int, traded: int) -> int:
+        return largest(wanted, lambda size: budget(paid + self.taker_cost(maker, size), traded + size))
+
+
+def largest(size: int, may: Callable[[int], bool]) -> int:
+    """The largest size up to `size` that may be, found by halving; 0 if none may."""
+    fits, too_large = 0, size + 1
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if may(middle):
+            fits = middle
+        else:
+            too_large = middle
+    return fits

@@ -1,0 +1,82 @@
+"""The formulas of the options market once more, from docs/market.md alone: in fractions, rounded at the end."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from math import ceil, floor
+
+from exchange.domain.instruments import InstrumentTerms, instrument_id_of
+from exchange.domain.rules import Series
+from exchange.domain.words import OptionType
+
+IndexHistory = list[tuple[int, int]]  # when, and at what price from then on
+
+
+def initial_margin(option_type: OptionType, strike: int, index: int, mark: int) -> Fraction:
+    """Micros that one short contract locks."""
+    out_of_the_money = max(0, strike - index) if option_type == "call" else max(0, index - strike)
+    margin = max(Fraction(15 * index, 100) - out_of_the_money, Fraction(10 * index, 100)) + mark
+    return margin if option_type == "call" else max(margin, maintenance_margin(option_type, index, mark))
+
+
+def maintenance_margin(option_type: OptionType, index: int, mark: int) -> Fraction:
+    """Micros of cash below which one short contract is bought back."""
+    of_index, of_mark = Fraction(75 * index, 1000), Fraction(75 * mark, 1000)
+    return (of_index if option_type == "call" else max(of_index, of_mark)) + mark
+
+
+def for_size(per_contract: Fraction, size: int) -> int:
+    """Of so many millicontracts, rounded up once."""
+    return ceil(per_contract * size / 1000)
+
+
+def intrinsic_value(option_type: OptionType, strike: int, price: int) -> int:
+    return max(0, price - strike) if option_type == "call" else max(0, strike - price)
+
+
+def mark_price(
+    terms: InstrumentTerms, index: int, bid: int | None, ask: int | None, last: int | None, spread_max_ppm: int
+) -> int:
+    intrinsic = intrinsic_value(terms.option_type, terms.strike_micros, index)
+    if bid is not None and ask is not None and ask - bid <= index * spread_max_ppm // 1_000_000:
+        mark = (bid + ask) // 2
+    elif last is not None:
+        mark = last
+    else:
+        mark = intrinsic
+    return min(max(mark, intrinsic), index if terms.option_type == "call" else terms.strike_micros)
+
+
+def delivery_price(history: IndexHistory, expiration_us: int, tick: int) -> int | None:
+    """The average of the last half hour, rounded half up to the tick; None where the index came too late."""
+    start = expiration_us - 30 * 60 * 1_000_000
+    sum_of_all, time_of_all = 0, 0
+    for n, (since, price) in enumerate(history):
+        until = history[n + 1][0] if n + 1 < len(history) else expiration_us
+        time = min(until, expiration_us) - max(since, start)
+        if time > 0:
+            sum_of_all += price * time
+            time_of_all += time
+    if time_of_all == 0:
+        return None
+    return floor(Fraction(sum_of_all, time_of_all * tick) + Fraction(1, 2)) * tick
+
+
+def series_of_rule(rule: Series, ts_us: int, index: int) -> Iterator[str]:
+    """The ids of the options that the rule wants listed, in their order."""
+    spacing = rule.strike_spacing_usdc
+    middle = floor(Fraction(index, spacing * 1_000_000) + Fraction(1, 2))
+    for expiration in expirations(rule, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)):
+        for n in range(middle - rule.strikes_each_side, middle + rule.strikes_each_side + 1):
+            if 0 < n * spacing <= 10_000_000:
+                for option_type in ("call", "put"):
+                    yield instrument_id_of(rule.asset, int(expiration.timestamp()), n * spacing, option_type)
+
+
+def expirations(rule: Series, now: datetime) -> list[datetime]:
+    """The dates of the rule, found by going through the days of the next two years."""
+    today = now.replace(hour=8, minute=0, second=0, microsecond=0)
+    days = [day for n in range(730) if (day := today + timedelta(days=n)) > now]
+    fridays = [day for day in days if day.weekday() == 4]
+    last_fridays = [day for day in fridays if (day + timedelta(days=7)).month != day.month]
+    return sorted({*days[: rule.dailies], *fridays[: rule.weeklies], *last_fridays[: rule.monthlies]})
