@@ -115,7 +115,8 @@ class NaiveInstrument:
     min_size: int
     state: InstrumentState = "open"
     last_price: int | None = None
-    mark: int | None = None
+    mark: int | None = None  # of a closed one, the last that it had, and the index then
+    index: int = 0
 
     @property
     def instrument_id(self) -> str:
@@ -229,10 +230,10 @@ class NaiveExchange:
                 return self.set_state(ts_us, command.instrument_id, "open")
             case PauseSeries(asset, expiration_s):
                 paused = self.set_states(ts_us, asset, expiration_s, "paused")
-                return [*paused, SeriesPaused(asset, expiration_s, len(paused))]
+                return paused or [Refused(None, Reason.UNKNOWN_SERIES)]
             case ResumeSeries(asset, expiration_s):
                 resumed = self.set_states(ts_us, asset, expiration_s, "open")
-                return [*resumed, SeriesResumed(asset, expiration_s, len(resumed))]
+                return resumed or [Refused(None, Reason.UNKNOWN_SERIES)]
             case SetHalt(halted):
                 self.halted = halted
                 return [HaltSet(halted)]
@@ -295,14 +296,11 @@ class NaiveExchange:
 
     def margins_of(self, instrument: NaiveInstrument) -> tuple[Fraction, Fraction]:
         """What a short contract locks, and the maintenance margin of one."""
-        _, asset, option_type, strike, _ = instrument.terms
-        if self.rules.collateral == "cash_secured" or asset not in self.history or instrument.mark is None:
+        _, _, option_type, strike, _ = instrument.terms
+        index, mark = instrument.index, instrument.mark
+        if self.rules.collateral == "cash_secured" or mark is None:
             return Fraction(strike), Fraction(0)
-        index = self.index_of(asset)
-        return (
-            initial_margin(option_type, strike, index, instrument.mark),
-            maintenance_margin(option_type, index, instrument.mark),
-        )
+        return initial_margin(option_type, strike, index, mark), maintenance_margin(option_type, index, mark)
 
     def collateral(self, user_id: str, instrument_id: str, more_asks: int = 0) -> int:
         margin, _ = self.margins_of(self.instruments[instrument_id])
@@ -352,20 +350,23 @@ class NaiveExchange:
         if order.side == "ask":
             self.touched_positions.append((order.user_id, order.instrument_id))
 
-    def touch_what_differs(self, before: dict[str, Picture]) -> None:
-        """Accounts in order of opening, instruments in order of listing: those of which other sums are locked now."""
-        for user_id, earlier in before.items():
-            now = self.picture_of(user_id)
-            for instrument_id, margins in now.margins.items():
-                if margins != earlier.margins[instrument_id]:
-                    self.touched_positions.append((user_id, instrument_id))
-            if now != earlier:
+    def touch_margins(self, user_id: str, asset: str | None = None) -> None:
+        """The account's margins are taken anew, for instruments on `asset` or on all, in order of listing."""
+        for instrument_id in self.picture_of(user_id).margins:
+            terms, state = self.instruments[instrument_id].terms, self.instruments[instrument_id].state
+            if asset in (None, terms.asset) and state != "expired":
+                self.touched_positions.append((user_id, instrument_id))
                 self.touched_users.append(user_id)
+
+    def can_carry(self) -> bool:
+        """Whether what every account locks and maintains is a number of the wire."""
+        return all(max(self.picture_of(user_id).sums()) <= NUMBER_MAX for user_id in self.users)
 
     # Accounts, cash and connections
 
     def room_for_cash(self) -> int:
-        return NUMBER_MAX - sum(user.cash for user in self.users.values())
+        """What the insurance owes makes no room: what all others own together stays a number of the wire."""
+        return NUMBER_MAX - sum(max(0, user.cash) for user in self.users.values())
 
     def open_account(self, command: OpenAccount) -> list[Event]:
         if command.user_id in self.users:
@@ -417,10 +418,15 @@ class NaiveExchange:
         takes_market_away = market_of(self.rules) is not None and market_of(command.rules) is None
         if takes_market_away or contradiction(command.rules) is not None:
             return [Refused(None, Reason.INVALID_RULES)]
-        before = {user_id: self.picture_of(user_id) for user_id in self.users}
-        self.rules = command.rules
+        rules_before, self.rules = self.rules, command.rules
+        if not self.can_carry():
+            self.rules = rules_before
+            return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
         events: list[Event] = [RulesChanged(command.rules), *self.open_own_accounts()]
-        self.touch_what_differs(before)
+        for user_id, user in self.users.items():
+            self.touched_users.append(user_id)
+            self.touch_margins(user_id)
+            del user.finished[: max(0, len(user.finished) - self.rules.finished_orders_kept)]
         events += self.cancel_bids_that_do_not_fit()
         events += self.list_missing_series(ts_us)
         return events + self.liquidate(ts_us, self.users)
@@ -430,7 +436,7 @@ class NaiveExchange:
         events: list[Event] = []
         for user_id in self.users:
             bids = [order for order in self.orders if order.user_id == user_id and order.side == "bid"]
-            while self.left_by_bids(user_id) < 0:
+            while bids and self.left_by_bids(user_id) < 0:
                 events.append(self.end_order(bids.pop(), "insufficient_balance"))
         return events
 
@@ -484,9 +490,10 @@ class NaiveExchange:
             for order in self.orders:
                 if order.instrument_id == instrument.instrument_id:
                     prices[order.side].append(order.price or 0)
+            instrument.index = self.index_of(asset)
             instrument.mark = mark_price(
                 instrument.terms,
-                self.index_of(asset),
+                instrument.index,
                 max(prices["bid"], default=None),
                 min(prices["ask"], default=None),
                 instrument.last_price,
@@ -498,29 +505,30 @@ class NaiveExchange:
         asset, price = command.asset, command.price_micros
         if reason := self.why_not_this_index(command):
             return [Refused(None, reason)]
-        before = {user_id: self.picture_of(user_id) for user_id in self.users}
-        marks_before = [instrument.mark for instrument in self.instruments.values()]
+        marks_before = [(instrument.index, instrument.mark) for instrument in self.instruments.values()]
         self.history.setdefault(asset, []).append((ts_us, price))
-        live = [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
-        self.mark(live)
-        if any(self.locked(user_id) > NUMBER_MAX for user_id in self.users):
+        self.mark(self.live_on(asset))
+        if not self.can_carry():
             self.history[asset].pop()
             if not self.history[asset]:
                 del self.history[asset]
-            for instrument, mark in zip(self.instruments.values(), marks_before, strict=True):
-                instrument.mark = mark
+            for instrument, (index, mark) in zip(self.instruments.values(), marks_before, strict=True):
+                instrument.index, instrument.mark = index, mark
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
-        self.touch_what_differs(before)
+        for user_id in self.users:
+            self.touch_margins(user_id, asset)
         events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
-        live = [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
-        return [*events, *self.mark(live), *self.liquidate(ts_us, self.users)]
+        return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users)]
+
+    def live_on(self, asset: str) -> list[NaiveInstrument]:
+        return [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
 
     def why_not_this_index(self, command: SetIndexPrice) -> Reason | None:
         market, asset, price = market_of(self.rules), command.asset, command.price_micros
         if market is None:
             return Reason.NO_MARKET
-        known = [*[it.terms.asset for it in self.instruments.values()], *[rule.asset for rule in market.series]]
-        if asset not in known:
+        listed = [instrument.terms.asset for instrument in self.instruments.values()]
+        if asset not in [*self.history, *listed, *[rule.asset for rule in market.series]]:
             return Reason.UNKNOWN_ASSET
         if not 0 < price <= PRICE_MAX_MICROS:
             return Reason.INVALID_INDEX_PRICE
@@ -544,13 +552,22 @@ class NaiveExchange:
     def set_states(
         self, ts_us: int, asset: str | None, expiration_s: int | None, state: InstrumentState
     ) -> list[Event]:
-        events: list[Event] = []
-        for instrument in self.instruments.values():
-            named = asset in (None, instrument.terms.asset) and expiration_s in (None, instrument.terms.expiration_s)
-            if named and not instrument.is_over(ts_us) and instrument.state != state:
-                instrument.state = state
-                events.append(InstrumentStateChanged(instrument.instrument_id, state))
-        return events
+        """Nothing at all where something is named that is not there."""
+        named = [
+            instrument
+            for instrument in self.instruments.values()
+            if asset in (None, instrument.terms.asset)
+            and expiration_s in (None, instrument.terms.expiration_s)
+            and not instrument.is_over(ts_us)
+        ]
+        if not named and (asset, expiration_s) != (None, None):
+            return []
+        changed = [instrument for instrument in named if instrument.state != state]
+        for instrument in changed:
+            instrument.state = state
+        events: list[Event] = [InstrumentStateChanged(instrument.instrument_id, state) for instrument in changed]
+        done = SeriesPaused if state == "paused" else SeriesResumed
+        return [*events, done(asset, expiration_s, len(changed))]
 
     def end_day(self, ts_us: int, command: EndDay) -> list[Event]:
         events: list[Event] = [DayEnded(command.day_end_us)]
@@ -584,26 +601,26 @@ class NaiveExchange:
         """Pay the positions of these series at these prices, net; then cancel bids that the cash left does not pay."""
         events: list[Event] = []
         net: dict[str, int] = {}
+        can_pay = self.can_pay([(series, price) for series, price in due if price is not None])
         for series, price in due:
-            payouts = {} if price is None else self.payouts(series, price)
-            if price is None or any(abs(payout) > NUMBER_MAX for payout in payouts.values()):
+            if price is None or not can_pay:
                 events.append(SettlementDelayed(*series))
                 continue
             events.append(DeliveryPriceSet(*series, price))
             self.settled.append(series)
-            for (user_id, instrument_id), payout in payouts.items():
+            for (user_id, instrument_id), (payout, fee) in self.payouts(series, price).items():
                 quantity = self.positions.pop((user_id, instrument_id))
-                fee = self.delivery_fee(price, quantity, payout)
                 events.append(PositionSettled(user_id, instrument_id, quantity, payout, fee))
                 self.touched_positions.append((user_id, instrument_id))
+                self.touched_users.append(user_id)
                 net[user_id] = net.get(user_id, 0) + payout - fee
                 net["fees"] = net.get("fees", 0) + fee
         for user_id, user in self.users.items():
-            if user_id in net:
-                user.cash += net[user_id]
-                self.touched_users.append(user_id)
-        for user_id, user in self.users.items():
-            if user.cash < 0 and user_id != "insurance":
+            if net.get(user_id, 0) == 0:
+                continue
+            user.cash += net[user_id]
+            self.touched_users.append(user_id)
+            if user.cash < 0:
                 shortfall, user.cash = -user.cash, 0
                 user.shortfall += shortfall
                 self.users["insurance"].cash -= shortfall
@@ -611,16 +628,27 @@ class NaiveExchange:
                 events.append(ShortfallCovered(user_id, shortfall, user.shortfall))
         return events + self.cancel_bids_that_do_not_fit()
 
-    def payouts(self, series: tuple[str, int], price: int) -> dict[tuple[str, str], int]:
-        """What every position of a series is paid: accounts in order of opening, instruments in order of listing."""
-        return {
-            (user_id, instrument.instrument_id): quantity
-            * intrinsic_value(instrument.terms.option_type, instrument.terms.strike_micros, price)
-            // 1000
-            for user_id in self.users
-            for instrument in self.instruments_of(series)
-            if (quantity := self.position(user_id, instrument.instrument_id))
-        }
+    def can_pay(self, due: list[tuple[tuple[str, int], int]]) -> bool:
+        """Whether all that comes of these settlements stays within the numbers of the wire."""
+        cash = {user_id: user.cash for user_id, user in self.users.items()}
+        for series, price in due:
+            for (user_id, _), (payout, fee) in self.payouts(series, price).items():
+                if abs(payout) > NUMBER_MAX:
+                    return False
+                cash[user_id] += payout - fee
+                cash["fees"] += fee
+        return sum(max(0, amount) for amount in cash.values()) <= NUMBER_MAX
+
+    def payouts(self, series: tuple[str, int], price: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """What every position is paid, and its fee: accounts in order of opening, instruments in order of listing."""
+        payouts = {}
+        for user_id in self.users:
+            for instrument in self.instruments_of(series):
+                if quantity := self.position(user_id, instrument.instrument_id):
+                    _, _, option_type, strike, _ = instrument.terms
+                    payout = quantity * intrinsic_value(option_type, strike, price) // 1000
+                    payouts[user_id, instrument.instrument_id] = payout, self.delivery_fee(price, quantity, payout)
+        return payouts
 
     def delivery_fee(self, price: int, quantity: int, payout: int) -> int:
         market = market_of(self.rules)
@@ -648,9 +676,7 @@ class NaiveExchange:
             return Reason.SERIES_SETTLED
         if not 0 < price <= PRICE_MAX_MICROS or price % 1000:
             return Reason.INVALID_DELIVERY_PRICE
-        if any(abs(payout) > NUMBER_MAX for payout in self.payouts(series, price).values()):
-            return Reason.EXPOSURE_ABOVE_MAXIMUM
-        return None
+        return None if self.can_pay([(series, price)]) else Reason.EXPOSURE_ABOVE_MAXIMUM
 
     # Liquidation
 
@@ -684,8 +710,8 @@ class NaiveExchange:
         if instrument.is_over(ts_us) or instrument.state == "paused":
             return []
         above = self.index_of(instrument.terms.asset) * market.liquidation_limit_ppm // 1_000_000
-        limit = -(-(instrument.mark + above) // instrument.tick) * instrument.tick
-        size = -self.position(user_id, instrument.instrument_id)
+        limit = -(-min(instrument.mark + above, PRICE_MAX_MICROS) // instrument.tick) * instrument.tick
+        size = min(-self.position(user_id, instrument.instrument_id), SIZE_MAX_MILLI)
         command = PlaceOrder(user_id, instrument.instrument_id, "bid", "limit", "ioc", limit, size)
         makers, cash = self.makers(command), self.users[user_id].cash
         if not makers or self.taker_cost(makers[0], 1) > cash:
@@ -789,12 +815,14 @@ class NaiveExchange:
                 events.append(self.end_order(order, "ioc_remainder"))
         return events + self.look_at_traders(ts_us, events)
 
+    def reducible(self, command: PlaceOrder) -> int:
+        """The position on the other side."""
+        position = self.position(command.user_id, command.instrument_id)
+        return max(0, -position if command.side == "bid" else position)
+
     def size_to_place(self, command: PlaceOrder) -> int:
         """The size as it was sent; if it may only reduce, at most the position on the other side."""
-        if command.reduce_only is not True:
-            return command.size_milli
-        position = self.position(command.user_id, command.instrument_id)
-        return max(0, min(command.size_milli, -position if command.side == "bid" else position))
+        return min(command.size_milli, self.reducible(command)) if command.reduce_only else command.size_milli
 
     def accept(self, command: PlaceOrder, size: int) -> tuple[NaiveOrder, OrderAccepted]:
         self.last_order_id += 1
@@ -829,9 +857,7 @@ class NaiveExchange:
             return Reason.INSTRUMENT_NOT_FOUND
         if reason := self.why_closed(ts_us, instrument):
             return reason
-        if command.reduce_only is True and self.position(command.user_id, command.instrument_id) == 0:
-            return Reason.NOTHING_TO_REDUCE
-        if command.reduce_only is True and size == 0 < command.size_milli:
+        if command.reduce_only is True and self.reducible(command) == 0:
             return Reason.NOTHING_TO_REDUCE
         if reason := self.why_not_these_terms(instrument, command.price_micros, command.size_milli, filled=0):
             return reason
@@ -930,8 +956,6 @@ class NaiveExchange:
         return self.collateral(user_id, instrument_id, more_asks) - self.collateral(user_id, instrument_id)
 
     def edit(self, ts_us: int, command: EditOrder) -> list[Event]:
-        if command.user_id in self.users and self.users[command.user_id].suspended:
-            return [Refused(command.user_id, Reason.USER_SUSPENDED)]
         order = self.find(command)
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
@@ -966,6 +990,8 @@ class NaiveExchange:
     def why_not_edit(self, ts_us: int, order: NaiveOrder, price: int, size: int, filled: int) -> Reason | None:
         assert order.price is not None
         instrument = self.instruments[order.instrument_id]
+        if self.users[order.user_id].suspended:
+            return Reason.USER_SUSPENDED
         if reason := self.why_closed(ts_us, instrument):
             return reason
         if reason := self.why_not_these_terms(instrument, price, size, filled):
@@ -1155,8 +1181,10 @@ class NaiveExchange:
 
 
 def largest(size: int, may: Callable[[int], bool]) -> int:
-    """The largest size up to `size` that may be, found by halving; 0 if none may."""
-    fits, too_large = 0, size + 1
+    """All of `size` if it may be; else the largest that may, found by halving; 0 if none may."""
+    if may(size):
+        return size
+    fits, too_large = 0, size
     while too_large - fits > 1:
         middle = (fits + too_large) // 2
         if may(middle):

@@ -1,0 +1,334 @@
+"""Random command streams of an options market: those of random_commands.py, and everything that the market adds.
+
+An index that walks, jumps and crashes, stale times, expiries with and without an average, halts, pauses, suspensions,
+limits, reduce-only orders, changes of the rules. A third of the streams begin without a market; most get one later.
+The strikes are 1 to 4 USDC and the cash is small, so that margins bite.
+"""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from exchange.domain.commands import (
+    CancelUserOrders,
+    ChangeRules,
+    Command,
+    CreateInstrument,
+    Deposit,
+    EndDay,
+    Genesis,
+    OpenAccount,
+    PauseSeries,
+    PlaceOrder,
+    ResumeSeries,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
+    StartSession,
+    Withdraw,
+)
+from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
+from exchange.domain.instruments import instrument_id_of
+from exchange.domain.rules import Fees, IndexFees, Market, Rules, Series, market_of
+from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
+from exchange.domain.words import OptionType, Side
+from tests.naive import NaiveExchange
+from tests.random_commands import USERS, RandomCommands, Step
+
+MINUTE_US = 60 * 1_000_000
+OTHER_INSTRUMENTS = (
+    CreateInstrument("ETH_USDC-26FEB26-2-C", 100_000, 1),
+    CreateInstrument("ETH_USDC-27FEB26-3-P", 100_000, 1),
+    CreateInstrument("SOL_USDC-26FEB26-2-C", 100_000, 1),
+    CreateInstrument("BTC_USDC-27FEB26-3-P", 50_000, 10),
+)
+ASSETS = ("SOL", "SOL", "SOL", "BTC", "BTC", "ETH")
+BASE = 2_600_000  # around here the index walks
+
+
+def market_steps(seed: int, count: int) -> Iterator[Step]:
+    """The first `count` commands of the stream that `seed` decides, with the naive exchange's events."""
+    naive = NaiveExchange()
+    source = MarketCommands(seed, naive)
+    for _ in range(count):
+        command = source.next_command()
+        events = naive.apply(source.ts_us, command)
+        source.observe(events)
+        yield Step(source.ts_us, command, events)
+
+
+class MarketCommands(RandomCommands):
+    """A stream of commands. Tell it with `observe` what came of the last one before asking for the next."""
+
+    def __init__(self, seed: int, naive: NaiveExchange) -> None:
+        super().__init__(seed, naive)
+        more: list[Callable[[], Command]] = [
+            *[self._place] * 40,
+            *[self._index] * 14,
+            *[self._before_day_end] * 2,
+            *[self._settle] * 2,
+            *[self._reduce] * 8,
+            *[self._close_enough] * 4,
+            *[self._pause_series, self._halt, self._suspend, self._limit, self._admin_cancels, self._whales],
+            *[self._change_rules] * 2,
+            self._pay_insurance,
+        ]
+        self.kinds += more
+        self.day_ended_us = next_day_end_us(self.ts_us) - US_PER_DAY
+
+    def next_command(self) -> Command:
+        """As on the road of the exchange, the end of a day goes before whatever comes after 08:00."""
+        command = super().next_command()
+        day_end_us = next_day_end_us(self.ts_us) - US_PER_DAY
+        if day_end_us > self.day_ended_us and not isinstance(command, EndDay):
+            self.queue.insert(0, command)
+            self.last = command = EndDay(day_end_us)
+        if isinstance(command, EndDay):
+            self.day_ended_us = max(self.day_ended_us, command.day_end_us)
+        return command
+
+    def observe(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, OrderAccepted) and event.liquidation is True:
+                self.last, last = _as_command(event), self.last
+                super().observe([event])
+                self.last = last
+            elif isinstance(event, InstrumentStateChanged) and event.instrument_id not in self.live:
+                continue
+            else:
+                super().observe([event])
+
+    # The rules
+
+    def _opening(self) -> list[Command]:
+        choose = self.random.choice
+        self.begins_with_market = not self._chance(3)
+        cash = (300_000, 700_000, 2_000_000, 5_000_000, 500_000_000)
+        return [
+            Genesis(self._rules(with_market=self.begins_with_market)),
+            StartSession("test"),
+            *self.random.sample(OTHER_INSTRUMENTS, choose((1, 2, 4))),
+            *[OpenAccount(user_id, choose(cash)) for user_id in USERS],
+            *[self._index() for _ in range(2)],
+        ]
+
+    def _rules(self, with_market: bool) -> Rules:
+        choose = self.random.choice
+        return Rules(
+            self_trade_prevention=choose(("cancel_resting", "cancel_resting", "cancel_resting", "off")),
+            fees=choose((Fees(), Fees(), Fees(200, 500), Fees(70_001, 9_999))),
+            collateral=choose(("standard", "standard", "standard", "cash_secured")),
+            open_orders_max=choose((5, 10_000, 10_000)),
+            finished_orders_kept=choose((0, 4, 10_000)),
+            market=self._market() if with_market else UNSET,
+        )
+
+    def _market(self) -> Market:
+        choose = self.random.choice
+        sol = Series(
+            "SOL",
+            strike_spacing_usdc=1,
+            strikes_each_side=choose((0, 1)),
+            tick_micros=choose((100_000, 50_000, 10_000)),
+            min_size_milli=choose((1, 1, 10)),
+            dailies=choose((1, 2)),
+            weeklies=choose((0, 1)),
+            monthlies=choose((0, 0, 1)),
+        )
+        btc = Series("BTC", strike_spacing_usdc=2, strikes_each_side=0, tick_micros=100_000, min_size_milli=1)
+        btc = replace(btc, dailies=1, weeklies=choose((0, 2)), monthlies=0)
+        return Market(
+            series=choose(((), (sol,), (sol, btc), (btc, sol))),
+            fees=choose((IndexFees(), IndexFees(300, 300, delivery_ppm=150), IndexFees(0, 50_001, 70_007, 900, 3_333))),
+            index_age_max_s=choose((0, 0, 600, 7_200)),
+            index_jump_max=choose((0, 2, 2, 2)),
+            mark_spread_max_ppm=choose((0, 20_000, 200_000)),
+            liquidation_limit_ppm=choose((0, 20_000, 200_000, 1_000_000)),
+            position_max_milli=choose((0, 0, 0, 3_000)),
+        )
+
+    def _change_rules(self) -> Command:
+        has_market = market_of(self.naive.rules) is not None
+        rules = self._rules(with_market=not self._chance(6 if has_market else 2))
+        market = market_of(rules)
+        if market is not None and market.series and self._chance(8):
+            rules = replace(rules, market=replace(market, series=(*market.series, market.series[0])))
+        return ChangeRules(rules)
+
+    # The index and the clock
+
+    def _index(self) -> Command:
+        """Mostly some per cent away from the last one; sometimes a jump, a crash, or what cannot be."""
+        choose, asset = self.random.choice, self.random.choice(ASSETS)
+        if self._chance(40):
+            return SetIndexPrice(choose((asset, "XYZ")), choose((0, -1, PRICE_MAX_MICROS + 1, BASE)), self._chance(2))
+        last = self.naive.index_of(asset) or BASE
+        if not BASE // 4 < last < 4 * BASE:
+            return SetIndexPrice(asset, BASE + self.random.randint(-999_999, 999_999), forced=True)
+        per_mille = self.random.randint(950, 1_050)
+        if self._chance(6):
+            per_mille = choose((600, 700, 1_400, 1_650))
+        elif self._chance(20):
+            per_mille = choose((300, 499, 500, 2_000, 2_001, 3_000))
+        elif self._chance(80):
+            return SetIndexPrice(asset, choose((1, 7, PRICE_MAX_MICROS)), forced=True)
+        return SetIndexPrice(asset, max(1, last * per_mille // 1_000), forced=self._chance(10))
+
+    def _before_day_end(self) -> Command:
+        """An index price in the last forty minutes before 08:00 UTC, or at that moment, and maybe some more."""
+        before = self.random.choice((self.random.randrange(40 * MINUTE_US), 30 * MINUTE_US, 1, 0))
+        self.ts_us = max(self.ts_us, next_day_end_us(self.ts_us) - before)
+        self.queue += [self._index() for _ in range(self.random.randrange(3))]
+        return self._index()
+
+    def _end_day(self) -> Command:
+        """Mostly the day that is running; sometimes one already over, or some hours late."""
+        running = next_day_end_us(self.ts_us)
+        if self._chance(8):
+            self.ts_us = running + self.random.randrange(US_PER_DAY)
+        return EndDay(running - US_PER_DAY if self._chance(4) else running)
+
+    def _series(self) -> tuple[str, int]:
+        """Any series, most likely one that waits to be settled."""
+        known = list(dict.fromkeys(instrument.series for instrument in self.naive.instruments.values()))
+        over = {instrument.series for instrument in self.naive.instruments.values() if instrument.state == "expired"}
+        waiting = [series for series in known if series in over and series not in self.naive.settled]
+        if not known or self._chance(20):
+            return "SOL", 1
+        return self.random.choice(waiting if waiting and not self._chance(4) else known)
+
+    def _settle(self) -> Command:
+        price = self.random.choice((0, 1_500, PRICE_MAX_MICROS + 1_000)) if self._chance(8) else self._price_near(BASE)
+        return SettleSeries(*self._series(), price)
+
+    def _price_near(self, price: int) -> int:
+        return max(1, price // 100_000 + self.random.randint(-8, 8)) * 100_000
+
+    # Orders
+
+    def _instrument(self) -> str:
+        """Mostly one of the few that were listed first, so that orders meet; or one that somebody holds."""
+        open_now = [key for key in self.live if not self.naive.instruments[key].is_over(self.ts_us)]
+        if not open_now or self._chance(8):
+            return super()._instrument()
+        held = [key for (_, key), position in self.naive.positions.items() if position and key in open_now]
+        return self.random.choice(held if held and self._chance(4) else open_now[:4])
+
+    def _place(self) -> Command:
+        order = super()._place()
+        assert isinstance(order, PlaceOrder)
+        instrument = self.naive.instruments.get(order.instrument_id)
+        if instrument and instrument.mark is not None and order.type == "limit" and self._chance(2):
+            ticks = instrument.mark // instrument.tick + self.random.randint(-1, 2)
+            order = replace(order, price_micros=max(1, ticks) * instrument.tick)
+        if order.time_in_force in ("ioc", "fok") and self._chance(6):
+            order = replace(order, reduce_only=True)
+        return order
+
+    def _reduce(self) -> Command:
+        """An order against a position, that may only reduce it or that may count on what it sets free."""
+        held = [(key, position) for key, position in self.naive.positions.items() if position]
+        if not held:
+            return self._place()
+        (user_id, instrument_id), position = self.random.choice(held)
+        side: Side = "ask" if position > 0 else "bid"
+        order = self._place()
+        assert isinstance(order, PlaceOrder)
+        if order.time_in_force in ("gtc", "day"):
+            order = replace(order, time_in_force=self.random.choice(("ioc", "fok")), post_only=False)
+        if self._chance(3):
+            order = replace(order, size_milli=abs(position))
+        reduce_only = True if self._chance(2) else UNSET
+        return replace(order, user_id=user_id, instrument_id=instrument_id, side=side, reduce_only=reduce_only)
+
+    def _close_enough(self) -> Command:
+        """A bid of somebody who is short, with just enough money, or with a micro more or less than that."""
+        order = self._reduce()
+        assert isinstance(order, PlaceOrder)
+        if order.time_in_force in ("gtc", "day") or order.user_id not in self.naive.users:
+            return order
+        if order.instrument_id not in self.naive.instruments:
+            return order
+        order = replace(order, reduce_only=UNSET)
+        if self._chance(2):
+            order = replace(order, type="market", price_micros=None)
+        self.queue += [order, Deposit(order.user_id, 3_000_000)]
+        needed = self.naive.needed(order) + self.random.choice((-2, -1, 0, 0, 1))
+        surplus = self.naive.available(order.user_id) - max(0, needed)
+        return Withdraw(order.user_id, surplus) if surplus > 0 else Deposit(order.user_id, -surplus)
+
+    def _whales(self) -> Command:
+        """A position so large that an index at its limit would ask for more than a number can say."""
+        if not self.live:
+            return self._index()
+        buyer, seller = self.random.sample(USERS, 2)
+        instrument = self.naive.instruments[self.random.choice(self.live)]
+        sale = PlaceOrder(seller, instrument.instrument_id, "ask", "limit", "gtc", 1_000_000, 5_000_000)
+        if not self._chance(3):
+            return self._index()
+        self.queue += [
+            Deposit(buyer, 10**12),
+            sale,
+            replace(sale, user_id=buyer, side="bid", time_in_force="ioc"),
+            SetIndexPrice(instrument.terms.asset, PRICE_MAX_MICROS, forced=True),
+            SettleSeries(*instrument.series, PRICE_MAX_MICROS),
+        ]
+        return Deposit(seller, 10**13)
+
+    # The administrator
+
+    def _for_a_while(self, *ends: Command) -> None:
+        """Some orders and the like, and then the end of what they are refused for."""
+        kinds = (self._place, self._place, self._edit, self._cancel, self._index)
+        self.queue += [self.random.choice(kinds)() for _ in range(self.random.randrange(6))]
+        self.queue += ends
+
+    def _pause_series(self) -> Command:
+        asset, expiration_s = self._some_series()
+        self._for_a_while(ResumeSeries(asset, expiration_s))
+        return PauseSeries(asset, expiration_s)
+
+    def _some_series(self) -> tuple[str | None, int | None]:
+        asset, expiration_s = self._series()
+        return self.random.choice(((asset, expiration_s), (asset, None), (None, expiration_s), (None, None)))
+
+    def _halt(self) -> Command:
+        self._for_a_while(SetHalt(False))
+        return SetHalt(True)
+
+    def _suspend(self) -> Command:
+        user_id = self._user()
+        self._for_a_while(SetSuspended(user_id, False))
+        return SetSuspended(user_id, True)
+
+    def _limit(self) -> Command:
+        choose = self.random.choice
+        beyond = choose((-1, NUMBER_MAX + 1)) if self._chance(5) else None
+        user_id = self._user()
+        self._for_a_while(SetLimits(user_id))
+        return SetLimits(user_id, choose((None, 4, beyond)), choose((None, 0, 2_500, beyond)))
+
+    def _admin_cancels(self) -> Command:
+        return CancelUserOrders(self._user(), self.random.choice((None, self._instrument())))
+
+    def _pay_insurance(self) -> Command:
+        user_id = self.random.choice(("insurance", "insurance", "fees"))
+        return self.random.choice((Deposit, Withdraw))(user_id, self.random.choice((1, 100_000, 40_000_000)))
+
+    def _create(self) -> Command:
+        """As ever, or an option near the money that expires at the next 08:00 UTC or the one after it."""
+        if self._chance(3):
+            return super()._create()
+        choose = self.random.choice
+        expiration_us = next_day_end_us(self.ts_us) + choose((0, 1)) * US_PER_DAY
+        option_types: tuple[OptionType, OptionType] = ("call", "put")
+        strike, option_type = choose((1, 2, 3)), choose(option_types)
+        wanted = instrument_id_of(choose(ASSETS), expiration_us // 1_000_000, strike, option_type)
+        return CreateInstrument(wanted, choose((100_000, 50_000)), 1)
+
+
+def _as_command(event: OrderAccepted) -> PlaceOrder:
+    return PlaceOrder(event.user_id, event.instrument_id, "bid", "limit", "ioc", event.price_micros, event.size_milli)
