@@ -16,6 +16,7 @@ from exchange.domain.commands import (
     Command,
     CreateInstrument,
     Deposit,
+    EditOrder,
     EndDay,
     Genesis,
     OpenAccount,
@@ -34,7 +35,7 @@ from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.rules import Fees, IndexFees, Market, Rules, Series, market_of
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
-from exchange.domain.words import OptionType, Side
+from exchange.domain.words import OptionType, Side, TimeInForce
 from tests.naive import NaiveExchange
 from tests.random_commands import USERS, RandomCommands, Step
 
@@ -72,6 +73,9 @@ class MarketCommands(RandomCommands):
             *[self._settle] * 2,
             *[self._reduce] * 8,
             *[self._close_enough] * 4,
+            *[self._cross] * 14,
+            *[self._squeeze] * 5,
+            *[self._squeeze_by_edit] * 2,
             *[self._pause_series, self._halt, self._suspend, self._limit, self._admin_cancels, self._whales],
             *[self._change_rules] * 2,
             self._pay_insurance,
@@ -259,6 +263,65 @@ class MarketCommands(RandomCommands):
         needed = self.naive.needed(order) + self.random.choice((-2, -1, 0, 0, 1))
         surplus = self.naive.available(order.user_id) - max(0, needed)
         return Withdraw(order.user_id, surplus) if surplus > 0 else Deposit(order.user_id, -surplus)
+
+    def _cross(self) -> Command:
+        """Somebody else's order against one that rests: a new one, or an open one edited to that price."""
+        resting = [order for order in self.naive.orders if order.instrument_id in self.live]
+        if not resting:
+            return self._place()
+        wanted = self.random.choice(resting)
+        for order in self.naive.orders:
+            if order.instrument_id == wanted.instrument_id and order.side != wanted.side and self._chance(2):
+                return EditOrder(order.user_id, order.order_id, price_micros=wanted.price)
+        side: Side = "ask" if wanted.side == "bid" else "bid"
+        against = self._place()
+        assert isinstance(against, PlaceOrder)
+        if against.type == "limit":
+            against = replace(against, price_micros=wanted.price, post_only=False)
+        return replace(against, instrument_id=wanted.instrument_id, side=side)
+
+    def _squeeze(self) -> Command:
+        """Who is short, or offers to be, has nothing left, the index turns against him, and somebody offers."""
+        shorts = [key for key, position in self.naive.positions.items() if position < 0 and key[1] in self.live]
+        shorts += [(o.user_id, o.instrument_id) for o in self.naive.orders if o.side == "ask"]
+        shorts = [key for key in shorts if self.naive.instruments[key[1]].mark is not None]
+        if not shorts:
+            return self._place()
+        user_id, instrument_id = self.random.choice(shorts)
+        instrument = self.naive.instruments[instrument_id]
+        is_call, mark = instrument.terms.option_type == "call", instrument.mark or 0
+        index = self.naive.index_of(instrument.terms.asset)
+        for _ in range(self.random.randrange(3)):
+            price = max(1, mark // instrument.tick + self.random.randint(0, 8)) * instrument.tick
+            in_force: TimeInForce = "day" if self._chance(4) else "gtc"
+            offer = PlaceOrder(self._user(), instrument_id, "ask", "limit", in_force, price, self._size())
+            self.queue.append(offer)
+        factor = self.random.choice((1_100, 1_300, 1_800) if is_call else (900, 700, 400))
+        self.queue.append(SetIndexPrice(instrument.terms.asset, index * factor // 1_000, forced=True))
+        self.queue += [self._cross(), self._cross()]
+        return Withdraw(user_id, max(1, self.naive.available(user_id)))
+
+    def _squeeze_by_edit(self) -> Command:
+        """Who offers has too little for it once the index turned, and then an edited bid takes the offer."""
+        marked = [key for key in self.live if self.naive.instruments[key].mark is not None]
+        if not marked:
+            return self._index()
+        seller, buyer = self.random.sample(USERS, 2)
+        instrument = self.naive.instruments[self.random.choice(marked[:6])]
+        asset, option_type = instrument.terms.asset, instrument.terms.option_type
+        price = ((instrument.mark or 0) // instrument.tick + 3) * instrument.tick
+        bid = PlaceOrder(buyer, instrument.instrument_id, "bid", "limit", "gtc", price - instrument.tick, 500)
+        key = f"edge-{self.random.randrange(10_000)}"
+        factor = 1_900 if option_type == "call" else 600
+        self.queue += [
+            replace(bid, client_order_id=key),
+            Withdraw(seller, max(1, self.naive.available(seller) - self.random.choice((0, 500_000)))),
+            Deposit(seller, 900_000),
+            replace(bid, user_id=seller, side="ask", price_micros=price),
+            SetIndexPrice(asset, max(1, self.naive.index_of(asset) * factor // 1_000), forced=True),
+            EditOrder(buyer, client_order_id=key, price_micros=price),
+        ]
+        return Deposit(buyer, 3_000_000)
 
     def _whales(self) -> Command:
         """A position so large that an index at its limit would ask for more than a number can say."""

@@ -353,8 +353,7 @@ class NaiveExchange:
     def touch_margins(self, user_id: str, asset: str | None = None) -> None:
         """The account's margins are taken anew, for instruments on `asset` or on all, in order of listing."""
         for instrument_id in self.picture_of(user_id).margins:
-            terms, state = self.instruments[instrument_id].terms, self.instruments[instrument_id].state
-            if asset in (None, terms.asset) and state != "expired":
+            if asset in (None, self.instruments[instrument_id].terms.asset):
                 self.touched_positions.append((user_id, instrument_id))
                 self.touched_users.append(user_id)
 
@@ -717,6 +716,7 @@ class NaiveExchange:
         if not makers or self.taker_cost(makers[0], 1) > cash:
             return []
         order, accepted = self.accept(command, size)
+        self.touch_for(order)
         events = self.trade_within_budget(order, lambda paid, _: paid <= cash)
         return [replace(accepted, liquidation=True), *events]
 
