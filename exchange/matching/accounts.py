@@ -35,6 +35,11 @@ class Holding(msgspec.Struct, eq=False):
     maintenance_micros: int = 0  # what the account must have to keep the contracts sold beyond those held
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held, sold or offered."""
+        return not self.position_milli and not self.open_asks_milli
+
+    @property
     def free_milli(self) -> int:
         """Contracts held that no ask offers yet; negative: contracts that need collateral."""
         return self.position_milli - self.open_asks_milli

@@ -188,7 +188,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> list[Event]:
     rules = command.rules
     if contradiction(rules) or (state.market is not None and market_of(rules) is None):
         return [Refused(None, Reason.INVALID_RULES)]
-    rates = {book.instrument_id: _rates(rules, book) for books in state.live.values() for book in books.values()}
+    rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
     if not can_carry(state, charges_of(rules), rates):
         return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
     state.play_by(rules)

@@ -40,8 +40,8 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> list[Ev
 
 
 def remargin(outcome: Outcome, account: Account, asset: str | None = None) -> None:
-    """Bring the account's margins in line with new rates: of its live instruments on one asset, or of all of them."""
-    holdings = [h for h in account.holdings.values() if asset in (None, h.book.asset) and h.book.state != "expired"]
+    """Bring the account's margins in line with new rates: of what it has or offers on one asset, or on all of them."""
+    holdings = [h for h in account.holdings.values() if asset in (None, h.book.asset) and not h.is_empty]
     for holding in sorted(holdings, key=_listing):
         outcome.touch_holding(account, holding)
         account.relock(holding)

@@ -26,7 +26,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
-    size = command.size_milli if command.reduce_only is UNSET else reducible_milli(account, book, command)
+    size = size_to_place_milli(account, book, command)
     if reason := why_not_placed(state, ts_us, account, book, known, command, size):
         return [Refused(account.user_id, reason)]
     assert book is not None, "an order in no instrument passed every check"
@@ -100,6 +100,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
         account.reserve(order, state.charges)
     else:
         trade_and_rest(state, outcome, order)
+        liquidate_traders(state, outcome)
     return outcome.close()
 
 
@@ -150,11 +151,18 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
     )
 
 
-def reducible_milli(account: Account, book: Book | None, command: PlaceOrder) -> int:
-    """How much of a reduce-only order brings the position nearer to zero."""
-    holding = account.holdings.get(book.instrument_id) if book is not None else None
+def size_to_place_milli(account: Account, book: Book | None, command: PlaceOrder) -> int:
+    """How much of the order is placed: of a reduce-only one, what brings the position nearer to zero."""
+    if command.reduce_only is UNSET or book is None:
+        return command.size_milli
+    return min(command.size_milli, _reducible_milli(account, book, command.side))
+
+
+def _reducible_milli(account: Account, book: Book, side: Side) -> int:
+    """The position on the other side, of which orders on this side bring the account nearer to zero."""
+    holding = account.holdings.get(book.instrument_id)
     position = holding.position_milli if holding is not None else 0
-    return min(command.size_milli, max(0, -position if command.side == "bid" else position))
+    return max(0, -position if side == "bid" else position)
 
 
 def why_not_placed(
@@ -174,7 +182,7 @@ def why_not_placed(
         return Reason.INSTRUMENT_NOT_FOUND
     if reason := _why_closed(state, ts_us, book):
         return reason
-    if command.reduce_only is not UNSET and not size:
+    if command.reduce_only is not UNSET and not _reducible_milli(account, book, side):
         return Reason.NOTHING_TO_REDUCE
     if reason := _why_bad_size(book, command.size_milli, 0, price) or _why_bad_price(book, price):
         return reason

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from copy import copy
 from typing import NamedTuple
 
-from msgspec import UNSET, structs
+from msgspec import structs
 
 from exchange.domain.commands import PlaceOrder
 from exchange.domain.events import Event, Refused
@@ -12,7 +12,7 @@ from exchange.domain.reasons import Reason
 from exchange.matching.accounts import FEES, Account, Holding
 from exchange.matching.book import Book, BookSide, Order
 from exchange.matching.collateral import nanos_to_micros
-from exchange.matching.orders import lock_needed, place, reducible_milli, why_not_placed
+from exchange.matching.orders import lock_needed, place, size_to_place_milli, why_not_placed
 from exchange.matching.state import State
 
 
@@ -40,7 +40,7 @@ def quote(state: State, ts_us: int, command: PlaceOrder) -> Quote:
         return Quote(0, None, None, Reason.UNKNOWN_USER)
     if book is None:
         return Quote(0, None, None, Reason.INSTRUMENT_NOT_FOUND)
-    size = command.size_milli if command.reduce_only is UNSET else reducible_milli(account, book, command)
+    size = size_to_place_milli(account, book, command)
     reason = why_not_placed(state, ts_us, account, book, None, command, size)
     assert command.price_micros is not None, "what a market order needs is not known before it trades"
     needed = max(0, lock_needed(state, account, book, command.side, command.price_micros, max(0, size)))
