@@ -10,7 +10,6 @@ import msgspec
 from exchange.runtime.core import IMAGE_VERSION, Core
 from exchange.runtime.recovery import Progress, replay, restore_base, restore_newest
 from journal.reader import JournalReader
-from journal.records import Record
 from snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
 
 _SAMPLE_SECONDS = 0.5  # for which a replay is tried, to know how fast it is

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from msgspec import UNSET
-
 from exchange.domain.commands import (
     CancelOrder,
     ChangeRules,
@@ -31,7 +29,7 @@ from exchange.matching.accounts import Account
 from exchange.matching.book import Book, Order
 from exchange.matching.collateral import collateral_micros
 from exchange.matching.fills import released_micros
-from exchange.matching.orders import edit_lock_needed, find_order, lock_needed, reducible_milli
+from exchange.matching.orders import edit_lock_needed, find_order, lock_needed, size_to_place_milli
 from exchange.matching.state import State
 
 Figures = dict[str, int | str]
@@ -132,7 +130,7 @@ def _terms(state: State, command: Command) -> _Terms | None:
         if book is None:
             return None
         size = command.size_milli
-        added = size if command.reduce_only is UNSET else reducible_milli(account, book, command)
+        added = size_to_place_milli(account, book, command)
         never_rests = command.time_in_force in ("ioc", "fok")
         return _Terms(account, book, command.side, command.price_micros, size, added, None, never_rests)
     order = find_order(account, command.order_id, command.client_order_id)
