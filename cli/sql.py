@@ -25,7 +25,8 @@ End a query with a semicolon; it may have several lines. Names and meanings are 
   .schema [NAME]   how they are made
   .help            this
   .quit            leave (or Ctrl-D)
-Beyond SQLite's own functions: book_at(seq, instrument, depth), balance_at(seq, user), usd(micros), iso(us)."""
+Beyond SQLite's own functions: book_at(seq, instrument, depth), balance_at(seq, user), mark_at(seq, instrument),
+usd(micros), iso(us)."""
 
 _Style = Literal["table", "csv", "json"]
 

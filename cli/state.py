@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.table import Table
 
 from cli.account import print_account
 from cli.ladder import Ladder
@@ -13,6 +14,7 @@ from cli.replay import ReplayBar, as_of, require_instrument, require_user
 from exchange.amounts import cash, iso_time, usdc
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.history.moment import Moment, core_at
+from exchange.matching.book import Book
 from exchange.projections.views import Views
 from exchange.runtime.core import Core
 
@@ -83,13 +85,28 @@ def _as_json(
     if orders_of is not None:
         found["orders"] = views.orders.open_orders(orders_of)
     if len(found) == 3:
-        found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
-        found["instruments"] = [
-            {"instrument_id": name, "state": views.instruments[name].state, "best_bid": bid, "best_ask": ask}
-            for name, (bid, ask) in ((name, book.best()) for name, book in views.depths.items())
+        found["halted"] = core.state.is_halted
+        found["indexes"] = [
+            {"asset": asset, "price": index.price_micros, "ts_us": index.ts_us}
+            for asset, index in core.state.indexes.items()
         ]
+        found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
+        found["instruments"] = [_instrument(core, instrument_id) for instrument_id in views.instruments]
         found["open_orders"] = _open_count(views)
     return found
+
+
+def _instrument(core: Core, instrument_id: str) -> dict[str, object]:
+    book = core.state.books[instrument_id]
+    bid, ask = core.views.depths[instrument_id].best()
+    return {
+        "instrument_id": instrument_id,
+        "state": book.state,
+        "best_bid": bid,
+        "best_ask": ask,
+        "mark": book.mark_micros,
+        "delivery_price": book.delivery_micros,
+    }
 
 
 def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
@@ -99,7 +116,10 @@ def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
 
 
 def _print_summary(core: Core) -> None:
-    views = core.views
+    """Those that have expired are only counted. What a market adds is shown where there is one."""
+    views, state = core.views, core.state
+    live = [book for book in state.books.values() if book.state != "expired"]
+    expired = len(state.books) - len(live)
     about = table("state", "")
     add_rows(
         about,
@@ -107,18 +127,38 @@ def _print_summary(core: Core) -> None:
             ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
             ("digest", core.digest()),
             ("open orders", f"{_open_count(views):,}"),
+            *([("instruments", f"{len(live):,} live, {expired:,} expired")] if expired else []),
+            *(
+                (f"index of {asset}", f"{usdc(index.price_micros)} since {iso_time(index.ts_us)}")
+                for asset, index in state.indexes.items()
+            ),
+            *([("halted", "no orders are taken")] if state.is_halted else []),
         ),
     )
-    accounts = table("account", ">available", ">locked", ">open orders")
-    for user_id in views.balances.users:
-        balance = views.balance(user_id)
-        count = len(views.orders.open_orders(user_id))
-        add_rows(accounts, [(user_id, cash(balance.available_micros), cash(balance.locked_micros), str(count))])
-    books = table("instrument", ">bid", ">ask", ">last", "state")
-    for name, instrument in views.instruments.items():
-        bid, ask = views.depths[name].best()
-        add_rows(books, [(name, usdc(bid), usdc(ask), usdc(views.tape.last_price_micros(name)), instrument.state)])
-    console().print(about, "", accounts, "", books, sep="\n")
+    console().print(about, "", _accounts(core), "", _books(core, live), sep="\n")
+
+
+def _accounts(core: Core) -> Table:
+    of_market = (">maintenance", ">shortfall") if core.state.market is not None else ()
+    accounts = table("account", ">available", ">locked", *of_market, ">open orders")
+    for user_id, account in core.state.accounts.items():
+        cells = [user_id + (" (suspended)" if account.is_suspended else "")]
+        amounts = [account.available_micros, account.locked_micros]
+        if of_market:
+            amounts += [account.maintenance_micros, account.shortfall_micros]
+        add_rows(accounts, [(*cells, *map(cash, amounts), str(len(account.open_orders)))])
+    return accounts
+
+
+def _books(core: Core, live: list[Book]) -> Table:
+    of_market = (">mark",) if core.state.market is not None else ()
+    books = table("instrument", ">bid", ">ask", ">last", *of_market, "state")
+    for book in live:
+        bid, ask = core.views.depths[book.instrument_id].best()
+        prices = [bid, ask, core.views.tape.last_price_micros(book.instrument_id)]
+        prices += [book.mark_micros] if of_market else []
+        add_rows(books, [(book.instrument_id, *map(usdc, prices), book.state)])
+    return books
 
 
 def _open_count(views: Views) -> int:

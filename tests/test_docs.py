@@ -20,6 +20,7 @@ from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from tests.journals import play
+from tests.market_story import write_story
 from tests.test_recovery import INSTRUMENT, server
 from tests.test_sql import COLUMNS
 
@@ -45,14 +46,26 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def journals(journal: Path) -> list[Path]:
+    """That one, and a market: on its first day, with positions open, and at the end of the second."""
+    markets = [journal.with_name("open.db"), journal.with_name("settled.db")]
+    for path, last_seq in zip(markets, (37, None), strict=True):
+        write_story(path, last_seq)
+    return [journal, *markets]
+
+
 @pytest.mark.parametrize(("page", "query"), blocks("sql"))
-def test_every_query_runs_and_finds_something(journal: Path, page: str, query: str) -> None:
+def test_every_query_runs_and_finds_something(journals: list[Path], page: str, query: str) -> None:
     """In `exchange sql`, and unless it uses a function of its own, in the plain shell."""
-    with SqlSession(journal) as session:
-        assert list(session.rows(session.run(query)))
-    if not re.search(r"\b(book_at|balance_at|usd|iso)\(", query):
-        with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
-            assert connection.execute(query).fetchall()
+    found = []
+    for journal in journals:
+        with SqlSession(journal) as session:
+            found.append(list(session.rows(session.run(query))))
+        if not re.search(r"\b(book_at|balance_at|mark_at|usd|iso)\(", query):
+            with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+                assert connection.execute(query).fetchall() == found[-1]
+    assert any(found)
 
 
 def test_every_column_of_the_views_is_named() -> None:

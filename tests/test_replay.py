@@ -308,3 +308,29 @@ def test_the_recorded_rhythm() -> None:
 def test_what_cannot_be_replayed(path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
     outcome = run(path, *arguments)
     assert (outcome.exit_code, message in outcome.stderr) == (code, True), outcome.output
+
+
+def test_the_state_of_a_market(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    state = write_story(path)
+    lines = [" ".join(line.split()) for line in run(path, "state", "--at", "31").stdout.splitlines()]
+    for line in (
+        "index of SOL 191.00 since 2026-02-20T00:00:09.001000Z",
+        "account available locked maintenance shortfall open orders",
+        "erin -26.953891 26.9883 21.51615 0.00 0",
+        "SOL_USDC-20FEB26-150-C - 43.50 43.50 42.00 open",
+    ):
+        assert line in lines
+    assert "halted no orders are taken" in [
+        " ".join(line.split()) for line in run(path, "state", "--at", "50").stdout.splitlines()
+    ]
+    at_the_end = run(path, "state").stdout
+    assert f"6 live, {len(state.books) - 6} expired" in at_the_end and market_story.CALL not in at_the_end
+    found = json.loads(run(path, "state", "--at", "54", "--json").stdout)
+    assert (found["halted"], found["indexes"]) == (
+        False,
+        [{"asset": "SOL", "price": 190_000_000, "ts_us": 1_771_574_410_007_000}],
+    )
+    (call,) = [one for one in found["instruments"] if one["instrument_id"] == market_story.CALL]
+    assert (call["state"], call["delivery_price"], call["mark"]) == ("expired", 191_330_000, 43_500_000)
+    assert "alice (suspended)" in run(path, "state", "--at", "54").stdout

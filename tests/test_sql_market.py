@@ -14,6 +14,7 @@ from exchange.domain.commands import CreateInstrument, EndDay, Genesis, SetIndex
 from exchange.domain.rules import Market, Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
+from exchange.history.sql import SqlError, SqlSession
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
 
 # What breaks each check: events that were not so.
@@ -219,6 +220,18 @@ def test_rules_and_what_changed_in_them(asked: Ask) -> None:
         "market.fees.delivery_ppm": 0,
         "market.index_age_max_s": 0,
     }
+
+
+def test_marks_of_any_moment(story: Path) -> None:
+    def ask(query: str) -> Any:
+        with SqlSession(story) as session:
+            return [row for (row,) in session.rows(session.run(query))]
+
+    marks = ask(f"SELECT mark_at(seq, '{CALL}') FROM commands WHERE seq IN (26, 29, 31)")
+    assert marks == [5 * USDC, 40 * USDC, 42 * USDC]
+    assert ask(f"SELECT mark_at(30, '{COIN}')") == [None]
+    with pytest.raises(SqlError, match=f"mark_at: {CALL} was not listed at seq 5"):
+        ask(f"SELECT mark_at(5, '{CALL}')")
 
 
 def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import msgspec
 
 from exchange.amounts import iso_time, usdc
 from exchange.history.moment import Moment, seq_at
-from exchange.projections.views import Views
 from exchange.runtime.core import Core
 from exchange.runtime.recovery import Progress, recover, replay
 from journal.errors import JournalError
@@ -33,8 +32,9 @@ class SqlSession:
     """A read-only connection to the journal at `path`, its archives included. A context manager.
 
     Beyond SQLite's own functions there are `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which answer
-    in JSON as public/get_order_book and private/get_balance did then, `usd(micros)` and `iso(us)`. `bar` makes what
-    hears how far a replay is. Ctrl-C in the middle of a query ends it with a KeyboardInterrupt.
+    in JSON as public/get_order_book and private/get_balance did then, `mark_at(seq, instrument)` in micros,
+    `usd(micros)` and `iso(us)`. `bar` makes what hears how far a replay is. Ctrl-C in the middle of a query ends it
+    with a KeyboardInterrupt.
     """
 
     def __init__(self, path: Path, bar: Callable[[], AbstractContextManager[Progress]] = _unseen) -> None:
@@ -54,6 +54,7 @@ class SqlSession:
         for name, count, function in (
             ("book_at", 3, self._book_at),
             ("balance_at", 2, self._balance_at),
+            ("mark_at", 2, self._mark_at),
             ("usd", 1, lambda micros: usdc(_whole(micros, "number of micros"))),
             ("iso", 1, lambda ts_us: iso_time(_whole(ts_us, "number of microseconds"))),
         ):
@@ -102,7 +103,7 @@ class SqlSession:
 
         return call
 
-    def _views_at(self, seq: int) -> Views:
+    def _core_at(self, seq: int) -> Core:
         """The exchange as it was. One is kept and goes forward with rising seqs; for an earlier one it begins anew."""
         seq_at(self._reader, Moment(_whole(seq, "seq")))
         core, self._core = self._core, None  # so that nothing that was interrupted half-way is gone on with
@@ -112,10 +113,10 @@ class SqlSession:
         for record in self._reader.records(core.head, seq):
             replay(core, record)
         self._core = core
-        return core.views
+        return core
 
     def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
-        views = self._views_at(seq)
+        views = self._core_at(seq).views
         book = views.depths.get(instrument_id)
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
@@ -132,10 +133,16 @@ class SqlSession:
         )
 
     def _balance_at(self, seq: int, user_id: str) -> str:
-        views = self._views_at(seq)
+        views = self._core_at(seq).views
         if user_id not in views.balances.users:
             raise SqlError(f"balance_at: {user_id!r} had no account at seq {seq}")
         return _json(views.balance(user_id))
+
+    def _mark_at(self, seq: int, instrument_id: str) -> int | None:
+        book = self._core_at(seq).state.books.get(instrument_id)
+        if book is None:
+            raise SqlError(f"mark_at: {instrument_id} was not listed at seq {seq}")
+        return book.mark_micros
 
 
 class Rows:
