@@ -325,7 +325,7 @@ def test_the_state_of_a_market(tmp_path: Path) -> None:
         " ".join(line.split()) for line in run(path, "state", "--at", "50").stdout.splitlines()
     ]
     at_the_end = run(path, "state").stdout
-    assert f"6 live, {len(state.books) - 6} expired" in at_the_end and market_story.CALL not in at_the_end
+    assert f"18 live, {len(state.books) - 18} expired" in at_the_end and market_story.CALL not in at_the_end
     found = json.loads(run(path, "state", "--at", "54", "--json").stdout)
     assert (found["halted"], found["indexes"]) == (
         False,
