@@ -15,19 +15,61 @@ from typing import get_args
 
 import pytest
 
-from exchange.domain.commands import CancelOrder, Command, EditOrder, PlaceOrder, decode_command, encode_command
-from exchange.domain.events import Event, OrderCancelled, OrderEdited, OrderRepeated, Refused, Traded, encode_event
+from exchange.domain.commands import (
+    CancelOrder,
+    CancelUserOrders,
+    ChangeRules,
+    Command,
+    EditOrder,
+    EndDay,
+    PauseSeries,
+    PlaceOrder,
+    ResumeSeries,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
+    decode_command,
+    encode_command,
+)
+from exchange.domain.events import (
+    AccountOpened,
+    DeliveryPriceSet,
+    Event,
+    HaltSet,
+    IndexPriceSet,
+    LimitsSet,
+    LiquidationStarted,
+    MarksSet,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    OrderRepeated,
+    PositionSettled,
+    Refused,
+    RulesChanged,
+    SeriesPaused,
+    SeriesResumed,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
+    Traded,
+    encode_event,
+)
 from exchange.domain.reasons import Reason
 from exchange.domain.words import CancelReason
 from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
 from exchange.matching.image import decode_state, digest, encode_state
 from exchange.matching.state import State
+from tests.market_commands import MarketCommands, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
-from tests.random_commands import RandomCommands, random_steps
+from tests.random_commands import RandomCommands, Step, random_steps
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 200
+MARKET_SEEDS = 60
 COMMANDS = 500
 CHUNK = 10
 
@@ -40,21 +82,35 @@ GOLDEN_DIGEST = "c82dc4b3ed24b8ff62255c55052e7f735023667b86123cb973c3a9e4e5a5f81
 @pytest.mark.parametrize("first_seed", range(0, SEEDS, CHUNK))
 def test_chunk_of_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
-        run_stream(seed, COMMANDS)
+        run_stream(RandomCommands, seed, COMMANDS)
+
+
+@pytest.mark.parametrize("first_seed", range(0, MARKET_SEEDS, CHUNK))
+def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(MarketCommands, seed, COMMANDS)
 
 
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
-    """A failure names the seed; `run_stream(seed, 1_000)` plays that stream again."""
+    """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` plays that stream again."""
     first_seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
     for seed in range(first_seed, first_seed + 1_000):
-        run_stream(seed, 1_000)
+        run_stream(RandomCommands, seed, 1_000)
 
 
-def run_stream(seed: int, count: int) -> None:
+@pytest.mark.soak
+def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
+    """A failure names the seed; `run_stream(MarketCommands, seed, 1_000)` plays that stream again."""
+    first_seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
+    for seed in range(first_seed, first_seed + 100):
+        run_stream(MarketCommands, seed, 1_000)
+
+
+def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
     """Play one stream on both. Half of the way, and at its end, the real one is replaced by its own image."""
     naive, state = NaiveExchange(), State()
-    source = RandomCommands(seed, naive)
+    source = stream(seed, naive)
     restore_at = {Random(seed).randrange(count), count - 1}
     for index in range(count):
         command = source.next_command()
@@ -91,9 +147,18 @@ def pictures_of(state: State) -> object:
         return [(o.order_id, o.price_micros, o.size_milli, o.remaining_milli) for level in side for o in level]
 
     return (
-        {key: (book.state, queue(book.bids), queue(book.asks)) for key, book in state.books.items()},
         {
-            user_id: (account.cash_micros, account.locked_micros, account.cancel_on_disconnect)
+            key: (book.state, book.mark_micros, book.last_micros, queue(book.bids), queue(book.asks))
+            for key, book in state.books.items()
+        },
+        {asset: index.price_micros for asset, index in state.indexes.items()},
+        {
+            user_id: (
+                *(account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros),
+                *(account.cancel_on_disconnect, account.is_suspended),
+                *(account.open_orders_max, account.position_max_milli),
+                {key: it.position_milli for key, it in account.holdings.items() if it.position_milli},
+            )
             for user_id, account in state.accounts.items()
         },
         {user_id: list(account.finished_orders) for user_id, account in state.accounts.items()},
@@ -111,9 +176,17 @@ def naive_pictures(naive: NaiveExchange) -> object:
         return [order.order_id for order in orders]
 
     return (
-        {key: (it.state, queue(key, "bid"), queue(key, "ask")) for key, it in naive.instruments.items()},
         {
-            user_id: (user.cash, naive.locked(user_id), user.cancel_on_disconnect)
+            key: (it.state, it.mark, it.last_price, queue(key, "bid"), queue(key, "ask"))
+            for key, it in naive.instruments.items()
+        },
+        {asset: naive.index_of(asset) for asset in naive.history},
+        {
+            user_id: (
+                *(user.cash, naive.locked(user_id), naive.maintenance(user_id), user.shortfall),
+                *(user.cancel_on_disconnect, user.suspended, user.open_orders_max, user.position_max),
+                {key: it for (owner, key), it in naive.positions.items() if it and owner == user_id},
+            )
             for user_id, user in naive.users.items()
         },
         {user_id: ids(user.finished) for user_id, user in naive.users.items()},
@@ -122,14 +195,14 @@ def naive_pictures(naive: NaiveExchange) -> object:
 
 def test_the_streams_reach_everything() -> None:
     """Every reason to refuse, reason to end, event and command occurs, and not by a single accident."""
-    counts = Counter(word for seed in range(60) for word in words_of(seed))
+    counts = Counter(word for seed in range(60) for word in words_of(random_steps(seed, COMMANDS)))
     expected = {
-        *[f"event {event_type.__name__}" for event_type in get_args(Event)],
-        *[f"command {command_type.__name__}" for command_type in get_args(Command)],
-        *[f"refused {reason}" for reason in Reason],
+        *[f"event {event_type.__name__}" for event_type in get_args(Event) if event_type not in _MARKET_EVENTS],
+        *[f"command {it.__name__}" for it in get_args(Command) if it not in _MARKET_COMMANDS],
+        *[f"refused {reason}" for reason in Reason if reason not in _MARKET_REASONS],
         *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in ("admin", "liquidation")],
-        *[f"place refused {reason}" for reason in Reason if reason in _PLACE_REASONS],
-        *[f"edit refused {reason}" for reason in Reason if reason in _EDIT_REASONS],
+        *[f"place refused {reason}" for reason in _PLACE_REASONS if reason not in _MARKET_REASONS],
+        *[f"edit refused {reason}" for reason in _EDIT_REASONS if reason not in _MARKET_REASONS],
         *[f"{kind} by client_order_id" for kind in ("cancel", "edit")],
         *[f"{kind} traded" for kind in ("edit", "gtc", "day", "ioc", "fok", "market ioc", "market fok")],
         *["edit kept place", "edit lost place", "with fees", "traded with himself", "many trades at once"],
@@ -138,13 +211,47 @@ def test_the_streams_reach_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
-_CANNOT_BE_PLACED = [
-    *[Reason.SIZE_NOT_ABOVE_FILLED, Reason.ORDER_NOT_FOUND, Reason.ORDER_ALREADY_FILLED],
-    *[Reason.ORDER_ALREADY_CANCELLED, Reason.ACCOUNT_EXISTS, Reason.INSTRUMENT_EXISTS],
-    *[Reason.INVALID_TERMS, Reason.INVALID_AMOUNT],
+def test_the_market_streams_reach_everything() -> None:
+    """The same where there is a market, from the beginning or from a change of the rules on."""
+    counts = Counter(word for seed in range(MARKET_SEEDS) for word in words_of(market_steps(seed, COMMANDS)))
+    expected = {
+        *[f"event {event_type.__name__}" for event_type in get_args(Event)],
+        *[f"command {command_type.__name__}" for command_type in get_args(Command)],
+        *[f"refused {reason}" for reason in Reason],
+        *[f"place refused {reason}" for reason in _PLACE_REASONS],
+        *[f"edit refused {reason}" for reason in _EDIT_REASONS],
+        *[f"cancelled {reason}" for reason in get_args(CancelReason)],
+        *[f"{kind.__name__} liquidated" for kind in (PlaceOrder, EditOrder, SetIndexPrice, EndDay, ChangeRules)],
+        *[f"liquidation ended by {reason}" for reason in ("ioc_remainder", "insufficient_balance")],
+        *["liquidation traded", "several liquidated", "delivery fee", "size reduced", "market added"],
+    }
+    rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
+    assert not rare, f"these occur less than four times: {rare}"
+
+
+_MARKET_REASONS = [
+    *[Reason.NO_MARKET, Reason.UNKNOWN_ASSET, Reason.INVALID_INDEX_PRICE, Reason.INDEX_JUMP, Reason.INDEX_STALE],
+    *[Reason.EXPOSURE_ABOVE_MAXIMUM, Reason.UNKNOWN_SERIES, Reason.SERIES_NOT_EXPIRED, Reason.SERIES_SETTLED],
+    *[Reason.INVALID_DELIVERY_PRICE, Reason.INVALID_LIMITS, Reason.INVALID_RULES, Reason.USER_SUSPENDED],
+    *[Reason.EXCHANGE_HALTED, Reason.NOTHING_TO_REDUCE, Reason.POSITION_ABOVE_MAXIMUM],
 ]
-_PLACE_REASONS = [reason for reason in Reason if reason not in _CANNOT_BE_PLACED]
+_MARKET_COMMANDS = [
+    *[SetIndexPrice, SettleSeries, PauseSeries, ResumeSeries, SetHalt, SetSuspended, SetLimits, CancelUserOrders],
+    ChangeRules,
+]
+_MARKET_EVENTS = [
+    *[IndexPriceSet, MarksSet, LiquidationStarted, DeliveryPriceSet, SettlementDelayed, PositionSettled],
+    *[ShortfallCovered, SeriesPaused, SeriesResumed, HaltSet, SuspensionSet, LimitsSet, RulesChanged],
+]
+_PLACE_REASONS = [
+    *[Reason.USER_SUSPENDED, Reason.INSTRUMENT_NOT_FOUND, Reason.EXCHANGE_HALTED, Reason.INSTRUMENT_EXPIRED],
+    *[Reason.INSTRUMENT_PAUSED, Reason.NOTHING_TO_REDUCE, Reason.SIZE_BELOW_MINIMUM, Reason.SIZE_ABOVE_MAXIMUM],
+    *[Reason.COST_ABOVE_MAXIMUM, Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OFF_TICK, Reason.PRICE_ABOVE_MAXIMUM],
+    *[Reason.CLIENT_ORDER_ID_USED, Reason.TOO_MANY_OPEN_ORDERS, Reason.POSITION_ABOVE_MAXIMUM],
+    *[Reason.POST_ONLY_WOULD_TRADE, Reason.INDEX_STALE, Reason.INSUFFICIENT_BALANCE, Reason.UNKNOWN_USER],
+]
 _EDIT_REASONS = [
+    *[Reason.USER_SUSPENDED, Reason.EXCHANGE_HALTED, Reason.POSITION_ABOVE_MAXIMUM, Reason.INDEX_STALE],
     *[Reason.INSTRUMENT_PAUSED, Reason.SIZE_BELOW_MINIMUM, Reason.SIZE_ABOVE_MAXIMUM, Reason.SIZE_NOT_ABOVE_FILLED],
     *[Reason.COST_ABOVE_MAXIMUM, Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OFF_TICK, Reason.PRICE_ABOVE_MAXIMUM],
     *[Reason.POST_ONLY_WOULD_TRADE, Reason.INSUFFICIENT_BALANCE, Reason.ORDER_NOT_FOUND],
@@ -152,9 +259,9 @@ _EDIT_REASONS = [
 ]
 
 
-def words_of(seed: int) -> Iterator[str]:
-    """What happens in a stream, in the words that the test above counts."""
-    for _, command, events in random_steps(seed, COMMANDS):
+def words_of(steps: Iterable[Step]) -> Iterator[str]:
+    """What happens in a stream, in the words that the tests above count."""
+    for _, command, events in steps:
         yield f"command {type(command).__name__}"
         kind = {PlaceOrder: "place", EditOrder: "edit", CancelOrder: "cancel"}.get(type(command), "other")
         trades = [event for event in events if isinstance(event, Traded)]
@@ -167,6 +274,14 @@ def words_of(seed: int) -> Iterator[str]:
                     yield f"cancelled {cancel_reason}"
                 case OrderEdited():
                     yield "edit kept place" if event.kept_place else "edit lost place"
+                case PositionSettled() if event.fee_micros:
+                    yield "delivery fee"
+                case RulesChanged() if any(isinstance(it, AccountOpened) for it in events):
+                    yield "market added"
+                case OrderAccepted() if isinstance(command, PlaceOrder) and not event.liquidation:
+                    if event.size_milli < command.size_milli:
+                        yield "size reduced"
+        yield from words_of_liquidations(command, events)
         if isinstance(command, EditOrder | CancelOrder) and command.client_order_id and len(events) > 1:
             yield f"{kind} by client_order_id"
         if trades:
@@ -179,6 +294,20 @@ def words_of(seed: int) -> Iterator[str]:
                 yield "traded with himself"
             if trade.maker_fee_micros > 0:
                 yield "with fees"
+
+
+def words_of_liquidations(command: Command, events: list[Event]) -> Iterator[str]:
+    liquidated = sum(isinstance(event, LiquidationStarted) for event in events)
+    if liquidated:
+        yield f"{type(command).__name__} liquidated"
+    if liquidated > 1:
+        yield "several liquidated"
+    placed = [event.order_id for event in events if isinstance(event, OrderAccepted) and event.liquidation]
+    for event in events:
+        if isinstance(event, Traded) and event.taker_order_id in placed:
+            yield "liquidation traded"
+        if isinstance(event, OrderCancelled) and event.order_id in placed:
+            yield f"liquidation ended by {event.reason}"
 
 
 def digest_after(seed: int, count: int) -> str:
