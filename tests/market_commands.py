@@ -46,7 +46,7 @@ OTHER_INSTRUMENTS = (
     CreateInstrument("SOL_USDC-26FEB26-2-C", 100_000, 1),
     CreateInstrument("BTC_USDC-27FEB26-3-P", 50_000, 10),
 )
-ASSETS = ("SOL", "SOL", "SOL", "BTC", "BTC", "ETH")
+ASSETS = (*["SOL"] * 8, *["BTC"] * 5, "ETH")
 BASE = 2_600_000  # around here the index walks
 
 
@@ -70,11 +70,12 @@ class MarketCommands(RandomCommands):
             *[self._place] * 40,
             *[self._index] * 14,
             *[self._before_day_end] * 2,
-            *[self._settle] * 2,
+            *[self._settle] * 3,
+            *[self._edit] * 8,
             *[self._reduce] * 8,
             *[self._close_enough] * 4,
             *[self._cross] * 14,
-            *[self._squeeze] * 5,
+            *[self._squeeze] * 8,
             *[self._squeeze_by_edit] * 2,
             *[self._pause_series, self._halt, self._suspend, self._limit, self._admin_cancels, self._whales],
             *[self._change_rules] * 2,
@@ -205,7 +206,7 @@ class MarketCommands(RandomCommands):
         return self.random.choice(waiting if waiting and not self._chance(4) else known)
 
     def _settle(self) -> Command:
-        price = self.random.choice((0, 1_500, PRICE_MAX_MICROS + 1_000)) if self._chance(8) else self._price_near(BASE)
+        price = self.random.choice((0, 1_500, PRICE_MAX_MICROS + 1_000)) if self._chance(3) else self._price_near(BASE)
         return SettleSeries(*self._series(), price)
 
     def _price_near(self, price: int) -> int:
@@ -291,14 +292,17 @@ class MarketCommands(RandomCommands):
         instrument = self.naive.instruments[instrument_id]
         is_call, mark = instrument.terms.option_type == "call", instrument.mark or 0
         index = self.naive.index_of(instrument.terms.asset)
-        for _ in range(self.random.randrange(3)):
-            price = max(1, mark // instrument.tick + self.random.randint(0, 8)) * instrument.tick
-            in_force: TimeInForce = "day" if self._chance(4) else "gtc"
-            offer = PlaceOrder(self._user(), instrument_id, "ask", "limit", in_force, price, self._size())
-            self.queue.append(offer)
+        price = max(1, mark // instrument.tick + self.random.randint(0, 8)) * instrument.tick
+        in_force: TimeInForce = "day" if self._chance(4) else "gtc"
+        offer = PlaceOrder(self._user(), instrument_id, "ask", "limit", in_force, price, self._size())
         factor = self.random.choice((1_100, 1_300, 1_800) if is_call else (900, 700, 400))
-        self.queue.append(SetIndexPrice(instrument.terms.asset, index * factor // 1_000, forced=True))
-        self.queue += [self._cross(), self._cross()]
+        turn = SetIndexPrice(instrument.terms.asset, max(1, index * factor // 1_000), forced=True)
+        if self._chance(2):
+            self.queue += [*[offer] * self.random.randrange(3), turn, self._cross(), self._cross()]
+        else:  # what could not be bought then is tried again
+            end_day = EndDay(next_day_end_us(self.ts_us))
+            again = self.random.choice((ChangeRules(self.naive.rules), end_day, end_day, turn))
+            self.queue += [turn, replace(offer, time_in_force="gtc"), again]
         return Withdraw(user_id, max(1, self.naive.available(user_id)))
 
     def _squeeze_by_edit(self) -> Command:
@@ -389,7 +393,7 @@ class MarketCommands(RandomCommands):
         expiration_us = next_day_end_us(self.ts_us) + choose((0, 1)) * US_PER_DAY
         option_types: tuple[OptionType, OptionType] = ("call", "put")
         strike, option_type = choose((1, 2, 3)), choose(option_types)
-        wanted = instrument_id_of(choose(ASSETS), expiration_us // 1_000_000, strike, option_type)
+        wanted = instrument_id_of(choose(("SOL", "BTC", "ETH")), expiration_us // 1_000_000, strike, option_type)
         return CreateInstrument(wanted, choose((100_000, 50_000)), 1)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cache
 from math import ceil, floor
 
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
@@ -12,6 +13,7 @@ from exchange.domain.words import OptionType
 IndexHistory = list[tuple[int, int]]  # when, and at what price from then on
 
 
+@cache
 def initial_margin(option_type: OptionType, strike: int, index: int, mark: int) -> Fraction:
     """Micros that one short contract locks."""
     out_of_the_money = max(0, strike - index) if option_type == "call" else max(0, index - strike)
@@ -19,6 +21,7 @@ def initial_margin(option_type: OptionType, strike: int, index: int, mark: int) 
     return margin if option_type == "call" else max(margin, maintenance_margin(option_type, index, mark))
 
 
+@cache
 def maintenance_margin(option_type: OptionType, index: int, mark: int) -> Fraction:
     """Micros of cash below which one short contract is bought back."""
     of_index, of_mark = Fraction(75 * index, 1000), Fraction(75 * mark, 1000)
@@ -27,7 +30,7 @@ def maintenance_margin(option_type: OptionType, index: int, mark: int) -> Fracti
 
 def for_size(per_contract: Fraction, size: int) -> int:
     """Of so many millicontracts, rounded up once."""
-    return ceil(per_contract * size / 1000)
+    return ceil(per_contract * size / 1000) if size else 0
 
 
 def intrinsic_value(option_type: OptionType, strike: int, price: int) -> int:
