@@ -86,8 +86,8 @@ def print_account(shown: AccountView, moment: str) -> None:
     """Balance and positions, as tables."""
     money = table("account", ">available", ">locked", ">equity", ">profit", caption="" if shown.positions else moment)
     amounts = (shown.available_micros, shown.locked_micros, shown.equity_micros, shown.total_pnl_micros)
-    decimals = price_decimals(amounts)
-    add_rows(money, [(shown.user_id, *(cash(amount, decimals) for amount in amounts))])
+    decimals = price_decimals(amount for amount in amounts if amount is not None)
+    add_rows(money, [(shown.user_id, *("-" if amount is None else cash(amount, decimals) for amount in amounts))])
     console().print(money)
     if shown.positions:
         click.echo()

@@ -11,18 +11,21 @@ from exchange.domain.commands import (
     Command,
     CreateInstrument,
     Genesis,
+    PlaceOrder,
     StartSession,
     decode_command,
     encode_command,
 )
+from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
-from exchange.gateway.desk import Missed
+from exchange.gateway.desk import MarginQuote, Missed
 from exchange.gateway.feeds import Feeds
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
 from exchange.gateway.streams import key_of
+from exchange.matching.rehearsal import quote, rehearse
 from exchange.projections.life import Happening, PlacedStep, Step, life_of
 from exchange.projections.views import Change, Views
 from exchange.runtime.backfill import told_again
@@ -255,6 +258,12 @@ class TestDesk:
         if not self.is_stopping:
             self._outstanding += 1
             self.pipeline.submit(command, counted)
+
+    def rehearse(self, command: PlaceOrder) -> list[Event] | None:
+        return None if self.is_busy else rehearse(self.core.state, self.clock.ts_us, command)
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        return MarginQuote(*quote(self.core.state, self.clock.ts_us, command))
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
         """Found by playing everything again, and told a few turns of the loop later."""

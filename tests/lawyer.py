@@ -15,8 +15,11 @@ from exchange.gateway.jsonrpc import TEST_REQUEST
 
 NUMBER_MAX = 2**53 - 1
 CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1014}
-CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026}  # and never -32603: that would be our fault
+CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030}  # and never -32603: that would be our fault
 COMMANDS = {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
+COMMANDS |= {"private/close_position"}
+STATES = ("book.", "tickers.")  # channels that say how things are, as opposed to the streams
+FLOATS = {"mark_iv", "delta", "gamma", "vega", "theta", "rho"}
 
 
 class Expected:
@@ -70,7 +73,7 @@ class Run:
     def take(self, channel: str, seq: int) -> None:
         assert self.last_seq <= seq, "notifications run backwards"
         self.last_seq = seq
-        if channel.startswith("book."):
+        if channel.startswith(STATES):
             return
         assert self.last_seqs.get(channel, -1) < seq, f"{channel} told of seq {seq} twice"
         self.last_seqs[channel] = seq
@@ -116,6 +119,7 @@ class Lawyer:
 
     def __init__(self) -> None:
         self.books: dict[str, ClientBook] = {}
+        self.tickers: dict[str, dict[str, Any]] = {}
         self.answers = 0
         self.notifications = 0
         self._expected: deque[Expected] = deque()
@@ -171,7 +175,7 @@ class Lawyer:
             self._subscribed(result, None)
         elif method == "public/unsubscribe":
             self._unsubscribed(result)
-        elif method in COMMANDS:
+        elif method in COMMANDS and "dry_run" not in result:
             assert self._last_seq < result["seq"], "a command's notifications came before its answer"
         elif isinstance(result, dict) and "seq" in result:
             assert self._last_seq <= result["seq"], "an answer older than what was told before it"
@@ -182,7 +186,7 @@ class Lawyer:
             return
         self.subscribed |= set(names)
         for name in names:
-            if run is not None and not name.startswith("book."):
+            if run is not None and not name.startswith(STATES):
                 self._filled[name] = run
 
     def _unsubscribed(self, names: list[str]) -> None:
@@ -201,11 +205,22 @@ class Lawyer:
             book.take(data)
             assert seq is None
             seq = book.seq
+        elif channel.startswith("tickers."):
+            assert seq is None and channel == f"tickers.{data['instrument_id']}"
+            seq = self._ticked(data)
         assert seq is not None, "a stream must say of which command it tells"
         assert all(item.get("seq", seq) == seq for item in (data if isinstance(data, list) else [data]))
         if self.subscribed is not None:
             self._filled.get(channel, self._live).take(channel, seq)
         self._last_seq = max(self._last_seq, seq)
+
+    def _ticked(self, ticker: dict[str, Any]) -> int:
+        """A ticker is whole, and newer than the last one but where it was subscribed again."""
+        seq: int = ticker["seq"]
+        last = self.tickers.get(ticker["instrument_id"])
+        assert last is None or last["seq"] < seq or last == ticker, "another ticker of the same command"
+        self.tickers[ticker["instrument_id"]] = ticker
+        return seq
 
 
 def _parse(text: bytes) -> Any:
@@ -224,8 +239,9 @@ def _refuse(constant: str) -> None:
 
 def _check_numbers(value: Any) -> None:
     if isinstance(value, dict):
-        for part in value.values():
-            _check_numbers(part)
+        for name, part in value.items():
+            if not (name in FLOATS and isinstance(part, float)):
+                _check_numbers(part)
     elif isinstance(value, list):
         for part in value:
             _check_numbers(part)

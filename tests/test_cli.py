@@ -171,9 +171,8 @@ def test_an_account_with_a_position(server: Server) -> None:
     _order(server, "sell", instrument_id, 1, "1.50", "--user", "show.b")
     shown = said_json(exchange("account", "show", "show.a", "--json", "--db", server.path))
     assert shown["available"] == 10_000_000_000 - 3_000_000
-    assert shown["positions"] == [
-        {"instrument_id": instrument_id, "quantity": 1_000, "average_price": 1_500_000, "locked": 0}
-    ]
+    position = {"instrument_id": instrument_id, "quantity": 1_000, "average_price": 1_500_000, "locked": 0}
+    assert shown["positions"] == [position | {"mark": None, "unrealised_pnl": 0, "realised_pnl": 0}]
     text = said(exchange("account", "show", "show.b", "--db", server.path))
     assert re.search(rf"{instrument_id} +-1 +1\.50 +16\.00", text)
 

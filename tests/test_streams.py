@@ -355,7 +355,7 @@ def test_memory_knows_what_it_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     recent = Recent(10)
     assert recent.between(11, 10) == [] and recent.between(10, 10) is None
     for seq in range(11, 16):
-        recent.add(Told(seq, [], [], [], []))
+        recent.add(Told(seq, [], [], [], [], [], None, []))
     assert recent.between(12, 15) is None
     told = recent.between(13, 14)
     assert told is not None and [one.seq for one in told] == [13, 14]

@@ -52,6 +52,8 @@ class _Account:
                         "user_id": event["user_id"],
                         "available": event["cash_micros"] - event["locked_micros"],
                         "locked": event["locked_micros"],
+                        "maintenance": event.get("maintenance_micros", 0),
+                        "shortfall": 0,
                         "seq": seq,
                         "currency": "USDC",
                         "decimals": 6,

@@ -3,22 +3,25 @@
 import re
 from typing import Literal, NamedTuple
 
-from exchange.domain.instruments import parse_instrument_id
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BOOK_DEPTH_MAX
+from exchange.gateway.names import canonical
 from exchange.projections.views import Views
 
-Kind = Literal["book", "trades", "user.orders", "user.trades", "user.balance"]
+Kind = Literal[
+    "book", "tickers", "trades", "index", "settlement", "user.orders", "user.trades", "user.positions", "user.balance"
+]
 USER_KINDS: dict[str, Kind] = {
     "user.orders": "user.orders",
     "user.trades": "user.trades",
+    "user.positions": "user.positions",
     "user.balance": "user.balance",
 }
 _BOOK = re.compile(r"book\.([^.]+)\.([1-9][0-9]{0,2})", re.ASCII)
-_TRADES = re.compile(r"trades\.([^.]+)", re.ASCII)
+_OF_ONE = re.compile(r"(tickers|trades|index)\.([^.]+)", re.ASCII)
 _EXPECTED = (
-    f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), trades.INSTRUMENT, "
-    "user.orders, user.trades or user.balance"
+    f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, trades.INSTRUMENT, "
+    "index.ASSET, settlement, user.orders, user.trades, user.positions or user.balance"
 )
 
 
@@ -33,7 +36,7 @@ class Channel(NamedTuple):
     @property
     def is_stream(self) -> bool:
         """Whether it tells what every command changed, as opposed to how things are."""
-        return self.kind != "book"
+        return self.kind not in ("book", "tickers")
 
     @property
     def is_private(self) -> bool:
@@ -44,23 +47,21 @@ def parse_channel(name: str, views: Views) -> Channel:
     """The channel of that name; RpcError 1023 where there is none."""
     if kind := USER_KINDS.get(name):
         return Channel(name, kind)
-    if match := _TRADES.fullmatch(name):
-        instrument_id = _listed(match[1], name, views)
-        return Channel(f"trades.{instrument_id}", "trades", instrument_id)
+    if name == "settlement":
+        return Channel(name, "settlement")
+    if match := _OF_ONE.fullmatch(name):
+        of = match[2]
+        if match[1] == "index":
+            if not views.knows_asset(of):
+                raise _unknown(name, "nothing is listed on this asset, and no rule lists anything on it")
+            return Channel(name, "index")
+        instrument_id = _listed(of, name, views)
+        of_one: Kind = "trades" if match[1] == "trades" else "tickers"
+        return Channel(f"{of_one}.{instrument_id}", of_one, instrument_id)
     if (match := _BOOK.fullmatch(name)) and int(match[2]) <= BOOK_DEPTH_MAX:
         instrument_id = _listed(match[1], name, views)
         return Channel(f"book.{instrument_id}.{match[2]}", "book", instrument_id, int(match[2]))
     raise _unknown(name, _EXPECTED)
-
-
-def canonical(instrument_id: str, views: Views) -> str:
-    """The listed spelling of an instrument id (`03MAR26` is `3MAR26`); as it came where nothing like it is listed."""
-    if instrument_id in views.instruments:
-        return instrument_id
-    try:
-        return parse_instrument_id(instrument_id).instrument_id
-    except ValueError:
-        return instrument_id
 
 
 def _listed(instrument_id: str, name: str, views: Views) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from exchange.domain.commands import Command
+from exchange.domain.commands import Command, PlaceOrder
+from exchange.domain.events import Event
+from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
@@ -21,6 +23,18 @@ class Missed(NamedTuple):
     up_to: int
     user_id: str
     channels: tuple[str, ...]
+
+
+class MarginQuote(NamedTuple):
+    """What an order would take: `needed_micros` of what is available, and why it would be refused.
+
+    A short contract's initial and maintenance margin, rounded up; None where they do not follow an index.
+    """
+
+    needed_micros: int
+    initial_micros: int | None
+    maintenance_micros: int | None
+    reason: Reason | None
 
 
 class Backfill(Protocol):
@@ -65,6 +79,17 @@ class Desk(Protocol):
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         """Hand in a command. `done` hears what it changed, once that is durable; None: it was not recorded."""
+        ...
+
+    def rehearse(self, command: PlaceOrder) -> list[Event] | None:
+        """What the order would cause now, its order_id and trade_ids 0. Nothing comes of it. None: too busy.
+
+        Only where `is_read_only` is false; `margin` likewise.
+        """
+        ...
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        """What the order would take now."""
         ...
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:

@@ -54,6 +54,10 @@ def refused(reason: Reason, **data: Any) -> RpcError:
     return RpcError(refusal.code, refusal.message, reason.value, refusal.detail, **data)
 
 
+def rate_limited(detail: str, retry_after_ms: int) -> RpcError:
+    return RpcError(1007, "Rate limit exceeded", "rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
+
+
 def read_only_replay() -> RpcError:
     return RpcError(
         1027,

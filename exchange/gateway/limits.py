@@ -6,13 +6,18 @@ BATCH_MAX = 100  # requests in one JSON-RPC batch
 CHANNELS_PER_CALL_MAX = 500
 SUBSCRIPTIONS_MAX = 2_000  # of one connection
 BOOK_DEPTH_MAX = 100
+ASSET_MAX = 32  # characters; no asset has more than 10
 INSTRUMENT_ID_MAX = 64  # characters; no instrument has more than 36
 COUNT_MAX = 1_000  # entries in one answer of a history
+SETTLEMENTS_MAX = 100  # in one answer, unless one command brought more
 IN_FLIGHT_MAX = 1_000  # requests of one connection that are not answered yet; beyond it no more is read
 QUEUE_MAX = 50_000  # commands of all connections that wait for the journal; beyond it 1007
 UNSENT_MAX = 1024 * 1024  # bytes of answers that are not sent; beyond it no more is answered until they are
 OUTBOX_MAX = 32 * 1024 * 1024  # bytes that a client may leave unread; beyond it the connection is closed
 RECENT_MAX = 10_000  # commands whose notifications are kept in memory for clients that were away for a moment
+RECENT_SIZE_MAX = (
+    100_000  # orders, trades, positions and balances that those tell of; beyond it the oldest are forgotten
+)
 HELD_MAX = 4 * 1024 * 1024  # bytes of notifications held while a stream is filled; beyond it they are read again later
 JOURNAL_READERS_MAX = 2  # processes that read the journal for clients at once; who comes then waits for his turn
 STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)

@@ -6,24 +6,30 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from exchange.domain.rules import Rules
 from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
-from exchange.domain.words import TimeInForce
+from exchange.domain.words import Side, TimeInForce
 from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
+    ASSET_MAX,
     BOOK_DEPTH_MAX,
     CHANNELS_PER_CALL_MAX,
     COUNT_MAX,
     HEARTBEAT_SECONDS_MAX,
     HEARTBEAT_SECONDS_MIN,
     INSTRUMENT_ID_MAX,
+    SETTLEMENTS_MAX,
 )
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]  # whatever is sent may be recorded: not too much
+Asset = Annotated[str, Meta(max_length=ASSET_MAX)]
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+SettlementsCount = Annotated[int, Meta(ge=1, le=SETTLEMENTS_MAX)]
+Limit = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
 TimeInForceName = Literal[
     "gtc", "ioc", "fok", "day", "good_til_cancelled", "immediate_or_cancel", "fill_or_kill", "good_til_day"
@@ -63,6 +69,21 @@ class Place(Params, frozen=True):
     time_in_force: TimeInForceName | None = None
     post_only: bool = False
     client_order_id: ClientOrderId | None = None
+    reduce_only: bool = False
+    dry_run: bool = False
+
+
+class Close(Params, frozen=True):
+    instrument_id: InstrumentId
+    type: Literal["limit", "market"] = "market"
+    price: Number | None = None
+
+
+class Margin(Params, frozen=True):
+    instrument_id: InstrumentId
+    side: Side
+    amount: Number
+    price: Number
 
 
 class Edit(Params, frozen=True):
@@ -88,7 +109,28 @@ class InInstrument(Params, frozen=True):
 
 
 class OfAsset(Params, frozen=True):
-    asset: str | None = None
+    asset: Asset | None = None
+
+
+class OneAsset(Params, frozen=True):
+    asset: Asset
+
+
+class Settlements(Params, frozen=True):
+    asset: Asset | None = None
+    count: SettlementsCount = 20
+    before: Number | None = None
+
+
+class DeliveryPrices(Params, frozen=True):
+    asset: Asset
+    count: SettlementsCount = 20
+    before: Number | None = None
+
+
+class UserSettlements(Params, frozen=True):
+    count: SettlementsCount = 20
+    before: Number | None = None
 
 
 class OrderBook(Params, frozen=True):
@@ -131,12 +173,49 @@ class OneInstrument(Params, frozen=True):
     instrument_id: InstrumentId
 
 
+class Instruments(Params, frozen=True):
+    instrument_id: InstrumentId | None = None
+    asset: Asset | None = None
+    expiration: Number | None = None
+
+
+class IndexPrice(Params, frozen=True):
+    asset: Asset
+    price: Number
+    forced: bool = False
+
+
+class SettlePrice(Params, frozen=True):
+    asset: Asset
+    expiration: Number
+    price: Number
+
+
+class OneUser(Params, frozen=True):
+    user_id: Name
+
+
+class UserLimits(Params, frozen=True):
+    user_id: Name
+    open_orders_max: Limit | None = None
+    position_max: Limit | None = None
+
+
+class UserInInstrument(Params, frozen=True):
+    user_id: Name
+    instrument_id: InstrumentId | None = None
+
+
+class NewRules(Params, frozen=True):
+    rules: Rules
+
+
 class Payment(Params, frozen=True):
     user_id: Name
     amount: Number
 
 
-_PATH = re.compile(r" - at `\$\.?([A-Za-z_]+)?.*`$")
+_PATH = re.compile(r" - at `\$\.?([A-Za-z_]+)?(.*)`$")
 _FIELD = re.compile(r"(?:unknown field|required field) `([^`]*)`")
 
 
@@ -155,7 +234,12 @@ class Decoder:
             raise self._explain(str(error)) from error
 
     def _explain(self, text: str) -> RpcError:
-        named = _FIELD.search(text) or _PATH.search(text)
+        what, path = _PATH.sub("", text), _PATH.search(text)
+        if (
+            path is not None and path[1] and (path[2].startswith(".") or _FIELD.search(what))
+        ):  # within a parameter that is an object itself
+            return invalid_params(path[1], f"{what} in '{path[1]}{path[2]}'")
+        named = _FIELD.search(text) or path
         param = named.group(1) if named else None
         if "unknown field" in text:
             return invalid_params(
@@ -163,5 +247,4 @@ class Decoder:
             )
         if "missing required" in text:
             return invalid_params(param, f"parameter {param!r} is missing", "missing_param")
-        what = _PATH.sub("", text)
         return invalid_params(param, f"{what}{f' for {param!r}' if param else '; params is an object'}")

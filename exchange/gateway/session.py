@@ -24,7 +24,8 @@ from exchange.gateway.filling import Filling
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
-from exchange.gateway.methods import Inquiry, Method
+from exchange.gateway.methods import Method
+from exchange.gateway.trading import Inquiry
 from exchange.projections.views import Change, Views
 
 _log = logging.getLogger(__name__)
@@ -228,6 +229,8 @@ class Session:
             if method is None:
                 raise jsonrpc.method_not_found(request.method)
             call.params = method.decode(request.params)
+            if method.rehearse is not None and call.params.dry_run:
+                method = method._replace(handle=method.rehearse, answer=None)
             call.method = method
         except RpcError as raised:
             call.error = raised
@@ -274,7 +277,7 @@ class Session:
             call.succeed(method.handle(self, call.params))
             return
         if self.desk.is_busy:
-            raise _rate_limited("too many commands are waiting for the journal", 100)
+            raise jsonrpc.rate_limited("too many commands are waiting for the journal", 100)
         result = method.handle(self, call.params)
         if not isinstance(result, Command | Inquiry):
             call.succeed(result)
@@ -354,9 +357,5 @@ class Session:
             self._allowance_us = now_us
             if self._allowance < 1:
                 wait_ms = int((1 - self._allowance) * 1_000 / rate) + 1
-                raise _rate_limited(f"at most {rate} requests a second on one connection", wait_ms)
+                raise jsonrpc.rate_limited(f"at most {rate} requests a second on one connection", wait_ms)
         self._allowance -= 1
-
-
-def _rate_limited(detail: str, retry_after_ms: int) -> RpcError:
-    return RpcError(1007, "Rate limit exceeded", "rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)

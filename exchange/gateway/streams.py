@@ -1,19 +1,20 @@
-"""The streams, trades.* and user.*: what a command has to tell on them, for those who listen and those who missed it.
+"""The streams, trades.*, index.*, settlement and user.*: what a command tells on them, also to those who missed it.
 
 Live or years later from the journal, the texts are made here, and so they are the same to the letter.
 """
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from copy import copy
 from itertools import islice
+from typing import Any
 
 import msgspec
 
 from exchange.gateway.channels import USER_KINDS
 from exchange.gateway.jsonrpc import stream_text
-from exchange.gateway.limits import RECENT_MAX
-from exchange.projections.shapes import Balance, OrderView, Trade, UserTrade
+from exchange.gateway.limits import RECENT_MAX, RECENT_SIZE_MAX
+from exchange.projections.shapes import Balance, Index, OrderView, PositionView, Settlement, Trade, UserTrade
 from exchange.projections.views import Change, Views
 
 Key = tuple[str, str]  # a channel's name, and for user.* the user
@@ -25,8 +26,18 @@ class Told(msgspec.Struct, frozen=True):
     seq: int
     orders: list[OrderView]
     user_trades: list[tuple[str, UserTrade]]
+    positions: list[tuple[str, PositionView]]
     balances: list[Balance]
     trades: list[Trade]
+    index: Index | None
+    settlements: list[Settlement]
+
+    @property
+    def size(self) -> int:
+        """How many things it tells: what it takes to remember it."""
+        return (
+            1 + len(self.orders) + len(self.user_trades) + len(self.positions) + len(self.balances) + len(self.trades)
+        )
 
 
 class Recent:
@@ -34,17 +45,22 @@ class Recent:
 
     def __init__(self, seq: int) -> None:
         self.next_seq = seq + 1  # of the first command that has not told anything yet
-        self._told: deque[Told] = deque(maxlen=RECENT_MAX)
+        self._told: deque[Told] = deque()
+        self._size = 0
 
     def restart(self, seq: int) -> None:
         """Forget everything: what comes next is the command after `seq`."""
         self.next_seq = seq + 1
         self._told.clear()
+        self._size = 0
 
     def add(self, told: Told) -> None:
         assert told.seq == self.next_seq, "a command was skipped"
         self.next_seq += 1
         self._told.append(told)
+        self._size += told.size
+        while len(self._told) > RECENT_MAX or self._size > RECENT_SIZE_MAX:
+            self._size -= self._told.popleft().size
 
     def between(self, first_seq: int, last_seq: int) -> list[Told] | None:
         """What these commands told; None where the first of them is forgotten."""
@@ -63,25 +79,42 @@ def told_of(change: Change, views: Views) -> Told:
         change.seq,
         [copy(order) for order in change.orders.values()],
         change.user_trades,
+        [
+            (user_id, views.position(instrument_id, position))
+            for (user_id, instrument_id), position in change.positions.items()
+        ],
         [views.balance(user_id) for user_id in change.balances],
         change.trades,
+        change.index,
+        change.settlements,
     )
 
 
 def texts(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
-    """The notifications of one command on the wanted streams: orders, then trades, then balances, then the tape."""
-    orders: dict[Key, list[OrderView]] = {}
-    for order in told.orders:
-        orders.setdefault(("user.orders", order.user_id), []).append(order)
-    user_trades: dict[Key, list[UserTrade]] = {}
-    for user_id, trade in told.user_trades:
-        user_trades.setdefault(("user.trades", user_id), []).append(trade)
-    for streams in (orders, user_trades):
-        for key, data in streams.items():
-            if key in wanted:
-                yield key, stream_text(key[0], told.seq, data)
+    """The notifications of one command on the wanted streams.
+
+    Orders come first, then what they traded, what positions and balances became, and what everybody may know.
+    """
+    for key, data in _told_on(told):
+        if key in wanted:
+            yield key, stream_text(key[0], told.seq, data)
+
+
+def _told_on(told: Told) -> Iterator[tuple[Key, Any]]:
+    yield from _by_key((("user.orders", order.user_id), order) for order in told.orders).items()
+    yield from _by_key((("user.trades", user_id), trade) for user_id, trade in told.user_trades).items()
+    yield from _by_key((("user.positions", user_id), position) for user_id, position in told.positions).items()
     for balance in told.balances:
-        if (key := ("user.balance", balance.user_id)) in wanted:
-            yield key, stream_text(key[0], told.seq, balance)
-    if told.trades and (key := (f"trades.{told.trades[0].instrument_id}", "")) in wanted:
-        yield key, stream_text(key[0], told.seq, told.trades)
+        yield ("user.balance", balance.user_id), balance
+    yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in told.trades).items()
+    if told.index is not None:
+        yield (f"index.{told.index.asset}", ""), told.index
+    if told.settlements:
+        yield ("settlement", ""), told.settlements
+
+
+def _by_key(items: Iterable[tuple[Key, Any]]) -> dict[Key, list[Any]]:
+    by_key: dict[Key, list[Any]] = {}
+    for key, item in items:
+        by_key.setdefault(key, []).append(item)
+    return by_key

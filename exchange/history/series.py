@@ -103,7 +103,7 @@ def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progres
             continue
         views = step.core.views
         found += [
-            Profit(step.record.ts_us, user_id, views.account(user_id).total_pnl_micros)
+            Profit(step.record.ts_us, user_id, views.profit_micros(user_id))
             for user_id in users or views.balances.users
             if user_id in views.balances.users
         ]

@@ -17,15 +17,17 @@ import msgspec
 from msgspec import Meta
 
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
+from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.gateway import params as p
-from exchange.gateway.desk import Backfill, Missed
+from exchange.gateway.desk import Backfill, MarginQuote, Missed
 from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
-from exchange.gateway.methods import METHODS, Inquiry, Method
+from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
+from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
@@ -206,6 +208,12 @@ class Stage:
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         raise AssertionError(f"a command on a replay: {command!r}")
+
+    def rehearse(self, command: PlaceOrder) -> list[Event] | None:
+        raise AssertionError(f"a dry run on a replay: {command!r}")
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        raise AssertionError(f"a dry run on a replay: {command!r}")
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
         self._spawn(self._explain(user_id, order_id, done))

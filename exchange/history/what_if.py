@@ -279,7 +279,7 @@ class _Histories:
         return UserChange(
             user_id,
             Pair(_cash_micros(self.real, user_id), _cash_micros(self.edited, user_id)),
-            Pair(*(core.views.account(user_id).total_pnl_micros for core in (self.real, self.edited))),
+            Pair(*(core.views.profit_micros(user_id) for core in (self.real, self.edited))),
             Pair(self._real_fills[user_id], self._edited_fills[user_id]),
             {instrument_id: held for instrument_id, held in positions.items() if held.difference},
             Pair(self._real_settled[user_id], self._edited_settled[user_id]),

@@ -33,6 +33,19 @@ class Depth:
             self._asks.peekitem(0)[0] if self._asks else None,
         )
 
+    def tops(self) -> tuple[Level | None, Level | None]:
+        """The best level of each side."""
+        bid, ask = self.best()
+        return (
+            None if bid is None else Level(bid, *self._bids[bid]),
+            None if ask is None else Level(ask, *self._asks[ask]),
+        )
+
+    def mid_micros(self) -> int | None:
+        """The middle of a two-sided book, rounded down."""
+        bid, ask = self.best()
+        return None if bid is None or ask is None else (bid + ask) // 2
+
     def enter(self, order: OrderView) -> None:
         """What remained of an order came to rest."""
         assert order.price_micros is not None, "a market order rests"

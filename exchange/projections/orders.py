@@ -88,16 +88,25 @@ class Orders(msgspec.Struct):
             ts_us,
             ts_us,
             event.client_order_id,
+            reduce_only=event.reduce_only is True,
+            liquidation=event.liquidation is True,
         )
         self.of(event.user_id).open[event.order_id] = order
         return order
+
+    def keep(self, finished_kept: int) -> None:
+        """From here on so many finished orders of a user stay in view: what is beyond goes, first finished first."""
+        self.finished_kept = finished_kept
+        for orders in self.users.values():
+            while len(orders.finished) > finished_kept:
+                orders.finished.popitem(last=False)
 
     def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
         """Both orders of the fill, maker first."""
         maker = self.users[event.maker_user_id].open[event.maker_order_id]
         taker = self.users[event.taker_user_id].open[event.taker_order_id]
-        self._fill(maker, event, event.maker_remaining_milli, ts_us)
-        self._fill(taker, event, event.taker_remaining_milli, ts_us)
+        self.fill(maker, event, event.maker_remaining_milli, ts_us)
+        self.fill(taker, event, event.taker_remaining_milli, ts_us)
         return maker, taker
 
     def on_edited(self, event: OrderEdited, ts_us: int) -> OrderView:
@@ -117,7 +126,8 @@ class Orders(msgspec.Struct):
         self._finish(order)
         return order
 
-    def _fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:
+    def fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:
+        """Bring one side of a fill up to date."""
         order_id = order.order_id
         notional = event.price_micros * event.size_milli // MILLI_PER_CONTRACT
         if order.filled_milli:

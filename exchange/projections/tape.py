@@ -1,4 +1,4 @@
-"""The tape: recent trades of every instrument, and of every user. The journal has them all."""
+"""The tape: recent trades of every instrument, and of every user, and the volume. The journal has all trades."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,8 @@ from itertools import islice
 from typing import TypeVar
 
 from exchange.domain.events import Traded
-from exchange.projections.shapes import Trade, UserTrade
+from exchange.projections.shapes import OrderView, Trade, UserTrade
+from exchange.projections.turnover import Turnover
 
 INSTRUMENT_TRADES_KEPT = 10_000
 USER_TRADES_KEPT = 10_000
@@ -18,13 +19,17 @@ class Tape:
     """Trades in the order in which they happened."""
 
     def __init__(
-        self, instruments: Mapping[str, Iterable[Trade]] = {}, users: Mapping[str, Iterable[UserTrade]] = {}
+        self,
+        instruments: Mapping[str, Iterable[Trade]] = {},
+        users: Mapping[str, Iterable[UserTrade]] = {},
+        turnovers: Mapping[str, Turnover] = {},
     ) -> None:
         self.instruments = {key: deque(trades, INSTRUMENT_TRADES_KEPT) for key, trades in instruments.items()}
         self.users = {key: deque(trades, USER_TRADES_KEPT) for key, trades in users.items()}
+        self.turnovers = dict(turnovers)
 
     def on_traded(
-        self, event: Traded, seq: int, ts_us: int, maker_client_id: str | None, taker_client_id: str | None
+        self, event: Traded, seq: int, ts_us: int, maker_order: OrderView, taker_order: OrderView
     ) -> tuple[Trade, UserTrade, UserTrade]:
         """Record a fill: as the public sees it, as the maker does, as the taker does."""
         facts = (
@@ -43,14 +48,24 @@ class Tape:
             "ask" if event.taker_side == "bid" else "bid",
             "maker",
             event.maker_fee_micros,
-            maker_client_id,
+            maker_order.client_order_id,
         )
         taker = UserTrade(
-            *facts, event.taker_order_id, event.taker_side, "taker", event.taker_fee_micros, taker_client_id
+            *facts,
+            event.taker_order_id,
+            event.taker_side,
+            "taker",
+            event.taker_fee_micros,
+            taker_order.client_order_id,
+            taker_order.liquidation,
         )
         self.instruments.setdefault(event.instrument_id, deque(maxlen=INSTRUMENT_TRADES_KEPT)).append(trade)
         self.users.setdefault(event.maker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(maker)
         self.users.setdefault(event.taker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(taker)
+        turnover = self.turnovers.get(event.instrument_id)
+        if turnover is None:
+            turnover = self.turnovers[event.instrument_id] = Turnover()
+        turnover.add(event.size_milli, ts_us)
         return trade, maker, taker
 
     def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
@@ -69,6 +84,10 @@ class Tape:
     def trades_of_order(self, user_id: str, order_id: int) -> list[UserTrade]:
         """The fills of one order, in the order in which they happened."""
         return [trade for trade in self.users.get(user_id, ()) if trade.order_id == order_id]
+
+    def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
+        turnover = self.turnovers.get(instrument_id)
+        return 0 if turnover is None else turnover.volume_milli(ts_us)
 
     def last_price_micros(self, instrument_id: str) -> int | None:
         trades = self.instruments.get(instrument_id)

@@ -9,29 +9,59 @@ from exchange.domain.events import (
     AccountOpened,
     BalanceChanged,
     Configured,
+    DeliveryPriceSet,
     Event,
+    IndexPriceSet,
     InstrumentCreated,
     InstrumentStateChanged,
+    LimitsSet,
+    LiquidationStarted,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     PositionChanged,
+    PositionSettled,
     Refused,
+    RulesChanged,
+    SeriesPaused,
+    SeriesResumed,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
     Traded,
 )
 from exchange.domain.reasons import Reason
-from exchange.projections.balances import Balances
+from exchange.domain.rules import Rules, market_of
+from exchange.projections.balances import Balances, Position
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders
-from exchange.projections.shapes import AccountView, Balance, Instrument, OrderView, Trade, UserTrade
+from exchange.projections.settlements import Settlements
+from exchange.projections.shapes import (
+    AccountView,
+    Balance,
+    Index,
+    Instrument,
+    OrderView,
+    PositionView,
+    Settlement,
+    Ticker,
+    Trade,
+    UserSettlement,
+    UserTrade,
+)
 from exchange.projections.tape import Tape
+from exchange.projections.turnover import Turnover
+from exchange.projections.volatilities import Volatilities
 
 
 class Change(msgspec.Struct, eq=False):
     """What one command changed: the raw material of its answer and of the notifications.
 
-    `order` is the one that the command was about; `user_id` the account that was opened, or was refused something.
+    `order` is the one that the command was about; `user_id` the account that was opened, was refused something, or that
+    the administrator changed; `count` how many instruments were paused or resumed together. `repriced` are assets with
+    a new index price or new marks.
     """
 
     seq: int
@@ -43,9 +73,14 @@ class Change(msgspec.Struct, eq=False):
     orders: dict[int, OrderView] = {}
     trades: list[Trade] = []
     user_trades: list[tuple[str, UserTrade]] = []
-    balances: list[str] = []
+    positions: dict[tuple[str, str], Position] = {}  # by user and instrument
+    balances: dict[str, None] = {}
     books: dict[str, Depth] = {}
-    instrument: Instrument | None = None
+    instruments: dict[str, Instrument] = {}
+    index: Index | None = None
+    repriced: dict[str, None] = {}
+    settlements: list[Settlement] = []
+    count: int | None = None
 
 
 class Views:
@@ -54,11 +89,16 @@ class Views:
     def __init__(self) -> None:
         self.seq = 0
         self.ts_us = 0
+        self.rules = Rules()
         self.orders = Orders()
         self.balances = Balances()
         self.tape = Tape()
+        self.settlements = Settlements()
         self.instruments: dict[str, Instrument] = {}
         self.depths: dict[str, Depth] = {}
+        self.indexes: dict[str, Index] = {}  # by asset
+        self.marks: dict[str, int] = {}  # mark prices in micros, by instrument
+        self._volatilities = Volatilities()
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
         """Fold the events of command `seq` into the views."""
@@ -68,15 +108,21 @@ class Views:
         for event in events:
             match event:
                 case OrderAccepted():
-                    entering = change.order = self.orders.on_accepted(event, ts_us)
+                    self._come_to_rest(change, entering)
+                    entering = self.orders.on_accepted(event, ts_us)
                     change.orders[event.order_id] = entering
+                    if not entering.liquidation:
+                        change.order = entering
                 case BalanceChanged():
                     self.balances.on_balance(event)
-                    change.balances.append(event.user_id)
+                    change.balances[event.user_id] = None
                 case Traded():
                     self._on_traded(change, event)
                 case PositionChanged():
-                    self.balances.on_position(event)
+                    position = self.balances.on_position(event)
+                    key = (event.user_id, event.instrument_id)
+                    if event.quantity_milli or event.locked_micros or key not in change.positions:
+                        change.positions[key] = position
                 case OrderCancelled():
                     order = self.orders.on_cancelled(event, ts_us)
                     change.orders[event.order_id] = order
@@ -95,34 +141,107 @@ class Views:
                 case Refused():
                     change.refused = event.reason
                     change.user_id = event.user_id or ""
+                case LiquidationStarted():  # which may trade with the order that came, or cancel it
+                    self._come_to_rest(change, entering)
+                    entering = None
                 case AccountOpened():
                     self.balances.open(event.user_id)
                     change.user_id = event.user_id
                 case InstrumentCreated():
                     self._list(change, event)
                 case InstrumentStateChanged():
-                    self.instruments[event.instrument_id].state = event.state
-                    change.instrument = self.instruments[event.instrument_id]
-                case Configured():
-                    self.orders.finished_kept = event.rules.finished_orders_kept
+                    self._on_state(change, event)
+                case IndexPriceSet():
+                    change.index = Index(event.asset, event.price_micros, seq, ts_us)
+                    self.indexes[event.asset] = change.index
+                    change.repriced[event.asset] = None
+                case MarksSet():
+                    self.marks.update(event.marks)
+                    change.repriced[event.asset] = None
+                case DeliveryPriceSet():
+                    self._deliver(change, event)
+                case SettlementDelayed():
+                    self._conclude(change, Settlement(seq, ts_us, event.asset, event.expiration_s, None, "delayed"))
+                case PositionSettled():
+                    self._on_settled(change, event)
+                case ShortfallCovered():
+                    self.balances.on_shortfall(event)
+                    change.balances[event.user_id] = None
+                case SeriesPaused() | SeriesResumed():
+                    change.count = event.count
+                case SuspensionSet():
+                    self.balances.on_suspension(event)
+                    change.user_id = event.user_id
+                case LimitsSet():
+                    self.balances.on_limits(event)
+                    change.user_id = event.user_id
+                case Configured() | RulesChanged():
+                    self.rules = event.rules
+                    self.orders.keep(event.rules.finished_orders_kept)
                 case _:
                     pass
-        if entering is not None and entering.remaining_milli and entering.status != "cancelled":
-            self._touch(change, entering.instrument_id).enter(entering)
+        self._come_to_rest(change, entering)
         return change
 
     def balance(self, user_id: str) -> Balance:
         return self.balances.balance(user_id, self.seq)
 
     def account(self, user_id: str) -> AccountView:
-        return self.balances.account(user_id, self.seq, self.value_micros)
+        return self.balances.account(user_id, self.seq, self.rules, self.worth)
 
-    def value_micros(self, instrument_id: str) -> int | None:
-        """What a contract is valued at: the mid of a two-sided book, else the last trade, else nothing is known."""
-        bid, ask = self.depths[instrument_id].best()
-        if bid is not None and ask is not None:
-            return (bid + ask) // 2
-        return self.tape.last_price_micros(instrument_id)
+    def profit_micros(self, user_id: str) -> int:
+        """Realised and unrealised, fees deducted."""
+        return self.balances.profit_micros(user_id, self.worth)
+
+    def position(self, instrument_id: str, position: Position) -> PositionView:
+        """A position in that instrument, as its owner sees it."""
+        return position.view(instrument_id, *self.worth(instrument_id))
+
+    def worth(self, instrument_id: str) -> tuple[int | None, int | None]:
+        """An instrument's mark price, and what a contract is valued at.
+
+        The latter is the mark price, else the mid of a two-sided book, else the last trade, else nothing is known.
+        """
+        mark = self.marks.get(instrument_id)
+        if mark is not None:
+            return mark, mark
+        mid = self.depths[instrument_id].mid_micros()
+        return None, self.tape.last_price_micros(instrument_id) if mid is None else mid
+
+    def ticker(self, instrument_id: str) -> Ticker:
+        """A listed instrument at a glance."""
+        instrument = self.instruments[instrument_id]
+        depth = self.depths[instrument_id]
+        bid, ask = depth.tops()
+        mark = self.marks.get(instrument_id)
+        index = self.indexes.get(instrument.asset)
+        index_micros = None if index is None else index.price_micros
+        return Ticker(
+            instrument_id,
+            self.seq,
+            self.ts_us,
+            instrument.state,
+            None if bid is None else bid.price_micros,
+            0 if bid is None else bid.size_milli,
+            None if ask is None else ask.price_micros,
+            0 if ask is None else ask.size_milli,
+            depth.mid_micros(),
+            mark,
+            self.tape.last_price_micros(instrument_id),
+            index_micros,
+            self.tape.volume_24h_milli(instrument_id, self.ts_us),
+            self.balances.open_interest_milli.get(instrument_id, 0),
+            *self._volatilities.of(instrument, mark, index_micros, self.ts_us),
+        )
+
+    def knows_asset(self, asset: str) -> bool:
+        """Whether something was listed on it, or the rules list something."""
+        market = market_of(self.rules)
+        return (
+            asset in self.indexes
+            or (market is not None and any(series.asset == asset for series in market.series))
+            or any(instrument.asset == asset for instrument in self.instruments.values())
+        )
 
     def live_instruments(self, asset: str | None = None) -> list[Instrument]:
         """Those that have not expired, in order of listing."""
@@ -132,15 +251,21 @@ class Views:
             if instrument.state != "expired" and asset in (None, instrument.asset)
         ]
 
+    def _come_to_rest(self, change: Change, order: OrderView | None) -> None:
+        """What remains of the order that came enters the book."""
+        if order is not None and order.remaining_milli and order.status != "cancelled":
+            self._touch(change, order.instrument_id).enter(order)
+
     def _on_traded(self, change: Change, event: Traded) -> None:
         maker, taker = self.orders.on_traded(event, change.ts_us)
         change.orders[maker.order_id] = maker
         change.orders[taker.order_id] = taker
-        self.balances.on_traded(event)
-        self._touch(change, event.instrument_id).on_traded(event)
-        trade, maker_trade, taker_trade = self.tape.on_traded(
-            event, change.seq, change.ts_us, maker.client_order_id, taker.client_order_id
-        )
+        instrument_id = event.instrument_id
+        maker_position, taker_position = self.balances.on_traded(event)
+        change.positions[event.maker_user_id, instrument_id] = maker_position
+        change.positions[event.taker_user_id, instrument_id] = taker_position
+        self._touch(change, instrument_id).on_traded(event)
+        trade, maker_trade, taker_trade = self.tape.on_traded(event, change.seq, change.ts_us, maker, taker)
         change.trades.append(trade)
         change.user_trades.append((event.maker_user_id, maker_trade))
         change.user_trades.append((event.taker_user_id, taker_trade))
@@ -151,7 +276,7 @@ class Views:
         return depth
 
     def _list(self, change: Change, event: InstrumentCreated) -> None:
-        instrument = change.instrument = self.instruments[event.instrument_id] = Instrument(
+        instrument = Instrument(
             event.instrument_id,
             event.asset,
             event.option_type,
@@ -160,17 +285,62 @@ class Views:
             event.tick_micros,
             event.min_size_milli,
         )
+        self.instruments[instrument.instrument_id] = change.instruments[instrument.instrument_id] = instrument
         self.depths[instrument.instrument_id] = Depth()
+
+    def _on_state(self, change: Change, event: InstrumentStateChanged) -> None:
+        instrument = change.instruments[event.instrument_id] = self.instruments[event.instrument_id]
+        instrument.state = event.state
+        if event.state == "expired":
+            self.tape.turnovers.pop(event.instrument_id, None)
+
+    def _deliver(self, change: Change, event: DeliveryPriceSet) -> None:
+        """The instruments of a series have their delivery price, and no mark any more."""
+        asset, expiration_s, price_micros = event.asset, event.expiration_s, event.price_micros
+        for instrument_id, instrument in self.instruments.items():
+            if instrument.expiration_s == expiration_s and instrument.asset == asset:
+                instrument.delivery_price_micros = price_micros
+                change.instruments[instrument_id] = instrument
+                self.marks.pop(instrument_id, None)
+        self._conclude(change, Settlement(change.seq, change.ts_us, asset, expiration_s, price_micros, "settled"))
+
+    def _conclude(self, change: Change, settlement: Settlement) -> None:
+        self.settlements.on_series(settlement)
+        change.settlements.append(settlement)
+
+    def _on_settled(self, change: Change, event: PositionSettled) -> None:
+        user_id, instrument_id = event.user_id, event.instrument_id
+        delivery_price = self.instruments[instrument_id].delivery_price_micros
+        assert delivery_price is not None, "a position was settled at no price"
+        change.positions[user_id, instrument_id] = self.balances.on_settled(event)
+        self.settlements.on_position(
+            user_id,
+            UserSettlement(
+                change.seq,
+                change.ts_us,
+                instrument_id,
+                event.quantity_milli,
+                delivery_price,
+                event.payout_micros,
+                event.fee_micros,
+            ),
+        )
 
 
 class _Image(msgspec.Struct):
     seq: int
     ts_us: int
+    rules: Rules
     orders: Orders
     balances: Balances
     trades: dict[str, list[Trade]]
     user_trades: dict[str, list[UserTrade]]
+    turnovers: dict[str, Turnover]
+    settlements: list[Settlement]
+    user_settlements: dict[str, list[UserSettlement]]
     instruments: list[Instrument]
+    indexes: list[Index]
+    marks: dict[str, int]
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -190,11 +360,17 @@ def encode_views(views: Views) -> bytes:
         _Image(
             views.seq,
             views.ts_us,
+            views.rules,
             views.orders,
             views.balances,
             {instrument_id: list(trades) for instrument_id, trades in views.tape.instruments.items()},
             {user_id: list(trades) for user_id, trades in views.tape.users.items()},
+            views.tape.turnovers,
+            list(views.settlements.series.values()),
+            {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
             list(views.instruments.values()),
+            list(views.indexes.values()),
+            views.marks,
         )
     )
 
@@ -204,9 +380,12 @@ def decode_views(image: bytes) -> Views:
     decoded = _decoder.decode(image)
     views = Views()
     views.seq, views.ts_us = decoded.seq, decoded.ts_us
-    views.orders, views.balances = decoded.orders, decoded.balances
-    views.tape = Tape(decoded.trades, decoded.user_trades)
+    views.rules, views.orders, views.balances = decoded.rules, decoded.orders, decoded.balances
+    views.tape = Tape(decoded.trades, decoded.user_trades, decoded.turnovers)
+    views.settlements = Settlements(decoded.settlements, decoded.user_settlements)
     views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
+    views.indexes = {index.asset: index for index in decoded.indexes}
+    views.marks = decoded.marks
     views.depths = {instrument_id: Depth() for instrument_id in views.instruments}
     for user in views.orders.users.values():
         for order in user.open.values():

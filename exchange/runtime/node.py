@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange import __version__
-from exchange.domain.commands import Command, EndSession, Genesis, StartSession, encode_command
+from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
+from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
-from exchange.gateway.desk import Backfill, Missed
+from exchange.gateway.desk import Backfill, MarginQuote, Missed
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
+from exchange.matching.rehearsal import quote, rehearse
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 from exchange.runtime.alarm import standing_alarm
@@ -211,6 +213,12 @@ class Node:
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
             self._pipeline.submit(command, done)
+
+    def rehearse(self, command: PlaceOrder) -> list[Event] | None:
+        return None if self.is_busy else rehearse(self._core.state, self.now_us(), command)
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        return MarginQuote(*quote(self._core.state, self.now_us(), command))
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
         inquiry = asyncio.create_task(self._explain(user_id, order_id, done))

@@ -1,0 +1,185 @@
+"""The methods that trade: how they become commands, what an order would do, and how they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from exchange.domain.commands import CancelAll, CancelOrder, Command, EditOrder, PlaceOrder
+from exchange.domain.reasons import REFUSALS, Reason
+from exchange.domain.units import SIZE_MAX_MILLI
+from exchange.domain.words import Side
+from exchange.gateway import params as p
+from exchange.gateway.jsonrpc import internal_error, invalid_params, rate_limited, read_only_replay, refused
+from exchange.gateway.names import canonical, canonical_or_none, listed
+from exchange.gateway.preview import preview
+from exchange.projections.life import Step
+from exchange.projections.shapes import OrderView, UserTrade
+from exchange.projections.views import Change
+
+if TYPE_CHECKING:
+    from exchange.gateway.session import Session
+
+REHEARSAL_RETRY_MS = 100
+
+
+class OrderResult(msgspec.Struct, omit_defaults=True):
+    """The answer to an order: the order as it is after the command, and what it traded."""
+
+    order: OrderView
+    trades: list[UserTrade]
+    seq: int
+    duplicate: bool = False
+
+
+class Inquiry(NamedTuple):
+    """A question that takes its time: `ask` is given whom to tell what was found."""
+
+    ask: Callable[[Callable[[Any], None]], None]
+
+
+def place(side: Side) -> Callable[[Session, p.Place], PlaceOrder]:
+    """How `private/buy` and `private/sell` become a command."""
+
+    def place_on_side(session: Session, params: p.Place) -> PlaceOrder:
+        is_market = params.type == "market"
+        if is_market and params.price is not None:
+            raise invalid_params("price", "a market order has no price; leave it out, or send a limit order")
+        if not is_market and params.price is None:
+            raise invalid_params("price", "a limit order needs a price, in micros of USDC", "missing_param")
+        time_in_force = p.TIMES_IN_FORCE[params.time_in_force or ("ioc" if is_market else "gtc")]
+        may_rest = time_in_force not in ("ioc", "fok")
+        if is_market and may_rest:
+            raise invalid_params("time_in_force", "a market order is ioc or fok: it never rests")
+        if params.post_only and not may_rest:
+            raise invalid_params("post_only", "a post-only order must be able to rest: send a limit order, gtc or day")
+        if params.reduce_only and may_rest:
+            raise invalid_params("reduce_only", "a reduce_only order never rests: send it as ioc, fok or market")
+        return PlaceOrder(
+            session.user_id,
+            canonical(params.instrument_id, session.views),
+            side,
+            params.type,
+            time_in_force,
+            params.price,
+            params.amount,
+            params.post_only,
+            params.client_order_id,
+            True if params.reduce_only else UNSET,
+        )
+
+    return place_on_side
+
+
+def rehearse(side: Side) -> Callable[[Session, p.Place], Any]:
+    """How both are answered with `dry_run`: by what would happen, without anything happening."""
+
+    def rehearse_on_side(session: Session, params: p.Place) -> Any:
+        command = place(side)(session, params)
+        if session.desk.is_read_only:
+            raise read_only_replay()
+        events = session.desk.rehearse(command)
+        if events is None:
+            raise rate_limited("the exchange is too busy for a dry run", REHEARSAL_RETRY_MS)
+        return preview(session.views, session.desk.now_us(), command, events)
+
+    return rehearse_on_side
+
+
+def close_position(session: Session, params: p.Close) -> Command:
+    """An order for all of the position that there is, on the other side, which never rests."""
+    instrument_id = listed(params.instrument_id, session.views)
+    funds = session.views.balances.users[session.user_id]
+    position = funds.positions.get(instrument_id)
+    quantity_milli = position.quantity_milli if position is not None else 0
+    if not quantity_milli:
+        raise refused(Reason.NOTHING_TO_REDUCE)
+    smallest = session.views.instruments[instrument_id].min_size_milli  # an order of less would be refused
+    size_milli = min(max(abs(quantity_milli), smallest), SIZE_MAX_MILLI)
+    side: Side = "ask" if quantity_milli > 0 else "bid"
+    return place(side)(session, p.Place(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True))
+
+
+def get_margin(session: Session, params: p.Margin) -> Any:
+    """What a limit order would lock, and whether it would be taken."""
+    instrument_id = listed(params.instrument_id, session.views)
+    if session.desk.is_read_only:
+        raise read_only_replay()
+    command = place(params.side)(session, p.Place(instrument_id, params.amount, price=params.price))
+    quote = session.desk.margin(command)
+    found = {
+        "instrument_id": instrument_id,
+        "side": params.side,
+        "amount": params.amount,
+        "price": params.price,
+        "needed": quote.needed_micros,
+        "available": session.views.balance(session.user_id).available_micros,
+        "initial_margin": quote.initial_micros,
+        "maintenance_margin": quote.maintenance_micros,
+        "passes": quote.reason is None,
+    }
+    if quote.reason is not None:
+        found |= {"reason": quote.reason, "detail": REFUSALS[quote.reason].detail}
+    return found
+
+
+def edit(session: Session, params: p.Edit) -> Command:
+    if params.amount is None and params.price is None:
+        raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
+    return EditOrder(session.user_id, *_order_name(params), params.price, params.amount)
+
+
+def cancel(session: Session, params: p.Cancel) -> Command:
+    return CancelOrder(session.user_id, *_order_name(params), canonical_or_none(params.instrument_id, session.views))
+
+
+def cancel_all(session: Session, params: p.InInstrument) -> Command:
+    return CancelAll(session.user_id, canonical_or_none(params.instrument_id, session.views))
+
+
+def order_answer(session: Session, change: Change) -> Any:
+    order = change.order
+    assert order is not None, "an order command without an order"
+    if change.duplicate:
+        return OrderResult(order, session.views.tape.trades_of_order(session.user_id, order.order_id), change.seq, True)
+    trades = [
+        trade for owner, trade in change.user_trades if owner == session.user_id and trade.order_id == order.order_id
+    ]
+    return OrderResult(order, trades, change.seq)
+
+
+def cancel_answer(_session: Session, change: Change) -> Any:
+    return {"order": change.order, "seq": change.seq}
+
+
+def cancel_all_answer(_session: Session, change: Change) -> Any:
+    order_ids = list(change.orders)
+    return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
+
+
+def explain_order(session: Session, params: p.OneOrder) -> Any:
+    order_id, client_order_id = _order_name(params)
+    if client_order_id is not None:
+        order = session.views.orders.newest_named(session.user_id, client_order_id)
+        order_id = None if order is None else order.order_id
+    if order_id is None:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return Inquiry(partial(session.desk.explain, session.user_id, order_id))
+
+
+def explain_answer(_session: Session, steps: list[Step] | None) -> Any:
+    if steps is None:
+        raise internal_error()
+    if not steps:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return {"steps": steps}
+
+
+def _order_name(params: p.Edit | p.Cancel | p.OneOrder) -> tuple[int | None, str | None]:
+    if (params.order_id is None) == (params.client_order_id is None):
+        raise invalid_params("order_id", "name the order by order_id or by client_order_id, one of the two")
+    return params.order_id, params.client_order_id
