@@ -1,76 +1,88 @@
-"""`exchange init`: a new journal, with the rules it will always be played by."""
+"""`exchange init`: a new journal, with the rules it begins by."""
 
 import asyncio
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from cli.options import USDC, clock_start_option, command_line, db_option
+from cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
 from exchange.amounts import usdc
-from exchange.domain.rules import Fees, Rules
+from exchange.domain.rules import Rules, Series, market_of
 from exchange.domain.units import PPM
 from exchange.runtime.node import open_journal
-from exchange.runtime.settings import Settings, admin_secret_file
+from exchange.runtime.rule_settings import RulesError, edited_rules, read_rules, with_series
+from exchange.runtime.settings import DEFAULT_RULES, Settings, admin_secret_file
 from journal.lock import JournalLock
 from journal.reader import JournalReader
 
-_DEFAULT = Rules()
 _ppm = click.IntRange(0, PPM)
 
 
 @click.command()
 @db_option
 @click.option(
+    "--rules",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rules in TOML or JSON; what it does not name is as it would be without it.",
+)
+@series_option
+@click.option(
     "--self-trade-prevention",
     type=click.Choice(["cancel_resting", "off"]),
-    default=_DEFAULT.self_trade_prevention,
-    show_default=True,
-    help="What happens when a user's order meets another of his own.",
+    help="What happens when a user's order meets another of his own."
+    f"  [default: {DEFAULT_RULES.self_trade_prevention}]",
 )
-@click.option(
-    "--maker-fee-ppm", type=_ppm, default=0, show_default=True, help="Maker's fee, in millionths of the premium."
-)
-@click.option(
-    "--taker-fee-ppm", type=_ppm, default=0, show_default=True, help="Taker's fee, in millionths of the premium."
-)
+@click.option("--maker-fee-ppm", type=_ppm, help="Maker's fee, in millionths of the premium.  [default: 0]")
+@click.option("--taker-fee-ppm", type=_ppm, help="Taker's fee, in millionths of the premium.  [default: 0]")
 @click.option(
     "--open-orders-max",
     type=click.IntRange(1),
-    default=_DEFAULT.open_orders_max,
-    show_default=True,
-    help="Open orders that one user may have.",
+    help=f"Open orders that one user may have.  [default: {DEFAULT_RULES.open_orders_max}]",
 )
 @click.option(
     "--starting-cash",
     "starting_cash_micros",
     type=USDC,
-    default=usdc(_DEFAULT.starting_cash_micros),
-    show_default=True,
-    help="USDC that a new account begins with.",
+    help=f"USDC that a new account begins with.  [default: {usdc(DEFAULT_RULES.starting_cash_micros)}]",
 )
+@set_option
 @clock_start_option
 def init(
     path: Path,
-    self_trade_prevention: Literal["cancel_resting", "off"],
-    maker_fee_ppm: int,
-    taker_fee_ppm: int,
-    open_orders_max: int,
-    starting_cash_micros: int,
+    file: Path | None,
+    series: tuple[Series, ...],
+    self_trade_prevention: str | None,
+    maker_fee_ppm: int | None,
+    taker_fee_ppm: int | None,
+    open_orders_max: int | None,
+    starting_cash_micros: int | None,
+    settings: tuple[str, ...],
     clock_start_us: int | None,
 ) -> None:
-    """Create a journal. Its rules are recorded in it and never change.
+    """Create a journal. Its rules are recorded in it; `exchange admin rules` can change them later.
+
+    What options say goes before what is in FILE, and --set before everything else.
 
     \b
-    Example:
-      exchange init --taker-fee-ppm 300 --starting-cash 50000
+    Examples:
+      exchange init --series SOL:10 --series BTC:1000:8 --set fees=deribit
+      exchange init --rules rules.toml --starting-cash 50000
+      exchange init --set collateral=cash_secured --set market.index_age_max_s=30
     """
-    rules = Rules(
-        self_trade_prevention=self_trade_prevention,
-        fees=Fees(maker_fee_ppm, taker_fee_ppm),
-        starting_cash_micros=starting_cash_micros,
-        open_orders_max=open_orders_max,
-    )
+    given = {
+        "self_trade_prevention": self_trade_prevention,
+        "fees.maker_premium_ppm": maker_fee_ppm,
+        "fees.taker_premium_ppm": taker_fee_ppm,
+        "open_orders_max": open_orders_max,
+        "starting_cash_micros": starting_cash_micros,
+    }
+    try:
+        rules = DEFAULT_RULES if file is None else read_rules(file)
+        rules = edited_rules(rules, [f"{name}={value}" for name, value in given.items() if value is not None])
+        rules = edited_rules(with_series(rules, series), settings)
+    except RulesError as error:
+        raise click.UsageError(str(error)) from error
     _refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with JournalLock(path):
@@ -78,7 +90,19 @@ def init(
         asyncio.run(_create(Settings(path, rules=rules, clock_start_us=clock_start_us)))
     click.echo(f"journal       {path}")
     click.echo(f"admin secret  {admin_secret_file(path)} (readable by you only)")
+    click.echo(f"market        {_market(rules)}")
     click.echo(f"\nNext: {command_line('serve', path)}")
+
+
+def _market(rules: Rules) -> str:
+    market = market_of(rules)
+    if market is None:
+        return "none: orders are matched and nothing else"
+    if not market.series:
+        return "no series are listed by themselves; --series SOL:10 would have options on SOL listed"
+    return (
+        f"options on {', '.join(series.asset for series in market.series)}, listed with the first index price of each"
+    )
 
 
 async def _create(settings: Settings) -> None:

@@ -12,8 +12,10 @@ import msgspec
 from cli.journal_info import Info, read_info
 from cli.options import db_option, json_option
 from cli.output import add_rows, columns, console, print_json, table
-from exchange.amounts import contracts, iso_time, usdc
+from exchange.amounts import contracts, iso_time, short_time, usdc
+from exchange.domain.units import US_PER_SECOND
 from exchange.runtime.follower import HOW_TO_DEAL, Status
+from exchange.runtime.rule_settings import spelled_out
 from journal.reader import JournalReader
 from journal.records import Head, Record
 
@@ -125,6 +127,8 @@ def _value(name: str, value: Any) -> str:
     match value:
         case dict():
             return "{" + fields_text(value) + "}"
+        case list():
+            return "[" + ", ".join(_value(name, inner) for inner in value) + "]"
         case True:
             return "yes"
         case int() if name.endswith("_micros"):
@@ -133,6 +137,8 @@ def _value(name: str, value: Any) -> str:
             return contracts(value)
         case int() if name.endswith("_us"):
             return iso_time(value)
+        case int() if name == "expiration_s":
+            return short_time(value * US_PER_SECOND)
         case _:
             return str(value)
 
@@ -158,7 +164,7 @@ def _print(found: Info) -> None:
     )
     rules = table("rule", "")
     if found.rules is not None:
-        add_rows(rules, _rules(msgspec.to_builtins(found.rules)))
+        add_rows(rules, spelled_out(found.rules).items())
     kinds = table("command", ">count")
     add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
     console().print(about, "", rules, "", kinds, sep="\n")
@@ -168,15 +174,6 @@ def _followed(status: Status) -> str:
     snapshot = f"snapshot at seq {status.snapshot_seq}" if status.snapshot_seq else "no snapshot yet"
     compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
     return f"up to seq {status.seq}, {snapshot}{compared}"
-
-
-def _rules(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every rule with its name, also those in a group."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from _rules(value)
-        else:
-            yield _bare(name), _value(name, value)
 
 
 def _at(seq: int, ts_us: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from exchange.domain.commands import Fork, Genesis, decode_command
+from exchange.domain.events import RulesChanged
 from exchange.domain.rules import Rules
 from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.core import Core
@@ -14,6 +15,12 @@ from journal.lock import Holder, holder_of
 from journal.reader import Base, JournalReader
 from journal.whole import connect_whole
 from snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
+
+_RULES_CHANGED = """
+SELECT events.payload FROM commands JOIN events USING (seq)
+WHERE commands.kind = 'change_rules' AND events.kind = 'rules_changed'
+ORDER BY seq DESC LIMIT 1
+"""
 
 
 class Info(msgspec.Struct):
@@ -55,6 +62,7 @@ def read_info(path: Path) -> Info:
         last = connection.execute("SELECT seq, ts_us FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
         kinds = connection.execute("SELECT kind, count(*) FROM commands GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
         _, fork = connection.execute("SELECT max(seq), payload FROM commands WHERE kind = 'fork'").fetchone()
+        changed = connection.execute(_RULES_CHANGED).fetchone()
         (events_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     first_seq, first_ts_us, payload = first or (0, 0, None)
     last_seq, last_ts_us = last or (0, 0)
@@ -62,7 +70,7 @@ def read_info(path: Path) -> Info:
         path=str(path),
         size_bytes=_size_bytes(path),
         schema=schema,
-        rules=_rules(payload, base),
+        rules=_rules(payload, base) if changed is None else msgspec.json.decode(changed[0], type=RulesChanged).rules,
         forked_from=None if fork is None else msgspec.json.decode(fork, type=Fork),
         first_seq=first_seq,
         first_ts_us=first_ts_us,

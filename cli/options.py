@@ -12,6 +12,7 @@ from exchange.amounts import parse_contracts, parse_time_us, parse_usdc
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment
+from exchange.runtime.rule_settings import parse_series
 
 DEFAULT_PATH = Path("data/exchange.db")
 
@@ -52,6 +53,7 @@ CONTRACTS = Parsed("contracts", parse_contracts)
 INSTRUMENT = Parsed("instrument", _instrument_id)
 USER = Parsed("user", _user_id)
 TIME = Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
+SERIES = Parsed("series", parse_series)
 MOMENT = Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
 
 
@@ -89,6 +91,21 @@ clock_start_option = click.option(
     metavar="TIME",
     help="Where exchange time starts, such as 2026-02-20T00:00:00Z; from there it runs at normal speed. "
     "Never before the last recorded command.  [default: now]",
+)
+
+set_option = click.option(
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Set one rule, such as market.index_age_max_s=30 or fees=deribit. May be repeated.",
+)
+series_option = click.option(
+    "--series",
+    type=SERIES,
+    metavar="ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]]",
+    multiple=True,
+    help="List options on ASSET by themselves, such as SOL:10, in place of how they were. May be repeated.",
 )
 
 

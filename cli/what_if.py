@@ -32,6 +32,7 @@ from exchange.history.moment import Moment
 from exchange.history.tape import in_words
 from exchange.history.what_if import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.what_if import what_if as compare
+from exchange.runtime.rule_settings import RulesError
 
 _SHOWN_MAX = 20  # commands of a kind; --json has them all
 _WORDS_MAX = 12  # events of a command
@@ -94,7 +95,7 @@ def what_if(
             inserted.setdefault(seq, []).extend(read_insertions(file))
         with ReplayBar() as bar:
             found = compare(path, Edits(drops, without, inserted, rules), moment or Moment(), bar)
-    except EditError as error:
+    except (EditError, RulesError) as error:
         raise click.UsageError(str(error)) from error
     if as_json:
         print_json(found)

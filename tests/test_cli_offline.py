@@ -82,6 +82,33 @@ def test_init_records_the_rules(tmp_path: Path) -> None:
     assert rules["self_trade_prevention"] == "off"
 
 
+def test_init_makes_a_market_of_files_options_and_settings(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(
+        'starting_cash_micros = 5\nopen_orders_max = 6\nmarket.series = [{asset="SOL", strike_spacing_usdc=5}]'
+    )
+    path = tmp_path / "exchange.db"
+    options = ("--starting-cash", "7", "--series", "sol:10", "--series", "BTC:1000:8:5", "--set", "fees=deribit")
+    text = said(exchange("init", "--db", path, "--rules", file, *options, "--set", "market.series.SOL.dailies=3"))
+    assert "market        options on SOL, BTC, listed with the first index price of each\n" in text
+    rules = said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
+    assert (rules["starting_cash_micros"], rules["open_orders_max"]) == (7_000_000, 6)
+    assert (rules["market"]["fees"]["taker_ppm"], rules["collateral"]) == (300, "standard")
+    shown = [(one["asset"], one["strike_spacing_usdc"], one["dailies"]) for one in rules["market"]["series"]]
+    assert shown == [("SOL", 10, 3), ("BTC", 1_000, 2)]
+    assert re.search(r"market\.series\.BTC\.tick_micros +5000000", said(exchange("journal", "info", "--db", path)))
+    line = said(exchange("journal", "tail", "--db", path))
+    assert "market={series=[{asset=SOL strike_spacing_usdc=10 strikes_each_side=5 tick=0.01 min_size=0.1 " in line
+
+
+def test_a_new_journal_has_a_market_unless_told_otherwise(path: Path, tmp_path: Path) -> None:
+    assert "market" in said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
+    plain = tmp_path / "plain.db"
+    text = said(exchange("init", "--db", plain, "--set", "market=null"))
+    assert "market        none: orders are matched and nothing else\n" in text
+    assert "market" not in said_json(exchange("journal", "info", "--db", plain, "--json"))["rules"]
+
+
 def test_init_can_begin_at_another_time(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path, "--clock-start", "2026-02-20T01:00:00+01:00"))
@@ -129,7 +156,7 @@ def test_info(path: Path) -> None:
     assert found["snapshots"] == []
     text = said(exchange("journal", "info", "--db", path))
     assert "nobody: no exchange is running on it" in text
-    assert re.search(r"starting_cash +10000\.00", text)
+    assert re.search(r"starting_cash_micros +10000000000", text)
 
 
 def test_info_names_a_holder_that_does_not_listen(path: Path) -> None:
@@ -252,6 +279,11 @@ def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object,
         (("order", "cancel", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
         (("order", "cancel", "1", "--all", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
         (("account", "deposit", "a", "-5"), "No such option"),
+        (("init", "--set", "fee=1"), "--set fee=1: write NAME=VALUE, with one of these names: self_trade_prevention"),
+        (("init", "--set", "open_orders_max=-1"), "--set open_orders_max=-1: Expected `int` >= 0"),
+        (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one rule for its series"),
+        (("init", "--series", "SOL"), "such as SOL:10 or BTC:1000:8:5"),
+        (("init", "--rules", "nowhere.toml"), "'nowhere.toml' does not exist"),
         (("serve", "--clock-start", "yesterday"), "write it like 2026-02-20T00:00:00Z"),
         (("serve", "--clock-start", "1969-01-01"), "the year must be one of 2000 to 2099"),
         (("serve", "--port", "70000"), "is not in the range"),

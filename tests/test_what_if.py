@@ -27,7 +27,7 @@ from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.domain.words import Side
 from exchange.history.compact import compact
-from exchange.history.edits import EditError, Edits, Insertion, edited_rules
+from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment
 from exchange.history.what_if import Comparison, OutcomeChange, what_if
 from exchange.projections.views import Change
@@ -214,33 +214,6 @@ def test_other_rules(tmp_path: Path) -> None:
     assert cash_of(found) == {"alice": -1_500, "bob": -1_500, "carol": -6_000, "fees": 9_000}
     assert found.fees_micros.difference == 9_000
     assert seqs(compare(path, Edits(rules=["open_orders_max=0"])).impossible) == [6, 7, 8, 9, 10]
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("fees", "write NAME=VALUE"),
-        ("fee=1", "with one of these names: self_trade_prevention, fees.maker_premium_ppm, "),
-        ("fees.maker=1", "with one of these names"),
-        ("fees.maker_premium_ppm.x=1", "with one of these names"),
-        ("fees.maker_premium_ppm=-1", r"Expected `int` >= 0 - at `\$.fees.maker_premium_ppm`"),
-        ("fees.maker_premium_ppm=1.5", "Expected `int`, got `float`"),
-        ("fees=1/2/3", "Expected `object`, got `str`"),
-        ('fees={"maker":1}', "unknown field `maker`"),
-        ("self_trade_prevention=on", "Invalid enum value 'on'"),
-        ("open_orders_max=many", "Expected `int`, got `str`"),
-    ],
-)
-def test_rules_that_there_are_not(setting: str, message: str) -> None:
-    with pytest.raises(EditError, match=f"--set .*{message}"):
-        edited_rules(Rules(), [setting])
-
-
-def test_rules_in_json() -> None:
-    rules = edited_rules(
-        Rules(), ['fees={"taker_premium_ppm":5}', "fees.maker_premium_ppm=3", 'collateral="cash_secured"']
-    )
-    assert rules == Rules(fees=Fees(3, 5))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
 """What is to be different in a history: commands left out or added, another set of rules."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from exchange.domain.commands import Command, Genesis, PlaceOrder, decode_command
-from exchange.domain.rules import Rules
 
 
 class EditError(Exception):
@@ -79,27 +78,6 @@ def read_insertions(file: Path) -> list[Insertion]:
     return insertions
 
 
-def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
-    """The rules with these settings; EditError where there is no such rule, or no such value of it."""
-    for setting in settings:
-        fields: dict[str, Any] = msgspec.to_builtins(rules)
-        name, equals, text = setting.partition("=")
-        *groups, last = name.split(".")
-        group: Any = fields
-        for part in groups:
-            group = group.get(part) if isinstance(group, dict) else None
-        if not equals or not isinstance(group, dict) or last not in group:
-            names = ", ".join(_names(fields))
-            raise EditError(f"--set {setting}: write NAME=VALUE, with one of these names: {names}")
-        group[last] = _value(name, text)
-        try:
-            rules = msgspec.convert(fields, Rules)
-        except msgspec.ValidationError as error:
-            how = "write fees=MAKER/TAKER in parts per million, such as fees=100/200; " if name == "fees" else ""
-            raise EditError(f"--set {setting}: {how}{error}") from error
-    return rules
-
-
 def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
@@ -120,21 +98,3 @@ def _possible(where: str, command: Command) -> Command:
         if is_market and command.time_in_force not in ("ioc", "fok"):
             raise EditError(f"{where}: a market order is ioc or fok: it never rests")
     return command
-
-
-def _names(fields: dict[str, Any], group: str = "") -> list[str]:
-    found = []
-    for name, value in fields.items():
-        found += _names(value, f"{group}{name}.") if isinstance(value, dict) else [f"{group}{name}"]
-    return found
-
-
-def _value(name: str, text: str) -> Any:
-    """JSON where it is that, else the text itself; fees also as `MAKER/TAKER` in parts per million."""
-    maker, slash, taker = text.partition("/")
-    if name == "fees" and slash and maker.isdecimal() and taker.isdecimal():
-        return {"maker_premium_ppm": int(maker), "taker_premium_ppm": int(taker)}
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text

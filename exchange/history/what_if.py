@@ -34,10 +34,11 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.rules import market_of
-from exchange.history.edits import EditError, Edits, Insertion, edited_rules
+from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
 from exchange.runtime.core import Core
 from exchange.runtime.recovery import Progress, recover, replay
+from exchange.runtime.rule_settings import edited_rules
 from journal.reader import JournalReader
 from journal.records import Record
 

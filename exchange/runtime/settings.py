@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.domain.rules import Rules
+from exchange.domain.rules import Market, Rules
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 
 SNAPSHOT_EVERY = 100_000  # commands
 SNAPSHOTS_KEPT = 3
+DEFAULT_RULES = Rules(market=Market())  # of a new journal
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True):
     requests_per_second: int = REQUESTS_PER_SECOND
     demo: bool = False
     metrics_port: int | None = None
-    rules: Rules = Rules()
+    rules: Rules = DEFAULT_RULES
 
 
 def admin_secret_file(path: Path) -> Path:

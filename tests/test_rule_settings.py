@@ -1,0 +1,196 @@
+"""Rules as people write them: settings, files and series; and what is said where there can be no such rules."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.domain.rules import FEE_PROFILES, Fees, Market, Rules, Series
+from exchange.runtime.rule_settings import (
+    RulesError,
+    edited_rules,
+    parse_series,
+    read_rules,
+    spelled_out,
+    with_series,
+)
+from exchange.runtime.settings import DEFAULT_RULES
+
+SOL = Series("SOL", 10)
+LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
+
+
+@pytest.mark.parametrize(
+    ("rules", "setting", "message"),
+    [
+        (Rules(), "fees", "write NAME=VALUE, with one of these names: self_trade_prevention, fees.maker_premium_ppm, "),
+        (Rules(), "fee=1", "finished_orders_kept, market$"),
+        (Rules(), "fees.maker=1", "with one of these names"),
+        (Rules(), "fees.maker_premium_ppm.x=1", "with one of these names"),
+        (Rules(), "market.index_age_max_s=30", "with one of these names"),
+        (Rules(), "fees.maker_premium_ppm=-1", r"Expected `int` >= 0 - at `\$.fees.maker_premium_ppm`"),
+        (Rules(), "fees.maker_premium_ppm=1.5", "Expected `int`, got `float`"),
+        (
+            Rules(),
+            "fees=1/2/3",
+            "'1/2/3' are no fees: write fees=MAKER/TAKER in parts per million, .*, or fees=none or deribit",
+        ),
+        (Rules(), "fees=deribit", "these are fees of an index, and rules without a market have none"),
+        (Rules(), 'fees={"maker":1}', r"unknown field `maker` - at `\$.fees`; the rules are self_trade_prevention, "),
+        (Rules(), "self_trade_prevention=on", "Invalid enum value 'on'"),
+        (Rules(), "open_orders_max=many", "Expected `int`, got `str`"),
+        (DEFAULT_RULES, "market.fee=1", "market.series, market.fees.maker_ppm, .*, market.index_age_max_s"),
+        (DEFAULT_RULES, "market.fees=dear", "'dear' is no profile of fees: write none or deribit"),
+        (DEFAULT_RULES, "market.series.SOL.dailies=1", "with one of these names"),
+        (DEFAULT_RULES, "market=on", "Expected `object`, got `str`"),
+        (LISTING, "market.series.XRP.dailies=1", "market.series.SOL.strike_spacing_usdc"),
+        (LISTING, "market.series.BTC.dailies=15", r"Expected `int` <= 14 - at `\$.market.series\[1\].dailies`"),
+    ],
+)
+def test_settings_that_there_are_not(rules: Rules, setting: str, message: str) -> None:
+    with pytest.raises(RulesError, match=f"--set .*{message}"):
+        edited_rules(rules, [setting])
+
+
+def test_settings_in_json() -> None:
+    settings = ['fees={"taker_premium_ppm":5}', "fees.maker_premium_ppm=3", 'collateral="cash_secured"']
+    assert edited_rules(Rules(), settings) == Rules(fees=Fees(3, 5), collateral="cash_secured")
+
+
+def test_fees_have_names() -> None:
+    assert edited_rules(DEFAULT_RULES, ["fees=100/200"]) == replace(DEFAULT_RULES, fees=Fees(100, 200))
+    deribit = replace(DEFAULT_RULES, market=Market(fees=FEE_PROFILES["deribit"]))
+    assert edited_rules(DEFAULT_RULES, ["fees=deribit"]) == deribit
+    assert edited_rules(DEFAULT_RULES, ["market.fees=deribit"]) == deribit
+    assert edited_rules(DEFAULT_RULES, ["fees=100/200", "fees=deribit"]) == deribit, "all fees are those of the profile"
+    assert edited_rules(deribit, ["fees=none"]) == DEFAULT_RULES
+    assert edited_rules(Rules(fees=Fees(1, 2)), ["fees=none"]) == Rules()
+
+
+def test_a_market_is_set_and_left_out() -> None:
+    assert edited_rules(Rules(), ["market={}", "market.index_age_max_s=30"]) == Rules(market=Market(index_age_max_s=30))
+    assert edited_rules(LISTING, ["market=null"]) == Rules()
+
+
+def test_one_rule_of_one_series() -> None:
+    changed = edited_rules(LISTING, ["market.series.SOL.dailies=4"])
+    assert changed.market == Market(series=(replace(SOL, dailies=4), Series("BTC", 1_000)))
+
+
+def test_a_contradiction_of_all_settings_together() -> None:
+    settings = [f"market.series.SOL.{name}=0" for name in ("dailies", "weeklies", "monthlies")]
+    with pytest.raises(RulesError, match="contradict themselves: the series of SOL have no expiration"):
+        edited_rules(LISTING, settings)
+    assert edited_rules(LISTING, [*settings, "market.series.SOL.weeklies=1"]) != LISTING
+
+
+def test_what_is_spelled_out_can_be_set() -> None:
+    written = edited_rules(LISTING, ["fees=deribit", "market.position_max_milli=5", "self_trade_prevention=off"])
+    settings = [f"{name}={value}" for name, value in spelled_out(written).items()]
+    assert edited_rules(LISTING, settings) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "series"),
+    [
+        ("sol:10", SOL),
+        ("BTC:1000:8", Series("BTC", 1_000, 8)),
+        ("BTC:1000:8:5", Series("BTC", 1_000, 8, tick_micros=5_000_000)),
+        ("SOL:10:5:0.005", Series("SOL", 10, tick_micros=5_000)),
+    ],
+)
+def test_series_in_short(text: str, series: Series) -> None:
+    assert parse_series(text) == series
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SOL", "write ASSET:SPACING"),
+        ("SOL:ten", "write ASSET:SPACING"),
+        ("SOL:1:2:3:4", "write ASSET:SPACING"),
+        ("SOL:0", "Expected `int` >= 1 - at `$.strike_spacing_usdc`"),
+        ("SOL:10:51", "Expected `int` <= 50 - at `$.strikes_each_side`"),
+        ("SOL:10:5:0", "Expected `int` >= 1000 - at `$.tick_micros`"),
+        ("SOL:10:5:x", "'x' is not a number"),
+        ("S-L:10", "at `$.asset`"),
+    ],
+)
+def test_series_that_there_are_not(text: str, message: str) -> None:
+    with pytest.raises(RulesError) as caught:
+        parse_series(text)
+    assert str(caught.value).startswith(f"{text!r} is no series: ") and message in str(caught.value)
+
+
+def test_series_stand_in_place_of_those_of_the_asset() -> None:
+    assert with_series(LISTING, [Series("SOL", 5)]).market == Market(series=(Series("BTC", 1_000), Series("SOL", 5)))
+    with pytest.raises(RulesError, match="SOL has more than one rule for its series"):
+        with_series(LISTING, [Series("SOL", 5), Series("SOL", 6)])
+    with pytest.raises(RulesError, match=r"without a market list no series: give them one with --set market=\{\}"):
+        with_series(Rules(), [SOL])
+
+
+TOML = """
+fees = "deribit"
+starting_cash_micros = 50_000_000_000
+
+[market]
+index_age_max_s = 30
+
+[[market.series]]
+asset = "SOL"
+strike_spacing_usdc = 10
+"""
+
+
+def test_a_file_in_toml_and_the_same_in_json(tmp_path: Path) -> None:
+    file = tmp_path / "rules"
+    file.write_text(TOML)
+    market = Market(series=(SOL,), fees=FEE_PROFILES["deribit"], index_age_max_s=30)
+    expected = Rules(starting_cash_micros=50_000_000_000, market=market)
+    assert read_rules(file) == expected
+    file.write_text(
+        '{"fees":"deribit","starting_cash_micros":50000000000,'
+        '"market":{"index_age_max_s":30,"series":[{"asset":"SOL","strike_spacing_usdc":10}]}}'
+    )
+    assert read_rules(file) == expected
+
+
+@pytest.mark.parametrize(("text", "rules"), [("", DEFAULT_RULES), ('{"market":null}', Rules())])
+def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(text)
+    assert read_rules(file) == rules
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fees = ", "is neither TOML nor JSON: Invalid value (at "),
+        ('{"fees":', "is neither TOML nor JSON: Input data was truncated"),
+        ("[1]", "unknown field `1`; the rules are"),
+        ("\xff", "is neither TOML nor JSON"),
+        ("index_age_max_s = 30", "unknown field `index_age_max_s`; the rules are self_trade_prevention, "),
+        ("market = 1", "Expected `object`, got `int` - at `$.market`"),
+        ("market.series = [1]", "Expected `object`, got `int` - at `$.market.series[0]`"),
+        ("market.index_jump_max = 1.5", "Expected `int`, got `float` - at `$.market.index_jump_max`"),
+        ("open_orders_max = 2026-02-20", "Expected `int`"),
+        ('fees = "deribit"\nmarket.fees.taker_ppm = 1', "says what market.fees says too: leave one of them out"),
+        ("fees = 5", "Expected `object`, got `int` - at `$.fees`"),
+        (
+            'market.series = [{asset = "SOL", strike_spacing_usdc = 10}, {asset = "SOL", strike_spacing_usdc = 5}]',
+            "these rules contradict themselves: SOL has more than one rule for its series",
+        ),
+        (
+            'market.series = [{asset = "SOL", strike_spacing_usdc = 10, dailies = 14, weeklies = 12, monthlies = 12, '
+            "strikes_each_side = 50}]",
+            "the series of SOL are 7676 instruments, and at most 2000 are possible",
+        ),
+    ],
+)
+def test_files_that_make_no_rules(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(RulesError) as caught:
+        read_rules(file)
+    assert message in str(caught.value) and str(file) in str(caught.value)
