@@ -1,16 +1,21 @@
 """`exchange account`: what a user has, and paying in and out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
+from rich.table import Table
 
 from cli.client import client_of, enter_as_admin
 from cli.options import USDC, USER, db_option, json_option
 from cli.output import add_rows, console, print_json, table
 from cli.replay import as_of, read_views, require_user
+from cli.settlements import payouts
 from exchange.amounts import cash, contracts, price_decimals, usdc
-from exchange.projections.shapes import AccountView, Balance
+from exchange.projections.shapes import AccountView, Balance, PositionView, UserSettlement
+
+_SETTLEMENTS_SHOWN = 5  # the last; `exchange settlements` has more
 
 
 @click.group()
@@ -23,7 +28,9 @@ def account() -> None:
 @db_option
 @json_option
 def show(user_id: str, path: Path, as_json: bool) -> None:
-    """Show balance and positions, as of the last recorded command.
+    """Show balance, margin, profit, positions and the last settlements, as of the last recorded command.
+
+    locked: what bids and margin hold; maintenance: cash below it is liquidated; shortfall: what the insurance paid.
 
     \b
     Example:
@@ -35,7 +42,7 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     else:
-        print_account(shown, as_of(views))
+        print_account(shown, as_of(views), views.settlements.newest_of(user_id, _SETTLEMENTS_SHOWN))
 
 
 @account.command()
@@ -82,26 +89,58 @@ def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: boo
     )
 
 
-def print_account(shown: AccountView, moment: str) -> None:
-    """Balance and positions, as tables."""
-    money = table("account", ">available", ">locked", ">equity", ">profit", caption="" if shown.positions else moment)
-    amounts = (shown.available_micros, shown.locked_micros, shown.equity_micros, shown.total_pnl_micros)
-    decimals = price_decimals(amount for amount in amounts if amount is not None)
-    add_rows(money, [(shown.user_id, *("-" if amount is None else cash(amount, decimals) for amount in amounts))])
-    console().print(money)
+def print_account(shown: AccountView, moment: str, settled: Sequence[UserSettlement] = ()) -> None:
+    """Balance, positions and settlements, as tables. The last of them says of which moment they are."""
+    tables = [_money(shown)]
     if shown.positions:
-        click.echo()
-        positions = table("position", ">contracts", ">average price", ">locked", caption=moment)
-        add_rows(
-            positions,
+        tables.append(_positions(shown.positions))
+    if settled:
+        tables.append(payouts(settled))
+    tables[-1].caption = moment
+    for number, one in enumerate(tables):
+        console().print(*([""] if number else []), one, sep="\n")
+    if shown.suspended:
+        click.echo(f"{shown.user_id} is suspended: reading and cancelling only")
+
+
+def _money(shown: AccountView) -> Table:
+    amounts = {
+        ">available": shown.available_micros,
+        ">locked": shown.locked_micros,
+        ">maintenance": shown.maintenance_micros,
+        ">equity": shown.equity_micros,
+        ">profit": shown.total_pnl_micros,
+        ">realised": shown.realised_pnl_micros,
+        ">unrealised": shown.unrealised_pnl_micros,
+    }
+    if shown.shortfall_micros:
+        amounts[">shortfall"] = shown.shortfall_micros
+    decimals = price_decimals(amount for amount in amounts.values() if amount is not None)
+    made = table("account", *amounts)
+    add_rows(made, [(shown.user_id, *(_cash(amount, decimals) for amount in amounts.values()))])
+    return made
+
+
+def _positions(positions: list[PositionView]) -> Table:
+    made = table("position", ">contracts", ">average price", ">mark", ">locked", ">realised", ">unrealised")
+    add_rows(
+        made,
+        (
             (
-                (
-                    position.instrument_id,
-                    contracts(position.quantity_milli),
-                    usdc(position.average_price_micros),
-                    cash(position.locked_micros),
-                )
-                for position in shown.positions
-            ),
-        )
-        console().print(positions)
+                position.instrument_id,
+                contracts(position.quantity_milli),
+                usdc(position.average_price_micros),
+                usdc(position.mark_micros),
+                cash(position.locked_micros),
+                _cash(position.realised_pnl_micros),
+                _cash(position.unrealised_pnl_micros),
+            )
+            for position in positions
+        ),
+    )
+    return made
+
+
+def _cash(micros: int | None, decimals: int = 2) -> str:
+    """`-` for what is beyond all numbers."""
+    return "-" if micros is None else cash(micros, decimals)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.domain.commands import Fork, Genesis, decode_command
-from exchange.domain.events import RulesChanged
+from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.core import Core
@@ -17,8 +16,8 @@ from journal.whole import connect_whole
 from snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
 _RULES_CHANGED = """
-SELECT events.payload FROM commands JOIN events USING (seq)
-WHERE commands.kind = 'change_rules' AND events.kind = 'rules_changed'
+SELECT payload FROM commands WHERE kind = 'change_rules'
+AND NOT EXISTS (SELECT * FROM events WHERE events.seq = commands.seq AND events.kind = 'refused')
 ORDER BY seq DESC LIMIT 1
 """
 
@@ -62,7 +61,7 @@ def read_info(path: Path) -> Info:
         last = connection.execute("SELECT seq, ts_us FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
         kinds = connection.execute("SELECT kind, count(*) FROM commands GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
         _, fork = connection.execute("SELECT max(seq), payload FROM commands WHERE kind = 'fork'").fetchone()
-        changed = connection.execute(_RULES_CHANGED).fetchone()
+        change = connection.execute(_RULES_CHANGED).fetchone()
         (events_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     first_seq, first_ts_us, payload = first or (0, 0, None)
     last_seq, last_ts_us = last or (0, 0)
@@ -70,7 +69,7 @@ def read_info(path: Path) -> Info:
         path=str(path),
         size_bytes=_size_bytes(path),
         schema=schema,
-        rules=_rules(payload, base) if changed is None else msgspec.json.decode(changed[0], type=RulesChanged).rules,
+        rules=_rules(payload if change is None else change[0], base),
         forked_from=None if fork is None else msgspec.json.decode(fork, type=Fork),
         first_seq=first_seq,
         first_ts_us=first_ts_us,
@@ -91,11 +90,11 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _rules(first: str | None, base: Base) -> Rules | None:
-    """Those of the genesis, or where that is archived away, those of the state with which the file begins."""
+def _rules(told: str | None, base: Base) -> Rules | None:
+    """Those that a change or the genesis told of; where that is archived away, those of the state before it all."""
     with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError):
+        if told is not None and isinstance(command := decode_command(told), Genesis | ChangeRules):
+            return command.rules
         if base.head.seq:
             return Core.restore(unpack(base.snapshot)).state.rules
-        if first is not None and isinstance(command := decode_command(first), Genesis):
-            return command.rules
     return None

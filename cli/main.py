@@ -7,6 +7,7 @@ from typing import IO, Any
 import click
 
 from cli.account import account
+from cli.admin import admin
 from cli.book import book
 from cli.carry import backup, bisect, digests, export, import_
 from cli.chart import chart
@@ -14,6 +15,7 @@ from cli.client import NoServerError, ServerError
 from cli.compact import compact
 from cli.explain import explain
 from cli.fork import diff, fork
+from cli.index import index
 from cli.init import init
 from cli.instrument import instrument
 from cli.journal import journal
@@ -21,10 +23,12 @@ from cli.order import order
 from cli.output import printable
 from cli.serve import serve
 from cli.sessions import sessions
+from cli.settlements import settlements
 from cli.snapshot import follow, recovery_plan, snapshot
 from cli.sql import sql
 from cli.state import state
 from cli.tape import replay
+from cli.ticker import ticker
 from cli.verify import check, rebuild, verify
 from cli.what_if import what_if
 from exchange import __version__
@@ -80,11 +84,12 @@ def main() -> None:
     """
 
 
-_LIVE = (init, serve, instrument, account, order, book, follow, snapshot, recovery_plan)
+_LIVE = (init, serve, admin, follow, snapshot, recovery_plan)
+_MARKET = (instrument, index, ticker, book, order, account, settlements)
 _PAST = (journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart)
 _OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
 
-for _command in (*_LIVE, *_PAST):
+for _command in (*_LIVE, *_MARKET, *_PAST):
     main.add_command(_command)
 for _command in _OF_THE_JOURNAL:
     journal.add_command(_command)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from exchange.amounts import parse_contracts, parse_time_us, parse_usdc
-from exchange.domain.instruments import parse_instrument_id
+from exchange.amounts import parse_contracts, parse_expiration, parse_time_us, parse_usdc
+from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment
 from exchange.runtime.rule_settings import parse_series
@@ -44,6 +44,12 @@ def _user_id(text: str) -> str:
     return text
 
 
+def _asset(text: str) -> str:
+    if re.fullmatch(ASSET_PATTERN, text.upper()) is None:
+        raise ValueError(f"{text!r} is not an asset: 1 to 10 letters and digits, such as SOL")
+    return text.upper()
+
+
 def _moment(text: str) -> Moment:
     return Moment(seq=int(text)) if text.isascii() and text.isdigit() else Moment(ts_us=parse_time_us(text))
 
@@ -51,6 +57,8 @@ def _moment(text: str) -> Moment:
 USDC = Parsed("usdc", parse_usdc)
 CONTRACTS = Parsed("contracts", parse_contracts)
 INSTRUMENT = Parsed("instrument", _instrument_id)
+ASSET = Parsed("asset", _asset)
+EXPIRATION = Parsed("day", parse_expiration)
 USER = Parsed("user", _user_id)
 TIME = Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
 SERIES = Parsed("series", parse_series)

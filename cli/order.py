@@ -11,8 +11,8 @@ from cli.client import client_of, enter
 from cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
 from cli.output import add_rows, console, print_json, printable, table
 from cli.replay import as_of, read_views, require_instrument, require_user
-from exchange.amounts import contracts, price_decimals, size_decimals, usdc
-from exchange.projections.shapes import OrderView, UserTrade
+from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
+from exchange.projections.shapes import Balance, OrderView, PositionView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -38,7 +38,9 @@ def _placing(function: _Function) -> _Function:
                 "  [default: gtc; ioc with --market]",
             ),
             click.option("--post-only", is_flag=True, help="Refuse it if it would trade at once."),
+            click.option("--reduce-only", is_flag=True, help="Only what brings your position nearer to zero."),
             click.option("--client-order-id", help="Your own key: sending it twice makes one order."),
+            click.option("--dry-run", is_flag=True, help="Say what would come of it, and place nothing."),
             db_option,
             json_option,
         )
@@ -82,7 +84,9 @@ def _place(
     market: bool,
     tif: str | None,
     post_only: bool,
+    reduce_only: bool,
     client_order_id: str | None,
+    dry_run: bool,
     path: Path,
     as_json: bool,
 ) -> None:
@@ -98,19 +102,64 @@ def _place(
             price=price_micros,
             time_in_force=tif,
             post_only=post_only,
+            reduce_only=reduce_only or None,
             client_order_id=client_order_id,
+            dry_run=dry_run or None,
         )
     if as_json:
         print_json(result)
-        return
-    click.echo(_sentence(msgspec.convert(result["order"], OrderView)))
+    else:
+        _print_placed(result)
+
+
+@order.command()
+@click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
+@click.argument("price_micros", metavar="[PRICE]", type=USDC, required=False)
+@user_option
+@db_option
+@json_option
+def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path, as_json: bool) -> None:
+    """Close a position, as far as the book allows at once: at market, or at PRICE and better.
+
+    \b
+    Examples:
+      exchange order close SOL_USDC-28FEB26-150-C --user alice
+      exchange order close SOL_USDC-28FEB26-150-C 1.45 --user alice
+    """
+    with client_of(path) as client:
+        enter(client, user_id)
+        result = client.call(
+            "private/close_position",
+            instrument_id=instrument_id,
+            type="market" if price_micros is None else "limit",
+            price=price_micros,
+        )
+    if as_json:
+        print_json(result)
+    else:
+        _print_placed(result)
+
+
+def _print_placed(result: dict[str, Any]) -> None:
+    """What became of an order, or would."""
+    order, is_dry = msgspec.convert(result["order"], OrderView), result.get("dry_run", False)
+    click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {_sentence(order)}")
     for trade in msgspec.convert(result["trades"], list[UserTrade]):
+        name = "trade" if is_dry else f"trade {trade.trade_id}"
         click.echo(
-            f"  trade {trade.trade_id}: {contracts(trade.size_milli)} @ {usdc(trade.price_micros)}, "
+            f"  {name}: {contracts(trade.size_milli)} @ {usdc(trade.price_micros)}, "
             f"{trade.liquidity}, fee {usdc(trade.fee_micros)}"
         )
     if result.get("duplicate"):
         click.echo("  this order was sent before: nothing was changed")
+    if is_dry:
+        balance = msgspec.convert(result["balance"], Balance)
+        position = msgspec.convert(result["position"], PositionView)
+        click.echo(f"  available {cash(balance.available_micros)}, locked {cash(balance.locked_micros)}")
+        click.echo(
+            f"  position {contracts(position.quantity_milli)}, for which {cash(position.locked_micros)} is locked"
+        )
+        click.echo("  this was a dry run: nothing was placed")
 
 
 @order.command()
@@ -153,7 +202,8 @@ def cancel(
         ids = ", ".join(map(str, result["order_ids"]))
         click.echo(f"cancelled {ids}" if ids else "nothing was open")
     else:
-        click.echo(_sentence(msgspec.convert(result["order"], OrderView)))
+        order = msgspec.convert(result["order"], OrderView)
+        click.echo(f"order {order.order_id} {_sentence(order)}")
 
 
 @order.command("list")
@@ -208,14 +258,14 @@ def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:
 
 
 def _sentence(order: OrderView) -> str:
-    """`order 7 filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
+    """`filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
     reason = f" ({order.cancel_reason})" if order.cancel_reason else ""
     price = "at market" if order.price_micros is None else f"@ {usdc(order.price_micros)}"
     filled = ""
     if order.filled_milli:
         filled = f", filled {contracts(order.filled_milli)} at {usdc(order.average_price_micros)}"
     what = f"{_verb(order)} {contracts(order.size_milli)} {order.instrument_id} {price}"
-    return printable(f"order {order.order_id} {order.status.replace('_', ' ')}{reason}: {what}{filled}")
+    return printable(f"{order.status.replace('_', ' ')}{reason}: {what}{filled}")
 
 
 def _verb(order: OrderView) -> str:

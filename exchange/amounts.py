@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from exchange.domain.units import NUMBER_MAX
+from exchange.domain.instruments import instrument_id_of, parse_instrument_id
+from exchange.domain.units import DAY_END_US, NUMBER_MAX, US_PER_SECOND
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,19 @@ def parse_time_us(text: str) -> int:
     if not 2000 <= time.year < 2100:
         raise ValueError("the year must be one of 2000 to 2099")
     return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def parse_expiration(text: str) -> int:
+    """Unix seconds of 08:00 UTC on a day written `2026-02-28`, or `28FEB26` as in ids of instruments; ValueError."""
+    try:
+        day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        return int(day.timestamp()) + DAY_END_US // US_PER_SECOND
+    except ValueError:
+        pass
+    try:
+        return parse_instrument_id(f"ANY_USDC-{text.upper()}-1-C").expiration_s
+    except ValueError:
+        raise ValueError(f"{text!r} is no day: write it like 2026-02-28 or 28FEB26") from None
 
 
 def usdc(micros: int | None, decimals: int = 2) -> str:
@@ -70,6 +84,11 @@ def iso_time(ts_us: int) -> str:
 def short_time(ts_us: int) -> str:
     """`2026-02-28 08:00:00 UTC`."""
     return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def expiration(expiration_s: int) -> str:
+    """The day on which a series expires, as in ids of instruments: `28FEB26`."""
+    return instrument_id_of("ANY", expiration_s, 1, "call").split("-")[1]
 
 
 def _parse(text: str, digits: int, example: str) -> int:

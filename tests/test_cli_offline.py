@@ -15,7 +15,16 @@ from filelock import FileLock
 
 import cli.replay
 from exchange import __version__
-from exchange.amounts import cash, contracts, parse_contracts, parse_time_us, parse_usdc, usdc
+from exchange.amounts import (
+    cash,
+    contracts,
+    expiration,
+    parse_contracts,
+    parse_expiration,
+    parse_time_us,
+    parse_usdc,
+    usdc,
+)
 from exchange.runtime import node
 from exchange.runtime.settings import Settings
 from journal.lock import JournalLock
@@ -43,11 +52,27 @@ def test_the_version() -> None:
         "account show",
         "account deposit",
         "account withdraw",
+        "admin set-index",
+        "admin settle",
+        "admin pause",
+        "admin resume",
+        "admin halt",
+        "admin end-halt",
+        "admin suspend",
+        "admin reinstate",
+        "admin limits",
+        "admin cancel",
+        "admin account",
+        "admin rules",
+        "index show",
+        "ticker",
+        "settlements",
         "instrument create",
         "instrument list",
         "order buy",
         "order sell",
         "order cancel",
+        "order close",
         "order list",
         "journal tail",
         "journal info",
@@ -202,6 +227,9 @@ def test_unknown_names_are_said(path: Path) -> None:
         ("journal", "info"),
         ("explain", "1"),
         ("what-if", "--drop", "2"),
+        ("ticker", CALL),
+        ("index", "show"),
+        ("settlements",),
     ],
 )
 def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], path: Path, tmp_path: Path) -> None:
@@ -255,6 +283,10 @@ def test_a_damaged_page_is_no_traceback(path: Path) -> None:
         ("account", "withdraw", "alice", 5),
         ("instrument", "create", CALL),
         ("book", CALL),
+        ("order", "close", CALL, "--user", "alice"),
+        ("admin", "set-index", "SOL", 150),
+        ("admin", "rules"),
+        ("admin", "halt"),
     ],
 )
 def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object, ...], path: Path) -> None:
@@ -279,6 +311,11 @@ def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object,
         (("order", "cancel", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
         (("order", "cancel", "1", "--all", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
         (("account", "deposit", "a", "-5"), "No such option"),
+        (("admin", "settle", "SOL", "30FEB26", "150"), "'30FEB26' is no day: write it like 2026-02-28 or 28FEB26"),
+        (("admin", "pause"), "name one INSTRUMENT, or --asset and --expiration, or --all"),
+        (("ticker",), "name an INSTRUMENT, or an asset with --asset, one of the two"),
+        (("ticker", CALL, "--asset", "SOL"), "name an INSTRUMENT, or an asset with --asset, one of the two"),
+        (("ticker", CALL, "--expiration", "28FEB26"), "--expiration goes with --asset"),
         (("init", "--set", "fee=1"), "--set fee=1: write NAME=VALUE, with one of these names: self_trade_prevention"),
         (("init", "--set", "open_orders_max=-1"), "--set open_orders_max=-1: Expected `int` >= 0"),
         (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one rule for its series"),
@@ -323,6 +360,14 @@ def test_amounts_are_exact() -> None:
     assert (usdc(1_500_000), usdc(-65_000), usdc(1), usdc(None)) == ("1.50", "-0.065", "0.000001", "-")
     assert (contracts(1_000), contracts(-500), contracts(1_000, 3)) == ("1", "-0.5", "1.000")
     assert (cash(-1_234_567_000_000), cash(-500_000)) == ("-1,234,567.00", "-0.50")
+
+
+def test_days_of_expiration() -> None:
+    assert parse_expiration("2026-02-28") == parse_expiration("28feb26") == parse_expiration("28FEB26") == 1_772_265_600
+    assert expiration(1_772_265_600) == "28FEB26"
+    for text in ("30FEB26", "2026-02-30", "28FEB", "28FEB26-150-C", ""):
+        with pytest.raises(ValueError, match="write it like 2026-02-28 or 28FEB26"):
+            parse_expiration(text)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

@@ -7,7 +7,7 @@ import re
 import shlex
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
@@ -19,6 +19,9 @@ from cli.reference import reference
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
+from exchange.runtime.rule_settings import read_rules
+from exchange.runtime.settings import DEFAULT_RULES
+from tests.cli_support import Server, exchange, said
 from tests.journals import play
 from tests.market_story import write_story
 from tests.test_recovery import INSTRUMENT, server
@@ -83,7 +86,7 @@ def test_every_exchange_command_is_understood(
     monkeypatch.chdir(tmp_path)
     for name in ("data", "my_checks"):
         Path(name).mkdir()
-    for name in ("data/exchange.db", "what_then.db", "digests.jsonl.gz"):
+    for name in ("data/exchange.db", "what_then.db", "digests.jsonl.gz", "rules.toml"):
         Path(name).touch()
     command: click.Command = cli
     context = click.Context(cli, info_name="exchange", **cli.context_settings)
@@ -109,6 +112,47 @@ def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
         assert connection.execute(shlex.split(line)[2]).fetchall()
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_every_file_of_rules_is_one(page: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(text)
+    assert read_rules(file).market != DEFAULT_RULES.market
+
+
+def shell_lines_of_readme(section: str) -> list[str]:
+    """The lines of the shell blocks in one section."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+
+
+def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
+    """In the market of February, where the instrument is listed that it names."""
+    lines = [shlex.split(line) for line in shell_lines_of_readme("Start") if line.startswith("exchange ")]
+    (serve,) = [words for words in lines if words[1] == "serve"]
+    lines.remove(serve)
+    path = tmp_path / "february.db"
+    with Server(path, "--demo", *serve[serve.index("--clock-start") :]):
+        told = [said(exchange(*words[1:], "--db", path)) for words in lines]
+    assert len(told) == 6 and "filled 0.4 at 1.50" in told[2]
+
+
+def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands one after the other; the exchange that is to be started is stopped first, as the reader is told."""
+    lines = shell_lines_of_readme("Run a market")
+    path, told = tmp_path / "market.db", ""
+    with ExitStack() as running:
+        for line in lines:
+            words = shlex.split(line.replace("data/market.db", str(path)), comments=True)
+            if words[0] == "export":
+                monkeypatch.setenv(*words[1].split("=", 1))
+            elif words[1] == "serve":
+                running.close()
+                running.enter_context(Server(path, *words[words.index("--clock-start") :]))
+            else:
+                told += said(exchange(*words[1:]))
+    assert len(lines) == 15 and re.search(r"SOL +28FEB26 +152\.00 +settled", told)
 
 
 def program(page: str) -> str:

@@ -1,0 +1,41 @@
+"""`exchange index`: what the assets are worth that options are written on."""
+
+from pathlib import Path
+
+import click
+
+from cli.options import ASSET, command_line, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import as_of, read_views
+from exchange.amounts import short_time, usdc
+
+
+@click.group()
+def index() -> None:
+    """Index prices: marks, margins and settlements follow from them."""
+
+
+@index.command()
+@click.argument("asset", metavar="[ASSET]", type=ASSET, required=False)
+@db_option
+@json_option
+def show(asset: str | None, path: Path, as_json: bool) -> None:
+    """Show the last index price of each asset, or of one.
+
+    \b
+    Examples:
+      exchange index show
+      exchange index show SOL --json | jq '.[0].price'
+    """
+    views = read_views(path)
+    found = [one for one in views.indexes.values() if asset in (None, one.asset)]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        set_one = command_line(f"admin set-index {asset or 'SOL'} 150", path)
+        click.echo(f"There is no index price{f' of {asset}' if asset else ''}. While the exchange runs: {set_one}")
+        return
+    shown = table("index", ">price", "since", ">seq", caption=as_of(views))
+    add_rows(shown, ((one.asset, usdc(one.price_micros), short_time(one.ts_us), str(one.seq)) for one in found))
+    console().print(shown)

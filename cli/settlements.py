@@ -1,0 +1,98 @@
+"""`exchange settlements`: at what price series ended, and what became of positions in them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from cli.options import ASSET, USER, command_line, db_option, json_option
+from cli.output import add_rows, console, print_json, table
+from cli.replay import as_of, read_views, require_user
+from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, usdc
+from exchange.projections.shapes import Settlement, UserSettlement
+
+
+@click.command()
+@click.option("--asset", type=ASSET, help="Only series on this asset.")
+@click.option("--user", "user_id", type=USER, help="What this user was paid, or paid, instead.")
+@click.option("-n", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="How many.")
+@db_option
+@json_option
+def settlements(asset: str | None, user_id: str | None, count: int, path: Path, as_json: bool) -> None:
+    """Show how expired series were settled, newest first, and which of them wait for a price.
+
+    \b
+    Examples:
+      exchange settlements --asset SOL
+      exchange settlements --user alice
+    """
+    if asset is not None and user_id is not None:
+        raise click.UsageError("--asset is about series and --user about positions: one of the two")
+    views = read_views(path)
+    if user_id is not None:
+        require_user(views, user_id, path)
+        paid = views.settlements.newest_of(user_id, count)
+        if as_json:
+            print_json(paid)
+        elif paid:
+            console().print(payouts(paid, as_of(views)))
+        else:
+            click.echo(f"nothing of {user_id} was settled yet ({as_of(views)})")
+        return
+    found = views.settlements.newest(count, asset=asset)
+    if as_json:
+        print_json(found)
+    elif found:
+        console().print(_series(found, as_of(views)))
+        _say_what_waits(found, path)
+    else:
+        click.echo(f"nothing{f' on {asset}' if asset else ''} was settled yet ({as_of(views)})")
+
+
+def _series(found: list[Settlement], moment: str) -> Table:
+    shown = table("settlement", "expired", ">delivery price", "state", "since", ">seq", caption=moment)
+    add_rows(
+        shown,
+        (
+            (
+                one.asset,
+                expiration(one.expiration_s),
+                usdc(one.delivery_price_micros),
+                one.state,
+                short_time(one.ts_us),
+                str(one.seq),
+            )
+            for one in found
+        ),
+    )
+    return shown
+
+
+def payouts(paid: Sequence[UserSettlement], moment: str = "") -> Table:
+    """What became of positions, as a table."""
+    decimals = price_decimals(amount for one in paid for amount in (one.payout_micros, one.fee_micros))
+    shown = table("settled", ">contracts", ">delivery price", ">payout", ">fee", "at", ">seq", caption=moment)
+    add_rows(
+        shown,
+        (
+            (
+                one.instrument_id,
+                contracts(one.quantity_milli),
+                usdc(one.delivery_price_micros),
+                cash(one.payout_micros, decimals),
+                cash(one.fee_micros, decimals),
+                short_time(one.ts_us),
+                str(one.seq),
+            )
+            for one in paid
+        ),
+    )
+    return shown
+
+
+def _say_what_waits(found: list[Settlement], path: Path) -> None:
+    for one in found:
+        if one.state == "delayed":
+            how = command_line(f"admin settle {one.asset} {expiration(one.expiration_s)} PRICE", path)
+            click.echo(f"{one.asset} {expiration(one.expiration_s)} waits for a price: {how}")
