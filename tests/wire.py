@@ -18,7 +18,7 @@ from tests.lawyer import Lawyer
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
-PATIENCE_SECONDS = 20  # before a test that hangs is given up
+PATIENCE_SECONDS = 60  # before a test that hangs is given up
 
 
 class Closed(Exception):  # noqa: N818 - it is an answer like others
