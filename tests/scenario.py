@@ -14,19 +14,32 @@ of 0.01 and a smallest size of 0.001. A line that names no instrument means the 
 
 What can be done (parts in brackets may be left out):
 
-    rules: NAME VALUE, ...                 before anything else; names as in domain/rules.py
+    rules: NAME VALUE, ...                 before anything else; names as in domain/rules.py; those of a market make one
+    rules: market yes, index_fees deribit  a market with nothing special; a profile of its fees
+    series SOL every 10 USDC, 1 each side, 1 dailies, 0 weeklies, 0 monthlies [, min 0.001]
+                                           before the rules that it belongs to
+    the rules change: NAME VALUE, ...      all of them, as above
     list C = INSTRUMENT_ID tick 0.01 min 0.001
+    name D = INSTRUMENT_ID                 how lines call an instrument that was listed by itself
     clock 2026-02-28 07:59:59.999999       only forward; the next command comes at that time
     USER opens with 500.00
     USER deposits 5.00   USER withdraws 5.00
-    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only] [as KEY] [in C]     KEY: the client_order_id
-    USER buys|sells 1.000 at market [ioc|fok] [as KEY] [in C]
+    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only|reduce-only] [as KEY] [in C]
+                                           KEY: the client_order_id
+    USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
     USER cancels 7|KEY [in C]              USER cancels all [in C]
     USER turns cancel-on-disconnect on|off
     USER disconnects [, another connection stays]
     pause C   resume C
+    pause|resume all [of SOL] [expiring 28FEB26]
+    halt   end the halt
+    suspend USER   reinstate USER
+    limit USER [to 2 orders] [to 3.000 contracts]
+    the administrator cancels all of USER [in C]
+    index SOL 150.00 [forced]
     the day ends                           the clock goes to the next 08:00 UTC, and EndDay is sent
+    settle SOL 28FEB26 at 151.00
     the server starts
 
 What comes of it stands after `->`, separated by commas: all of it, in order, except balances and positions. Without
@@ -42,11 +55,23 @@ What comes of it stands after `->`, separated by commas: all of it, in order, ex
     2 of alice cancelled                   the end of a mass cancellation
     C expired                              an instrument's new state
     refused 1002 insufficient_balance
+    C marked 5.50                          of instruments that have a name
+    6 listed                               by themselves
+    liquidation of bob, 12.00 of 16.75     his cash, and the maintenance margin that it is below
+    order 7 buys back 1.000 of C @ 5.80    an order of the exchange; then as with any other
+    SOL 28FEB26 delivered at 151.00
+    SOL 28FEB26 waits                      for a delivery price
+    bob settles -2.000 of C for -4.00 [fee 0.01]   a position ended, and what it was paid
+    insurance pays 3.00 for bob
+    2 paused   2 resumed   halted   not halted   bob suspended   bob reinstated
     done                                   nothing of all that
 
 What can be looked at:
 
-    alice has 9998.50 available, 1.50 locked
+    alice has 9998.50 available, 1.50 locked [, 1.00 maintenance]
+    alice's shortfall is 3.00
+    mark [C]: 5.50 | none
+    options on SOL: 28FEB26 140 150 160, 6MAR26 150        strikes of which call and put are live, by expiration
     alice holds -1.000 [of C], 150.00 locked          contracts, and the collateral behind them and behind open asks
     book [C]: 3.000 @ 1.50 (1 2), 1.000 @ 1.40 (4) | none         bids | asks, best first, order_ids in turn
 """
@@ -58,10 +83,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelUserOrders,
+    ChangeRules,
     Command,
     CreateInstrument,
     Deposit,
@@ -71,28 +99,46 @@ from exchange.domain.commands import (
     Genesis,
     OpenAccount,
     PauseInstrument,
+    PauseSeries,
     PlaceOrder,
     ResumeInstrument,
+    ResumeSeries,
     SetCancelOnDisconnect,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
     StartSession,
     Withdraw,
 )
 from exchange.domain.events import (
     AllCancelled,
     BalanceChanged,
+    DeliveryPriceSet,
     Event,
+    HaltSet,
+    InstrumentCreated,
     InstrumentStateChanged,
+    LiquidationStarted,
+    MarksSet,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     PositionChanged,
+    PositionSettled,
     Refused,
+    SeriesPaused,
+    SeriesResumed,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
     Traded,
 )
-from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.instruments import instrument_id_of, parse_instrument_id
 from exchange.domain.reasons import REFUSALS
-from exchange.domain.rules import Fees, Rules
+from exchange.domain.rules import FEE_PROFILES, Fees, IndexFees, Market, Rules, Series
 from exchange.domain.units import next_day_end_us
 from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
@@ -179,7 +225,8 @@ class Table:
         self.ts_us = clock_us(DEFAULT_CLOCK)
         self.ids: dict[str, str] = {}  # instrument ids, by the name a line uses
         self.names: dict[str, str] = {}  # and back
-        self.told_balances: dict[str, tuple[int, int]] = {}
+        self.series: list[Series] = []  # of the rules that come next
+        self.told_balances: dict[str, tuple[int, int, int]] = {}
         self.told_positions: dict[tuple[str, str], tuple[int, int]] = {}
 
     def read(self, text: str) -> tuple[str | None, str]:
@@ -187,11 +234,12 @@ class Table:
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
-                return text.partition(": ")[2] if text.startswith("book") else text, handler(self, match.groupdict())
+                looks_after_colon = text.startswith(("book", "mark", "options"))
+                return text.partition(": ")[2] if looks_after_colon else text, handler(self, match.groupdict())
         for pattern, action in ACTIONS:
             if match := pattern.fullmatch(text):
                 groups = match.groupdict()
-                if not text.startswith(("rules:", "list ", "clock ")):
+                if not text.startswith(("rules:", "series ", "list ", "name ", "clock ")):
                     self.settle_in(groups, opening="opens" in text)
                 command = action(self, groups)
                 return None, "done" if command is None else self.outcome(self.send(command))
@@ -201,14 +249,14 @@ class Table:
         """Every invariant of the state, and that events alone tell every balance and position."""
         self.state.check()
         for user_id, account in self.state.accounts.items():
-            told = self.told_balances.get(user_id, (0, 0))
-            assert told == (account.cash_micros, account.locked_micros), (
-                f"events told {user_id} another balance: {told}"
-            )
-            for instrument_id, holding in account.holdings.items():
-                told = self.told_positions.get((user_id, instrument_id), (0, 0))
-                has = holding.position_milli, holding.collateral_micros
-                assert told == has, f"events told {user_id} another position: {told} is {has}"
+            balance = account.cash_micros, account.locked_micros, account.maintenance_micros
+            told = self.told_balances.get(user_id, (0, 0, 0))
+            assert told == balance, f"events told {user_id} another balance: {told} is {balance}"
+            for instrument_id in self.state.books:
+                holding = account.holdings.get(instrument_id)
+                has = (holding.position_milli, holding.collateral_micros) if holding else (0, 0)
+                told_here = self.told_positions.get((user_id, instrument_id), (0, 0))
+                assert told_here == has, f"events told {user_id} another position: {told_here} is {has}"
 
     def send(self, command: Command) -> list[Event]:
         if not self.founded:
@@ -220,7 +268,8 @@ class Table:
         for event in events:
             match event:
                 case BalanceChanged():
-                    self.told_balances[event.user_id] = (event.cash_micros, event.locked_micros)
+                    maintenance = event.maintenance_micros if isinstance(event.maintenance_micros, int) else 0
+                    self.told_balances[event.user_id] = (event.cash_micros, event.locked_micros, maintenance)
                 case PositionChanged():
                     key = event.user_id, event.instrument_id
                     self.told_positions[key] = (event.quantity_milli, event.locked_micros)
@@ -228,11 +277,15 @@ class Table:
 
     def settle_in(self, groups: dict[str, Any], opening: bool = False) -> None:
         """Before the first deed: an instrument, if none is listed. Before a user's first: an account."""
-        if not self.ids:
+        if not self.ids and not self.state.books and "SOL" not in self.asset_rules():
             self.read(DEFAULT_INSTRUMENT)
         user = groups.get("user")
         if user is not None and user != "nobody" and not opening and user not in self.state.accounts:
             self.send(OpenAccount(user, micros(DEFAULT_CASH)))
+
+    def asset_rules(self) -> list[str]:
+        """The assets of which options are listed by themselves."""
+        return [series.asset for series in (self.state.market.series if self.state.market else self.series)]
 
     def instrument_id(self, name: str | None) -> str:
         if name is None:
@@ -244,7 +297,24 @@ class Table:
     def balance(self, groups: dict[str, Any]) -> str:
         account = self.state.accounts[groups["user"]]
         available, locked = money(account.available_micros), money(account.locked_micros)
-        return f"{groups['user']} has {available} available, {locked} locked"
+        maintenance = f", {money(account.maintenance_micros)} maintenance" if account.maintenance_micros else ""
+        return f"{groups['user']} has {available} available, {locked} locked{maintenance}"
+
+    def shortfall(self, groups: dict[str, Any]) -> str:
+        return f"{groups['user']}'s shortfall is {money(self.state.accounts[groups['user']].shortfall_micros)}"
+
+    def mark(self, groups: dict[str, Any]) -> str:
+        mark = self.state.books[self.instrument_id(groups["name"])].mark_micros
+        return "none" if mark is None else money(mark)
+
+    def options(self, groups: dict[str, Any]) -> str:
+        live = self.state.live.get(groups["asset"], {})
+        strikes: dict[str, list[int]] = {}
+        for book in sorted(live.values(), key=lambda book: (book.expiration_us, book.strike_micros)):
+            strike = book.strike_micros // 1_000_000
+            if book.is_call and instrument_id_of(book.asset, book.expiration_us // 1_000_000, strike, "put") in live:
+                strikes.setdefault(day_of(book.expiration_us), []).append(strike)
+        return ", ".join(f"{day} {' '.join(map(str, each))}" for day, each in strikes.items()) or "none"
 
     def holds(self, groups: dict[str, Any]) -> str:
         holding = self.state.accounts[groups["user"]].holdings.get(self.instrument_id(groups["name"]))
@@ -267,14 +337,42 @@ class Table:
 
     def rules(self, groups: dict[str, Any]) -> Command:
         assert not self.founded, "rules come before anything else"
-        values = dict(pair.strip().split(" ", 1) for pair in groups["pairs"].split(","))
-        fees = {name: int(values.pop(name)) for name in list(values) if name in Fees.__struct_fields__}
-        typed = {name: int(value) if value.isdigit() else value for name, value in values.items()}
-        return Genesis(msgspec.convert({**typed, "fees": fees}, Rules))
+        return Genesis(self.rules_of(groups["pairs"]))
+
+    def rules_of(self, pairs: str) -> Rules:
+        """The rules that a line says, with the series of the lines before it."""
+        values = dict(pair.strip().split(" ", 1) for pair in pairs.split(",")) if pairs else {}
+        profile, has_market = values.pop("index_fees", "none"), values.pop("market", None) == "yes"
+        typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in values.items()}
+        parts: dict[type, dict[str, Any]] = {
+            part: {name: typed.pop(name) for name in list(typed) if name in part.__struct_fields__}
+            for part in (Fees, IndexFees, Market)
+        }
+        market = {**parts[Market], "fees": {**msgspec.to_builtins(FEE_PROFILES[profile]), **parts[IndexFees]}}
+        series, self.series = self.series, []
+        if series or has_market or parts[Market] or parts[IndexFees] or profile != "none":
+            typed["market"] = {**market, "series": msgspec.to_builtins(series)}
+        return msgspec.convert({**typed, "fees": parts[Fees]}, Rules)
+
+    def add_series(self, groups: dict[str, Any]) -> None:
+        counts = {name: int(groups[name]) for name in ("spacing", "each_side", "dailies", "weeklies", "monthlies")}
+        series = Series(
+            groups["asset"],
+            counts["spacing"],
+            counts["each_side"],
+            min_size_milli=milli(groups["size"]) if groups["size"] else 100,
+            dailies=counts["dailies"],
+            weeklies=counts["weeklies"],
+            monthlies=counts["monthlies"],
+        )
+        self.series.append(series)
+
+    def set_name(self, groups: dict[str, Any]) -> None:
+        self.ids[groups["name"]] = groups["id"]
+        self.names[groups["id"]] = groups["name"]
 
     def list_instrument(self, groups: dict[str, Any]) -> Command:
-        self.ids[groups["name"]] = parse_instrument_id(groups["id"]).instrument_id
-        self.names[self.ids[groups["name"]]] = groups["name"]
+        self.set_name({**groups, "id": parse_instrument_id(groups["id"]).instrument_id})
         return CreateInstrument(groups["id"], micros(groups["tick"]), milli(groups["size"]))
 
     def set_clock(self, groups: dict[str, Any]) -> None:
@@ -294,6 +392,7 @@ class Table:
             size_milli=milli(groups["size"]),
             post_only=groups["post_only"] is not None,
             client_order_id=groups["key"],
+            reduce_only=True if groups["reduce_only"] is not None else UNSET,
         )
 
     def edit(self, groups: dict[str, Any]) -> Command:
@@ -320,6 +419,17 @@ class Table:
         self.ts_us = day_end_us - 1
         return EndDay(day_end_us)
 
+    def pause_or_resume_all(self, groups: dict[str, Any]) -> Command:
+        expiration_s = expiration_of(groups["date"]) if groups["date"] else None
+        return (PauseSeries if groups["switch"] == "pause" else ResumeSeries)(groups["asset"], expiration_s)
+
+    def limit(self, groups: dict[str, Any]) -> Command:
+        orders, size = groups["orders"], groups["size"]
+        return SetLimits(groups["user"], int(orders) if orders else None, milli(size) if size else None)
+
+    def cancel_of_user(self, groups: dict[str, Any]) -> Command:
+        return CancelUserOrders(groups["user"], self.instrument_id(groups["name"]) if groups["name"] else None)
+
     # What came of it
 
     def outcome(self, events: list[Event]) -> str:
@@ -328,6 +438,10 @@ class Table:
         subject, size, left = 0, 0, 0  # the order that the command is about
         for event in events:
             match event:
+                case OrderAccepted() if event.liquidation is True:
+                    assert event.price_micros is not None
+                    what = f"{contracts(event.size_milli)} of {self.name_of(event.instrument_id)}"
+                    words.append(f"order {event.order_id} buys back {what} @ {money(event.price_micros)}")
                 case OrderAccepted():
                     subject, size, left = event.order_id, event.size_milli, event.size_milli
                 case OrderEdited():
@@ -335,7 +449,11 @@ class Table:
                     terms = f"{contracts(event.size_milli)} @ {money(event.price_micros)}"
                     words.append(f"order {subject} edited to {terms}, {'kept' if event.kept_place else 'lost'} place")
                 case Traded():
-                    left = event.taker_remaining_milli
+                    remaining = {
+                        event.maker_order_id: event.maker_remaining_milli,
+                        event.taker_order_id: event.taker_remaining_milli,
+                    }
+                    left = remaining.get(subject, left)
                     fees = f"{money(event.maker_fee_micros)}/{money(event.taker_fee_micros)}"
                     trade = f"trade {event.maker_order_id} {contracts(event.size_milli)} @ {money(event.price_micros)}"
                     words.append(trade if fees == "0.00/0.00" else f"{trade} fees {fees}")
@@ -347,14 +465,61 @@ class Table:
                 case AllCancelled():
                     words.append(f"{event.count} of {event.user_id} cancelled")
                 case InstrumentStateChanged():
-                    words.append(f"{self.names[event.instrument_id]} {event.state}")
+                    words.append(f"{self.name_of(event.instrument_id)} {event.state}")
                 case Refused():
                     words.append(f"refused {REFUSALS[event.reason].code} {event.reason}")
+                case _:
+                    words += self.of_the_market(event)
+        listed = sum(isinstance(event, InstrumentCreated) and event.instrument_id not in self.names for event in events)
+        if listed:
+            words.append(f"{listed} listed")
         if left and left < size:
             words.append(f"order {subject} open {contracts(left)} left")
         elif left and isinstance(events[0], OrderAccepted):
             words.append(f"order {subject} open")
         return ", ".join(words) or "done"
+
+    def of_the_market(self, event: Event) -> list[str]:
+        match event:
+            case MarksSet():
+                named = {self.names[key]: mark for key, mark in event.marks.items() if key in self.names}
+                return [f"{name} marked {money(mark)}" for name, mark in named.items()]
+            case LiquidationStarted():
+                cash, needed = money(event.cash_micros), money(event.maintenance_micros)
+                return [f"liquidation of {event.user_id}, {cash} of {needed}"]
+            case DeliveryPriceSet():
+                day = day_of(event.expiration_s * 1_000_000)
+                return [f"{event.asset} {day} delivered at {money(event.price_micros)}"]
+            case SettlementDelayed():
+                return [f"{event.asset} {day_of(event.expiration_s * 1_000_000)} waits"]
+            case PositionSettled():
+                what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
+                fee = f" fee {money(event.fee_micros)}" if event.fee_micros else ""
+                return [f"{event.user_id} settles {what} for {money(event.payout_micros)}{fee}"]
+            case ShortfallCovered():
+                return [f"insurance pays {money(event.amount_micros)} for {event.user_id}"]
+            case SeriesPaused():
+                return [f"{event.count} paused"]
+            case SeriesResumed():
+                return [f"{event.count} resumed"]
+            case HaltSet():
+                return ["halted" if event.halted else "not halted"]
+            case SuspensionSet():
+                return [f"{event.user_id} {'suspended' if event.suspended else 'reinstated'}"]
+        return []
+
+    def name_of(self, instrument_id: str) -> str:
+        return self.names.get(instrument_id, instrument_id)
+
+
+def expiration_of(day: str) -> int:
+    """Unix seconds of 28FEB26, 08:00 UTC."""
+    return parse_instrument_id(f"SOL_USDC-{day}-1-C").expiration_s
+
+
+def day_of(ts_us: int) -> str:
+    """28FEB26"""
+    return instrument_id_of("SOL", ts_us // 1_000_000, 1, "call").split("-")[1]
 
 
 def clock_us(text: str) -> int:
@@ -383,6 +548,16 @@ def _pattern(text: str) -> re.Pattern[str]:
         "id": r"[A-Z0-9_-]+",
         "in_force": r"gtc|day|ioc|fok",
         "post_only": r"post-only",
+        "reduce_only": r"reduce-only",
+        "asset": r"[A-Z]+",
+        "date": r"\d{1,2}[A-Z]{3}\d\d",
+        "forced": r"forced",
+        "orders": r"\d+",
+        "spacing": r"\d+",
+        "each_side": r"\d+",
+        "dailies": r"\d+",
+        "weeklies": r"\d+",
+        "monthlies": r"\d+",
         "enabled": r"on|off",
         "switch": r"pause|resume",
         "pairs": r".*",
@@ -396,11 +571,23 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
     (_pattern(r"<user> has <rest>"), Table.balance),
     (_pattern(r"<user> holds -?[\d.]+(?: of <name>)?, <rest>"), Table.holds),
     (_pattern(r"book(?: <name>)?: <rest>"), Table.book),
+    (_pattern(r"<user>'s shortfall is <rest>"), Table.shortfall),
+    (_pattern(r"mark(?: <name>)?: <rest>"), Table.mark),
+    (_pattern(r"options on <asset>: ?<rest>"), Table.options),
 ]
 
-_TAIL = r"(?: <post_only>)?(?: as <key>)?(?: in <name>)?"
+_TAIL = r"(?: <post_only>)?(?: <reduce_only>)?(?: as <key>)?(?: in <name>)?"
 ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command | None]]] = [
     (_pattern(r"rules: <pairs>"), Table.rules),
+    (
+        _pattern(
+            r"series <asset> every <spacing> USDC, <each_side> each side, "
+            r"<dailies> dailies, <weeklies> weeklies, <monthlies> monthlies(?:, min <size>)?"
+        ),
+        Table.add_series,
+    ),
+    (_pattern(r"the rules change: ?<pairs>"), lambda table, g: ChangeRules(table.rules_of(g["pairs"]))),
+    (_pattern(r"name <name> = <id>"), Table.set_name),
     (_pattern(r"list <name> = <id> tick <tick> min <size>"), Table.list_instrument),
     (_pattern(r"clock <clock>"), Table.set_clock),
     (_pattern(r"<user> opens with <cash>"), lambda _, g: OpenAccount(g["user"], micros(g["cash"]))),
@@ -417,7 +604,22 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
         _pattern(r"<user> disconnects(?: ?<stays>)?"),
         lambda _, g: Disconnect(g["user"], still_enabled=g["stays"] is not None),
     ),
+    (_pattern(r"<switch> all(?: of <asset>)?(?: expiring <date>)?"), Table.pause_or_resume_all),
     (_pattern(r"<switch> <name>"), Table.pause_or_resume),
+    (_pattern(r"halt"), lambda _, g: SetHalt(True)),
+    (_pattern(r"end the halt"), lambda _, g: SetHalt(False)),
+    (_pattern(r"suspend <user>"), lambda _, g: SetSuspended(g["user"], True)),
+    (_pattern(r"reinstate <user>"), lambda _, g: SetSuspended(g["user"], False)),
+    (_pattern(r"limit <user>(?: to <orders> orders)?(?: to <size> contracts)?"), Table.limit),
+    (_pattern(r"the administrator cancels all of <user>(?: in <name>)?"), Table.cancel_of_user),
+    (
+        _pattern(r"index <asset> <price>(?: <forced>)?"),
+        lambda _, g: SetIndexPrice(g["asset"], micros(g["price"]), g["forced"] is not None),
+    ),
+    (
+        _pattern(r"settle <asset> <date> at <price>"),
+        lambda _, g: SettleSeries(g["asset"], expiration_of(g["date"]), micros(g["price"])),
+    ),
     (_pattern(r"the day ends"), Table.end_day),
     (_pattern(r"the server starts"), lambda _, g: StartSession("test")),
 ]
