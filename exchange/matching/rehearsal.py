@@ -111,5 +111,7 @@ def _copy_order(stage: State, order: Order, book: Book) -> None:
     account = stage.accounts[owner.user_id]
     copied = structs.replace(order, account=account, book=book, level=None, before=None, after=None)
     account.open_orders[order.order_id] = copied
+    if order.client_order_id is not None:
+        account.client_orders[order.client_order_id] = copied
     assert order.price_micros is not None, "a market order rests"
     book.side(order.side).append(copied, order.price_micros)
