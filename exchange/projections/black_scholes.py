@@ -15,6 +15,7 @@ DAYS_A_YEAR = 365
 _STEPS_MAX = 100
 _DEVIATIONS_MAX = 40.0  # beyond so many standard deviations until expiry nothing is left to tell prices apart
 _PRECISION = 1e-9
+_SMALLEST = 1e-15  # of the spot: the smallest price that floats can tell from nothing
 _SQRT_2 = sqrt(2)
 _SQRT_2_PI = sqrt(2 * pi)
 
@@ -33,7 +34,7 @@ def implied_volatility(
     option_type: Literal["call", "put"], price: float, spot: float, strike: float, years: float
 ) -> Volatility | None:
     """The volatility at which the option is worth `price`; None where there is none, as at or below intrinsic value."""
-    if not (years > 0 and spot > 0 and strike > 0):
+    if not (years > 0 and spot > 0 and strike > 0 and 0 < spot / strike < inf):
         return None
     intrinsic = spot - strike if option_type == "call" else strike - spot
     # Without interest, call and put of one strike have the same time value: the price of the one out of the money.
@@ -72,7 +73,7 @@ def _implied_deviations(price: float, spot: float, strike: float) -> float | Non
     Newton's steps from the point of inflection, from where they cannot overshoot (Manaster and Koehler, 1982), kept
     between bounds all the same: near the edges of what floats can tell apart, bisection goes on where they do not.
     """
-    if not 0 < price < _time_value(_DEVIATIONS_MAX, spot, strike):
+    if not _SMALLEST * spot < price < _time_value(_DEVIATIONS_MAX, spot, strike):
         return None
     low, high = 0.0, _DEVIATIONS_MAX
     deviations = min(sqrt(2 * abs(log(spot / strike))) or price * _SQRT_2_PI / spot, _DEVIATIONS_MAX / 2)

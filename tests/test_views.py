@@ -1,0 +1,197 @@
+"""The read models say what the state says, through every market stream; what only they say is worked out once more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from msgspec import structs
+
+from exchange.domain.commands import Command, OpenAccount, PlaceOrder, encode_command
+from exchange.domain.events import (
+    Deposited,
+    Event,
+    LiquidationStarted,
+    PositionSettled,
+    Refused,
+    ShortfallCovered,
+    Traded,
+    Withdrawn,
+)
+from exchange.gateway import jsonrpc
+from exchange.gateway.preview import Preview, preview
+from exchange.gateway.session import Session
+from exchange.gateway.trading import order_answer
+from exchange.matching.rehearsal import rehearse
+from exchange.matching.state import State
+from exchange.projections.turnover import Turnover
+from exchange.projections.views import Change, Views, decode_views, encode_views
+from exchange.runtime.core import Core
+from journal.records import chain
+from tests.market_commands import market_steps
+
+SEEDS = (2, 3, 7, 10)
+FULL_SEEDS = (7, 10)  # in which everything happens that changes what an account owns
+COUNT = 700
+EVERY = 50  # commands, after which everything is looked at
+MINUTE_US = 60_000_000
+
+
+def played(core: Core, seed: int) -> Iterator[tuple[Command, list[Event], Change]]:
+    """A market stream, carried out on `core` command by command."""
+    for ts_us, command, _ in market_steps(seed, COUNT):
+        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
+        events, change = core.step(record, command)
+        yield command, events, change
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_views_are_those_of_the_state(seed: int) -> None:
+    core = Core()
+    for _, _, change in played(core, seed):
+        if change.seq % EVERY == 0:
+            compare(core.views, core.state)
+            core.views = decode_views(encode_views(core.views))
+    compare(core.views, core.state)
+
+
+def compare(views: Views, state: State) -> None:
+    assert views.rules == state.rules
+    assert {asset: index.price_micros for asset, index in views.indexes.items()} == {
+        asset: index.price_micros for asset, index in state.indexes.items()
+    }
+    assert list(views.instruments) == list(state.books)
+    for instrument_id, book in state.books.items():
+        instrument, depth = views.instruments[instrument_id], views.depths[instrument_id]
+        assert (instrument.state, instrument.delivery_price_micros) == (book.state, book.delivery_micros)
+        if book.state != "expired":
+            assert views.marks.get(instrument_id) == book.mark_micros
+        elif book.delivery_micros is not None:
+            assert instrument_id not in views.marks
+        for side, levels in ((book.bids, depth.bids()), (book.asks, depth.asks())):
+            resting = [(level.price_micros, [order.remaining_milli for order in level]) for level in side]
+            assert [(price, sum(sizes), len(sizes)) for price, sizes in resting] == [
+                (level.price_micros, level.size_milli, level.count) for level in levels
+            ]
+        held = [account.holdings[instrument_id].position_milli for account in owners(state, instrument_id)]
+        assert views.ticker(instrument_id).open_interest_milli == sum(max(0, quantity) for quantity in held)
+    assert list(views.balances.users) == list(state.accounts)
+    for user_id, account in state.accounts.items():
+        funds = views.balances.users[user_id]
+        assert (funds.cash_micros, funds.locked_micros, funds.maintenance_micros, funds.shortfall_micros) == (
+            account.cash_micros,
+            account.locked_micros,
+            account.maintenance_micros,
+            account.shortfall_micros,
+        )
+        assert (funds.suspended, funds.open_orders_max, funds.position_max_milli) == (
+            account.is_suspended,
+            account.open_orders_max,
+            account.position_max_milli,
+        )
+        orders = views.orders.of(user_id)
+        assert list(orders.open) == list(account.open_orders)
+        assert list(orders.finished) == list(account.finished_orders)
+        assert {
+            position.instrument_id: (position.quantity_milli, position.locked_micros)
+            for position in views.account(user_id).positions
+        } == {
+            instrument_id: (holding.position_milli, holding.collateral_micros)
+            for instrument_id, holding in account.holdings.items()
+            if holding.position_milli or holding.collateral_micros
+        }
+
+
+def owners(state: State, instrument_id: str) -> list[Any]:
+    return [account for account in state.accounts.values() if instrument_id in account.holdings]
+
+
+@pytest.mark.parametrize("seed", FULL_SEEDS)
+def test_equity_is_what_was_paid_in_and_what_was_made_of_it(seed: int) -> None:
+    """equity = paid in - paid out + total_pnl + shortfall, for whoever is not the exchange itself."""
+    core = Core()
+    paid_in: Counter[str] = Counter()
+    happened: Counter[type[Event]] = Counter()
+    for command, events, change in played(core, seed):
+        happened.update(type(event) for event in events)
+        if isinstance(command, OpenAccount) and not change.refused:
+            paid_in[change.user_id] += core.views.balances.users[change.user_id].cash_micros
+        for event in events:
+            if isinstance(event, Deposited):
+                paid_in[event.user_id] += event.amount_micros
+            elif isinstance(event, Withdrawn):
+                paid_in[event.user_id] -= event.amount_micros
+        if change.seq % EVERY == 0:
+            for user_id in core.views.balances.users:
+                account = core.views.account(user_id)
+                assert account.equity_micros is not None and account.total_pnl_micros is not None
+                assert account.realised_pnl_micros is not None and account.unrealised_pnl_micros is not None
+                made = account.total_pnl_micros + account.shortfall_micros
+                assert account.total_pnl_micros == account.realised_pnl_micros + account.unrealised_pnl_micros
+                if user_id not in ("fees", "insurance"):
+                    assert account.equity_micros == paid_in[user_id] + made, user_id
+                unrealised = [position.unrealised_pnl_micros or 0 for position in account.positions]
+                assert account.unrealised_pnl_micros == sum(unrealised)
+    assert (
+        happened[Traded] and happened[PositionSettled] and happened[LiquidationStarted] and happened[ShortfallCovered]
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_dry_run_tells_what_then_happens(seed: int) -> None:
+    """Every order of a stream is tried before it is placed."""
+    core, shown_count = Core(), 0
+    for ts_us, command, _ in market_steps(seed, COUNT):
+        before: Preview | None = None
+        refused: dict[str, Any] | None = None
+        if isinstance(command, PlaceOrder) and command.user_id in core.views.balances.users:
+            try:
+                before = preview(core.views, ts_us, command, rehearse(core.state, ts_us, command))
+            except jsonrpc.RpcError as error:
+                refused = error.body
+        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
+        events, change = core.step(record, command)
+        if refused is not None:
+            assert isinstance(events[0], Refused) and jsonrpc.refused(events[0].reason).body == refused
+        elif before is not None and not any(isinstance(event, LiquidationStarted) for event in events):
+            shown_count += 1
+            compare_preview(core.views, command, before, change)
+    assert shown_count > 50
+
+
+def compare_preview(views: Views, command: Command, before: Preview, change: Change) -> None:
+    assert isinstance(command, PlaceOrder)
+    answer = order_answer(cast(Session, _Session(views, command.user_id)), change)
+    assert before.duplicate == answer.duplicate
+    if not before.duplicate:
+        assert before.order == structs.replace(answer.order, order_id=0)
+        assert before.trades == [structs.replace(trade, trade_id=0, order_id=0, seq=0) for trade in answer.trades]
+    assert before.balance == structs.replace(views.balance(command.user_id), seq=before.balance.seq)
+    held = [p for p in views.account(command.user_id).positions if p.instrument_id == command.instrument_id]
+    after = held[0] if held else None
+    assert (before.position.quantity_milli, before.position.average_price_micros, before.position.locked_micros) == (
+        (after.quantity_milli, after.average_price_micros, after.locked_micros) if after else (0, None, 0)
+    )
+
+
+class _Session:
+    """As much of one as an answer needs."""
+
+    def __init__(self, views: Views, user_id: str) -> None:
+        self.views = views
+        self.user_id = user_id
+
+
+def test_the_volume_is_of_the_last_day_by_the_minute() -> None:
+    turnover = Turnover()
+    trades = [(0, 5), (30_000_000, 7), (MINUTE_US, 11), (700 * MINUTE_US, 13), (1_439 * MINUTE_US, 17)]
+    for ts_us, size_milli in trades:
+        turnover.add(size_milli, ts_us)
+        assert turnover.volume_milli(ts_us) == sum(size for at, size in trades if at <= ts_us)
+    assert len(turnover.minutes) == 4
+    assert turnover.volume_milli(1_440 * MINUTE_US - 1) == 53
+    assert turnover.volume_milli(1_440 * MINUTE_US) == 41
+    assert turnover.volume_milli(1_441 * MINUTE_US) == 30
+    turnover.add(1, 1_441 * MINUTE_US + 1)
+    assert len(turnover.minutes) == 3 and turnover.volume_milli(1_441 * MINUTE_US) == 31
+    assert turnover.volume_milli(10_000 * MINUTE_US) == 0
