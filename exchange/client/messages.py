@@ -1,0 +1,118 @@
+"""What channels send, typed: one message class a kind of channel."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from exchange.client.book import Book
+from exchange.projections.shapes import Balance, Index, OrderView, PositionView, Settlement, Ticker, Trade, UserTrade
+
+
+class BookMessage(NamedTuple):
+    """The book as it is now: what is not taken yet is replaced by what is newer."""
+
+    channel: str
+    seq: int
+    data: Book
+
+
+class TradesMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: list[Trade]
+
+
+class OrdersMessage(NamedTuple):
+    """The orders of the user that command `seq` changed, as they were after it."""
+
+    channel: str
+    seq: int
+    data: list[OrderView]
+
+
+class UserTradesMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: list[UserTrade]
+
+
+class BalanceMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: Balance
+
+
+class PositionsMessage(NamedTuple):
+    """The positions of the user that command `seq` changed, as they were after it."""
+
+    channel: str
+    seq: int
+    data: list[PositionView]
+
+
+class TickerMessage(NamedTuple):
+    """The ticker as it is now: what is not taken yet is replaced by what is newer."""
+
+    channel: str
+    seq: int
+    data: Ticker
+
+
+class IndexMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: Index
+
+
+class SettlementMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: Settlement
+
+
+Message = (
+    BookMessage
+    | TradesMessage
+    | OrdersMessage
+    | UserTradesMessage
+    | BalanceMessage
+    | PositionsMessage
+    | TickerMessage
+    | IndexMessage
+    | SettlementMessage
+)
+
+
+class Kind(NamedTuple):
+    """A kind of channel. A stream tells what every command changed; the others how things are."""
+
+    message: Any
+    decoder: msgspec.json.Decoder[Any]
+    is_stream: bool = True
+
+
+KINDS = {
+    "trades": Kind(TradesMessage, msgspec.json.Decoder(list[Trade])),
+    "tickers": Kind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
+    "index": Kind(IndexMessage, msgspec.json.Decoder(Index)),
+    "settlement": Kind(SettlementMessage, msgspec.json.Decoder(Settlement)),
+    "user.orders": Kind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
+    "user.trades": Kind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
+    "user.positions": Kind(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
+    "user.balance": Kind(BalanceMessage, msgspec.json.Decoder(Balance)),
+}
+
+
+def kind_of(channel: str) -> Kind | None:
+    """The kind of a channel by its name; None for a book, or for one that nobody knows."""
+    return KINDS.get(channel) or KINDS.get(channel.partition(".")[0])
+
+
+def message_of(channel: str, seq: int, data: msgspec.Raw) -> Message | None:
+    """What a channel sent, typed; None where it is a book, which is no message by itself."""
+    kind = kind_of(channel)
+    if kind is None:
+        return None
+    decoded = kind.decoder.decode(data)
+    message: Message = kind.message(channel, seq if kind.is_stream else decoded.seq, decoded)
+    return message

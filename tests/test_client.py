@@ -1,0 +1,366 @@
+"""The client against real servers: typed answers; breaks of every kind, and no hole, no repeat, no second order."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.client import Client, ExchangeError, Subscription, connect
+from exchange.client.book import Book, BookUpdate
+from exchange.client.messages import BalanceMessage, BookMessage, Message, OrdersMessage, TradesMessage
+from exchange.projections.shapes import Level
+from exchange.runtime.settings import admin_secret_file
+from journal.reader import JournalReader
+from tests.bad_network import BadNetwork, bad_network
+from tests.test_recovery import server
+from tests.told import told_by
+from tests.wire import INSTRUMENT, Server, exchange
+
+PATIENCE_SECONDS = 60
+STREAMS = ["user.orders", "user.trades", "user.balance", f"trades.{INSTRUMENT}"]
+PRICE, SIZE = 1_500_000, 1_000
+
+
+def with_server(path: Path, visit: Callable[[Server], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        async with exchange(path / "exchange.db") as running:
+            await visit(running)
+
+    asyncio.run(run())
+
+
+async def next_of(subscription: Subscription, kind: type) -> Any:
+    async for message in subscription:
+        if isinstance(message, kind):
+            return message.data
+    raise AssertionError(f"no {kind} came")
+
+
+def test_a_conversation(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice") as alice, connect(running.url) as bob:
+            await bob.authenticate("bob")
+            assert [one.instrument_id for one in await alice.get_instruments("SOL")] == [INSTRUMENT]
+            assert await alice.get_instruments("DOGE") == []
+            told = await alice.subscribe("user.orders", "user.balance", f"trades.{INSTRUMENT}", f"book.{INSTRUMENT}.5")
+            bid = await alice.buy(INSTRUMENT, SIZE, PRICE, time_in_force="day", client_order_id="mine")
+            assert (bid.order.status, bid.order.client_order_id, bid.duplicate) == ("open", "mine", False)
+            edited = await alice.edit(client_order_id="mine", amount=3 * SIZE)
+            assert (edited.order.size_milli, edited.order.order_id) == (3 * SIZE, bid.order.order_id)
+            sold = await bob.sell(INSTRUMENT, SIZE)
+            assert [(trade.price_micros, trade.liquidity) for trade in sold.trades] == [(PRICE, "taker")]
+            assert (await alice.cancel(bid.order.order_id)).order.cancel_reason == "user_request"
+            assert (await alice.cancel_all()).cancelled == 0
+            assert [one.size_milli for one in await bob.get_trades(INSTRUMENT, count=5)] == [SIZE]
+            assert [one.quantity_milli for one in (await alice.get_account()).positions] == [SIZE]
+            assert (await bob.get_balance()).user_id == "bob"
+            assert [one.order_id for one in await alice.get_order_history()] == [bid.order.order_id]
+            assert [one.side for one in await alice.get_user_trades()] == ["bid"]
+            assert await alice.get_open_orders() == []
+            assert (await alice.get_order_book(INSTRUMENT)).bids == []
+            assert await alice.get_time_us() > 0
+            assert (await next_of(told, BookMessage)).best_bid is None
+            statuses = [(await next_of(told, OrdersMessage))[0].status for _ in range(4)]
+            assert statuses == ["open", "open", "partially_filled", "cancelled"]
+            await told.close()
+            assert [message async for message in told][-1].channel == "user.balance"
+
+    with_server(tmp_path, visit)
+
+
+def test_messages_come_in_the_order_of_what_happened_typed(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice") as alice, connect(running.url, "bob") as bob:
+            told = await alice.subscribe(f"trades.{INSTRUMENT}", "user.balance")
+            placed = await alice.buy(INSTRUMENT, SIZE, PRICE)
+            sold = await bob.sell(INSTRUMENT, SIZE, PRICE)
+            seen = [await anext(told) for _ in range(3)]
+            assert [(type(one), one.seq) for one in seen] == [
+                (BalanceMessage, placed.seq),
+                (BalanceMessage, sold.seq),
+                (TradesMessage, sold.seq),
+            ]
+
+    with_server(tmp_path, visit)
+
+
+def test_errors_say_what_the_protocol_says(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice") as alice:
+            with pytest.raises(ExchangeError) as refused:
+                await alice.buy(INSTRUMENT, SIZE, 10_000_000 * PRICE)
+            assert (refused.value.code, refused.value.reason) == (1005, "price_above_maximum")
+            assert refused.value.detail and refused.value.data["seq"]
+            with pytest.raises(ExchangeError, match="error 1003: Order not found"):
+                await alice.cancel(99)
+            with pytest.raises(ExchangeError) as unknown:
+                await alice.subscribe("user.orders", "book.NOTHING.5")
+            assert (unknown.value.code, unknown.value.data["channel"]) == (1023, "book.NOTHING.5")
+            first = await alice.subscribe("user.orders")
+            with pytest.raises(ValueError, match=r"user\.orders is subscribed already"):
+                await alice.subscribe("user.orders")
+            await first.close()
+            await alice.subscribe("user.orders")
+        with pytest.raises(ExchangeError, match="this client is closed"):
+            await alice.get_balance()
+        with pytest.raises(ExchangeError) as wrong:
+            async with connect(running.url, "admin", "a guess"):
+                pass
+        assert wrong.value.code == 1020
+
+    with_server(tmp_path, visit)
+
+
+def test_where_nobody_is_there(tmp_path: Path) -> None:
+    async def run() -> None:
+        with pytest.raises(ExchangeError, match=r"cannot connect to ws://127\.0\.0\.1:9/") as refused:
+            async with connect("ws://127.0.0.1:9/"):
+                pass
+        assert (refused.value.code, refused.value.reason) == (0, "connection_failed")
+
+    asyncio.run(run())
+
+
+def test_one_that_shall_not_reconnect_ends_with_the_exchange(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice", reconnects=False) as alice:
+            told = await alice.subscribe("user.orders")
+            running.stop()
+            with pytest.raises(ExchangeError, match=r"closed the connection.*is stopping"):
+                await anext(told)
+            with pytest.raises(ExchangeError):
+                await alice.get_balance()
+
+    with_server(tmp_path, visit)
+
+
+def test_books_are_kept_as_the_exchange_has_them(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        chance = random.Random(7)
+        async with connect(running.url, "alice") as alice, connect(running.url, "bob") as bob:
+            watched = await bob.subscribe(f"book.{INSTRUMENT}.100")
+            for _ in range(150):
+                price = PRICE + 10_000 * chance.randrange(-20, 20)
+                trader = chance.choice((alice, bob))
+                await (trader.buy if chance.random() < 0.5 else trader.sell)(INSTRUMENT, 100, price)
+            now = await bob.get_order_book(INSTRUMENT, depth=100)
+            book = await next_of(watched, BookMessage)
+            assert (book.bids, book.asks) == (now.bids, now.asks)
+            assert (book.best_bid, book.best_ask) == (now.bids[0], now.asks[0])
+
+    with_server(tmp_path, visit)
+
+
+def test_a_book_with_a_gap_is_asked_for_again(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice") as alice:
+            watched = await alice.subscribe(f"book.{INSTRUMENT}.5")
+            book = await next_of(watched, BookMessage)
+            await alice.buy(INSTRUMENT, SIZE, PRICE)
+            await next_of(watched, BookMessage)
+            book.seq -= 1  # as if the last change had been another
+            book._bids.clear()
+            await alice.buy(INSTRUMENT, SIZE, PRICE - 10_000)
+            book = await next_of(watched, BookMessage)
+            assert [level.price_micros for level in book.bids] == [PRICE, PRICE - 10_000]
+
+    with_server(tmp_path, visit)
+
+
+def test_a_gap_is_seen() -> None:
+    book, level = Book(INSTRUMENT), Level(PRICE, SIZE, 1)
+    assert not book.take(BookUpdate(7, 0, [level], [], "change", 6)), "a change before any snapshot"
+    assert book.take(BookUpdate(8, 0, [level], []))
+    assert not book.take(BookUpdate(10, 0, [], [], "change", 9))
+    assert book.take(BookUpdate(11, 0, [], [level])) and book.best_bid is None and book.best_ask == level
+    assert book.take(BookUpdate(12, 0, [], [Level(PRICE, 0, 0)], "change", 11)) and not book.asks
+
+
+def test_an_order_whose_answer_is_lost_is_placed_once(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with bad_network(running.url) as network, connect(network.url, "alice") as alice:
+            await _lose_answer(network, first := asyncio.create_task(alice.buy(INSTRUMENT, SIZE, PRICE)))
+            placed = await first
+            assert placed.duplicate and placed.order.status == "open" and alice.breaks == 1
+            assert [one.order_id for one in await alice.get_open_orders()] == [placed.order.order_id]
+            await _lose_answer(network, again := asyncio.create_task(alice.cancel_all()))
+            await again
+            assert await alice.get_open_orders() == []
+
+    with_server(tmp_path, visit)
+
+
+def test_what_may_not_be_done_twice_is_not_repeated(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        secret = admin_secret_file(running.path).read_text().strip()
+        async with bad_network(running.url) as network, connect(network.url, "admin", secret) as admin:
+            async with connect(running.url, "alice"):
+                pass
+            paying = asyncio.create_task(admin.call("admin/deposit", user_id="alice", amount=1_000_000))
+            await _lose_answer(network, paying)
+            with pytest.raises(ExchangeError) as lost:
+                await paying
+            assert (lost.value.code, lost.value.reason) == (0, "connection_lost")
+            balance = await admin.call("admin/deposit", user_id="alice", amount=1_000_000)
+            assert balance["available"] == 10_002_000_000
+
+    with_server(tmp_path, visit)
+
+
+def test_cancel_on_disconnect_is_asked_for_on_every_connection(tmp_path: Path) -> None:
+    async def visit(running: Server) -> None:
+        async with connect(running.url, "alice") as other, bad_network(running.url) as network:
+            told = await other.subscribe("user.orders")
+            async with connect(network.url, "alice") as alice:
+                await alice.cancel_on_disconnect()
+                for _ in range(2):
+                    await alice.buy(INSTRUMENT, SIZE, PRICE)
+                    network.cut()
+                    seen = [await next_of(told, OrdersMessage) for _ in range(2)]
+                    assert [orders[0].status for orders in seen] == ["open", "cancelled"]
+
+    with_server(tmp_path, visit)
+
+
+async def _lose_answer(network: BadNetwork, asked: asyncio.Task[Any]) -> None:
+    """Have what the exchange answers to what was just asked get lost, and the connection with it."""
+    network.is_deaf = True
+    await network.answer_kept.wait()
+    network.answer_kept.clear()
+    network.is_deaf = False
+    assert not asked.done()
+    network.cut()
+
+
+class Trader:
+    """Trades until it is told to stop, several orders at once, each under a number of its own."""
+
+    def __init__(self, client: Client, user_id: str, seed: int) -> None:
+        self.client = client
+        self.user_id = user_id
+        self.orders = 0
+        self.is_over = False
+        self._chance = random.Random(seed)
+
+    async def trade(self) -> None:
+        while not self.is_over:
+            await asyncio.gather(*(self._one(self.orders + step) for step in range(4)))
+            self.orders += 4
+
+    async def _one(self, number: int) -> None:
+        side = self.client.buy if self._chance.random() < 0.5 else self.client.sell
+        price = PRICE + 10_000 * self._chance.randrange(-2, 3)
+        name = f"{self.user_id}-{number}"
+        assert (await side(INSTRUMENT, 100, price, client_order_id=name)).order.client_order_id == name
+        try:
+            if number % 3 == 0:
+                await self.client.edit(client_order_id=name, price=PRICE)
+            elif number % 3 == 1:
+                await self.client.cancel(client_order_id=name)
+        except ExchangeError as error:
+            assert error.code == 1008, error
+
+
+class Watcher:
+    """Remembers everything that the streams told."""
+
+    def __init__(self) -> None:
+        self.seen: list[Message] = []
+        self._more = asyncio.Condition()
+
+    async def watch(self, client: Client) -> None:
+        async for message in await client.subscribe(*STREAMS, from_seq=1):
+            async with self._more:
+                self.seen.append(message)
+                self._more.notify_all()
+
+    async def has_seen(self, count: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: len(self.seen) >= count)
+
+    async def has_seen_balance_of(self, seq: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: ("user.balance", seq) in [one[:2] for one in self.seen[-1:]])
+
+
+async def trade_and_watch(alice: Client, bob: Client, watcher: Watcher, disturb: Coroutine[Any, Any, None]) -> Trader:
+    """Both trade while they are disturbed, and alice watches to the end. Returns alice's trader."""
+    traders = [Trader(alice, "alice", 1), Trader(bob, "bob", 2)]
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watcher.watch(alice))
+        trading = [tasks.create_task(trader.trade()) for trader in traders]
+        await disturb
+        for trader in traders:
+            trader.is_over = True
+        await asyncio.gather(*trading)
+        await watcher.has_seen_balance_of((await alice.buy(INSTRUMENT, SIZE, 10_000)).seq)
+        watching.cancel()
+    return traders[0]
+
+
+def compare(path: Path, trader: Trader, watcher: Watcher) -> None:
+    """What was seen is what the recorded events say, each message once; and every order was placed once."""
+    told = told_by(path)
+    for channel in STREAMS:
+        expected = sorted(told[channel, trader.user_id if channel.startswith("user.") else ""])
+        assert [message.seq for message in watcher.seen if message.channel == channel] == expected, channel
+    with JournalReader(path) as reader:
+        accepted = [json.loads(row[2]) for row in reader.events_where("kind = 'order_accepted'", (), 1, 10**9)]
+    names = Counter(order["client_order_id"] for order in accepted if order["user_id"] == trader.user_id)
+    assert trader.orders and all(names[f"{trader.user_id}-{number}"] == 1 for number in range(trader.orders))
+
+
+def test_a_network_that_breaks_all_the_time(tmp_path: Path) -> None:
+    async def run() -> tuple[Trader, Watcher]:
+        chance, watcher = random.Random(3), Watcher()
+        breaking = (chance.randrange(200, 40_000) for _ in itertools.count())
+        async with (
+            exchange(tmp_path / "exchange.db") as running,
+            bad_network(running.url, breaking) as network,
+            connect(network.url, "alice") as alice,
+            connect(running.url, "bob") as bob,
+        ):
+            trader = await trade_and_watch(alice, bob, watcher, watcher.has_seen(800))
+            assert alice.breaks > 3
+        return trader, watcher
+
+    compare(tmp_path / "exchange.db", *asyncio.run(run()))
+
+
+def test_the_exchange_is_killed_and_comes_back(tmp_path: Path) -> None:
+    """With -9 in the middle of trading, three times: the client goes on as if nothing had been."""
+    path = tmp_path / "exchange.db"
+
+    async def run() -> tuple[Trader, Watcher]:
+        watcher = Watcher()
+        async with contextlib.AsyncExitStack() as stack:
+            process, url = await stack.enter_async_context(server(path))
+            alice = await stack.enter_async_context(connect(url, "alice"))
+            bob = await stack.enter_async_context(connect(url, "bob"))
+            port = url.rstrip("/").rpartition(":")[2]
+
+            async def kill_again_and_again() -> None:
+                nonlocal process
+                for _ in range(3):
+                    await watcher.has_seen(len(watcher.seen) + 100)
+                    os.kill(process.pid, signal.SIGKILL)
+                    await process.wait()
+                    process, _ = await stack.enter_async_context(server(path, "--port", port))
+                await watcher.has_seen(len(watcher.seen) + 100)
+
+            trader = await trade_and_watch(alice, bob, watcher, kill_again_and_again())
+            assert alice.breaks == 3 and bob.breaks
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+        return trader, watcher
+
+    compare(path, *asyncio.run(asyncio.wait_for(run(), PATIENCE_SECONDS)))
