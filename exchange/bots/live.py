@@ -1,0 +1,41 @@
+"""Bots against a running exchange, as ordinary clients of its public API."""
+
+import asyncio
+import logging
+
+from exchange.bots.bot import Bot, Player
+from exchange.bots.requests import Request, Subscribe, in_words
+from exchange.client import Client, ExchangeError, Subscription
+from exchange.client.errors import CONNECTION
+
+STEP_SECONDS = 1.0
+# What a bot has to live with: money, a book that moved, what was paused, halted, limited, expired or is busy.
+_BUSINESS = (1002, 1003, 1004, 1007, 1008, 1009, 1014, 1021, 1024, 1025, 1026, 1028, 1029, 1030)
+
+_log = logging.getLogger(__name__)
+
+
+async def play(client: Client, bot: Bot) -> None:
+    """Have the bot trade as the user of this client, until the client ends: then ExchangeError is raised."""
+    player = Player(bot)
+    heard: list[Subscription] = []
+    while True:
+        now_us = await client.get_time_us()
+        for subscription in heard:
+            while (message := subscription.poll()) is not None:
+                player.view.take(message)
+        requests = player.requests(now_us)
+        heard += [await client.subscribe(*one.channels) for one in requests if isinstance(one, Subscribe)]
+        await asyncio.gather(*(_carry_out(client, player, one) for one in requests if not isinstance(one, Subscribe)))
+        await asyncio.sleep(STEP_SECONDS)
+
+
+async def _carry_out(client: Client, player: Player, request: Request) -> None:
+    method, params = in_words(request)
+    try:
+        player.view.answered(request, await client.request(method, params))
+    except ExchangeError as error:
+        if error.code == CONNECTION:
+            raise
+        (_log.debug if error.code in _BUSINESS else _log.warning)("%s %s: %s", method, params, error)
+        player.view.refused(request, error.code)

@@ -1,0 +1,324 @@
+"""The bots decide alone: the same on the same view and seed, two-sided, within their money. And they do it live."""
+
+import asyncio
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from exchange.bots.bot import Bot, Player
+from exchange.bots.live import play
+from exchange.bots.maker import MarketMaker
+from exchange.bots.pricing import value
+from exchange.bots.requests import (
+    Cancel,
+    CancelAll,
+    ClosePosition,
+    Edit,
+    ListInstruments,
+    LookAtAccount,
+    LookAtIndex,
+    LookAtTickers,
+    Place,
+    Request,
+    Subscribe,
+    in_words,
+)
+from exchange.bots.taker import Taker
+from exchange.bots.view import View
+from exchange.bots.walk import IndexWalk
+from exchange.client import ExchangeError, connect
+from exchange.client.messages import IndexMessage, OrdersMessage, PositionsMessage
+from exchange.domain.expirations import expirations_s
+from exchange.domain.instruments import instrument_id_of, parse_instrument_id
+from exchange.domain.units import MICROS_PER_USDC, US_PER_SECOND
+from exchange.domain.words import OptionType
+from exchange.projections.shapes import Index, Instrument, OrderView, PositionView, Ticker
+from exchange.runtime.demo import DEMO_RULES
+from exchange.runtime.settings import admin_secret_file
+from tests.desk import START_US
+from tests.wire import exchange
+
+CASH_MICROS = 10_000_000 * MICROS_PER_USDC
+
+
+def market(spot_usdc: int = 150, cash_micros: int = CASH_MICROS) -> View:
+    """A view of options on SOL, nothing in any book."""
+    view = View()
+    view.now_us, view.available_micros = START_US, cash_micros
+    view.prices_micros["SOL"] = spot_usdc * MICROS_PER_USDC
+    option_types: tuple[OptionType, ...] = ("call", "put")
+    for expiration_s in expirations_s(DEMO_RULES.market.series[0], START_US):  # type: ignore[union-attr]
+        for strike_usdc in range(130, 180, 10):
+            for option_type in option_types:
+                terms = parse_instrument_id(instrument_id_of("SOL", expiration_s, strike_usdc, option_type))
+                view.instruments[terms.instrument_id] = Instrument(*terms, 10_000, 100)
+    return view
+
+
+def stand(view: View, requests: list[Request]) -> None:
+    """What was placed rests, what was edited is as it should be, what was cancelled is gone."""
+    changed: list[OrderView] = []
+    for request in requests:
+        match request:
+            case Place(side, instrument_id, size, price):
+                order_id = max(view.orders, default=0) + len(changed) + 1
+                changed.append(_order(order_id, instrument_id, side, price, size))
+            case Edit(order_id, size, price):
+                old = view.orders[order_id]
+                changed.append(_order(order_id, old.instrument_id, old.side, price, size))
+            case Cancel(order_id):
+                changed.append(msgspec.structs.replace(view.orders[order_id], status="cancelled"))
+            case _:
+                pass
+    view.take(OrdersMessage("user.orders", 10**6 + view.now_us, changed))
+
+
+def _order(order_id: int, instrument_id: str, side: Any, price: int | None, size: int) -> OrderView:
+    return OrderView(
+        order_id, instrument_id, "maker", side, "limit", "gtc", True, price, size, 0, size, None, "open", 0, 0
+    )
+
+
+def of_kind(requests: list[Request], kind: Any) -> list[Any]:
+    return [request for request in requests if isinstance(request, kind)]
+
+
+def move(view: View, spot_usdc: str) -> None:
+    price = int(float(spot_usdc) * MICROS_PER_USDC)
+    view.take(IndexMessage("index.SOL", 1, Index("SOL", price, 1, view.now_us)))
+    view.now_us += US_PER_SECOND
+
+
+@pytest.mark.parametrize(
+    ("option_type", "spot", "strike", "years", "volatility", "expected"),
+    [
+        ("call", 100, 100, 1, 0.2, 7.965567),
+        ("put", 100, 100, 1, 0.2, 7.965567),
+        ("call", 120, 100, 0.5, 0.3, 22.503775),
+        ("put", 120, 100, 0.5, 0.3, 2.503775),
+        ("call", 120, 100, 0, 0.3, 20),
+        ("put", 120, 100, -1, 0.3, 0),
+    ],
+)
+def test_values(
+    option_type: OptionType, spot: float, strike: float, years: float, volatility: float, expected: float
+) -> None:
+    assert value(option_type, spot, strike, years, volatility) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_walk_is_the_same_everywhere_and_as_volatile_as_it_should_be() -> None:
+    walk = IndexWalk(150_000_000, 800_000, 1_000, 1)
+    assert [walk.step() for _ in range(5)] == [149994257, 149989963, 149997011, 149983879, 149990318]
+    hourly = IndexWalk(10**9, 800_000, 3_600_000, 2)
+    prices = [hourly.step() for _ in range(20_000)]
+    variance = sum((b / a - 1) ** 2 for a, b in itertools.pairwise(prices)) / len(prices)
+    assert (variance * 365 * 24) ** 0.5 == pytest.approx(0.8, rel=0.02)
+    wild = IndexWalk(2, 10**8, 86_400_000, 3)
+    assert all(wild.step() > 0 for _ in range(1_000))
+
+
+def test_a_maker_quotes_both_sides_of_every_option_and_then_leaves_them_alone() -> None:
+    view, maker = market(), MarketMaker(1)
+    requests = maker.decide(view)
+    placed = of_kind(requests, Place)
+    assert {(one.instrument_id, one.side) for one in placed} == {
+        (instrument_id, side) for instrument_id in view.instruments for side in ("bid", "ask")
+    }
+    best = {(one.instrument_id, one.side): one.price_micros for one in placed}
+    for instrument_id, instrument in view.instruments.items():
+        assert 0 < best[instrument_id, "bid"] < best[instrument_id, "ask"]
+        assert (
+            best[instrument_id, "bid"] % instrument.tick_micros
+            == 0
+            == best[instrument_id, "ask"] % instrument.tick_micros
+        )
+    assert all(one.size_milli >= 100 and one.post_only for one in placed)
+    stand(view, requests)
+    view.now_us += US_PER_SECOND
+    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+
+
+def test_a_maker_edits_what_the_index_has_left_behind_and_nothing_else() -> None:
+    view, maker = market(), MarketMaker(1)
+    stand(view, maker.decide(view))
+    move(view, "150.01")
+    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+    move(view, "152")
+    requests = maker.decide(view)
+    edits = of_kind(requests, Edit)
+    assert edits and of_kind(requests, Place | Cancel) == []
+    for edit in edits:
+        order = view.orders[edit.order_id]
+        is_call = view.instruments[order.instrument_id].option_type == "call"
+        assert order.price_micros is not None and (edit.price_micros > order.price_micros) == is_call
+    stand(view, requests)
+    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+
+
+def test_a_maker_leans_against_what_it_holds_and_stops_at_its_most() -> None:
+    view, maker = market(), MarketMaker(1)
+    held = next(iter(view.instruments))
+    flat = {one.side: one for one in of_kind(maker.decide(view), Place) if one.instrument_id == held}
+
+    def quotes(quotes_held: int) -> dict[str, Place]:
+        position = PositionView(held, quotes_held * flat["bid"].size_milli, None, 0, None, None, None)
+        view.take(PositionsMessage("user.positions", 1 + len(view.positions_milli), [position]))
+        placed = of_kind(MarketMaker(1).decide(view), Place)
+        return {one.side: one for one in placed if one.instrument_id == held}
+
+    long, short = quotes(3), quotes(-3)
+    assert long["bid"].price_micros < flat["bid"].price_micros < short["bid"].price_micros
+    assert long["ask"].price_micros < flat["ask"].price_micros < short["ask"].price_micros
+    assert list(quotes(10)) == ["ask"] and list(quotes(-10)) == ["bid"]
+
+
+def test_a_maker_keeps_within_its_money() -> None:
+    rich = len(of_kind(MarketMaker(1).decide(market()), Place))
+    view = market(cash_micros=50_000 * MICROS_PER_USDC)
+    poor = of_kind(MarketMaker(1).decide(view), Place)
+    assert 0 < len(poor) < rich
+    stand(view, list(poor))
+    view.available_micros = -1
+    (first,) = of_kind(MarketMaker(1).decide(view), Place | Edit | Cancel)
+    assert isinstance(first, Cancel) and view.orders[first.order_id].side == "ask"
+    view.available_micros = -CASH_MICROS
+    assert len(of_kind(MarketMaker(1).decide(view), Cancel)) == len(poor)
+
+
+def test_a_maker_takes_back_what_is_one_too_many_or_gone() -> None:
+    view, maker = market(), MarketMaker(1)
+    stand(view, maker.decide(view))
+    first = view.orders[1]
+    view.take(OrdersMessage("user.orders", 10**18, [_order(999, first.instrument_id, first.side, 10_000, 100)]))
+    assert of_kind(maker.decide(view), Place | Edit | Cancel) == [Cancel(999)]
+    view.refused(Cancel(999), 1008)
+    gone = view.instruments.pop(first.instrument_id)
+    cancels = of_kind(maker.decide(view), Place | Edit | Cancel)
+    assert {view.orders[one.order_id].instrument_id for one in cancels} == {gone.instrument_id} and len(cancels) == 2
+
+
+@pytest.mark.parametrize("make", [MarketMaker, Taker])
+def test_a_seed_is_a_bot(make: Any) -> None:
+    def decisions(seed: int) -> list[list[Request]]:
+        view, bot = market(), make(seed)
+        view.tickers = [_ticker(name) for name in view.instruments]
+        said = []
+        for _ in range(50):
+            said.append(bot.decide(view))
+            stand(view, said[-1])
+            move(view, str(150 + random.Random(len(said)).random()))
+        return said
+
+    assert decisions(1) == decisions(1) != decisions(2)
+
+
+def test_a_taker_does_all_that_it_can_where_little_was_traded() -> None:
+    view, taker = market(), Taker(3)
+    quiet, *busy = view.instruments
+    view.tickers = [_ticker(quiet), *(_ticker(name, volume=1_000) for name in busy)]
+    said: list[Request] = []
+    for _ in range(300):
+        requests = taker.decide(view)
+        stand(view, [one for one in requests if not isinstance(one, Place) or one.price_micros is not None])
+        said += requests
+        view.now_us += US_PER_SECOND
+        view.positions_milli = {busy[0]: 1_000} if len(said) > 400 else {}
+    placed = of_kind(said, Place)
+    at_market = [one for one in placed if one.price_micros is None]
+    assert {one.side for one in placed} == {"bid", "ask"}
+    assert at_market and {one.instrument_id for one in at_market} == {quiet}
+    assert {one.time_in_force for one in placed if one.price_micros is not None} == {"day"}
+    assert len({one.size_milli for one in placed}) > 2
+    assert of_kind(said, Cancel) and ClosePosition(busy[0]) in said and LookAtTickers("SOL") in said
+
+
+def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
+    return Ticker(
+        instrument_id,
+        1,
+        0,
+        "open",
+        1_000_000,
+        100,
+        1_100_000,
+        100,
+        None,
+        None,
+        None,
+        150_000_000,
+        volume,
+        0,
+        None,
+        None,
+    )
+
+
+def test_a_player_first_finds_out_where_it_stands() -> None:
+    class Silent:
+        def decide(self, view: View) -> list[Request]:
+            return [ClosePosition("x")]
+
+    player = Player(Silent())
+    assert player.requests(1) == [ListInstruments()]
+    player.view.instruments = market().instruments
+    assert player.requests(2) == [
+        Subscribe(("index.SOL", "user.orders", "user.positions", "user.balance")),
+        CancelAll(),
+        LookAtAccount(),
+        LookAtIndex("SOL"),
+    ]
+    assert player.requests(3) == [ClosePosition("x")] and player.view.now_us == 3
+
+
+def test_what_was_known_already_is_passed_over() -> None:
+    view = View()
+    view.answered(CancelAll(), b'{"cancelled":0,"order_ids":[],"seq":9}')
+    view.take(OrdersMessage("user.orders", 9, [_order(1, "x", "bid", 1, 1)]))
+    assert not view.orders
+    view.take(OrdersMessage("user.orders", 10, [_order(1, "x", "bid", 1, 1)]))
+    assert list(view.orders) == [1]
+
+
+def test_how_it_is_said() -> None:
+    assert in_words(Place("ask", "x", 5, 7, "day", True)) == (
+        "private/sell",
+        {"instrument_id": "x", "amount": 5, "price": 7, "time_in_force": "day", "post_only": True},
+    )
+    assert in_words(Place("bid", "x", 5)) == ("private/buy", {"instrument_id": "x", "amount": 5, "type": "market"})
+    assert in_words(Edit(1, 5, 7)) == ("private/edit", {"order_id": 1, "amount": 5, "price": 7})
+    assert in_words(ClosePosition("x")) == ("private/close_position", {"instrument_id": "x"})
+
+
+def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
+    """Every option of the demo's market is quoted on both sides, and something is traded; an index moves quotes."""
+
+    async def run() -> None:
+        async with exchange(tmp_path / "exchange.db", demo=True, rules=DEMO_RULES) as running:
+            secret = admin_secret_file(running.path).read_text().strip()
+            async with (
+                connect(running.url, "admin", secret) as admin,
+                connect(running.url, "maker") as maker,
+                connect(running.url, "taker") as taker,
+            ):
+                await admin.call("admin/deposit", user_id="maker", amount=CASH_MICROS)
+                bots: list[tuple[Any, Bot]] = [(maker, MarketMaker(1)), (taker, Taker(1))]
+                playing = [asyncio.create_task(play(client, bot)) for client, bot in bots]
+                told = await taker.subscribe("user.trades")
+                edited = await maker.subscribe("user.trades")
+                await anext(told)
+                await anext(edited)
+                while not all(one.best_bid_micros and one.best_ask_micros for one in await admin.get_tickers()):
+                    await asyncio.wait(playing, timeout=0.1)
+                before = {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}
+                await admin.call("admin/set_index_price", asset="SOL", price=155 * MICROS_PER_USDC)
+                while before == {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}:
+                    await asyncio.wait(playing, timeout=0.1)
+                assert not any(task.done() for task in playing)
+            results = await asyncio.gather(*playing, return_exceptions=True)
+            assert all(isinstance(result, ExchangeError) for result in results)
+
+    asyncio.run(run())
