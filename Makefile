@@ -7,9 +7,9 @@ DB     ?= data/exchange.db
 
 .PHONY: run test lint types pytest soak bench docs wheel clean
 
-run: $(VENV)/installed  ## start the exchange on ws://127.0.0.1:8765/ with a demo market
+run: $(VENV)/installed  ## start the exchange on ws://127.0.0.1:8765/ with a market that is alive
 	@mkdir -p $(dir $(DB))
-	@exec $(BIN)/exchange serve --demo --db $(DB)
+	@exec $(BIN)/exchange demo --db $(DB)
 
 test: lint types pytest  ## everything that must be green
 

@@ -1,16 +1,18 @@
 """`exchange book`: a live ladder in the terminal."""
 
+import asyncio
 import contextlib
-import time
 from pathlib import Path
 
 import click
 from rich.live import Live
 
-from cli.client import Client, Notification, client_of
+from cli.client import url_of
 from cli.ladder import TRADES_SHOWN, Ladder
 from cli.options import INSTRUMENT, db_option, json_option
 from cli.output import console, is_terminal, print_json
+from exchange.client import Subscription, connect
+from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 
 _DRAW_SECONDS = 0.1  # between two drawings
@@ -32,53 +34,45 @@ def book(instrument_id: str, depth: int, once: bool, path: Path, as_json: bool) 
       exchange book SOL_USDC-28FEB26-150-C
       exchange book SOL_USDC-28FEB26-150-C --json | jq '.bids[0]'
     """
-    ladder = Ladder(instrument_id, depth)
-    with contextlib.suppress(KeyboardInterrupt), client_of(path) as client:
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_show(url_of(path), instrument_id, depth, once or not is_terminal(), as_json))
+
+
+async def _show(url: str, instrument_id: str, depth: int, once: bool, as_json: bool) -> None:
+    async with connect(url, reconnects=False) as client:
         if as_json:
-            shown = client.call("public/get_order_book", instrument_id=instrument_id, depth=depth)
-            print_json(shown | {"trades": _last_trades(client, ladder)})
-        elif once or not is_terminal():
-            _subscribe(client, ladder)
+            shown = await client.call("public/get_order_book", instrument_id=instrument_id, depth=depth)
+            trades = await client.get_trades(instrument_id, TRADES_SHOWN)
+            print_json(shown | {"trades": trades})
+            return
+        ladder, book_channel = Ladder(instrument_id), f"book.{instrument_id}.{depth}"
+        messages = await client.subscribe(book_channel, f"trades.{instrument_id}")
+        ladder.show_trades(reversed(await client.get_trades(instrument_id, TRADES_SHOWN)))
+        while not ladder.seq:
+            _take(ladder, await anext(messages))
+        if once:
             console().print(ladder.draw())
         else:
-            _watch(client, ladder)
+            await _watch(ladder, messages)
 
 
-def _watch(client: Client, ladder: Ladder) -> None:
-    _subscribe(client, ladder)
-    drawn_at, is_changed = time.monotonic(), False
+async def _watch(ladder: Ladder, messages: Subscription) -> None:
+    """Draw whenever there is news, but not all the time."""
     screen = console()
     with Live(ladder.draw(screen.height), console=screen, auto_refresh=False) as live:
-        for notification in client.notifications(_DRAW_SECONDS):
-            if notification is not None:
-                _take(client, ladder, notification)
-                is_changed = True
-            if is_changed and time.monotonic() - drawn_at >= _DRAW_SECONDS:
-                live.update(ladder.draw(screen.height), refresh=True)
-                drawn_at, is_changed = time.monotonic(), False
+        async for message in messages:
+            _take(ladder, message)
+            while (more := messages.poll()) is not None:
+                _take(ladder, more)
+            live.update(ladder.draw(screen.height), refresh=True)
+            await asyncio.sleep(_DRAW_SECONDS)
 
 
-def _subscribe(client: Client, ladder: Ladder) -> None:
-    """Subscribe, and have the first picture complete. The snapshot follows its answer, so it is here with the next."""
-    client.call("public/subscribe", channels=[ladder.book_channel, ladder.trades_channel])
-    ladder.on_trades(_last_trades(client, ladder)[::-1])
-    for notification in client.notifications(_DRAW_SECONDS):
-        if notification is not None:
-            _take(client, ladder, notification)
-        if ladder.seq:
-            return
-
-
-def _take(client: Client, ladder: Ladder, notification: Notification) -> None:
-    if notification.channel == ladder.trades_channel:
-        ladder.on_trades(notification.data)
-    elif not ladder.on_book(notification.data):
-        client.call("public/subscribe", channels=[ladder.book_channel])
-
-
-def _last_trades(client: Client, ladder: Ladder) -> list[dict[str, object]]:
-    """Newest first."""
-    trades: list[dict[str, object]] = client.call(
-        "public/get_trades", instrument_id=ladder.instrument_id, count=TRADES_SHOWN
-    )
-    return trades
+def _take(ladder: Ladder, message: Message) -> None:
+    match message:
+        case BookMessage(data=book):
+            ladder.show_book(book)
+        case TradesMessage(data=trades):
+            ladder.show_trades(trades)
+        case _:
+            pass

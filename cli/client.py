@@ -1,117 +1,79 @@
-"""A small JSON-RPC client: finds the running exchange by its journal's lock, asks, and listens."""
+"""The running exchange, for commands: found by its journal's lock, asked one thing after the other."""
 
-import itertools
-from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack
+import asyncio
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
-
-import msgspec
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.sync.client import connect
+from typing import Any, Self
 
 from cli.options import command_line
+from exchange.client import ExchangeError as ServerError
+from exchange.client import connect
 from exchange.runtime.settings import admin_secret_file
 from journal.lock import holder_of
 
-_OPEN_SECONDS = 10
+__all__ = [
+    "Client",
+    "NoServerError",
+    "ServerError",
+    "admin_secret_of",
+    "client_of",
+    "enter",
+    "enter_as_admin",
+    "url_of",
+]
+
 _ANSWER_SECONDS = 30
 
 
-class ServerError(Exception):
-    """The exchange answered with an error."""
-
-    def __init__(self, code: int, message: str, detail: str) -> None:
-        super().__init__(f"error {code}: {message}" + (f": {detail}" if detail else ""))
-        self.code = code
-        self.message = message
-        self.detail = detail
-
-
 class NoServerError(Exception):
-    """There is no exchange to talk to, or there is none any more; the message is for people."""
-
-
-class Notification(NamedTuple):
-    """What a channel sent. `seq` is the command it tells of, for those channels whose data may not say so."""
-
-    channel: str
-    data: Any
-    seq: int | None = None
+    """There is no exchange to talk to; the message is for people."""
 
 
 class Client:
-    """One connection to the exchange at `url`. A context manager; raises NoServerError where it cannot be had."""
+    """`exchange.client` for who asks one thing after the other. A context manager; raises ServerError."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._open = ExitStack()
-        self._ids = itertools.count(1)
-        self._notifications: deque[Notification] = deque()
+        self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
+        self._runner.__enter__()
         try:
-            self._connection = self._open.enter_context(
-                connect(self._url, open_timeout=_OPEN_SECONDS, compression=None, max_size=None, proxy=None)
-            )
-        except (OSError, InvalidHandshake) as error:
-            raise NoServerError(f"cannot connect to {self._url}: {error}") from error
+            self._client = self._runner.run(connect(self._url, reconnects=False).__aenter__())
+        except BaseException:
+            self._runner.close()
+            raise
         return self
 
     def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
-        self._open.close()
+        self._runner.run(self._client.close())
+        self._runner.close()
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of `method`. Parameters that are None are left out. Raises ServerError, NoServerError."""
-        request_id = next(self._ids)
-        given = {name: value for name, value in params.items() if value is not None}
-        request = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": given}
-        try:
-            self._connection.send(msgspec.json.encode(request).decode())
-        except ConnectionClosed as error:
-            raise _gone(error) from error
-        while True:
-            message = self._receive(_ANSWER_SECONDS)
-            if message is None:
-                raise NoServerError(f"{self._url} gave no answer for {_ANSWER_SECONDS} seconds")
-            if message.get("id") == request_id:
-                return _result(message)
-            self._keep(message)
+        return self._runner.run(self._call(method, params))
 
-    def notifications(self, pause_seconds: float) -> Iterator[Notification | None]:
-        """What the subscribed channels send, in order; None whenever nothing has come for `pause_seconds`."""
-        while True:
-            while self._notifications:
-                yield self._notifications.popleft()
-            message = self._receive(pause_seconds)
-            if message is None:
-                yield None
-            else:
-                self._keep(message)
-
-    def _receive(self, timeout_seconds: float) -> dict[str, Any] | None:
+    async def _call(self, method: str, params: dict[str, Any]) -> Any:
         try:
-            return msgspec.json.decode(self._connection.recv(timeout_seconds), type=dict[str, Any])
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._client.call(method, **params)
         except TimeoutError:
-            return None
-        except ConnectionClosed as error:
-            raise _gone(error) from error
-
-    def _keep(self, message: dict[str, Any]) -> None:
-        if message.get("method") == "subscription":
-            self._notifications.append(Notification(**message["params"]))
+            raise NoServerError(f"{self._url} gave no answer for {_ANSWER_SECONDS} seconds") from None
 
 
-def client_of(path: Path) -> Client:
-    """A client of the exchange that runs on the journal at `path`; NoServerError says how to start one."""
+def url_of(path: Path) -> str:
+    """Where the exchange listens that runs on the journal at `path`; NoServerError says how to start one."""
     holder = holder_of(path)
     if holder is None:
         raise NoServerError(f"no exchange is running on {path}: start it with `{command_line('serve', path)}`")
     if holder.url is None:
         raise NoServerError(f"{path} is held by process {holder.pid}, which does not listen yet: try again in a moment")
-    return Client(holder.url)
+    return holder.url
+
+
+def client_of(path: Path) -> Client:
+    """A client of the exchange that runs on the journal at `path`; NoServerError says how to start one."""
+    return Client(url_of(path))
 
 
 def enter(client: Client, user_id: str) -> None:
@@ -121,20 +83,14 @@ def enter(client: Client, user_id: str) -> None:
 
 def enter_as_admin(client: Client, path: Path) -> None:
     """Authenticate as the administrator of the journal at `path`, with the secret in the file beside it."""
-    file = admin_secret_file(path)
-    try:
-        secret = file.read_text(encoding="ascii").strip()
-    except FileNotFoundError as error:
-        raise NoServerError(f"the administrator's secret is not in {file}: it was written there on creation") from error
+    secret = admin_secret_of(path)
     client.call("public/auth", grant_type="client_credentials", client_id="admin", client_secret=secret)
 
 
-def _result(message: dict[str, Any]) -> Any:
-    if (error := message.get("error")) is not None:
-        raise ServerError(error["code"], error["message"], (error.get("data") or {}).get("detail", ""))
-    return message["result"]
-
-
-def _gone(error: ConnectionClosed) -> NoServerError:
-    reason = error.rcvd.reason if error.rcvd is not None else "without a word"
-    return NoServerError(f"the exchange closed the connection ({reason})")
+def admin_secret_of(path: Path) -> str:
+    """The administrator's secret of the journal at `path`; NoServerError where there is none."""
+    file = admin_secret_file(path)
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError as error:
+        raise NoServerError(f"the administrator's secret is not in {file}: it was written there on creation") from error

@@ -1,16 +1,17 @@
 """A ladder: one order book and its last trades, kept up to date from the channels and drawn for a terminal."""
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cli.output import table
 from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
+from exchange.client import Book
+from exchange.client.client import OrderBook
 from exchange.projections.shapes import Level, Trade
 from exchange.projections.views import Views
 
@@ -22,59 +23,32 @@ _WIDTH_MIN = 8  # of a column of the book, so that it stands still while sizes c
 
 
 class Ladder:
-    """The book of one instrument to a `depth`. What the channels send goes into `on_book` and `on_trades`."""
+    """The book of one instrument and its last trades, newest first."""
 
-    def __init__(self, instrument_id: str, depth: int) -> None:
+    def __init__(self, instrument_id: str) -> None:
         self.instrument_id = instrument_id
-        self._depth = depth
-        self.book_channel = f"book.{instrument_id}.{depth}"
-        self.trades_channel = f"trades.{instrument_id}"
         self.seq = 0
         self.ts_us = 0
-        self._bids: dict[int, Level] = {}
-        self._asks: dict[int, Level] = {}
-        self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)  # newest first
-
-    @property
-    def bids(self) -> list[Level]:
-        """Best first."""
-        return sorted(self._bids.values(), key=lambda level: -level.price_micros)
-
-    @property
-    def asks(self) -> list[Level]:
-        """Best first."""
-        return sorted(self._asks.values(), key=lambda level: level.price_micros)
+        self.bids: list[Level] = []  # best first
+        self.asks: list[Level] = []  # best first
+        self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)
 
     @property
     def trades(self) -> list[Trade]:
-        """Newest first."""
         return list(self._trades)
 
-    def on_book(self, data: dict[str, Any]) -> bool:
-        """Take a snapshot or a change; False where a change before it was missed: subscribe again."""
-        if data["type"] == "snapshot":
-            self._bids, self._asks = {}, {}
-        elif data["prev_seq"] != self.seq:
-            return False
-        self.seq, self.ts_us = data["seq"], data["ts_us"]
-        for side, levels in ((self._bids, data["bids"]), (self._asks, data["asks"])):
-            for level in msgspec.convert(levels, list[Level]):
-                side[level.price_micros] = level
-                if not level.size_milli:
-                    del side[level.price_micros]
-        return True
+    def show_book(self, book: Book | OrderBook) -> None:
+        self.seq, self.ts_us, self.bids, self.asks = book.seq, book.ts_us, book.bids, book.asks
 
-    def show(self, views: Views) -> None:
+    def show_past(self, views: Views, depth: int) -> None:
         """Take book and trades as they are in `views`."""
         book = views.depths[self.instrument_id]
-        self.seq, self.ts_us = views.seq, views.ts_us
-        self._bids = {level.price_micros: level for level in book.bids(self._depth)}
-        self._asks = {level.price_micros: level for level in book.asks(self._depth)}
+        self.seq, self.ts_us, self.bids, self.asks = views.seq, views.ts_us, book.bids(depth), book.asks(depth)
         self._trades.extend(views.tape.trades(self.instrument_id, TRADES_SHOWN))
 
-    def on_trades(self, data: list[dict[str, Any]]) -> None:
+    def show_trades(self, trades: Iterable[Trade]) -> None:
         """Take trades, oldest first; those that are known already change nothing."""
-        for trade in msgspec.convert(data, list[Trade]):
+        for trade in trades:
             if not self._trades or trade.trade_id > self._trades[0].trade_id:
                 self._trades.appendleft(trade)
 

@@ -9,11 +9,14 @@ import click
 from cli.account import account
 from cli.admin import admin
 from cli.book import book
+from cli.bot import bot
 from cli.carry import backup, bisect, digests, export, import_
 from cli.chart import chart
 from cli.client import NoServerError, ServerError
 from cli.compact import compact
+from cli.demo import demo
 from cli.explain import explain
+from cli.feed import feed
 from cli.fork import diff, fork
 from cli.index import index
 from cli.init import init
@@ -24,6 +27,7 @@ from cli.output import printable
 from cli.serve import serve
 from cli.sessions import sessions
 from cli.settlements import settlements
+from cli.simulate import simulate
 from cli.snapshot import follow, recovery_plan, snapshot
 from cli.sql import sql
 from cli.state import state
@@ -32,6 +36,7 @@ from cli.ticker import ticker
 from cli.verify import check, rebuild, verify
 from cli.what_if import what_if
 from exchange import __version__
+from exchange.client.errors import CONNECTION
 from journal.errors import JournalError
 
 _log = logging.getLogger(__name__)
@@ -53,7 +58,8 @@ class _Group(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
         except ServerError as error:
-            raise _RefusedError(printable(str(error))) from error
+            is_refusal = error.code != CONNECTION
+            raise (_RefusedError if is_refusal else click.ClickException)(printable(str(error))) from error
         except (JournalError, NoServerError) as error:
             raise click.ClickException(str(error)) from error
         except sqlite3.Error as error:
@@ -75,7 +81,7 @@ def main() -> None:
 
     \b
     Begin with:
-      exchange serve --demo               a market to play with
+      exchange demo                       a market to play with
       exchange instrument list            what is listed (in another terminal)
       exchange order buy --help           how to trade
 
@@ -84,7 +90,7 @@ def main() -> None:
     """
 
 
-_LIVE = (init, serve, admin, follow, snapshot, recovery_plan)
+_LIVE = (init, serve, demo, bot, simulate, admin, follow, snapshot, recovery_plan)
 _MARKET = (instrument, index, ticker, book, order, account, settlements)
 _PAST = (journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart)
 _OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
@@ -93,6 +99,7 @@ for _command in (*_LIVE, *_MARKET, *_PAST):
     main.add_command(_command)
 for _command in _OF_THE_JOURNAL:
     journal.add_command(_command)
+index.add_command(feed)
 
 if __name__ == "__main__":
     main()

@@ -19,20 +19,27 @@ from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
 from exchange.runtime import node
-from exchange.runtime.settings import SNAPSHOT_EVERY, Settings
+from exchange.runtime.demo import DEMO_RULES
+from exchange.runtime.settings import DEFAULT_RULES, SNAPSHOT_EVERY, Settings
 from journal.reader import JournalReader
 
 _log = logging.getLogger("exchange")
 _T = TypeVar("_T")
 
 
-@click.command()
-@db_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
+host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+port_option = click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port to listen on; 0: any free one."
 )
-@click.option("--demo", is_flag=True, help="Where nothing is listed yet, list options on SOL, BTC and ETH.")
+
+insecure_option = click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
+
+
+@click.command()
+@db_option
+@host_option
+@port_option
+@click.option("--demo", is_flag=True, help="Where the journal is new, make a market of options on SOL, BTC and ETH.")
 @click.option(
     "--snapshot-every",
     type=click.IntRange(0),
@@ -56,7 +63,7 @@ _T = TypeVar("_T")
     metavar="PORT",
     help="Tell figures to Prometheus at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
 )
-@click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
+@insecure_option
 def serve(
     path: Path,
     host: str,
@@ -75,14 +82,24 @@ def serve(
       exchange serve --demo
       exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
     """
+    refuse_foreign_host(host, insecure)
+    rules = DEMO_RULES if demo else DEFAULT_RULES
+    run_server(Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port, rules=rules))
+
+
+def refuse_foreign_host(host: str, insecure: bool) -> None:
+    """UsageError where other machines could connect and that was not asked for."""
     if not insecure and not is_loopback(host):
         raise click.UsageError(
             f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
             "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
         )
-    settings = Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port)
+
+
+def run_server(settings: Settings) -> None:
+    """Run an exchange in the foreground until Ctrl-C; what goes wrong becomes a sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    settings.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Stopping() as stopping:
             last_seq = run_loop(_serve(settings, stopping))
@@ -90,8 +107,8 @@ def serve(
         _log.info("stopped before it was ready: nothing was changed")
         return
     except OSError as error:
-        raise explained(error, host, port) from error
-    _log.info("stopped at seq %d, %s is closed", last_seq, path)
+        raise explained(error, settings.host, settings.port) from error
+    _log.info("stopped at seq %d, %s is closed", last_seq, settings.path)
 
 
 async def _serve(settings: Settings, stopping: "Stopping") -> int:
@@ -167,6 +184,7 @@ def _what_next(settings: Settings, url: str, views: Views) -> str:
     )
     return "\n".join(
         (
+            *_of_the_demo(settings, views),
             "In another terminal:",
             f"  {command_line('instrument list', path)}",
             f"  {command_line(f'order buy {example} 1 1.50 --user alice', path)}",
@@ -176,6 +194,17 @@ def _what_next(settings: Settings, url: str, views: Views) -> str:
             "Ctrl-C stops the exchange.",
         )
     )
+
+
+def _of_the_demo(settings: Settings, views: Views) -> list[str]:
+    if settings.demo and not views.live_instruments():
+        return [
+            f"Nothing is listed: {settings.path} has rules of its own, which ask for nothing that the demo has.",
+            f"For the market of the demo begin a new journal: {command_line('demo', Path('data/demo.db'))}\n",
+        ]
+    if settings.crowd_seed is not None:
+        return ["The index moves once a second, three market makers quote every option, and some traders trade.\n"]
+    return []
 
 
 def _example(live: list[Instrument]) -> str:

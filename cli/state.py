@@ -110,8 +110,8 @@ def _instrument(core: Core, instrument_id: str) -> dict[str, object]:
 
 
 def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
-    ladder = Ladder(instrument_id, depth)
-    ladder.show(views)
+    ladder = Ladder(instrument_id)
+    ladder.show_past(views, depth)
     return ladder
 
 

@@ -18,7 +18,7 @@ from cli.main import main
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 30.0  # for what ought to come at once
 CALL = "SOL_USDC-28FEB26-150-C"  # in the demo market of CLOCK_START
-CLOCK_START = "2026-02-20T00:00:00Z"
+CLOCK_START = "2026-02-27T09:00:00Z"
 
 
 def exchange(*arguments: object) -> Result:

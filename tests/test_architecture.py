@@ -12,13 +12,25 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "cli": {
         "exchange",
+        "exchange.bots",
+        "exchange.client",
         "exchange.domain",
         "exchange.gateway",
         "exchange.history",
         "exchange.projections",
         "exchange.runtime",
+        "exchange.simulation",
         "journal",
         "snapshots",
+    },
+    "exchange.simulation": {
+        "exchange",
+        "exchange.bots",
+        "exchange.client",
+        "exchange.domain",
+        "exchange.projections",
+        "exchange.runtime",
+        "journal",
     },
     "exchange.history": {
         "exchange",
@@ -32,6 +44,8 @@ ALLOWED = {
     },
     "exchange.runtime": {
         "exchange",
+        "exchange.bots",
+        "exchange.client",
         "exchange.domain",
         "exchange.gateway",
         "exchange.matching",
@@ -40,6 +54,8 @@ ALLOWED = {
         "snapshots",
     },
     "exchange.gateway": {"exchange", "exchange.domain", "exchange.projections"},
+    "exchange.bots": {"exchange.client", "exchange.domain", "exchange.projections"},
+    "exchange.client": {"exchange.domain", "exchange.projections"},
     "exchange.matching": {"exchange.domain"},
     "exchange.projections": {"exchange.domain"},
     "exchange.domain": set(),
@@ -94,6 +110,19 @@ def test_imports_point_one_way(package: str) -> None:
 def test_pure_packages_import_nothing_of_the_world(package: str) -> None:
     for file, module in _imports(package):
         assert module.split(".")[0] not in IMPURE, f"{file} may not import {module}"
+
+
+def test_bots_decide_without_the_world() -> None:
+    for file, module in _imports("exchange.bots"):
+        if file.stem not in ("live", "crowd"):
+            assert module.split(".")[0] not in IMPURE - {"random"}, f"{file} may not import {module}"
+
+
+@pytest.mark.parametrize("package", ("exchange.bots", "exchange.client"))
+def test_clients_know_of_the_projections_only_their_shapes(package: str) -> None:
+    for file, module in _imports(package):
+        if module.startswith("exchange.projections"):
+            assert module == "exchange.projections.shapes", f"{file} may not import {module}"
 
 
 @pytest.mark.parametrize("package", ("exchange.domain", "exchange.matching"))

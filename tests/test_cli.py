@@ -54,7 +54,7 @@ def test_the_demo_market_is_listed(server: Server) -> None:
     assert {instrument["asset"] for instrument in listed} == {"SOL"}
     text = said(exchange("instrument", "list", "--db", server.path))
     assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28 08:00:00 UTC", text)
-    assert re.search(r"at seq \d+, 2026-02-20 00:0\d:\d\d UTC", text)
+    assert re.search(r"at seq \d+, 2026-02-27 09:0\d:\d\d UTC", text)
 
 
 def test_create_an_instrument(server: Server) -> None:
@@ -246,7 +246,7 @@ def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None
         exit_code, text = running.stop(number)
         errors = running.errors
     assert exit_code == 0
-    assert f"exchange order buy {CALL} 1 1.50 --user alice --db {path}" in text
+    assert f"exchange order buy SOL_USDC-27MAR26-150-C 1 1.50 --user alice --db {path}" in text
     assert "Ctrl-C stops the exchange." in text
     last_seq = said_json(exchange("journal", "info", "--json", "--db", path))["last_seq"]
     assert f"stopped at seq {last_seq}, {path} is closed" in errors

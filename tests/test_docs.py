@@ -1,12 +1,14 @@
 """The documentation is true: its queries run, its commands exist, its JSON is what the exchange understands."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shlex
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from websockets.asyncio.client import connect
 
 from cli.main import main as cli
 from cli.reference import reference
+from exchange.client import connect as connect_client
+from exchange.client.messages import BookMessage
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
@@ -86,7 +90,7 @@ def test_every_exchange_command_is_understood(
     monkeypatch.chdir(tmp_path)
     for name in ("data", "my_checks"):
         Path(name).mkdir()
-    for name in ("data/exchange.db", "what_then.db", "digests.jsonl.gz", "rules.toml"):
+    for name in ("data/exchange.db", "what_then.db", "digests.jsonl.gz", "prices.csv", "rules.toml"):
         Path(name).touch()
     command: click.Command = cli
     context = click.Context(cli, info_name="exchange", **cli.context_settings)
@@ -161,18 +165,45 @@ def program(page: str) -> str:
     return code
 
 
+@contextlib.asynccontextmanager
+async def running(page: str, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The program on a page, as printed but for the address."""
+    here = program(page).replace("ws://127.0.0.1:8765/", url)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", here, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        await process.communicate()
+
+
 def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    code = program("README.md")
+    """It is outbid, bids more, and is sold to."""
 
-    async def run() -> tuple[int | None, str]:
-        async with server(tmp_path / "exchange.db") as (_, url):
-            here = code.replace("ws://127.0.0.1:8765/", url)
-            bot = await asyncio.create_subprocess_exec(sys.executable, "-c", here, stdout=asyncio.subprocess.PIPE)
-            output, _ = await bot.communicate()
-            return bot.returncode, output.decode()
+    async def run() -> None:
+        async with server(tmp_path / "exchange.db") as (_, url), connect_client(url, "rival") as rival:
+            name, tick = (option := (await rival.get_instruments("SOL"))[0]).instrument_id, option.tick_micros
+            await rival.buy(name, 1_000, 100 * tick)
+            watched = await rival.subscribe(f"book.{name}.5")
+            async with running("README.md", url) as bot:
+                async for message in watched:
+                    if isinstance(message, BookMessage) and message.data.bids[0].price_micros > 100 * tick:
+                        break
+                await rival.sell(name, 1_000, 101 * tick)
+                assert bot.stdout is not None
+                said = (await bot.stdout.read()).decode()
+            assert (bot.returncode, said) == (0, f"bidding for {name}\nbought 1000 at {101 * tick}\n")
 
-    code_and_output = asyncio.run(run())
-    assert code_and_output == (0, "open 1\ncancelled\n")
+    asyncio.run(run())
+
+
+def test_the_program_about_the_client_runs_as_printed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with server(tmp_path / "exchange.db") as (_, url), running("client.md", url) as reader:
+            assert reader.stdout is not None
+            said = (await reader.stdout.read()).decode()
+        assert (reader.returncode, said) == (0, "1006 size_below_minimum\nopen True\ncancelled False\n")
+
+    asyncio.run(run())
 
 
 async def place_order(url: str) -> int:

@@ -31,7 +31,7 @@ ROUNDS = 20
 CLIENTS = 8
 IN_FLIGHT = 4
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
-SERVE = ["-m", "cli.main", "serve", "--port", "0", "--demo", "--clock-start", "2026-02-20T00:00:00Z"]
+SERVE = ["-m", "cli.main", "serve", "--port", "0", "--demo", "--clock-start", "2026-02-27T09:00:00Z"]
 
 
 @contextlib.asynccontextmanager

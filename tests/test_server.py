@@ -10,6 +10,7 @@ import pytest
 
 from exchange.gateway import server as gateway_server
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
+from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import serve
 from exchange.runtime.recovery import recover
 from exchange.runtime.settings import Settings
@@ -250,7 +251,7 @@ def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
     monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 2 * UNSENT_MAX)
 
     async def conversation() -> None:
-        async with exchange(db, demo=True) as server:
+        async with exchange(db, demo=True, rules=DEMO_RULES) as server:
             asker = await server.connect(receive_buffer=4_096)
             for number in range(700):
                 asker.send(request("public/get_instruments", number))

@@ -32,7 +32,6 @@ from exchange.history.moment import Moment
 from exchange.history.what_if import Comparison, OutcomeChange, what_if
 from exchange.projections.views import Change
 from exchange.runtime.core import Core
-from exchange.runtime.demo import demo_market
 from journal.archives import archive_folder
 from journal.records import Record
 from tests.cli_support import complained, exchange, said, said_json
@@ -266,12 +265,12 @@ def test_an_empty_file_and_a_seq_that_is_not_there(path: Path, tmp_path: Path) -
 
 
 def random_traders(seed: int, count: int, by_id: bool = True) -> Iterator[tuple[int, Command]]:
-    """The demo market, and on two of its options orders, edits and cancellations that name orders by id, or by key."""
+    """On two options, orders, edits and cancellations that name orders by id, or by key."""
     random = Random(seed)
     ts_us = START_US
     users = [f"trader-{n}" for n in range(6)]
-    listings = list(demo_market(START_US))
-    instrument_ids = [listing.instrument_id for listing in listings[:2]]
+    instrument_ids = [CALL, "SOL_USDC-28FEB26-150-P"]
+    listings = [CreateInstrument(instrument_id, 10_000, 100) for instrument_id in instrument_ids]
     rules = Rules(fees=random.choice((Fees(), Fees(500, 1_000))))
     opening: list[Command] = [Genesis(rules), *listings, *(OpenAccount(user_id, 2_000 * USDC) for user_id in users)]
     placed: list[tuple[str, int, str]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -125,7 +126,11 @@ class Gateway:
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
-        return Session(self._desk, self._feeds, connection.send, partial(connection.close, CloseCode.INTERNAL_ERROR))
+        return self.converse(connection.send, partial(connection.close, CloseCode.INTERNAL_ERROR))
+
+    def converse(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
+        """A session with whoever is told by `send`."""
+        return Session(self._desk, self._feeds, send, hang_up)
 
     def has_unsent(self, connection: _Connection) -> None:
         self._unsent[connection] = None

@@ -1,39 +1,30 @@
-"""A small market to begin with: calls and puts on SOL, BTC and ETH, a few strikes around a stated spot."""
+"""The market of the demo: options on SOL, BTC and ETH, and what the index of each begins with."""
 
-import calendar
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
-from exchange.domain.commands import CreateInstrument
-from exchange.domain.instruments import instrument_id_of
-from exchange.domain.units import US_PER_SECOND, next_day_end_us
-from exchange.domain.words import OptionType
+from exchange.domain.commands import SetIndexPrice
+from exchange.domain.rules import Market, Rules, Series, market_of
+from exchange.domain.units import MICROS_PER_USDC
+from exchange.projections.views import Views
 
-# asset: spot and distance between strikes in USDC, tick in micros
-DEMO_ASSETS = {
-    "SOL": (150, 10, 10_000),
-    "BTC": (100_000, 5_000, 5_000_000),
-    "ETH": (4_000, 200, 100_000),
-}
-STRIKES_EACH_SIDE = 2
-MIN_SIZE_MILLI = 100
-_FRIDAY = 4
+START_USDC = {"SOL": 150, "BTC": 100_000, "ETH": 4_000}
 
-
-def demo_market(now_us: int) -> Iterator[CreateInstrument]:
-    """The listings of the demo market as of `now_us`: next daily, weekly (Friday) and monthly (last day) expiries."""
-    for asset, (spot, spacing, tick_micros) in DEMO_ASSETS.items():
-        for expiration_s in demo_expirations_s(now_us):
-            for step in range(-STRIKES_EACH_SIDE, STRIKES_EACH_SIDE + 1):
-                option_types: tuple[OptionType, ...] = ("call", "put")
-                for option_type in option_types:
-                    instrument_id = instrument_id_of(asset, expiration_s, spot + step * spacing, option_type)
-                    yield CreateInstrument(instrument_id, tick_micros, MIN_SIZE_MILLI)
+# The age of an index does not matter, so that one can also trade while nothing feeds it.
+DEMO_RULES = Rules(
+    market=Market(
+        series=(
+            Series("SOL", 10, 2, tick_micros=10_000, dailies=1, weeklies=1, monthlies=1),
+            Series("BTC", 5_000, 2, tick_micros=5_000_000, dailies=1, weeklies=1, monthlies=1),
+            Series("ETH", 200, 2, tick_micros=100_000, dailies=1, weeklies=1, monthlies=1),
+        ),
+        index_age_max_s=0,
+    )
+)
 
 
-def demo_expirations_s(now_us: int) -> list[int]:
-    """Unix seconds, earliest first, each once."""
-    daily = datetime.fromtimestamp(next_day_end_us(now_us) // US_PER_SECOND, UTC)
-    weekly = daily + timedelta(days=(_FRIDAY - daily.weekday()) % 7)
-    monthly = daily.replace(day=calendar.monthrange(daily.year, daily.month)[1])
-    return sorted({int(day.timestamp()) for day in (daily, weekly, monthly)})
+def start_prices(views: Views) -> Iterator[SetIndexPrice]:
+    """The first index prices, of those assets of the rules that have none: they list the series."""
+    market = market_of(views.rules)
+    for series in market.series if market is not None else ():
+        if series.asset in START_USDC and series.asset not in views.indexes:
+            yield SetIndexPrice(series.asset, START_USDC[series.asset] * MICROS_PER_USDC)

@@ -18,6 +18,7 @@ from exchange.gateway.desk import Backfill, MarginQuote, Missed
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
+from exchange.gateway.session import Session
 from exchange.matching.rehearsal import quote, rehearse
 from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
@@ -25,10 +26,11 @@ from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.backfill import Backfiller
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.demo import demo_market
+from exchange.runtime.crowd import CrowdProcess
+from exchange.runtime.demo import start_prices
 from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.runtime.follower import FollowerProcess, save
-from exchange.runtime.pipeline import Pipeline
+from exchange.runtime.pipeline import AppendOnly, Pipeline
 from exchange.runtime.recovery import Progress, Report, event_rows, recover
 from exchange.runtime.settings import Settings, admin_secret
 from exchange.runtime.trail import own_life
@@ -110,14 +112,15 @@ async def _begin_digests(path: Path, core: Core, journal: Journal) -> EventsDige
     return events_digest
 
 
-async def open_journal(settings: Settings) -> Journal:
-    """The journal, begun with its genesis where it is new. The caller holds the lock."""
+async def open_journal(settings: Settings, now_us: int | None = None) -> Journal:
+    """The journal, begun with its genesis (at `now_us`) where it is new. The caller holds the lock."""
     journal = await Journal.open(settings.path)
     try:
         admin_secret(settings.path)
         if not journal.head.seq:
             genesis = encode_command(Genesis(settings.rules)).decode()
-            await journal.append(chain(journal.head, [(Clock(settings.clock_start_us).now_us(), genesis)]))
+            begin_us = Clock(settings.clock_start_us).now_us() if now_us is None else now_us
+            await journal.append(chain(journal.head, [(begin_us, genesis)]))
     except BaseException:
         await journal.close()  # its thread would keep the process alive
         raise
@@ -127,15 +130,23 @@ async def open_journal(settings: Settings) -> Journal:
 class Node:
     """One exchange on one journal. It is the gateway's desk and the pipeline's publisher."""
 
-    def __init__(self, settings: Settings, core: Core, journal: Journal, digest: EventsDigest | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        core: Core,
+        journal: AppendOnly,
+        digest: EventsDigest | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._settings = settings
         self._core = core
-        self._clock = Clock(settings.clock_start_us, core.head.ts_us)
+        self._clock = clock or Clock(settings.clock_start_us, core.head.ts_us)
         self._gateway = Gateway(self)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
         self._pipeline = Pipeline(core, self._metrics.journal if self._metrics else journal, self._clock, self, digest)
         self._backfiller = Backfiller(settings.path, self._gateway.recent, self._gateway.send_all)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
+        self._crowd = CrowdProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
         self._inquiries: set[asyncio.Task[None]] = set()
@@ -159,6 +170,7 @@ class Node:
                 await clock  # which only ends by failing
             if not road.done():
                 await stopping
+                await self._crowd.stop()
                 await self._gateway.close()
                 self._is_stopping = True
                 self._pipeline.submit(EndSession(), _ignore)
@@ -172,6 +184,7 @@ class Node:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._gateway.abort()
             await self._backfiller.stop()
+            await self._crowd.stop()
             await self._follower.stop()
 
     @property
@@ -234,19 +247,25 @@ class Node:
     def flush(self) -> None:
         self._gateway.flush()
 
-    def _measure(self, port: int, journal: Journal) -> "Metrics":
+    def _measure(self, port: int, journal: AppendOnly) -> "Metrics":
         from exchange.runtime.metrics import Metrics  # what nobody asked for is not to make the start longer
 
         return Metrics(port, self._settings.path, self._core, journal, lambda: self._gateway.connected)
 
+    def open_session(self, send: Callable[[bytes], None]) -> Session:
+        """A conversation with a client in this process: `send` takes every text for it."""
+        return self._gateway.converse(send, _ignore_reason)
+
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         url = await self._gateway.bind(self._settings.host, self._settings.port)
         await self._execute(StartSession(__version__))
-        if self._settings.demo and not self.views.instruments:
-            await asyncio.gather(*(self._execute(command) for command in demo_market(self.now_us())))
+        if self._settings.demo:
+            await asyncio.gather(*map(self._execute, start_prices(self.views)))
         await self._gateway.open()
         listening(url)
         self._follower.start()
+        if self._settings.crowd_seed is not None:
+            self._crowd.start(url, self._settings.crowd_seed)
         await stop.wait()
 
     async def _execute(self, command: Command) -> None:
@@ -283,4 +302,8 @@ def _spare_the_garbage_collector() -> None:
 
 
 def _ignore(_change: Change | None) -> None:
+    pass
+
+
+def _ignore_reason(_reason: str) -> None:
     pass

@@ -15,8 +15,10 @@ DEFAULT_RULES = Rules(market=Market())  # of a new journal
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`clock_start_us`: where exchange time starts (None: now). `rules` matter only to a new journal, `demo`
-    only where nothing is listed yet.
+    """`clock_start_us`: where exchange time starts (None: now). `rules` matter only to a new journal.
+
+    `demo`: assets of the demo begin with a price, where they have none yet. `crowd_seed`: of the bots that trade on it;
+    None: there are none.
 
     `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any),
     `metrics_port` on the loopback address (0: any free one, None: no metrics).
@@ -30,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True):
     requests_per_second: int = REQUESTS_PER_SECOND
     demo: bool = False
     metrics_port: int | None = None
+    crowd_seed: int | None = None
     rules: Rules = DEFAULT_RULES
 
 

@@ -1,0 +1,181 @@
+"""`exchange index feed`: prices for a running exchange, from a file, from standard input or from a random walk."""
+
+import asyncio
+import contextlib
+import csv
+import itertools
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from cli.client import admin_secret_of, url_of
+from cli.options import ASSET, USDC, Parsed, db_option
+from exchange.amounts import parse_time_us, parse_usdc, usdc
+from exchange.bots.maker import VOLATILITIES, VOLATILITY
+from exchange.bots.walk import IndexWalk
+from exchange.client import Client, ExchangeError, connect
+from exchange.client.errors import CONNECTION
+from exchange.domain.units import PPM, US_PER_SECOND
+
+RETRY = "connection_lost"
+
+
+class Price(NamedTuple):
+    """`after_us`: how long after the price before it is to be sent."""
+
+    asset: str
+    price_micros: int
+    after_us: int = 0
+
+
+def _volatility(text: str) -> int:
+    ppm = int(Decimal(text) * PPM) if text.replace(".", "", 1).isdigit() else 0
+    if not 0 < ppm <= 100 * PPM:
+        raise ValueError(f"{text!r} is no volatility: 0.8 is 80 % a year")
+    return ppm
+
+
+@click.command()
+@click.argument("asset", type=ASSET, required=False)
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lines `time, asset, price`; the time in ISO 8601 or in microseconds.",
+)
+@click.option("--stdin", "from_stdin", is_flag=True, help="Lines `ASSET PRICE` from standard input, sent as they come.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="With --csv: times as fast as it was recorded; 0: at once.",
+)
+@click.option(
+    "--volatility",
+    "volatility_ppm",
+    type=Parsed("volatility", _volatility),
+    help="Of a walk, per year.  [default: BTC 0.5, ETH 0.65, others 0.8]",
+)
+@click.option(
+    "--every",
+    "tick_ms",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    metavar="MS",
+    help="Between two steps of a walk.",
+)
+@click.option("--start", "start_micros", type=USDC, help="Where a walk begins.  [default: the last index price]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of a walk.")
+@click.option("--count", type=click.IntRange(1), help="Of prices, then it ends.  [default: all there are]")
+@db_option
+def feed(
+    asset: str | None,
+    csv_path: Path | None,
+    from_stdin: bool,
+    speed: float,
+    volatility_ppm: int | None,
+    tick_ms: int,
+    start_micros: int | None,
+    seed: int,
+    count: int | None,
+    path: Path,
+) -> None:
+    """Send index prices to the running exchange: of a random walk of ASSET, or from --csv or --stdin. Ctrl-C ends it.
+
+    A price that the exchange refuses is named on standard error, and the feed goes on.
+
+    \b
+    Examples:
+      exchange index feed SOL --start 150 --volatility 0.8 --every 500 --seed 7
+      exchange index feed --csv prices.csv --speed 60
+      some_program | exchange index feed --stdin
+    """
+    if [asset is not None, csv_path is not None, from_stdin].count(True) != 1:
+        raise click.UsageError("name one source: an ASSET for a random walk, --csv FILE, or --stdin")
+
+    async def run() -> None:
+        async with connect(url_of(path), "admin", admin_secret_of(path)) as admin:
+            if csv_path is not None:
+                await _send_all(admin, itertools.islice(_recorded(csv_path, speed), count))
+            elif from_stdin:
+                await _send_lines(admin, count)
+            else:
+                assert asset is not None
+                begin = start_micros or (await admin.get_index_price(asset)).price_micros
+                ppm = volatility_ppm or int(VOLATILITIES.get(asset, VOLATILITY) * PPM)
+                walk = IndexWalk(begin, ppm, tick_ms, seed)
+                await _send_all(admin, itertools.islice(_walked(asset, walk, tick_ms), count))
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run())
+
+
+def _walked(asset: str, walk: IndexWalk, tick_ms: int) -> Iterator[Price]:
+    """The price it begins with, then one every tick."""
+    yield Price(asset, walk.price_micros)
+    while True:
+        yield Price(asset, walk.step(), tick_ms * 1_000)
+
+
+def _recorded(path: Path, speed: float) -> Iterator[Price]:
+    """What is in a file, in its rhythm; UsageError names the line that cannot be read."""
+    before_us: int | None = None
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
+            if not row or (number == 1 and "price" in row):
+                continue
+            try:
+                time_text, asset, price_text = row
+                ts_us = int(time_text) if time_text.isdigit() else parse_time_us(time_text)
+                price_micros = parse_usdc(price_text)
+            except ValueError as error:
+                raise click.UsageError(
+                    f"{path}, line {number}: {error}; expected a time, an asset and a price, "
+                    "such as 2026-02-20T09:00:00Z,SOL,150.25"
+                ) from error
+            after_us = 0 if before_us is None or not speed else int(max(ts_us - before_us, 0) / speed)
+            before_us = ts_us
+            yield Price(asset, price_micros, after_us)
+
+
+async def _send_all(admin: Client, prices: Iterator[Price]) -> None:
+    """Each when it is due, however long the sending takes."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for price in prices:
+        due += price.after_us / US_PER_SECOND
+        await asyncio.sleep(max(due - loop.time(), 0))
+        await _send(admin, price)
+
+
+async def _send_lines(admin: Client, count: int | None) -> None:
+    """What comes on standard input, until it ends."""
+    sent = 0
+    while sent != count and (line := await asyncio.to_thread(sys.stdin.readline)):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            asset, price_text = words
+            price = Price(asset, parse_usdc(price_text))
+        except ValueError:
+            click.echo(f"not understood: {line.strip()!r}; expected an asset and a price, such as SOL 150.25", err=True)
+            continue
+        await _send(admin, price)
+        sent += 1
+
+
+async def _send(admin: Client, price: Price) -> None:
+    """One price. What is refused, or was under way when the connection broke, is named, and the feed goes on."""
+    try:
+        await admin.call("admin/set_index_price", asset=price.asset.upper(), price=price.price_micros)
+    except ExchangeError as error:
+        if error.code == CONNECTION and error.reason != RETRY:
+            raise
+        click.echo(f"{price.asset} {usdc(price.price_micros)}: {error}", err=True)

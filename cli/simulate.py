@@ -1,0 +1,58 @@
+"""`exchange simulate`: the demo in simulated time, as fast as it goes."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import click
+
+from cli.options import TIME, command_line, db_option, json_option
+from cli.output import print_json
+from cli.replay import ReplayBar
+from exchange.amounts import short_time
+from exchange.domain.units import US_PER_SECOND
+from exchange.simulation.simulate import Plan
+from exchange.simulation.simulate import simulate as carry_out
+
+_log = logging.getLogger("exchange")
+
+
+@click.command()
+@db_option
+@click.option("--seed", type=int, default=1, show_default=True, help="What the bots and the index are decided by.")
+@click.option(
+    "--from", "start_us", type=TIME, required=True, metavar="TIME", help="When it begins, such as 2026-02-20T00:00:00Z."
+)
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), required=True, help="How long it goes.")
+@click.option(
+    "--step",
+    "step_s",
+    type=click.IntRange(1, 3_600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How far the clock goes at once: one index price of each asset, and one thought of each bot.",
+)
+@json_option
+def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as_json: bool) -> None:
+    """Let the market of the demo live through simulated time: bots trade, series list, expire and settle.
+
+    The journal is an ordinary one, to look into and to serve. With the same options on a new journal everything comes
+    out the same, and ends in the same hash and digest. A simulation that was killed goes on where its journal ends.
+
+    \b
+    Example:
+      exchange simulate --db data/simulated.db --seed 7 --from 2026-02-20T00:00:00Z --hours 48
+    """
+    step_us = step_s * US_PER_SECOND
+    plan = Plan(seed, start_us, start_us + int(hours * 3_600) * US_PER_SECOND, step_us)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ReplayBar("simulating") as bar:
+        outcome = asyncio.run(carry_out(path, plan, _log.info, bar))
+    if as_json:
+        print_json(outcome._asdict())
+        return
+    click.echo(f"seq     {outcome.seq}, {short_time(outcome.ts_us)}")
+    click.echo(f"hash    {outcome.hash}")
+    click.echo(f"digest  {outcome.digest}")
+    click.echo(f"\nNext: {command_line('settlements', path)}")
