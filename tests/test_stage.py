@@ -264,6 +264,9 @@ def test_nothing_can_be_changed(path: Path) -> None:
             for method, params in (
                 ("private/buy", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
                 ("private/sell", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
+                ("private/buy", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000, "dry_run": True}),
+                ("private/get_margin", {"instrument_id": INSTRUMENT, "side": "bid", "amount": 1, "price": 1}),
+                ("private/close_position", {"instrument_id": INSTRUMENT}),
                 ("private/edit", {"order_id": 1, "amount": 500}),
                 ("private/cancel", {"order_id": 1}),
                 ("private/cancel_all", {}),

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exchange.domain.commands import decode_command
+from exchange.domain.commands import Command, decode_command
 from exchange.gateway import filling, streams
 from exchange.gateway.desk import Missed
 from exchange.gateway.streams import Recent, Told, key_of, texts, told_of
@@ -17,7 +17,9 @@ from exchange.runtime.core import Core
 from journal.reader import JournalReader
 from journal.records import Head
 from tests.desk import Connection, TestDesk
-from tests.journals import play
+from tests.journals import write_journal
+from tests.market_commands import market_steps
+from tests.random_commands import random_steps
 
 CALL = "SOL_USDC-28FEB26-150-C"
 STREAMS = [f"trades.{CALL}", "user.orders", "user.trades", "user.balance"]
@@ -329,17 +331,29 @@ def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
     hold(conversation)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, seed: int) -> None:
+Steps = Callable[[], Iterator[tuple[int, Command]]]
+
+
+def plain(seed: int) -> Steps:
+    return lambda: ((ts_us, command) for ts_us, command, _ in random_steps(seed, 400))
+
+
+def market(seed: int) -> Steps:
+    return lambda: ((ts_us, command) for ts_us, command, _ in market_steps(seed, 600))
+
+
+@pytest.mark.parametrize("steps", [*map(plain, range(3)), *map(market, (7, 10))])
+def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps) -> None:
     path = tmp_path / "exchange.db"
-    end = play(path, seed, 400, snapshots_at=(100, 200)).head.seq
+    end = write_journal(path, steps(), snapshots_at=(100, 200)).head.seq
     core, recent = Core(), Recent(0)
     with JournalReader(path) as reader:
         records = list(reader.records(Head()))
     for record in records:
         _, change = core.step(record, decode_command(record.payload))
         recent.add(told_of(change, core.views))
-    channels = (*(f"trades.{name}" for name in core.views.instruments), *STREAMS[1:])
+    channels = (*(f"trades.{name}" for name in core.views.instruments), *STREAMS[1:], "user.positions", "settlement")
+    channels += tuple(f"index.{asset}" for asset in core.views.indexes)
     for first, last in ((1, end), (1, 1), (150, 250), (201, end), (end, end)):
         for user_id in core.views.balances.users:
             wanted = {key_of(name, user_id) for name in channels}

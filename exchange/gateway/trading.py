@@ -92,6 +92,8 @@ def rehearse(side: Side) -> Callable[[Session, p.Place], Any]:
 
 def close_position(session: Session, params: p.Close) -> Command:
     """An order for all of the position that there is, on the other side, which never rests."""
+    if session.desk.is_read_only:
+        raise read_only_replay()
     instrument_id = listed(params.instrument_id, session.views)
     funds = session.views.balances.users[session.user_id]
     position = funds.positions.get(instrument_id)
