@@ -121,12 +121,11 @@ def audit(path: Path) -> None:
     delivery: dict[tuple[str, int], int] = {}
     paid_in = paid = 0
     for seq, group in groupby(rows, key=lambda row: row[0]):
+        command = json.loads(records[seq].payload)
+        if command["kind"] in ("open_account", "deposit"):
+            paid_in += command["cash_micros" if command["kind"] == "open_account" else "amount_micros"]
         for _, event in group:
             match event["kind"]:
-                case "account_opened":
-                    paid_in += event["cash_micros"]
-                case "deposited":
-                    paid_in += event["amount_micros"]
                 case "balance_changed":
                     cash[event["user_id"]] = event["cash_micros"]
                 case "index_price_set":
