@@ -42,7 +42,8 @@ def trade_and_rest(state: State, outcome: Outcome, order: Order, budget: Budget 
     reason: CancelReason = "ioc_remainder"
     if order.price_micros is None:
         reason = "market_remainder"
-        budget = Budget(state, account, order.book, order.side)
+        if order.time_in_force != "fok":  # one that came so far can be paid as a whole, or ends unfilled
+            budget = Budget(state, account, order.book, order.side)
     else:
         outcome.touch_for(order)
         account.reserve(order, state.charges)
