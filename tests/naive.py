@@ -1137,8 +1137,9 @@ class NaiveExchange:
         if command.side == "ask":
             return self.may_sell(command) >= (size if all_or_nothing else 1)
         if not all_or_nothing:
-            first = self.taker_cost(makers[0], 1) if makers else 0
-            return not makers or self.budget_of_bid(command)(first, 1)
+            if not makers:
+                return True
+            return self.largest_within(self.budget_of_bid(command), makers[0], min(size, makers[0].remaining), 0, 0) > 0
         unfilled = self.tradable(command) < size  # then it is accepted, and cancelled at once
         return unfilled or self.budget_of_bid(command)(self.market_total(command), size)
 
