@@ -14,7 +14,7 @@ from cli.replay import ReplayBar, as_of, require_instrument, require_user
 from exchange.amounts import cash, iso_time, usdc
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.history.moment import Moment, core_at
-from exchange.matching.book import Book
+from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
 from exchange.runtime.core import Core
 
@@ -118,8 +118,8 @@ def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
 def _print_summary(core: Core) -> None:
     """Those that have expired are only counted. What a market adds is shown where there is one."""
     views, state = core.views, core.state
-    live = [book for book in state.books.values() if book.state != "expired"]
-    expired = len(state.books) - len(live)
+    live = views.live_instruments()
+    expired = len(views.instruments) - len(live)
     about = table("state", "")
     add_rows(
         about,
@@ -150,14 +150,14 @@ def _accounts(core: Core) -> Table:
     return accounts
 
 
-def _books(core: Core, live: list[Book]) -> Table:
-    of_market = (">mark",) if core.state.market is not None else ()
+def _books(core: Core, live: list[Instrument]) -> Table:
+    views, of_market = core.views, (">mark",) if core.state.market is not None else ()
     books = table("instrument", ">bid", ">ask", ">last", *of_market, "state")
-    for book in live:
-        bid, ask = core.views.depths[book.instrument_id].best()
-        prices = [bid, ask, core.views.tape.last_price_micros(book.instrument_id)]
-        prices += [book.mark_micros] if of_market else []
-        add_rows(books, [(book.instrument_id, *map(usdc, prices), book.state)])
+    for instrument in live:
+        name = instrument.instrument_id
+        prices = [*views.depths[name].best(), views.tape.last_price_micros(name)]
+        prices += [views.marks.get(name)] if of_market else []
+        add_rows(books, [(name, *map(usdc, prices), instrument.state)])
     return books
 
 
