@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from exchange.domain.commands import SetIndexPrice
+from exchange.domain.commands import ChangeRules, Genesis, SetIndexPrice
+from exchange.domain.rules import Market, Rules, Series
 from exchange.history.edits import Edits
 from exchange.history.what_if import Comparison, Pair
 from tests.cli_support import exchange, said_json
-from tests.market_story import USDC, write_story
+from tests.journals import write_journal
+from tests.market_story import RULES, USDC, write_story
+from tests.small_market import START_US
 from tests.test_what_if import cash_of, compare, inserted, seqs, told
 
 
@@ -59,6 +62,12 @@ def test_a_rule_holds_through_changes_of_the_rules(story: Path) -> None:
     found = compare(story, Edits(rules=["market.index_age_max_s=5"]))
     assert 70 in seqs(found.impossible)
     assert 68 not in seqs(found.possible)
+
+
+def test_a_change_of_rules_that_contradict_themselves_is_refused_as_it_was(tmp_path: Path) -> None:
+    path, market = tmp_path / "exchange.db", Market(series=(Series("SOL", 10), Series("SOL", 5)))
+    write_journal(path, [(START_US, Genesis(RULES)), (START_US + 1, ChangeRules(Rules(market=market)))])
+    assert compare(path, Edits(rules=["collateral=cash_secured"])).is_same
 
 
 def test_orders_that_the_exchange_placed_are_the_same_ones_under_other_numbers(story: Path) -> None:

@@ -33,7 +33,7 @@ from exchange.domain.events import (
     ShortfallCovered,
     Traded,
 )
-from exchange.domain.rules import market_of
+from exchange.domain.rules import contradiction, market_of
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
 from exchange.runtime.core import Core
@@ -244,10 +244,12 @@ class _Histories:
         return events
 
     def _ruled(self, command: Command) -> Command:
-        """A change of rules, with those that are set; one that would take the market away is refused as it is."""
-        if isinstance(command, ChangeRules) and (market_of(command.rules) or not self.edited.state.market):
-            return replace(command, rules=edited_rules(command.rules, self._edits.rules))
-        return command
+        """A change of rules, with those that are set; one that is refused for what it says is refused as it is."""
+        if not isinstance(command, ChangeRules) or contradiction(command.rules) is not None:
+            return command
+        if self.edited.state.market is not None and market_of(command.rules) is None:
+            return command
+        return replace(command, rules=edited_rules(command.rules, self._edits.rules))
 
     def _insert(self) -> None:
         after_seq = self.real.head.seq
