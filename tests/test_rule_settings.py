@@ -171,6 +171,7 @@ def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> N
         ("[1]", "unknown field `1`; the rules are"),
         ("\xff", "is neither TOML nor JSON"),
         ("index_age_max_s = 30", "unknown field `index_age_max_s`; the rules are self_trade_prevention, "),
+        ("market.index_age = 30", "market.index_age_max_s, "),
         ("market = 1", "Expected `object`, got `int` - at `$.market`"),
         ("market.series = [1]", "Expected `object`, got `int` - at `$.market.series[0]`"),
         ("market.index_jump_max = 1.5", "Expected `int`, got `float` - at `$.market.index_jump_max`"),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from exchange.amounts import parse_usdc
 from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, contradiction, market_of
+from exchange.runtime.settings import DEFAULT_RULES
 
 _PROFILES = " or ".join(FEE_PROFILES)
 
@@ -92,7 +93,7 @@ def _rules(fields: dict[str, Any], where: str) -> Rules:
     try:
         return msgspec.convert(fields, Rules)
     except msgspec.ValidationError as error:
-        names = f"; the rules are {_names(Rules())}" if "unknown field" in str(error) else ""
+        names = f"; the rules are {_names(DEFAULT_RULES)}" if "unknown field" in str(error) else ""
         raise RulesError(f"{where}: {error}{names}") from error
 
 
