@@ -148,7 +148,7 @@ def test_pay_in_and_out(server: Server) -> None:
     assert complained(exchange("account", "withdraw", "pay.a", 99_999, *at)).startswith("error 1002: ")
     assert "no account has this user_id" in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
     text = said(exchange("account", "show", "pay.a", *at))
-    assert re.search(r"pay\.a +12,000\.00 +0\.00 +12,000\.00 +0\.00", text)
+    assert re.search(r"pay\.a +12,000\.00 +0\.00 +0\.00 +12,000\.00 +0\.00 +0\.00 +0\.00\n", text)
 
 
 def test_a_wrong_admin_secret(server: Server) -> None:
@@ -174,7 +174,7 @@ def test_an_account_with_a_position(server: Server) -> None:
     position = {"instrument_id": instrument_id, "quantity": 1_000, "average_price": 1_500_000, "locked": 0}
     assert shown["positions"] == [position | {"mark": None, "unrealised_pnl": 0, "realised_pnl": 0}]
     text = said(exchange("account", "show", "show.b", "--db", server.path))
-    assert re.search(rf"{instrument_id} +-1 +1\.50 +16\.00", text)
+    assert re.search(rf"{instrument_id} +-1 +1\.50 +- +16\.00 +0\.00 +0\.00\n", text)
 
 
 def test_the_book_once(server: Server) -> None:
