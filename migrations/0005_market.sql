@@ -78,29 +78,26 @@ FROM settled JOIN commands c USING (seq) LEFT JOIN terms ON terms.instrument_id 
 -- Everything that moved somebody's cash, and why: opening, deposit, withdrawal, trade, liquidation (the side that was
 -- bought back), fee, settlement, shortfall. What a fill or a settlement moves is one row for each reason and user.
 CREATE VIEW cash_flows AS
-WITH liquidating AS MATERIALIZED (
-    SELECT payload ->> '$.order_id' AS order_id FROM events
-    WHERE kind = 'order_accepted' AND payload ->> '$.liquidation' = 1
+WITH moves AS MATERIALIZED (
+    SELECT seq, n, kind, user_id, instrument_id, payload FROM events
+    WHERE kind IN ('account_opened', 'deposited', 'withdrawn', 'traded', 'position_settled', 'shortfall_covered')
+       OR (kind = 'order_accepted' AND payload ->> '$.liquidation' = 1)
+), liquidating AS MATERIALIZED (
+    SELECT payload ->> '$.order_id' AS order_id FROM moves WHERE kind = 'order_accepted'
 ), filled AS MATERIALIZED (
     SELECT seq, n, instrument_id, payload ->> '$.taker_side' AS taker_side,
            (payload ->> '$.price_micros') * (payload ->> '$.size_milli') / 1000 AS cost_micros,
            payload ->> '$.taker_order_id' AS taker_order_id, payload ->> '$.taker_user_id' AS taker_user_id,
            payload ->> '$.taker_fee_micros' AS taker_fee_micros, payload ->> '$.maker_user_id' AS maker_user_id,
            payload ->> '$.maker_fee_micros' AS maker_fee_micros
-    FROM events WHERE kind = 'traded'
-), settled AS MATERIALIZED (
-    SELECT seq, n, user_id, instrument_id, payload ->> '$.payout_micros' AS payout_micros,
-           payload ->> '$.fee_micros' AS fee_micros
-    FROM events WHERE kind = 'position_settled'
-), covered AS MATERIALIZED (
-    SELECT seq, n, user_id, payload ->> '$.amount_micros' AS amount_micros FROM events WHERE kind = 'shortfall_covered'
+    FROM moves WHERE kind = 'traded'
 ), flows (seq, n, user_id, instrument_id, reason, amount_micros) AS (
-    SELECT e.seq, e.n, e.user_id, NULL, 'opening', c.payload ->> '$.cash_micros'
-    FROM events e JOIN commands c USING (seq) WHERE e.kind = 'account_opened' AND c.kind = 'open_account'
+    SELECT m.seq, m.n, m.user_id, NULL, 'opening', c.payload ->> '$.cash_micros'
+    FROM moves m JOIN commands c USING (seq) WHERE m.kind = 'account_opened' AND c.kind = 'open_account'
     UNION ALL
-    SELECT seq, n, user_id, NULL, 'deposit', payload ->> '$.amount_micros' FROM events WHERE kind = 'deposited'
-    UNION ALL
-    SELECT seq, n, user_id, NULL, 'withdrawal', -(payload ->> '$.amount_micros') FROM events WHERE kind = 'withdrawn'
+    SELECT seq, n, user_id, NULL, iif(kind = 'deposited', 'deposit', 'withdrawal'),
+           iif(kind = 'deposited', 1, -1) * (payload ->> '$.amount_micros')
+    FROM moves WHERE kind IN ('deposited', 'withdrawn')
     UNION ALL
     SELECT seq, n, taker_user_id, instrument_id,
            iif(taker_order_id IN (SELECT order_id FROM liquidating), 'liquidation', 'trade'),
@@ -115,15 +112,18 @@ WITH liquidating AS MATERIALIZED (
     UNION ALL
     SELECT seq, n, 'fees', instrument_id, 'fee', taker_fee_micros + maker_fee_micros FROM filled
     UNION ALL
-    SELECT seq, n, user_id, instrument_id, 'settlement', payout_micros FROM settled
+    SELECT seq, n, user_id, instrument_id, 'settlement', payload ->> '$.payout_micros' FROM moves
+    WHERE kind = 'position_settled'
     UNION ALL
-    SELECT seq, n, user_id, instrument_id, 'fee', -fee_micros FROM settled
+    SELECT seq, n, user_id, instrument_id, 'fee', -(payload ->> '$.fee_micros') FROM moves
+    WHERE kind = 'position_settled'
     UNION ALL
-    SELECT seq, n, 'fees', instrument_id, 'fee', fee_micros FROM settled
+    SELECT seq, n, 'fees', instrument_id, 'fee', payload ->> '$.fee_micros' FROM moves WHERE kind = 'position_settled'
     UNION ALL
-    SELECT seq, n, user_id, NULL, 'shortfall', amount_micros FROM covered
+    SELECT seq, n, user_id, NULL, 'shortfall', payload ->> '$.amount_micros' FROM moves WHERE kind = 'shortfall_covered'
     UNION ALL
-    SELECT seq, n, 'insurance', NULL, 'shortfall', -amount_micros FROM covered
+    SELECT seq, n, 'insurance', NULL, 'shortfall', -(payload ->> '$.amount_micros') FROM moves
+    WHERE kind = 'shortfall_covered'
 )
 SELECT flows.seq, flows.n, c.ts_us,
        strftime('%Y-%m-%dT%H:%M:%S', c.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', c.ts_us % 1000000) AS time,
@@ -269,14 +269,16 @@ WITH balances_then AS (
     SELECT *, cash_micros - lag(cash_micros) OVER whole AS cash_change_micros,
            locked_micros - lag(locked_micros) OVER whole AS locked_change_micros
     FROM balances_then WINDOW whole AS (PARTITION BY user_id ORDER BY seq, n)
+), events_told AS MATERIALIZED (
+    SELECT seq, CASE kind WHEN 'shortfall_covered' THEN 1 WHEN 'liquidation_started' THEN 2
+                          WHEN 'position_settled' THEN 3 WHEN 'traded' THEN 4 ELSE 6 END AS rank,
+           coalesce(user_id, payload ->> '$.taker_user_id') AS user_id, payload ->> '$.maker_user_id' AS maker_user_id
+    FROM events
+    WHERE kind IN ('shortfall_covered', 'liquidation_started', 'position_settled', 'traded', 'order_cancelled')
 ), happened (seq, user_id, rank) AS (
-    SELECT seq, user_id, CASE kind WHEN 'shortfall_covered' THEN 1 WHEN 'liquidation_started' THEN 2
-                                   WHEN 'position_settled' THEN 3 ELSE 6 END
-    FROM events WHERE kind IN ('shortfall_covered', 'liquidation_started', 'position_settled', 'order_cancelled')
+    SELECT seq, user_id, rank FROM events_told
     UNION ALL
-    SELECT seq, payload ->> '$.taker_user_id', 4 FROM events WHERE kind = 'traded'
-    UNION ALL
-    SELECT seq, payload ->> '$.maker_user_id', 4 FROM events WHERE kind = 'traded'
+    SELECT seq, maker_user_id, rank FROM events_told WHERE maker_user_id IS NOT NULL
 ), told AS MATERIALIZED (
     SELECT seq, user_id, min(rank) AS rank FROM happened GROUP BY seq, user_id
 )
@@ -301,19 +303,19 @@ WHERE changes.kind = 'balance_changed';
 -- paid for it in all.
 DROP VIEW balances;
 CREATE VIEW balances AS
-WITH balances_then AS (
-    SELECT user_id, coalesce(payload ->> '$.cash_micros', 0) AS cash_micros,
-           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros,
-           coalesce(payload ->> '$.maintenance_micros', 0) AS maintenance_micros, seq,
-           row_number() OVER (PARTITION BY user_id ORDER BY seq DESC, n DESC) AS age
-    FROM events WHERE kind IN ('account_opened', 'balance_changed')
-), covered AS MATERIALIZED (
-    SELECT user_id, max(payload ->> '$.shortfall_micros') AS shortfall_micros
-    FROM events WHERE kind = 'shortfall_covered' GROUP BY user_id
+WITH latest AS MATERIALIZED (
+    SELECT user_id, max(iif(kind = 'shortfall_covered', NULL, seq * 1000000 + n)) AS place,
+           max(iif(kind = 'shortfall_covered', payload ->> '$.shortfall_micros', 0)) AS shortfall_micros
+    FROM events WHERE kind IN ('account_opened', 'balance_changed', 'shortfall_covered') GROUP BY user_id
+), balances_now AS (
+    SELECT latest.user_id, coalesce(payload ->> '$.cash_micros', 0) AS cash_micros,
+           coalesce(payload ->> '$.locked_micros', 0) AS locked_micros, seq,
+           coalesce(payload ->> '$.maintenance_micros', 0) AS maintenance_micros, shortfall_micros
+    FROM latest JOIN events ON seq = place / 1000000 AND n = place % 1000000
 )
-SELECT balances_then.user_id, cash_micros, locked_micros, cash_micros - locked_micros AS available_micros,
-       seq AS as_of_seq, maintenance_micros, coalesce(shortfall_micros, 0) AS shortfall_micros
-FROM balances_then LEFT JOIN covered ON covered.user_id = balances_then.user_id WHERE age = 1;
+SELECT user_id, cash_micros, locked_micros, cash_micros - locked_micros AS available_micros, seq AS as_of_seq,
+       maintenance_micros, shortfall_micros
+FROM balances_now;
 
 -- Positions that are open, or that hold collateral for open asks. `quantity_milli` is negative for a short. A settled
 -- one is gone.
@@ -330,24 +332,27 @@ FROM latest WHERE kind = 'position_changed' AND (quantity_milli <> 0 OR locked_m
 -- Whenever an account was liquidated because its cash was below its maintenance margin: how many of its orders were
 -- cancelled, what of its shorts was to be bought back, and what was in that command.
 CREATE VIEW liquidations AS
-WITH started AS MATERIALIZED (
+WITH moves AS MATERIALIZED (
+    SELECT seq, kind, coalesce(user_id, payload ->> '$.taker_user_id') AS user_id, payload FROM events
+    WHERE kind IN ('liquidation_started', 'traded') OR (kind = 'order_accepted' AND payload ->> '$.liquidation' = 1)
+       OR (kind = 'order_cancelled' AND payload ->> '$.reason' = 'liquidation')
+), started AS MATERIALIZED (
     SELECT seq, user_id, payload ->> '$.cash_micros' AS cash_micros,
            payload ->> '$.maintenance_micros' AS maintenance_micros
-    FROM events WHERE kind = 'liquidation_started'
+    FROM moves WHERE kind = 'liquidation_started'
 ), cancelled AS MATERIALIZED (
-    SELECT seq, user_id, count(*) AS orders_cancelled FROM events
-    WHERE kind = 'order_cancelled' AND payload ->> '$.reason' = 'liquidation' GROUP BY seq, user_id
+    SELECT seq, user_id, count(*) AS orders_cancelled FROM moves WHERE kind = 'order_cancelled' GROUP BY seq, user_id
 ), placed AS MATERIALIZED (
     SELECT payload ->> '$.order_id' AS order_id, seq, user_id, payload ->> '$.size_milli' AS size_milli
-    FROM events WHERE kind = 'order_accepted' AND payload ->> '$.liquidation' = 1
+    FROM moves WHERE kind = 'order_accepted'
 ), wanted AS MATERIALIZED (
     SELECT seq, user_id, sum(size_milli) AS wanted_milli FROM placed GROUP BY seq, user_id
 ), bought AS MATERIALIZED (
-    SELECT seq, payload ->> '$.taker_user_id' AS user_id, sum(payload ->> '$.size_milli') AS bought_milli,
+    SELECT seq, user_id, sum(payload ->> '$.size_milli') AS bought_milli,
            sum((payload ->> '$.price_micros') * (payload ->> '$.size_milli') / 1000) AS cost_micros,
            sum(payload ->> '$.taker_fee_micros') AS fee_micros
-    FROM events WHERE kind = 'traded' AND payload ->> '$.taker_order_id' IN (SELECT order_id FROM placed)
-    GROUP BY 1, 2
+    FROM moves WHERE kind = 'traded' AND payload ->> '$.taker_order_id' IN (SELECT order_id FROM placed)
+    GROUP BY seq, user_id
 )
 SELECT started.seq, c.ts_us,
        strftime('%Y-%m-%dT%H:%M:%S', c.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', c.ts_us % 1000000) AS time,
@@ -373,6 +378,7 @@ SELECT ordered.seq, last_seq, c.ts_us,
        strftime('%Y-%m-%dT%H:%M:%S', c.ts_us / 1000000, 'unixepoch') || printf('.%06dZ', c.ts_us % 1000000) AS time,
        c.kind AS cause, rules,
        iif(previous IS NULL, NULL,
-           (SELECT json_group_object(replace(substr(rule.fullkey, 3), '"', ''), rule.atom) FROM json_tree(ordered.rules) rule
+           (SELECT json_group_object(replace(substr(rule.fullkey, 3), '"', ''), rule.atom)
+            FROM json_tree(ordered.rules) rule
             WHERE rule.atom IS NOT NULL AND rule.atom IS NOT json_extract(previous, rule.fullkey))) AS changed
 FROM ordered JOIN commands c USING (seq);

@@ -15,6 +15,8 @@ from exchange.domain.rules import Market, Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.sql import SqlError, SqlSession
+from exchange.matching.state import State
+from tests.market_commands import market_steps
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
 
 # What breaks each check: events that were not so.
@@ -71,10 +73,8 @@ def broken_checks(path: Path) -> list[str]:
     return [outcome.check.name for outcome in run_checks(path, known_checks()) if outcome.rows]
 
 
-@pytest.mark.parametrize("last_seq", [25, 31, SETTLED_SEQ - 1, SETTLED_SEQ, None])
-def test_balances_positions_marks_and_instruments_at(last_seq: int | None, tmp_path: Path) -> None:
-    path = tmp_path / "exchange.db"
-    state = write_story(path, last_seq)
+def compare(path: Path, state: State) -> None:
+    """What the views say of now is what the exchange says, and every check holds."""
     balances = "SELECT user_id, cash_micros, locked_micros, maintenance_micros, shortfall_micros FROM balances"
     assert {row[0]: row[1:] for row in rows(path, balances)} == {
         user_id: (account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros)
@@ -86,16 +86,25 @@ def test_balances_positions_marks_and_instruments_at(last_seq: int | None, tmp_p
         for instrument_id, holding in account.holdings.items()
         if holding.position_milli or holding.collateral_micros
     }
-    latest = (
-        "SELECT instrument_id, mark_micros FROM (SELECT *, max(seq * 1000000 + n) FROM marks GROUP BY instrument_id)"
-    )
-    assert dict(rows(path, latest)) == {
+    latest = "SELECT instrument_id, mark_micros, max(seq * 1000000 + n) FROM marks GROUP BY instrument_id"
+    assert {row[0]: row[1] for row in rows(path, latest)} == {
         book.instrument_id: book.mark_micros for book in state.books.values() if book.mark_micros is not None
     }
     assert rows(path, "SELECT instrument_id, state, delivery_price_micros FROM instruments ORDER BY created_seq") == [
         (book.instrument_id, book.state, book.delivery_micros) for book in state.books.values()
     ]
     assert broken_checks(path) == []
+
+
+@pytest.mark.parametrize("last_seq", [25, 31, SETTLED_SEQ - 1, SETTLED_SEQ, None])
+def test_the_story_up_to(last_seq: int | None, tmp_path: Path) -> None:
+    compare(tmp_path / "exchange.db", write_story(tmp_path / "exchange.db", last_seq))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_markets(seed: int, tmp_path: Path) -> None:
+    steps = ((step.ts_us, step.command) for step in market_steps(seed, 400))
+    compare(tmp_path / "exchange.db", write_steps(tmp_path / "exchange.db", steps))
 
 
 def test_a_settlement_can_be_recomputed(asked: Ask) -> None:
