@@ -76,6 +76,7 @@ IMPURE = {
     "threading",
     "socket",
 }
+WITH_FLOATS = ("black_scholes.py", "volatilities.py")  # of which nothing is decided
 PURE = ("exchange.domain", "exchange.matching", "exchange.projections")
 
 
@@ -125,9 +126,11 @@ def test_clients_know_of_the_projections_only_their_shapes(package: str) -> None
             assert module == "exchange.projections.shapes", f"{file} may not import {module}"
 
 
-@pytest.mark.parametrize("package", ("exchange.domain", "exchange.matching"))
+@pytest.mark.parametrize("package", PURE)
 def test_the_core_uses_no_floats(package: str) -> None:
     for file in sorted((ROOT / package.replace(".", "/")).glob("*.py")):
+        if file.name in WITH_FLOATS:
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             where = f"{file}:{getattr(node, 'lineno', 0)}"
             assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{where}: a float"

@@ -15,7 +15,6 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
-    LiquidationStarted,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -108,7 +107,7 @@ class Views:
         for event in events:
             match event:
                 case OrderAccepted():
-                    self._come_to_rest(change, entering)
+                    self._come_to_rest(change, entering)  # of a command with several, the others are liquidations
                     entering = self.orders.on_accepted(event, ts_us)
                     change.orders[event.order_id] = entering
                     if not entering.liquidation:
@@ -141,9 +140,6 @@ class Views:
                 case Refused():
                     change.refused = event.reason
                     change.user_id = event.user_id or ""
-                case LiquidationStarted():  # which may trade with the order that came, or cancel it
-                    self._come_to_rest(change, entering)
-                    entering = None
                 case AccountOpened():
                     self.balances.open(event.user_id)
                     change.user_id = event.user_id
