@@ -3,41 +3,51 @@
 Live or years later from the journal, the texts are made here, and so they are the same to the letter.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Container, Iterable, Iterator
 from copy import copy
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from exchange.gateway.channels import USER_KINDS
 from exchange.gateway.jsonrpc import stream_text
 from exchange.gateway.limits import RECENT_MAX, RECENT_SIZE_MAX
+from exchange.projections.balances import Position
 from exchange.projections.shapes import Balance, Index, OrderView, PositionView, Settlement, Trade, UserTrade
 from exchange.projections.views import Change, Views
 
 Key = tuple[str, str]  # a channel's name, and for user.* the user
 
 
+class _Held(NamedTuple):
+    """A position as it was, and what its contracts were worth: one index price may change those of all accounts."""
+
+    user_id: str
+    instrument_id: str
+    position: Position
+    mark_micros: int | None
+    value_micros: int | None
+
+
 class Told(msgspec.Struct, frozen=True):
-    """What command `seq` has to tell. It stays as it is, whatever later commands change."""
+    """What command `seq` has to tell. It stays as it is, whatever later commands change.
+
+    `size` is how many things it tells: what it takes to remember it.
+    """
 
     seq: int
     orders: list[OrderView]
     user_trades: list[tuple[str, UserTrade]]
-    positions: list[tuple[str, PositionView]]
+    positions: list[_Held]
     balances: list[Balance]
     trades: list[Trade]
     index: Index | None
     settlements: list[Settlement]
-
-    @property
-    def size(self) -> int:
-        """How many things it tells: what it takes to remember it."""
-        return (
-            1 + len(self.orders) + len(self.user_trades) + len(self.positions) + len(self.balances) + len(self.trades)
-        )
+    size: int = 1
 
 
 class Recent:
@@ -79,14 +89,12 @@ def told_of(change: Change, views: Views) -> Told:
         change.seq,
         [copy(order) for order in change.orders.values()],
         change.user_trades,
-        [
-            (user_id, views.position(instrument_id, position))
-            for (user_id, instrument_id), position in change.positions.items()
-        ],
+        [_Held(*key, copy(position), *views.worth(key[1])) for key, position in change.positions.items()],
         [views.balance(user_id) for user_id in change.balances],
         change.trades,
         change.index,
         change.settlements,
+        1 + len(change.orders) + 3 * len(change.trades) + len(change.positions) + len(change.balances),
     )
 
 
@@ -95,15 +103,15 @@ def texts(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
 
     Orders come first, then what they traded, what positions and balances became, and what everybody may know.
     """
-    for key, data in _told_on(told):
+    for key, data in _told_on(told, wanted):
         if key in wanted:
             yield key, stream_text(key[0], told.seq, data)
 
 
-def _told_on(told: Told) -> Iterator[tuple[Key, Any]]:
+def _told_on(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
     yield from _by_key((("user.orders", order.user_id), order) for order in told.orders).items()
     yield from _by_key((("user.trades", user_id), trade) for user_id, trade in told.user_trades).items()
-    yield from _by_key((("user.positions", user_id), position) for user_id, position in told.positions).items()
+    yield from _positions(told.positions, wanted).items()
     for balance in told.balances:
         yield ("user.balance", balance.user_id), balance
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in told.trades).items()
@@ -111,6 +119,15 @@ def _told_on(told: Told) -> Iterator[tuple[Key, Any]]:
         yield (f"index.{told.index.asset}", ""), told.index
     if told.settlements:
         yield ("settlement", ""), told.settlements
+
+
+def _positions(held: list[_Held], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
+    """Only those that are wanted: to say how a position stands takes longer than all the rest."""
+    positions: dict[Key, list[PositionView]] = {}
+    for user_id, instrument_id, position, mark_micros, value_micros in held:
+        if (key := ("user.positions", user_id)) in wanted:
+            positions.setdefault(key, []).append(position.view(instrument_id, mark_micros, value_micros))
+    return positions
 
 
 def _by_key(items: Iterable[tuple[Key, Any]]) -> dict[Key, list[Any]]:
