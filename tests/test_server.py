@@ -10,8 +10,9 @@ import pytest
 
 from exchange.gateway import server as gateway_server
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
+from exchange.runtime import node
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.node import serve
+from exchange.runtime.node import REHEARSAL_US, serve
 from exchange.runtime.recovery import recover
 from exchange.runtime.settings import Settings
 from journal.errors import JournalBrokenError
@@ -514,3 +515,20 @@ def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Ru
 
 def _ignore(*_: object) -> None:
     pass
+
+
+def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_us = iter([0, REHEARSAL_US, 0, REHEARSAL_US + 1, 0])
+    monkeypatch.setattr(node, "worked_us", lambda: next(worked_us))
+    monkeypatch.setattr(node, "REHEARSAL_RESTS", 1_000_000)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            alice = await server.client("alice")
+            order = {"instrument_id": INSTRUMENT, "price": 1_500_000, "amount": 1_000}
+            for _ in range(2):  # one as long as may be, and one that is longer
+                assert (await alice.ask("private/buy", **order, dry_run=True))["result"]["dry_run"]
+            assert (await alice.ask("private/buy", **order, dry_run=True))["error"]["code"] == 1007
+            assert (await alice.ask("private/buy", **order))["result"]["order"]["status"] == "open"
+
+    run(conversation())

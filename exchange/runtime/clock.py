@@ -20,3 +20,8 @@ class Clock:
 
 def _wall_us() -> int:
     return time.time_ns() // 1_000
+
+
+def worked_us() -> int:
+    """The time for which this thread has worked so far, whatever else the machine was doing."""
+    return time.thread_time_ns() // 1_000

@@ -24,7 +24,7 @@ from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.backfill import Backfiller
-from exchange.runtime.clock import Clock
+from exchange.runtime.clock import Clock, worked_us
 from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.crowd import CrowdProcess
 from exchange.runtime.demo import start_prices
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+REHEARSAL_US = 10_000  # a dry run that takes longer, through a very deep book, is followed by a rest
+REHEARSAL_RESTS = 4  # so many times as long, from its beginning on
 CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
 
 
@@ -149,6 +151,7 @@ class Node:
         self._crowd = CrowdProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
+        self._rehearse_from_us = 0  # before then dry runs are refused
         self._inquiries: set[asyncio.Task[None]] = set()
         self._inquiry_turn = asyncio.Lock()  # one at a time: they read much, and the road goes before
 
@@ -228,7 +231,15 @@ class Node:
             self._pipeline.submit(command, done)
 
     def rehearse(self, command: PlaceOrder) -> list[Event] | None:
-        return None if self.is_busy else rehearse(self._core.state, self.now_us(), command)
+        """Trading goes before questions: after one that took long there is a rest, whoever asks."""
+        now_us, begun_us = self.now_us(), worked_us()
+        if self.is_busy or now_us < self._rehearse_from_us:
+            return None
+        events = rehearse(self._core.state, now_us, command)
+        took_us = worked_us() - begun_us
+        if took_us > REHEARSAL_US:
+            self._rehearse_from_us = now_us + REHEARSAL_RESTS * took_us
+        return events
 
     def margin(self, command: PlaceOrder) -> MarginQuote:
         return MarginQuote(*quote(self._core.state, self.now_us(), command))
