@@ -12,11 +12,23 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from exchange.client import Client, ExchangeError, Subscription, connect
 from exchange.client.book import Book, BookUpdate
-from exchange.client.messages import BalanceMessage, BookMessage, Message, OrdersMessage, TradesMessage
+from exchange.client.messages import (
+    BalanceMessage,
+    BookMessage,
+    IndexMessage,
+    Message,
+    OrdersMessage,
+    PositionsMessage,
+    SettlementMessage,
+    TickerMessage,
+    TradesMessage,
+    message_of,
+)
 from exchange.projections.shapes import Level
 from exchange.runtime.settings import admin_secret_file
 from journal.reader import JournalReader
@@ -174,6 +186,17 @@ def test_a_book_with_a_gap_is_asked_for_again(tmp_path: Path) -> None:
             assert [level.price_micros for level in book.bids] == [PRICE, PRICE - 10_000]
 
     with_server(tmp_path, visit)
+
+
+def test_every_message_of_the_golden_conversations_is_understood() -> None:
+    seen = set()
+    for path in (Path(__file__).parent / "sessions").glob("*.txt"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if '"method":"subscription","params"' in line:
+                params = json.loads(line.partition("< ")[2])["params"]
+                message = message_of(params["channel"], params.get("seq", 0), msgspec.Raw(json.dumps(params["data"])))
+                seen.add(type(message))
+    assert {type(None), SettlementMessage, IndexMessage, TickerMessage, PositionsMessage} <= seen  # None: a book
 
 
 def test_a_gap_is_seen() -> None:

@@ -67,7 +67,7 @@ class IndexMessage(NamedTuple):
 class SettlementMessage(NamedTuple):
     channel: str
     seq: int
-    data: Settlement
+    data: list[Settlement]
 
 
 Message = (
@@ -95,7 +95,7 @@ KINDS = {
     "trades": Kind(TradesMessage, msgspec.json.Decoder(list[Trade])),
     "tickers": Kind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
     "index": Kind(IndexMessage, msgspec.json.Decoder(Index)),
-    "settlement": Kind(SettlementMessage, msgspec.json.Decoder(Settlement)),
+    "settlement": Kind(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
     "user.orders": Kind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
     "user.trades": Kind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
     "user.positions": Kind(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
