@@ -11,7 +11,7 @@ from cli.output import print_json
 from cli.replay import ReplayBar
 from exchange.amounts import short_time
 from exchange.domain.units import US_PER_SECOND
-from exchange.simulation.simulate import Plan
+from exchange.simulation.simulate import OtherJournalError, Plan
 from exchange.simulation.simulate import simulate as carry_out
 
 _log = logging.getLogger("exchange")
@@ -48,7 +48,10 @@ def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as
     plan = Plan(seed, start_us, start_us + int(hours * 3_600) * US_PER_SECOND, step_us)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ReplayBar("simulating") as bar:
-        outcome = asyncio.run(carry_out(path, plan, _log.info, bar))
+        try:
+            outcome = asyncio.run(carry_out(path, plan, _log.info, bar))
+        except OtherJournalError as error:
+            raise click.ClickException(str(error)) from error
     if as_json:
         print_json(outcome._asdict())
         return

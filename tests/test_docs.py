@@ -208,14 +208,8 @@ def test_the_program_about_the_client_runs_as_printed(tmp_path: Path) -> None:
 
 async def place_order(url: str) -> int:
     """An order of the user whom the program on the protocol page follows; its seq."""
-    async with connect(url) as socket:
-        for method, params in (
-            ("public/auth", {"grant_type": "client_credentials", "client_id": "follower"}),
-            ("private/buy", {"instrument_id": INSTRUMENT, "price": 10_000, "amount": 1_000}),
-        ):
-            await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
-            answer = json.loads(await socket.recv())
-        return int(answer["result"]["seq"])
+    async with connect_client(url, "follower") as client:
+        return (await client.buy(INSTRUMENT, 1_000, 10_000)).seq
 
 
 def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> None:

@@ -64,8 +64,11 @@ def test_the_command_says_where_it_ended_and_has_nothing_to_do_twice(tmp_path: P
     commands = counts(tmp_path / "a.db", "commands")
     assert commands["set_index_price"] == 3 * 7 and commands["end_session"] == 1
     again = CliRunner().invoke(main, [*arguments, "--step", "600", "--json"])
-    assert json.loads(again.stdout)["ts_us"] >= parse_time_us("2026-02-26T10:00:00Z")
-    assert counts(tmp_path / "a.db", "commands")["set_index_price"] == 3 * 7
+    assert json.loads(again.stdout)["digest"] in said.stdout
+    assert counts(tmp_path / "a.db", "commands") == commands
+    arguments[4] = "2026-02-26T08:00:00Z"
+    other = CliRunner().invoke(main, [*arguments, "--step", "600"])
+    assert other.exit_code == 1 and "begins at 2026-02-26T09:00:00.000000Z" in other.stderr
 
 
 def test_two_days_with_a_crash_in_each(tmp_path: Path) -> None:

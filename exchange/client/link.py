@@ -196,6 +196,10 @@ class Link:
             if self._socket is socket and socket.close_code is None:  # otherwise the break is why
                 self._end(error)
                 await socket.close()
+        except Exception as error:  # a bug of ours: nobody is to wait for ever because of it
+            self._end(connection_failed(self._url, repr(error)))
+            await socket.close()
+            raise
 
     def _take(self, text: bytes) -> None:
         received = decode_received(text)

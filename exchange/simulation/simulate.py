@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from exchange.amounts import iso_time
 from exchange.bots.bot import Player
 from exchange.bots.crowd import members, missing_micros, walk_of
 from exchange.projections.shapes import AccountView
@@ -18,6 +19,7 @@ from exchange.runtime.settings import Settings, admin_secret
 from exchange.simulation.journal import GroupingJournal
 from exchange.simulation.venue import Line, SetClock, Venue
 from journal.lock import JournalLock
+from journal.reader import JournalReader
 
 Progress = Callable[[int, int], None]  # steps done, steps to do
 
@@ -30,6 +32,14 @@ class Plan(NamedTuple):
     end_us: int
     step_us: int
 
+    @property
+    def steps(self) -> int:
+        return (self.end_us - self.start_us) // self.step_us
+
+    def steps_done(self, ts_us: int) -> int:
+        """How many of them begin at or before this time."""
+        return (ts_us - self.start_us) // self.step_us
+
 
 class Outcome(NamedTuple):
     """Where it ended: the same plan on a new journal ends there again."""
@@ -40,29 +50,47 @@ class Outcome(NamedTuple):
     digest: str
 
 
-async def simulate(path: Path, plan: Plan, report: Report, progress: Progress) -> Outcome:
-    """Carry out the plan on the journal at `path`: on a new one from its start, else from where the journal ends.
+class OtherJournalError(Exception):
+    """The journal is not one of this plan; the message is for people."""
 
-    Raises a JournalError.
+
+async def simulate(path: Path, plan: Plan, report: Report, progress: Progress) -> Outcome:
+    """Carry out the plan on the journal at `path`: on a new one from its start, else from where it left off.
+
+    Where all is done already, nothing is. Raises a JournalError, or OtherJournalError.
     """
     with JournalLock(path):
         settings = Settings(path, snapshot_every=0, requests_per_second=0, demo=True, rules=DEMO_RULES)
         journal = await open_journal(settings, plan.start_us)
         try:
+            _refuse_another_one(path, plan)
             core, missing_events = recover(path, report, lambda done, total: None)
             if missing_events:
                 await journal.append_events(missing_events)
-            grouping = GroupingJournal(journal)
-            clock = SetClock(max(plan.start_us, core.head.ts_us))
-            venue = Venue(settings, core, grouping, clock=clock)
-            await venue.open()
-            await _Crowd(venue, plan, admin_secret(path)).live(clock, progress)
-            await venue.close()
-            await grouping.flush()
-            save(path, core.snapshot())
+            if plan.steps_done(core.head.ts_us) < plan.steps:
+                grouping = GroupingJournal(journal)
+                clock = SetClock(core.head.ts_us)
+                venue = Venue(settings, core, grouping, clock=clock)
+                await venue.open()
+                await _Crowd(venue, plan, admin_secret(path)).live(clock, progress)
+                await venue.close()
+                await grouping.flush()
+                save(path, core.snapshot())
             return Outcome(core.head.seq, core.head.ts_us, core.head.hash.hex(), core.digest())
         finally:
             await journal.close()
+
+
+def _refuse_another_one(path: Path, plan: Plan) -> None:
+    """Simulated commands have no business in the journal of an exchange, nor behind those of another simulation."""
+    with JournalReader(path) as reader:
+        first = reader.record_at(1)
+    if first is None or first.ts_us != plan.start_us:
+        began = f"begins at {iso_time(first.ts_us)}" if first is not None else "does not begin with its first command"
+        raise OtherJournalError(
+            f"{path} {began}, and the simulation at {iso_time(plan.start_us)}: name a new file with --db, or the "
+            "time at which this one began with --from"
+        )
 
 
 class _Crowd:
@@ -84,8 +112,7 @@ class _Crowd:
             index.asset: walk_of(index.asset, index.price_micros, plan.step_us // 1_000, seed)
             for index in list(self._venue.views.indexes.values())
         }
-        total = (plan.end_us - plan.start_us) // plan.step_us
-        for step in range((clock.ts_us - plan.start_us) // plan.step_us + 1, total + 1):
+        for step in range(plan.steps_done(clock.ts_us) + 1, plan.steps + 1):
             clock.ts_us = plan.start_us + step * plan.step_us
             prices = [
                 self._admin.call("admin/set_index_price", asset=asset, price=walk.step())
@@ -95,7 +122,7 @@ class _Crowd:
                 line.request(request) for line, player in self._players for request in player.requests(clock.ts_us)
             ]
             await asyncio.gather(*prices, *asked)
-            progress(step, total)
+            progress(step, plan.steps)
 
     async def _come_in(self, seed: str) -> None:
         """Everybody authenticates, and is given what he trades with."""
