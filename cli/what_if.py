@@ -17,6 +17,7 @@ from exchange.domain.events import (
     Event,
     InstrumentCreated,
     InstrumentStateChanged,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -198,7 +199,9 @@ def _line(words: list[str], same: int = 0) -> str:
 def _words(events: list[Event]) -> Iterator[str]:
     for event in events:
         match event:
-            case BalanceChanged() | PositionChanged() | MarksSet() | InstrumentCreated() | InstrumentStateChanged():
+            case BalanceChanged() | MarginsChanged() | PositionChanged() | MarksSet():
+                pass
+            case InstrumentCreated() | InstrumentStateChanged():
                 pass
             case OrderAccepted() if event.liquidation is True:
                 yield f"order {event.order_id} placed to liquidate {event.user_id}"

@@ -321,13 +321,22 @@ FROM balances_now;
 -- one is gone.
 DROP VIEW positions;
 CREATE VIEW positions AS
-WITH latest AS (
-    SELECT user_id, instrument_id, max(seq * 1000000 + n), seq AS as_of_seq, kind,
+WITH changed AS (
+    SELECT user_id, instrument_id, max(seq * 1000000 + n) AS place, seq, kind,
            payload ->> '$.quantity_milli' AS quantity_milli, payload ->> '$.locked_micros' AS locked_micros
     FROM events WHERE kind IN ('position_changed', 'position_settled') GROUP BY user_id, instrument_id
+), margined AS (
+    SELECT user_id, margin.key AS instrument_id, max(seq * 1000000 + n) AS place, seq, margin.value AS locked_micros
+    FROM events, json_each(payload, '$.locked_micros') AS margin
+    WHERE kind = 'margins_changed' GROUP BY user_id, margin.key
+), latest AS (
+    SELECT changed.user_id, changed.instrument_id, quantity_milli,
+           iif(margined.place > changed.place, margined.locked_micros, changed.locked_micros) AS locked_micros,
+           iif(margined.place > changed.place, margined.seq, changed.seq) AS as_of_seq
+    FROM changed LEFT JOIN margined USING (user_id, instrument_id) WHERE kind = 'position_changed'
 )
 SELECT user_id, instrument_id, quantity_milli, locked_micros, as_of_seq
-FROM latest WHERE kind = 'position_changed' AND (quantity_milli <> 0 OR locked_micros <> 0);
+FROM latest WHERE quantity_milli <> 0 OR locked_micros <> 0;
 
 -- Whenever an account was liquidated because its cash was below its maintenance margin: how many of its orders were
 -- cancelled, what of its shorts was to be bought back, and what was in that command.

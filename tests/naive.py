@@ -59,6 +59,7 @@ from exchange.domain.events import (
     InstrumentStateChanged,
     LimitsSet,
     LiquidationStarted,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -190,14 +191,22 @@ class NaiveExchange:
         self.last_place = 0
         self.touched_users: list[str] = []
         self.touched_positions: list[tuple[str, str]] = []
+        self.touched_margins: list[tuple[str, str]] = []
 
     def apply(self, ts_us: int, command: Command) -> list[Event]:
         """The events of `command`: those of the business, then positions and balances that came out different."""
-        self.touched_users, self.touched_positions = [], []
+        self.touched_users, self.touched_positions, self.touched_margins = [], [], []
         before = {user_id: self.picture_of(user_id) for user_id in self.users}
         cash_before = {user_id: user.cash for user_id, user in self.users.items()}
         positions_before = dict(self.positions)
         events = self.decide(ts_us, command)
+        margins: dict[str, dict[str, int]] = {}
+        for user_id, instrument_id in dict.fromkeys(self.touched_margins):
+            locked = self.collateral(user_id, instrument_id)
+            is_moved = (user_id, instrument_id) in self.touched_positions
+            if not is_moved and locked != before[user_id].collateral_of(instrument_id):
+                margins.setdefault(user_id, {})[instrument_id] = locked
+        events += [MarginsChanged(user_id, locked_by_instrument) for user_id, locked_by_instrument in margins.items()]
         for user_id, instrument_id in dict.fromkeys(self.touched_positions):
             quantity, locked = self.position(user_id, instrument_id), self.collateral(user_id, instrument_id)
             quantity_before = positions_before.get((user_id, instrument_id), 0)
@@ -354,7 +363,7 @@ class NaiveExchange:
         """The account's margins are taken anew, for instruments on `asset` or on all, in order of listing."""
         for instrument_id in self.picture_of(user_id).margins:
             if asset in (None, self.instruments[instrument_id].terms.asset):
-                self.touched_positions.append((user_id, instrument_id))
+                self.touched_margins.append((user_id, instrument_id))
                 self.touched_users.append(user_id)
 
     def can_carry(self) -> bool:

@@ -121,6 +121,7 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LiquidationStarted,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -270,6 +271,10 @@ class Table:
                 case BalanceChanged():
                     maintenance = event.maintenance_micros if isinstance(event.maintenance_micros, int) else 0
                     self.told_balances[event.user_id] = (event.cash_micros, event.locked_micros, maintenance)
+                case MarginsChanged():
+                    for instrument_id, locked_micros in event.locked_micros.items():
+                        quantity_milli, _ = self.told_positions[event.user_id, instrument_id]
+                        self.told_positions[event.user_id, instrument_id] = (quantity_milli, locked_micros)
                 case PositionChanged():
                     key = event.user_id, event.instrument_id
                     self.told_positions[key] = (event.quantity_milli, event.locked_micros)

@@ -41,6 +41,7 @@ from exchange.domain.events import (
     IndexPriceSet,
     LimitsSet,
     LiquidationStarted,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -80,7 +81,7 @@ GOLDEN_STREAMS = {  # files with time and command, a line each; the hash of all 
         "a3908f874b3a8157d78458f740de6f6c653d35a7f7ad4a08e56ff42c082fe267",
     ),
     "golden_market_stream.txt": (  # market_steps(104, 700)
-        "e70faa0ad8aa8c61c4878078ff88c4b54bd3de3212d2c5c7bc12bee44e8ecde4",
+        "e3ba2fd74a863f9aefa0ff6edb032097a62ef823b802cf3480d1bca2e6357b5f",
         "76eb0c20c42189735a125ddd94151db7748ecf646e32e4b923827b53b48412f9",
     ),
 }
@@ -247,7 +248,15 @@ _MARKET_COMMANDS = [
     ChangeRules,
 ]
 _MARKET_EVENTS = [
-    *[IndexPriceSet, MarksSet, LiquidationStarted, DeliveryPriceSet, SettlementDelayed, PositionSettled],
+    *[
+        IndexPriceSet,
+        MarginsChanged,
+        MarksSet,
+        LiquidationStarted,
+        DeliveryPriceSet,
+        SettlementDelayed,
+        PositionSettled,
+    ],
     *[ShortfallCovered, SeriesPaused, SeriesResumed, HaltSet, SuspensionSet, LimitsSet, RulesChanged],
 ]
 _PLACE_REASONS = [

@@ -147,6 +147,16 @@ class PositionChanged(_Event, frozen=True, tag="position_changed"):
     locked_micros: int
 
 
+class MarginsChanged(_Event, frozen=True, tag="margins_changed"):
+    """The collateral of positions that are what they were: an index price, or other rules, ask for more or for less.
+
+    `locked_micros` by instrument, in order of listing; those whose collateral stays the same are not in it.
+    """
+
+    user_id: str
+    locked_micros: dict[str, int]
+
+
 class BalanceChanged(_Event, frozen=True, tag="balance_changed"):
     """Cash is all the user owns, locked is the part that bids and collateral hold; available is the rest.
 
@@ -269,6 +279,7 @@ Event = (
     | OrderRepeated
     | AllCancelled
     | PositionChanged
+    | MarginsChanged
     | BalanceChanged
     | Refused
     | Configured

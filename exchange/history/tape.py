@@ -20,6 +20,7 @@ from exchange.domain.events import (
     InstrumentStateChanged,
     LimitsSet,
     LiquidationStarted,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -71,6 +72,8 @@ def in_words(event: Event, instrument_id: str | None = None) -> str:
                 f"{event.user_id} now holds {contracts(event.quantity_milli)} {event.instrument_id}, "
                 f"collateral {cash(event.locked_micros)}"
             )
+        case MarginsChanged():
+            return _margins(event, instrument_id)
         case BalanceChanged():
             return _balance(event)
         case Refused():
@@ -86,6 +89,8 @@ def concerns(event: Event, user_id: str | None, instrument_id: str | None) -> bo
         return False
     if isinstance(event, MarksSet):
         return instrument_id is None or instrument_id in event.marks
+    if isinstance(event, MarginsChanged):
+        return instrument_id is None or instrument_id in event.locked_micros
     return instrument_id is None or getattr(event, "instrument_id", None) == instrument_id
 
 
@@ -103,6 +108,14 @@ def _accepted(event: OrderAccepted) -> str:
         f"order {event.order_id}: {event.user_id} {_verb(event.side)} {contracts(event.size_milli)} "
         f"{event.instrument_id} {price}, {event.time_in_force}{more}"
     )
+
+
+def _margins(event: MarginsChanged, instrument_id: str | None) -> str:
+    """What is locked now for the positions, or for the one in question."""
+    locked = event.locked_micros
+    if instrument_id is not None:
+        return f"{event.user_id}'s collateral in {instrument_id} is {cash(locked[instrument_id])} now"
+    return f"{event.user_id}'s collateral in {_counted(len(locked), 'instrument')} is {cash(sum(locked.values()))} now"
 
 
 def _balance(event: BalanceChanged) -> str:

@@ -21,6 +21,7 @@ from exchange.domain.events import (
     BalanceChanged,
     Event,
     LiquidationStarted,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -295,7 +296,7 @@ def _told(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
     told: list[Event] = []
     for event in events:
         match event:
-            case BalanceChanged() | PositionChanged() | MarksSet() | RulesChanged():
+            case BalanceChanged() | MarginsChanged() | PositionChanged() | MarksSet() | RulesChanged():
                 pass
             case LiquidationStarted():
                 told.append(replace(event, cash_micros=0, maintenance_micros=0))

@@ -43,7 +43,7 @@ def remargin(outcome: Outcome, account: Account, asset: str | None = None) -> No
     """Bring the account's margins in line with new rates: of what it has or offers on one asset, or on all of them."""
     holdings = [h for h in account.holdings.values() if asset in (None, h.book.asset) and not h.is_empty]
     for holding in sorted(holdings, key=_listing):
-        outcome.touch_holding(account, holding)
+        outcome.touch_margin(account, holding)
         account.relock(holding)
 
 

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from exchange.domain.events import BalanceChanged, Event, PositionChanged
+from exchange.domain.events import BalanceChanged, Event, MarginsChanged, PositionChanged
 from exchange.domain.rules import RULES_VERSION, Rules, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import INSURANCE, Account, Holding
@@ -97,12 +97,13 @@ class State:
 class Outcome:
     """What one command does: its events so far, and which accounts and holdings it touched, as they were before."""
 
-    __slots__ = ("_balances", "_positions", "events")
+    __slots__ = ("_balances", "_margins", "_positions", "events")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._balances: dict[str, tuple[Account, int, int, int]] = {}
         self._positions: dict[tuple[str, str], tuple[Holding, int, int]] = {}
+        self._margins: dict[tuple[str, str], tuple[Holding, int]] = {}
 
     def touch(self, account: Account) -> None:
         """Remember the account's cash and locks, before their first change."""
@@ -121,7 +122,15 @@ class Outcome:
             self.touch(account)
         key = (user_id, holding.book.instrument_id)
         if key not in self._positions:
-            self._positions[key] = (holding, holding.position_milli, holding.collateral_micros)
+            _, collateral_micros = self._margins.pop(key, (holding, holding.collateral_micros))
+            self._positions[key] = (holding, holding.position_milli, collateral_micros)
+
+    def touch_margin(self, account: Account, holding: Holding) -> None:
+        """Remember the account and the collateral of one of its holdings, which alone is to change."""
+        self.touch(account)
+        key = (account.user_id, holding.book.instrument_id)
+        if key not in self._positions:
+            self._margins.setdefault(key, (holding, holding.collateral_micros))
 
     def touch_for(self, order: Order) -> None:
         """Remember what an order's coming, going or changing may change: cash and locks, and for an ask the holding."""
@@ -131,8 +140,13 @@ class Outcome:
             self.touch_holding(order.account, order.account.holding(order.book))
 
     def close(self) -> list[Event]:
-        """The events, completed by the positions and balances that came out different, in the order of first touch."""
+        """The events, completed by what came out different, in order of first touch: margins, positions, balances."""
         events = self.events
+        margins: dict[str, dict[str, int]] = {}
+        for (user_id, instrument_id), (holding, collateral_micros) in self._margins.items():
+            if holding.collateral_micros != collateral_micros:
+                margins.setdefault(user_id, {})[instrument_id] = holding.collateral_micros
+        events += [MarginsChanged(user_id, locked_micros) for user_id, locked_micros in margins.items()]
         for (user_id, instrument_id), (holding, position_milli, collateral_micros) in self._positions.items():
             if holding.position_milli != position_milli or holding.collateral_micros != collateral_micros:
                 events.append(

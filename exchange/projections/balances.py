@@ -151,6 +151,12 @@ class Balances(msgspec.Struct):
             del self.users[event.user_id].positions[event.instrument_id]
         return position
 
+    def on_margin(self, user_id: str, instrument_id: str, locked_micros: int) -> Position:
+        """The position is what it was, and other collateral is locked for it."""
+        position = self._position(user_id, instrument_id)
+        position.locked_micros = locked_micros
+        return position
+
     def on_traded(self, event: Traded) -> tuple[Position, Position]:
         """The positions of both sides, maker first."""
         sign = 1 if event.taker_side == "bid" else -1

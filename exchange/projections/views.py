@@ -15,6 +15,7 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
+    MarginsChanged,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -122,6 +123,10 @@ class Views:
                     key = (event.user_id, event.instrument_id)
                     if event.quantity_milli or event.locked_micros or key not in change.positions:
                         change.positions[key] = position
+                case MarginsChanged():
+                    for instrument_id, locked_micros in event.locked_micros.items():
+                        position = self.balances.on_margin(event.user_id, instrument_id, locked_micros)
+                        change.positions[event.user_id, instrument_id] = position
                 case OrderCancelled():
                     order = self.orders.on_cancelled(event, ts_us)
                     change.orders[event.order_id] = order
