@@ -20,6 +20,7 @@ from journal.reader import JournalReader
 from journal.records import Head, Record
 
 _LOOK_SECONDS = 0.1  # between two looks at a journal that is followed
+_SWITCHES = ("enabled", "halted", "suspended")  # what a command turns on, or off
 
 
 @click.group()
@@ -110,11 +111,12 @@ def _place_order(fields: dict[str, Any]) -> str:
 
 def fields_text(fields: dict[str, Any]) -> str:
     """Every field that says something, in units for people."""
-    return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(value))
+    return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(name, value))
 
 
-def _says(value: Any) -> bool:
-    return value is not None and value is not False and value != ""
+def _says(name: str, value: Any) -> bool:
+    """False is left out where it is what one expects."""
+    return value is not None and (value is not False or name in _SWITCHES) and value != ""
 
 
 def _bare(name: str) -> str:
@@ -129,8 +131,8 @@ def _value(name: str, value: Any) -> str:
             return "{" + fields_text(value) + "}"
         case list():
             return "[" + ", ".join(_value(name, inner) for inner in value) + "]"
-        case True:
-            return "yes"
+        case bool():
+            return "yes" if value else "no"
         case int() if name.endswith("_micros"):
             return usdc(value)
         case int() if name.endswith("_milli"):

@@ -19,6 +19,7 @@ from exchange.history.verify import verify
 from journal.archives import archive_folder
 from journal.records import chain
 from journal.whole import connect_whole
+from tests.cli_support import exchange, said
 from tests.market_story import story, write_story
 from tests.test_sql import COLUMNS
 
@@ -104,3 +105,11 @@ def test_a_fork_goes_on_as_the_exchange_did(seam: int, path: Path, tmp_path: Pat
         (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
         core.step(record, command)
     assert core.digest() == core_at(path, Moment(), no_bar).digest()
+
+
+def test_what_is_turned_off_is_said(path: Path) -> None:
+    lines = [line.split() for line in said(exchange("journal", "tail", "-n", LAST, "--db", path)).splitlines()]
+    told = {int(line[0]): " ".join(line[2:]) for line in lines}
+    assert (told[50], told[52]) == ("set_halt halted=yes", "set_halt halted=no")
+    assert told[56] == "set_suspended alice suspended=no"
+    assert told[44] == "set_index_price asset=SOL price=80.00"
