@@ -15,6 +15,7 @@ import click
 from cli.options import clock_start_option, command_line, db_option
 from cli.replay import ReplayBar
 from exchange.amounts import short_time
+from exchange.domain.rules import market_of
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
@@ -177,7 +178,6 @@ def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
 
 def _what_next(settings: Settings, url: str, views: Views) -> str:
     path = settings.path
-    example = _example(views.live_instruments())
     auth = (
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
         '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
@@ -186,9 +186,7 @@ def _what_next(settings: Settings, url: str, views: Views) -> str:
         (
             *_of_the_demo(settings, views),
             "In another terminal:",
-            f"  {command_line('instrument list', path)}",
-            f"  {command_line(f'order buy {example} 1 1.50 --user alice', path)}",
-            f"  {command_line(f'book {example}', path)}",
+            *(f"  {command_line(arguments, path)}" for arguments in _first_steps(views)),
             f"Or with any WebSocket client: connect to {url} and send",
             f"  {auth}",
             "Ctrl-C stops the exchange.",
@@ -207,10 +205,22 @@ def _of_the_demo(settings: Settings, views: Views) -> list[str]:
     return []
 
 
+def _first_steps(views: Views) -> list[str]:
+    """What to type first: where nothing is listed, what lists something."""
+    live = views.live_instruments()
+    if live:
+        example = _example(live)
+        return ["instrument list", f"order buy {example} 1 1.50 --user alice", f"book {example}"]
+    market = market_of(views.rules)
+    if market is None:
+        return ["instrument create --help"]
+    if market.series:
+        return [f"admin set-index {market.series[0].asset} PRICE", "instrument list"]
+    return ["admin rules --series SOL:10", "admin set-index SOL PRICE"]
+
+
 def _example(live: list[Instrument]) -> str:
     """Something to try: of the series that lives longest on the asset listed first, the one in the middle."""
-    if not live:
-        return "INSTRUMENT"
     last_s = max(instrument.expiration_s for instrument in live)
     series = [one for one in live if (one.asset, one.expiration_s) == (live[0].asset, last_s)] or live
     calls = [one for one in series if one.option_type == "call"] or series

@@ -273,5 +273,6 @@ def test_exchange_time_does_not_go_back(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path, "--clock-start", "2026-03-01T00:00:00Z"))
     with Server(path, "--clock-start", CLOCK_START) as running:
-        assert running.stop()[0] == 0
+        exit_code, text = running.stop()
+        assert (exit_code, f"  exchange admin rules --series SOL:10 --db {path}\n" in text) == (0, True)
         assert "exchange time does not go back: it continues at 2026-03-01 00:00:00 UTC" in running.errors

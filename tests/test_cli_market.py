@@ -300,7 +300,8 @@ def test_series_settle_and_one_waits(tmp_path: Path) -> None:
             _order(running, "sell", instrument_id, 2, price, "--user", "bob")
             _order(running, "buy", instrument_id, 2, price, "--user", "alice")
         assert "error -32602: " in _refused(running, "admin", "settle", "SOL", "28FEB26", 160)
-        assert running.stop()[0] == 0
+        exit_code, text = running.stop()
+        assert (exit_code, f"  exchange admin set-index SOL PRICE --db {path}\n" in text) == (0, True)
     with Server(path, "--clock-start", "2026-02-28T08:05:00Z") as running:
         text = said(exchange("settlements", *at))
         assert re.search(r"SOL +28FEB26 +160\.00 +settled +2026-02-28 08:05:0\d UTC +\d+ *\n", text)
