@@ -1,6 +1,6 @@
 """`exchange account`: what a user has, and paying in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -115,7 +115,7 @@ def _money(shown: AccountView) -> Table:
     }
     if shown.shortfall_micros:
         amounts[">shortfall"] = shown.shortfall_micros
-    decimals = price_decimals(amount for amount in amounts.values() if amount is not None)
+    decimals = _decimals(amounts.values())
     made = table("account", *amounts)
     add_rows(made, [(shown.user_id, *(_cash(amount, decimals) for amount in amounts.values()))])
     return made
@@ -123,17 +123,23 @@ def _money(shown: AccountView) -> Table:
 
 def _positions(positions: list[PositionView]) -> Table:
     made = table("position", ">contracts", ">average price", ">mark", ">locked", ">realised", ">unrealised")
+    prices = _decimals(price for one in positions for price in (one.average_price_micros, one.mark_micros))
+    amounts = _decimals(
+        amount
+        for one in positions
+        for amount in (one.locked_micros, one.realised_pnl_micros, one.unrealised_pnl_micros)
+    )
     add_rows(
         made,
         (
             (
                 position.instrument_id,
                 contracts(position.quantity_milli),
-                usdc(position.average_price_micros),
-                usdc(position.mark_micros),
-                cash(position.locked_micros),
-                _cash(position.realised_pnl_micros),
-                _cash(position.unrealised_pnl_micros),
+                usdc(position.average_price_micros, prices),
+                usdc(position.mark_micros, prices),
+                cash(position.locked_micros, amounts),
+                _cash(position.realised_pnl_micros, amounts),
+                _cash(position.unrealised_pnl_micros, amounts),
             )
             for position in positions
         ),
@@ -141,6 +147,10 @@ def _positions(positions: list[PositionView]) -> Table:
     return made
 
 
-def _cash(micros: int | None, decimals: int = 2) -> str:
+def _decimals(amounts: Iterable[int | None]) -> int:
+    return price_decimals(amount for amount in amounts if amount is not None)
+
+
+def _cash(micros: int | None, decimals: int) -> str:
     """`-` for what is beyond all numbers."""
     return "-" if micros is None else cash(micros, decimals)
