@@ -135,13 +135,13 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
     assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 +10,000\.00 +0\.00 +0\.00 +0\.00", text)
     assert re.search(rf"{instrument_id} +-1 +5\.50 +5\.50 +28\.00 +0\.00 +0\.00\n", text)
     assert "shortfall" not in text
-    _order(server, "sell", instrument_id, "0.001", "5.53", "--user", "margin.a")
-    text = said(exchange("account", "show", "margin.a", "--db", server.path))
-    assert re.search(rf"{instrument_id} +-1 +5\.50 +5\.50 +28\.028 +0\.000 +0\.000\n", text), (
-        "as many decimals as needed"
-    )
     text = said(exchange("state", "--account", "margin.a", "--db", server.path))
     assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 ", text)
+    _order(server, "sell", instrument_id, "0.101", "5.53", "--user", "margin.a")
+    text = said(exchange("account", "show", "margin.a", "--db", server.path))
+    assert re.search(rf"{instrument_id} +-1 +5\.50 +5\.50 +30\.828 +0\.000 +0\.000\n", text), (
+        "as many decimals as needed"
+    )
 
 
 def test_a_dry_run_places_nothing(server: Server) -> None:
