@@ -43,6 +43,7 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import (
+    INSTRUMENTS_MAX,
     AccountOpened,
     AllCancelled,
     BalanceChanged,
@@ -206,7 +207,12 @@ class NaiveExchange:
             is_moved = (user_id, instrument_id) in self.touched_positions
             if not is_moved and locked != before[user_id].collateral_of(instrument_id):
                 margins.setdefault(user_id, {})[instrument_id] = locked
-        events += [MarginsChanged(user_id, locked_by_instrument) for user_id, locked_by_instrument in margins.items()]
+        for user_id, locked_by_instrument in margins.items():
+            while locked_by_instrument:
+                part = dict(list(locked_by_instrument.items())[:INSTRUMENTS_MAX])
+                events.append(MarginsChanged(user_id, part))
+                for instrument_id in part:
+                    del locked_by_instrument[instrument_id]
         for user_id, instrument_id in dict.fromkeys(self.touched_positions):
             quantity, locked = self.position(user_id, instrument_id), self.collateral(user_id, instrument_id)
             quantity_before = positions_before.get((user_id, instrument_id), 0)
@@ -507,7 +513,8 @@ class NaiveExchange:
                 instrument.last_price,
                 market.mark_spread_max_ppm,
             )
-        return [MarksSet(asset, {it.instrument_id: it.mark for it in instruments if it.mark is not None})]
+        marks = [(it.instrument_id, it.mark) for it in instruments if it.mark is not None]
+        return [MarksSet(asset, dict(marks[n : n + INSTRUMENTS_MAX])) for n in range(0, len(marks), INSTRUMENTS_MAX)]
 
     def set_index_price(self, ts_us: int, command: SetIndexPrice) -> list[Event]:
         asset, price = command.asset, command.price_micros

@@ -7,9 +7,9 @@ locks and must maintain is read from the events. Behind `#`: what decides, or bo
 import pytest
 
 from exchange.domain.commands import Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder, SetIndexPrice
-from exchange.domain.events import BalanceChanged, Event, MarksSet, PositionChanged
+from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, MarksSet, PositionChanged
 from exchange.domain.instruments import instrument_id_of
-from exchange.domain.rules import Market, Rules
+from exchange.domain.rules import Market, Rules, Series
 from exchange.domain.words import OptionType, Side
 from exchange.matching.apply import apply
 from exchange.matching.state import State
@@ -144,3 +144,24 @@ def test_margin(case: tuple[str, ...]) -> None:
     assert bench.position.quantity_milli == -milli(size)
     assert bench.position.locked_micros == bench.balance.locked_micros == micros(locked)
     assert bench.balance.maintenance_micros == micros(maintained)
+
+
+def test_what_an_index_price_changes_in_many_instruments_is_told_in_parts() -> None:
+    """No event tells of more than so many, and together they tell of each once, in order of listing."""
+    state, ts_us = State(), 1_772_000_000_000_000
+    series = Series("SOL", 10, strikes_each_side=5, dailies=2, weeklies=0, monthlies=0)
+    apply(state, ts_us, Genesis(Rules(market=Market(series=(series,)))))
+    apply(state, ts_us + 1, SetIndexPrice("SOL", micros("150")))
+    apply(state, ts_us + 2, OpenAccount("maker", 3_000_000_000_000))
+    for instrument_id in state.books:
+        apply(state, ts_us + 3, PlaceOrder("maker", instrument_id, "ask", "limit", "gtc", micros("300"), 1_000))
+    events = apply(state, ts_us + 4, SetIndexPrice("SOL", micros("151")))
+    marks = [event.marks for event in events if isinstance(event, MarksSet)]
+    margins = [event.locked_micros for event in events if isinstance(event, MarginsChanged)]
+    for parts, told in ((marks, list(state.books)), (margins, list(state.books))):
+        assert [len(part) for part in parts] == [INSTRUMENTS_MAX, INSTRUMENTS_MAX, 44 - 2 * INSTRUMENTS_MAX]
+        assert [instrument_id for part in parts for instrument_id in part] == told
+    holdings = state.accounts["maker"].holdings
+    assert {key: locked for part in margins for key, locked in part.items()} == {
+        instrument_id: holding.collateral_micros for instrument_id, holding in holdings.items()
+    }

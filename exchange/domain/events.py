@@ -11,6 +11,8 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.domain.words import CancelReason, InstrumentState, OptionType, OrderType, Side, TimeInForce
 
+INSTRUMENTS_MAX = 20  # of one event that tells of many: longer rows would take pages of their own in the journal
+
 
 class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="kind"):
     pass
@@ -150,7 +152,8 @@ class PositionChanged(_Event, frozen=True, tag="position_changed"):
 class MarginsChanged(_Event, frozen=True, tag="margins_changed"):
     """The collateral of positions that are what they were: an index price, or other rules, ask for more or for less.
 
-    `locked_micros` by instrument, in order of listing; those whose collateral stays the same are not in it.
+    `locked_micros` by instrument, in order of listing; those whose collateral stays the same are not in it. Of more
+    than INSTRUMENTS_MAX, several events tell.
     """
 
     user_id: str
@@ -184,7 +187,10 @@ class IndexPriceSet(_Event, frozen=True, tag="index_price_set"):
 
 
 class MarksSet(_Event, frozen=True, tag="marks_set"):
-    """What contracts of `asset` are worth from here on: mark prices in micros by instrument, in order of listing."""
+    """What contracts of `asset` are worth from here on: mark prices in micros by instrument, in order of listing.
+
+    Of more than INSTRUMENTS_MAX, several events tell.
+    """
 
     asset: str
     marks: dict[str, int]

@@ -8,7 +8,7 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_en
 from exchange.domain.words import OptionType
 from exchange.matching.book import Book
 from exchange.matching.collateral import Rates, cash_secured_rates, mark_micros, standard_rates
-from exchange.matching.state import Outcome, State
+from exchange.matching.state import Outcome, State, in_parts
 
 
 def list_instrument(
@@ -78,7 +78,7 @@ def set_marks(state: State, outcome: Outcome, asset: str, books: list[Book]) -> 
         book.mark_micros = mark_micros(book, index.price_micros, state.market.mark_spread_max_ppm)
         marks[book.instrument_id] = book.mark_micros
         set_rates(book, rates_of(state.rules, book, book.index_micros, book.mark_micros))
-    outcome.events.append(MarksSet(asset, marks))
+    outcome.events += [MarksSet(asset, part) for part in in_parts(marks)]
 
 
 def rates_of(rules: Rules, book: Book, index_micros: int, mark: int) -> Rates:

@@ -1,8 +1,10 @@
 """The whole state of the exchange, and the record of what one command changes in it."""
 
+from collections.abc import Iterator
+
 from msgspec import UNSET
 
-from exchange.domain.events import BalanceChanged, Event, MarginsChanged, PositionChanged
+from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
 from exchange.domain.rules import RULES_VERSION, Rules, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import INSURANCE, Account, Holding
@@ -146,7 +148,8 @@ class Outcome:
         for (user_id, instrument_id), (holding, collateral_micros) in self._margins.items():
             if holding.collateral_micros != collateral_micros:
                 margins.setdefault(user_id, {})[instrument_id] = holding.collateral_micros
-        events += [MarginsChanged(user_id, locked_micros) for user_id, locked_micros in margins.items()]
+        for user_id, locked_micros in margins.items():
+            events += [MarginsChanged(user_id, part) for part in in_parts(locked_micros)]
         for (user_id, instrument_id), (holding, position_milli, collateral_micros) in self._positions.items():
             if holding.position_milli != position_milli or holding.collateral_micros != collateral_micros:
                 events.append(
@@ -157,3 +160,10 @@ class Outcome:
             if account.cash_micros != cash or account.locked_micros != locked or kept != maintenance:
                 events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros, kept or UNSET))
         return events
+
+
+def in_parts(by_instrument: dict[str, int]) -> Iterator[dict[str, int]]:
+    """What one event may tell at a time, in the order given."""
+    items = list(by_instrument.items())
+    for start in range(0, len(items), INSTRUMENTS_MAX):
+        yield dict(items[start : start + INSTRUMENTS_MAX])
