@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from cli.client import Client, enter
 from cli.main import main
 from cli.tape import _Pace
-from exchange.domain.events import Event, MarksSet, decode_event
+from exchange.domain.events import Event, MarginsChanged, MarksSet, decode_event
 from exchange.history.sessions import sessions
 from exchange.history.tape import concerns, in_words
 from exchange.matching.image import digest
@@ -140,10 +140,16 @@ def test_the_market_reads_like_this(tmp_path: Path) -> None:
         events = [(seq, decode_event(payload)) for seq, _, payload in reader.events(1, reader.head().seq)]
     told = [f"{seq} {in_words(event)}" for seq, event in events]
     assert [line for line in MARKET_TAPE.splitlines() if line not in told] == []
-    (marks,) = [event for seq, event in events if seq == 31 and isinstance(event, MarksSet)]
+    parts = [event for seq, event in events if seq == 31 and isinstance(event, MarksSet)]
+    (marks,) = [part for part in parts if market_story.CALL in part.marks]
     assert in_words(marks, market_story.CALL) == "marks on SOL: SOL_USDC-20FEB26-150-C 42.00"
     assert concerns(marks, None, market_story.CALL) and not concerns(marks, None, market_story.COIN)
     assert not concerns(marks, "alice", None)
+    margins = MarginsChanged("alice", {market_story.CALL: 28_000_000, "SOL_USDC-20FEB26-160-C": 2_500_000})
+    assert in_words(margins) == "alice's collateral in 2 instruments is 30.50 now"
+    assert in_words(margins, market_story.CALL) == "alice's collateral in SOL_USDC-20FEB26-150-C is 28.00 now"
+    assert concerns(margins, "alice", market_story.CALL) and not concerns(margins, "bob", None)
+    assert not concerns(margins, "alice", market_story.COIN)
 
 
 def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:
