@@ -24,13 +24,12 @@ from exchange.gateway.feeds import Feeds
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
-from exchange.gateway.streams import key_of
 from exchange.matching.rehearsal import quote, rehearse
 from exchange.projections.life import Happening, PlacedStep, Step, life_of
 from exchange.projections.views import Change, Views
-from exchange.runtime.backfill import told_again
 from exchange.runtime.clock import Clock
 from exchange.runtime.core import Core
+from exchange.runtime.lookback import told_again, wanted_by
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.recovery import event_rows
 from journal.memory import MemoryJournal
@@ -288,9 +287,8 @@ class TestDesk:
         core = Core()
         for record in self.journal.records[: missed.from_seq - 1]:
             core.replay(record)
-        wanted = {key_of(name, missed.user_id) for name in missed.channels}
         records = self.journal.records[missed.from_seq - 1 : missed.up_to]
-        return ((key[0], text) for key, text in told_again(core, records, wanted))
+        return ((name, text) for _, name, text in told_again(core, records, wanted_by(missed)))
 
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET

@@ -17,8 +17,9 @@ from exchange.gateway import streams
 from exchange.gateway.desk import Missed
 from exchange.gateway.limits import JOURNAL_READERS_MAX
 from exchange.gateway.streams import Recent
-from exchange.runtime import backfill
-from exchange.runtime.backfill import Backfiller, look_back
+from exchange.runtime import backfill, readings
+from exchange.runtime.backfill import Backfiller
+from exchange.runtime.lookback import look_back
 from exchange.runtime.workers import worker
 from journal.archives import archive_path
 from journal.errors import JournalArchivedError
@@ -29,7 +30,7 @@ from tests.wire import INSTRUMENT, Server, Wire, exchange
 
 STREAMS = [f"trades.{INSTRUMENT}", "user.orders", "user.balance"]
 BROKEN_WORKERS = {
-    "that fails": "print('user.orders {}', flush=True); raise SystemExit(3)",
+    "that fails": "print('1 user.orders {}', flush=True); raise SystemExit(3)",
     "that fails before it has begun": "raise SystemExit(1)",
     "that is killed": "import os; os.kill(os.getpid(), 9)",
     "that ends in the middle of a line": "print('user.orders {', end='')",
@@ -113,7 +114,7 @@ async def is_waited_for(server: Server) -> bool:
 def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
     monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)  # less than there is to come
-    monkeypatch.setattr(backfill, "CHUNK_SIZE", 4_096)
+    monkeypatch.setattr(readings, "CHUNK_SIZE", 4_096)
     monkeypatch.setattr(backfill, "TOLD_AT_ONCE", 10)
 
     async def conversation() -> None:
@@ -131,7 +132,7 @@ def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, mo
 def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
     monkeypatch.setattr(backfill, "STALL_SECONDS", 0)
-    monkeypatch.setattr(backfill, "CHUNK_SIZE", 4_096)
+    monkeypatch.setattr(readings, "CHUNK_SIZE", 4_096)
     monkeypatch.setattr(backfill, "TOLD_AT_ONCE", 10)
 
     async def conversation() -> None:
@@ -145,7 +146,7 @@ def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, mon
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("name", BROKEN_WORKERS)
 def test_a_process_that_breaks_off_ends_the_connection(db: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "worker", Workers(BROKEN_WORKERS[name]))
+    monkeypatch.setattr(readings, "worker", Workers(BROKEN_WORKERS[name]))
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -172,8 +173,9 @@ def test_a_process_that_cannot_begin_ends_the_connection(db: Path, monkeypatch: 
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("way", ["hang up", "unsubscribe", "stop"])
 def test_nobody_left_to_hear_it_ends_the_process(db: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "READINGS_KEPT_SECONDS", 0)
     workers = Workers("import time; time.sleep(600)")
-    monkeypatch.setattr(backfill, "worker", workers)
+    monkeypatch.setattr(readings, "worker", workers)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -238,7 +240,7 @@ class Workers:
 @pytest.mark.usefixtures("forgetful")
 def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = Workers()
-    monkeypatch.setattr(backfill, "worker", workers)
+    monkeypatch.setattr(readings, "worker", workers)
 
     async def conversation() -> None:
         async with exchange(db) as server:

@@ -12,8 +12,8 @@ from exchange.domain.commands import Command, decode_command
 from exchange.gateway import filling, streams
 from exchange.gateway.desk import Missed
 from exchange.gateway.streams import Recent, Told, key_of, texts, told_of
-from exchange.runtime.backfill import look_back
 from exchange.runtime.core import Core
+from exchange.runtime.lookback import look_back
 from journal.reader import JournalReader
 from journal.records import Head
 from tests.desk import Connection, TestDesk
@@ -359,7 +359,7 @@ def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps
             wanted = {key_of(name, user_id) for name in channels}
             told = recent.between(first, last)
             assert told is not None and [one.seq for one in told] == list(range(first, last + 1))
-            live = [text for one in told for text in texts(one, wanted)]
+            live = [(one.seq, key[0], text) for one in told for key, text in texts(one, wanted)]
             assert list(look_back(path, Missed(first, last, user_id, channels))) == live
             assert live or last - first < 200
 
