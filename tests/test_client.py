@@ -310,9 +310,15 @@ class Watcher:
         async with self._more:
             await self._more.wait_for(lambda: len(self.seen) >= count)
 
-    async def has_seen_balance_of(self, seq: int) -> None:
+    async def has_seen_all_of(self, order_id: int) -> None:
+        """The order as it was placed, and the balance after it, which comes last."""
         async with self._more:
-            await self._more.wait_for(lambda: ("user.balance", seq) in [one[:2] for one in self.seen[-1:]])
+            await self._more.wait_for(lambda: self._ends_with(order_id))
+
+    def _ends_with(self, order_id: int) -> bool:
+        orders, balance = self.seen[-2:]
+        ids = [order.order_id for order in orders.data] if isinstance(orders, OrdersMessage) else []
+        return balance.channel == "user.balance" and order_id in ids
 
 
 async def trade_and_watch(alice: Client, bob: Client, watcher: Watcher, disturb: Coroutine[Any, Any, None]) -> Trader:
@@ -325,7 +331,7 @@ async def trade_and_watch(alice: Client, bob: Client, watcher: Watcher, disturb:
         for trader in traders:
             trader.is_over = True
         await asyncio.gather(*trading)
-        await watcher.has_seen_balance_of((await alice.buy(INSTRUMENT, SIZE, 10_000)).seq)
+        await watcher.has_seen_all_of((await alice.buy(INSTRUMENT, SIZE, 10_000)).order.order_id)
         watching.cancel()
     return traders[0]
 

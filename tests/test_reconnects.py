@@ -27,7 +27,7 @@ USERS = ("alice", "bob", "carol")
 BREAKS = 34  # of each watcher's connections
 FORGETS_EVERY = 10  # connections
 MESSAGES_MAX = 800  # on a connection before it breaks: most break when it is live again, some before
-PATIENCE_SECONDS = 100  # before it is given up
+PATIENCE_SECONDS = 300  # before it is given up
 CHANNELS = [f"trades.{INSTRUMENT}", "user.orders", "user.trades", "user.balance"]
 
 
