@@ -56,15 +56,19 @@ def create(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path
 @instrument.command("list")
 @click.option("--asset", help="Only options on this asset, such as SOL.")
 @click.option("--all", "with_expired", is_flag=True, help="Expired ones too.")
+@click.option("--ids", "only_ids", is_flag=True, help="Only the ids, one a line, for a script.")
 @db_option
 @json_option
-def list_(asset: str | None, with_expired: bool, path: Path, as_json: bool) -> None:
+def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_json: bool) -> None:
     """Show what is listed, as of the last recorded command.
 
     \b
-    Example:
+    Examples:
       exchange instrument list --asset SOL
+      OPTION=$(exchange instrument list --asset SOL --ids | head -1)
     """
+    if only_ids and as_json:
+        raise click.UsageError("--ids and --json are two ways to print: choose one")
     views = read_views(path)
     wanted = asset.upper() if asset else None
     listed = [
@@ -74,6 +78,8 @@ def list_(asset: str | None, with_expired: bool, path: Path, as_json: bool) -> N
     ]
     if as_json:
         print_json(listed)
+    elif only_ids:
+        click.echo("".join(f"{instrument.instrument_id}\n" for instrument in listed), nl=False)
     elif listed:
         _print(listed, views)
     else:

@@ -52,6 +52,8 @@ def test_the_demo_market_is_listed(server: Server) -> None:
     listed = said_json(exchange("instrument", "list", "--asset", "sol", "--json", "--db", server.path))
     assert CALL in [instrument["instrument_id"] for instrument in listed]
     assert {instrument["asset"] for instrument in listed} == {"SOL"}
+    ids = said(exchange("instrument", "list", "--asset", "sol", "--ids", "--db", server.path))
+    assert ids.split("\n") == [*(one["instrument_id"] for one in listed), ""]
     text = said(exchange("instrument", "list", "--db", server.path))
     assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28 08:00:00 UTC", text)
     assert re.search(r"at seq \d+, 2026-02-27 09:0\d:\d\d UTC", text)

@@ -25,9 +25,10 @@ from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from exchange.runtime.rule_settings import read_rules
 from exchange.runtime.settings import DEFAULT_RULES
-from tests.cli_support import Server, exchange, said
+from tests.cli_support import Server, environment, exchange, said
 from tests.journals import play
 from tests.market_story import write_story
+from tests.test_demo import demo
 from tests.test_recovery import INSTRUMENT, server
 from tests.test_sql import COLUMNS
 
@@ -94,7 +95,7 @@ def test_every_exchange_command_is_understood(
         Path(name).touch()
     command: click.Command = cli
     context = click.Context(cli, info_name="exchange", **cli.context_settings)
-    words = shlex.split(line, comments=True)[1:]
+    words = shlex.split(line.replace("$OPTION", INSTRUMENT), comments=True)[1:]
     while isinstance(command, click.Group):
         name, *words = words
         found = command.get_command(context, name)
@@ -132,14 +133,30 @@ def shell_lines_of_readme(section: str) -> list[str]:
 
 
 def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    """In the market of February, where the instrument is listed that it names."""
-    lines = [shlex.split(line) for line in shell_lines_of_readme("Start") if line.startswith("exchange ")]
-    (serve,) = [words for words in lines if words[1] == "serve"]
-    lines.remove(serve)
-    path = tmp_path / "february.db"
-    with Server(path, "--demo", *serve[serve.index("--clock-start") :]):
-        told = [said(exchange(*words[1:], "--db", path)) for words in lines]
-    assert len(told) == 6 and "filled 0.4 at 1.50" in told[2]
+    """By the shell, in the market that `make run` starts, once it is quoted."""
+    path = tmp_path / "exchange.db"
+    lines = shell_lines_of_readme("Start")
+    typed = "\n".join(["set -e", *lines[lines.index("source .venv/bin/activate") + 1 :]])
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    async def run() -> None:
+        async with demo(path) as (_, url, _), connect_client(url, "reader") as client:
+            option = (await client.get_instruments("SOL"))[0].instrument_id
+            async for message in await client.subscribe(f"book.{option}.1"):
+                if isinstance(message, BookMessage) and message.data.best_ask:
+                    break
+            shell = await asyncio.create_subprocess_exec(
+                *("bash", "-c", typed),
+                env=environment() | {"EXCHANGE_DB": str(path), "PATH": programs},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            told, errors = await shell.communicate()
+            assert (shell.returncode, errors) == (0, b"")
+            assert f"buy 1 {option} at market, filled 1 at" in told.decode()
+            assert f"sell 0.4 {option} @ 500.00" in told.decode()
+
+    asyncio.run(run())
 
 
 def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
