@@ -241,19 +241,20 @@ class Workers:
 def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = Workers()
     monkeypatch.setattr(readings, "worker", workers)
+    wanted = [[*STREAMS[:n], "user.balance", *more] for n in range(3) for more in ([], ["user.trades"])]
 
     async def conversation() -> None:
         async with exchange(db) as server:
             alice = await server.client("alice")
             (seq,) = await buy(alice, 1)
-            clients = [await server.client("alice") for _ in range(2 * JOURNAL_READERS_MAX + 1)]
-            for client in clients:
-                await subscribe(client, 1)
+            clients = [await server.client("alice") for _ in wanted]
+            for client, channels in zip(clients, wanted, strict=True):
+                await subscribe(client, 1, *channels)
             for client in clients:
                 assert (await told(client, seq))[-1]["seq"] == seq
 
     asyncio.run(conversation())
-    assert len(workers.processes) == 2 * JOURNAL_READERS_MAX + 1 and workers.most == JOURNAL_READERS_MAX
+    assert len(workers.processes) == len(wanted) and workers.most == JOURNAL_READERS_MAX
 
 
 def test_what_is_in_archives_is_brought_as_long_as_they_are_here(db: Path) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from exchange.gateway import streams
+from exchange.gateway.limits import JOURNAL_READERS_MAX
 from exchange.runtime import readings
 from tests.test_backfill import Workers, buy, subscribe
 from tests.wire import Server, Wire, exchange
 
 pytestmark = pytest.mark.usefixtures("forgetful")
-COMMANDS = 300
+COMMANDS = 120
 
 
 @pytest.fixture
@@ -45,15 +46,20 @@ async def breaks(server: Server, client: Wire) -> None:
     await until(lambda: len(connections) == others)
 
 
+def notification(seq: int) -> str:
+    """A line of a process that found something."""
+    text = {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": "user.orders", "seq": seq, "data": []}}
+    return f"{seq} user.orders {json.dumps(text)}"
+
+
 class Slow(Workers):
-    """Processes that find one notification, once `release` is called."""
+    """Processes that find something of command 1 after the first `release`, and of command 2 after another one."""
 
     def __init__(self, path: Path) -> None:
         self._gate = path
         os.mkfifo(path)
-        params = {"channel": "user.orders", "seq": 1, "data": []}
-        text = json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params})
-        super().__init__(f"open({str(path)!r}).read(); print({f'1 user.orders {text}'!r})")
+        wait = f"open({str(path)!r}).read()"
+        super().__init__(f"{wait}; print({notification(1)!r}, flush=True); {wait}; print({notification(2)!r})")
 
     async def release(self) -> None:
         await asyncio.to_thread(self._gate.write_bytes, b"")
@@ -81,8 +87,9 @@ def test_connections_that_break_before_anything_is_found(db: Path, slow: Slow) -
                 await join_and_break(server, slow, "alice", begun=1)
             last = await server.client("alice")
             await subscribe(last, 1)
-            await slow.release()
-            assert (await last.text())["params"]["channel"] == "user.orders"
+            for seq in (1, 2):
+                await slow.release()
+                assert (await last.text())["params"]["seq"] == seq
 
     asyncio.run(conversation())
     assert len(slow.processes) == 1
@@ -93,6 +100,52 @@ def test_somebody_else_does_not_get_it(db: Path, slow: Slow) -> None:
         async with exchange(db) as server:
             await join_and_break(server, slow, "alice", begun=1)
             await join_and_break(server, slow, "bob", begun=2)
+
+    asyncio.run(conversation())
+
+
+def test_what_is_passed_over_does_not_hold_it_up(db: Path, slow: Slow) -> None:
+    """It has found something, and waits until that is taken; but who comes back has seen that elsewhere."""
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            await join_and_break(server, slow, "alice", begun=1)
+            await slow.release()
+            (reading,) = server.node._backfiller.readings._all
+            await until(lambda: bool(reading._coming))
+            later = await server.client("alice")
+            await subscribe(later, 2)
+            await slow.release()
+            assert (await later.text())["params"]["seq"] == 2
+
+    asyncio.run(conversation())
+    assert len(slow.processes) == 1
+
+
+def test_nobody_waits_for_those_who_are_gone(db: Path, slow: Slow) -> None:
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            for begun in range(1, JOURNAL_READERS_MAX + 2):
+                await join_and_break(server, slow, f"user{begun}", begun)
+
+    asyncio.run(conversation())
+    assert slow.most == JOURNAL_READERS_MAX + 1
+
+
+def test_who_comes_back_after_more_has_happened(db: Path) -> None:
+    """What was read is given again, and what came after it is read then."""
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            alice = await server.client("alice")
+            (seq,) = await buy(alice, 1)
+            for _ in range(3):
+                (last_seq,) = await buy(alice, 1)
+                client = await server.client("alice")
+                await subscribe(client, seq, "user.balance")
+                seen = [params["seq"] for params in await messages(client, 100, last_seq)]
+                assert seen == list(range(seq, last_seq + 1))
+                await breaks(server, client)
 
     asyncio.run(conversation())
 

@@ -105,12 +105,10 @@ class _Backfill:
 
     async def _read_journal(self) -> None:
         """Bring what a reading finds. It may be one that began earlier, and ends before `up_to`."""
-        reading = self._backfiller.readings.begin(self._missed)
-        try:
+        async with self._backfiller.readings.of(self._missed) as reading:
             while some := await reading.some():
                 await self._hand_over((channel_name, text) for _, channel_name, text in some)
-        finally:
-            self._backfiller.readings.keep(reading)
+        assert reading.missed.up_to >= self._missed.from_seq, "a reading of what is not missed"
         self._missed = self._missed._replace(from_seq=reading.missed.up_to + 1)
 
     async def _hand_over(self, missed: Iterable[tuple[str, bytes]]) -> None:

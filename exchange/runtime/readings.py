@@ -1,9 +1,10 @@
 """Processes that read the journal for clients, and what they found last, kept for a client who comes back for it."""
 
 import asyncio
+import contextlib
 from asyncio.subprocess import PIPE
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ CHUNK_SIZE = 64 * 1024  # bytes
 class Reading:
     """One process, until it has found everything that was missed, and what it found last."""
 
-    def __init__(self, path: Path, missed: Missed, turn: asyncio.Semaphore) -> None:
+    def __init__(self, path: Path, missed: Missed) -> None:
         self.missed = missed
         self._first_seq = missed.from_seq  # what this command told, and all after it, is here or is to come
         self._next_seq = missed.from_seq  # after the last command of which something was found
@@ -30,7 +31,7 @@ class Reading:
         self._has_news = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_ended = False
-        self.task = asyncio.get_running_loop().create_task(self._read(path, turn))
+        self.task = asyncio.get_running_loop().create_task(self._read(path))
         self.task.add_done_callback(lambda _: self._has_news.set())
 
     async def some(self) -> list[Found]:
@@ -49,8 +50,8 @@ class Reading:
     def goes_back(self, missed: Missed) -> bool:
         """Whether it gives from here on what was missed, or the first part of it."""
         is_broken = self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
-        is_here = self._first_seq <= missed.from_seq <= self._next_seq and self.missed.up_to <= missed.up_to
-        if is_broken or not is_here:
+        is_here = self._first_seq <= missed.from_seq <= min(self._next_seq, self.missed.up_to)
+        if is_broken or not is_here or self.missed.up_to > missed.up_to:
             return False
         while self._given and self._given[-1].seq >= missed.from_seq:
             found = self._given.pop()
@@ -58,6 +59,8 @@ class Reading:
             self._coming.appendleft(found)
         while self._coming and self._coming[0].seq < missed.from_seq:
             self._keep([self._coming.popleft()])
+        if not self._coming:
+            self._has_room.set()
         return True
 
     def end(self) -> None:
@@ -66,9 +69,9 @@ class Reading:
             self._is_ended = True
             self.task.cancel()
 
-    async def _read(self, path: Path, turn: asyncio.Semaphore) -> None:
+    async def _read(self, path: Path) -> None:
         arguments = lookback.arguments_of(path, self.missed)
-        async with turn, worker(lookback.__name__, *arguments, stdout=PIPE) as process:
+        async with worker(lookback.__name__, *arguments, stdout=PIPE) as process:
             assert process.stdout is not None
             rest = b""
             while chunk := await process.stdout.read(CHUNK_SIZE):
@@ -94,10 +97,10 @@ class Reading:
 
 
 class Readings:
-    """All readings of a running exchange: at most JOURNAL_READERS_MAX go on at once, others wait their turn.
+    """All readings of a running exchange: at most JOURNAL_READERS_MAX are listened to at once, others wait their turn.
 
-    A reading outlives the connection for which it began: a client whose connections break sooner than a process can
-    begin finds it where it was, and so gets on.
+    A reading outlives the connection for which it began, and is in nobody's way then: a client whose connections break
+    sooner than a process can begin finds it where it was, and so gets on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,25 +109,19 @@ class Readings:
         self._all: set[Reading] = set()
         self._kept: dict[tuple[str, ...], tuple[Reading, asyncio.TimerHandle]] = {}  # by whose they are
 
-    def begin(self, missed: Missed) -> Reading:
-        """What finds it: a reading that was kept, or else a new one. It has to be kept when it is left."""
-        reading = self._take(missed)
-        if reading is None or not reading.goes_back(missed):
-            if reading is not None:
-                reading.end()
-            reading = Reading(self._path, missed, self._turn)
-            self._all.add(reading)
-            reading.task.add_done_callback(partial(self._has_ended, reading))
-        return reading
-
-    def keep(self, reading: Reading) -> None:
-        """Keep it for a while, for its client may come back."""
-        self._let_go(reading.missed)
-        timer = asyncio.get_running_loop().call_later(READINGS_KEPT_SECONDS, self._let_go, reading.missed)
-        self._kept[_owner(reading.missed)] = reading, timer
-        if len(self._kept) > READINGS_KEPT_MAX:
-            oldest, _ = next(iter(self._kept.values()))
-            self._let_go(oldest.missed)
+    @contextlib.asynccontextmanager
+    async def of(self, missed: Missed) -> AsyncIterator[Reading]:
+        """What finds it, or the first part of it: a reading that was kept, or else a new one."""
+        async with self._turn:
+            reading = self._take(missed)
+            if reading is None or not reading.goes_back(missed):
+                if reading is not None:
+                    reading.end()
+                reading = self._begin(missed)
+            try:
+                yield reading
+            finally:
+                self._keep(reading)
 
     async def stop(self) -> None:
         """End them all."""
@@ -133,6 +130,21 @@ class Readings:
         for reading in self._all:
             reading.end()
         await asyncio.gather(*(reading.task for reading in self._all), return_exceptions=True)
+
+    def _begin(self, missed: Missed) -> Reading:
+        reading = Reading(self._path, missed)
+        self._all.add(reading)
+        reading.task.add_done_callback(partial(self._has_ended, reading))
+        return reading
+
+    def _keep(self, reading: Reading) -> None:
+        """For a while, for its client may come back."""
+        self._let_go(reading.missed)
+        timer = asyncio.get_running_loop().call_later(READINGS_KEPT_SECONDS, self._let_go, reading.missed)
+        self._kept[_owner(reading.missed)] = reading, timer
+        if len(self._kept) > READINGS_KEPT_MAX:
+            oldest, _ = next(iter(self._kept.values()))
+            self._let_go(oldest.missed)
 
     def _has_ended(self, reading: Reading, task: asyncio.Task[None]) -> None:
         self._all.discard(reading)
@@ -152,4 +164,4 @@ class Readings:
 
 
 def _owner(missed: Missed) -> tuple[str, ...]:
-    return missed.user_id, *missed.channels
+    return missed.user_id, *sorted(missed.channels)
