@@ -21,8 +21,6 @@ from exchange.client import Client, ExchangeError, connect
 from exchange.client.errors import CONNECTION
 from exchange.domain.units import PPM, US_PER_SECOND
 
-RETRY = "connection_lost"
-
 
 class Price(NamedTuple):
     """`after_us`: how long after the price before it is to be sent."""
@@ -176,6 +174,6 @@ async def _send(admin: Client, price: Price) -> None:
     try:
         await admin.call("admin/set_index_price", asset=price.asset.upper(), price=price.price_micros)
     except ExchangeError as error:
-        if error.code == CONNECTION and error.reason != RETRY:
+        if error.code == CONNECTION and not error.is_lost:
             raise
         click.echo(f"{price.asset} {usdc(price.price_micros)}: {error}", err=True)

@@ -29,6 +29,14 @@ class BadNetwork:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    async def lose_answers(self) -> None:
+        """Break once the exchange has said something that does not arrive."""
+        self.is_deaf = True
+        await self.answer_kept.wait()
+        self.answer_kept.clear()
+        self.is_deaf = False
+        self.cut()
+
     async def close(self) -> None:
         self._server.close()
         self.cut()

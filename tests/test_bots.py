@@ -39,6 +39,7 @@ from exchange.domain.words import OptionType
 from exchange.projections.shapes import Index, Instrument, OrderView, PositionView, Ticker
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.settings import admin_secret_file
+from tests.bad_network import bad_network
 from tests.desk import START_US
 from tests.wire import exchange
 
@@ -294,14 +295,17 @@ def test_how_it_is_said() -> None:
 
 
 def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
-    """Every option of the demo's market is quoted on both sides, and something is traded; an index moves quotes."""
+    """Every option of the demo's market is quoted on both sides, and something is traded; an index moves quotes, also
+    where the connection breaks meanwhile.
+    """
 
     async def run() -> None:
         async with exchange(tmp_path / "exchange.db", demo=True, rules=DEMO_RULES) as running:
             secret = admin_secret_file(running.path).read_text().strip()
             async with (
                 connect(running.url, "admin", secret) as admin,
-                connect(running.url, "maker") as maker,
+                bad_network(running.url) as network,
+                connect(network.url, "maker") as maker,
                 connect(running.url, "taker") as taker,
             ):
                 await admin.call("admin/deposit", user_id="maker", amount=CASH_MICROS)
@@ -315,9 +319,10 @@ def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
                     await asyncio.wait(playing, timeout=0.1)
                 before = {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}
                 await admin.call("admin/set_index_price", asset="SOL", price=155 * MICROS_PER_USDC)
+                await network.lose_answers()
                 while before == {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}:
                     await asyncio.wait(playing, timeout=0.1)
-                assert not any(task.done() for task in playing)
+                assert not any(task.done() for task in playing) and maker.breaks
             results = await asyncio.gather(*playing, return_exceptions=True)
             assert all(isinstance(result, ExchangeError) for result in results)
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 
 from exchange.bots.bot import Bot, Player
-from exchange.bots.requests import Request, Subscribe, in_words
+from exchange.bots.requests import CancelAll, Request, Subscribe, in_words
 from exchange.client import Client, ExchangeError, Subscription
 from exchange.client.errors import CONNECTION
 
 STEP_SECONDS = 1.0
-# What a bot has to live with: money, a book that moved, what was paused, halted, limited, expired or is busy.
-_BUSINESS = (1002, 1003, 1004, 1007, 1008, 1009, 1014, 1021, 1024, 1025, 1026, 1028, 1029, 1030)
+# What a bot has to live with: an answer that was lost (its streams tell), money, a book that moved, what was paused,
+# halted, limited, expired or is busy.
+_BUSINESS = (CONNECTION, 1002, 1003, 1004, 1007, 1008, 1009, 1014, 1021, 1024, 1025, 1026, 1028, 1029, 1030)
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,9 @@ async def _carry_out(client: Client, player: Player, request: Request) -> None:
     try:
         player.view.answered(request, await client.request(method, params))
     except ExchangeError as error:
-        if error.code == CONNECTION:
+        if error.is_lost and isinstance(request, CancelAll):  # with which it begins: nothing of its own is there yet
+            return await _carry_out(client, player, request)
+        if error.code == CONNECTION and not error.is_lost:
             raise
         (_log.debug if error.code in _BUSINESS else _log.warning)("%s %s: %s", method, params, error)
         player.view.refused(request, error.code)

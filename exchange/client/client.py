@@ -33,7 +33,9 @@ from exchange.projections.shapes import (
 
 _T = TypeVar("_T")
 _ORDERS = ("private/buy", "private/sell")
-_ONCE_ONLY = ("admin/",)  # what begins so is not sent again: nobody knows whether it was carried out
+# What begins so is not sent again, for nobody knows whether it was carried out; a second time it could do harm: pay
+# again, close a position that was taken since, cancel an order that was placed since, or lose one its place.
+_ONCE_ONLY = ("admin/", "private/close_position", "private/cancel_all", "private/edit")
 
 
 class OrderOptions(TypedDict, total=False):
@@ -119,7 +121,8 @@ class Client:
 
     It connects again whenever the connection breaks (unless `reconnects` is False), and meanwhile requests wait. An
     order is never placed twice: it is repeated under its client_order_id, of which one is made where none is given.
-    All methods raise ExchangeError. Prices are micros of USDC, sizes millicontracts.
+    What could do harm a second time raises `connection_lost`. All methods raise ExchangeError. Prices are micros of
+    USDC, sizes millicontracts.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CONNECTION = 0  # the code of what is not an answer of the exchange, but the want of one
+LOST = "connection_lost"
 
 
 class ExchangeError(Exception):
@@ -25,13 +26,18 @@ class ExchangeError(Exception):
         self.detail = detail
         self.data: Mapping[str, Any] = data or {}
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody knows if the request was carried out; the client goes on."""
+        return self.code == CONNECTION and self.reason == LOST
+
 
 def connection_failed(url: str, detail: object) -> ExchangeError:
     return ExchangeError(CONNECTION, f"cannot connect to {url}", "connection_failed", str(detail))
 
 
 def connection_lost(detail: str) -> ExchangeError:
-    return ExchangeError(CONNECTION, f"the exchange closed the connection ({detail})", "connection_lost")
+    return ExchangeError(CONNECTION, f"the exchange closed the connection ({detail})", LOST)
 
 
 def connection_closed() -> ExchangeError:
