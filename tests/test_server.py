@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.gateway import server as gateway_server
+from exchange.gateway import session
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
 from exchange.runtime import node
 from exchange.runtime.demo import DEMO_RULES
@@ -262,6 +263,27 @@ def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
                 size += len(str(answer))
                 assert answer["id"] == number
             assert size > 4 * UNSENT_MAX
+            await asker.hang_up()
+
+    run(conversation())
+
+
+def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer is followed by a rest: others are answered in between, also those that ask for a command."""
+    monkeypatch.setattr(session, "TURN_SECONDS", 0)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            bob, asker = await server.client("bob"), await server.client("alice")
+            count = 2 * IN_FLIGHT_MAX
+            for number in range(count):
+                asker.send(request("public/get_time", number))
+            await asker.text()
+            await bob.buy()
+            sessions = [one._session for one in server.node._gateway._connections]
+            assert any(one and one.unanswered for one in sessions), "bob had to wait until everything was answered"
+            for number in range(1, count):
+                assert (await asker.text())["id"] == number
             await asker.hang_up()
 
     run(conversation())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.domain.commands import Command, decode_command
-from exchange.gateway import filling, streams
+from exchange.gateway import filling, session, streams
 from exchange.gateway.desk import Missed
 from exchange.gateway.streams import Recent, Told, key_of, texts, told_of
 from exchange.runtime.core import Core
@@ -191,6 +191,26 @@ def test_what_is_brought_during_a_batch_follows_its_answer(hold: Hold) -> None:
         assert heard(alice) == ["sub"]
         await scene.desk.settle()
         assert heard(alice) == [[1, 2], *orders(7, 8, 9)]
+
+    hold(conversation)
+
+
+def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "OUTBOX_MAX", 2_000)
+
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(None, "user.orders"))
+        alice.send(json.dumps([buy(), request("public/get_time")]))
+        alice.session.clog(True)  # the client takes nothing
+        for _ in range(50):
+            scene.trader.send(json.dumps(buy()))
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        alice.session.clog(False)
+        await scene.desk.settle()
+        alice.check()
+        held = [one for one in alice.take() if b"user.orders" in one]
+        assert len(alice.reasons) == 1 and sum(map(len, held)) <= 2_000
 
     hold(conversation)
 

@@ -24,6 +24,7 @@ GIVEN_MAX = 4 * 1024 * 1024  # bytes that such a process found last, kept for a 
 READINGS_KEPT_SECONDS = 10  # for which what was read for a client waits that he comes back
 READINGS_KEPT_MAX = 4  # clients for whom something waits; beyond it the oldest is forgotten
 STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)
+TURN_SECONDS = 0.005  # of work for one connection, after which it is everybody else's turn
 REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 HANDSHAKE_SECONDS = 10

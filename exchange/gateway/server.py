@@ -126,11 +126,18 @@ class Gateway:
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
-        return self.converse(connection.send, partial(connection.close, CloseCode.INTERNAL_ERROR))
+        hang_up = partial(connection.close, CloseCode.INTERNAL_ERROR)
+        return Session(self._desk, self._feeds, connection.send, hang_up, self._call_later)
 
     def converse(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
-        """A session with whoever is told by `send`."""
+        """A session with somebody in this process, who is told by `send`, and whom nobody waits for."""
         return Session(self._desk, self._feeds, send, hang_up)
+
+    def _call_later(self, call: Callable[[], None]) -> None:
+        """Call it once others have had their turn, and send what comes of it."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(call)
+        loop.call_soon(self.send_all)
 
     def has_unsent(self, connection: _Connection) -> None:
         self._unsent[connection] = None

@@ -9,6 +9,7 @@ Streams that are filled from the journal hold up nothing else.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,7 @@ from exchange.gateway.feeds import Feeds
 from exchange.gateway.filling import Filling
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX
+from exchange.gateway.limits import BATCH_MAX, OUTBOX_MAX, SUBSCRIPTIONS_MAX, TURN_SECONDS
 from exchange.gateway.methods import Method
 from exchange.gateway.trading import Inquiry
 from exchange.projections.views import Change, Views
@@ -31,6 +32,7 @@ from exchange.projections.views import Change, Views
 _log = logging.getLogger(__name__)
 
 Reply = Callable[[bytes | None], None]  # takes the text of one answer, None for a notification's silence
+Later = Callable[[Callable[[], None]], None]
 
 
 class _Call(msgspec.Struct, eq=False):
@@ -56,13 +58,24 @@ class _Call(msgspec.Struct, eq=False):
 
 
 class Session:
-    """A client's conversation. `send` takes every text that is to leave, in order; `hang_up` a reason to close for."""
+    """A client's conversation. `send` takes every text that is to leave, in order; `hang_up` a reason to close for.
 
-    def __init__(self, desk: Desk, feeds: Feeds, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> None:
+    `later` calls something once others have had their turn; None: there is nobody else.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        feeds: Feeds,
+        send: Callable[[bytes], None],
+        hang_up: Callable[[str], None],
+        later: Later | None = None,
+    ) -> None:
         self.desk: Desk = desk
         self.feeds = feeds
         self.send = send
         self.hang_up = hang_up
+        self._later = later
         self.user_id: str = ""  # until it has authenticated
         self.channels: dict[str, Channel] = {}
         self.is_closed = False
@@ -70,11 +83,14 @@ class Session:
         self._in_flight = 0
         self._is_held_up = False  # by a command that is waited for
         self._is_clogged = False  # by answers that the client does not take
+        self._is_resting = False  # after work that kept others waiting
+        self._worked_seconds = 0.0  # since the last rest
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
         self._filling = Filling(self)
         self._heartbeat: Heartbeat | None = None
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
+        self._held_size = 0  # bytes
         self._allowance = float(desk.requests_per_second)
         self._allowance_us = desk.now_us()
 
@@ -144,8 +160,12 @@ class Session:
         """Send a notification; or hold it back, while a batch that may have caused it is not answered."""
         if self._held is None:
             self.send(text)
-        else:
+        elif self._held_size <= OUTBOX_MAX:
             self._held.append((channel_name, text))
+            self._held_size += len(text)
+            if self._held_size > OUTBOX_MAX:
+                self._held.clear()
+                self.hang_up("while a batch was not answered, there came to be too much to tell after it")
 
     def enter(self, user_id: str) -> dict[str, str]:
         """From here on this is `user_id`'s connection."""
@@ -208,7 +228,7 @@ class Session:
             nonlocal left
             left -= 1
             if left and self._held is None:
-                self._held = []
+                self._held, self._held_size = [], 0
                 self._regulate_filling()
             if answer is not None:
                 answers.append(answer)
@@ -241,11 +261,12 @@ class Session:
         self._proceed()
 
     def _proceed(self) -> None:
-        """Carry out what waits, as far as order allows."""
+        """Carry out what waits, as far as order allows, and no longer than others can wait for their turn."""
         while self._waiting and not self._is_held_up and not self._is_clogged and not self.is_closed:
-            if self._in_flight and not self._waiting[0].may_follow:
+            if (self._in_flight and not self._waiting[0].may_follow) or self._is_resting:
                 return
             call = self._waiting.popleft()
+            began_seconds = time.perf_counter()
             try:
                 self._carry_out(call)
             except RpcError as error:
@@ -253,6 +274,15 @@ class Session:
             except Exception:
                 _log.exception("a request failed: %s", call.name)
                 self._refuse(call, jsonrpc.internal_error())
+            self._worked_seconds += time.perf_counter() - began_seconds
+            if self._worked_seconds > TURN_SECONDS and self._later is not None:
+                self._is_resting = True
+                self._later(self._go_on)
+
+    def _go_on(self) -> None:
+        """Others have had their turn."""
+        self._is_resting, self._worked_seconds = False, 0.0
+        self._proceed()
 
     def _refuse(self, call: _Call, error: RpcError) -> None:
         """Answer with an error, once the commands before are answered."""

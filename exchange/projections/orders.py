@@ -1,6 +1,7 @@
 """Open orders, and the orders that lately ended, of every user."""
 
 from collections import OrderedDict
+from itertools import islice
 
 import msgspec
 
@@ -63,12 +64,15 @@ class Orders(msgspec.Struct):
     ) -> list[OrderView]:
         """Finished orders, newest `order_id` first, those below `before` only."""
         orders = self.users.get(user_id)
-        finished = [
+        if orders is None:
+            return []
+        newest_first = (orders.finished[order_id] for order_id in sorted(orders.finished, reverse=True))
+        wanted = (
             order
-            for order in (orders.finished.values() if orders else ())
+            for order in newest_first
             if (before is None or order.order_id < before) and instrument_id in (None, order.instrument_id)
-        ]
-        return sorted(finished, key=lambda order: -order.order_id)[:count]
+        )
+        return list(islice(wanted, count))
 
     def on_accepted(self, event: OrderAccepted, ts_us: int) -> OrderView:
         order = OrderView(
