@@ -326,6 +326,22 @@ def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
     hold(conversation)
 
 
+def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> None:
+    """As after `replay/seek`: what was missed is left out, and what waited is live, too."""
+
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders", request_id=1), subscribe(5, "user.balance", request_id=2))
+        (backfill,) = scene.desk.backfills
+        backfill.go_on(1)
+        await scene.send(scene.trader, buy())
+        alice.session.move()
+        assert backfill.is_over
+        await scene.send(scene.trader, buy())
+        assert heard(alice) == [1, 2, *orders(5), *orders(10), ("user.balance", 10)]
+
+    hold(conversation)
+
+
 def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))

@@ -77,6 +77,17 @@ class Filling:
         if self._current is not None and self._current.backfill is not None:
             self._current.backfill.pause(is_paused)
 
+    def move(self) -> None:
+        """The exchange is at another moment: what was missed is left out, and every stream is live from there."""
+        for fill in dict.fromkeys(self._fills.values()):
+            if fill.backfill is not None:
+                fill.backfill.end()
+            for channel in fill.channels.values():
+                self._session.feeds.join(self._session, channel)
+        self._fills.clear()
+        self._waiting.clear()
+        self._current = None
+
     def end(self) -> None:
         """The connection is gone."""
         self._waiting.clear()
@@ -117,11 +128,12 @@ class Filling:
         fill.from_seq = fill.up_to + 1
         if error is not None:
             self._session.hang_up(error)
-        elif fill.held is None:
+            return
+        if fill.held is None:
             self._bring(fill)
         else:
             self._go_live(fill)
-            self._next()
+        self._next()
 
     def _go_live(self, fill: _Fill) -> None:
         """Nothing is missing any more but what was held."""

@@ -88,6 +88,8 @@ class Gateway:
 
     def move_to(self, views: Views) -> None:
         """The exchange is at another moment from here on."""
+        for connection in self._connections:
+            connection.move()
         self._feeds.move_to(views)
         self.send_all()
 
@@ -252,6 +254,10 @@ class _Connection(asyncio.Protocol):
     def backlog(self) -> int:
         """Bytes that the client has not taken yet."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    def move(self) -> None:
+        assert self._session is not None
+        self._session.move()
 
     def second_passed(self) -> None:
         assert self._session is not None

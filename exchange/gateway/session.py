@@ -123,6 +123,10 @@ class Session:
         if self._cancels_on_disconnect:
             self._disconnect()
 
+    def move(self) -> None:
+        """The exchange is at another moment from here on."""
+        self._filling.move()
+
     def clog(self, is_clogged: bool) -> None:
         """Answer no more and fill no more for now, or go on."""
         if is_clogged != self._is_clogged:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.runtime.files import put
+
 
 class Alarm(msgspec.Struct, frozen=True):
     """`seq`: of the digest that came out differently. Once dismissed, it and those before it are passed over."""
@@ -26,9 +28,7 @@ def dismissed_seq(path: Path) -> int:
 
 
 def raise_alarm(path: Path, alarm: Alarm) -> None:
-    draft = _file(path).with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(alarm))
-    draft.replace(_file(path))
+    put(_file(path), msgspec.json.encode(alarm))
 
 
 def dismiss_alarm(path: Path) -> Alarm | None:

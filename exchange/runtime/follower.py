@@ -19,6 +19,7 @@ from exchange.domain.events import Event
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.core import STATE_SUBJECT, Core
 from exchange.runtime.digests import EventsDigest, span_start
+from exchange.runtime.files import put
 from exchange.runtime.recovery import Report, event_rows, replay, restore_base, restore_newest
 from exchange.runtime.settings import SNAPSHOTS_KEPT
 from exchange.runtime.workers import begin_as_worker, worker
@@ -109,9 +110,7 @@ class Follower:
         """Write down how far it is, for `exchange journal info`."""
         head = self._core.head
         status = Status(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
-        draft = status_file(self._path).with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(status))
-        draft.replace(status_file(self._path))
+        put(status_file(self._path), msgspec.json.encode(status))
 
     def _compare(self, reader: JournalReader) -> None:
         for seq, subject, recorded in reader.digests(min(self._computed)[0] - 1):
