@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,16 @@ def admin() -> None:
     """
 
 
-admin.add_command(deposit)
-admin.add_command(withdraw)
-admin.add_command(create, "create-instrument")
+def _also_here(command: click.Command, name: str, elsewhere: str) -> None:
+    """A command of another group, under a name that it has here."""
+    here = copy(command)
+    here.help = (command.help or "").replace(f"exchange {elsewhere}", f"exchange admin {name}")
+    admin.add_command(here, name)
+
+
+_also_here(deposit, "deposit", "account deposit")
+_also_here(withdraw, "withdraw", "account withdraw")
+_also_here(create, "create-instrument", "instrument create")
 
 
 @contextmanager

@@ -37,8 +37,8 @@ _ppm = click.IntRange(0, PPM)
 @click.option("--taker-fee-ppm", type=_ppm, help="Taker's fee, in millionths of the premium.  [default: 0]")
 @click.option(
     "--open-orders-max",
-    type=click.IntRange(1),
-    help=f"Open orders that one user may have.  [default: {DEFAULT_RULES.open_orders_max}]",
+    type=click.IntRange(0),
+    help=f"Open orders that one user may have; 0: nobody places any.  [default: {DEFAULT_RULES.open_orders_max}]",
 )
 @click.option(
     "--starting-cash",
@@ -81,6 +81,8 @@ def init(
         rules = DEFAULT_RULES if file is None else read_rules(file)
         rules = edited_rules(rules, [f"{name}={value}" for name, value in given.items() if value is not None])
         rules = edited_rules(with_series(rules, series), settings)
+        if series and market_of(rules) is None:
+            raise RulesError("--series has options listed, and --set market=null takes the market away: leave one out")
     except RulesError as error:
         raise click.UsageError(str(error)) from error
     _refuse_existing(path)

@@ -1,5 +1,6 @@
 """`exchange instrument`: what can be traded."""
 
+import time
 from pathlib import Path
 
 import click
@@ -9,7 +10,8 @@ from cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, js
 from cli.output import add_rows, console, print_json, table
 from cli.replay import as_of, read_views
 from exchange.amounts import contracts, price_decimals, short_time, usdc
-from exchange.domain.units import US_PER_SECOND
+from exchange.domain.instruments import instrument_id_of
+from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
 from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
 
@@ -83,8 +85,14 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_
     elif listed:
         _print(listed, views)
     else:
-        create_it = command_line("instrument create SOL_USDC-28FEB26-150-C", path)
+        create_it = command_line(f"instrument create {_example(wanted or 'SOL', views.ts_us)}", path)
         click.echo(f"Nothing is listed{f' on {wanted}' if wanted else ''}. While the exchange runs: {create_it}")
+
+
+def _example(asset: str, ts_us: int) -> str:
+    """An option that could be listed: it expires well after this time, and after now."""
+    expiration_us = next_day_end_us(max(ts_us, time.time_ns() // 1_000)) + 30 * US_PER_DAY
+    return instrument_id_of(asset, expiration_us // US_PER_SECOND, 150, "call")
 
 
 def _print(listed: list[Instrument], views: Views) -> None:

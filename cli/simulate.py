@@ -38,7 +38,8 @@ def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as
     """Let the market of the demo live through simulated time: bots trade, series list, expire and settle.
 
     The journal is an ordinary one, to look into and to serve. With the same options on a new journal everything comes
-    out the same, and ends in the same hash and digest. A simulation that was killed goes on where its journal ends.
+    out the same, and ends in the same hash and digest. On a journal that is there already it goes on where that ends,
+    whether it was killed there or is to take longer; with another seed, other bots go on.
 
     \b
     Example:

@@ -131,6 +131,8 @@ def _print_change(change: OutcomeChange) -> None:
         same = next((n for n, pair in enumerate(zip(real, edited, strict=False)) if pair[0] != pair[1]), 0)
     click.echo(f"    real    {_line(real, same)}")
     click.echo(f"    edited  {_line(edited, same)}")
+    if real == edited:
+        click.echo("    the difference is in what is not shown here: --json has every event")
 
 
 def _print_all(title: str, changes: list[OutcomeChange]) -> None:
@@ -204,7 +206,8 @@ def _words(events: list[Event]) -> Iterator[str]:
             case InstrumentCreated() | InstrumentStateChanged():
                 pass
             case OrderAccepted() if event.liquidation is True:
-                yield f"order {event.order_id} placed to liquidate {event.user_id}"
+                size, limit = contracts(event.size_milli), usdc(event.price_micros)
+                yield f"order {event.order_id} placed to liquidate {event.user_id}, {size} @ {limit}"
             case Refused():
                 yield f"refused: {REFUSALS[event.reason].message} ({event.reason})"
             case OrderAccepted():

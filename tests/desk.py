@@ -21,6 +21,7 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.gateway.desk import MarginQuote, Missed
 from exchange.gateway.feeds import Feeds
+from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
@@ -264,7 +265,7 @@ class TestDesk:
     def margin(self, command: PlaceOrder) -> MarginQuote:
         return MarginQuote(*quote(self.core.state, self.clock.ts_us, command))
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
         """Found by playing everything again, and told a few turns of the loop later."""
         core = Core()
         happenings = [
@@ -293,7 +294,7 @@ class TestDesk:
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET
 
-    def _tell(self, turns: int, done: Callable[[list[Step] | None], None], steps: list[Step]) -> None:
+    def _tell(self, turns: int, done: Callable[[list[Step] | RpcError], None], steps: list[Step]) -> None:
         if turns:
             asyncio.get_running_loop().call_soon(self._tell, turns - 1, done, steps)
         else:

@@ -168,12 +168,14 @@ def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: p
             words = shlex.split(line.replace("data/market.db", str(path)), comments=True)
             if words[0] == "export":
                 monkeypatch.setenv(*words[1].split("=", 1))
+            elif words[0] == "unset":
+                monkeypatch.delenv(words[1])
             elif words[1] == "serve":
                 running.close()
                 running.enter_context(Server(path, *words[words.index("--clock-start") :]))
             else:
                 told += said(exchange(*words[1:]))
-    assert len(lines) == 15 and re.search(r"SOL +28FEB26 +152\.00 +settled", told)
+    assert len(lines) == 16 and re.search(r"SOL +28FEB26 +152\.00 +settled", told)
 
 
 def program(page: str) -> str:

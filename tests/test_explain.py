@@ -309,6 +309,15 @@ def test_what_was_archived(tmp_path: Path) -> None:
         exchange("explain", "--seq", 200, "--db", path)
     )
 
+    async def conversation() -> None:
+        async with running_exchange(path) as server:
+            alice = await server.client("alice")
+            error = (await alice.ask("private/explain_order", order_id=1))["error"]
+            assert (error["code"], error["data"]["reason"]) == (-32602, "order_archived")
+            assert error["data"]["first_seq"] == 201
+
+    asyncio.run(conversation())
+
 
 @pytest.mark.parametrize(
     ("alteration", "message", "tells_fast"),

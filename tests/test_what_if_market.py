@@ -8,7 +8,7 @@ from exchange.domain.commands import ChangeRules, Genesis, SetIndexPrice
 from exchange.domain.rules import Market, Rules, Series
 from exchange.history.edits import Edits
 from exchange.history.what_if import Comparison, Pair
-from tests.cli_support import exchange, said_json
+from tests.cli_support import exchange, said, said_json
 from tests.journals import write_journal
 from tests.market_story import RULES, USDC, write_story
 from tests.small_market import START_US
@@ -78,6 +78,15 @@ def test_orders_that_the_exchange_placed_are_the_same_ones_under_other_numbers(s
     assert found.first_change is not None
     assert (found.changed, found.first_change.seq) == (2, 23)
     assert cash_of(found)["alice"] == -35_756_301  # 41.33 less both fees and what she paid
+
+
+def test_a_difference_that_only_a_price_shows(story: Path) -> None:
+    """What is printed of both outcomes is never the same."""
+    text = said(exchange("what-if", "--set", "market.liquidation_limit_ppm=1000", "--db", story))
+    real, edited = (
+        line.split(maxsplit=1)[1] for line in text.splitlines() if line.lstrip().startswith(("real", "edit"))
+    )
+    assert "placed to liquidate" in real and real != edited
 
 
 def test_another_index_price(story: Path) -> None:

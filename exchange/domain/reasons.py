@@ -163,7 +163,7 @@ REFUSALS: dict[Reason, Refusal] = {
         "price",
     ),
     Reason.UNKNOWN_SERIES: Refusal(
-        -32602, "Invalid params", "no instrument of this asset was listed with this expiration", "expiration"
+        -32602, "Invalid params", "there is no such series to be changed: check asset and expiration", "expiration"
     ),
     Reason.SERIES_NOT_EXPIRED: Refusal(
         -32602, "Invalid params", "the series has not expired; it settles by itself when it does", "expiration"

@@ -13,6 +13,7 @@ from exchange.projections.life import Step
 from exchange.projections.views import Change, Views
 
 if TYPE_CHECKING:
+    from exchange.gateway.jsonrpc import RpcError
     from exchange.gateway.methods import Method
 
 
@@ -92,10 +93,10 @@ class Desk(Protocol):
         """What the order would take now."""
         ...
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
         """Look up the life of the user's own order, as it is now, without keeping anyone else waiting.
 
-        `done` hears it once it is found: empty where there is no such order, None where it could not be read.
+        `done` hears it once it is found: empty where there is no such order; or why it could not be read.
         """
         ...
 

@@ -46,6 +46,11 @@ def internal_error() -> RpcError:
     return RpcError(-32603, "Internal error", "internal_error", "the fault is ours; the server's log says more")
 
 
+def order_archived(first_seq: int) -> RpcError:
+    detail = f"the order was placed before command {first_seq}, in an archive that is not here: have it put back"
+    return invalid_params("order_id", detail, "order_archived", first_seq=first_seq)
+
+
 def refused(reason: Reason, **data: Any) -> RpcError:
     """The error of a command that the state machine refused."""
     refusal = REFUSALS[reason]

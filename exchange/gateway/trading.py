@@ -14,7 +14,7 @@ from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
 from exchange.domain.words import Side
 from exchange.gateway import params as p
-from exchange.gateway.jsonrpc import internal_error, invalid_params, rate_limited, read_only_replay, refused
+from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
 from exchange.gateway.names import canonical, canonical_or_none, listed
 from exchange.gateway.preview import preview
 from exchange.projections.life import Step
@@ -173,9 +173,9 @@ def explain_order(session: Session, params: p.OneOrder) -> Any:
     return Inquiry(partial(session.desk.explain, session.user_id, order_id))
 
 
-def explain_answer(_session: Session, steps: list[Step] | None) -> Any:
-    if steps is None:
-        raise internal_error()
+def explain_answer(_session: Session, steps: list[Step] | RpcError) -> Any:
+    if isinstance(steps, RpcError):
+        raise steps
     if not steps:
         raise refused(Reason.ORDER_NOT_FOUND)
     return {"steps": steps}

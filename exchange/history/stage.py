@@ -22,7 +22,7 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.gateway import params as p
 from exchange.gateway.desk import Backfill, MarginQuote, Missed
-from exchange.gateway.jsonrpc import internal_error, invalid_params
+from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, order_archived
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
@@ -35,7 +35,7 @@ from exchange.runtime.backfill import Backfiller
 from exchange.runtime.core import Core
 from exchange.runtime.recovery import Progress, recover, replay_step
 from exchange.runtime.trail import own_life
-from journal.errors import JournalError
+from journal.errors import JournalArchivedError, JournalError
 from journal.reader import JournalReader
 from journal.records import Record
 
@@ -215,7 +215,7 @@ class Stage:
     def margin(self, command: PlaceOrder) -> MarginQuote:
         raise AssertionError(f"a dry run on a replay: {command!r}")
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
         self._spawn(self._explain(user_id, order_id, done))
 
     def backfill(
@@ -257,14 +257,15 @@ class Stage:
     def _seek(self, params: _Seek) -> Inquiry:
         """Go to right after a command, or to a time: books begin again there, streams leave out what lies between."""
         if (params.seq is None) == (params.ts_us is None):
-            raise invalid_params("seq", "say where to: either seq or ts_us", "missing_param")
+            raise invalid_params("seq", "say where to: either seq or ts_us, one of the two")
+        named = "seq" if params.ts_us is None else "ts_us"
         try:
             seq = seq_at(self._reader, Moment(params.seq, params.ts_us))
         except UnknownMomentError as error:
-            raise invalid_params("seq", str(error)) from error
+            raise invalid_params(named, str(error)) from error
         if not self._first_seq <= seq <= self._last_seq:
             raise invalid_params(
-                "seq", f"this replay is of seq {self._first_seq} to {self._last_seq}, not of seq {seq}"
+                named, f"this replay is of seq {self._first_seq} to {self._last_seq}, not of seq {seq}"
             )
         return Inquiry(partial(self._set_out, seq))
 
@@ -310,10 +311,12 @@ class Stage:
                 if self._destination == seq:
                     return core
 
-    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
-        steps: list[Step] | None = None
+    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
+        steps: list[Step] | RpcError = internal_error()
         try:
             steps = await asyncio.to_thread(_life, self._path, user_id, order_id, self._core.head.seq)
+        except JournalArchivedError:
+            steps = order_archived(self.first_seq)
         except Exception:
             _log.exception("order %d could not be explained", order_id)
         done(steps)

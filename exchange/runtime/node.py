@@ -15,6 +15,7 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.gateway.desk import Backfill, MarginQuote, Missed
+from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
@@ -34,7 +35,7 @@ from exchange.runtime.pipeline import AppendOnly, Pipeline
 from exchange.runtime.recovery import Progress, Report, event_rows, recover
 from exchange.runtime.settings import Settings, admin_secret
 from exchange.runtime.trail import own_life
-from journal.errors import JournalDamagedError, JournalFullError
+from journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
 from journal.lock import JournalLock
 from journal.log import Journal
 from journal.reader import JournalReader
@@ -61,6 +62,7 @@ async def serve(
     journal fails later, after everything has stopped.
     """
     refuse_what_is_no_journal(settings.path)
+    await _refuse_taken_address(settings)
     with JournalLock(settings.path) as lock:
         journal = await open_journal(settings)
         try:
@@ -80,6 +82,14 @@ async def serve(
             return core.head.seq
         finally:
             await journal.close()
+
+
+async def _refuse_taken_address(settings: Settings) -> None:
+    """OSError where the address cannot be had: before a journal is made for it, or a long one recovered."""
+    if settings.port:
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, settings.host, settings.port)
+        server.close()
+        await server.wait_closed()
 
 
 def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
@@ -244,7 +254,7 @@ class Node:
     def margin(self, command: PlaceOrder) -> MarginQuote:
         return MarginQuote(*quote(self._core.state, self.now_us(), command))
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
         inquiry = asyncio.create_task(self._explain(user_id, order_id, done))
         self._inquiries.add(inquiry)
         inquiry.add_done_callback(self._inquiries.discard)
@@ -286,13 +296,15 @@ class Node:
         if not await recorded:
             raise JournalFullError("the disk is full: make room, then start again")
 
-    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | None], None]) -> None:
+    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
         """Read on a thread of its own: the events that are recorded, and those that are not yet, as of now."""
-        steps: list[Step] | None = None
+        steps: list[Step] | RpcError = internal_error()
         async with self._inquiry_turn:
             last_seq, unrecorded = self._core.head.seq, event_rows(self._pipeline.unrecorded)
             try:
                 steps = await asyncio.to_thread(own_life, self._settings.path, user_id, order_id, last_seq, unrecorded)
+            except JournalArchivedError:
+                steps = order_archived(self.first_seq)
             except Exception:
                 _log.exception("order %d could not be explained", order_id)
         done(steps)

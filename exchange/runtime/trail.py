@@ -21,12 +21,12 @@ _NAMING = """kind IN ('edit_order', 'cancel_order') AND user_id = ?
 
 
 def own_life(path: Path, user_id: str, order_id: int, last_seq: int, unrecorded: list[EventRow]) -> list[Step]:
-    """The life of the user's own order up to command `last_seq`; empty where the journal has no such order of his."""
+    """The life of the user's own order up to command `last_seq`; empty where the journal has no such order of his.
+
+    Raises JournalArchivedError where it may have been placed before the files begin.
+    """
     with JournalReader(path) as reader:
-        try:
-            trail = read_trail(reader, order_id, last_seq, unrecorded)
-        except JournalArchivedError:
-            return []
+        trail = read_trail(reader, order_id, last_seq, unrecorded)
     placing = trail[0].events if trail else []
     is_own = any(
         isinstance(event, OrderAccepted) and (event.order_id, event.user_id) == (order_id, user_id) for event in placing
