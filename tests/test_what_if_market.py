@@ -83,9 +83,8 @@ def test_orders_that_the_exchange_placed_are_the_same_ones_under_other_numbers(s
 def test_a_difference_that_only_a_price_shows(story: Path) -> None:
     """What is printed of both outcomes is never the same."""
     text = said(exchange("what-if", "--set", "market.liquidation_limit_ppm=1000", "--db", story))
-    real, edited = (
-        line.split(maxsplit=1)[1] for line in text.splitlines() if line.lstrip().startswith(("real", "edit"))
-    )
+    shown = [line.split(maxsplit=1) for line in text.splitlines() if line.startswith("    ")]
+    (real, edited, *_) = [words for what, words in shown if what in ("real", "edited")]
     assert "placed to liquidate" in real and real != edited
 
 
