@@ -235,6 +235,10 @@ class TestDesk:
         return self.pipeline.waiting >= self.queue_max
 
     @property
+    def is_halted(self) -> bool:
+        return self.core.state.is_halted
+
+    @property
     def is_read_only(self) -> bool:
         return False
 

@@ -388,8 +388,14 @@ def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps
     for record in records:
         _, change = core.step(record, decode_command(record.payload))
         recent.add(told_of(change, core.views))
-    channels = (*(f"trades.{name}" for name in core.views.instruments), *STREAMS[1:], "user.positions", "settlement")
-    channels += tuple(f"index.{asset}" for asset in core.views.indexes)
+    channels = (
+        *(f"trades.{name}" for name in core.views.instruments),
+        *STREAMS[1:],
+        "user.positions",
+        "settlement",
+        "status",
+    )
+    channels += tuple(f"{kind}.{asset}" for asset in core.views.indexes for kind in ("index", "instruments"))
     for first, last in ((1, end), (1, 1), (150, 250), (201, end), (end, end)):
         for user_id in core.views.balances.users:
             wanted = {key_of(name, user_id) for name in channels}
@@ -405,7 +411,7 @@ def test_memory_knows_what_it_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     recent = Recent(10)
     assert recent.between(11, 10) == [] and recent.between(10, 10) is None
     for seq in range(11, 16):
-        recent.add(Told(seq, [], [], [], [], [], None, []))
+        recent.add(Told(seq, [], [], [], [], [], None, [], [], None))
     assert recent.between(12, 15) is None
     told = recent.between(13, 14)
     assert told is not None and [one.seq for one in told] == [13, 14]

@@ -25,6 +25,7 @@ from exchange.projections.shapes import (
     OrderView,
     PositionView,
     Settlement,
+    Status,
     Ticker,
     Trade,
     UserSettlement,
@@ -218,6 +219,10 @@ class Client:
     async def get_time_us(self) -> int:
         """Exchange time."""
         return (await self._ask("public/get_time", _Time)).ts_us
+
+    async def get_status(self) -> Status:
+        """Whether the exchange is halted."""
+        return await self._ask("public/get_status", Status)
 
     async def get_instruments(self, asset: str | None = None) -> list[Instrument]:
         """Those that have not expired."""

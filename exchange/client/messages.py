@@ -5,7 +5,18 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.client.book import Book
-from exchange.projections.shapes import Balance, Index, OrderView, PositionView, Settlement, Ticker, Trade, UserTrade
+from exchange.projections.shapes import (
+    Balance,
+    Index,
+    Instrument,
+    OrderView,
+    PositionView,
+    Settlement,
+    Status,
+    Ticker,
+    Trade,
+    UserTrade,
+)
 
 
 class BookMessage(NamedTuple):
@@ -64,6 +75,20 @@ class IndexMessage(NamedTuple):
     data: Index
 
 
+class InstrumentsMessage(NamedTuple):
+    """The instruments that command `seq` listed, paused, resumed, or ended, as they were after it."""
+
+    channel: str
+    seq: int
+    data: list[Instrument]
+
+
+class StatusMessage(NamedTuple):
+    channel: str
+    seq: int
+    data: Status
+
+
 class SettlementMessage(NamedTuple):
     channel: str
     seq: int
@@ -79,7 +104,9 @@ Message = (
     | PositionsMessage
     | TickerMessage
     | IndexMessage
+    | InstrumentsMessage
     | SettlementMessage
+    | StatusMessage
 )
 
 
@@ -95,6 +122,8 @@ KINDS = {
     "trades": Kind(TradesMessage, msgspec.json.Decoder(list[Trade])),
     "tickers": Kind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
     "index": Kind(IndexMessage, msgspec.json.Decoder(Index)),
+    "instruments": Kind(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
+    "status": Kind(StatusMessage, msgspec.json.Decoder(Status)),
     "settlement": Kind(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
     "user.orders": Kind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
     "user.trades": Kind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),

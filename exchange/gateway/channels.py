@@ -9,8 +9,19 @@ from exchange.gateway.names import canonical
 from exchange.projections.views import Views
 
 Kind = Literal[
-    "book", "tickers", "trades", "index", "settlement", "user.orders", "user.trades", "user.positions", "user.balance"
+    "book",
+    "tickers",
+    "trades",
+    "index",
+    "instruments",
+    "settlement",
+    "status",
+    "user.orders",
+    "user.trades",
+    "user.positions",
+    "user.balance",
 ]
+OF_ALL: dict[str, Kind] = {"settlement": "settlement", "status": "status"}
 USER_KINDS: dict[str, Kind] = {
     "user.orders": "user.orders",
     "user.trades": "user.trades",
@@ -18,10 +29,10 @@ USER_KINDS: dict[str, Kind] = {
     "user.balance": "user.balance",
 }
 _BOOK = re.compile(r"book\.([^.]+)\.([1-9][0-9]{0,2})", re.ASCII)
-_OF_ONE = re.compile(r"(tickers|trades|index)\.([^.]+)", re.ASCII)
+_OF_ONE = re.compile(r"(tickers|trades|index|instruments)\.([^.]+)", re.ASCII)
 _EXPECTED = (
     f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, trades.INSTRUMENT, "
-    "index.ASSET, settlement, user.orders, user.trades, user.positions or user.balance"
+    "index.ASSET, instruments.ASSET, settlement, status, user.orders, user.trades, user.positions or user.balance"
 )
 
 
@@ -45,16 +56,14 @@ class Channel(NamedTuple):
 
 def parse_channel(name: str, views: Views) -> Channel:
     """The channel of that name; RpcError 1023 where there is none."""
-    if kind := USER_KINDS.get(name):
+    if kind := USER_KINDS.get(name) or OF_ALL.get(name):
         return Channel(name, kind)
-    if name == "settlement":
-        return Channel(name, "settlement")
     if match := _OF_ONE.fullmatch(name):
         of = match[2]
-        if match[1] == "index":
+        if match[1] in ("index", "instruments"):
             if not views.knows_asset(of):
                 raise _unknown(name, "nothing is listed on this asset, and no rule lists anything on it")
-            return Channel(name, "index")
+            return Channel(name, "index" if match[1] == "index" else "instruments")
         instrument_id = _listed(of, name, views)
         of_one: Kind = "trades" if match[1] == "trades" else "tickers"
         return Channel(f"{of_one}.{instrument_id}", of_one, instrument_id)

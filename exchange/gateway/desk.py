@@ -65,6 +65,11 @@ class Desk(Protocol):
         ...
 
     @property
+    def is_halted(self) -> bool:
+        """Whether the administrator has halted everything."""
+        ...
+
+    @property
     def is_read_only(self) -> bool:
         """Whether nothing can be changed, because this is a replay."""
         ...

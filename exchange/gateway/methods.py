@@ -151,6 +151,7 @@ METHODS: dict[str, Method] = {
     "public/set_heartbeat": _public(p.Beat, lambda session, params: _set_heartbeat(session, params.interval)),
     "public/disable_heartbeat": _public(p.Nothing, lambda session, params: _set_heartbeat(session, None)),
     "public/get_time": _public(p.Nothing, lambda session, params: {"ts_us": session.desk.now_us()}),
+    "public/get_status": _public(p.Nothing, reading.status),
     "public/get_instruments": _public(p.OfAsset, reading.instruments),
     "public/get_order_book": _public(p.OrderBook, reading.order_book),
     "public/get_trades": _public(p.Trades, reading.trades),

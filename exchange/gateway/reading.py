@@ -76,6 +76,10 @@ def insurance(session: Session, _params: p.Nothing) -> Any:
     return {"balance": 0 if funds is None else funds.cash_micros, "seq": session.views.seq}
 
 
+def status(session: Session, _params: p.Nothing) -> Any:
+    return {"halted": session.desk.is_halted, "seq": session.views.seq}
+
+
 def rules(session: Session, _params: p.Nothing) -> Any:
     return {"rules": session.views.rules, "seq": session.views.seq}
 

@@ -1,4 +1,4 @@
-"""The streams, trades.*, index.*, settlement and user.*: what a command tells on them, also to those who missed it.
+"""The streams, all channels but books and tickers: what a command tells on them, also to those who missed it.
 
 Live or years later from the journal, the texts are made here, and so they are the same to the letter.
 """
@@ -17,7 +17,17 @@ from exchange.gateway.channels import USER_KINDS
 from exchange.gateway.jsonrpc import stream_text
 from exchange.gateway.limits import RECENT_MAX, RECENT_SIZE_MAX
 from exchange.projections.balances import Position
-from exchange.projections.shapes import Balance, Index, OrderView, PositionView, Settlement, Trade, UserTrade
+from exchange.projections.shapes import (
+    Balance,
+    Index,
+    Instrument,
+    OrderView,
+    PositionView,
+    Settlement,
+    Status,
+    Trade,
+    UserTrade,
+)
 from exchange.projections.views import Change, Views
 
 Key = tuple[str, str]  # a channel's name, and for user.* the user
@@ -46,7 +56,9 @@ class Told(msgspec.Struct, frozen=True):
     balances: list[Balance]
     trades: list[Trade]
     index: Index | None
+    instruments: list[Instrument]
     settlements: list[Settlement]
+    halted: bool | None
     size: int = 1
 
 
@@ -93,8 +105,15 @@ def told_of(change: Change, views: Views) -> Told:
         [views.balance(user_id) for user_id in change.balances],
         change.trades,
         change.index,
+        [copy(instrument) for instrument in change.instruments.values()],
         change.settlements,
-        1 + len(change.orders) + 3 * len(change.trades) + len(change.positions) + len(change.balances),
+        change.halted,
+        1
+        + len(change.orders)
+        + 3 * len(change.trades)
+        + len(change.positions)
+        + len(change.balances)
+        + len(change.instruments),
     )
 
 
@@ -117,8 +136,11 @@ def _told_on(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in told.trades).items()
     if told.index is not None:
         yield (f"index.{told.index.asset}", ""), told.index
+    yield from _by_key(((f"instruments.{one.asset}", ""), one) for one in told.instruments).items()
     if told.settlements:
         yield ("settlement", ""), told.settlements
+    if told.halted is not None:
+        yield ("status", ""), Status(told.halted)
 
 
 def _positions(held: list[_Held], wanted: Container[Key]) -> dict[Key, list[PositionView]]:

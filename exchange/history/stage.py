@@ -192,6 +192,10 @@ class Stage:
         return False
 
     @property
+    def is_halted(self) -> bool:
+        return self._core.state.is_halted
+
+    @property
     def is_read_only(self) -> bool:
         return True
 

@@ -182,6 +182,12 @@ class AccountView(msgspec.Struct, frozen=True, rename=_WIRE_NAMES):
     decimals: int = 6
 
 
+class Status(msgspec.Struct, frozen=True):
+    """`halted`: nothing but reading and cancelling is possible, in any instrument."""
+
+    halted: bool
+
+
 class Index(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     """The index price of an asset, since command `seq`."""
 

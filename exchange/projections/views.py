@@ -11,6 +11,7 @@ from exchange.domain.events import (
     Configured,
     DeliveryPriceSet,
     Event,
+    HaltSet,
     IndexPriceSet,
     InstrumentCreated,
     InstrumentStateChanged,
@@ -80,6 +81,7 @@ class Change(msgspec.Struct, eq=False):
     index: Index | None = None
     repriced: dict[str, None] = {}
     settlements: list[Settlement] = []
+    halted: bool | None = None  # where that changed
     count: int | None = None
 
 
@@ -168,6 +170,8 @@ class Views:
                 case ShortfallCovered():
                     self.balances.on_shortfall(event)
                     change.balances[event.user_id] = None
+                case HaltSet():
+                    change.halted = event.halted
                 case SeriesPaused() | SeriesResumed():
                     change.count = event.count
                 case SuspensionSet():

@@ -213,6 +213,10 @@ class Node:
         return self._pipeline.waiting >= QUEUE_MAX
 
     @property
+    def is_halted(self) -> bool:
+        return self._core.state.is_halted
+
+    @property
     def is_read_only(self) -> bool:
         return False
 
