@@ -366,6 +366,41 @@ def test_clients_that_leave_in_the_middle_of_their_commands(run: Run, db: Path) 
     run(conversation())
 
 
+@pytest.mark.parametrize("enabled", [False, True])
+@pytest.mark.parametrize("turn_seconds", [0, 1_000])
+def test_what_was_sent_before_good_bye_is_carried_out(
+    run: Run, db: Path, monkeypatch: pytest.MonkeyPatch, turn_seconds: int, enabled: bool
+) -> None:
+    """All in one piece: who one is, orders with questions between them, and the end; then cancel-on-disconnect."""
+    monkeypatch.setattr(session, "TURN_SECONDS", turn_seconds)
+    count = 150
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            wire = await server.connect()
+            name = {"grant_type": "client_credentials", "client_id": "alice"}
+            buy = {"instrument_id": INSTRUMENT, "price": 1_500_000, "amount": 100}
+            said = [request("public/auth", **name)]
+            said += [request("private/enable_cancel_on_disconnect")] * enabled
+            said += [request("private/buy", n, **buy) for n in range(count)]
+            said.insert(count // 2, request("private/get_balance"))
+            frames = [frame_bytes(TEXT, text.encode()) for text in said]
+            wire.writer.write(b"".join([*frames, frame_bytes(CLOSE, (1000).to_bytes(2))]))
+            await wire.closing()
+            await wire.hang_up()
+            while await connections_left(server):
+                pass
+            alice = await server.client("alice")
+            while True:  # until what was sent then is done, too
+                history = (await alice.ask("private/get_order_history", count=1_000))["result"]
+                left = (await alice.ask("private/get_open_orders"))["result"]
+                if len(history if enabled else left) == count:
+                    break
+            assert len(history) + len(left) == count
+
+    run(conversation())
+
+
 async def connections_left(server: Server) -> int:
     """How many are connected, once the event loop has turned."""
     await asyncio.sleep(0)

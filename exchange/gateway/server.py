@@ -165,6 +165,7 @@ class _Connection(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._is_writing_paused = False
         self._is_reading_paused = False
+        self._is_listening = False  # to messages: from the handshake until either side says good-bye
         self._unsent_size = 0  # bytes sent since the last write
         self._timer: asyncio.TimerHandle | None = None
         self._session: Session | None = None
@@ -249,6 +250,7 @@ class _Connection(asyncio.Protocol):
             self.write()
         elif self._websocket.state is State.CONNECTING:
             self._transport.abort()
+        self._is_listening = False
 
     @property
     def backlog(self) -> int:
@@ -277,19 +279,22 @@ class _Connection(asyncio.Protocol):
         if self._websocket.state is State.OPEN and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._is_listening = True
 
     def _take_frame(self, frame: Frame) -> None:
-        if self._websocket.state is not State.OPEN:
+        if not self._is_listening:
             return
-        if frame.opcode is Opcode.BINARY:
-            self._websocket.fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not understood: send JSON as text")
+        if frame.opcode is Opcode.CLOSE:
+            self._is_listening = False
+        elif frame.opcode is Opcode.BINARY:
+            self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not understood: send JSON as text")
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
             if frame.fin and not self._fragments:
                 self._take_message(bytes(frame.data))
                 return
             self._fragments.append(bytes(frame.data))
             if len(self._fragments) > FRAGMENTS_MAX:
-                self._websocket.fail(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {FRAGMENTS_MAX} fragments")
+                self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {FRAGMENTS_MAX} fragments")
             elif frame.fin:
                 message, self._fragments = b"".join(self._fragments), []
                 self._take_message(message)
@@ -300,9 +305,14 @@ class _Connection(asyncio.Protocol):
             try:
                 message.decode()
             except UnicodeDecodeError:
-                self._websocket.fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
+                self._fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
                 return
         self._session.receive(message)
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """Say why nothing more is heard."""
+        self._is_listening = False
+        self._websocket.fail(code, reason)
 
     def regulate_reading(self) -> None:
         """Read on only while the client reads what it gets, and has not too much under way."""

@@ -113,15 +113,17 @@ class Session:
             self._accept(self._parse(text, self._reply))
 
     def close(self) -> None:
-        """The connection is gone: end its subscriptions and, where it asked for that, cancel the user's orders."""
+        """The connection is gone: its subscriptions end, and the commands that it sent before are carried out.
+
+        Then, where it asked for that, the user's orders are cancelled.
+        """
         if self.is_closed:
             return
         self.is_closed = True
-        self._waiting.clear()
+        self._waiting = deque(call for call in self._waiting if call.method is not None and call.method.answer)
         self._filling.end()
         self.feeds.forget(self)
-        if self._cancels_on_disconnect:
-            self._disconnect()
+        self._proceed()
 
     def move(self) -> None:
         """The exchange is at another moment from here on."""
@@ -203,6 +205,7 @@ class Session:
         self._filling.leave(names)
         if self._held:
             self._held = [held for held in self._held if held[0] not in names]
+            self._held_size = sum(len(text) for _, text in self._held)
         return names
 
     def set_cancel_on_disconnect(self, enabled: bool) -> bool:
@@ -266,7 +269,7 @@ class Session:
 
     def _proceed(self) -> None:
         """Carry out what waits, as far as order allows, and no longer than others can wait for their turn."""
-        while self._waiting and not self._is_held_up and not self._is_clogged and not self.is_closed:
+        while self._waiting and not self._is_held_up and (self.is_closed or not self._is_clogged):
             if (self._in_flight and not self._waiting[0].may_follow) or self._is_resting:
                 return
             call = self._waiting.popleft()
@@ -282,6 +285,8 @@ class Session:
             if self._worked_seconds > TURN_SECONDS and self._later is not None:
                 self._is_resting = True
                 self._later(self._go_on)
+        if self.is_closed and self._cancels_on_disconnect and not self._waiting and not self._is_held_up:
+            self._disconnect()
 
     def _go_on(self) -> None:
         """Others have had their turn."""
@@ -331,8 +336,6 @@ class Session:
         """A command is durable and applied (or could not be recorded: None). Answer it."""
         self._in_flight -= 1
         self._is_held_up = False
-        if self.is_closed:
-            return
         if change is None:
             if method.undo is not None:
                 method.undo(self)
@@ -347,9 +350,8 @@ class Session:
         """What was inquired after is known. Answer it."""
         self._in_flight -= 1
         self._is_held_up = False
-        if not self.is_closed:
-            self._answer(call, method, found)
-            self._proceed()
+        self._answer(call, method, found)
+        self._proceed()
 
     def _answer(self, call: _Call, method: Method, outcome: Any) -> None:
         """Answer with what a command changed, or with what was found."""
@@ -371,7 +373,7 @@ class Session:
             for _, text in held:
                 self.send(text)
             self._regulate_filling()
-        if self._joining:
+        if self._joining and not self.is_closed:
             joining, self._joining = self._joining, []
             for channel in joining:
                 self.feeds.join(self, channel)
