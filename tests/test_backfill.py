@@ -93,21 +93,27 @@ async def begin_slowly(server: Server) -> tuple[Wire, int]:
     """A client that has much to come, and of whom little is sent before he reads."""
     alice = await server.client("alice")
     last_seq = (await buy(alice, 600))[-1]
+    return await slow_client(server, 1), last_seq
+
+
+async def slow_client(server: Server, count: int) -> Wire:
+    """A client that reads nothing; it is the one of so many for whom more is to be sent than he takes."""
     slow = await server.dial(receive_buffer=4_096)
     await slow.shake_hands()
     await slow.log_in("alice")
     for connection in server.node._gateway._connections:
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
     await subscribe(slow, 1)
-    while not await is_waited_for(server):
+    while await waited_for(server) < count:
         pass
-    return slow, last_seq
+    return slow
 
 
-async def is_waited_for(server: Server) -> bool:
-    """Whether more is to be sent than a client takes, once the event loop has turned."""
+async def waited_for(server: Server) -> int:
+    """For how many clients more is to be sent than they take, once the event loop has turned."""
     await asyncio.sleep(0)
-    return any(one._session is not None and one._session._is_clogged for one in server.node._gateway._connections)
+    sessions = [one._session for one in server.node._gateway._connections]
+    return sum(one is not None and one._is_clogged for one in sessions)
 
 
 @pytest.mark.parametrize("commands_kept", [0, 10_000])

@@ -11,8 +11,8 @@ import pytest
 
 from exchange.gateway import streams
 from exchange.gateway.limits import JOURNAL_READERS_MAX
-from exchange.runtime import readings
-from tests.test_backfill import Workers, buy, subscribe
+from exchange.runtime import backfill, readings
+from tests.test_backfill import Workers, begin_slowly, buy, slow_client, subscribe
 from tests.wire import Server, Wire, exchange
 
 pytestmark = pytest.mark.usefixtures("forgetful")
@@ -53,13 +53,17 @@ def notification(seq: int) -> str:
 
 
 class Slow(Workers):
-    """Processes that find something of command 1 after the first `release`, and of command 2 after another one."""
+    """Processes that find something of commands 1 and 2 after the first `release`, and of 3 after another one.
+
+    What is found of a command is given once it is clear that this is all.
+    """
 
     def __init__(self, path: Path) -> None:
         self._gate = path
         os.mkfifo(path)
         wait = f"open({str(path)!r}).read()"
-        super().__init__(f"{wait}; print({notification(1)!r}, flush=True); {wait}; print({notification(2)!r})")
+        first = f"print({notification(1)!r}); print({notification(2)!r}, flush=True)"
+        super().__init__(f"{wait}; {first}; {wait}; print({notification(3)!r})")
 
     async def release(self) -> None:
         await asyncio.to_thread(self._gate.write_bytes, b"")
@@ -87,9 +91,10 @@ def test_connections_that_break_before_anything_is_found(db: Path, slow: Slow) -
                 await join_and_break(server, slow, "alice", begun=1)
             last = await server.client("alice")
             await subscribe(last, 1)
-            for seq in (1, 2):
-                await slow.release()
-                assert (await last.text())["params"]["seq"] == seq
+            await slow.release()
+            assert (await last.text())["params"]["seq"] == 1
+            await slow.release()
+            assert [(await last.text())["params"]["seq"] for _ in range(2)] == [2, 3]
 
     asyncio.run(conversation())
     assert len(slow.processes) == 1
@@ -130,6 +135,28 @@ def test_nobody_waits_for_those_who_are_gone(db: Path, slow: Slow) -> None:
 
     asyncio.run(conversation())
     assert slow.most == JOURNAL_READERS_MAX + 1
+
+
+@pytest.mark.parametrize("reading_seconds", [0, 1_000])
+def test_who_takes_little_or_much_leaves_his_turn_to_others(
+    db: Path, monkeypatch: pytest.MonkeyPatch, reading_seconds: int
+) -> None:
+    """Some take nothing for now, or have had their turn; everybody gets everything in the end."""
+    monkeypatch.setattr(readings, "CHUNK_SIZE", 4_096)
+    monkeypatch.setattr(backfill, "READING_SECONDS", reading_seconds)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            slow, last_seq = await begin_slowly(server)
+            others = [await slow_client(server, count) for count in range(2, JOURNAL_READERS_MAX + 2)]
+            quick = await server.client("alice")
+            await subscribe(quick, 1, "user.balance")
+            for client in (quick, slow, *others):
+                told = await messages(client, 10_000, last_seq)
+                seqs = [params["seq"] for params in told if params["channel"] == "user.balance"]
+                assert seqs[-600:] == list(range(last_seq - 599, last_seq + 1))
+
+    asyncio.run(conversation())
 
 
 def test_who_comes_back_after_more_has_happened(db: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exchange.gateway.desk import Missed
-from exchange.gateway.limits import STALL_SECONDS
+from exchange.gateway.limits import READING_SECONDS, STALL_SECONDS
 from exchange.gateway.streams import Recent, Told, texts
 from exchange.runtime.lookback import wanted_by
 from exchange.runtime.readings import Readings
@@ -101,21 +101,33 @@ class _Backfill:
         wanted = wanted_by(self._missed)
         for start in range(0, len(told), TOLD_AT_ONCE):
             some = told[start : start + TOLD_AT_ONCE]
-            await self._hand_over((key[0], text) for one in some for key, text in texts(one, wanted))
+            self._give((key[0], text) for one in some for key, text in texts(one, wanted))
+            await self._taken()
 
     async def _read_journal(self) -> None:
-        """Bring what a reading finds. It may be one that began earlier, and ends before `up_to`."""
-        async with self._backfiller.readings.of(self._missed) as reading:
-            while some := await reading.some():
-                await self._hand_over((channel_name, text) for _, channel_name, text in some)
-        assert reading.missed.up_to >= self._missed.from_seq, "a reading of what is not missed"
-        self._missed = self._missed._replace(from_seq=reading.missed.up_to + 1)
+        """Bring what a reading finds, as much as the client takes and others can wait for."""
+        readings, time = self._backfiller.readings, asyncio.get_running_loop().time
+        async with readings.of(self._missed) as reading:
+            assert reading.missed.up_to >= self._missed.from_seq, "what is read is not what is missed"
+            until_seconds = time() + READING_SECONDS
+            while self._room.is_set() and not (readings.is_wanted and time() > until_seconds):
+                some = await reading.some()
+                self._give((channel_name, text) for _, channel_name, text in some)
+                brought_seq = some[-1].seq if some else reading.missed.up_to
+                self._missed = self._missed._replace(from_seq=brought_seq + 1)
+                if not some:
+                    break
+                await asyncio.sleep(0)
+        await self._taken()
 
-    async def _hand_over(self, missed: Iterable[tuple[str, bytes]]) -> None:
-        """Have some of it sent, and wait until the client takes more."""
+    def _give(self, missed: Iterable[tuple[str, bytes]]) -> None:
+        """Have some of it sent."""
         for channel_name, text in missed:
             self._take(channel_name, text)
         self._backfiller.flush()
+
+    async def _taken(self) -> None:
+        """Wait until the client takes more, and others had their turn. Where this was ended, it goes no further."""
         async with asyncio.timeout(STALL_SECONDS):
             await self._room.wait()
-        await asyncio.sleep(0)  # others get their turn; and where this was ended meanwhile, it goes no further
+        await asyncio.sleep(0)

@@ -35,7 +35,7 @@ class Reading:
         self.task.add_done_callback(lambda _: self._has_news.set())
 
     async def some(self) -> list[Found]:
-        """What was found next; nothing once that was all. Raises what became of the process."""
+        """What was found next, of whole commands; nothing once that was all. Raises what became of the process."""
         while not self._coming and not self.task.done():
             self._has_news.clear()
             await self._has_news.wait()
@@ -74,17 +74,29 @@ class Reading:
         async with worker(lookback.__name__, *arguments, stdout=PIPE) as process:
             assert process.stdout is not None
             rest = b""
+            last: list[Found] = []  # of one command, of which there may be more
             while chunk := await process.stdout.read(CHUNK_SIZE):
                 *lines, rest = (rest + chunk).split(b"\n")
-                self._coming += map(lookback.parse, lines)
+                for found in map(lookback.parse, lines):
+                    if last and last[-1].seq != found.seq:
+                        self._coming += last
+                        last = []
+                    last.append(found)
                 if self._coming:
-                    self._next_seq = self._coming[-1].seq + 1
-                    self._has_news.set()
-                    self._has_room.clear()
-                    await self._has_room.wait()
+                    await self._offer()
             code = await process.wait()
         if code or rest:
             raise JournalError(f"the process that reads the journal ended with code {code}")
+        if last:
+            self._coming += last
+            await self._offer()
+
+    async def _offer(self) -> None:
+        """Let what is coming be taken."""
+        self._next_seq = self._coming[-1].seq + 1
+        self._has_news.set()
+        self._has_room.clear()
+        await self._has_room.wait()
 
     def _keep(self, given: Iterable[Found]) -> None:
         for found in given:
@@ -99,6 +111,7 @@ class Reading:
 class Readings:
     """All readings of a running exchange: at most JOURNAL_READERS_MAX are listened to at once, others wait their turn.
 
+    Who does not take what he is given leaves his turn, and who has had it for long to those who wait (`is_wanted`).
     A reading outlives the connection for which it began, and is in nobody's way then: a client whose connections break
     sooner than a process can begin finds it where it was, and so gets on.
     """
@@ -106,13 +119,14 @@ class Readings:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = asyncio.Semaphore(JOURNAL_READERS_MAX)
+        self._waiting = 0
         self._all: set[Reading] = set()
         self._kept: dict[tuple[str, ...], tuple[Reading, asyncio.TimerHandle]] = {}  # by whose they are
 
     @contextlib.asynccontextmanager
     async def of(self, missed: Missed) -> AsyncIterator[Reading]:
         """What finds it, or the first part of it: a reading that was kept, or else a new one."""
-        async with self._turn:
+        async with self._its_turn():
             reading = self._take(missed)
             if reading is None or not reading.goes_back(missed):
                 if reading is not None:
@@ -123,6 +137,11 @@ class Readings:
             finally:
                 self._keep(reading)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for a turn."""
+        return self._waiting > 0
+
     async def stop(self) -> None:
         """End them all."""
         for reading, _ in list(self._kept.values()):
@@ -130,6 +149,18 @@ class Readings:
         for reading in self._all:
             reading.end()
         await asyncio.gather(*(reading.task for reading in self._all), return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _its_turn(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _begin(self, missed: Missed) -> Reading:
         reading = Reading(self._path, missed)
