@@ -1,6 +1,7 @@
 """The options market in SQL: the views say what the exchange says, figures can be recomputed, every check can fail."""
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from exchange.domain.commands import CreateInstrument, EndDay, Genesis, SetIndexPrice
-from exchange.domain.rules import Market, Rules
+from exchange.domain.commands import ChangeRules, Command, CreateInstrument, EndDay, Genesis, SetIndexPrice
+from exchange.domain.rules import Market, Rules, Series
 from exchange.domain.units import US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.sql import SqlError, SqlSession
 from exchange.matching.state import State
+from exchange.runtime.recovery import recover
+from exchange.runtime.rule_settings import spelled_out
+from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
 
@@ -49,6 +53,7 @@ BROKEN = {
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
+SQL_PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
 SETTLED_SEQ = 38  # where the first day ends
 
 
@@ -229,6 +234,33 @@ def test_rules_and_what_changed_in_them(asked: Ask) -> None:
         "market.fees.delivery_ppm": 0,
         "market.index_age_max_s": 0,
     }
+
+
+def test_series_that_come_and_go_in_the_rules(tmp_path: Path) -> None:
+    """By the names that `exchange admin rules` knows them by, wherever in the list they are."""
+    path = tmp_path / "exchange.db"
+    sol, btc = Series("SOL", 10), Series("BTC", 1_000)
+    rules = [Rules(market=Market(series=series)) for series in ((sol, btc), (btc,), (btc, Series("SOL", 5)), ())]
+    commands: list[Command] = [Genesis(rules[0]), *map(ChangeRules, rules[1:])]
+    write_journal(path, enumerate(commands, 1))
+    with closing(sqlite3.connect(path)) as connection:
+        changed = [json.loads(row[0]) for row in connection.execute("SELECT changed FROM rules_history WHERE seq > 1")]
+    of_sol = {name for name in spelled_out(rules[0]) if name.startswith("market.series.SOL.")}
+    assert changed[0] == dict.fromkeys(of_sol)
+    assert changed[1].keys() == of_sol and changed[1]["market.series.SOL.strike_spacing_usdc"] == 5
+    assert changed[2] == dict.fromkeys(name for name in spelled_out(rules[0]) if name.startswith("market.series."))
+
+
+def test_profit_in_the_cookbook_is_that_of_the_accounts(story: Path) -> None:
+    """Of those who have nothing open, so that it does not matter at which price that is valued."""
+    (query,) = re.findall(r"\*\*Profit and loss, what was settled.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL)
+    views = recover(story, lambda _: None, lambda *_: None).core.views
+    with SqlSession(story) as session:
+        profits = {user_id: round(profit * 1e6) for user_id, profit in session.rows(session.run(query))}
+    accounts = [views.account(user_id) for user_id in profits]
+    closed = [one for one in accounts if not any(position.quantity_milli for position in one.positions)]
+    assert len(closed) >= 3 and any(one.shortfall_micros for one in closed)
+    assert {one.user_id: one.total_pnl_micros for one in closed}.items() <= profits.items()
 
 
 def test_marks_of_any_moment(story: Path) -> None:
