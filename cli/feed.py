@@ -13,7 +13,7 @@ from typing import NamedTuple
 import click
 
 from cli.client import admin_secret_of, url_of
-from cli.options import ASSET, USDC, Parsed, db_option
+from cli.options import ASSET, USDC, Parsed, db_option, refuse_given
 from exchange.amounts import parse_time_us, parse_usdc, usdc
 from exchange.bots.maker import VOLATILITIES, VOLATILITY
 from exchange.bots.walk import IndexWalk
@@ -96,11 +96,16 @@ def feed(
     """
     if [asset is not None, csv_path is not None, from_stdin].count(True) != 1:
         raise click.UsageError("name one source: an ASSET for a random walk, --csv FILE, or --stdin")
+    if csv_path is None:
+        refuse_given(("--speed",), "--csv FILE")
+    if asset is None:
+        refuse_given(("--volatility", "--every", "--start", "--seed"), "an ASSET for a random walk")
+    recorded = [] if csv_path is None else list(_recorded(csv_path, speed))
 
     async def run() -> None:
         async with connect(url_of(path), "admin", admin_secret_of(path)) as admin:
             if csv_path is not None:
-                await _send_all(admin, itertools.islice(_recorded(csv_path, speed), count))
+                await _send_all(admin, itertools.islice(recorded, count))
             elif from_stdin:
                 await _send_lines(admin, count)
             else:

@@ -73,7 +73,12 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 
 def _print(found: Difference, a: Path, b: Path) -> None:
     if found.is_none:
-        click.echo(f"the same {found.common_seq:,} commands, and the same events")
+        click.echo(f"the same {found.common_seq - found.first_seq + 1:,} commands, and the same events")
+    if found.first_seq > 1:
+        click.echo(f"compared from seq {found.first_seq} on: one of them begins there, its archives are not beside it")
+    if found.events_up_to < found.common_seq:
+        click.echo(f"compared up to seq {found.events_up_to} in their events: one of them has recorded no more of them")
+    if found.is_none:
         return
     if found.events_seq is not None:
         click.echo(f"seq {found.events_seq} is the same command, but other events are recorded for it")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,15 @@ series_option = click.option(
     multiple=True,
     help="List options on ASSET by themselves, such as SOL:10, in place of how they were. May be repeated.",
 )
+
+
+def refuse_given(options: Iterable[str], needed: str) -> None:
+    """UsageError where one of these options was given, which do nothing without what is `needed`."""
+    context = click.get_current_context()
+    for param in context.command.params:
+        given = context.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+        if given and (option := next((one for one in param.opts if one in options), None)):
+            raise click.UsageError(f"{option} goes with {needed}: add it, or leave {option} out")
 
 
 def command_line(arguments: str, path: Path) -> str:

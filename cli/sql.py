@@ -33,10 +33,10 @@ _Style = Literal["table", "csv", "json"]
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--csv", "style", flag_value="csv", help="Print CSV, with a line of names first.")
-@click.option("--json", "style", flag_value="json", help="Print one JSON object a row.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line of names first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row.")
 @db_option
-def sql(query: str | None, style: _Style | None, path: Path) -> None:
+def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
     """Ask the journal in SQL. It is opened read-only, also while the exchange runs; archives are included.
 
     With QUERY: the answer. Without: a shell, or the queries that come from standard input.
@@ -47,14 +47,17 @@ def sql(query: str | None, style: _Style | None, path: Path) -> None:
       exchange sql --csv "SELECT time, user_id, usd(cash_micros) AS cash FROM ledger" > ledger.csv
       exchange sql "SELECT book_at(100, 'SOL_USDC-28FEB26-150-C', 5) AS book" --json
     """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json are two ways to print: choose one")
+    style: _Style = "csv" if as_csv else "json" if as_json else "table"
     with SqlSession(path, ReplayBar) as session:
         if query is not None:
-            _carry_out(session, query, style or "table")
+            _carry_out(session, query, style)
         elif sys.stdin.isatty():
-            _shell(session, style or "table")
+            _shell(session, style)
         else:
             for statement in _Statements().of(sys.stdin):
-                _carry_out(session, statement, style or "table")
+                _carry_out(session, statement, style)
 
 
 def _shell(session: SqlSession, style: _Style) -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from cli.account import print_account
 from cli.ladder import Ladder
-from cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option
+from cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
 from cli.order import print_orders
 from cli.output import add_rows, columns, console, print_json, table
 from cli.replay import ReplayBar, as_of, require_instrument, require_user
@@ -48,6 +48,8 @@ def state(
       exchange state --at 2026-02-20T09:00:00Z --book SOL_USDC-28FEB26-150-C
       exchange state --at 5000 --account alice --orders alice
     """
+    if instrument_id is None:
+        refuse_given(("--depth",), "--book")
     with ReplayBar() as bar:
         core = core_at(path, moment, bar)
     views = core.views
@@ -57,7 +59,7 @@ def state(
         if user_id is not None:
             require_user(views, user_id, path)
     if as_json:
-        print_json(_as_json(core, instrument_id, depth, account_of, orders_of))
+        print_json(_as_json(core, instrument_id, depth, account_of, orders_of, only_digest))
         return
     if only_digest:
         click.echo(columns((core.digest(), 64), (as_of(views), 0)))
@@ -72,7 +74,12 @@ def state(
 
 
 def _as_json(
-    core: Core, instrument_id: str | None, depth: int, account_of: str | None, orders_of: str | None
+    core: Core,
+    instrument_id: str | None,
+    depth: int,
+    account_of: str | None,
+    orders_of: str | None,
+    only_digest: bool,
 ) -> dict[str, object]:
     """In the shapes of the protocol; without a choice, every account and every best quote."""
     views = core.views
@@ -84,7 +91,7 @@ def _as_json(
         found["account"] = views.account(account_of)
     if orders_of is not None:
         found["orders"] = views.orders.open_orders(orders_of)
-    if len(found) == 3:
+    if len(found) == 3 and not only_digest:
         found["halted"] = core.state.is_halted
         found["indexes"] = [
             {"asset": asset, "price": index.price_micros, "ts_us": index.ts_us}

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from cli.options import INSTRUMENT, MOMENT, USER, db_option
+from cli.options import INSTRUMENT, MOMENT, USER, db_option, refuse_given
 from cli.output import add_rows, columns, console, is_terminal, print_json, table
 from cli.replay import ReplayBar, require_instrument, require_user
 from cli.stage import serve_replay
@@ -23,6 +23,7 @@ from exchange.history.tape import concerns, in_words
 from exchange.history.walk import Step, walk
 
 _MAX = float("inf")
+_SLEEP_SECONDS_MAX = 3_600.0  # at once: a clock cannot sleep for ever
 
 
 class _Speed(click.ParamType[float]):
@@ -95,7 +96,7 @@ def replay(
         start, end = Moment(session.first_seq), Moment(session.last_seq)
     first_seq, last_seq = span(path, start, end)
     if not serve:
-        _refuse_unserved()
+        refuse_given(("--paused", "--host", "--port"), "--serve, to which clients connect")
     if summary and (user_id or instrument_id):
         raise click.UsageError("--summary is of everything: it does not go with --user and --instrument")
     if serve:
@@ -131,16 +132,6 @@ def replay(
         _compare(session, figures.last)
 
 
-def _refuse_unserved() -> None:
-    """Fail where an option was given that does nothing without --serve."""
-    context = click.get_current_context()
-    for name in ("paused", "host", "port"):
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(
-                f"--{name} goes with --serve, to which clients connect: add it, or leave --{name} out"
-            )
-
-
 def _times(speed: float) -> float | None:
     """None: as fast as it goes."""
     return None if speed == _MAX else speed
@@ -167,8 +158,8 @@ class _Pace:
             self._first = (self._now_seconds(), ts_us)
         began_seconds, first_us = self._first
         due_seconds = began_seconds + (ts_us - first_us) / US_PER_SECOND / self._speed
-        if (left_seconds := due_seconds - self._now_seconds()) > 0:
-            self._sleep(left_seconds)
+        while (left_seconds := due_seconds - self._now_seconds()) > 0:
+            self._sleep(min(left_seconds, _SLEEP_SECONDS_MAX))
 
 
 class _Figures:

@@ -27,6 +27,7 @@ from exchange.matching.administration import deposit
 from exchange.matching.image import digest
 from exchange.matching.state import State
 from exchange.runtime.recovery import recover
+from journal.archives import archive_folder
 from journal.lock import JournalLock
 from journal.reader import JournalReader
 from journal.records import Record, chain
@@ -358,6 +359,28 @@ def test_diff_of_the_same_of_a_prefix_and_of_strangers(path: Path, tmp_path: Pat
     assert run("diff", path, tmp_path / "none.db").exit_code == 2
     (tmp_path / "text.db").write_text("no database" * 100)
     assert run("diff", path, tmp_path / "text.db").exit_code == 2
+
+
+def test_diff_says_what_it_could_not_compare(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    run("journal", "backup", copy, db=path)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM events WHERE seq > 580")
+    outcome = run("diff", path, copy)
+    assert (outcome.exit_code, outcome.stdout.splitlines()) == (
+        0,
+        [
+            f"the same {COUNT} commands, and the same events",
+            "compared up to seq 580 in their events: one of them has recorded no more of them",
+        ],
+    )
+    compact(copy, 100, lambda s: None, no_bar)
+    archive_folder(copy).rename(tmp_path / "elsewhere")
+    outcome = run("diff", path, copy)
+    assert f"the same {COUNT - 99} commands" in outcome.stdout
+    assert "compared from seq 100 on: one of them begins there" in outcome.stdout
+    found = json.loads(run("diff", path, copy, "--json").stdout)
+    assert (found["first_seq"], found["events_up_to"], found["same"]) == (100, COUNT, True)
 
 
 def test_diff_of_events_that_another_version_recorded(path: Path, tmp_path: Path) -> None:

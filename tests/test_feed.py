@@ -78,6 +78,7 @@ def test_lines_from_standard_input(tmp_path: Path) -> None:
         ("yesterday,SOL,150\n", "line 1: 'yesterday' is no time"),
         ("2026-02-20T09:00:00Z,SOL\n", "line 1: not enough values"),
         ("2026-02-20T09:00:00Z,SOL,15O\n", "line 1: '15O' is not a number"),
+        ("2026-02-20T09:00:00Z,SOL,151\n2026-02-20T09:00:00Z,SOL,15O\n", "line 2: '15O' is not a number"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, complaint: str) -> None:
@@ -86,6 +87,7 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, complain
     with Server(path, "--demo"):
         fed = feed(path, "--csv", file)
     assert fed.returncode == 2 and complaint in fed.stderr and "such as 2026-02-20T09:00:00Z,SOL,150.25" in fed.stderr
+    assert ("SOL", 151_000_000) not in prices(path), "something was sent before the whole file was read"
 
 
 def test_one_source_is_named(tmp_path: Path) -> None:

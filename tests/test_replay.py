@@ -285,6 +285,11 @@ def test_the_recorded_rhythm() -> None:
     for ts_us in (5_000_000, 6_000_000, 6_500_000, 9_000_000):
         pace.wait(ts_us)
     assert slept == [0.1, 0.05, 0.25]
+    slept.clear()
+    slow = _Pace(1e-9, sleep, lambda: now[0])
+    slow.wait(0)
+    slow.wait(100)
+    assert len(slept) == 28 and sum(slept) == 100_000, "a clock cannot be asked to sleep for ever"
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,13 @@ from exchange.runtime.digests import EventsDigest
 from exchange.runtime.recovery import event_rows, recover
 from journal.archives import archive_folder
 from journal.errors import JournalError
+from journal.lock import JournalLock
 from journal.log import Journal
 from journal.reader import JournalReader
 from journal.records import chain
 from snapshots.store import SnapshotStore, load
 from tests.journals import play
+from tests.market_story import write_story
 from tests.test_sql_market import BROKEN
 
 COUNT = 2_000
@@ -406,6 +408,23 @@ def test_events_behind_are_no_damage(tmp_path: Path) -> None:
     play(path, events_up_to=390)
     verdict = look(path)
     assert (verdict.damage, verdict.events_behind) == (None, 10)
+
+
+def test_events_behind_a_good_end_are_damage(tmp_path: Path) -> None:
+    """The story ends with the end of a session; nobody can have kept its last events from being recorded."""
+    path = tmp_path / "exchange.db"
+    write_story(path)
+    assert look(path).damage is None
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (last,) = connection.execute("SELECT max(seq) FROM commands").fetchone()
+        connection.execute("DELETE FROM events WHERE seq > ?", (last - 3,))
+        connection.execute("DELETE FROM digests WHERE seq > ?", (last - 3,))
+    verdict = look(path)
+    assert verdict.damaged_seq == last - 2 and "are missing, though the exchange ended in good order" in str(
+        verdict.damage
+    )
+    with JournalLock(path):  # an exchange that has just started, and will record them
+        assert look(path).damage is None
 
 
 def test_archives_are_looked_at_too(path: Path, tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_a_rule_holds_through_changes_of_the_rules(story: Path) -> None:
     assert 68 not in seqs(found.possible)
 
 
+def test_a_rule_of_series_that_later_rules_do_not_have(tmp_path: Path) -> None:
+    path, series = tmp_path / "exchange.db", (Series("SOL", 10, dailies=1),)
+    rules = [Rules(market=Market(series=series)), Rules(market=Market())]
+    commands = [Genesis(rules[0]), SetIndexPrice("SOL", 150 * USDC), ChangeRules(rules[1])]
+    write_journal(path, [(START_US + n, command) for n, command in enumerate(commands)])
+    found = compare(path, Edits(rules=["market.series.SOL.strikes_each_side=0"]))
+    assert found.first_change is not None and found.first_change.seq == 2
+
+
 def test_a_change_of_rules_that_contradict_themselves_is_refused_as_it_was(tmp_path: Path) -> None:
     path, market = tmp_path / "exchange.db", Market(series=(Series("SOL", 10), Series("SOL", 5)))
     write_journal(path, [(START_US, Genesis(RULES)), (START_US + 1, ChangeRules(Rules(market=market)))])

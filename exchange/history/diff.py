@@ -39,6 +39,9 @@ class Fill(NamedTuple):
 class Difference(msgspec.Struct):
     """`common_seq` is the last command that both share; `fields` are those in which the next one differs.
 
+    Compared are the commands from `first_seq` on, where both journals are there, and the events of those up to
+    `events_up_to`, which both have recorded.
+
     `after_a`, `after_b`: how many commands follow it, and whether the next one is `altered`: not what was recorded, by
     its hash. `events_seq`: a shared command whose recorded events differ.
     """
@@ -50,6 +53,8 @@ class Difference(msgspec.Struct):
     altered_b: bool
     fields: dict[str, tuple[Any, Any]]
     events_seq: int | None
+    first_seq: int
+    events_up_to: int
     fills_only_in_a: list[Fill]
     fills_only_in_b: list[Fill]
 
@@ -78,6 +83,8 @@ def diff(a: Path, b: Path) -> Difference:
     """Compare two journals, archives included, command by command: equal hashes would not show what was altered."""
     with JournalReader(a) as reader_a, JournalReader(b) as reader_b:
         common, record_a, record_b = _parting(reader_a, reader_b)
+        first_seq = max(reader_a.bases[0].head.seq, reader_b.bases[0].head.seq) + 1
+        events_up_to = min(common, reader_a.events_seq(), reader_b.events_seq())
         return Difference(
             common,
             reader_a.head().seq - common,
@@ -85,7 +92,9 @@ def diff(a: Path, b: Path) -> Difference:
             _is_altered(reader_a, common, record_a),
             _is_altered(reader_b, common, record_b),
             _fields(record_a, record_b) if record_a and record_b else {},
-            _differing_events(reader_a, reader_b, common),
+            _differing_events(reader_a, reader_b, first_seq, events_up_to),
+            first_seq,
+            events_up_to,
             *_fills_in_one(a, b, common),
         )
 
@@ -164,10 +173,8 @@ def _flat(record: Record) -> dict[str, Any]:
         return place | {"payload": record.payload}
 
 
-def _differing_events(a: JournalReader, b: JournalReader, common_seq: int) -> int | None:
-    """The first shared command for which the two journals have other events recorded."""
-    last = min(common_seq, a.events_seq(), b.events_seq())
-    first = max(a.bases[0].head.seq, b.bases[0].head.seq) + 1
+def _differing_events(a: JournalReader, b: JournalReader, first: int, last: int) -> int | None:
+    """The first of these shared commands for which the two journals have other events recorded."""
     for of_a, of_b in zip_longest(a.events(first, last), b.events(first, last)):
         if of_a != of_b:
             return min(row[0] for row in (of_a, of_b) if row is not None)

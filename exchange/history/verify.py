@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.domain.commands import EndSession, decode_command
 from exchange.runtime.core import IMAGE_VERSION, STATE_SUBJECT, Core
 from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.runtime.recovery import Progress, event_rows, recover, replay
 from journal.errors import JournalArchivedError, JournalDamagedError, JournalError
+from journal.lock import holder_of
 from journal.reader import JournalReader
 from journal.records import EventRow, Record
 from journal.schema import connect_read_only, schema_faults
@@ -120,6 +122,7 @@ class _Audit:
         events_digest = EventsDigest(base.seq)
         self._compare_with(snapshots.pop(base.seq, []))
         self._advance()
+        last_payload = ""
         for record in self._reader.records(base, self._head.seq):
             events = replay(self._core, record)
             rows = event_rows([(record.seq, events)])
@@ -134,9 +137,12 @@ class _Audit:
             if record.seq % CHECK_EVERY == 0:
                 self._check()
             self._progress(verdict.commands, self._head.seq - base.seq)
+            last_payload = record.payload
         self._check()
         verdict.digest = self._core.digest()
         _end_at(verdict, self._head.seq)
+        if verdict.events_behind and isinstance(decode_command(last_payload), EndSession):
+            self._refuse_missing_events()
         self._judge_what_is_left(base.seq)
 
     def _begin(self) -> Core:
@@ -153,6 +159,15 @@ class _Audit:
             raise _Found(
                 seq, f"the state at seq {seq}, with which the file begins, cannot be restored: {error}"
             ) from error
+
+    def _refuse_missing_events(self) -> None:
+        """An exchange that ended in good order recorded them all before; one that starts now soon will have."""
+        if holder_of(self._reader.path) is None:
+            raise _Found(
+                self._events_seq + 1,
+                f"the events of seq {self._events_seq + 1} to {self._head.seq} are missing, though the exchange ended "
+                "in good order: `exchange journal rebuild` records them again",
+            )
 
     def _load_snapshots(self) -> dict[int, list[tuple[str, Snapshot]]]:
         """Every snapshot that can be compared, by seq, each with a name for it."""

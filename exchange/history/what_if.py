@@ -34,7 +34,7 @@ from exchange.domain.events import (
     ShortfallCovered,
     Traded,
 )
-from exchange.domain.rules import contradiction, market_of
+from exchange.domain.rules import Rules, contradiction, market_of
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
 from exchange.runtime.core import Core
@@ -250,7 +250,8 @@ class _Histories:
             return command
         if self.edited.state.market is not None and market_of(command.rules) is None:
             return command
-        return replace(command, rules=edited_rules(command.rules, self._edits.rules))
+        settings = [one for one in self._edits.rules if _is_about(one, command.rules)]
+        return replace(command, rules=edited_rules(command.rules, settings))
 
     def _insert(self) -> None:
         after_seq = self.real.head.seq
@@ -355,3 +356,11 @@ def _is_different(user: UserChange) -> bool:
         pair.difference
         for pair in (user.cash_micros, user.total_pnl_micros, user.fills, user.settled_micros, user.shortfall_micros)
     )
+
+
+def _is_about(setting: str, rules: Rules) -> bool:
+    """Whether there is what it sets: the series of an asset may be gone from these rules."""
+    market, name = market_of(rules), setting.partition("=")[0]
+    if not name.startswith("market.series."):
+        return True
+    return market is not None and name.split(".")[2] in [series.asset for series in market.series]
