@@ -420,9 +420,8 @@ def test_events_behind_a_good_end_are_damage(tmp_path: Path) -> None:
         connection.execute("DELETE FROM events WHERE seq > ?", (last - 3,))
         connection.execute("DELETE FROM digests WHERE seq > ?", (last - 3,))
     verdict = look(path)
-    assert verdict.damaged_seq == last - 2 and "are missing, though the exchange ended in good order" in str(
-        verdict.damage
-    )
+    assert verdict.damaged_seq == last - 2
+    assert "are missing, though the exchange ended in good order" in str(verdict.damage)
     with JournalLock(path):  # an exchange that has just started, and will record them
         assert look(path).damage is None
 

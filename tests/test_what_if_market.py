@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.domain.commands import ChangeRules, Genesis, SetIndexPrice
+from exchange.domain.commands import ChangeRules, Command, Genesis, SetIndexPrice
 from exchange.domain.rules import Market, Rules, Series
 from exchange.history.edits import Edits
 from exchange.history.what_if import Comparison, Pair
@@ -67,7 +67,7 @@ def test_a_rule_holds_through_changes_of_the_rules(story: Path) -> None:
 def test_a_rule_of_series_that_later_rules_do_not_have(tmp_path: Path) -> None:
     path, series = tmp_path / "exchange.db", (Series("SOL", 10, dailies=1),)
     rules = [Rules(market=Market(series=series)), Rules(market=Market())]
-    commands = [Genesis(rules[0]), SetIndexPrice("SOL", 150 * USDC), ChangeRules(rules[1])]
+    commands: list[Command] = [Genesis(rules[0]), SetIndexPrice("SOL", 150 * USDC), ChangeRules(rules[1])]
     write_journal(path, [(START_US + n, command) for n, command in enumerate(commands)])
     found = compare(path, Edits(rules=["market.series.SOL.strikes_each_side=0"]))
     assert found.first_change is not None and found.first_change.seq == 2
