@@ -13,17 +13,21 @@ TIMES_MAX = 5
 LOW_MICROS = 2_000 * MICROS_PER_USDC  # with less at hand it rather closes what it has
 OPEN_ORDERS_MAX = 5
 TICKS_BETTER_MAX = 3  # than the best price of its side
+QUIET = 3  # options of an asset in which nobody traded for longest: one of them is traded
 LIST_EVERY_US = 30 * US_PER_SECOND
 
 
 class Taker:
-    """Looks at the options of an asset, trades one, preferably where little was traded, and looks at another asset."""
+    """Looks at the options of an asset, trades one, rather where nobody did for long, and looks at another asset."""
 
     def __init__(self, seed: int | str) -> None:
         self._chance = random.Random(seed)
         self._listed_us = 0
+        self._volumes_milli: dict[str, int] = {}  # as it saw them last
+        self._traded_us: dict[str, int] = {}  # when it saw that they had grown
 
     def decide(self, view: View) -> list[Request]:
+        self._look(view)
         requests = self._act(view)
         if view.now_us - self._listed_us >= LIST_EVERY_US:
             self._listed_us = view.now_us
@@ -44,10 +48,19 @@ class Taker:
         if not tickers:
             return []
         if chance < 0.8:
-            least = min(ticker.volume_24h_milli for ticker in tickers)
-            tickers = [ticker for ticker in tickers if ticker.volume_24h_milli == least]
+            self._chance.shuffle(tickers)
+            tickers.sort(key=lambda ticker: self._traded_us.get(ticker.instrument_id, 0))
+            tickers = tickers[:QUIET]
         ticker = self._chance.choice(tickers)
         return self._trade(ticker, tradable[ticker.instrument_id], is_market=chance < 0.8)
+
+    def _look(self, view: View) -> None:
+        """See where somebody traded."""
+        for ticker in view.tickers:
+            before = self._volumes_milli.get(ticker.instrument_id, ticker.volume_24h_milli)
+            self._volumes_milli[ticker.instrument_id] = ticker.volume_24h_milli
+            if ticker.volume_24h_milli > before:
+                self._traded_us[ticker.instrument_id] = view.now_us
 
     def _trade(self, ticker: Ticker, instrument: Instrument, is_market: bool) -> list[Request]:
         side: Side = self._chance.choice(("bid", "ask"))
