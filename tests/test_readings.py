@@ -11,7 +11,7 @@ import pytest
 
 from exchange.gateway import streams
 from exchange.gateway.limits import JOURNAL_READERS_MAX
-from exchange.runtime import backfill, readings
+from exchange.runtime import readings
 from tests.test_backfill import Workers, begin_slowly, buy, slow_client, subscribe
 from tests.wire import Server, Wire, exchange
 
@@ -134,16 +134,14 @@ def test_nobody_waits_for_those_who_are_gone(db: Path, slow: Slow) -> None:
                 await join_and_break(server, slow, f"user{begun}", begun)
 
     asyncio.run(conversation())
-    assert slow.most == JOURNAL_READERS_MAX + 1
+    assert slow.most == JOURNAL_READERS_MAX
 
 
-@pytest.mark.parametrize("reading_seconds", [0, 1_000])
-def test_who_takes_little_or_much_leaves_his_turn_to_others(
-    db: Path, monkeypatch: pytest.MonkeyPatch, reading_seconds: int
-) -> None:
-    """Some take nothing for now, or have had their turn; everybody gets everything in the end."""
+def test_who_takes_nothing_for_now_gives_way_to_others(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody gets everything in the end."""
     monkeypatch.setattr(readings, "CHUNK_SIZE", 4_096)
-    monkeypatch.setattr(backfill, "READING_SECONDS", reading_seconds)
+    workers = Workers()
+    monkeypatch.setattr(readings, "worker", workers)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -157,6 +155,28 @@ def test_who_takes_little_or_much_leaves_his_turn_to_others(
                 assert seqs[-600:] == list(range(last_seq - 599, last_seq + 1))
 
     asyncio.run(conversation())
+    assert workers.most == JOURNAL_READERS_MAX
+
+
+def test_those_who_want_the_same_have_a_reading_each(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as there are processes enough, nobody has to begin again, however they take turns in taking."""
+    monkeypatch.setattr(readings, "CHUNK_SIZE", 4_096)
+    workers = Workers()
+    monkeypatch.setattr(readings, "worker", workers)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            first, last_seq = await begin_slowly(server)
+            clients = [first, *[await slow_client(server, count) for count in range(2, JOURNAL_READERS_MAX + 1)]]
+            taken: list[list[Any]] = [[] for _ in clients]
+            while any(not one or one[-1]["seq"] != last_seq for one in taken):
+                for client, told in zip(clients, taken, strict=True):
+                    if not told or told[-1]["seq"] != last_seq:
+                        told += await messages(client, 40, last_seq)
+            assert all(told == taken[0] for told in taken)
+
+    asyncio.run(conversation())
+    assert len(workers.processes) == JOURNAL_READERS_MAX
 
 
 def test_who_comes_back_after_more_has_happened(db: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exchange.gateway.desk import Missed
-from exchange.gateway.limits import READING_SECONDS, STALL_SECONDS
+from exchange.gateway.limits import STALL_SECONDS
 from exchange.gateway.streams import Recent, Told, texts
 from exchange.runtime.lookback import wanted_by
 from exchange.runtime.readings import Readings
@@ -105,20 +105,23 @@ class _Backfill:
             await self._taken()
 
     async def _read_journal(self) -> None:
-        """Bring what a reading finds, as much as the client takes and others can wait for."""
-        readings, time = self._backfiller.readings, asyncio.get_running_loop().time
-        async with readings.of(self._missed) as reading:
-            assert reading.missed.up_to >= self._missed.from_seq, "what is read is not what is missed"
-            until_seconds = time() + READING_SECONDS
-            while self._room.is_set() and not (readings.is_wanted and time() > until_seconds):
-                some = await reading.some()
+        """Bring what a reading finds, until that was all, or it has given way to others."""
+        readings = self._backfiller.readings
+        reading = readings.begin(self._missed)
+        assert reading.missed.up_to >= self._missed.from_seq, "what is read is not what is missed"
+        try:
+            while some := await reading.some():
                 self._give((channel_name, text) for _, channel_name, text in some)
-                brought_seq = some[-1].seq if some else reading.missed.up_to
-                self._missed = self._missed._replace(from_seq=brought_seq + 1)
-                if not some:
-                    break
+                self._missed = self._missed._replace(from_seq=some[-1].seq + 1)
+                if not self._room.is_set():
+                    readings.rest(reading)
+                    await self._taken()
+                    if not readings.go_on(reading):
+                        return
                 await asyncio.sleep(0)
-        await self._taken()
+            self._missed = self._missed._replace(from_seq=reading.missed.up_to + 1)
+        finally:
+            readings.keep(reading)
 
     def _give(self, missed: Iterable[tuple[str, bytes]]) -> None:
         """Have some of it sent."""

@@ -1,10 +1,9 @@
 """Processes that read the journal for clients, and what they found last, kept for a client who comes back for it."""
 
 import asyncio
-import contextlib
 from asyncio.subprocess import PIPE
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +18,16 @@ CHUNK_SIZE = 64 * 1024  # bytes
 
 
 class Reading:
-    """One process, until it has found everything that was missed, and what it found last."""
+    """One process, until it has found everything that was missed, and what it found last.
 
-    def __init__(self, path: Path, missed: Missed) -> None:
+    It waits for its `turn` to have a process, and calls `begun` when it comes.
+    """
+
+    def __init__(self, path: Path, missed: Missed, turn: asyncio.Semaphore, begun: Callable[[], None]) -> None:
         self.missed = missed
+        self.is_waiting = True
+        self.has_process = False
+        self.is_ended = False
         self._first_seq = missed.from_seq  # what this command told, and all after it, is here or is to come
         self._next_seq = missed.from_seq  # after the last command of which something was found
         self._given: deque[Found] = deque()
@@ -30,8 +35,7 @@ class Reading:
         self._coming: deque[Found] = deque()
         self._has_news = asyncio.Event()
         self._has_room = asyncio.Event()
-        self._is_ended = False
-        self.task = asyncio.get_running_loop().create_task(self._read(path))
+        self.task = asyncio.get_running_loop().create_task(self._read(path, turn, begun))
         self.task.add_done_callback(lambda _: self._has_news.set())
 
     async def some(self) -> list[Found]:
@@ -51,7 +55,7 @@ class Reading:
         """Whether it gives from here on what was missed, or the first part of it."""
         is_broken = self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
         is_here = self._first_seq <= missed.from_seq <= min(self._next_seq, self.missed.up_to)
-        if is_broken or not is_here or self.missed.up_to > missed.up_to:
+        if is_broken or self.is_ended or not is_here or self.missed.up_to > missed.up_to:
             return False
         while self._given and self._given[-1].seq >= missed.from_seq:
             found = self._given.pop()
@@ -65,16 +69,29 @@ class Reading:
 
     def end(self) -> None:
         """It is not wanted any more."""
-        if not self._is_ended:  # a second time would end the waiting for its process, too
-            self._is_ended = True
+        if not self.is_ended:  # a second time would end the waiting for its process, too
+            self.is_ended = True
             self.task.cancel()
 
-    async def _read(self, path: Path) -> None:
+    async def _read(self, path: Path, turn: asyncio.Semaphore, begun: Callable[[], None]) -> None:
+        async with turn:
+            self.is_waiting, self.has_process = False, True
+            begun()
+            try:
+                last = await self._listen(path)
+            finally:
+                self.has_process = False
+        if last:
+            self._coming += last
+            await self._offer()
+
+    async def _listen(self, path: Path) -> list[Found]:
+        """Offer what the process finds; returns what it found of the last command."""
+        last: list[Found] = []  # of one command, of which there may be more
+        rest = b""
         arguments = lookback.arguments_of(path, self.missed)
         async with worker(lookback.__name__, *arguments, stdout=PIPE) as process:
             assert process.stdout is not None
-            rest = b""
-            last: list[Found] = []  # of one command, of which there may be more
             while chunk := await process.stdout.read(CHUNK_SIZE):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for found in map(lookback.parse, lines):
@@ -87,9 +104,7 @@ class Reading:
             code = await process.wait()
         if code or rest:
             raise JournalError(f"the process that reads the journal ended with code {code}")
-        if last:
-            self._coming += last
-            await self._offer()
+        return last
 
     async def _offer(self) -> None:
         """Let what is coming be taken."""
@@ -109,89 +124,78 @@ class Reading:
 
 
 class Readings:
-    """All readings of a running exchange: at most JOURNAL_READERS_MAX are listened to at once, others wait their turn.
+    """All readings of a running exchange: at most JOURNAL_READERS_MAX processes are there at once, others wait.
 
-    Who does not take what he is given leaves his turn, and who has had it for long to those who wait (`is_wanted`).
-    A reading outlives the connection for which it began, and is in nobody's way then: a client whose connections break
-    sooner than a process can begin finds it where it was, and so gets on.
+    A reading outlives the connection for which it began: a client whose connections break sooner than a process can
+    begin finds it where it was, and so gets on. But one of which nobody takes anything gives way to those who wait.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = asyncio.Semaphore(JOURNAL_READERS_MAX)
-        self._waiting = 0
-        self._all: set[Reading] = set()
-        self._kept: dict[tuple[str, ...], tuple[Reading, asyncio.TimerHandle]] = {}  # by whose they are
+        self._all: dict[Reading, None] = {}  # whose task is not done
+        self._resting: dict[Reading, None] = {}  # of which nobody takes anything, for longest first
+        self._kept: dict[Reading, asyncio.TimerHandle] = {}  # whose client is gone, for longest first
 
-    @contextlib.asynccontextmanager
-    async def of(self, missed: Missed) -> AsyncIterator[Reading]:
-        """What finds it, or the first part of it: a reading that was kept, or else a new one."""
-        async with self._its_turn():
-            reading = self._take(missed)
-            if reading is None or not reading.goes_back(missed):
-                if reading is not None:
-                    reading.end()
-                reading = self._begin(missed)
-            try:
-                yield reading
-            finally:
-                self._keep(reading)
+    def begin(self, missed: Missed) -> Reading:
+        """What finds it, or the first part of it: a reading that was kept for the same client, or else a new one."""
+        for reading in reversed(self._kept):
+            if _owner(reading.missed) == _owner(missed) and reading.goes_back(missed):
+                self._kept.pop(reading).cancel()
+                self._resting.pop(reading)
+                return reading
+        reading = Reading(self._path, missed, self._turn, self._make_room)
+        self._all[reading] = None
+        reading.task.add_done_callback(partial(self._is_done, reading))
+        self._make_room()
+        return reading
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody waits for a turn."""
-        return self._waiting > 0
+    def rest(self, reading: Reading) -> None:
+        """Its client takes nothing for now."""
+        self._resting.pop(reading, None)
+        self._resting[reading] = None
+        self._make_room()
+
+    def go_on(self, reading: Reading) -> bool:
+        """Its client takes more; False where it has given way to others, so that another one has to begin."""
+        return self._resting.pop(reading, self) is None and not reading.is_ended
+
+    def keep(self, reading: Reading) -> None:
+        """Its client is gone, or has everything; but he may come back, and not have got all that he was sent."""
+        if not reading.is_ended:
+            timer = asyncio.get_running_loop().call_later(READINGS_KEPT_SECONDS, self._let_go, reading)
+            self._kept[reading] = timer
+            if len(self._kept) > READINGS_KEPT_MAX:
+                self._let_go(next(iter(self._kept)))
+            self.rest(reading)
 
     async def stop(self) -> None:
         """End them all."""
-        for reading, _ in list(self._kept.values()):
-            self._let_go(reading.missed)
+        for reading in list(self._kept):
+            self._let_go(reading)
         for reading in self._all:
             reading.end()
         await asyncio.gather(*(reading.task for reading in self._all), return_exceptions=True)
 
-    @contextlib.asynccontextmanager
-    async def _its_turn(self) -> AsyncIterator[None]:
-        self._waiting += 1
-        try:
-            await self._turn.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def _make_room(self) -> None:
+        """Where somebody waits for a process, those of which nobody takes anything give way, as many as are wanted."""
+        wanted = sum(one.is_waiting and not one.is_ended and one not in self._resting for one in self._all)
+        taken = sum(one.has_process and not one.is_ended for one in self._all)
+        missing = min(wanted + taken - JOURNAL_READERS_MAX, wanted)
+        if missing > 0:
+            for reading in [one for one in self._resting if one.has_process][:missing]:
+                self._let_go(reading)
 
-    def _begin(self, missed: Missed) -> Reading:
-        reading = Reading(self._path, missed)
-        self._all.add(reading)
-        reading.task.add_done_callback(partial(self._has_ended, reading))
-        return reading
+    def _let_go(self, reading: Reading) -> None:
+        self._resting.pop(reading, None)
+        if timer := self._kept.pop(reading, None):
+            timer.cancel()
+        reading.end()
 
-    def _keep(self, reading: Reading) -> None:
-        """For a while, for its client may come back."""
-        self._let_go(reading.missed)
-        timer = asyncio.get_running_loop().call_later(READINGS_KEPT_SECONDS, self._let_go, reading.missed)
-        self._kept[_owner(reading.missed)] = reading, timer
-        if len(self._kept) > READINGS_KEPT_MAX:
-            oldest, _ = next(iter(self._kept.values()))
-            self._let_go(oldest.missed)
-
-    def _has_ended(self, reading: Reading, task: asyncio.Task[None]) -> None:
-        self._all.discard(reading)
+    def _is_done(self, reading: Reading, task: asyncio.Task[None]) -> None:
+        self._all.pop(reading, None)
         if not task.cancelled():
             task.exception()  # seen: nobody may be there to hear of it
-
-    def _take(self, missed: Missed) -> Reading | None:
-        reading, timer = self._kept.pop(_owner(missed), (None, None))
-        if timer is not None:
-            timer.cancel()
-        return reading
-
-    def _let_go(self, missed: Missed) -> None:
-        reading = self._take(missed)
-        if reading is not None:
-            reading.end()
 
 
 def _owner(missed: Missed) -> tuple[str, ...]:
