@@ -423,6 +423,33 @@ def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeyp
     asyncio.run(conversation())
 
 
+def test_orders_are_cancelled_on_disconnect_whatever_was_being_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def slowly(*arguments: Any) -> list[Step]:
+        assert gate.wait(20)
+        return own_life(*arguments)
+
+    async def conversation() -> None:
+        async with running_exchange(tmp_path / "exchange.db") as server:
+            alice, other = await server.client("alice"), await server.client("alice")
+            await alice.ask("private/enable_cancel_on_disconnect")
+            await alice.buy()
+            monkeypatch.setattr(node, "own_life", slowly)
+            for _ in range(3):
+                alice.send(request("private/explain_order", order_id=1))
+            await alice.writer.drain()
+            await alice.hang_up()
+            while (await other.ask("private/get_open_orders"))["result"]:
+                pass
+            gate.set()
+            assert steps_of(await other.ask("private/explain_order", order_id=1)) == ["placed", "cancelled"]
+
+    asyncio.run(conversation())
+
+
 def test_stopping_does_not_wait_for_an_explanation_that_nobody_hears(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:

@@ -342,6 +342,16 @@ def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> No
     hold(conversation)
 
 
+def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
+    async def conversation(scene: Scene, alice: Connection) -> None:
+        await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
+        alice.session.close()
+        alice.session.move()
+        assert not scene.desk.feeds._listeners
+
+    hold(conversation)
+
+
 def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))

@@ -11,8 +11,8 @@ class ExchangeError(Exception):
     """A request failed: `code` and the stable word `reason` are those of docs/protocol.md, `detail` is for people.
 
     `data` is what else the error says (`param`, `seq`, `retry_after_ms` ...). Code 0 is about the connection:
-    `connection_failed` (nobody is there), `connection_lost` (it is not known whether the request was carried out),
-    `connection_closed` (by us: nothing more can be asked).
+    `connection_failed` (nobody is there), `connection_lost` (it is not known whether the request was carried out; the
+    client goes on), `connection_ended` (nor is it here, and nothing more can be asked), `connection_closed` (by us).
     """
 
     def __init__(
@@ -38,6 +38,10 @@ def connection_failed(url: str, detail: object) -> ExchangeError:
 
 def connection_lost(detail: str) -> ExchangeError:
     return ExchangeError(CONNECTION, f"the exchange closed the connection ({detail})", LOST)
+
+
+def connection_ended(detail: str) -> ExchangeError:
+    return ExchangeError(CONNECTION, f"the exchange closed the connection ({detail})", "connection_ended")
 
 
 def connection_closed() -> ExchangeError:

@@ -19,7 +19,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 from websockets.frames import CloseCode
 
-from exchange.client.errors import ExchangeError, connection_closed, connection_failed, connection_lost
+from exchange.client.errors import (
+    ExchangeError,
+    connection_closed,
+    connection_ended,
+    connection_failed,
+    connection_lost,
+)
 from exchange.client.texts import decode_received, request_text
 
 RETRY_SECONDS = 0.1  # before the first attempt to connect again; each one after it waits twice as long
@@ -222,7 +228,7 @@ class Link:
         if self._over is not None:
             raise self._over
         if not self._reconnects or (error.rcvd is not None and error.rcvd.code in _OBJECTIONS):
-            raise lost
+            raise connection_ended(reason)
 
     def _end(self, error: ExchangeError) -> None:
         if self._over is None:

@@ -90,6 +90,7 @@ class Filling:
 
     def end(self) -> None:
         """The connection is gone."""
+        self._fills.clear()
         self._waiting.clear()
         if self._current is not None:
             self._drop(self._current)
