@@ -82,7 +82,7 @@ class Session:
         self._cancels_on_disconnect = self._cancelled_on_disconnect = False  # now, and before the last change
         self._in_flight = 0
         self._is_held_up = False  # by a command or an inquiry that is waited for
-        self._inquiry: _Call | None = None  # that is under way
+        self._inquiries: dict[_Call, None] = {}  # that are under way
         self._is_clogged = False  # by answers that the client does not take
         self._is_resting = False  # after work that kept others waiting
         self._worked_seconds = 0.0  # since the last rest
@@ -122,8 +122,8 @@ class Session:
             return
         self.is_closed = True
         self._waiting = deque(call for call in self._waiting if call.method is not None and call.method.answer)
-        if self._inquiry is not None:
-            self._has_inquired()
+        for call in list(self._inquiries):
+            self._has_inquired(call)
         self._filling.end()
         self.feeds.forget(self)
         self._proceed()
@@ -333,7 +333,7 @@ class Session:
         self._in_flight += 1
         self._is_held_up = method.waits
         if isinstance(result, Inquiry):
-            self._inquiry = call
+            self._inquiries[call] = None
             result.ask(lambda found: self._found(call, method, found))
         else:
             self.desk.submit(result, lambda change: self._done(call, method, change))
@@ -354,13 +354,13 @@ class Session:
 
     def _found(self, call: _Call, method: Method, found: Any) -> None:
         """What was inquired after is known. Answer it, if somebody still waits for that."""
-        if self._inquiry is call:
-            self._has_inquired()
+        if call in self._inquiries:
+            self._has_inquired(call)
             self._answer(call, method, found)
             self._proceed()
 
-    def _has_inquired(self) -> None:
-        self._inquiry = None
+    def _has_inquired(self, call: _Call) -> None:
+        del self._inquiries[call]
         self._in_flight -= 1
         self._is_held_up = False
 
