@@ -1,0 +1,136 @@
+"""Random clients that come and go, read or do not, against random small limits: what they get is what was told."""
+
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+from pathlib import Path
+
+import pytest
+
+from exchange.gateway import filling, server, session, streams
+from exchange.gateway.desk import Missed
+from exchange.runtime import backfill, readings
+from exchange.runtime.lookback import look_back
+from journal.reader import JournalReader
+from tests.wire import INSTRUMENT, Server, exchange, request
+
+USERS = ("alice", "bob")
+STREAMS = (f"trades.{INSTRUMENT}", "instruments.SOL", "status", "user.orders", "user.trades", "user.balance")
+CLIENTS, VISITS = 6, 8
+LIMITS = {
+    (streams, "RECENT_MAX"): (0, 3, 30, 10_000),
+    (filling, "HELD_MAX"): (300, 30_000),
+    (readings, "CHUNK_SIZE"): (100, 1_000, 20_000),
+    (readings, "GIVEN_MAX"): (500, 5_000, 1_000_000),
+    (readings, "READINGS_KEPT_SECONDS"): (0.1, 30),
+    (readings, "READINGS_KEPT_MAX"): (1, 4),
+    (backfill, "TOLD_AT_ONCE"): (1, 10, 500),
+    (server, "UNSENT_MAX"): (500, 5_000, 1_000_000),
+    (session, "TURN_SECONDS"): (0, 0.005),
+}
+
+
+class Visit:
+    """One subscription of a client, and what it got of it, in order."""
+
+    def __init__(self, missed: Missed) -> None:
+        self.missed = missed
+        self.got: list[bytes] = []
+
+
+class Restless:
+    """A client that subscribes to this and that, from here or there, and breaks off after a while."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.visits: list[Visit] = []
+        self._chance = chance
+        self._user_id = chance.choice(USERS)
+        self._seq = 1  # the last of which something came
+
+    async def live(self, running: Server) -> None:
+        chance = self._chance
+        for _ in range(VISITS):
+            channels = tuple(chance.sample(STREAMS, chance.randint(1, len(STREAMS))))
+            from_seq = chance.choice((1, self._seq, self._seq, chance.randint(1, running.core.head.seq)))
+            count = chance.choice((0, 1, 20, 200, 2_000))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(chance.choice((0.01, 0.1, 1.0))):
+                    await self._visit(running, Missed(from_seq, 0, self._user_id, channels), count)
+
+    async def get_the_rest(self, running: Server) -> None:
+        """All there is from where it was, now that nothing happens any more."""
+        missed = Missed(self._seq, running.core.head.seq, self._user_id, STREAMS)
+        await self._visit(running, missed, len(list(look_back(running.path, missed))))
+
+    async def _visit(self, running: Server, missed: Missed, count: int) -> None:
+        wire = await running.connect(self._chance.choice((None, 4_096)))
+        try:
+            await wire.log_in(self._user_id)
+            wire.send(request("public/subscribe", channels=list(missed.channels), from_seq=missed.from_seq))
+            self.visits.append(visit := Visit(missed))
+            while len(visit.got) < count:
+                _, text = await wire.frame()
+                if text.startswith(b'{"jsonrpc":"2.0","method"'):
+                    visit.got.append(text)
+                    self._seq = json.loads(text)["params"]["seq"]
+        finally:
+            await wire.hang_up()
+
+
+async def trade(running: Server, user_id: str, chance: random.Random) -> None:
+    """A few orders at a time, until it is ended."""
+    wire = await running.client(user_id)
+    while True:
+        for _ in range(chance.randint(1, 10)):
+            order = {"instrument_id": INSTRUMENT, "price": chance.choice((1_490_000, 1_500_000)), "amount": 100}
+            await wire.ask(chance.choice(("private/buy", "private/sell")), **order)
+        await wire.ask("private/cancel_all")
+
+
+def live_restlessly(path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(seed)
+    for (module, name), values in LIMITS.items():
+        monkeypatch.setattr(module, name, chance.choice(values))
+    clients = [Restless(random.Random(chance.random())) for _ in range(CLIENTS)]
+
+    async def run() -> None:
+        async with exchange(path) as running:
+            traders = [asyncio.create_task(trade(running, user, random.Random(chance.random()))) for user in USERS]
+            await asyncio.gather(*(client.live(running) for client in clients))
+            for trader in traders:
+                trader.cancel()
+            await asyncio.gather(*traders, return_exceptions=True)
+            await asyncio.gather(*(client.get_the_rest(running) for client in clients))
+
+    asyncio.run(run())
+    compare(path, [visit for client in clients for visit in client.visits])
+
+
+def compare(path: Path, visits: list[Visit]) -> None:
+    """Every client got the first so many of all that was told since, to the letter."""
+    told = {user: list(look_back(path, Missed(1, last_seq(path), user, STREAMS))) for user in USERS}
+    for visit in visits:
+        from_seq, _, user_id, channels = visit.missed
+        expected = [one.text for one in told[user_id] if one.seq >= from_seq and one.channel_name in channels]
+        assert visit.got == expected[: len(visit.got)], visit.missed
+    assert sum(len(visit.got) for visit in visits) > 500, "hardly anything came"
+
+
+def last_seq(path: Path) -> int:
+    with JournalReader(path) as reader:
+        return reader.head().seq
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_restless_clients_get(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    live_restlessly(tmp_path / "exchange.db", seed, monkeypatch)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("_run", range(30))
+def test_what_many_restless_clients_get(tmp_path: Path, _run: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed = secrets.randbelow(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    live_restlessly(tmp_path / "exchange.db", seed, monkeypatch)
