@@ -21,7 +21,7 @@ types: $(VENV)/installed
 	$(BIN)/mypy .
 
 pytest: $(VENV)/installed
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --timeout 600  # seconds, for a test that hangs; none is to take so long
 
 soak: $(VENV)/installed  ## long random runs with fresh seeds
 	$(BIN)/pytest -m soak

@@ -55,28 +55,27 @@ class Restless:
             channels = tuple(chance.sample(STREAMS, chance.randint(1, len(STREAMS))))
             from_seq = chance.choice((1, self._seq, self._seq, chance.randint(1, running.core.head.seq)))
             count = chance.choice((0, 1, 20, 200, 2_000))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(chance.choice((0.01, 0.1, 1.0))):
-                    await self._visit(running, Missed(from_seq, 0, self._user_id, channels), count)
+            patience = chance.choice((0.01, 0.1, 1.0))
+            await self._visit(running, Missed(from_seq, 0, self._user_id, channels), count, patience)
 
     async def get_the_rest(self, running: Server) -> None:
         """All there is from where it was, now that nothing happens any more."""
         missed = Missed(self._seq, running.core.head.seq, self._user_id, STREAMS)
-        await self._visit(running, missed, len(list(look_back(running.path, missed))))
+        await self._visit(running, missed, len(list(look_back(running.path, missed))), None)
 
-    async def _visit(self, running: Server, missed: Missed, count: int) -> None:
+    async def _visit(self, running: Server, missed: Missed, count: int, patience_seconds: float | None) -> None:
         wire = await running.connect(self._chance.choice((None, 4_096)))
-        try:
-            await wire.log_in(self._user_id)
-            wire.send(request("public/subscribe", channels=list(missed.channels), from_seq=missed.from_seq))
-            self.visits.append(visit := Visit(missed))
-            while len(visit.got) < count:
-                _, text = await wire.frame()
-                if text.startswith(b'{"jsonrpc":"2.0","method"'):
-                    visit.got.append(text)
-                    self._seq = json.loads(text)["params"]["seq"]
-        finally:
-            await wire.hang_up()
+        await wire.log_in(self._user_id)
+        wire.send(request("public/subscribe", channels=list(missed.channels), from_seq=missed.from_seq))
+        self.visits.append(visit := Visit(missed))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                while len(visit.got) < count:
+                    _, text = await wire.frame()
+                    if text.startswith(b'{"jsonrpc":"2.0","method"'):
+                        visit.got.append(text)
+                        self._seq = json.loads(text)["params"]["seq"]
+        await wire.hang_up()
 
 
 async def trade(running: Server, user_id: str, chance: random.Random) -> None:
