@@ -12,7 +12,8 @@ class ExchangeError(Exception):
 
     `data` is what else the error says (`param`, `seq`, `retry_after_ms` ...). Code 0 is about the connection:
     `connection_failed` (nobody is there), `connection_lost` (it is not known whether the request was carried out; the
-    client goes on), `connection_ended` (nor is it here, and nothing more can be asked), `connection_closed` (by us).
+    client goes on), `connection_ended` (nor is it known here, and nothing more can be asked), `connection_closed` (by
+    us, likewise).
     """
 
     def __init__(

@@ -165,9 +165,9 @@ class Readings:
         if not reading.is_ended:
             timer = asyncio.get_running_loop().call_later(READINGS_KEPT_SECONDS, self._let_go, reading)
             self._kept[reading] = timer
+            self.rest(reading)
             if len(self._kept) > READINGS_KEPT_MAX:
                 self._let_go(next(iter(self._kept)))
-            self.rest(reading)
 
     async def stop(self) -> None:
         """End them all."""
