@@ -87,9 +87,8 @@ async def serve(
 async def _refuse_taken_address(settings: Settings) -> None:
     """OSError where the address cannot be had: before a journal is made for it, or a long one recovered."""
     if settings.port:
-        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, settings.host, settings.port)
-        server.close()
-        await server.wait_closed()
+        loop = asyncio.get_running_loop()
+        (await loop.create_server(asyncio.Protocol, settings.host, settings.port, start_serving=False)).close()
 
 
 def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
