@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.domain.words import Side
+from exchange.domain.enums import Side
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -7,8 +7,8 @@ from benchmarks.table import Row
 from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, decode_command, encode_command
 from exchange.domain.rules import Rules
 from exchange.domain.units import NUMBER_MAX
-from exchange.runtime.core import Core
-from journal.records import Record
+from exchange.engine.engine import Engine
+from exchange.journal.records import Record
 
 ORDERS = 200_000
 USERS = 100
@@ -19,15 +19,15 @@ INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 
 def run() -> list[Row]:
     """Commands come as decoded text, as they do live: nothing in them is shared that would not be."""
-    core = Core()
-    _step(core, Genesis(Rules(open_orders_max=ORDERS)))
-    _step(core, CreateInstrument(INSTRUMENT, 1_000, 1))
+    engine = Engine()
+    _step(engine, Genesis(Rules(open_orders_max=ORDERS)))
+    _step(engine, CreateInstrument(INSTRUMENT, 1_000, 1))
     for user in range(USERS):
-        _step(core, OpenAccount(f"user-{user}", NUMBER_MAX // USERS))
+        _step(engine, OpenAccount(f"user-{user}", NUMBER_MAX // USERS))
     gc.collect()
     tracemalloc.start()
     for number in range(ORDERS):
-        _step(core, _order(number))
+        _step(engine, _order(number))
     gc.collect()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -50,7 +50,7 @@ def _order(number: int) -> PlaceOrder:
     )
 
 
-def _step(core: Core, command: object) -> None:
+def _step(engine: Engine, command: object) -> None:
     text = encode_command(command).decode()
-    head = core.head
-    core.step(Record(head.seq + 1, head.ts_us + 1_000_003, text, b""), decode_command(text))
+    head = engine.head
+    engine.step(Record(head.seq + 1, head.ts_us + 1_000_003, text, b""), decode_command(text))

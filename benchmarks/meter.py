@@ -23,7 +23,7 @@ class Report:
     errors: dict[str, int]  # by JSON-RPC error code
     p50_us: int
     p99_us: int
-    generator_cpu: float  # 1.0 = a whole core: then the generator was the bottleneck
+    generator_cpu: float  # 1.0 = a whole engine: then the generator was the bottleneck
 
 
 class Meter:

@@ -17,7 +17,7 @@ from benchmarks.table import Row, median
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import open_journal
-from exchange.runtime.settings import Settings
+from exchange.runtime.server_settings import ServerSettings
 
 ROUNDS = 5
 SECONDS = 3
@@ -32,7 +32,7 @@ def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
         asyncio.run(_create(db))
-        serve = ("-m", "cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
+        serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
         with running(*serve) as exchange_url, running("-m", "benchmarks.echo") as echo_url:
             for _ in range(ROUNDS):
                 report = _load(exchange_url, "orders")
@@ -55,7 +55,7 @@ def run() -> list[Row]:
 async def _create(db: Path) -> None:
     """The demo's market, where everybody is rich."""
     rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC)
-    await (await open_journal(Settings(db, rules=rules))).close()
+    await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 
 def _load(url: str, mode: str) -> dict[str, float]:

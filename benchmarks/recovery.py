@@ -23,14 +23,14 @@ from exchange.domain.commands import (
     PlaceOrder,
     encode_commands,
 )
+from exchange.domain.enums import Side
 from exchange.domain.events import Event
 from exchange.domain.units import NUMBER_MAX
-from exchange.domain.words import Side
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import event_rows
-from journal.log import Journal
-from journal.records import chain
-from snapshots.store import SnapshotStore
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows
+from exchange.journal.log import Journal
+from exchange.journal.records import chain
+from exchange.snapshots.store import SnapshotStore
 
 COMMANDS = int(os.environ.get("RECOVERY_COMMANDS", "1000000"))
 BACK = COMMANDS // 20  # commands after the snapshot
@@ -71,24 +71,24 @@ def _seconds(path: Path, snapshots: Path | None) -> float:
     if snapshots is not None:
         shutil.copytree(snapshots, folder)
     began = time.perf_counter()
-    with running("-m", "cli.main", "serve", "--db", str(path), "--port", "0", "--snapshot-every", "0") as url:
+    with running("-m", "exchange.cli.main", "serve", "--db", str(path), "--port", "0", "--snapshot-every", "0") as url:
         taken = time.perf_counter() - began
         assert url, "the exchange did not start"
     return taken
 
 
 async def _prepare(path: Path) -> None:
-    core, commands = Core(), iter(_commands())
+    engine, commands = Engine(), iter(_commands())
     journal = await Journal.open(path)
     try:
         while some := list(islice(commands, AT_ONCE)):
-            times_us = [START_US + core.head.seq + n for n in range(1, len(some) + 1)]
-            records = chain(core.head, zip(times_us, encode_commands(some), strict=True))
+            times_us = [START_US + engine.head.seq + n for n in range(1, len(some) + 1)]
+            records = chain(engine.head, zip(times_us, encode_commands(some), strict=True))
             caused: list[tuple[int, list[Event]]] = []
             for record, command in zip(records, some, strict=True):
-                caused.append((record.seq, core.step(record, command)[0]))
+                caused.append((record.seq, engine.step(record, command)[0]))
                 if record.seq == COMMANDS - BACK:
-                    SnapshotStore(path).save(core.snapshot())
+                    SnapshotStore(path).save(engine.snapshot())
             await journal.append(records)
             await journal.append_events(event_rows(caused))
     finally:

@@ -18,11 +18,11 @@ from exchange.domain.commands import Command, CreateInstrument, Genesis, OpenAcc
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import NUMBER_MAX
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import event_rows
-from journal.log import Journal
-from journal.records import Record, chain
-from snapshots.store import SnapshotStore
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows
+from exchange.journal.log import Journal
+from exchange.journal.records import Record, chain
+from exchange.snapshots.store import SnapshotStore
 
 ORDERS = 100_000
 SECONDS = 6
@@ -54,7 +54,17 @@ def run() -> list[Row]:
 
 
 def _waits_ms(path: Path, snapshot_every: int) -> list[float]:
-    serve = ("-m", "cli.main", "serve", "--db", str(path), "--port", "0", "--snapshot-every", str(snapshot_every))
+    serve = (
+        "-m",
+        "exchange.cli.main",
+        "serve",
+        "--db",
+        str(path),
+        "--port",
+        "0",
+        "--snapshot-every",
+        str(snapshot_every),
+    )
     waits = []
     with running(*serve) as url, connect(url, compression=None) as client:
         _call(client, "public/auth", grant_type="client_credentials", client_id="client")
@@ -76,12 +86,12 @@ def _call(client: ClientConnection, method: str, **params: object) -> dict[str, 
 
 async def _prepare(path: Path) -> None:
     """A journal with that many open orders, written without a server."""
-    core = Core()
+    engine = Engine()
     records: list[Record] = []
     caused: list[tuple[int, list[Event]]] = []
     for command in _commands():
-        (record,) = chain(core.head, [(core.head.ts_us + 1, encode_command(command).decode())])
-        events, _ = core.step(record, command)
+        (record,) = chain(engine.head, [(engine.head.ts_us + 1, encode_command(command).decode())])
+        events, _ = engine.step(record, command)
         records.append(record)
         caused.append((record.seq, events))
     journal = await Journal.open(path)

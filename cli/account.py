@@ -7,13 +7,13 @@ import click
 import msgspec
 from rich.table import Table
 
-from cli.client import client_of, enter_as_admin
-from cli.options import USDC, USER, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import as_of, read_views, require_user
-from cli.settlements import payouts
 from exchange.amounts import cash, contracts, price_decimals, usdc
-from exchange.projections.shapes import AccountView, Balance, PositionView, UserSettlement
+from exchange.cli.client import client_of, log_in_as_admin
+from exchange.cli.options import USDC, USER, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import as_of, read_views, require_user
+from exchange.cli.settlements import payouts
+from exchange.projections.wire_types import AccountView, Balance, PositionView, UserSettlement
 
 _SETTLEMENTS_SHOWN = 5  # the last; `exchange settlements` has more
 
@@ -77,7 +77,7 @@ def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> Non
 
 def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
     with client_of(path) as client:
-        enter_as_admin(client, path)
+        log_in_as_admin(client, path)
         result = client.call(method, user_id=user_id, amount=amount_micros)
     if as_json:
         print_json(result)

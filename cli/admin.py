@@ -9,10 +9,11 @@ from typing import Any
 import click
 import msgspec
 
-from cli.account import deposit, print_account, withdraw
-from cli.client import Client, client_of, enter_as_admin
-from cli.instrument import create
-from cli.options import (
+from exchange.amounts import contracts, expiration, usdc
+from exchange.cli.account import deposit, print_account, withdraw
+from exchange.cli.client import RunningExchange, client_of, log_in_as_admin
+from exchange.cli.instrument import create
+from exchange.cli.options import (
     ASSET,
     CONTRACTS,
     EXPIRATION,
@@ -24,12 +25,11 @@ from cli.options import (
     series_option,
     set_option,
 )
-from cli.output import add_rows, console, print_json, table
-from cli.replay import read_views, require_user
-from exchange.amounts import contracts, expiration, usdc
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import read_views, require_user
 from exchange.domain.rules import Rules, Series
-from exchange.projections.shapes import AccountView, Index, Settlement
-from exchange.runtime.rule_settings import RulesError, edited_rules, read_rules, spelled_out, with_series
+from exchange.projections.wire_types import AccountView, IndexPrice, Settlement
+from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settings, read_rules, with_series
 
 
 @click.group()
@@ -54,9 +54,9 @@ _also_here(create, "create-instrument", "instrument create")
 
 
 @contextmanager
-def _administrator(path: Path) -> Iterator[Client]:
+def _administrator(path: Path) -> Iterator[RunningExchange]:
     with client_of(path) as client:
-        enter_as_admin(client, path)
+        log_in_as_admin(client, path)
         yield client
 
 
@@ -82,7 +82,7 @@ def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: b
     if as_json:
         print_json(result)
         return
-    index = msgspec.convert(result, Index)
+    index = msgspec.convert(result, IndexPrice)
     click.echo(f"the index of {index.asset} is at {usdc(index.price_micros)} (seq {index.seq})")
 
 
@@ -350,12 +350,12 @@ def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ..
     if as_json:
         print_json(found)
     elif is_changed:
-        _print_difference(spelled_out(before), spelled_out(after), f"from seq {found['seq']} on")
+        _print_difference(flat_settings(before), flat_settings(after), f"from seq {found['seq']} on")
     elif file or series or settings:
         click.echo("these are the rules already: nothing was changed")
     else:
         shown = table("rule", "", caption=f"at seq {found['seq']}")
-        add_rows(shown, spelled_out(before).items())
+        add_rows(shown, flat_settings(before).items())
         console().print(shown)
 
 

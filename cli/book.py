@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 from rich.live import Live
 
-from cli.client import url_of
-from cli.ladder import TRADES_SHOWN, Ladder
-from cli.options import INSTRUMENT, db_option, json_option
-from cli.output import console, is_terminal, print_json
+from exchange.cli.client import url_of
+from exchange.cli.ladder import TRADES_SHOWN, Ladder
+from exchange.cli.options import INSTRUMENT, db_option, json_option
+from exchange.cli.output import console, is_terminal, print_json
 from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX

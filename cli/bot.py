@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.client import url_of
-from cli.options import USER, db_option
 from exchange.bots.bot import Bot
-from exchange.bots.live import play
+from exchange.bots.live import run_bot
 from exchange.bots.maker import MarketMaker
 from exchange.bots.taker import Taker
+from exchange.cli.client import url_of
+from exchange.cli.options import USER, db_option
 from exchange.client import connect
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -75,7 +75,7 @@ def _run(trading: Bot, url: str, user_id: str) -> None:
     async def run() -> None:
         async with connect(url, user_id) as client:
             click.echo(f"{user_id} trades on {url}: Ctrl-C ends it, its orders stay open")
-            await play(client, trading)
+            await run_bot(client, trading)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run())

@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from cli.options import MOMENT, command_line, db_option, json_option
-from cli.output import print_json
-from cli.replay import ReplayBar
-from exchange.history import carry
+from exchange.cli.options import MOMENT, command_line, db_option, json_option
+from exchange.cli.output import print_json
+from exchange.cli.progress import ReplayBar
+from exchange.history import transfer
 from exchange.history.diff import bisect as bisect_journal
 from exchange.history.diff import spans
+from exchange.history.event_text import describe
 from exchange.history.moment import Moment, span
-from exchange.history.tape import in_words
 
 _from_option = click.option(
     "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first command]"
@@ -37,7 +37,7 @@ def export(out: Path, start: Moment | None, end: Moment | None, path: Path) -> N
     """
     first_seq, last_seq = span(path, start, end)
     with ReplayBar("exporting") as bar, contextlib.suppress(BrokenPipeError):
-        count = carry.export_lines(path, first_seq, last_seq, out, bar)
+        count = transfer.export_lines(path, first_seq, last_seq, out, bar)
     if out != Path("-"):
         click.echo(f"{out}: {count:,} commands, seq {first_seq} to {last_seq}")
 
@@ -53,8 +53,8 @@ def import_(source: Path, path: Path) -> None:
       exchange journal import exchange.jsonl.gz --db copy.db
     """
     with ReplayBar("importing") as bar:
-        core = carry.import_lines(source, path, bar)
-    click.echo(f"{path}: {core.head.seq:,} commands, digest {core.digest()}")
+        engine = transfer.import_lines(source, path, bar)
+    click.echo(f"{path}: {engine.head.seq:,} commands, digest {engine.digest()}")
     click.echo(f"Next: {command_line('serve', path)}")
 
 
@@ -72,7 +72,7 @@ def backup(new_path: Path, path: Path) -> None:
       exchange journal backup /mnt/backup/exchange.db
     """
     with ReplayBar("copying") as bar:
-        last_seq = carry.backup(path, new_path, bar)
+        last_seq = transfer.backup(path, new_path, bar)
     click.echo(f"{new_path}: the journal up to seq {last_seq}")
 
 
@@ -90,7 +90,7 @@ def digests(every: int, out: Path, start: Moment | None, end: Moment | None, pat
       exchange journal digests --every 1000 --out digests.jsonl.gz
     """
     first_seq, last_seq = span(path, start, end)
-    with ReplayBar() as bar, carry.opened_for_writing(out) as file:
+    with ReplayBar() as bar, transfer.opened_for_writing(out) as file:
         for found in spans(path, every, first_seq, last_seq, bar):
             file.write(msgspec.json.encode(found) + b"\n")
 
@@ -128,6 +128,6 @@ def bisect(against: Path, path: Path, as_json: bool) -> None:
         record = parting.step.record
         click.echo(f"seq {record.seq} comes out differently: {record.payload}")
         for event in parting.step.events:
-            click.echo(f"  now: {in_words(event)}")
+            click.echo(f"  now: {describe(event)}")
     if parting is not None:
         raise click.exceptions.Exit(1)

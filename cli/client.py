@@ -5,20 +5,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cli.options import command_line
+from exchange.cli.options import command_line
 from exchange.client import ExchangeError as ServerError
 from exchange.client import connect
-from exchange.runtime.settings import admin_secret_file
-from journal.lock import holder_of
+from exchange.journal.lock import lock_owner
+from exchange.runtime.server_settings import admin_secret_file
 
 __all__ = [
-    "Client",
     "NoServerError",
+    "RunningExchange",
     "ServerError",
     "admin_secret_of",
     "client_of",
-    "enter",
-    "enter_as_admin",
+    "log_in",
+    "log_in_as_admin",
     "url_of",
 ]
 
@@ -29,7 +29,7 @@ class NoServerError(Exception):
     """There is no exchange to talk to; the message is for people."""
 
 
-class Client:
+class RunningExchange:
     """`exchange.client` for who asks one thing after the other. A context manager; raises ServerError."""
 
     def __init__(self, url: str) -> None:
@@ -63,7 +63,7 @@ class Client:
 
 def url_of(path: Path) -> str:
     """Where the exchange listens that runs on the journal at `path`; NoServerError says how to start one."""
-    holder = holder_of(path)
+    holder = lock_owner(path)
     if holder is None:
         raise NoServerError(f"no exchange is running on {path}: start it with `{command_line('serve', path)}`")
     if holder.url is None:
@@ -71,17 +71,17 @@ def url_of(path: Path) -> str:
     return holder.url
 
 
-def client_of(path: Path) -> Client:
+def client_of(path: Path) -> RunningExchange:
     """A client of the exchange that runs on the journal at `path`; NoServerError says how to start one."""
-    return Client(url_of(path))
+    return RunningExchange(url_of(path))
 
 
-def enter(client: Client, user_id: str) -> None:
+def log_in(client: RunningExchange, user_id: str) -> None:
     """Authenticate as a user. An account that is not known is opened by this."""
     client.call("public/auth", grant_type="client_credentials", client_id=user_id)
 
 
-def enter_as_admin(client: Client, path: Path) -> None:
+def log_in_as_admin(client: RunningExchange, path: Path) -> None:
     """Authenticate as the administrator of the journal at `path`, with the secret in the file beside it."""
     secret = admin_secret_of(path)
     client.call("public/auth", grant_type="client_credentials", client_id="admin", client_secret=secret)

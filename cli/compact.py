@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from cli.options import MOMENT, db_option, json_option
-from cli.output import print_json
-from cli.replay import ReplayBar
+from exchange.cli.options import MOMENT, db_option, json_option
+from exchange.cli.output import print_json
+from exchange.cli.progress import ReplayBar
 from exchange.history.compact import compact as compact_journal
 from exchange.history.moment import Moment, seq_at
-from journal.reader import JournalReader
+from exchange.journal.reader import JournalReader
 
 
 @click.command()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from cli.options import clock_start_option, db_option
-from cli.serve import host_option, insecure_option, port_option, refuse_foreign_host, run_server
+from exchange.cli.options import clock_start_option, db_option
+from exchange.cli.serve import host_option, insecure_option, port_option, refuse_foreign_host, run_server
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.settings import Settings
+from exchange.runtime.server_settings import ServerSettings
 
 
 @click.command()
@@ -28,4 +28,6 @@ def demo(path: Path, host: str, port: int, seed: int, clock_start_us: int | None
       exchange demo
     """
     refuse_foreign_host(host, insecure)
-    run_server(Settings(path, host, port, clock_start_us=clock_start_us, demo=True, crowd_seed=seed, rules=DEMO_RULES))
+    run_server(
+        ServerSettings(path, host, port, clock_start_us=clock_start_us, demo=True, demo_seed=seed, rules=DEMO_RULES)
+    )

@@ -4,23 +4,23 @@ from pathlib import Path
 
 import click
 
-from cli.journal import fields_text, record_line
-from cli.options import db_option, json_option
-from cli.output import columns, print_json
-from cli.replay import ReplayBar
 from exchange.amounts import contracts, iso_time, usdc
+from exchange.cli.journal import fields_text, record_line
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import columns, print_json
+from exchange.cli.progress import ReplayBar
 from exchange.domain.commands import encode_command
 from exchange.domain.reasons import REFUSALS
-from exchange.history.explain import CommandStory, OrderStory, Queue, explain_command, explain_order
-from exchange.history.tape import in_words
-from exchange.projections.life import (
+from exchange.history.event_text import describe
+from exchange.history.explain import CommandStory, OrderStory, QueuePosition, explain_command, explain_order
+from exchange.projections.order_timeline import (
     CancelledStep,
     EditedStep,
     FilledStep,
     PlacedStep,
     RefusedStep,
     RepeatedStep,
-    Step,
+    TimelineStep,
     kind_of,
 )
 
@@ -77,7 +77,7 @@ def _print_command(story: CommandStory) -> None:
     if story.refused is None:
         click.echo("\nwhat it caused:")
         for event in story.events:
-            click.echo("  " + columns((kind_of(event), 24), (in_words(event), 0)))
+            click.echo("  " + columns((kind_of(event), 24), (describe(event), 0)))
         return
     refusal = REFUSALS[story.refused.reason]
     click.echo(f"\nrefused, and changed nothing: {refusal.message} ({refusal.code}, {story.refused.reason})")
@@ -86,7 +86,7 @@ def _print_command(story: CommandStory) -> None:
         click.echo("  " + fields_text({name: value}))
 
 
-def _sentence(step: Step, placed: PlacedStep) -> str:
+def _sentence(step: TimelineStep, placed: PlacedStep) -> str:
     match step:
         case PlacedStep():
             return _placed(step)
@@ -169,7 +169,7 @@ def _reason(step: RefusedStep) -> str:
     return f"{REFUSALS[step.reason].message} ({step.reason})"
 
 
-def _still_open(queue: Queue) -> str:
+def _still_open(queue: QueuePosition) -> str:
     behind = f" behind {_contracts(queue.ahead_milli)}" if queue.ahead_milli else ""
     return (
         f"still open: {contracts(queue.remaining_milli)} of {contracts(queue.size_milli)} remain, "

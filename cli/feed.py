@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import click
 
-from cli.client import admin_secret_of, url_of
-from cli.options import ASSET, USDC, Parsed, db_option, refuse_given
 from exchange.amounts import parse_time_us, parse_usdc, usdc
 from exchange.bots.maker import VOLATILITIES, VOLATILITY
 from exchange.bots.walk import IndexWalk
+from exchange.cli.client import admin_secret_of, url_of
+from exchange.cli.options import ASSET, USDC, Parsed, db_option, refuse_given
 from exchange.client import Client, ExchangeError, connect
 from exchange.client.errors import CONNECTION
 from exchange.domain.units import PPM, US_PER_SECOND
@@ -179,6 +179,6 @@ async def _send(admin: Client, price: Price) -> None:
     try:
         await admin.call("admin/set_index_price", asset=price.asset.upper(), price=price.price_micros)
     except ExchangeError as error:
-        if error.code == CONNECTION and not error.is_lost:
+        if error.code == CONNECTION and not error.outcome_unknown:
             raise
         click.echo(f"{price.asset} {usdc(price.price_micros)}: {error}", err=True)

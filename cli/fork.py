@@ -7,16 +7,16 @@ from typing import Any
 import click
 import msgspec
 
-from cli.options import MOMENT, command_line, db_option, json_option, regular_file
-from cli.output import add_rows, console, print_json, table
-from cli.replay import ReplayBar
 from exchange.amounts import contracts, iso_time, usdc
+from exchange.cli.options import MOMENT, command_line, db_option, json_option, regular_file
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import ReplayBar
 from exchange.history.diff import Difference, Fill
 from exchange.history.diff import diff as compare
 from exchange.history.fork import fork as fork_journal
 from exchange.history.moment import Moment, seq_at
-from journal.errors import JournalError
-from journal.reader import JournalReader
+from exchange.journal.errors import JournalError
+from exchange.journal.reader import JournalReader
 
 _FILLS_SHOWN = 20
 _journal_file = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from cli.options import ASSET, command_line, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import as_of, read_views
 from exchange.amounts import short_time, usdc
+from exchange.cli.options import ASSET, command_line, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import as_of, read_views
 
 
 @click.group()

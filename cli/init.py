@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
 from exchange.amounts import usdc
+from exchange.cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
 from exchange.domain.rules import Rules, Series, market_of
 from exchange.domain.units import PPM
+from exchange.journal.lock import JournalLock
+from exchange.journal.reader import JournalReader
 from exchange.runtime.node import open_journal
 from exchange.runtime.rule_settings import RulesError, edited_rules, read_rules, with_series
-from exchange.runtime.settings import DEFAULT_RULES, Settings, admin_secret_file
-from journal.lock import JournalLock
-from journal.reader import JournalReader
+from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings, admin_secret_file
 
 _ppm = click.IntRange(0, PPM)
 
@@ -89,7 +89,7 @@ def init(
     path.parent.mkdir(parents=True, exist_ok=True)
     with JournalLock(path):
         _refuse_existing(path)
-        asyncio.run(_create(Settings(path, rules=rules, clock_start_us=clock_start_us)))
+        asyncio.run(_create(ServerSettings(path, rules=rules, clock_start_us=clock_start_us)))
     click.echo(f"journal       {path}")
     click.echo(f"admin secret  {admin_secret_file(path)} (readable by you only)")
     click.echo(f"market        {_market(rules)}")
@@ -107,7 +107,7 @@ def _market(rules: Rules) -> str:
     )
 
 
-async def _create(settings: Settings) -> None:
+async def _create(settings: ServerSettings) -> None:
     await (await open_journal(settings)).close()
 
 

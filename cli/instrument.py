@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from cli.client import client_of, enter_as_admin
-from cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import as_of, read_views
 from exchange.amounts import contracts, price_decimals, short_time, usdc
+from exchange.cli.client import client_of, log_in_as_admin
+from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import as_of, read_views
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
-from exchange.projections.shapes import Instrument
 from exchange.projections.views import Views
+from exchange.projections.wire_types import Instrument
 
 
 @click.group()
@@ -44,7 +44,7 @@ def create(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path
       exchange instrument create SOL_USDC-28FEB26-150-C --tick-size 0.05 --min-size 0.1
     """
     with client_of(path) as client:
-        enter_as_admin(client, path)
+        log_in_as_admin(client, path)
         result = client.call(
             "admin/create_instrument", instrument_id=instrument_id, tick_size=tick_micros, min_size=min_size_milli
         )

@@ -9,15 +9,15 @@ from typing import Any
 import click
 import msgspec
 
-from cli.journal_info import Info, read_info
-from cli.options import db_option, json_option
-from cli.output import add_rows, columns, console, print_json, table
 from exchange.amounts import contracts, iso_time, short_time, usdc
+from exchange.cli.journal_info import Info, read_info
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import add_rows, columns, console, print_json, table
 from exchange.domain.units import US_PER_SECOND
-from exchange.runtime.follower import HOW_TO_DEAL, Status
-from exchange.runtime.rule_settings import spelled_out
-from journal.reader import JournalReader
-from journal.records import Head, Record
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head, Record
+from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus
+from exchange.runtime.rule_settings import flat_settings
 
 _LOOK_SECONDS = 0.1  # between two looks at a journal that is followed
 _SWITCHES = ("enabled", "halted", "suspended")  # what a command turns on, or off
@@ -166,13 +166,13 @@ def _print(found: Info) -> None:
     )
     rules = table("rule", "")
     if found.rules is not None:
-        add_rows(rules, spelled_out(found.rules).items())
+        add_rows(rules, flat_settings(found.rules).items())
     kinds = table("command", ">count")
     add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
     console().print(about, "", rules, "", kinds, sep="\n")
 
 
-def _followed(status: Status) -> str:
+def _followed(status: FollowerStatus) -> str:
     snapshot = f"snapshot at seq {status.snapshot_seq}" if status.snapshot_seq else "no snapshot yet"
     compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
     return f"up to seq {status.seq}, {snapshot}{compared}"

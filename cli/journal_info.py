@@ -7,13 +7,13 @@ import msgspec
 
 from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
+from exchange.engine.engine import Engine
+from exchange.journal.lock import LockOwner, lock_owner
+from exchange.journal.reader import Checkpoint, JournalReader
+from exchange.journal.sql_union import connect_union
 from exchange.runtime.alarm import Alarm, standing_alarm
-from exchange.runtime.core import Core
-from exchange.runtime.follower import Status, read_status
-from journal.lock import Holder, holder_of
-from journal.reader import Base, JournalReader
-from journal.whole import connect_whole
-from snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
+from exchange.runtime.follower import FollowerStatus, read_status
+from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
 _RULES_CHANGED = """
 SELECT payload FROM commands WHERE kind = 'change_rules'
@@ -38,9 +38,9 @@ class Info(msgspec.Struct):
     events_seq: int
     snapshots: list[int]
     archives: list[str]
-    follower: Status | None
+    follower: FollowerStatus | None
     alarm: Alarm | None
-    holder: Holder | None
+    holder: LockOwner | None
 
     @property
     def written_by(self) -> str:
@@ -55,7 +55,7 @@ def read_info(path: Path) -> Info:
     with JournalReader(path) as reader:
         archives = [str(file) for file in reader.files[:-1]]
         base = reader.bases[0]
-    with contextlib.closing(connect_whole(path)) as connection:
+    with contextlib.closing(connect_union(path)) as connection:
         (schema,) = connection.execute("PRAGMA main.user_version").fetchone()
         first = connection.execute("SELECT seq, ts_us, payload FROM commands ORDER BY seq LIMIT 1").fetchone()
         last = connection.execute("SELECT seq, ts_us FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
@@ -81,7 +81,7 @@ def read_info(path: Path) -> Info:
         archives=archives,
         follower=read_status(path),
         alarm=standing_alarm(path),
-        holder=holder_of(path),
+        holder=lock_owner(path),
     )
 
 
@@ -90,11 +90,11 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _rules(told: str | None, base: Base) -> Rules | None:
+def _rules(told: str | None, base: Checkpoint) -> Rules | None:
     """Those that a change or the genesis told of; where that is archived away, those of the state before it all."""
     with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError):
         if told is not None and isinstance(command := decode_command(told), Genesis | ChangeRules):
             return command.rules
         if base.head.seq:
-            return Core.restore(unpack(base.snapshot)).state.rules
+            return Engine.restore(unpack(base.snapshot)).state.rules
     return None

@@ -8,12 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import table
 from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
+from exchange.cli.output import table
 from exchange.client import Book
-from exchange.client.client import OrderBook
-from exchange.projections.shapes import Level, Trade
+from exchange.client.client import OrderBookSnapshot
 from exchange.projections.views import Views
+from exchange.projections.wire_types import BookLevel, Trade
 
 TRADES_SHOWN = 8
 BUY, SELL = "green", "red"
@@ -29,15 +29,15 @@ class Ladder:
         self.instrument_id = instrument_id
         self.seq = 0
         self.ts_us = 0
-        self.bids: list[Level] = []  # best first
-        self.asks: list[Level] = []  # best first
+        self.bids: list[BookLevel] = []  # best first
+        self.asks: list[BookLevel] = []  # best first
         self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)
 
     @property
     def trades(self) -> list[Trade]:
         return list(self._trades)
 
-    def show_book(self, book: Book | OrderBook) -> None:
+    def show_book(self, book: Book | OrderBookSnapshot) -> None:
         self.seq, self.ts_us, self.bids, self.asks = book.seq, book.ts_us, book.bids, book.asks
 
     def show_past(self, views: Views, depth: int) -> None:
@@ -64,7 +64,7 @@ class Ladder:
         return Group(title, "", _draw_book(bids, asks), "", _draw_trades(trades))
 
 
-def _draw_book(bids: list[Level], asks: list[Level]) -> Table:
+def _draw_book(bids: list[BookLevel], asks: list[BookLevel]) -> Table:
     prices = price_decimals(level.price_micros for level in bids + asks)
     sizes = size_decimals(level.size_milli for level in bids + asks)
     drawn = table(">orders", ">bid", ">price", ">ask", ">orders")

@@ -6,38 +6,38 @@ from typing import IO, Any
 
 import click
 
-from cli.account import account
-from cli.admin import admin
-from cli.book import book
-from cli.bot import bot
-from cli.carry import backup, bisect, digests, export, import_
-from cli.chart import chart
-from cli.client import NoServerError, ServerError
-from cli.compact import compact
-from cli.demo import demo
-from cli.explain import explain
-from cli.feed import feed
-from cli.fork import diff, fork
-from cli.index import index
-from cli.init import init
-from cli.instrument import instrument
-from cli.journal import journal
-from cli.order import order
-from cli.output import printable
-from cli.serve import serve
-from cli.sessions import sessions
-from cli.settlements import settlements
-from cli.simulate import simulate
-from cli.snapshot import follow, recovery_plan, snapshot
-from cli.sql import sql
-from cli.state import state
-from cli.tape import replay
-from cli.ticker import ticker
-from cli.verify import check, rebuild, verify
-from cli.what_if import what_if
 from exchange import __version__
+from exchange.cli.account import account
+from exchange.cli.admin import admin
+from exchange.cli.book import book
+from exchange.cli.bot import bot
+from exchange.cli.carry import backup, bisect, digests, export, import_
+from exchange.cli.chart import chart
+from exchange.cli.client import NoServerError, ServerError
+from exchange.cli.compact import compact
+from exchange.cli.demo import demo
+from exchange.cli.explain import explain
+from exchange.cli.feed import feed
+from exchange.cli.fork import diff, fork
+from exchange.cli.index import index
+from exchange.cli.init import init
+from exchange.cli.instrument import instrument
+from exchange.cli.journal import journal
+from exchange.cli.order import order
+from exchange.cli.output import printable
+from exchange.cli.replay import replay
+from exchange.cli.serve import serve
+from exchange.cli.sessions import sessions
+from exchange.cli.settlements import settlements
+from exchange.cli.simulate import simulate
+from exchange.cli.snapshot import follow, recovery_plan, snapshot
+from exchange.cli.sql import sql
+from exchange.cli.state import state
+from exchange.cli.ticker import ticker
+from exchange.cli.verify import check, rebuild, verify
+from exchange.cli.what_if import what_if
 from exchange.client.errors import CONNECTION
-from journal.errors import JournalError
+from exchange.journal.errors import JournalError
 
 _log = logging.getLogger(__name__)
 

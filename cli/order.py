@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from cli.client import client_of, enter
-from cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
-from cli.output import add_rows, console, print_json, printable, table
-from cli.replay import as_of, read_views, require_instrument, require_user
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
-from exchange.projections.shapes import Balance, OrderView, PositionView, UserTrade
+from exchange.cli.client import client_of, log_in
+from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
+from exchange.cli.output import add_rows, console, print_json, printable, table
+from exchange.cli.progress import as_of, read_views, require_instrument, require_user
+from exchange.projections.wire_types import Balance, OrderView, PositionView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -93,7 +93,7 @@ def _place(
     if market == (price_micros is not None):
         raise click.UsageError("a market order has no PRICE" if market else "give a PRICE, or --market")
     with client_of(path) as client:
-        enter(client, user_id)
+        log_in(client, user_id)
         result = client.call(
             method,
             instrument_id=instrument_id,
@@ -127,7 +127,7 @@ def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path
       exchange order close SOL_USDC-28FEB26-150-C 1.45 --user alice
     """
     with client_of(path) as client:
-        enter(client, user_id)
+        log_in(client, user_id)
         result = client.call(
             "private/close_position",
             instrument_id=instrument_id,
@@ -189,7 +189,7 @@ def cancel(
     if [order_id is not None, client_order_id is not None, every].count(True) != 1:
         raise click.UsageError("name one ORDER_ID, or --client-order-id, or --all")
     with client_of(path) as client:
-        enter(client, user_id)
+        log_in(client, user_id)
         if every:
             result = client.call("private/cancel_all", instrument_id=instrument_id)
         else:

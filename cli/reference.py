@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cli.main import main
+from exchange.cli.main import main
 
 _WIDTH = 100  # columns of the text, whatever the terminal has
 _HEAD = """\

@@ -12,17 +12,17 @@ from typing import Any, Self, TypeVar
 
 import click
 
-from cli.options import clock_start_option, command_line, db_option
-from cli.replay import ReplayBar
 from exchange.amounts import short_time
+from exchange.cli.options import clock_start_option, command_line, db_option
+from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
 from exchange.gateway.limits import REQUESTS_PER_SECOND
-from exchange.projections.shapes import Instrument
+from exchange.journal.reader import JournalReader
 from exchange.projections.views import Views
+from exchange.projections.wire_types import Instrument
 from exchange.runtime import node
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.settings import DEFAULT_RULES, SNAPSHOT_EVERY, Settings
-from journal.reader import JournalReader
+from exchange.runtime.server_settings import DEFAULT_RULES, SNAPSHOT_EVERY, ServerSettings
 
 _log = logging.getLogger("exchange")
 _T = TypeVar("_T")
@@ -85,7 +85,9 @@ def serve(
     """
     refuse_foreign_host(host, insecure)
     rules = DEMO_RULES if demo else DEFAULT_RULES
-    run_server(Settings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port, rules=rules))
+    run_server(
+        ServerSettings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port, rules=rules)
+    )
 
 
 def refuse_foreign_host(host: str, insecure: bool) -> None:
@@ -97,7 +99,7 @@ def refuse_foreign_host(host: str, insecure: bool) -> None:
         )
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: ServerSettings) -> None:
     """Run an exchange in the foreground until Ctrl-C; what goes wrong becomes a sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     settings.path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,7 @@ def run_server(settings: Settings) -> None:
     _log.info("stopped at seq %d, %s is closed", last_seq, settings.path)
 
 
-async def _serve(settings: Settings, stopping: "Stopping") -> int:
+async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
     is_new = not settings.path.exists() or settings.path.stat().st_size == 0
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -176,7 +178,7 @@ def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
         return runner.run(main)
 
 
-def _what_next(settings: Settings, url: str, views: Views) -> str:
+def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
     path = settings.path
     auth = (
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
@@ -194,13 +196,13 @@ def _what_next(settings: Settings, url: str, views: Views) -> str:
     )
 
 
-def _of_the_demo(settings: Settings, views: Views) -> list[str]:
+def _of_the_demo(settings: ServerSettings, views: Views) -> list[str]:
     if settings.demo and not views.live_instruments():
         return [
             f"Nothing is listed: {settings.path} has rules of its own, which ask for nothing that the demo has.",
             f"For the market of the demo begin a new journal: {command_line('demo', Path('data/demo.db'))}\n",
         ]
-    if settings.crowd_seed is not None:
+    if settings.demo_seed is not None:
         return ["The index moves once a second, three market makers quote every option, and some traders trade.\n"]
     return []
 
@@ -227,7 +229,7 @@ def _example(live: list[Instrument]) -> str:
     return calls[len(calls) // 2].instrument_id
 
 
-def _warn_of_clock(settings: Settings) -> None:
+def _warn_of_clock(settings: ServerSettings) -> None:
     if settings.clock_start_us is None:
         return
     with JournalReader(settings.path) as reader:

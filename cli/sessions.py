@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from cli.options import db_option, json_option
-from cli.output import add_rows, console, print_json, table
 from exchange.amounts import short_time
-from exchange.history.sessions import sessions as read_sessions
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.history.runs import runs as read_sessions
 
 
 @click.command()

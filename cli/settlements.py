@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from cli.options import ASSET, USER, command_line, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import as_of, read_views, require_user
 from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, usdc
-from exchange.projections.shapes import Settlement, UserSettlement
+from exchange.cli.options import ASSET, USER, command_line, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import as_of, read_views, require_user
+from exchange.projections.wire_types import Settlement, UserSettlement
 
 
 @click.command()

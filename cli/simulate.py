@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from cli.options import TIME, command_line, db_option, json_option
-from cli.output import print_json
-from cli.replay import ReplayBar
 from exchange.amounts import short_time
+from exchange.cli.options import TIME, command_line, db_option, json_option
+from exchange.cli.output import print_json
+from exchange.cli.progress import ReplayBar
 from exchange.domain.units import US_PER_SECOND
-from exchange.simulation.simulate import OtherJournalError, Plan
+from exchange.simulation.simulate import OtherJournalError, SimulationPlan
 from exchange.simulation.simulate import simulate as carry_out
 
 _log = logging.getLogger("exchange")
@@ -46,7 +46,7 @@ def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as
       exchange simulate --db data/simulated.db --seed 7 --from 2026-02-20T00:00:00Z --hours 48
     """
     step_us = step_s * US_PER_SECOND
-    plan = Plan(seed, start_us, start_us + int(hours * 3_600) * US_PER_SECOND, step_us)
+    plan = SimulationPlan(seed, start_us, start_us + int(hours * 3_600) * US_PER_SECOND, step_us)
     path.parent.mkdir(parents=True, exist_ok=True)
     with ReplayBar("simulating") as bar:
         try:

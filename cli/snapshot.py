@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from cli.options import MOMENT, command_line, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import ReplayBar
 from exchange.amounts import short_time
-from exchange.history.moment import Moment, core_at
-from exchange.history.plan import Fit, fits, plan
+from exchange.cli.options import MOMENT, command_line, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import ReplayBar
+from exchange.history.moment import Moment, engine_at
+from exchange.history.recovery_plan import SnapshotCheck, check_snapshots, plan_recovery
+from exchange.journal.reader import JournalReader
 from exchange.runtime.alarm import clear_alarm, dismiss_alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, Follower
-from exchange.runtime.settings import SNAPSHOT_EVERY, SNAPSHOTS_KEPT
-from journal.reader import JournalReader
-from snapshots.store import SnapshotStore
+from exchange.runtime.server_settings import SNAPSHOT_EVERY, SNAPSHOTS_KEPT
+from exchange.snapshots.store import SnapshotStore
 
 
 @click.group()
@@ -35,9 +35,9 @@ def create(moment: Moment, path: Path) -> None:
       exchange snapshot create --at 1000000
     """
     with ReplayBar() as bar:
-        core = core_at(path, moment, bar)
-    file = SnapshotStore(path).save(core.snapshot())
-    click.echo(f"{file}: the state after seq {core.head.seq}")
+        engine = engine_at(path, moment, bar)
+    file = SnapshotStore(path).save(engine.snapshot())
+    click.echo(f"{file}: the state after seq {engine.head.seq}")
 
 
 @snapshot.command("list")
@@ -50,7 +50,7 @@ def list_(path: Path, as_json: bool) -> None:
     Example:
       exchange snapshot list
     """
-    _show(fits(path), path, as_json)
+    _show(check_snapshots(path), path, as_json)
 
 
 @snapshot.command()
@@ -65,7 +65,7 @@ def verify(fast: bool, path: Path, as_json: bool) -> None:
       exchange snapshot verify
     """
     with ReplayBar("verifying") as bar:
-        found = fits(path, None if fast else bar)
+        found = check_snapshots(path, None if fast else bar)
     _show(found, path, as_json)
     if any(fit.fault is not None for fit in found):
         raise click.exceptions.Exit(1)
@@ -96,7 +96,7 @@ def recovery_plan(path: Path, as_json: bool) -> None:
     Example:
       exchange recovery-plan
     """
-    found = plan(path)
+    found = plan_recovery(path)
     if as_json:
         print_json(found)
         return
@@ -179,7 +179,7 @@ def _dismiss(path: Path) -> None:
     )
 
 
-def _show(found: list[Fit], path: Path, as_json: bool) -> None:
+def _show(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
     if as_json:
         print_json([fit._asdict() for fit in found])
     elif found:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import click
 import msgspec
 
-from cli.options import db_option
-from cli.output import add_rows, console, printable, table
-from cli.replay import ReplayBar
+from exchange.cli.options import db_option
+from exchange.cli.output import add_rows, console, printable, table
+from exchange.cli.progress import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
 
 _TABLE_ROWS_MAX = 10_000  # a table is measured as a whole before it is printed

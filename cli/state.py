@@ -5,18 +5,18 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from cli.account import print_account
-from cli.ladder import Ladder
-from cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
-from cli.order import print_orders
-from cli.output import add_rows, columns, console, print_json, table
-from cli.replay import ReplayBar, as_of, require_instrument, require_user
 from exchange.amounts import cash, iso_time, usdc
+from exchange.cli.account import print_account
+from exchange.cli.ladder import Ladder
+from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
+from exchange.cli.order import print_orders
+from exchange.cli.output import add_rows, columns, console, print_json, table
+from exchange.cli.progress import ReplayBar, as_of, require_instrument, require_user
+from exchange.engine.engine import Engine
 from exchange.gateway.limits import BOOK_DEPTH_MAX
-from exchange.history.moment import Moment, core_at
-from exchange.projections.shapes import Instrument
+from exchange.history.moment import Moment, engine_at
 from exchange.projections.views import Views
-from exchange.runtime.core import Core
+from exchange.projections.wire_types import Instrument
 
 
 @click.command()
@@ -51,18 +51,18 @@ def state(
     if instrument_id is None:
         refuse_given(("--depth",), "--book")
     with ReplayBar() as bar:
-        core = core_at(path, moment, bar)
-    views = core.views
+        engine = engine_at(path, moment, bar)
+    views = engine.views
     if instrument_id is not None:
         require_instrument(views, instrument_id, path)
     for user_id in (account_of, orders_of):
         if user_id is not None:
             require_user(views, user_id, path)
     if as_json:
-        print_json(_as_json(core, instrument_id, depth, account_of, orders_of, only_digest))
+        print_json(_as_json(engine, instrument_id, depth, account_of, orders_of, only_digest))
         return
     if only_digest:
-        click.echo(columns((core.digest(), 64), (as_of(views), 0)))
+        click.echo(columns((engine.digest(), 64), (as_of(views), 0)))
     if instrument_id is not None:
         console().print(_ladder(views, instrument_id, depth).draw())
     if account_of is not None:
@@ -70,11 +70,11 @@ def state(
     if orders_of is not None:
         print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views))
     if not (only_digest or instrument_id or account_of or orders_of):
-        _print_summary(core)
+        _print_summary(engine)
 
 
 def _as_json(
-    core: Core,
+    engine: Engine,
     instrument_id: str | None,
     depth: int,
     account_of: str | None,
@@ -82,8 +82,8 @@ def _as_json(
     only_digest: bool,
 ) -> dict[str, object]:
     """In the shapes of the protocol; without a choice, every account and every best quote."""
-    views = core.views
-    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": core.digest()}
+    views = engine.views
+    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": engine.digest()}
     if instrument_id is not None:
         book = views.depths[instrument_id]
         found["book"] = {"instrument_id": instrument_id, "bids": book.bids(depth), "asks": book.asks(depth)}
@@ -92,20 +92,20 @@ def _as_json(
     if orders_of is not None:
         found["orders"] = views.orders.open_orders(orders_of)
     if len(found) == 3 and not only_digest:
-        found["halted"] = core.state.is_halted
+        found["halted"] = engine.state.is_halted
         found["indexes"] = [
             {"asset": asset, "price": index.price_micros, "ts_us": index.ts_us}
-            for asset, index in core.state.indexes.items()
+            for asset, index in engine.state.indexes.items()
         ]
         found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
-        found["instruments"] = [_instrument(core, instrument_id) for instrument_id in views.instruments]
+        found["instruments"] = [_instrument(engine, instrument_id) for instrument_id in views.instruments]
         found["open_orders"] = _open_count(views)
     return found
 
 
-def _instrument(core: Core, instrument_id: str) -> dict[str, object]:
-    book = core.state.books[instrument_id]
-    bid, ask = core.views.depths[instrument_id].best()
+def _instrument(engine: Engine, instrument_id: str) -> dict[str, object]:
+    book = engine.state.books[instrument_id]
+    bid, ask = engine.views.depths[instrument_id].best()
     return {
         "instrument_id": instrument_id,
         "state": book.state,
@@ -122,9 +122,9 @@ def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
     return ladder
 
 
-def _print_summary(core: Core) -> None:
+def _print_summary(engine: Engine) -> None:
     """Those that have expired are only counted. What a market adds is shown where there is one."""
-    views, state = core.views, core.state
+    views, state = engine.views, engine.state
     live = views.live_instruments()
     expired = len(views.instruments) - len(live)
     about = table("state", "")
@@ -132,7 +132,7 @@ def _print_summary(core: Core) -> None:
         about,
         (
             ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
-            ("digest", core.digest()),
+            ("digest", engine.digest()),
             ("open orders", f"{_open_count(views):,}"),
             *([("instruments", f"{len(live):,} live, {expired:,} expired")] if expired else []),
             *(
@@ -142,13 +142,13 @@ def _print_summary(core: Core) -> None:
             *([("halted", "no orders are taken")] if state.is_halted else []),
         ),
     )
-    console().print(about, "", _accounts(core), "", _books(core, live), sep="\n")
+    console().print(about, "", _accounts(engine), "", _books(engine, live), sep="\n")
 
 
-def _accounts(core: Core) -> Table:
-    of_market = (">maintenance", ">shortfall") if core.state.market is not None else ()
+def _accounts(engine: Engine) -> Table:
+    of_market = (">maintenance", ">shortfall") if engine.state.market is not None else ()
     accounts = table("account", ">available", ">locked", *of_market, ">open orders")
-    for user_id, account in core.state.accounts.items():
+    for user_id, account in engine.state.accounts.items():
         cells = [user_id + (" (suspended)" if account.is_suspended else "")]
         amounts = [account.available_micros, account.locked_micros]
         if of_market:
@@ -157,8 +157,8 @@ def _accounts(core: Core) -> Table:
     return accounts
 
 
-def _books(core: Core, live: list[Instrument]) -> Table:
-    views, of_market = core.views, (">mark",) if core.state.market is not None else ()
+def _books(engine: Engine, live: list[Instrument]) -> Table:
+    views, of_market = engine.views, (">mark",) if engine.state.market is not None else ()
     books = table("instrument", ">bid", ">ask", ">last", *of_market, "state")
     for instrument in live:
         name = instrument.instrument_id

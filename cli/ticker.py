@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import as_of, read_views, require_instrument
 from exchange.amounts import contracts, expiration, price_decimals, usdc
+from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import as_of, read_views, require_instrument
 from exchange.domain.units import MICROS_PER_USDC
-from exchange.projections.shapes import Instrument, Ticker
 from exchange.projections.views import Views
+from exchange.projections.wire_types import Instrument, Ticker
 
 _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from cli.options import db_option, json_option
-from cli.output import add_rows, columns, console, print_json, table
-from cli.replay import ReplayBar
-from exchange.history.checks import BadCheckError, Outcome, checks_in, known_checks, run_checks
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import add_rows, columns, console, print_json, table
+from exchange.cli.progress import ReplayBar
+from exchange.history.checks import BadCheckError, CheckResult, checks_in, known_checks, run_checks
 from exchange.history.rebuild import rebuild as rebuild_events
 from exchange.history.verify import Verdict
 from exchange.history.verify import verify as verify_journal
-from journal.errors import JournalError
+from exchange.journal.errors import JournalError
 
 _UNREADABLE = 2  # exit code
 
@@ -131,7 +131,7 @@ def _rows(verdict: Verdict, fast: bool) -> Iterator[tuple[str, str]]:
         yield "digest", verdict.digest or ""
 
 
-def _as_json(outcome: Outcome) -> dict[str, object]:
+def _as_json(outcome: CheckResult) -> dict[str, object]:
     return {
         "check": outcome.check.name,
         "promise": outcome.check.promise,

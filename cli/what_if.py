@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from cli.journal import record_line
-from cli.options import MOMENT, USER, Parsed, db_option, json_option
-from cli.output import add_rows, console, print_json, table
-from cli.replay import ReplayBar
 from exchange.amounts import cash, contracts, usdc
+from exchange.cli.journal import record_line
+from exchange.cli.options import MOMENT, USER, Parsed, db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.progress import ReplayBar
 from exchange.domain.commands import encode_command
 from exchange.domain.events import (
     BalanceChanged,
@@ -29,8 +29,8 @@ from exchange.domain.events import (
 )
 from exchange.domain.reasons import REFUSALS
 from exchange.history.edits import EditError, Edits, Insertion, read_insertions
+from exchange.history.event_text import describe
 from exchange.history.moment import Moment
-from exchange.history.tape import in_words
 from exchange.history.what_if import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.what_if import what_if as compare
 from exchange.runtime.rule_settings import RulesError
@@ -225,7 +225,7 @@ def _words(events: list[Event]) -> Iterator[str]:
             case OrderCancelled():
                 yield f"{event.user_id}'s order {event.order_id} cancelled ({event.reason})"
             case _:
-                yield in_words(event)
+                yield describe(event)
 
 
 def _pair_columns(name: str) -> tuple[str, str, str]:

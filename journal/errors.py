@@ -17,7 +17,7 @@ class JournalTooNewError(JournalError):
     """A newer program has changed the schema."""
 
 
-class JournalHeldError(JournalError):
+class JournalLockedError(JournalError):
     """Another process is writing to the journal."""
 
 

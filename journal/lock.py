@@ -10,12 +10,12 @@ from typing import Self
 import msgspec
 from filelock import FileLock, Timeout
 
-from journal.errors import JournalHeldError
+from exchange.journal.errors import JournalLockedError
 
 _PATIENCE_SECONDS = 0.2  # whoever asks who holds a lock takes it for an instant
 
 
-class Holder(msgspec.Struct, frozen=True):
+class LockOwner(msgspec.Struct, frozen=True):
     """Who holds a journal: a process id, and where it listens once it does."""
 
     pid: int
@@ -23,7 +23,7 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class JournalLock:
-    """The lock of the journal at `path`. A context manager; JournalHeldError names the holder where there is one."""
+    """The lock of the journal at `path`. A context manager; JournalLockedError names the holder where there is one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,7 +41,9 @@ class JournalLock:
         try:
             self._lock.acquire()
         except Timeout:
-            raise JournalHeldError(f"{self._path} is in use by {_describe(_read(self._file))}: stop it first") from None
+            raise JournalLockedError(
+                f"{self._path} is in use by {_describe(_read(self._file))}: stop it first"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,15 +53,15 @@ class JournalLock:
     def announce(self, url: str) -> None:
         """Say where the holder listens."""
         with self._file.open("r+b") as file:
-            file.write(msgspec.json.encode(Holder(os.getpid(), url)))
+            file.write(msgspec.json.encode(LockOwner(os.getpid(), url)))
             file.truncate()
 
     def _name_holder(self, descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(Holder(os.getpid())), 0)
+        os.pwrite(descriptor, msgspec.json.encode(LockOwner(os.getpid())), 0)
 
 
-def holder_of(path: Path) -> Holder | None:
+def lock_owner(path: Path) -> LockOwner | None:
     """Who is writing to the journal at `path` now; None where nobody is."""
     file = _lock_file(path)
     if not file.exists():
@@ -68,7 +70,7 @@ def holder_of(path: Path) -> Holder | None:
     try:
         probe.acquire()
     except Timeout:
-        return _read(file) or Holder(0)
+        return _read(file) or LockOwner(0)
     except PermissionError:  # another user's: what it says is all there is to know
         return _read(file)
     probe.release()
@@ -79,14 +81,14 @@ def _lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _read(file: Path) -> Holder | None:
+def _read(file: Path) -> LockOwner | None:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Holder)
+        return msgspec.json.decode(file.read_bytes(), type=LockOwner)
     except (OSError, msgspec.DecodeError):
         return None  # the holder is just writing it
 
 
-def _describe(holder: Holder | None) -> str:
+def _describe(holder: LockOwner | None) -> str:
     if holder is None or not holder.pid:
         return "another process"
     return f"process {holder.pid}" + (f", listening on {holder.url}" if holder.url else "")

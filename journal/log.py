@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import aiosqlite
 
-from journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
-from journal.reader import JournalReader
-from journal.records import AnswerRow, DigestRow, EventRow, Head, Record
-from journal.schema import prepare
+from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
+from exchange.journal.schema import prepare
 
 _BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
 _ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values

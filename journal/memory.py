@@ -1,7 +1,7 @@
 """A journal in memory with the contract of the one on disk, which fails when told to: for tests and simulations."""
 
-from journal.errors import JournalError
-from journal.records import AnswerRow, DigestRow, EventRow, Head, Record
+from exchange.journal.errors import JournalError
+from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 
 
 class MemoryJournal:

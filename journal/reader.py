@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from journal.archives import archives_of
-from journal.errors import JournalArchivedError, JournalDamagedError
-from journal.records import DigestRow, EventRow, Head, Record, check_link
-from journal.schema import connect_read_only
+from exchange.journal.archives import archives_of
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError
+from exchange.journal.records import DigestRow, EventRow, Head, Record, check_link
+from exchange.journal.schema import connect_read_only
 
 _LAST = 2**63 - 1
 
 
-class Base(NamedTuple):
+class Checkpoint(NamedTuple):
     """What was before the first command in a file: the head there, and a snapshot as bytes; both empty as a rule."""
 
     head: Head = Head()
@@ -31,7 +31,7 @@ class _Part(NamedTuple):
 
     path: Path
     connection: sqlite3.Connection
-    base: Base
+    base: Checkpoint
     last_seq: int
 
 
@@ -60,7 +60,7 @@ class JournalReader:
         return [part.path for part in self._parts]
 
     @property
-    def bases(self) -> list[Base]:
+    def bases(self) -> list[Checkpoint]:
         """What was before each file, oldest first; the first one is what there is to begin with."""
         return [part.base for part in self._parts]
 
@@ -167,7 +167,7 @@ class JournalReader:
                 for row in rows:
                     yield row
 
-    def strays(self) -> Iterator[tuple[Path, str, int]]:
+    def orphan_rows(self) -> Iterator[tuple[Path, str, int]]:
         """Rows that no reading comes across, for their seq is none that their file stands for: file, table and seq."""
         for part in self._parts:
             for table in ("commands", "events"):
@@ -225,11 +225,11 @@ class JournalReader:
         return _Part(path, connection, _read_base(connection), last_seq)
 
 
-def _read_base(connection: sqlite3.Connection) -> Base:
+def _read_base(connection: sqlite3.Connection) -> Checkpoint:
     if _schema_version(connection) < 2:
-        return Base()
+        return Checkpoint()
     row = connection.execute("SELECT seq, ts_us, hash, snapshot FROM base ORDER BY seq DESC LIMIT 1").fetchone()
-    return Base(Head(*row[:3]), row[3]) if row else Base()
+    return Checkpoint(Head(*row[:3]), row[3]) if row else Checkpoint()
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

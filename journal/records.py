@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from journal.errors import JournalDamagedError
+from exchange.journal.errors import JournalDamagedError
 
 GENESIS_HASH = bytes(32)
 _pack_numbers = struct.Struct(">QQ").pack

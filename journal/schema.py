@@ -11,7 +11,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from journal.errors import JournalDamagedError, JournalError, JournalMissingError, JournalTooNewError, NotAJournalError
+from exchange.journal.errors import (
+    JournalDamagedError,
+    JournalError,
+    JournalMissingError,
+    JournalTooNewError,
+    NotAJournalError,
+)
 
 APPLICATION_ID = int.from_bytes(b"EXJ1")
 
@@ -45,7 +51,7 @@ def read_only_uri(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro" + ("" if is_ours or is_open else "&immutable=1")
 
 
-def refuse_what_is_no_journal(path: Path) -> None:
+def ensure_journal(path: Path) -> None:
     """Raise a JournalError where `path` holds something else, before anything is written to it or put beside it."""
     if path.exists() and (not path.is_file() or path.stat().st_size):
         connect_read_only(path).close()
@@ -73,7 +79,9 @@ def prepare(path: Path) -> None:
 
 def known_migrations() -> list[Traversable]:
     """The SQL files this program has, in order."""
-    found = sorted((file for file in files("migrations").iterdir() if file.name.endswith(".sql")), key=lambda f: f.name)
+    found = sorted(
+        (file for file in files("exchange.migrations").iterdir() if file.name.endswith(".sql")), key=lambda f: f.name
+    )
     assert [int(file.name[:4]) for file in found] == list(range(1, len(found) + 1)), "migrations are not numbered 1..n"
     return found
 
@@ -141,7 +149,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         match error.sqlite_errorcode & 0xFF:
             case sqlite3.SQLITE_CORRUPT:
-                raise JournalDamagedError(f"{path} is damaged ({error}): {_how_long(path)}") from error
+                raise JournalDamagedError(f"{path} is damaged ({error}): {_truncation_hint(path)}") from error
             case sqlite3.SQLITE_NOTADB:
                 raise NotAJournalError(
                     f"{path} is not an exchange journal: {error}; name another file with --db"
@@ -161,7 +169,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _how_long(path: Path) -> str:
+def _truncation_hint(path: Path) -> str:
     """What a file that SQLite finds damaged says of its length: its header names the size and number of its pages."""
     with path.open("rb") as file:
         header, size = file.read(32), os.fstat(file.fileno()).st_size

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from exchange.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 30.0  # for what ought to come at once
@@ -49,7 +49,7 @@ def complained(result: Result, exit_code: int = 1) -> str:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "cli.main", *map(str, arguments)]
+    return [sys.executable, "-m", "exchange.cli.main", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:

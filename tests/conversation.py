@@ -34,8 +34,8 @@ import msgspec
 
 from exchange.domain.commands import CreateInstrument
 from exchange.domain.rules import Rules
-from journal.errors import JournalFullError
-from tests.desk import Connection, TestDesk
+from exchange.journal.errors import JournalFullError
+from tests.fake_exchange import Connection, TestDesk
 
 _SENDS = re.compile(r"(?:(\d+) times )?([a-z]\w*)> (.*)", re.DOTALL)
 _RECEIVES = re.compile(r"([a-z]\w*)< (.*)", re.DOTALL)
@@ -142,7 +142,7 @@ class _Conversation:
             case "wait", _:
                 for _ in range(int(rest)):
                     for connection in desk.connections:
-                        connection.session.second_passed()
+                        connection.session.on_tick()
                 await desk.settle()
             case "gone", _:
                 if not self.connections[rest].reasons:
@@ -179,7 +179,7 @@ class _Conversation:
 
     async def _conclude(self) -> None:
         assert self.desk is not None, "an empty conversation"
-        self.desk.core.state.check()
+        self.desk.engine.state.check()
         await self.desk.stop()
 
     def _compare(self, entry: Entry, expected: str, text: bytes | None) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from exchange.domain.commands import Command, encode_command
 from exchange.domain.events import Event
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import event_rows
-from journal.log import Journal
-from journal.records import chain
-from snapshots.store import SnapshotStore
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows
+from exchange.journal.log import Journal
+from exchange.journal.records import chain
+from exchange.snapshots.store import SnapshotStore
 from tests.random_commands import random_steps
 
 COMMANDS = 400
@@ -22,8 +22,8 @@ def play(
     count: int = COMMANDS,
     snapshots_at: tuple[int, ...] = (),
     events_up_to: int | None = None,
-    seen: Callable[[Core], None] = lambda core: None,
-) -> Core:
+    seen: Callable[[Engine], None] = lambda engine: None,
+) -> Engine:
     """A journal of random commands, with snapshots after these, and events only up to a seq (as after a crash).
 
     `seen` is called after every command. Returns the exchange as it is at the end.
@@ -37,20 +37,20 @@ def write_journal(
     steps: Iterable[tuple[int, Command]],
     snapshots_at: tuple[int, ...] = (),
     events_up_to: int | None = None,
-    seen: Callable[[Core], None] = lambda core: None,
-) -> Core:
+    seen: Callable[[Engine], None] = lambda engine: None,
+) -> Engine:
     """A journal of these commands, each with its time; the first must be a genesis. Otherwise as `play`."""
-    core, records = Core(), []
+    engine, records = Engine(), []
     caused: list[tuple[int, list[Event]]] = []
     for ts_us, command in steps:
-        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
-        events, _ = core.step(record, command)
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        events, _ = engine.step(record, command)
         records.append(record)
         if events_up_to is None or record.seq <= events_up_to:
             caused.append((record.seq, events))
         if record.seq in snapshots_at:
-            SnapshotStore(path).save(core.snapshot())
-        seen(core)
+            SnapshotStore(path).save(engine.snapshot())
+        seen(engine)
 
     async def write() -> None:
         journal = await Journal.open(path)
@@ -62,4 +62,4 @@ def write_journal(
             await journal.close()
 
     asyncio.run(write())
-    return core
+    return engine

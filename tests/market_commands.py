@@ -31,11 +31,11 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
+from exchange.domain.enums import OptionType, Side, TimeInForce
 from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.rules import Fees, IndexFees, Market, Rules, Series, market_of
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
-from exchange.domain.words import OptionType, Side, TimeInForce
 from tests.naive import NaiveExchange
 from tests.random_commands import USERS, RandomCommands, Step
 

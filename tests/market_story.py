@@ -39,11 +39,11 @@ from exchange.domain.commands import (
 )
 from exchange.domain.rules import FEE_PROFILES, Market, Rules, Series
 from exchange.domain.units import US_PER_SECOND
+from exchange.engine.recovery import event_rows
+from exchange.journal.log import Journal
+from exchange.journal.records import Head, chain
 from exchange.matching.apply import apply
 from exchange.matching.state import State
-from exchange.runtime.recovery import event_rows
-from journal.log import Journal
-from journal.records import Head, chain
 
 MIDNIGHT_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
 USDC = 1_000_000

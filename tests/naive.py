@@ -42,6 +42,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
+from exchange.domain.enums import CancelReason, InstrumentState, Liquidity, Side
 from exchange.domain.events import (
     INSTRUMENTS_MAX,
     AccountOpened,
@@ -82,9 +83,8 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules, contradiction, market_of
+from exchange.domain.rules import Rules, market_of, validation_error
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
-from exchange.domain.words import CancelReason, InstrumentState, Liquidity, Side
 from tests.naive_market import (
     IndexHistory,
     delivery_price,
@@ -430,7 +430,7 @@ class NaiveExchange:
 
     def change_rules(self, ts_us: int, command: ChangeRules) -> list[Event]:
         takes_market_away = market_of(self.rules) is not None and market_of(command.rules) is None
-        if takes_market_away or contradiction(command.rules) is not None:
+        if takes_market_away or validation_error(command.rules) is not None:
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, self.rules = self.rules, command.rules
         if not self.can_carry():

@@ -6,9 +6,9 @@ from fractions import Fraction
 from functools import cache
 from math import ceil, floor
 
+from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
 from exchange.domain.rules import Series
-from exchange.domain.words import OptionType
 
 IndexHistory = list[tuple[int, int]]  # when, and at what price from then on
 

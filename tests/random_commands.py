@@ -31,6 +31,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
+from exchange.domain.enums import OrderType, Side, TimeInForce
 from exchange.domain.events import (
     Event,
     InstrumentCreated,
@@ -41,7 +42,6 @@ from exchange.domain.events import (
 )
 from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI, US_PER_DAY, next_day_end_us
-from exchange.domain.words import OrderType, Side, TimeInForce
 from tests.naive import NaiveExchange
 
 START_US = 1_772_000_000_000_000  # 2026-02-25 06:13:20 UTC

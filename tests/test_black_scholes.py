@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.projections.black_scholes import Greeks, greeks_at, implied_volatility
-from exchange.projections.shapes import Instrument
-from exchange.projections.volatilities import Volatilities
+from exchange.projections.implied_volatility import ImpliedVolatilities
+from exchange.projections.wire_types import Instrument
 
 KINDS: list[Literal["call", "put"]] = ["call", "put"]
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e13, max_value=1e13)
@@ -91,7 +91,7 @@ def test_marks_of_every_instrument_at_every_time(
 ) -> None:
     """What the exchange asks: marks and indexes in micros, minutes to the expiration."""
     instrument = Instrument("id", "SOL", kind, strike_usdc * 1_000_000, 2 * 10**9, 1_000, 1)
-    volatilities = Volatilities()
+    volatilities = ImpliedVolatilities()
     ts_us = 2 * 10**15 - minutes_left * 60_000_000
     volatility, greeks = volatilities.of(instrument, mark, index, ts_us)
     intrinsic = max(0, index - instrument.strike_micros if kind == "call" else instrument.strike_micros - index)
@@ -108,9 +108,9 @@ def test_nothing_is_computed_twice_for_the_same_mark_index_and_minute(monkeypatc
     def counted(kind: str, price: float, spot: float, strike: float, years: float) -> None:
         asked.append(price)
 
-    monkeypatch.setattr("exchange.projections.volatilities.implied_volatility", counted)
+    monkeypatch.setattr("exchange.projections.implied_volatility.implied_volatility", counted)
     instrument = Instrument("id", "SOL", "call", 150_000_000, 2 * 10**9, 1_000, 1)
-    volatilities = Volatilities()
+    volatilities = ImpliedVolatilities()
     ts_us = 2 * 10**15 - 3_600_000_000
     for mark, index, at_us in (
         (5_000_000, 150_000_000, ts_us),

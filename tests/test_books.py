@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from exchange.domain.rules import Rules
-from tests.desk import Connection, TestDesk
+from tests.fake_exchange import Connection, TestDesk
 
 DEPTHS = (1, 5, 100)
 BUSY = ("SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-160-P")
@@ -53,7 +53,7 @@ class _Market:
                 self._act()
             await self.desk.settle()
             await self._compare()
-        self.desk.core.state.check()
+        self.desk.engine.state.check()
         await self.desk.stop()
 
     def _act(self) -> None:

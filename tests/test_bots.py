@@ -9,38 +9,38 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.bots.bot import Bot, Player
-from exchange.bots.live import play
+from exchange.bots.bot import Bot, BotRunner
+from exchange.bots.live import run_bot
 from exchange.bots.maker import MarketMaker
 from exchange.bots.pricing import value
 from exchange.bots.requests import (
-    Cancel,
-    CancelAll,
-    ClosePosition,
-    Edit,
-    ListInstruments,
-    LookAtAccount,
-    LookAtIndex,
-    LookAtTickers,
-    Place,
-    Request,
-    Subscribe,
-    in_words,
+    AccountRequest,
+    BotRequest,
+    CancelAllRequest,
+    CancelRequest,
+    ClosePositionRequest,
+    EditRequest,
+    IndexRequest,
+    InstrumentsRequest,
+    PlaceRequest,
+    SubscribeRequest,
+    TickersRequest,
+    method_and_params,
 )
 from exchange.bots.taker import QUIET, Taker
 from exchange.bots.view import View
 from exchange.bots.walk import IndexWalk
 from exchange.client import ExchangeError, connect
 from exchange.client.messages import IndexMessage, OrdersMessage, PositionsMessage
+from exchange.domain.enums import OptionType
 from exchange.domain.expirations import expirations_s
 from exchange.domain.instruments import instrument_id_of, parse_instrument_id
 from exchange.domain.units import MICROS_PER_USDC, US_PER_SECOND
-from exchange.domain.words import OptionType
-from exchange.projections.shapes import Index, Instrument, OrderView, PositionView, Ticker
+from exchange.projections.wire_types import IndexPrice, Instrument, OrderView, PositionView, Ticker
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.settings import admin_secret_file
+from exchange.runtime.server_settings import admin_secret_file
 from tests.bad_network import bad_network
-from tests.desk import START_US
+from tests.fake_exchange import START_US
 from tests.wire import exchange
 
 CASH_MICROS = 10_000_000 * MICROS_PER_USDC
@@ -60,18 +60,18 @@ def market(spot_usdc: int = 150, cash_micros: int = CASH_MICROS) -> View:
     return view
 
 
-def stand(view: View, requests: list[Request]) -> None:
+def stand(view: View, requests: list[BotRequest]) -> None:
     """What was placed rests, what was edited is as it should be, what was cancelled is gone."""
     changed: list[OrderView] = []
     for request in requests:
         match request:
-            case Place(side, instrument_id, size, price):
+            case PlaceRequest(side, instrument_id, size, price):
                 order_id = max(view.orders, default=0) + len(changed) + 1
                 changed.append(_order(order_id, instrument_id, side, price, size))
-            case Edit(order_id, size, price):
+            case EditRequest(order_id, size, price):
                 old = view.orders[order_id]
                 changed.append(_order(order_id, old.instrument_id, old.side, price, size))
-            case Cancel(order_id):
+            case CancelRequest(order_id):
                 changed.append(msgspec.structs.replace(view.orders[order_id], status="cancelled"))
             case _:
                 pass
@@ -84,13 +84,13 @@ def _order(order_id: int, instrument_id: str, side: Any, price: int | None, size
     )
 
 
-def of_kind(requests: list[Request], kind: Any) -> list[Any]:
+def of_kind(requests: list[BotRequest], kind: Any) -> list[Any]:
     return [request for request in requests if isinstance(request, kind)]
 
 
 def move(view: View, spot_usdc: str) -> None:
     price = int(float(spot_usdc) * MICROS_PER_USDC)
-    view.take(IndexMessage("index.SOL", 1, Index("SOL", price, 1, view.now_us)))
+    view.take(IndexMessage("index.SOL", 1, IndexPrice("SOL", price, 1, view.now_us)))
     view.now_us += US_PER_SECOND
 
 
@@ -125,7 +125,7 @@ def test_a_walk_is_the_same_everywhere_and_as_volatile_as_it_should_be() -> None
 def test_a_maker_quotes_both_sides_of_every_option_and_then_leaves_them_alone() -> None:
     view, maker = market(), MarketMaker(1)
     requests = maker.decide(view)
-    placed = of_kind(requests, Place)
+    placed = of_kind(requests, PlaceRequest)
     assert {(one.instrument_id, one.side) for one in placed} == {
         (instrument_id, side) for instrument_id in view.instruments for side in ("bid", "ask")
     }
@@ -140,35 +140,35 @@ def test_a_maker_quotes_both_sides_of_every_option_and_then_leaves_them_alone() 
     assert all(one.size_milli >= 100 and one.post_only for one in placed)
     stand(view, requests)
     view.now_us += US_PER_SECOND
-    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+    assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
 
 
 def test_a_maker_edits_what_the_index_has_left_behind_and_nothing_else() -> None:
     view, maker = market(), MarketMaker(1)
     stand(view, maker.decide(view))
     move(view, "150.01")
-    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+    assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
     move(view, "152")
     requests = maker.decide(view)
-    edits = of_kind(requests, Edit)
-    assert edits and of_kind(requests, Place | Cancel) == []
+    edits = of_kind(requests, EditRequest)
+    assert edits and of_kind(requests, PlaceRequest | CancelRequest) == []
     for edit in edits:
         order = view.orders[edit.order_id]
         is_call = view.instruments[order.instrument_id].option_type == "call"
         assert order.price_micros is not None and (edit.price_micros > order.price_micros) == is_call
     stand(view, requests)
-    assert of_kind(maker.decide(view), Place | Edit | Cancel) == []
+    assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
 
 
 def test_a_maker_leans_against_what_it_holds_and_stops_at_its_most() -> None:
     view, maker = market(), MarketMaker(1)
     held = next(iter(view.instruments))
-    flat = {one.side: one for one in of_kind(maker.decide(view), Place) if one.instrument_id == held}
+    flat = {one.side: one for one in of_kind(maker.decide(view), PlaceRequest) if one.instrument_id == held}
 
-    def quotes(quotes_held: int) -> dict[str, Place]:
+    def quotes(quotes_held: int) -> dict[str, PlaceRequest]:
         position = PositionView(held, quotes_held * flat["bid"].size_milli, None, 0, None, None, None)
         view.take(PositionsMessage("user.positions", 1 + len(view.positions_milli), [position]))
-        placed = of_kind(MarketMaker(1).decide(view), Place)
+        placed = of_kind(MarketMaker(1).decide(view), PlaceRequest)
         return {one.side: one for one in placed if one.instrument_id == held}
 
     long, short = quotes(3), quotes(-3)
@@ -178,16 +178,16 @@ def test_a_maker_leans_against_what_it_holds_and_stops_at_its_most() -> None:
 
 
 def test_a_maker_keeps_within_its_money() -> None:
-    rich = len(of_kind(MarketMaker(1).decide(market()), Place))
+    rich = len(of_kind(MarketMaker(1).decide(market()), PlaceRequest))
     view = market(cash_micros=50_000 * MICROS_PER_USDC)
-    poor = of_kind(MarketMaker(1).decide(view), Place)
+    poor = of_kind(MarketMaker(1).decide(view), PlaceRequest)
     assert 0 < len(poor) < rich
     stand(view, list(poor))
     view.available_micros = -1
-    (first,) = of_kind(MarketMaker(1).decide(view), Place | Edit | Cancel)
-    assert isinstance(first, Cancel) and view.orders[first.order_id].side == "ask"
+    (first,) = of_kind(MarketMaker(1).decide(view), PlaceRequest | EditRequest | CancelRequest)
+    assert isinstance(first, CancelRequest) and view.orders[first.order_id].side == "ask"
     view.available_micros = -CASH_MICROS
-    assert len(of_kind(MarketMaker(1).decide(view), Cancel)) == len(poor)
+    assert len(of_kind(MarketMaker(1).decide(view), CancelRequest)) == len(poor)
 
 
 def test_a_maker_takes_back_what_is_one_too_many_or_gone() -> None:
@@ -195,16 +195,16 @@ def test_a_maker_takes_back_what_is_one_too_many_or_gone() -> None:
     stand(view, maker.decide(view))
     first = view.orders[1]
     view.take(OrdersMessage("user.orders", 10**18, [_order(999, first.instrument_id, first.side, 10_000, 100)]))
-    assert of_kind(maker.decide(view), Place | Edit | Cancel) == [Cancel(999)]
-    view.refused(Cancel(999), 1008)
+    assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == [CancelRequest(999)]
+    view.refused(CancelRequest(999), 1008)
     gone = view.instruments.pop(first.instrument_id)
-    cancels = of_kind(maker.decide(view), Place | Edit | Cancel)
+    cancels = of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest)
     assert {view.orders[one.order_id].instrument_id for one in cancels} == {gone.instrument_id} and len(cancels) == 2
 
 
 @pytest.mark.parametrize("make", [MarketMaker, Taker])
 def test_a_seed_is_a_bot(make: Any) -> None:
-    def decisions(seed: int) -> list[list[Request]]:
+    def decisions(seed: int) -> list[list[BotRequest]]:
         view, bot = market(), make(seed)
         view.tickers = [_ticker(name) for name in view.instruments]
         said = []
@@ -222,24 +222,24 @@ def test_a_taker_does_all_that_it_can_where_nobody_traded_for_long() -> None:
     view, taker = market(), Taker(3)
     names = list(view.instruments)
     quiet, busy = names[:QUIET], names[QUIET:]
-    said: list[Request] = []
+    said: list[BotRequest] = []
     for step in range(300):
         view.tickers = [_ticker(name, 1_000_000) for name in quiet] + [_ticker(name, 100 * step) for name in busy]
         if not step:
             taker.decide(view)
             continue
         requests = taker.decide(view)
-        stand(view, [one for one in requests if not isinstance(one, Place) or one.price_micros is not None])
+        stand(view, [one for one in requests if not isinstance(one, PlaceRequest) or one.price_micros is not None])
         said += requests
         view.now_us += US_PER_SECOND
         view.positions_milli = {busy[0]: 1_000} if len(said) > 400 else {}
-    placed = of_kind(said, Place)
+    placed = of_kind(said, PlaceRequest)
     at_market = [one for one in placed if one.price_micros is None]
     assert {one.side for one in placed} == {"bid", "ask"}
     assert {one.instrument_id for one in at_market} == set(quiet)
     assert {one.time_in_force for one in placed if one.price_micros is not None} == {"day"}
     assert len({one.size_milli for one in placed}) > 2
-    assert of_kind(said, Cancel) and ClosePosition(busy[0]) in said and LookAtTickers("SOL") in said
+    assert of_kind(said, CancelRequest) and ClosePositionRequest(busy[0]) in said and TickersRequest("SOL") in said
 
 
 def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
@@ -265,24 +265,24 @@ def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
 
 def test_a_player_first_finds_out_where_it_stands() -> None:
     class Silent:
-        def decide(self, view: View) -> list[Request]:
-            return [ClosePosition("x")]
+        def decide(self, view: View) -> list[BotRequest]:
+            return [ClosePositionRequest("x")]
 
-    player = Player(Silent())
-    assert player.requests(1) == [ListInstruments()]
+    player = BotRunner(Silent())
+    assert player.requests(1) == [InstrumentsRequest()]
     player.view.instruments = market().instruments
     assert player.requests(2) == [
-        Subscribe(("index.SOL", "user.orders", "user.positions", "user.balance")),
-        CancelAll(),
-        LookAtAccount(),
-        LookAtIndex("SOL"),
+        SubscribeRequest(("index.SOL", "user.orders", "user.positions", "user.balance")),
+        CancelAllRequest(),
+        AccountRequest(),
+        IndexRequest("SOL"),
     ]
-    assert player.requests(3) == [ClosePosition("x")] and player.view.now_us == 3
+    assert player.requests(3) == [ClosePositionRequest("x")] and player.view.now_us == 3
 
 
 def test_what_was_known_already_is_passed_over() -> None:
     view = View()
-    view.answered(CancelAll(), b'{"cancelled":0,"order_ids":[],"seq":9}')
+    view.answered(CancelAllRequest(), b'{"cancelled":0,"order_ids":[],"seq":9}')
     view.take(OrdersMessage("user.orders", 9, [_order(1, "x", "bid", 1, 1)]))
     assert not view.orders
     view.take(OrdersMessage("user.orders", 10, [_order(1, "x", "bid", 1, 1)]))
@@ -290,13 +290,16 @@ def test_what_was_known_already_is_passed_over() -> None:
 
 
 def test_how_it_is_said() -> None:
-    assert in_words(Place("ask", "x", 5, 7, "day", True)) == (
+    assert method_and_params(PlaceRequest("ask", "x", 5, 7, "day", True)) == (
         "private/sell",
         {"instrument_id": "x", "amount": 5, "price": 7, "time_in_force": "day", "post_only": True},
     )
-    assert in_words(Place("bid", "x", 5)) == ("private/buy", {"instrument_id": "x", "amount": 5, "type": "market"})
-    assert in_words(Edit(1, 5, 7)) == ("private/edit", {"order_id": 1, "amount": 5, "price": 7})
-    assert in_words(ClosePosition("x")) == ("private/close_position", {"instrument_id": "x"})
+    assert method_and_params(PlaceRequest("bid", "x", 5)) == (
+        "private/buy",
+        {"instrument_id": "x", "amount": 5, "type": "market"},
+    )
+    assert method_and_params(EditRequest(1, 5, 7)) == ("private/edit", {"order_id": 1, "amount": 5, "price": 7})
+    assert method_and_params(ClosePositionRequest("x")) == ("private/close_position", {"instrument_id": "x"})
 
 
 def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
@@ -315,7 +318,7 @@ def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
             ):
                 await admin.call("admin/deposit", user_id="maker", amount=CASH_MICROS)
                 bots: list[tuple[Any, Bot]] = [(maker, MarketMaker(1)), (taker, Taker(1))]
-                playing = [asyncio.create_task(play(client, bot)) for client, bot in bots]
+                playing = [asyncio.create_task(run_bot(client, bot)) for client, bot in bots]
                 told = await taker.subscribe("user.trades")
                 edited = await maker.subscribe("user.trades")
                 await anext(told)
@@ -327,7 +330,7 @@ def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
                 await network.lose_answers()
                 while before == {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}:
                     await asyncio.wait(playing, timeout=0.1)
-                assert not any(task.done() for task in playing) and maker.breaks
+                assert not any(task.done() for task in playing) and maker.reconnect_count
             results = await asyncio.gather(*playing, return_exceptions=True)
             assert all(isinstance(result, ExchangeError) for result in results)
 

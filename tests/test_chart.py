@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
+from exchange.cli.main import main
 from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
-from exchange.domain.words import Side
-from exchange.history import series
+from exchange.domain.enums import Side
+from exchange.history import chart_data
+from exchange.history.chart_data import DepthStep, Profit, QuotePoint, depths, latencies, prices, profits
 from exchange.history.moment import Moment
-from exchange.history.series import DepthStep, Profit, Quote, depths, latencies, prices, profits
 from tests.journals import write_journal
 from tests.market_story import CALL, COIN, write_story
 from tests.test_recovery import server
@@ -60,9 +60,9 @@ def at(seq: int) -> int:
 def test_prices_are_every_trade_and_every_change_of_the_best_quotes(path: Path) -> None:
     found = prices(path, INSTRUMENT, 1, 10, no_bar)
     assert found.quotes == [
-        Quote(at(5), 5_000_000, None),
-        Quote(at(7), 5_000_000, 5_200_000),
-        Quote(at(9), 5_300_000, None),
+        QuotePoint(at(5), 5_000_000, None),
+        QuotePoint(at(7), 5_000_000, 5_200_000),
+        QuotePoint(at(9), 5_300_000, None),
     ]
     assert [(trade.seq, trade.price_micros, trade.size_milli) for trade in found.trades] == [
         (8, 5_000_000, 500),
@@ -101,7 +101,7 @@ def test_pictures_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]
 
 
 def test_a_line_has_the_last_quote_of_each_stretch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series, "POINTS_MAX", 2)
+    monkeypatch.setattr(chart_data, "POINTS_MAX", 2)
     assert [quote.ts_us for quote in prices(path, INSTRUMENT, 1, 10, no_bar).quotes] == [at(5), at(7), at(9)]
 
 

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 
-import cli.replay
 from exchange import __version__
 from exchange.amounts import (
     cash,
@@ -25,9 +24,10 @@ from exchange.amounts import (
     parse_usdc,
     usdc,
 )
+from exchange.cli import progress
+from exchange.journal.lock import JournalLock
 from exchange.runtime import node
-from exchange.runtime.settings import Settings
-from journal.lock import JournalLock
+from exchange.runtime.server_settings import ServerSettings
 from tests.cli_support import CALL, complained, exchange, said, said_json
 
 
@@ -394,7 +394,7 @@ def test_a_bug_is_logged_and_ends_with_a_sentence(path: Path, monkeypatch: pytes
 def test_a_signal_ends_a_replay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
 
-    async def serve(settings: Settings, report: Any, progress: Any, listening: Any, stop: asyncio.Event) -> None:
+    async def serve(settings: ServerSettings, report: Any, progress: Any, listening: Any, stop: asyncio.Event) -> None:
         progress(1, 2)
         os.kill(os.getpid(), signal.SIGINT)
         progress(2, 2)
@@ -406,7 +406,7 @@ def test_a_signal_ends_a_replay(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_port_that_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(settings: Settings, *_: object) -> None:
+    async def serve(settings: ServerSettings, *_: object) -> None:
         taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
         async with taken:
             await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", taken.sockets[0].getsockname()[1])
@@ -417,13 +417,13 @@ def test_a_port_that_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_long_replay_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli.replay, "_PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(progress, "_PATIENCE_SECONDS", -1)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
 
     @click.command()
     def replay() -> None:
-        with cli.replay.ReplayBar() as bar:
+        with progress.ReplayBar() as bar:
             bar(1, 1_000)
             bar(500, 1_000)
             bar(1_000, 1_000)

@@ -29,12 +29,12 @@ from exchange.client.messages import (
     TradesMessage,
     message_of,
 )
-from exchange.projections.shapes import Level
-from exchange.runtime.settings import admin_secret_file
-from journal.reader import JournalReader
+from exchange.journal.reader import JournalReader
+from exchange.projections.wire_types import BookLevel
+from exchange.runtime.server_settings import admin_secret_file
 from tests.bad_network import BadNetwork, bad_network
+from tests.recorded_updates import told_by
 from tests.test_recovery import server
-from tests.told import told_by
 from tests.wire import INSTRUMENT, Server, exchange
 
 PATIENCE_SECONDS = 60
@@ -200,12 +200,12 @@ def test_every_message_of_the_golden_conversations_is_understood() -> None:
 
 
 def test_a_gap_is_seen() -> None:
-    book, level = Book(INSTRUMENT), Level(PRICE, SIZE, 1)
+    book, level = Book(INSTRUMENT), BookLevel(PRICE, SIZE, 1)
     assert not book.take(BookUpdate(7, 0, [level], [], "change", 6)), "a change before any snapshot"
     assert book.take(BookUpdate(8, 0, [level], []))
     assert not book.take(BookUpdate(10, 0, [], [], "change", 9))
     assert book.take(BookUpdate(11, 0, [], [level])) and book.best_bid is None and book.best_ask == level
-    assert book.take(BookUpdate(12, 0, [], [Level(PRICE, 0, 0)], "change", 11)) and not book.asks
+    assert book.take(BookUpdate(12, 0, [], [BookLevel(PRICE, 0, 0)], "change", 11)) and not book.asks
 
 
 def test_an_order_whose_answer_is_lost_is_placed_once(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_an_order_whose_answer_is_lost_is_placed_once(tmp_path: Path) -> None:
         async with bad_network(running.url) as network, connect(network.url, "alice") as alice:
             await _lose_answer(network, first := asyncio.create_task(alice.buy(INSTRUMENT, SIZE, PRICE)))
             placed = await first
-            assert placed.duplicate and placed.order.status == "open" and alice.breaks == 1
+            assert placed.duplicate and placed.order.status == "open" and alice.reconnect_count == 1
             assert [one.order_id for one in await alice.get_open_orders()] == [placed.order.order_id]
 
     with_server(tmp_path, visit)
@@ -261,7 +261,7 @@ def test_what_could_do_harm_a_second_time_is_not_repeated(tmp_path: Path, name: 
             with pytest.raises(ExchangeError) as lost:
                 await doing
             placed = await placing
-            assert lost.value.is_lost
+            assert lost.value.outcome_unknown
             assert placed.duplicate and placed.order.status == "open"
             if name == "edit":  # the first order is still the first
                 await bob.cancel_all()
@@ -322,7 +322,7 @@ class Trader:
             elif number % 3 == 1:
                 await self.client.cancel(client_order_id=name)
         except ExchangeError as error:
-            assert error.code == 1008 or (number % 3 == 0 and error.is_lost), error
+            assert error.code == 1008 or (number % 3 == 0 and error.outcome_unknown), error
 
 
 class Watcher:
@@ -391,7 +391,7 @@ def test_a_network_that_breaks_all_the_time(tmp_path: Path) -> None:
             connect(running.url, "bob") as bob,
         ):
             trader = await trade_and_watch(alice, bob, watcher, watcher.has_seen(800))
-            assert alice.breaks > 3
+            assert alice.reconnect_count > 3
         return trader, watcher
 
     compare(tmp_path / "exchange.db", *asyncio.run(run()))
@@ -419,7 +419,7 @@ def test_the_exchange_is_killed_and_comes_back(tmp_path: Path) -> None:
                 await watcher.has_seen(len(watcher.seen) + 100)
 
             trader = await trade_and_watch(alice, bob, watcher, kill_again_and_again())
-            assert alice.breaks == 3 and bob.breaks
+            assert alice.reconnect_count == 3 and bob.reconnect_count
             process.send_signal(signal.SIGTERM)
             await process.wait()
         return trader, watcher

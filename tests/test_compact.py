@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.client import Client, enter
-from cli.main import main
+from exchange.cli.client import RunningExchange, log_in
+from exchange.cli.main import main
+from exchange.engine.engine import STATE_SUBJECT, Engine
+from exchange.engine.recovery import recover
 from exchange.history import compact as compaction
 from exchange.history.compact import compact
-from exchange.history.moment import Moment, UnknownMomentError, core_at
-from exchange.matching.image import digest
+from exchange.history.moment import Moment, UnknownMomentError, engine_at
+from exchange.journal.archives import archive_folder
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalLockedError
+from exchange.journal.lock import JournalLock
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head
+from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.recovery import recover
-from journal.archives import archive_folder
-from journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalHeldError
-from journal.lock import JournalLock
-from journal.reader import JournalReader
-from journal.records import Head
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
 
@@ -43,8 +43,8 @@ def no_bar(_done: int, _total: int) -> None:
     pass
 
 
-def image(core: Core) -> tuple[Head, str, bytes]:
-    return core.head, digest(core.state), encode_views(core.views)
+def image(engine: Engine) -> tuple[Head, str, bytes]:
+    return engine.head, digest(engine.state), encode_views(engine.views)
 
 
 def rows(path: Path) -> tuple[list[object], list[object]]:
@@ -55,8 +55,8 @@ def rows(path: Path) -> tuple[list[object], list[object]]:
 
 def test_nothing_is_lost(path: Path) -> None:
     """Twice compacted, with events that a crash had kept back: every row, every moment, and the start are the same."""
-    live: list[tuple[Head, str, bytes]] = [image(Core())]
-    play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda core: live.append(image(core)))
+    live: list[tuple[Head, str, bytes]] = [image(Engine())]
+    play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda engine: live.append(image(engine)))
     commands, _ = rows(path)
     with JournalReader(path) as reader:
         missing = recover(path, say_nothing, no_bar).missing_events
@@ -66,20 +66,20 @@ def test_nothing_is_lost(path: Path) -> None:
     assert (done.first_seq, done.last_seq) == (101, 250)
     assert rows(path) == (commands, events)
     for seq in SEQS:
-        assert image(core_at(path, Moment(seq), no_bar)) == live[seq]
-        assert image(recover(path, say_nothing, no_bar, seq, use_snapshots=False).core) == live[seq]
+        assert image(engine_at(path, Moment(seq), no_bar)) == live[seq]
+        assert image(recover(path, say_nothing, no_bar, seq, use_snapshots=False).engine) == live[seq]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT min(seq), max(seq) FROM commands").fetchone() == (251, 400)
 
 
 def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
-    live: list[tuple[Head, str, bytes]] = [image(Core())]
-    play(path, seed=4, seen=lambda core: live.append(image(core)))
+    live: list[tuple[Head, str, bytes]] = [image(Engine())]
+    play(path, seed=4, seen=lambda engine: live.append(image(engine)))
     compact(path, 101, say_nothing, no_bar)
     archive = compact(path, 251, say_nothing, no_bar).archive
     alone = path.parent / "elsewhere.db"
     shutil.copy(archive, alone)
-    assert image(recover(alone, say_nothing, no_bar).core) == live[250]
+    assert image(recover(alone, say_nothing, no_bar).engine) == live[250]
     with JournalReader(alone) as reader:
         assert list(reader.digests()) == [(250, STATE_SUBJECT, live[250][1])]
         assert [record.seq for record in reader.records(reader.bases[0].head)] == list(range(101, 251))
@@ -89,10 +89,10 @@ def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(p
     live = play(path, seed=5)
     compact(path, 251, say_nothing, no_bar)
     shutil.move(archive_folder(path), path.parent / "away")
-    assert image(recover(path, say_nothing, no_bar).core) == image(live)
-    assert core_at(path, Moment(250), no_bar).head.seq == 250
+    assert image(recover(path, say_nothing, no_bar).engine) == image(live)
+    assert engine_at(path, Moment(250), no_bar).head.seq == 250
     with pytest.raises(UnknownMomentError, match=r"no seq 249 in .*: it holds seq 250 to 400"):
-        core_at(path, Moment(249), no_bar)
+        engine_at(path, Moment(249), no_bar)
     with (
         JournalReader(path) as reader,
         pytest.raises(JournalArchivedError, match=r"up to seq 250 .* put the archive back"),
@@ -125,7 +125,7 @@ def test_something_is_sealed_and_something_stays(path: Path, before_seq: int) ->
 
 def test_not_while_an_exchange_runs(path: Path) -> None:
     play(path)
-    with JournalLock(path), pytest.raises(JournalHeldError):
+    with JournalLock(path), pytest.raises(JournalLockedError):
         compact(path, 100, say_nothing, no_bar)
 
 
@@ -164,8 +164,8 @@ def test_a_real_exchange_goes_on_after_it(path: Path) -> None:
     """Trade, stop, compact at the terminal, start again, trade on: orders and numbers continue."""
 
     def buy(url: str) -> tuple[int, int]:
-        with Client(url) as client:
-            enter(client, "alice")
+        with RunningExchange(url) as client:
+            log_in(client, "alice")
             result = client.call("private/buy", instrument_id=INSTRUMENT, amount=1_000, price=1_000_000)
         return result["order"]["order_id"], result["seq"]
 

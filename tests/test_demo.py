@@ -15,7 +15,7 @@ import pytest
 
 from exchange.client import Client, connect
 from exchange.client.messages import BookMessage, IndexMessage, OrdersMessage, TradesMessage
-from journal.lock import holder_of
+from exchange.journal.lock import lock_owner
 from tests.cli_support import command, environment
 
 PATIENCE_SECONDS = 120
@@ -66,7 +66,9 @@ def children_of(pid: int) -> list[int]:
 
 def crowd_of(pid: int) -> int:
     """The child in which the bots are."""
-    (crowd,) = [child for child in children_of(pid) if "runtime.crowd" in Path(f"/proc/{child}/cmdline").read_text()]
+    (crowd,) = [
+        child for child in children_of(pid) if "runtime.demo_process" in Path(f"/proc/{child}/cmdline").read_text()
+    ]
     return crowd
 
 
@@ -155,7 +157,7 @@ def test_a_crowd_that_ends_is_started_again(tmp_path: Path) -> None:
     async def visit() -> None:
         async with demo(path) as (process, url, _), connect(url, "alice") as alice:
             await quoted_everywhere(alice)
-            holder = holder_of(path)
+            holder = lock_owner(path)
             assert holder is not None and holder.pid == process.pid
             os.kill(crowd_of(process.pid), signal.SIGKILL)
             told = await alice.subscribe("index.SOL")

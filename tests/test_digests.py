@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from exchange.runtime.digests import EventsDigest
-from journal.records import EventRow
+from exchange.engine.digests import EventsDigest
+from exchange.journal.records import EventRow
 
 ROWS: list[EventRow] = [(seq, n, f'{{"seq":{seq},"n":{n}}}') for seq in range(1, 36) for n in range(1 + seq % 3)]
 

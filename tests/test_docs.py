@@ -16,15 +16,15 @@ import click
 import pytest
 from websockets.asyncio.client import connect
 
-from cli.main import main as cli
-from cli.reference import reference
+from exchange.cli.main import main as cli
+from exchange.cli.reference import reference
 from exchange.client import connect as connect_client
 from exchange.client.messages import BookMessage
 from exchange.domain.reasons import REFUSALS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from exchange.runtime.rule_settings import read_rules
-from exchange.runtime.settings import DEFAULT_RULES
+from exchange.runtime.server_settings import DEFAULT_RULES
 from tests.cli_support import Server, environment, exchange, said
 from tests.journals import play
 from tests.market_story import write_story

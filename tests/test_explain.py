@@ -25,12 +25,12 @@ from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.history.compact import compact
 from exchange.history.explain import explain_order
-from exchange.projections.life import Step, is_open
+from exchange.journal.archives import archive_folder
+from exchange.journal.errors import JournalFullError
+from exchange.journal.records import EventRow
+from exchange.projections.order_timeline import TimelineStep, is_open
 from exchange.runtime import node
-from exchange.runtime.trail import own_life
-from journal.archives import archive_folder
-from journal.errors import JournalFullError
-from journal.records import EventRow
+from exchange.runtime.order_audit_trail import own_order_timeline
 from tests.cli_support import complained, exchange, said, said_json
 from tests.journals import play, write_journal
 from tests.random_commands import random_steps
@@ -200,8 +200,8 @@ REFUSALS = {
 @pytest.mark.parametrize(("commands", "expected"), REFUSALS.values(), ids=REFUSALS)
 def test_why_it_was_refused(tmp_path: Path, commands: list[Command], expected: list[str]) -> None:
     path = tmp_path / "exchange.db"
-    core = write_journal(path, history(*commands))
-    text = said(exchange("explain", "--seq", core.head.seq, "--db", path))
+    engine = write_journal(path, history(*commands))
+    text = said(exchange("explain", "--seq", engine.head.seq, "--db", path))
     assert "refused, and changed nothing: " in text
     assert [line for line in expected if f"\n  {line}\n" not in text and f"\n{line}\n" not in text] == [], text
 
@@ -284,8 +284,8 @@ def expected_lives(seed: int, count: int) -> dict[int, list[tuple[int, str]]]:
 def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to: int | None) -> None:
     """Also where a crash, or a server that is running, has kept some events out of the journal."""
     path = tmp_path / "exchange.db"
-    core = play(path, seed, events_up_to=events_up_to)
-    lives = expected_lives(seed, core.head.seq)
+    engine = play(path, seed, events_up_to=events_up_to)
+    lives = expected_lives(seed, engine.head.seq)
     assert len(lives) > 50
     for order_id, life in lives.items():
         story = explain_order(path, order_id, lambda done, total: None)
@@ -296,8 +296,8 @@ def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to:
 def test_what_was_archived(tmp_path: Path) -> None:
     """The reader hides where an archive ends; without the archive, what is in it is asked for."""
     path = tmp_path / "exchange.db"
-    core = play(path, seed=4)
-    lives = expected_lives(4, core.head.seq)
+    engine = play(path, seed=4)
+    lives = expected_lives(4, engine.head.seq)
     stories = [explain_order(path, order_id, lambda done, total: None) for order_id in lives]
     compact(path, 201, lambda sentence: None, lambda done, total: None)
     assert [explain_order(path, order_id, lambda done, total: None) for order_id in lives] == stories
@@ -390,18 +390,18 @@ def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeyp
     """Only what the same connection sends after it waits. A reader that fails is our fault, and only this answer's."""
     gate = threading.Event()
 
-    def slowly(*arguments: Any) -> list[Step]:
+    def slowly(*arguments: Any) -> list[TimelineStep]:
         assert gate.wait(20)
-        return own_life(*arguments)
+        return own_order_timeline(*arguments)
 
-    def broken(*_: Any) -> list[Step]:
+    def broken(*_: Any) -> list[TimelineStep]:
         raise OSError("the disk is bad")
 
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice, bob = await server.client("alice"), await server.client("bob")
             await alice.buy()
-            monkeypatch.setattr(node, "own_life", slowly)
+            monkeypatch.setattr(node, "own_order_timeline", slowly)
             alice.send(request("private/explain_order", "why", order_id=1))
             alice.send(request("private/cancel", "cancel", order_id=1))
             await alice.writer.drain()
@@ -414,7 +414,7 @@ def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeyp
             answer = await alice.text()
             assert answer["id"] == "why" and steps_of(answer) == ["placed"]
             assert (await alice.text())["result"]["order"]["status"] == "cancelled"
-            monkeypatch.setattr(node, "own_life", broken)
+            monkeypatch.setattr(node, "own_order_timeline", broken)
             unlucky = await server.client("alice")
             unlucky.send(request("private/explain_order", order_id=1))
             assert b'"code":-32603' in (await unlucky.frame()).payload
@@ -428,16 +428,16 @@ def test_orders_are_cancelled_on_disconnect_whatever_was_being_explained(
 ) -> None:
     gate = threading.Event()
 
-    def slowly(*arguments: Any) -> list[Step]:
+    def slowly(*arguments: Any) -> list[TimelineStep]:
         assert gate.wait(20)
-        return own_life(*arguments)
+        return own_order_timeline(*arguments)
 
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice, other = await server.client("alice"), await server.client("alice")
             await alice.ask("private/enable_cancel_on_disconnect")
             await alice.buy()
-            monkeypatch.setattr(node, "own_life", slowly)
+            monkeypatch.setattr(node, "own_order_timeline", slowly)
             for _ in range(3):
                 alice.send(request("private/explain_order", order_id=1))
             await alice.writer.drain()

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.domain.commands import ChangeRules, Command, EndDay, Genesis, OpenAccount, SetLimits
-from exchange.runtime.trail import own_life
+from exchange.runtime.order_audit_trail import own_order_timeline
 from tests.cli_support import exchange, said, said_json
 from tests.market_story import (
     CALL,
@@ -116,7 +116,7 @@ def test_what_an_index_price_caused(story: Path) -> None:
 
 def test_several_orders_of_one_command_are_told_apart(story: Path) -> None:
     """Two accounts were liquidated at once: neither may read what became of the other's order."""
-    lives = {(user_id, order_id): own_life(story, user_id, order_id, 73, []) for user_id, order_id in OWNERS}
+    lives = {(user_id, order_id): own_order_timeline(story, user_id, order_id, 73, []) for user_id, order_id in OWNERS}
     assert {key: len(life) for key, life in lives.items()} == OWNERS
 
 

@@ -14,23 +14,23 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.client import Client, enter
-from cli.main import main
+from exchange.cli.client import RunningExchange, log_in
+from exchange.cli.main import main
 from exchange.domain.commands import Deposit, Genesis, OpenAccount, encode_command
-from exchange.history.plan import plan as plan_start
+from exchange.engine.digests import EventsDigest
+from exchange.engine.engine import STATE_SUBJECT, Engine
+from exchange.engine.recovery import event_rows, recover
+from exchange.history.recovery_plan import plan_recovery as plan_start
+from exchange.journal.errors import JournalFullError
+from exchange.journal.log import Journal
+from exchange.journal.memory import MemoryJournal
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head, Record, chain
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
-from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.digests import EventsDigest
-from exchange.runtime.follower import DivergedError, Follower, Status, read_status
+from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, read_status
 from exchange.runtime.pipeline import Pipeline
-from exchange.runtime.recovery import event_rows, recover
-from journal.errors import JournalFullError
-from journal.log import Journal
-from journal.memory import MemoryJournal
-from journal.reader import JournalReader
-from journal.records import Head, Record, chain
-from snapshots.store import SnapshotStore, load
+from exchange.snapshots.store import SnapshotStore, load
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
 
@@ -100,16 +100,16 @@ class Nobody:
 
 def test_the_pipeline_records_a_digest_with_the_events_that_complete_it() -> None:
     """Also where the disk was full for a while, and the events came late."""
-    journal, core = MemoryJournal(), Core()
+    journal, engine = MemoryJournal(), Engine()
 
     async def go() -> None:
-        (record,) = chain(core.head, [(1, encode_command(Genesis()).decode())])
+        (record,) = chain(engine.head, [(1, encode_command(Genesis()).decode())])
         await journal.append([record])
-        events, _ = core.step(record, Genesis())
+        events, _ = engine.step(record, Genesis())
         await journal.append_events(event_rows([(1, events)]))
         digest = EventsDigest(0, every=10)
         digest.add(event_rows([(1, events)]))
-        pipeline = Pipeline(core, journal, Clock(None), Nobody(), digest)
+        pipeline = Pipeline(engine, journal, Clock(None), Nobody(), digest)
         road = asyncio.create_task(pipeline.run())
         for number in range(25):
             pipeline.submit(OpenAccount(f"user{number}", number), lambda change: None)
@@ -129,8 +129,8 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     def trade(url: str) -> None:
-        with Client(url) as client:
-            enter(client, "alice")
+        with RunningExchange(url) as client:
+            log_in(client, "alice")
             client.call("private/buy", instrument_id=INSTRUMENT, amount=1_000, price=1_500_000)
 
     async def run_once(kill: bool) -> None:
@@ -145,7 +145,7 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
     assert len(found) == 4  # the beginning, the first stop, where the crash left it, and the last stop
     for (seq, subject), digest in found.items():
         assert subject == STATE_SUBJECT
-        assert recover(path, lambda s: None, no_bar, up_to=seq).core.digest() == digest
+        assert recover(path, lambda s: None, no_bar, up_to=seq).engine.digest() == digest
     assert [session["digest"] is not None for session in json.loads(run(path, "sessions", "--json").stdout)] == [
         True
     ] * 3
@@ -163,7 +163,7 @@ def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
     async def start() -> tuple[int | None, bytes]:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "cli.main", "serve", "--port", "0", "--db", str(path)),
+            *("-m", "exchange.cli.main", "serve", "--port", "0", "--db", str(path)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parents[1],
@@ -189,7 +189,7 @@ def test_a_follower_reads_along_and_saves_what_a_live_exchange_would(path: Path)
             pass
     newest = load(store.files()[-1])
     assert newest.seq > 17_000
-    assert newest.digest == recover(path, lambda s: None, no_bar, newest.seq, use_snapshots=False).core.digest()
+    assert newest.digest == recover(path, lambda s: None, no_bar, newest.seq, use_snapshots=False).engine.digest()
     assert follower.compared_seq == max(digests(path))[0]
 
 
@@ -216,7 +216,7 @@ async def serve_until(path: Path, *words: str) -> str:
     return said
 
 
-async def status_where(path: Path, is_so: Callable[[Status], bool]) -> Status:
+async def status_where(path: Path, is_so: Callable[[FollowerStatus], bool]) -> FollowerStatus:
     """What the follower tells, once it is so."""
     while True:
         if (status := read_status(path)) is not None and is_so(status):
@@ -323,8 +323,8 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
     play(path := tmp_path / "exchange.db")
 
     def trade(url: str) -> None:
-        with Client(url) as client:
-            enter(client, "alice")
+        with RunningExchange(url) as client:
+            log_in(client, "alice")
             client.call("private/get_balance")
 
     async def go() -> None:
@@ -345,22 +345,22 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
 
 def test_a_follower_goes_on_with_what_is_added(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
-    core = play(path)
+    engine = play(path)
     follower = Follower(path, 0, lambda sentence: None)
     with JournalReader(path) as reader:
         assert follower.catch_up(reader)
         assert not follower.catch_up(reader)
-        asyncio.run(_add(path, core))
+        asyncio.run(_add(path, engine))
         assert follower.catch_up(reader)
-        assert follower.seq == core.head.seq
+        assert follower.seq == engine.head.seq
 
 
-async def _add(path: Path, core: Core) -> None:
+async def _add(path: Path, engine: Engine) -> None:
     journal = await Journal.open(path)
     (record,) = chain(journal.head, [(journal.head.ts_us + 1, encode_command(Deposit("alice", 1)).decode())])
     await journal.append([record])
     await journal.close()
-    core.replay(record)
+    engine.replay(record)
 
 
 def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ import pytest
 
 from exchange.gateway import server as gateway_server
 from exchange.gateway.jsonrpc import TEST_REQUEST
-from tests.desk import Connection, TestDesk
+from tests.fake_exchange import Connection, TestDesk
 from tests.wire import INSTRUMENT, exchange, request
 
 
 async def silent_for(connection: Connection, seconds: int) -> None:
     for _ in range(seconds):
-        connection.session.second_passed()
+        connection.session.on_tick()
 
 
 async def entered(desk: TestDesk) -> Connection:
@@ -48,7 +48,7 @@ def test_a_client_that_takes_nothing_is_given_up_whatever_it_has_asked() -> None
     async def conversation() -> None:
         desk = TestDesk()
         alice = await entered(desk)
-        alice.session.clog(True)
+        alice.session.set_backpressure(True)
         alice.send(request("private/get_balance"))
         await silent_for(alice, 20)
         assert alice.take() == [TEST_REQUEST]

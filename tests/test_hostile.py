@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from exchange.domain.rules import Rules
 from exchange.gateway.limits import BATCH_MAX, FRAME_MAX, SUBSCRIPTIONS_MAX
 from exchange.gateway.methods import METHODS
+from exchange.journal.errors import JournalFullError
 from exchange.runtime import pipeline
-from journal.errors import JournalFullError
-from tests.desk import START_US, Connection, TestDesk
+from tests.fake_exchange import START_US, Connection, TestDesk
 
 SEEDS = 8
 CALL = "SOL_USDC-28FEB26-150-C"
@@ -168,7 +168,7 @@ def test_nothing_of_a_closed_connection_is_kept() -> None:
         assert not any(desk.feeds._books.values())
         assert not any(desk.feeds._cancel_on_disconnect.values())
         assert desk.views.orders.open_orders("alice") == desk.views.orders.open_orders("bob") == []
-        desk.core.state.check()
+        desk.engine.state.check()
         await desk.stop()
         return refs
 
@@ -320,7 +320,7 @@ async def _converse(steps: list[Step]) -> None:
     for connection in connections:
         connection.lawyer.rest()
         assert connection.session.unanswered == 0
-    desk.core.state.check()
+    desk.engine.state.check()
     await _check_books(desk, connections)
     await desk.stop()
 

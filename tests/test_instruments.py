@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
+from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of, parse_instrument_id
 from exchange.domain.units import PRICE_MAX_MICROS
-from exchange.domain.words import OptionType
 
 
 def seconds(year: int, month: int, day: int) -> int:

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from journal import schema
-from journal.errors import (
+from exchange.journal import schema
+from exchange.journal.errors import (
     JournalBrokenError,
     JournalBusyError,
     JournalDamagedError,
     JournalError,
     JournalFullError,
-    JournalHeldError,
+    JournalLockedError,
     JournalMissingError,
     JournalTooNewError,
     NotAJournalError,
 )
-from journal.lock import JournalLock, holder_of
-from journal.log import Journal
-from journal.memory import MemoryJournal
-from journal.reader import JournalReader
-from journal.records import Head, Record, chain, check_link
+from exchange.journal.lock import JournalLock, lock_owner
+from exchange.journal.log import Journal
+from exchange.journal.memory import MemoryJournal
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head, Record, chain, check_link
 
 
 def batch(head: Head, count: int) -> list[Record]:
@@ -319,15 +319,15 @@ def test_a_migration_that_fails_leaves_nothing(
 
 
 def test_the_lock_names_its_holder_and_ends_with_it(path: Path) -> None:
-    assert holder_of(path) is None
+    assert lock_owner(path) is None
     with JournalLock(path) as lock:
         lock.announce("ws://127.0.0.1:1/")
-        holder = holder_of(path)
+        holder = lock_owner(path)
         assert holder is not None and holder.url == "ws://127.0.0.1:1/"
-        with pytest.raises(JournalHeldError, match=f"process {holder.pid}, listening on ws://127.0.0.1:1/"):
+        with pytest.raises(JournalLockedError, match=f"process {holder.pid}, listening on ws://127.0.0.1:1/"):
             JournalLock(path).__enter__()
-        assert holder_of(path) == holder, "asking for a lock must not disturb its holder"
-    assert holder_of(path) is None
+        assert lock_owner(path) == holder, "asking for a lock must not disturb its holder"
+    assert lock_owner(path) is None
 
 
 def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
@@ -349,7 +349,7 @@ def holding_process(path: Path) -> Iterator[multiprocessing.Process]:
 
 
 def test_a_killed_holder_leaves_no_lock(path: Path, holding_process: multiprocessing.Process) -> None:
-    holder = holder_of(path)
+    holder = lock_owner(path)
     assert holder is not None and holder.pid == holding_process.pid
     holding_process.kill()
     holding_process.join()

@@ -7,10 +7,10 @@ locks and must maintain is read from the events. Behind `#`: what decides, or bo
 import pytest
 
 from exchange.domain.commands import Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder, SetIndexPrice
+from exchange.domain.enums import OptionType, Side
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, MarksSet, PositionChanged
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.rules import Market, Rules, Series
-from exchange.domain.words import OptionType, Side
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from tests.scenario import micros, milli
@@ -161,7 +161,7 @@ def test_what_an_index_price_changes_in_many_instruments_is_told_in_parts() -> N
     for parts, told in ((marks, list(state.books)), (margins, list(state.books))):
         assert [len(part) for part in parts] == [INSTRUMENTS_MAX, INSTRUMENTS_MAX, 44 - 2 * INSTRUMENTS_MAX]
         assert [instrument_id for part in parts for instrument_id in part] == told
-    holdings = state.accounts["maker"].holdings
+    holdings = state.accounts["maker"].positions
     assert {key: locked for part in margins for key, locked in part.items()} == {
         instrument_id: holding.collateral_micros for instrument_id, holding in holdings.items()
     }

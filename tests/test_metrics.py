@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from cli.client import Client, enter
+from exchange.cli.client import RunningExchange, log_in
 from exchange.runtime.alarm import Alarm, raise_alarm
 from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange
 
@@ -36,8 +36,8 @@ def test_the_figures_are_those_of_the_exchange(tmp_path: Path) -> None:
     with Server(path, *DEMO, 0) as server:
         before = figures(server)
         assert (before["exchange_connected_clients"], before["exchange_open_orders"]) == (0, 0)
-        with Client(server.url) as alice, Client(server.url):
-            enter(alice, "alice")
+        with RunningExchange(server.url) as alice, RunningExchange(server.url):
+            log_in(alice, "alice")
             for price in (1_000_000, 1_100_000, 1_200_000):
                 order = alice.call("private/buy", instrument_id=CALL, price=price, amount=1_000)["order"]
             seq = alice.call("private/cancel", order_id=order["order_id"])["seq"]

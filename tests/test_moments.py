@@ -5,11 +5,11 @@ from random import Random
 
 import pytest
 
-from exchange.history.moment import Moment, UnknownMomentError, core_at, seq_at
-from exchange.matching.image import digest
+from exchange.engine.engine import Engine
+from exchange.history.moment import Moment, UnknownMomentError, engine_at, seq_at
+from exchange.journal.reader import JournalReader
+from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.core import Core
-from journal.reader import JournalReader
 from tests.journals import play
 
 
@@ -17,13 +17,13 @@ def test_every_moment_is_as_it_was_live(tmp_path: Path) -> None:
     """By seq, by the time of the command, and by any time until the next one."""
     path = tmp_path / "exchange.db"
     live: list[tuple[int, str, bytes]] = [(0, "", b"")]
-    play(path, seed=7, count=1_000, snapshots_at=(300, 700), seen=lambda core: live.append(_image(core)))
+    play(path, seed=7, count=1_000, snapshots_at=(300, 700), seen=lambda engine: live.append(_image(engine)))
     random = Random(7)
     for seq in [1, 1_000, *random.sample(range(1, 1_001), 198)]:
         ts_us = live[seq][0]
         next_us = live[seq + 1][0] if seq < 1_000 else ts_us + 2
         for moment in (Moment(seq), Moment(ts_us=ts_us), Moment(ts_us=random.randrange(ts_us, next_us))):
-            assert _image(core_at(path, moment, lambda done, total: None)) == live[seq]
+            assert _image(engine_at(path, moment, lambda done, total: None)) == live[seq]
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,5 @@ def test_no_moment_is_now(tmp_path: Path) -> None:
         assert seq_at(reader, Moment(ts_us=2**62)) == 400
 
 
-def _image(core: Core) -> tuple[int, str, bytes]:
-    return core.head.ts_us, digest(core.state), encode_views(core.views)
+def _image(engine: Engine) -> tuple[int, str, bytes]:
+    return engine.head.ts_us, digest(engine.state), encode_views(engine.views)

@@ -33,6 +33,7 @@ from exchange.domain.commands import (
     decode_command,
     encode_command,
 )
+from exchange.domain.enums import CancelReason
 from exchange.domain.events import (
     AccountOpened,
     DeliveryPriceSet,
@@ -59,11 +60,10 @@ from exchange.domain.events import (
     encode_event,
 )
 from exchange.domain.reasons import Reason
-from exchange.domain.words import CancelReason
 from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
-from exchange.matching.image import decode_state, digest, encode_state
 from exchange.matching.state import State
+from exchange.matching.state_codec import decode_state, digest, encode_state
 from tests.market_commands import MarketCommands, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
 from tests.random_commands import RandomCommands, Step, random_steps
@@ -165,11 +165,11 @@ def pictures_of(state: State) -> object:
                 *(account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros),
                 *(account.cancel_on_disconnect, account.is_suspended),
                 *(account.open_orders_max, account.position_max_milli),
-                {key: it.position_milli for key, it in account.holdings.items() if it.position_milli},
+                {key: it.position_milli for key, it in account.positions.items() if it.position_milli},
             )
             for user_id, account in state.accounts.items()
         },
-        {user_id: list(account.finished_orders) for user_id, account in state.accounts.items()},
+        {user_id: list(account.closed_orders) for user_id, account in state.accounts.items()},
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from exchange.cli.main import main
 from exchange.history.rebuild import Rebuilt, rebuild
 from exchange.history.verify import verify
-from journal.log import Journal
-from journal.records import Head, chain
-from journal.schema import known_migrations
+from exchange.journal.log import Journal
+from exchange.journal.records import Head, chain
+from exchange.journal.schema import known_migrations
 from tests.test_sql import COLUMNS
 
 # Its commands, each line with its time, and below each the events that it recorded for them.

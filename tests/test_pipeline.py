@@ -8,15 +8,15 @@ import pytest
 from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, encode_command
 from exchange.domain.rules import Rules
 from exchange.domain.units import DAY_END_US, US_PER_DAY
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows
+from exchange.journal.errors import JournalBrokenError, JournalFullError
+from exchange.journal.memory import MemoryJournal
+from exchange.journal.records import Record, chain
 from exchange.projections.views import Change
 from exchange.runtime import pipeline as pipeline_module
 from exchange.runtime.clock import Clock
-from exchange.runtime.core import Core
 from exchange.runtime.pipeline import Pipeline
-from exchange.runtime.recovery import event_rows
-from journal.errors import JournalBrokenError, JournalFullError
-from journal.memory import MemoryJournal
-from journal.records import Record, chain
 
 MIDNIGHT_US = 20_000 * US_PER_DAY
 INSTRUMENT = "SOL_USDC-31DEC99-150-C"
@@ -57,13 +57,13 @@ class Stage:
         self.story: list[str] = []
         self.journal = GatedJournal(self.story)
         self.clock = ManualClock(now_us)
-        self.core = Core()
+        self.engine = Engine()
         for command in (Genesis(Rules()), CreateInstrument(INSTRUMENT, 10_000, 1), OpenAccount("alice", 10**10)):
-            (record,) = chain(self.core.head, [(now_us + self.core.head.seq, encode_command(command).decode())])
-            events, _ = self.core.step(record, command)
+            (record,) = chain(self.engine.head, [(now_us + self.engine.head.seq, encode_command(command).decode())])
+            events, _ = self.engine.step(record, command)
             self.journal.records.append(record)
             self.journal.events += event_rows([(record.seq, events)])
-        self.pipeline = Pipeline(self.core, self.journal, self.clock, self)
+        self.pipeline = Pipeline(self.engine, self.journal, self.clock, self)
 
     def publish(self, change: Change) -> None:
         self.story.append(f"published {change.seq}")
@@ -156,7 +156,7 @@ def test_a_full_disk_answers_that_nothing_was_recorded_and_uses_no_seq(monkeypat
         "b answered not recorded",
         "c answered 4",
     ]
-    assert len(stage.core.state.accounts["alice"].open_orders) == 1
+    assert len(stage.engine.state.accounts["alice"].open_orders) == 1
     assert [record.seq for record in stage.journal.records] == [1, 2, 3, 4]
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_does_not_keep_it_from_stopping_though_a_day_has_ended(monke
     async def script(stage: Stage) -> None:
         stage.journal.failures = [JournalFullError("full")] * 10
         stage.clock.set_us += US_PER_DAY
-        stage.pipeline.look_at_clock()
+        stage.pipeline.check_clock()
         await stage.let(1)
         stage.pipeline.stop()
         for _ in range(10):
@@ -218,13 +218,13 @@ def test_the_end_of_a_day_goes_before_the_first_command_of_the_next() -> None:
     kinds = [record.payload.split('"')[3] for record in stage.journal.records[3:]]
     assert kinds == ["place_order", "end_day", "place_order"]
     assert stage.journal.records[4].ts_us == MIDNIGHT_US + US_PER_DAY + DAY_END_US
-    assert list(stage.core.state.accounts["alice"].open_orders) == [2]
+    assert list(stage.engine.state.accounts["alice"].open_orders) == [2]
 
 
 def test_a_day_ends_without_any_command() -> None:
     async def script(stage: Stage) -> None:
         stage.clock.set_us = MIDNIGHT_US + 3 * US_PER_DAY + DAY_END_US + 5
-        stage.pipeline.look_at_clock()
+        stage.pipeline.check_clock()
         await stage.let(1)
 
     (end_day,) = play(script).journal.records[3:]

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from exchange.domain.enums import Side
 from exchange.domain.events import (
     AccountOpened,
     BalanceChanged,
@@ -17,12 +18,11 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.units import NUMBER_MAX
-from exchange.domain.words import Side
-from exchange.gateway.streams import Key, key_of, texts, told_of
+from exchange.gateway.streams import Key, encode, key_of, update_of
 from exchange.projections.balances import Position
-from exchange.projections.settlements import Settlements
-from exchange.projections.shapes import Settlement
+from exchange.projections.settlements import SettlementHistory
 from exchange.projections.views import Change, Views
+from exchange.projections.wire_types import Settlement
 
 CALL, PUT = "SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-150-P"
 USERS = ("alice", "bob", "carol")
@@ -53,7 +53,7 @@ def traded(trade_id: int, maker: tuple[int, str, int], taker: tuple[int, str, in
 
 
 def told(change: Change, views: Views, *keys: Key) -> dict[Key, Any]:
-    return {key: json.loads(text)["params"]["data"] for key, text in texts(told_of(change, views), set(keys))}
+    return {key: json.loads(text)["params"]["data"] for key, text in encode(update_of(change, views), set(keys))}
 
 
 def test_an_order_after_which_others_are_liquidated() -> None:
@@ -163,7 +163,7 @@ def test_a_profit_beyond_every_number_is_null_and_told_all_the_same() -> None:
 
 
 def test_a_page_of_settlements_holds_all_or_nothing_of_a_command() -> None:
-    settlements = Settlements()
+    settlements = SettlementHistory()
     for seq, asset in ((1, "SOL"), (2, "BTC"), (2, "ETH"), (2, "SOL"), (3, "BTC")):
         settlements.on_series(Settlement(seq, seq, asset, 1_000 + seq, 5_000, "settled"))
 

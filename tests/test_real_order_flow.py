@@ -22,15 +22,15 @@ from exchange.domain.commands import (
     PlaceOrder,
     encode_command,
 )
+from exchange.domain.enums import Side
 from exchange.domain.events import Event, OrderAccepted, Traded
 from exchange.domain.rules import Rules
-from exchange.domain.words import Side
-from exchange.matching.image import digest
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows, recover
+from exchange.journal.log import Journal
+from exchange.journal.records import EventRow, Record, chain
+from exchange.matching.state_codec import digest
 from exchange.projections.depth import Depth
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import event_rows, recover
-from journal.log import Journal
-from journal.records import EventRow, Record, chain
 
 INSTRUMENT = "NASDAQ_USDC-31DEC99-1-C"
 MICROS_PER_1E4 = 100  # a ten-thousandth of a dollar
@@ -42,7 +42,7 @@ class Player:
     """Plays recorded actions as commands, and keeps the records and events they make."""
 
     def __init__(self) -> None:
-        self.core = Core()
+        self.engine = Engine()
         self.records: list[Record] = []
         self.events: list[EventRow] = []
         self.score: Counter[str] = Counter()
@@ -54,12 +54,12 @@ class Player:
 
     @property
     def depth(self) -> Depth:
-        return self.core.views.depths[INSTRUMENT]
+        return self.engine.views.depths[INSTRUMENT]
 
     def run(self, command: Command) -> list[Event]:
-        head = self.core.head
+        head = self.engine.head
         (record,) = chain(head, [(head.ts_us + 1, encode_command(command).decode())])
-        events, _ = self.core.step(record, command)
+        events, _ = self.engine.step(record, command)
         self.records.append(record)
         self.events += event_rows([(record.seq, events)])
         return events
@@ -78,7 +78,7 @@ class Player:
                 self.execute(action)
 
     def reduce(self, action: Action) -> None:
-        order = self.core.views.orders.find("resting", self.ours[action.order_id])
+        order = self.engine.views.orders.find("resting", self.ours[action.order_id])
         assert order is not None
         if order.remaining_milli <= action.size:
             self.run(CancelOrder("resting", order_id=order.order_id))
@@ -86,7 +86,7 @@ class Player:
             self.run(EditOrder("resting", order_id=order.order_id, size_milli=order.size_milli - action.size))
 
     def execute(self, action: Action) -> None:
-        level = self.core.state.books[INSTRUMENT].side(action.side).best
+        level = self.engine.state.books[INSTRUMENT].side(action.side).best
         assert level is not None and level.head is not None
         if level.head.order_id != self.ours[action.order_id]:
             same_price = level.price_micros == action.price_1e4 * MICROS_PER_1E4
@@ -101,12 +101,12 @@ class Player:
     def check_through_the_journal(self, path: Path) -> None:
         """What was played, written to a real journal and recovered from it, is the same state."""
         asyncio.run(_write(path, self.records, self.events))
-        core, missing = recover(path, lambda text: None, lambda done, total: None, use_snapshots=False)
+        engine, missing = recover(path, lambda text: None, lambda done, total: None, use_snapshots=False)
         assert not missing
-        assert core.head == self.core.head
-        assert digest(core.state) == digest(self.core.state)
-        assert core.views.depths[INSTRUMENT].bids() == self.depth.bids()
-        assert core.views.depths[INSTRUMENT].asks() == self.depth.asks()
+        assert engine.head == self.engine.head
+        assert digest(engine.state) == digest(self.engine.state)
+        assert engine.views.depths[INSTRUMENT].bids() == self.depth.bids()
+        assert engine.views.depths[INSTRUMENT].asks() == self.depth.asks()
 
 
 def _order(user_id: str, side: Side, time_in_force: str, action: Action) -> PlaceOrder:
@@ -152,7 +152,7 @@ def test_an_hour_of_aapl(tmp_path: Path) -> None:
         if following is None or following.key != action.key:
             player.score["rows"] += 1
             player.score["right quotes"] += _best(player.depth) == quotes[action.key]
-    player.core.state.check()
+    player.engine.state.check()
     assert player.score["hit"] == 4_058
     assert player.score["miss of time"] == 9
     assert player.score["miss of price"] == player.score["wrong hit"] == 0
@@ -174,6 +174,6 @@ def test_a_day_of_arl_from_an_empty_book(tmp_path: Path) -> None:
             )
             assert (bids, asks) == books[action.key], f"the book after {action}"
             player.score["books"] += 1
-    player.core.state.check()
+    player.engine.state.check()
     assert player.score == {"hit": 11, "books": 3_324}
     player.check_through_the_journal(tmp_path / "arl.db")

@@ -20,8 +20,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tests.lawyer import Lawyer
+from tests.recorded_updates import Told, told_by
 from tests.test_recovery import INSTRUMENT, server
-from tests.told import Told, told_by
 
 USERS = ("alice", "bob", "carol")
 BREAKS = 34  # of each watcher's connections

@@ -19,19 +19,19 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from exchange.matching.image import digest
+from exchange.engine.recovery import recover
+from exchange.journal.lock import lock_owner
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head
+from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.recovery import recover
-from journal.lock import holder_of
-from journal.reader import JournalReader
-from journal.records import Head
-from snapshots.store import SnapshotStore
+from exchange.snapshots.store import SnapshotStore
 
 ROUNDS = 20
 CLIENTS = 8
 IN_FLIGHT = 4
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
-SERVE = ["-m", "cli.main", "serve", "--port", "0", "--demo", "--clock-start", "2026-02-27T09:00:00Z"]
+SERVE = ["-m", "exchange.cli.main", "serve", "--port", "0", "--demo", "--clock-start", "2026-02-27T09:00:00Z"]
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +137,7 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
             await one_round(until_snapshot=number == ROUNDS // 2)
 
     asyncio.run(all_rounds())
-    assert holder_of(path) is None
+    assert lock_owner(path) is None
     with JournalReader(path) as reader:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
@@ -147,8 +147,8 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
 def check_every_answer(path: Path, traders: list[Trader]) -> None:
     """Every answered order is there, under its seq; snapshots lead to the same state as replaying everything."""
     said: list[str] = []
-    with_snapshots = recover(path, said.append, lambda done, total: None).core
-    from_the_first = recover(path, said.append, lambda done, total: None, use_snapshots=False).core
+    with_snapshots = recover(path, said.append, lambda done, total: None).engine
+    from_the_first = recover(path, said.append, lambda done, total: None, use_snapshots=False).engine
     assert "snapshot at seq" in said[0], "no snapshot survived: this test should have some"
     from_the_first.state.check()
     assert digest(with_snapshots.state) == digest(from_the_first.state)

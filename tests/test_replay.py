@@ -11,18 +11,18 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.client import Client, enter
-from cli.main import main
-from cli.tape import _Pace
+from exchange.cli.client import RunningExchange, log_in
+from exchange.cli.main import main
+from exchange.cli.replay import _Pace
 from exchange.domain.events import Event, MarginsChanged, MarksSet, decode_event
-from exchange.history.sessions import sessions
-from exchange.history.tape import concerns, in_words
-from exchange.matching.image import digest
-from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.recovery import recover
-from journal.log import Journal
-from journal.reader import JournalReader
-from journal.whole import connect_whole
+from exchange.engine.engine import STATE_SUBJECT, Engine
+from exchange.engine.recovery import recover
+from exchange.history.event_text import affects, describe
+from exchange.history.runs import runs
+from exchange.journal.log import Journal
+from exchange.journal.reader import JournalReader
+from exchange.journal.sql_union import connect_union
+from exchange.matching.state_codec import digest
 from tests import market_story
 from tests.journals import play, write_journal
 from tests.market_story import write_story
@@ -130,7 +130,7 @@ def test_every_event_has_words(tmp_path: Path) -> None:
         with JournalReader(path) as reader:
             events += [decode_event(payload) for _, _, payload in reader.events(1, reader.head().seq)]
     assert {type(event) for event in events} == set(get_args(Event))
-    assert all(in_words(event) for event in events)
+    assert all(describe(event) for event in events)
 
 
 def test_the_market_reads_like_this(tmp_path: Path) -> None:
@@ -138,41 +138,41 @@ def test_the_market_reads_like_this(tmp_path: Path) -> None:
     write_story(tmp_path / "exchange.db")
     with JournalReader(tmp_path / "exchange.db") as reader:
         events = [(seq, decode_event(payload)) for seq, _, payload in reader.events(1, reader.head().seq)]
-    told = [f"{seq} {in_words(event)}" for seq, event in events]
+    told = [f"{seq} {describe(event)}" for seq, event in events]
     assert [line for line in MARKET_TAPE.splitlines() if line not in told] == []
     parts = [event for seq, event in events if seq == 31 and isinstance(event, MarksSet)]
     (marks,) = [part for part in parts if market_story.CALL in part.marks]
-    assert in_words(marks, market_story.CALL) == "marks on SOL: SOL_USDC-20FEB26-150-C 42.00"
-    assert concerns(marks, None, market_story.CALL) and not concerns(marks, None, market_story.COIN)
-    assert not concerns(marks, "alice", None)
+    assert describe(marks, market_story.CALL) == "marks on SOL: SOL_USDC-20FEB26-150-C 42.00"
+    assert affects(marks, None, market_story.CALL) and not affects(marks, None, market_story.COIN)
+    assert not affects(marks, "alice", None)
     margins = MarginsChanged("alice", {market_story.CALL: 28_000_000, "SOL_USDC-20FEB26-160-C": 2_500_000})
-    assert in_words(margins) == "alice's collateral in 2 instruments is 30.50 now"
-    assert in_words(margins, market_story.CALL) == "alice's collateral in SOL_USDC-20FEB26-150-C is 28.00 now"
-    assert concerns(margins, "alice", market_story.CALL) and not concerns(margins, "bob", None)
-    assert not concerns(margins, "alice", market_story.COIN)
+    assert describe(margins) == "alice's collateral in 2 instruments is 30.50 now"
+    assert describe(margins, market_story.CALL) == "alice's collateral in SOL_USDC-20FEB26-150-C is 28.00 now"
+    assert affects(margins, "alice", market_story.CALL) and not affects(margins, "bob", None)
+    assert not affects(margins, "alice", market_story.COIN)
 
 
 def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
-    core = play(path)
+    engine = play(path)
     found = json.loads(run(path, "replay", "--summary", "--json").stdout)
-    assert (found["seq"], found["digest"]) == (400, digest(core.state))
-    assert found["trades"] == core.state.next_trade_id - 1
-    assert found["orders"] == core.state.next_order_id - 1
-    assert digest(core.state) in run(path, "replay", "--summary").stdout
+    assert (found["seq"], found["digest"]) == (400, digest(engine.state))
+    assert found["trades"] == engine.state.next_trade_id - 1
+    assert found["orders"] == engine.state.next_order_id - 1
+    assert digest(engine.state) in run(path, "replay", "--summary").stdout
 
 
 def test_state_at_200_moments_is_as_it_was_live(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     live: dict[int, dict[str, Any]] = {}
 
-    def look(core: Core) -> None:
-        views = core.views
+    def look(engine: Engine) -> None:
+        views = engine.views
         instruments = [name for name in views.depths if name == "SOL_USDC-28FEB26-3-P"]
         if "alice" in views.balances.users and instruments:
             book = views.depths[instruments[0]]
-            live[core.head.seq] = {
-                "digest": digest(core.state),
+            live[engine.head.seq] = {
+                "digest": digest(engine.state),
                 "bids": [(level.price_micros, level.size_milli, level.count) for level in book.bids(5)],
                 "asks": [(level.price_micros, level.size_milli, level.count) for level in book.asks(5)],
                 "available": views.balance("alice").available_micros,
@@ -200,7 +200,7 @@ def test_state_for_people(path: Path) -> None:
     for part in ("4.90", "last trades", "bob", "-0.5", "sell", "225.00"):
         assert part in shown
     line = run(path, "state", "--at", "8", "--digest").stdout
-    assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).core.state)
+    assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).engine.state)
 
 
 def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
@@ -208,27 +208,27 @@ def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     def trade(url: str) -> None:
-        with Client(url) as client:
-            enter(client, "alice")
+        with RunningExchange(url) as client:
+            log_in(client, "alice")
             client.call("private/buy", instrument_id=INSTRUMENT, amount=1_000, price=1_500_000)
 
     async def run_once(kill: bool) -> None:
         async with server(path) as (process, url):
             await asyncio.to_thread(trade, url)
-            assert [session.ending for session in sessions(path)][-1] == "running"
+            assert [session.ending for session in runs(path)][-1] == "running"
             (process.kill if kill else process.terminate)()
             await process.wait()
 
     for kill in (False, True, False):
         asyncio.run(run_once(kill))
-    found = sessions(path)
+    found = runs(path)
     assert [session.ending for session in found] == ["clean", "crashed", "clean"]
     recorded = {
-        session.last_seq: digest(recover(path, lambda s: None, lambda d, t: None, session.last_seq).core.state)
+        session.last_seq: digest(recover(path, lambda s: None, lambda d, t: None, session.last_seq).engine.state)
         for session in found
     }
 
-    for session in sessions(path):
+    for session in runs(path):
         outcome = run(path, "replay", "--session", str(session.number), "--summary")
         assert outcome.exit_code == 0, outcome.output
         assert f"ends in the state that was recorded, digest {recorded[session.last_seq]}" in outcome.stderr
@@ -246,12 +246,12 @@ def test_the_end_of_a_day_that_a_start_makes_up_for_is_not_of_the_session_before
             await process.wait()
 
     asyncio.run(run_once(20, kill=True))
-    last = sessions(path)[0]
+    last = runs(path)[0]
     asyncio.run(run_once(22, kill=False))
-    with closing(connect_whole(path)) as connection:
+    with closing(connect_union(path)) as connection:
         rows = connection.execute("SELECT kind FROM commands WHERE seq > ?", (last.last_seq,)).fetchall()
     assert [kind for (kind,) in rows] == ["end_day", "start_session", "end_session"]
-    crashed = sessions(path)[0]
+    crashed = runs(path)[0]
     assert (crashed.last_seq, crashed.ended_us, crashed.ending) == (last.last_seq, last.ended_us, "crashed")
     outcome = run(path, "replay", "--session", "1", "--summary")
     assert f"session 1 ends in the state that was recorded, digest {crashed.digest}" in outcome.stderr
@@ -260,7 +260,7 @@ def test_the_end_of_a_day_that_a_start_makes_up_for_is_not_of_the_session_before
 def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
-    session = sessions(path)[0]
+    session = runs(path)[0]
 
     async def record() -> None:
         journal = await Journal.open(path)

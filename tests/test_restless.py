@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.gateway import filling, server, session, streams
-from exchange.gateway.desk import Missed
-from exchange.runtime import backfill, readings
-from exchange.runtime.lookback import look_back
-from journal.reader import JournalReader
+from exchange.catch_up import pool, service
+from exchange.catch_up.worker import messages_of
+from exchange.gateway import catch_up, server, session, streams
+from exchange.gateway.exchange_port import CatchUpRequest
+from exchange.journal.reader import JournalReader
 from tests.wire import INSTRUMENT, Server, exchange, request
 
 USERS = ("alice", "bob")
@@ -21,12 +21,12 @@ STREAMS = (f"trades.{INSTRUMENT}", "instruments.SOL", "status", "user.orders", "
 CLIENTS, VISITS = 6, 8
 LIMITS = {
     (streams, "RECENT_MAX"): (0, 3, 30, 10_000),
-    (filling, "HELD_MAX"): (300, 30_000),
-    (readings, "CHUNK_SIZE"): (100, 1_000, 20_000),
-    (readings, "GIVEN_MAX"): (500, 5_000, 1_000_000),
-    (readings, "READINGS_KEPT_SECONDS"): (0.1, 30),
-    (readings, "READINGS_KEPT_MAX"): (1, 4),
-    (backfill, "TOLD_AT_ONCE"): (1, 10, 500),
+    (catch_up, "CATCH_UP_BUFFER_MAX"): (300, 30_000),
+    (pool, "CHUNK_SIZE"): (100, 1_000, 20_000),
+    (pool, "REPLAYED_KEPT_MAX"): (500, 5_000, 1_000_000),
+    (pool, "WORKERS_PARKED_SECONDS"): (0.1, 30),
+    (pool, "WORKERS_PARKED_MAX"): (1, 4),
+    (service, "COMMANDS_AT_ONCE"): (1, 10, 500),
     (server, "UNSENT_MAX"): (500, 5_000, 1_000_000),
     (session, "TURN_SECONDS"): (0, 0.005),
 }
@@ -35,7 +35,7 @@ LIMITS = {
 class Visit:
     """One subscription of a client, and what it got of it, in order."""
 
-    def __init__(self, missed: Missed) -> None:
+    def __init__(self, missed: CatchUpRequest) -> None:
         self.missed = missed
         self.got: list[bytes] = []
 
@@ -53,17 +53,17 @@ class Restless:
         chance = self._chance
         for _ in range(VISITS):
             channels = tuple(chance.sample(STREAMS, chance.randint(1, len(STREAMS))))
-            from_seq = chance.choice((1, self._seq, self._seq, chance.randint(1, running.core.head.seq)))
+            from_seq = chance.choice((1, self._seq, self._seq, chance.randint(1, running.engine.head.seq)))
             count = chance.choice((0, 1, 20, 200, 2_000))
             patience = chance.choice((0.01, 0.1, 1.0))
-            await self._visit(running, Missed(from_seq, 0, self._user_id, channels), count, patience)
+            await self._visit(running, CatchUpRequest(from_seq, 0, self._user_id, channels), count, patience)
 
     async def get_the_rest(self, running: Server) -> None:
         """All there is from where it was, now that nothing happens any more."""
-        missed = Missed(self._seq, running.core.head.seq, self._user_id, STREAMS)
-        await self._visit(running, missed, len(list(look_back(running.path, missed))), None)
+        missed = CatchUpRequest(self._seq, running.engine.head.seq, self._user_id, STREAMS)
+        await self._visit(running, missed, len(list(messages_of(running.path, missed))), None)
 
-    async def _visit(self, running: Server, missed: Missed, count: int, patience_seconds: float | None) -> None:
+    async def _visit(self, running: Server, missed: CatchUpRequest, count: int, patience_seconds: float | None) -> None:
         wire = await running.connect(self._chance.choice((None, 4_096)))
         await wire.log_in(self._user_id)
         wire.send(request("public/subscribe", channels=list(missed.channels), from_seq=missed.from_seq))
@@ -109,7 +109,7 @@ def live_restlessly(path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 def compare(path: Path, visits: list[Visit]) -> None:
     """Every client got the first so many of all that was told since, to the letter."""
-    told = {user: list(look_back(path, Missed(1, last_seq(path), user, STREAMS))) for user in USERS}
+    told = {user: list(messages_of(path, CatchUpRequest(1, last_seq(path), user, STREAMS))) for user in USERS}
     for visit in visits:
         from_seq, _, user_id, channels = visit.missed
         expected = [one.text for one in told[user_id] if one.seq >= from_seq and one.channel_name in channels]

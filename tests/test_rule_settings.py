@@ -9,12 +9,12 @@ from exchange.domain.rules import FEE_PROFILES, Fees, Market, Rules, Series
 from exchange.runtime.rule_settings import (
     RulesError,
     edited_rules,
+    flat_settings,
     parse_series,
     read_rules,
-    spelled_out,
     with_series,
 )
-from exchange.runtime.settings import DEFAULT_RULES
+from exchange.runtime.server_settings import DEFAULT_RULES
 
 SOL = Series("SOL", 10)
 LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
@@ -86,7 +86,7 @@ def test_a_contradiction_of_all_settings_together() -> None:
 
 def test_what_is_spelled_out_can_be_set() -> None:
     written = edited_rules(LISTING, ["fees=deribit", "market.position_max_milli=5", "self_trade_prevention=off"])
-    settings = [f"{name}={value}" for name, value in spelled_out(written).items()]
+    settings = [f"{name}={value}" for name, value in flat_settings(written).items()]
     assert edited_rules(LISTING, settings) == written
 
 

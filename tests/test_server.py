@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
+from exchange.engine.recovery import recover
 from exchange.gateway import server as gateway_server
 from exchange.gateway import session
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
+from exchange.journal.errors import JournalBrokenError
+from exchange.journal.log import Journal
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head, Record, chain
 from exchange.runtime import node
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.node import REHEARSAL_US, serve
-from exchange.runtime.recovery import recover
-from exchange.runtime.settings import Settings
-from journal.errors import JournalBrokenError
-from journal.log import Journal
-from journal.reader import JournalReader
-from journal.records import Head, Record, chain
+from exchange.runtime.node import DRY_RUN_US, serve
+from exchange.runtime.server_settings import ServerSettings
 from tests.wire import (
     BINARY,
     CLOSE,
@@ -293,7 +293,7 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(run: Run, db: Path)
     async def conversation() -> None:
         async with exchange(db) as server:
             taken = int(server.url.rstrip("/").rpartition(":")[2])
-            other = Settings(db.with_name("other.db"), port=taken)
+            other = ServerSettings(db.with_name("other.db"), port=taken)
             with pytest.raises(OSError, match="in use"):
                 await serve(other, _ignore, _ignore, _ignore, asyncio.Event())
         assert not list(db.parent.glob("other*"))
@@ -516,9 +516,9 @@ def check_journal(db: Path, server: Server) -> None:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
         assert reader.events_seq() == len(records)
-    core, missing = recover(db, lambda _: None, lambda _done, _all: None)
+    engine, missing = recover(db, lambda _: None, lambda _done, _all: None)
     assert not missing
-    assert core.snapshot() == server.core.snapshot()
+    assert engine.snapshot() == server.engine.snapshot()
 
 
 def test_stopping_answers_what_was_accepted_and_says_good_bye(run: Run, db: Path) -> None:
@@ -574,9 +574,9 @@ def _ignore(*_: object) -> None:
 
 
 def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    worked_us = iter([0, REHEARSAL_US, 0, REHEARSAL_US + 1, 0])
-    monkeypatch.setattr(node, "worked_us", lambda: next(worked_us))
-    monkeypatch.setattr(node, "REHEARSAL_RESTS", 1_000_000)
+    worked_us = iter([0, DRY_RUN_US, 0, DRY_RUN_US + 1, 0])
+    monkeypatch.setattr(node, "thread_cpu_us", lambda: next(worked_us))
+    monkeypatch.setattr(node, "DRY_RUN_RESTS", 1_000_000)
 
     async def conversation() -> None:
         async with exchange(db) as server:

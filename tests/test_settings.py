@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from exchange.runtime.settings import admin_secret, admin_secret_file
+from exchange.runtime.server_settings import admin_secret, admin_secret_file
 
 
 def test_the_secret_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:

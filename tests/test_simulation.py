@@ -16,24 +16,24 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from cli.main import main
 from exchange.amounts import parse_time_us
+from exchange.cli.main import main
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_DAY, US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.verify import verify
-from exchange.simulation.simulate import Outcome, Plan, simulate
-from journal.errors import JournalError
-from journal.reader import JournalReader
-from journal.records import Head
+from exchange.journal.errors import JournalError
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head
+from exchange.simulation.simulate import SimulationPlan, SimulationResult, simulate
 from tests.cli_support import PATIENCE_SECONDS, command, environment
 
 START_US = parse_time_us("2026-02-20T00:00:00Z")
 HOUR_US = 3_600 * US_PER_SECOND
 
 
-def run(path: Path, hours: int, step_s: int, seed: int = 7, start_us: int = START_US) -> Outcome:
-    plan = Plan(seed, start_us, start_us + hours * HOUR_US, step_s * US_PER_SECOND)
+def run(path: Path, hours: int, step_s: int, seed: int = 7, start_us: int = START_US) -> SimulationResult:
+    plan = SimulationPlan(seed, start_us, start_us + hours * HOUR_US, step_s * US_PER_SECOND)
     return asyncio.run(simulate(path, plan, lambda text: None, lambda done, total: None))
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from exchange.matching.image import digest
+from exchange.engine.engine import IMAGE_VERSION
+from exchange.engine.recovery import Recovered, recover
+from exchange.journal.errors import JournalDamagedError
+from exchange.journal.log import Journal
+from exchange.journal.records import chain
+from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
-from exchange.runtime.core import IMAGE_VERSION
-from exchange.runtime.recovery import Recovered, recover
-from journal.errors import JournalDamagedError
-from journal.log import Journal
-from journal.records import chain
-from snapshots.store import DamagedSnapshotError, SnapshotStore, load
+from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, load
 from tests.journals import COMMANDS, play
 
 
@@ -32,12 +32,12 @@ def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> No
     with_snapshot, said = recovered(path)
     without, _ = recovered(path, use_snapshots=False)
     assert "snapshot at seq 333, replaying 67 commands" in said[-1]
-    for core in (with_snapshot.core, without.core):
-        core.state.check()
-        assert core.head == live.head
-        assert digest(core.state) == digest(live.state)
-        assert encode_views(core.views) == encode_views(live.views)
-        assert {key: (d.bids(), d.asks()) for key, d in core.views.depths.items()} == {
+    for engine in (with_snapshot.engine, without.engine):
+        engine.state.check()
+        assert engine.head == live.head
+        assert digest(engine.state) == digest(live.state)
+        assert encode_views(engine.views) == encode_views(live.views)
+        assert {key: (d.bids(), d.asks()) for key, d in engine.views.depths.items()} == {
             key: (d.bids(), d.asks()) for key, d in live.views.depths.items()
         }
 
@@ -47,15 +47,15 @@ def test_the_state_at_an_earlier_seq(path: Path) -> None:
     with_snapshot, said = recovered(path, up_to=250)
     without, _ = recovered(path, use_snapshots=False, up_to=250)
     assert "snapshot at seq 100, replaying 150 commands" in said[-1]
-    assert with_snapshot.core.head == without.core.head
-    assert digest(with_snapshot.core.state) == digest(without.core.state)
+    assert with_snapshot.engine.head == without.engine.head
+    assert digest(with_snapshot.engine.state) == digest(without.engine.state)
 
 
 def test_events_that_a_crash_kept_from_being_recorded_are_completed(path: Path) -> None:
     play(path, snapshots_at=(100, 300), events_up_to=250)
-    (core, missing), said = recovered(path)
+    (engine, missing), said = recovered(path)
     assert "snapshot at seq 100" in said[-1], "a snapshot beyond the recorded events would leave a hole in them"
-    assert core.head.seq == COMMANDS
+    assert engine.head.seq == COMMANDS
     assert missing[0][0] == 251 and missing[-1][0] == COMMANDS
 
     async def complete() -> None:
@@ -74,10 +74,10 @@ def test_a_damaged_snapshot_is_skipped_with_a_warning(path: Path) -> None:
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    (core, _), said = recovered(path)
+    (engine, _), said = recovered(path)
     assert "0000000000000300.snapshot is skipped: its checksum" in said[0]
     assert "snapshot at seq 100" in said[1]
-    assert digest(core.state) == digest(live.state)
+    assert digest(engine.state) == digest(live.state)
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 500])
@@ -94,14 +94,14 @@ def test_a_snapshot_of_another_journal_is_not_used(path: Path, tmp_path: Path) -
     other = tmp_path / "other.db"
     play(other, seed=2, snapshots_at=(200,))
     SnapshotStore(other).folder.rename(SnapshotStore(path).folder)
-    (core, _), said = recovered(path)
+    (engine, _), said = recovered(path)
     assert "belongs to another journal" in said[0]
-    assert digest(core.state) == digest(live.state)
+    assert digest(engine.state) == digest(live.state)
 
 
 def test_a_snapshot_of_another_version_is_not_used(path: Path) -> None:
-    core = play(path)
-    snapshot = core.snapshot()
+    engine = play(path)
+    snapshot = engine.snapshot()
     SnapshotStore(path).save(type(snapshot)(IMAGE_VERSION + 1, *(getattr(snapshot, f) for f in FIELDS_AFTER_VERSION)))
     _, said = recovered(path)
     assert f"its version is {IMAGE_VERSION + 1}, not {IMAGE_VERSION}" in said[0]

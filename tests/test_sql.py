@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from exchange.cli.main import main
+from exchange.engine.engine import Engine
 from exchange.history.compact import compact
-from exchange.projections.shapes import UserTrade
+from exchange.journal.sql_union import connect_union
 from exchange.projections.views import Views
-from exchange.runtime.core import Core
-from journal.whole import connect_whole
+from exchange.projections.wire_types import UserTrade
 from tests.journals import play
 from tests.test_recovery import server
 
@@ -68,7 +68,7 @@ class Played:
     def __init__(self, folder: Path, seed: int) -> None:
         self.path = folder / "exchange.db"
         self.kept: dict[int, dict[str, Any]] = {}  # every order that ever was, as it was seen last
-        self.core = play(self.path, seed, COUNT, seen=self._look)
+        self.engine = play(self.path, seed, COUNT, seen=self._look)
         self.compacted = folder / "compacted.db"
         shutil.copy(self.path, self.compacted)
         for before in (COUNT // 3, COUNT // 2):
@@ -76,10 +76,10 @@ class Played:
 
     @property
     def views(self) -> Views:
-        return self.core.views
+        return self.engine.views
 
-    def _look(self, core: Core) -> None:
-        for user in core.views.orders.users.values():
+    def _look(self, engine: Engine) -> None:
+        for user in engine.views.orders.users.values():
             for order in (*user.open.values(), *list(user.finished.values())[-20:]):
                 self.kept[order.order_id] = {name: getattr(order, name) for name in order.__struct_fields__}
 
@@ -98,7 +98,7 @@ def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
 
     def run(query: str) -> list[dict[str, Any]]:
         path = played.path if request.param == "one file" else played.compacted
-        connection = sqlite3.connect(path) if request.param == "one file" else connect_whole(path)
+        connection = sqlite3.connect(path) if request.param == "one file" else connect_union(path)
         with closing(connection):
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query)]
@@ -117,7 +117,7 @@ def test_the_columns_are_what_is_documented(played: Played) -> None:
 
 def test_orders_are_as_they_were_seen_last(played: Played, ask: Ask) -> None:
     found = {row["order_id"]: row for row in ask("SELECT * FROM orders")}
-    assert len(found) == played.core.state.next_order_id - 1 > 100
+    assert len(found) == played.engine.state.next_order_id - 1 > 100
     assert set(played.kept) == set(found)
     for order_id, seen in played.kept.items():
         row = found[order_id]
@@ -130,7 +130,8 @@ def test_open_orders_balances_positions_instruments(played: Played, ask: Ask) ->
         order_id for user in views.orders.users.values() for order_id in user.open
     )
     assert {row["user_id"]: (row["cash_micros"], row["locked_micros"]) for row in ask("SELECT * FROM balances")} == {
-        user_id: (account.cash_micros, account.locked_micros) for user_id, account in played.core.state.accounts.items()
+        user_id: (account.cash_micros, account.locked_micros)
+        for user_id, account in played.engine.state.accounts.items()
     }
     positions = ask("SELECT * FROM positions")
     assert {
@@ -170,7 +171,7 @@ def test_the_ledger_adds_up(played: Played, ask: Ask) -> None:
         sums[row["user_id"]] = cash + row["cash_change_micros"], locked + row["locked_change_micros"]
         assert sums[row["user_id"]] == (row["cash_micros"], row["locked_micros"])
         assert row["cash_change_micros"] or row["locked_change_micros"]
-    accounts = played.core.state.accounts
+    accounts = played.engine.state.accounts
     assert {user_id: sums.get(user_id, (0, 0)) for user_id in accounts} == {
         user_id: (account.cash_micros, account.locked_micros) for user_id, account in accounts.items()
     }
@@ -224,11 +225,11 @@ def run(path: Path, *arguments: str, typed: str = "") -> Result:
 def test_the_functions_answer_as_the_exchange_did(played: Played) -> None:
     live: dict[int, tuple[Any, Any]] = {}
 
-    def look(core: Core) -> None:
-        if core.head.seq % 100 == 0:
-            depth = core.views.depths["SOL_USDC-26FEB26-2-C"]
-            balance = core.views.balance("alice")
-            live[core.head.seq] = (
+    def look(engine: Engine) -> None:
+        if engine.head.seq % 100 == 0:
+            depth = engine.views.depths["SOL_USDC-26FEB26-2-C"]
+            balance = engine.views.balance("alice")
+            live[engine.head.seq] = (
                 [[level.price_micros, level.size_milli] for level in (*depth.bids(2), *depth.asks(2))],
                 (balance.available_micros, balance.locked_micros),
             )

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from exchange.cli.main import main
 from exchange.domain.commands import CancelAll, Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.rules import Rules
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import replay
 from exchange.history.compact import compact
 from exchange.history.sql import SqlSession
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import replay
-from journal.archives import archive_folder
-from journal.records import Record
+from exchange.journal.archives import archive_folder
+from exchange.journal.records import Record
 from tests.cli_support import PATIENCE_SECONDS, Terminal, complained, said
 from tests.journals import play, write_journal
 from tests.random_commands import START_US
@@ -40,34 +40,34 @@ def order(user_id: str, side: Any, price_micros: int, size_milli: int) -> Comman
     return PlaceOrder(user_id, CALL, side, "limit", "gtc", price_micros, size_milli)
 
 
-def write(path: Path, *commands: Command) -> Core:
+def write(path: Path, *commands: Command) -> Engine:
     return write_journal(path, ((START_US + n, command) for n, command in enumerate((Genesis(Rules()), *commands))))
 
 
 def test_without_its_archive_a_journal_shows_nothing_that_is_wrong(tmp_path: Path) -> None:
     """Balances are those of accounts that changed since, and no first change is taken for all that an account has."""
     path = tmp_path / "exchange.db"
-    core = play(path, seed=1, count=600)
+    engine = play(path, seed=1, count=600)
     whole = dict(ask(path, "SELECT seq || user_id, cash_change_micros FROM ledger"))
     compact(path, 301, lambda sentence: None, lambda done, total: None)
     archive_folder(path).rename(tmp_path / "elsewhere")
     balances = ask(path, "SELECT user_id, cash_micros, locked_micros FROM balances")
     assert len(balances) > 2
     for user_id, cash_micros, locked_micros in balances:
-        account = core.state.accounts[user_id]
+        account = engine.state.accounts[user_id]
         assert (cash_micros, locked_micros) == (account.cash_micros, account.locked_micros)
     changes = ask(path, "SELECT seq || user_id, cash_change_micros FROM ledger")
     known = [(key, change) for key, change in changes if change is not None]
     opened_here = ask(path, "SELECT user_id FROM events WHERE kind = 'account_opened'")
     assert len(changes) - len(known) == len(balances) - len(opened_here), "one is unknown of each older account"
     assert all(whole[key] == change for key, change in known)
-    assert len(ask(path, "SELECT * FROM orders")) < core.state.next_order_id - 1
+    assert len(ask(path, "SELECT * FROM orders")) < engine.state.next_order_id - 1
 
 
 def test_an_average_is_exact_however_large_the_cost(tmp_path: Path) -> None:
     """2000 times this cost is more than 64 bits hold."""
     path = tmp_path / "exchange.db"
-    core = write(
+    engine = write(
         path,
         CreateInstrument(CALL, 1_000, 1),
         OpenAccount("alice", 10**12),
@@ -78,7 +78,7 @@ def test_an_average_is_exact_however_large_the_cost(tmp_path: Path) -> None:
     )
     seen = {
         user: [view.average_price_micros for view in views.finished.values()]
-        for user, views in core.views.orders.users.items()
+        for user, views in engine.views.orders.users.items()
     }
     assert ask(path, "SELECT average_price_micros FROM orders WHERE user_id = 'bob'") == [tuple(seen["bob"])]
 
@@ -111,11 +111,11 @@ def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
     whole = replay
     query = "SELECT balance_at(300, 'alice'), book_at(300, 'SOL_USDC-28FEB26-3-P', 5)"
 
-    def interrupted(core: Core, record: Record) -> Any:
-        head = core.head
-        whole(core, record)
+    def interrupted(engine: Engine, record: Record) -> Any:
+        head = engine.head
+        whole(engine, record)
         if record.seq == 250:
-            core.head = head
+            engine.head = head
             os.kill(os.getpid(), signal.SIGINT)
         return []
 

@@ -14,11 +14,11 @@ import pytest
 from exchange.domain.commands import ChangeRules, Command, CreateInstrument, EndDay, Genesis, SetIndexPrice
 from exchange.domain.rules import Market, Rules, Series
 from exchange.domain.units import US_PER_SECOND
+from exchange.engine.recovery import recover
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.sql import SqlError, SqlSession
 from exchange.matching.state import State
-from exchange.runtime.recovery import recover
-from exchange.runtime.rule_settings import spelled_out
+from exchange.runtime.rule_settings import flat_settings
 from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
@@ -88,7 +88,7 @@ def compare(path: Path, state: State) -> None:
     assert set(rows(path, "SELECT user_id, instrument_id, quantity_milli, locked_micros FROM positions")) == {
         (user_id, instrument_id, holding.position_milli, holding.collateral_micros)
         for user_id, account in state.accounts.items()
-        for instrument_id, holding in account.holdings.items()
+        for instrument_id, holding in account.positions.items()
         if holding.position_milli or holding.collateral_micros
     }
     latest = "SELECT instrument_id, mark_micros, max(seq * 1000000 + n) FROM marks GROUP BY instrument_id"
@@ -245,16 +245,16 @@ def test_series_that_come_and_go_in_the_rules(tmp_path: Path) -> None:
     write_journal(path, enumerate(commands, 1))
     with closing(sqlite3.connect(path)) as connection:
         changed = [json.loads(row[0]) for row in connection.execute("SELECT changed FROM rules_history WHERE seq > 1")]
-    of_sol = {name for name in spelled_out(rules[0]) if name.startswith("market.series.SOL.")}
+    of_sol = {name for name in flat_settings(rules[0]) if name.startswith("market.series.SOL.")}
     assert changed[0] == dict.fromkeys(of_sol)
     assert changed[1].keys() == of_sol and changed[1]["market.series.SOL.strike_spacing_usdc"] == 5
-    assert changed[2] == dict.fromkeys(name for name in spelled_out(rules[0]) if name.startswith("market.series."))
+    assert changed[2] == dict.fromkeys(name for name in flat_settings(rules[0]) if name.startswith("market.series."))
 
 
 def test_profit_in_the_cookbook_is_that_of_the_accounts(story: Path) -> None:
     """Of those who have nothing open, so that it does not matter at which price that is valued."""
     (query,) = re.findall(r"\*\*Profit and loss, what was settled.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL)
-    views = recover(story, lambda _: None, lambda *_: None).core.views
+    views = recover(story, lambda _: None, lambda *_: None).engine.views
     with SqlSession(story) as session:
         profits = {user_id: round(profit * 1e6) for user_id, profit in session.rows(session.run(query))}
     accounts = [views.account(user_id) for user_id in profits]

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
+from exchange.catch_up.worker import messages_of
 from exchange.domain.commands import Command, decode_command
-from exchange.gateway import filling, session, streams
-from exchange.gateway.desk import Missed
-from exchange.gateway.streams import Recent, Told, key_of, texts, told_of
-from exchange.runtime.core import Core
-from exchange.runtime.lookback import look_back
-from journal.reader import JournalReader
-from journal.records import Head
-from tests.desk import Connection, TestDesk
+from exchange.engine.engine import Engine
+from exchange.gateway import catch_up, session, streams
+from exchange.gateway.exchange_port import CatchUpRequest
+from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode, key_of, update_of
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head
+from tests.fake_exchange import Connection, TestDesk
 from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.random_commands import random_steps
@@ -98,7 +98,7 @@ def hold() -> Callable[[Conversation], None]:
         async def whole() -> None:
             scene = Scene()
             await conversation(scene, await scene.begin())
-            scene.desk.core.state.check()
+            scene.desk.engine.state.check()
             await scene.desk.stop()
 
         asyncio.run(whole())
@@ -113,7 +113,7 @@ def test_what_was_missed_then_what_was_held_then_what_comes(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(6, "user.orders"))
         (backfill,) = scene.desk.backfills
-        assert backfill.missed == Missed(6, 8, "alice", ("user.orders",))
+        assert backfill.missed == CatchUpRequest(6, 8, "alice", ("user.orders",))
         assert heard(alice) == ["sub"]
         await scene.send(scene.trader, buy())
         assert heard(alice) == []
@@ -201,12 +201,12 @@ def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: p
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(None, "user.orders"))
         alice.send(json.dumps([buy(), request("public/get_time")]))
-        alice.session.clog(True)  # the client takes nothing
+        alice.session.set_backpressure(True)  # the client takes nothing
         for _ in range(50):
             scene.trader.send(json.dumps(buy()))
         for _ in range(1_000):
             await asyncio.sleep(0)
-        alice.session.clog(False)
+        alice.session.set_backpressure(False)
         await scene.desk.settle()
         alice.check()
         held = [one for one in alice.take() if b"user.orders" in one]
@@ -225,11 +225,11 @@ def test_unsubscribing_during_the_fill(hold: Hold) -> None:
         assert heard(alice) == ["sub", "sub", *orders(7), "buy", "un", *orders(8)]
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.orders"]))
         assert backfill.is_over
-        assert scene.desk.backfills[1].missed == Missed(8, 9, "alice", ("user.trades",))
+        assert scene.desk.backfills[1].missed == CatchUpRequest(8, 9, "alice", ("user.trades",))
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
         assert scene.desk.backfills[1].is_over
         assert heard(alice) == ["un", "un", "buy"]
-        assert not scene.desk.feeds._listeners and not alice.session._filling._fills
+        assert not scene.desk.feeds._listeners and not alice.session._catch_ups._fills
 
     hold(conversation)
 
@@ -280,17 +280,17 @@ def test_subscribing_again_without_a_seq_leaves_the_fill_as_it_is(hold: Hold) ->
 def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
     hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filling, "HELD_MAX", 1_000)  # some two of them
+    monkeypatch.setattr(catch_up, "CATCH_UP_BUFFER_MAX", 1_000)  # some two of them
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(8, "user.orders"))
         await scene.send(scene.trader, *[buy()] * 20)
-        fill = alice.session._filling._current
+        fill = alice.session._catch_ups._current
         assert fill is not None and fill.held is None
         scene.desk.backfills[0].go_on()
         await scene.send(scene.trader, buy())
         assert heard(alice) == ["sub", *orders(8)]
-        assert scene.desk.backfills[1].missed == Missed(9, 28, "alice", ("user.orders",))
+        assert scene.desk.backfills[1].missed == CatchUpRequest(9, 28, "alice", ("user.orders",))
         scene.desk.backfills[1].go_on()
         await scene.send(scene.trader, buy())
         assert heard(alice) == orders(*range(9, 31))
@@ -315,9 +315,9 @@ def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         (backfill,) = scene.desk.backfills
-        alice.session.clog(True)
+        alice.session.set_backpressure(True)
         assert backfill.is_paused
-        alice.session.clog(False)
+        alice.session.set_backpressure(False)
         assert not backfill.is_paused
         scene.desk.disconnect(alice)
         assert backfill.is_over and len(scene.desk.backfills) == 1, "what waited has begun for nobody"
@@ -334,7 +334,7 @@ def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> No
         (backfill,) = scene.desk.backfills
         backfill.go_on(1)
         await scene.send(scene.trader, buy())
-        alice.session.move()
+        alice.session.on_seek()
         assert backfill.is_over
         await scene.send(scene.trader, buy())
         assert heard(alice) == [1, 2, *orders(5), *orders(10), ("user.balance", 10)]
@@ -346,7 +346,7 @@ def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.close()
-        alice.session.move()
+        alice.session.on_seek()
         assert not scene.desk.feeds._listeners
 
     hold(conversation)
@@ -355,7 +355,7 @@ def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
 def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
-        alice.session.clog(True)
+        alice.session.set_backpressure(True)
         scene.desk.backfills[0].pause(False)
         scene.desk.backfills[0].go_on()
         assert scene.desk.backfills[1].is_paused
@@ -392,36 +392,36 @@ def market(seed: int) -> Steps:
 def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps) -> None:
     path = tmp_path / "exchange.db"
     end = write_journal(path, steps(), snapshots_at=(100, 200)).head.seq
-    core, recent = Core(), Recent(0)
+    engine, recent = Engine(), RecentUpdates(0)
     with JournalReader(path) as reader:
         records = list(reader.records(Head()))
     for record in records:
-        _, change = core.step(record, decode_command(record.payload))
-        recent.add(told_of(change, core.views))
+        _, change = engine.step(record, decode_command(record.payload))
+        recent.add(update_of(change, engine.views))
     channels = (
-        *(f"trades.{name}" for name in core.views.instruments),
+        *(f"trades.{name}" for name in engine.views.instruments),
         *STREAMS[1:],
         "user.positions",
         "settlement",
         "status",
     )
-    channels += tuple(f"{kind}.{asset}" for asset in core.views.indexes for kind in ("index", "instruments"))
+    channels += tuple(f"{kind}.{asset}" for asset in engine.views.indexes for kind in ("index", "instruments"))
     for first, last in ((1, end), (1, 1), (150, 250), (201, end), (end, end)):
-        for user_id in core.views.balances.users:
+        for user_id in engine.views.balances.users:
             wanted = {key_of(name, user_id) for name in channels}
             told = recent.between(first, last)
             assert told is not None and [one.seq for one in told] == list(range(first, last + 1))
-            live = [(one.seq, key[0], text) for one in told for key, text in texts(one, wanted)]
-            assert list(look_back(path, Missed(first, last, user_id, channels))) == live
+            live = [(one.seq, key[0], text) for one in told for key, text in encode(one, wanted)]
+            assert list(messages_of(path, CatchUpRequest(first, last, user_id, channels))) == live
             assert live or last - first < 200
 
 
 def test_memory_knows_what_it_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", 3)
-    recent = Recent(10)
+    recent = RecentUpdates(10)
     assert recent.between(11, 10) == [] and recent.between(10, 10) is None
     for seq in range(11, 16):
-        recent.add(Told(seq, [], [], [], [], [], None, [], [], None))
+        recent.add(CommandUpdate(seq, [], [], [], [], [], None, [], [], None))
     assert recent.between(12, 15) is None
     told = recent.between(13, 14)
     assert told is not None and [one.seq for one in told] == [13, 14]

@@ -9,12 +9,12 @@ import pytest
 
 from exchange.domain.commands import SetIndexPrice, encode_command
 from exchange.domain.rules import Market, Rules, Series
+from exchange.engine.engine import Engine
 from exchange.gateway import streams
-from exchange.gateway.streams import Recent, told_of
+from exchange.gateway.streams import RecentUpdates, update_of
+from exchange.journal.records import chain
 from exchange.projections.views import Views
-from exchange.runtime.core import Core
-from journal.records import chain
-from tests.desk import START_US, Connection, TestDesk
+from tests.fake_exchange import START_US, Connection, TestDesk
 from tests.market_commands import market_steps
 
 CALL = "SOL_USDC-20FEB26-150-C"
@@ -36,7 +36,7 @@ def hold() -> Callable[[Conversation], None]:
             await desk.start(OTHER)
             await desk.execute(SetIndexPrice("SOL", 150_000_000))
             await conversation(desk, await enter(desk, "alice"))
-            desk.core.state.check()
+            desk.engine.state.check()
             await desk.stop()
 
         asyncio.run(whole())
@@ -156,14 +156,17 @@ def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
     async def conversation(desk: TestDesk, alice: Connection) -> None:
         await watch(desk, alice, CALL)
         empty = Views()
-        desk.feeds.move_to(empty)
+        desk.feeds.on_seek(empty)
         assert alice.take() == []
         await watch(desk, alice, OTHER)
-        core = Core()
+        engine = Engine()
         for record in desk.journal.records[:-1]:
-            core.replay(record)
-        desk.feeds.move_to(core.views)
-        assert [brief(json.loads(text)) for text in alice.take()] == [(CALL, core.views.seq), (OTHER, core.views.seq)]
+            engine.replay(record)
+        desk.feeds.on_seek(engine.views)
+        assert [brief(json.loads(text)) for text in alice.take()] == [
+            (CALL, engine.views.seq),
+            (OTHER, engine.views.seq),
+        ]
         alice.lawyer.tickers.clear()
 
     hold(conversation)
@@ -218,11 +221,11 @@ def test_closing_waits_for_what_was_sent_before(hold: Hold) -> None:
 
 def test_memory_is_bounded_by_how_much_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_SIZE_MAX", 200)
-    core, recent, sizes = Core(), Recent(0), []
+    engine, recent, sizes = Engine(), RecentUpdates(0), []
     for seq, (ts_us, command, _) in enumerate(market_steps(7, 300), 1):
-        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
-        _, change = core.step(record, command)
-        told = told_of(change, core.views)
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        _, change = engine.step(record, command)
+        told = update_of(change, engine.views)
         sizes.append(told.size)
         recent.add(told)
         kept = len(recent._told)

@@ -14,23 +14,23 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.main import main
+from exchange.cli.main import main
 from exchange.domain.commands import Deposit, encode_command
+from exchange.engine.digests import EventsDigest
+from exchange.engine.engine import STATE_SUBJECT
+from exchange.engine.recovery import event_rows, recover
 from exchange.history.checks import known_checks
 from exchange.history.compact import compact
 from exchange.history.verify import Verdict, verify
-from exchange.matching.image import digest
+from exchange.journal.archives import archive_folder
+from exchange.journal.errors import JournalError
+from exchange.journal.lock import JournalLock
+from exchange.journal.log import Journal
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import chain
 from exchange.matching.state import State
-from exchange.runtime.core import STATE_SUBJECT
-from exchange.runtime.digests import EventsDigest
-from exchange.runtime.recovery import event_rows, recover
-from journal.archives import archive_folder
-from journal.errors import JournalError
-from journal.lock import JournalLock
-from journal.log import Journal
-from journal.reader import JournalReader
-from journal.records import chain
-from snapshots.store import SnapshotStore, load
+from exchange.matching.state_codec import digest
+from exchange.snapshots.store import SnapshotStore, load
 from tests.journals import play
 from tests.market_story import write_story
 from tests.test_sql_market import BROKEN
@@ -265,20 +265,20 @@ def test_what_a_running_exchange_writes_meanwhile_is_no_damage(path: Path, monke
 
     def files_a_moment_later(store: SnapshotStore) -> list[Path]:
         monkeypatch.setattr(SnapshotStore, "files", files)
-        core = recover(path, lambda s: None, no_bar).core
-        head = core.head
+        engine = recover(path, lambda s: None, no_bar).engine
+        head = engine.head
         (record,) = chain(head, [(head.ts_us + 1, encode_command(Deposit("alice", 5)).decode())])
-        rows = event_rows([(record.seq, core.replay(record))])
+        rows = event_rows([(record.seq, engine.replay(record))])
 
         async def append() -> None:
             journal = await Journal.open(path)
             await journal.append([record])
             await journal.append_events(rows)
-            await journal.append_digests([(record.seq, STATE_SUBJECT, core.digest())])
+            await journal.append_digests([(record.seq, STATE_SUBJECT, engine.digest())])
             await journal.close()
 
         asyncio.run(append())
-        return [store.folder / "0000000000000001.snapshot", *files(store), store.save(core.snapshot())]
+        return [store.folder / "0000000000000001.snapshot", *files(store), store.save(engine.snapshot())]
 
     monkeypatch.setattr(SnapshotStore, "files", files_a_moment_later)
     verdict = look(path)
@@ -362,7 +362,7 @@ def test_recorded_digests_are_compared(path: Path) -> None:
         await journal.append_digests([(1_000, STATE_SUBJECT, value)])
         await journal.close()
 
-    asyncio.run(record(digest(recover(path, lambda s: None, no_bar, up_to=1_000).core.state)))
+    asyncio.run(record(digest(recover(path, lambda s: None, no_bar, up_to=1_000).engine.state)))
     assert (look(path).digests, look(path).damage) == (1, None)
 
 

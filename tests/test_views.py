@@ -18,16 +18,16 @@ from exchange.domain.events import (
     Traded,
     Withdrawn,
 )
+from exchange.engine.engine import Engine
 from exchange.gateway import jsonrpc
-from exchange.gateway.preview import Preview, preview
+from exchange.gateway.dry_run import DryRunResult, dry_run_result
 from exchange.gateway.session import Session
 from exchange.gateway.trading import order_answer
-from exchange.matching.rehearsal import rehearse
+from exchange.journal.records import chain
+from exchange.matching.dry_run import dry_run
 from exchange.matching.state import State
-from exchange.projections.turnover import Turnover
+from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.views import Change, Views, decode_views, encode_views
-from exchange.runtime.core import Core
-from journal.records import chain
 from tests.market_commands import market_steps
 
 SEEDS = (1, 2, 6, 7, 9, 10)
@@ -37,22 +37,22 @@ EVERY = 50  # commands, after which everything is looked at
 MINUTE_US = 60_000_000
 
 
-def played(core: Core, seed: int) -> Iterator[tuple[Command, list[Event], Change]]:
-    """A market stream, carried out on `core` command by command."""
+def played(engine: Engine, seed: int) -> Iterator[tuple[Command, list[Event], Change]]:
+    """A market stream, carried out on `engine` command by command."""
     for ts_us, command, _ in market_steps(seed, COUNT):
-        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
-        events, change = core.step(record, command)
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        events, change = engine.step(record, command)
         yield command, events, change
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_views_are_those_of_the_state(seed: int) -> None:
-    core = Core()
-    for _, _, change in played(core, seed):
+    engine = Engine()
+    for _, _, change in played(engine, seed):
         if change.seq % EVERY == 0:
-            compare(core.views, core.state)
-            core.views = decode_views(encode_views(core.views))
-    compare(core.views, core.state)
+            compare(engine.views, engine.state)
+            engine.views = decode_views(encode_views(engine.views))
+    compare(engine.views, engine.state)
 
 
 def compare(views: Views, state: State) -> None:
@@ -73,7 +73,7 @@ def compare(views: Views, state: State) -> None:
             assert [(price, sum(sizes), len(sizes)) for price, sizes in resting] == [
                 (level.price_micros, level.size_milli, level.count) for level in levels
             ]
-        held = [account.holdings[instrument_id].position_milli for account in owners(state, instrument_id)]
+        held = [account.positions[instrument_id].position_milli for account in owners(state, instrument_id)]
         assert views.ticker(instrument_id).open_interest_milli == sum(max(0, quantity) for quantity in held)
     assert list(views.balances.users) == list(state.accounts)
     for user_id, account in state.accounts.items():
@@ -91,39 +91,39 @@ def compare(views: Views, state: State) -> None:
         )
         orders = views.orders.of(user_id)
         assert list(orders.open) == list(account.open_orders)
-        assert list(orders.finished) == list(account.finished_orders)
+        assert list(orders.finished) == list(account.closed_orders)
         assert {
             position.instrument_id: (position.quantity_milli, position.locked_micros)
             for position in views.account(user_id).positions
         } == {
             instrument_id: (holding.position_milli, holding.collateral_micros)
-            for instrument_id, holding in account.holdings.items()
+            for instrument_id, holding in account.positions.items()
             if holding.position_milli or holding.collateral_micros
         }
 
 
 def owners(state: State, instrument_id: str) -> list[Any]:
-    return [account for account in state.accounts.values() if instrument_id in account.holdings]
+    return [account for account in state.accounts.values() if instrument_id in account.positions]
 
 
 @pytest.mark.parametrize("seed", FULL_SEEDS)
 def test_equity_is_what_was_paid_in_and_what_was_made_of_it(seed: int) -> None:
     """equity = paid in - paid out + total_pnl + shortfall, for whoever is not the exchange itself."""
-    core = Core()
+    engine = Engine()
     paid_in: Counter[str] = Counter()
     happened: Counter[type[Event]] = Counter()
-    for command, events, change in played(core, seed):
+    for command, events, change in played(engine, seed):
         happened.update(type(event) for event in events)
         if isinstance(command, OpenAccount) and not change.refused:
-            paid_in[change.user_id] += core.views.balances.users[change.user_id].cash_micros
+            paid_in[change.user_id] += engine.views.balances.users[change.user_id].cash_micros
         for event in events:
             if isinstance(event, Deposited):
                 paid_in[event.user_id] += event.amount_micros
             elif isinstance(event, Withdrawn):
                 paid_in[event.user_id] -= event.amount_micros
         if change.seq % EVERY == 0:
-            for user_id in core.views.balances.users:
-                account = core.views.account(user_id)
+            for user_id in engine.views.balances.users:
+                account = engine.views.account(user_id)
                 assert account.equity_micros is not None and account.total_pnl_micros is not None
                 assert account.realised_pnl_micros is not None and account.unrealised_pnl_micros is not None
                 made = account.total_pnl_micros + account.shortfall_micros
@@ -140,26 +140,26 @@ def test_equity_is_what_was_paid_in_and_what_was_made_of_it(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_dry_run_tells_what_then_happens(seed: int) -> None:
     """Every order of a stream is tried before it is placed."""
-    core, shown_count = Core(), 0
+    engine, shown_count = Engine(), 0
     for ts_us, command, _ in market_steps(seed, COUNT):
-        before: Preview | None = None
+        before: DryRunResult | None = None
         refused: dict[str, Any] | None = None
-        if isinstance(command, PlaceOrder) and command.user_id in core.views.balances.users:
+        if isinstance(command, PlaceOrder) and command.user_id in engine.views.balances.users:
             try:
-                before = preview(core.views, ts_us, command, rehearse(core.state, ts_us, command))
+                before = dry_run_result(engine.views, ts_us, command, dry_run(engine.state, ts_us, command))
             except jsonrpc.RpcError as error:
                 refused = error.body
-        (record,) = chain(core.head, [(ts_us, encode_command(command).decode())])
-        events, change = core.step(record, command)
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        events, change = engine.step(record, command)
         if refused is not None:
             assert isinstance(events[0], Refused) and jsonrpc.refused(events[0].reason).body == refused
         elif before is not None and not any(isinstance(event, LiquidationStarted) for event in events):
             shown_count += 1
-            compare_preview(core.views, command, before, change)
+            compare_preview(engine.views, command, before, change)
     assert shown_count > 50
 
 
-def compare_preview(views: Views, command: Command, before: Preview, change: Change) -> None:
+def compare_preview(views: Views, command: Command, before: DryRunResult, change: Change) -> None:
     assert isinstance(command, PlaceOrder)
     answer = order_answer(cast(Session, _Session(views, command.user_id)), change)
     assert before.duplicate == answer.duplicate
@@ -183,7 +183,7 @@ class _Session:
 
 
 def test_the_volume_is_of_the_last_day_by_the_minute() -> None:
-    turnover = Turnover()
+    turnover = RollingVolume()
     trades = [(0, 5), (30_000_000, 7), (MINUTE_US, 11), (700 * MINUTE_US, 13), (1_439 * MINUTE_US, 17)]
     for ts_us, size_milli in trades:
         turnover.add(size_milli, ts_us)

@@ -22,18 +22,18 @@ from exchange.domain.commands import (
     Withdraw,
     encode_command,
 )
+from exchange.domain.enums import Side
 from exchange.domain.events import Event
 from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
-from exchange.domain.words import Side
+from exchange.engine.engine import Engine
 from exchange.history.compact import compact
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment
 from exchange.history.what_if import Comparison, OutcomeChange, what_if
+from exchange.journal.archives import archive_folder
+from exchange.journal.records import Record
 from exchange.projections.views import Change
-from exchange.runtime.core import Core
-from journal.archives import archive_folder
-from journal.records import Record
 from tests.cli_support import complained, exchange, said, said_json
 from tests.journals import write_journal
 from tests.small_market import CALL, START_US, USDC, buy, history, sell
@@ -274,14 +274,14 @@ def random_traders(seed: int, count: int, by_id: bool = True) -> Iterator[tuple[
     rules = Rules(fees=random.choice((Fees(), Fees(500, 1_000))))
     opening: list[Command] = [Genesis(rules), *listings, *(OpenAccount(user_id, 2_000 * USDC) for user_id in users)]
     placed: list[tuple[str, int, str]] = []
-    core = Core()  # knows which orders are accepted, and so have an id
+    engine = Engine()  # knows which orders are accepted, and so have an id
     for n in range(len(opening) + count):
         ts_us += random.choice((1, 1, 1_000))
         command = opening[n] if n < len(opening) else _trade(random, users, instrument_ids, placed, n)
-        events, _ = core.step(Record(n + 1, ts_us, "", b""), command)
+        events, _ = engine.step(Record(n + 1, ts_us, "", b""), command)
         if isinstance(command, PlaceOrder) and events[0].__struct_config__.tag == "order_accepted":
             assert command.client_order_id is not None
-            placed.append((command.user_id, core.state.next_order_id - 1, command.client_order_id))
+            placed.append((command.user_id, engine.state.next_order_id - 1, command.client_order_id))
         if isinstance(command, EditOrder | CancelOrder) and by_id:
             (order_id,) = [order_id for _, order_id, key in placed if key == command.client_order_id]
             command = replace(command, order_id=order_id, client_order_id=None)
@@ -370,19 +370,19 @@ def test_what_is_inserted_is_played_as_if_it_had_been_there(tmp_path: Path) -> N
     steps = [(ts_us // USDC, command) for ts_us, command in history(*[buy("carol", 200, 1_300_000)] * 5)]
     write_journal(path, steps)
     with_extra = [*steps[:7], *((0, command) for command in extra), *steps[7:]]
-    core = write_journal(longer, [(START_US // USDC + n, command) for n, (_, command) in enumerate(with_extra, 1)])
+    engine = write_journal(longer, [(START_US // USDC + n, command) for n, (_, command) in enumerate(with_extra, 1)])
     times: list[int] = []
-    step = Core.step
+    step = Engine.step
 
-    def timed(core: Core, record: Record, command: Command) -> tuple[list[Event], Change]:
+    def timed(engine: Engine, record: Record, command: Command) -> tuple[list[Event], Change]:
         times.append(record.ts_us)
-        return step(core, record, command)
+        return step(engine, record, command)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Core, "step", timed)
+        patch.setattr(Engine, "step", timed)
         found = compare(path, Edits(inserts={7: inserted(*extra)}))
     (bob,) = [user for user in found.users if user.user_id == "bob"]
-    assert bob.cash_micros.edited == core.state.accounts["bob"].cash_micros
+    assert bob.cash_micros.edited == engine.state.accounts["bob"].cash_micros
     edited = times[
         7:
     ]  # after the fork both histories take turns; those of the edited one are those that are inserted too

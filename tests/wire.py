@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exchange.engine.recovery import recover
+from exchange.journal.log import Journal
 from exchange.runtime.node import Node, open_journal
-from exchange.runtime.recovery import recover
-from exchange.runtime.settings import Settings, admin_secret_file
-from journal.log import Journal
-from tests.desk import START_US
+from exchange.runtime.server_settings import ServerSettings, admin_secret_file
+from tests.fake_exchange import START_US
 from tests.lawyer import Lawyer
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -142,7 +142,7 @@ class Server:
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.path = path
-        self.settings = Settings(path, port=0, clock_start_us=START_US, snapshot_every=0, **settings)
+        self.settings = ServerSettings(path, port=0, clock_start_us=START_US, snapshot_every=0, **settings)
         self.wires: list[Wire] = []
         self.breaks = False  # set where the node is to come to a bad end
         self._stop = asyncio.Event()
@@ -150,15 +150,15 @@ class Server:
     async def start(self) -> None:
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.journal: Journal = await open_journal(self.settings)
-        core, missing = recover(self.path, lambda _: None, lambda _done, _all: None)
+        engine, missing = recover(self.path, lambda _: None, lambda _done, _all: None)
         if missing:
             await self.journal.append_events(missing)
-        self.core = core
-        self.node = Node(self.settings, core, self.journal)
+        self.engine = engine
+        self.node = Node(self.settings, engine, self.journal)
         self.running = asyncio.create_task(self.node.run(listening.set_result, self._stop))
         self.running.add_done_callback(lambda _: listening.cancel())
         self.url = await listening
-        if not core.views.instruments:
+        if not engine.views.instruments:
             admin = await self.connect()
             await admin.log_in("admin", client_secret=admin_secret_file(self.path).read_text().strip())
             await admin.ask("admin/create_instrument", instrument_id=INSTRUMENT)
@@ -207,4 +207,4 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
     gateway = server.node._gateway
     assert not gateway._connections and not gateway._unsent and not gateway._paused, "somebody is remembered"
     assert not gateway._feeds._listeners and not any(gateway._feeds._books.values()), "somebody is still listened for"
-    server.core.state.check()
+    server.engine.state.check()

@@ -2,17 +2,24 @@
 
 from typing import Protocol
 
-from exchange.bots.requests import CancelAll, ListInstruments, LookAtAccount, LookAtIndex, Request, Subscribe
+from exchange.bots.requests import (
+    AccountRequest,
+    BotRequest,
+    CancelAllRequest,
+    IndexRequest,
+    InstrumentsRequest,
+    SubscribeRequest,
+)
 from exchange.bots.view import View
 
 
 class Bot(Protocol):
     """Decides, on what it knows and a seeded chance of its own. It does no I/O and hears of no clock but `now_us`."""
 
-    def decide(self, view: View) -> list[Request]: ...
+    def decide(self, view: View) -> list[BotRequest]: ...
 
 
-class Player:
+class BotRunner:
     """A bot with its view: it asks what is listed, then where it stands, then whatever it decides on."""
 
     def __init__(self, bot: Bot) -> None:
@@ -20,14 +27,14 @@ class Player:
         self._bot = bot
         self._has_begun = False
 
-    def requests(self, now_us: int) -> list[Request]:
+    def requests(self, now_us: int) -> list[BotRequest]:
         """What to send at exchange time `now_us`."""
         self.view.now_us = now_us
         if not self.view.instruments:
-            return [ListInstruments()]
+            return [InstrumentsRequest()]
         if not self._has_begun:
             self._has_begun = True
             assets = self.view.assets()
             channels = (*(f"index.{asset}" for asset in assets), "user.orders", "user.positions", "user.balance")
-            return [Subscribe(channels), CancelAll(), LookAtAccount(), *map(LookAtIndex, assets)]
+            return [SubscribeRequest(channels), CancelAllRequest(), AccountRequest(), *map(IndexRequest, assets)]
         return self._bot.decide(self.view)

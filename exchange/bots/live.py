@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from exchange.bots.bot import Bot, Player
-from exchange.bots.requests import CancelAll, Request, Subscribe, in_words
+from exchange.bots.bot import Bot, BotRunner
+from exchange.bots.requests import BotRequest, CancelAllRequest, SubscribeRequest, method_and_params
 from exchange.client import Client, ExchangeError, Subscription
 from exchange.client.errors import CONNECTION
 
@@ -16,9 +16,9 @@ _BUSINESS = (CONNECTION, 1002, 1003, 1004, 1007, 1008, 1009, 1014, 1021, 1024, 1
 _log = logging.getLogger(__name__)
 
 
-async def play(client: Client, bot: Bot) -> None:
+async def run_bot(client: Client, bot: Bot) -> None:
     """Have the bot trade as the user of this client, until the client ends: then ExchangeError is raised."""
-    player = Player(bot)
+    player = BotRunner(bot)
     heard: list[Subscription] = []
     while True:
         now_us = await client.get_time_us()
@@ -26,19 +26,23 @@ async def play(client: Client, bot: Bot) -> None:
             while (message := subscription.poll()) is not None:
                 player.view.take(message)
         requests = player.requests(now_us)
-        heard += [await client.subscribe(*one.channels) for one in requests if isinstance(one, Subscribe)]
-        await asyncio.gather(*(_carry_out(client, player, one) for one in requests if not isinstance(one, Subscribe)))
+        heard += [await client.subscribe(*one.channels) for one in requests if isinstance(one, SubscribeRequest)]
+        await asyncio.gather(
+            *(_carry_out(client, player, one) for one in requests if not isinstance(one, SubscribeRequest))
+        )
         await asyncio.sleep(STEP_SECONDS)
 
 
-async def _carry_out(client: Client, player: Player, request: Request) -> None:
-    method, params = in_words(request)
+async def _carry_out(client: Client, player: BotRunner, request: BotRequest) -> None:
+    method, params = method_and_params(request)
     try:
         player.view.answered(request, await client.request(method, params))
     except ExchangeError as error:
-        if error.is_lost and isinstance(request, CancelAll):  # with which it begins: nothing of its own is there yet
+        if error.outcome_unknown and isinstance(
+            request, CancelAllRequest
+        ):  # with which it begins: nothing of its own is there yet
             return await _carry_out(client, player, request)
-        if error.code == CONNECTION and not error.is_lost:
+        if error.code == CONNECTION and not error.outcome_unknown:
             raise
         (_log.debug if error.code in _BUSINESS else _log.warning)("%s %s: %s", method, params, error)
         player.view.refused(request, error.code)

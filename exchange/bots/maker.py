@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from exchange.bots.pricing import US_PER_YEAR, value
-from exchange.bots.requests import Cancel, Edit, ListInstruments, Place, Request
+from exchange.bots.requests import BotRequest, CancelRequest, EditRequest, InstrumentsRequest, PlaceRequest
 from exchange.bots.view import View
+from exchange.domain.enums import Side
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT, US_PER_SECOND, cost_micros
-from exchange.domain.words import Side
-from exchange.projections.shapes import Instrument, OrderView
+from exchange.projections.wire_types import Instrument, OrderView
 
 VOLATILITIES = {"BTC": 0.5, "ETH": 0.65, "SOL": 0.8}
 VOLATILITY = 0.8  # of any other asset
@@ -24,7 +24,7 @@ MARGIN_OF_INDEX = 0.15  # what a short locks besides its mark, at most
 LIST_EVERY_US = 3 * US_PER_SECOND
 
 
-class Quote(NamedTuple):
+class TargetQuote(NamedTuple):
     price_micros: int
     size_milli: int
     tolerance_micros: float
@@ -41,19 +41,19 @@ class MarketMaker:
         self._volatility = volatility
         self._listed_us = 0
 
-    def decide(self, view: View) -> list[Request]:
-        requests: list[Request] = []
+    def decide(self, view: View) -> list[BotRequest]:
+        requests: list[BotRequest] = []
         if view.now_us - self._listed_us >= LIST_EVERY_US:
             self._listed_us = view.now_us
-            requests.append(ListInstruments())
+            requests.append(InstrumentsRequest())
         if view.available_micros < 0:
             return requests + list(self._retreat(view))
         return requests + list(self._quote_all(view))
 
-    def _quote_all(self, view: View) -> Iterator[Request]:
+    def _quote_all(self, view: View) -> Iterator[BotRequest]:
         """Place what is missing, as far as the money goes, and edit what is off."""
         standing, surplus = _by_instrument_and_side(view)
-        yield from (Cancel(order_id) for order_id in surplus)
+        yield from (CancelRequest(order_id) for order_id in surplus)
         left_micros = view.available_micros
         for instrument in view.tradable():
             for side, quote in self._quotes(view, instrument):
@@ -61,13 +61,13 @@ class MarketMaker:
                 if order is None and quote is not None and quote.locks_micros <= left_micros:
                     left_micros -= quote.locks_micros
                     price, size = quote.price_micros, quote.size_milli
-                    yield Place(side, instrument.instrument_id, size, price, post_only=True)
+                    yield PlaceRequest(side, instrument.instrument_id, size, price, post_only=True)
                 elif order is not None and quote is None:
-                    yield Cancel(order.order_id)
+                    yield CancelRequest(order.order_id)
                 elif order is not None and quote is not None and _is_off(order, quote):
-                    yield Edit(order.order_id, order.filled_milli + quote.size_milli, quote.price_micros)
+                    yield EditRequest(order.order_id, order.filled_milli + quote.size_milli, quote.price_micros)
 
-    def _quotes(self, view: View, instrument: Instrument) -> Iterator[tuple[Side, Quote | None]]:
+    def _quotes(self, view: View, instrument: Instrument) -> Iterator[tuple[Side, TargetQuote | None]]:
         """What should be in the book of one instrument; None: nothing on that side."""
         spot = view.prices_micros.get(instrument.asset)
         if spot is None:
@@ -86,10 +86,10 @@ class MarketMaker:
         short_milli = max(size - max(held, 0), 0)
         margin_micros = cost_micros(int(spot * MARGIN_OF_INDEX + fair), short_milli)
         most = POSITION_QUOTES_MAX * size
-        yield "bid", Quote(bid, size, TOLERANCE * half, cost_micros(bid, size)) if held < most else None
-        yield "ask", Quote(ask, size, TOLERANCE * half, margin_micros) if held > -most else None
+        yield "bid", TargetQuote(bid, size, TOLERANCE * half, cost_micros(bid, size)) if held < most else None
+        yield "ask", TargetQuote(ask, size, TOLERANCE * half, margin_micros) if held > -most else None
 
-    def _retreat(self, view: View) -> Iterator[Request]:
+    def _retreat(self, view: View) -> Iterator[BotRequest]:
         """There is less money than is locked: take quotes back, those that lock most first, until it is made good."""
         locks = []
         for order in view.orders.values():
@@ -103,7 +103,7 @@ class MarketMaker:
             if deficit <= 0:
                 break
             deficit -= locks_micros
-            yield Cancel(order_id)
+            yield CancelRequest(order_id)
 
 
 def _by_instrument_and_side(view: View) -> tuple[dict[tuple[str, Side], OrderView], list[int]]:
@@ -119,7 +119,7 @@ def _by_instrument_and_side(view: View) -> tuple[dict[tuple[str, Side], OrderVie
     return standing, surplus
 
 
-def _is_off(order: OrderView, quote: Quote) -> bool:
+def _is_off(order: OrderView, quote: TargetQuote) -> bool:
     """Whether the order stands too far from where it should, or too little of it is left."""
     assert order.price_micros is not None, "a market order rests"
     distance = abs(order.price_micros - quote.price_micros)

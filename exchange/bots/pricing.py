@@ -2,8 +2,8 @@
 
 from math import erfc, log, sqrt
 
+from exchange.domain.enums import OptionType
 from exchange.domain.units import US_PER_SECOND
-from exchange.domain.words import OptionType
 
 US_PER_YEAR = 365 * 86_400 * US_PER_SECOND
 _SQRT_2 = sqrt(2)

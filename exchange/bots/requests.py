@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from exchange.domain.words import Side, TimeInForce
+from exchange.domain.enums import Side, TimeInForce
 
 
-class Place(NamedTuple):
+class PlaceRequest(NamedTuple):
     """`price_micros` None: a market order."""
 
     side: Side
@@ -16,7 +16,7 @@ class Place(NamedTuple):
     post_only: bool = False
 
 
-class Edit(NamedTuple):
+class EditRequest(NamedTuple):
     """`size_milli` is the new total size, filled part included."""
 
     order_id: int
@@ -24,56 +24,56 @@ class Edit(NamedTuple):
     price_micros: int
 
 
-class Cancel(NamedTuple):
+class CancelRequest(NamedTuple):
     order_id: int
 
 
-class CancelAll(NamedTuple):
+class CancelAllRequest(NamedTuple):
     pass
 
 
-class ClosePosition(NamedTuple):
+class ClosePositionRequest(NamedTuple):
     instrument_id: str
 
 
-class ListInstruments(NamedTuple):
+class InstrumentsRequest(NamedTuple):
     pass
 
 
-class LookAtAccount(NamedTuple):
+class AccountRequest(NamedTuple):
     pass
 
 
-class LookAtIndex(NamedTuple):
+class IndexRequest(NamedTuple):
     asset: str
 
 
-class LookAtTickers(NamedTuple):
+class TickersRequest(NamedTuple):
     asset: str
 
 
-class Subscribe(NamedTuple):
+class SubscribeRequest(NamedTuple):
     channels: tuple[str, ...]
 
 
-Request = (
-    Place
-    | Edit
-    | Cancel
-    | CancelAll
-    | ClosePosition
-    | ListInstruments
-    | LookAtAccount
-    | LookAtIndex
-    | LookAtTickers
-    | Subscribe
+BotRequest = (
+    PlaceRequest
+    | EditRequest
+    | CancelRequest
+    | CancelAllRequest
+    | ClosePositionRequest
+    | InstrumentsRequest
+    | AccountRequest
+    | IndexRequest
+    | TickersRequest
+    | SubscribeRequest
 )
 
 
-def in_words(request: Request) -> tuple[str, dict[str, Any]]:
+def method_and_params(request: BotRequest) -> tuple[str, dict[str, Any]]:
     """The method of the protocol and its parameters."""
     match request:
-        case Place(side, instrument_id, size_milli, price_micros, time_in_force, post_only):
+        case PlaceRequest(side, instrument_id, size_milli, price_micros, time_in_force, post_only):
             params: dict[str, Any] = {"instrument_id": instrument_id, "amount": size_milli}
             params |= {"type": "market"} if price_micros is None else {"price": price_micros}
             if time_in_force is not None:
@@ -81,21 +81,21 @@ def in_words(request: Request) -> tuple[str, dict[str, Any]]:
             if post_only:
                 params["post_only"] = True
             return "private/buy" if side == "bid" else "private/sell", params
-        case Edit(order_id, size_milli, price_micros):
+        case EditRequest(order_id, size_milli, price_micros):
             return "private/edit", {"order_id": order_id, "amount": size_milli, "price": price_micros}
-        case Cancel(order_id):
+        case CancelRequest(order_id):
             return "private/cancel", {"order_id": order_id}
-        case CancelAll():
+        case CancelAllRequest():
             return "private/cancel_all", {}
-        case ClosePosition(instrument_id):
+        case ClosePositionRequest(instrument_id):
             return "private/close_position", {"instrument_id": instrument_id}
-        case ListInstruments():
+        case InstrumentsRequest():
             return "public/get_instruments", {}
-        case LookAtAccount():
+        case AccountRequest():
             return "private/get_account", {}
-        case LookAtIndex(asset):
+        case IndexRequest(asset):
             return "public/get_index_price", {"asset": asset}
-        case LookAtTickers(asset):
+        case TickersRequest(asset):
             return "public/get_tickers", {"asset": asset}
-        case Subscribe(channels):
+        case SubscribeRequest(channels):
             return "public/subscribe", {"channels": list(channels)}

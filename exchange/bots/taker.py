@@ -2,11 +2,18 @@
 
 import random
 
-from exchange.bots.requests import Cancel, ClosePosition, ListInstruments, LookAtTickers, Place, Request
+from exchange.bots.requests import (
+    BotRequest,
+    CancelRequest,
+    ClosePositionRequest,
+    InstrumentsRequest,
+    PlaceRequest,
+    TickersRequest,
+)
 from exchange.bots.view import View
+from exchange.domain.enums import Side
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT, US_PER_SECOND
-from exchange.domain.words import Side
-from exchange.projections.shapes import Instrument, Ticker
+from exchange.projections.wire_types import Instrument, Ticker
 
 TRADE_MICROS = 500 * MICROS_PER_USDC  # so much of the underlying, one to five times
 TIMES_MAX = 5
@@ -26,23 +33,23 @@ class Taker:
         self._volumes_milli: dict[str, int] = {}  # as it saw them last
         self._traded_us: dict[str, int] = {}  # when it saw that they had grown
 
-    def decide(self, view: View) -> list[Request]:
+    def decide(self, view: View) -> list[BotRequest]:
         self._look(view)
         requests = self._act(view)
         if view.now_us - self._listed_us >= LIST_EVERY_US:
             self._listed_us = view.now_us
-            requests.append(ListInstruments())
+            requests.append(InstrumentsRequest())
         if assets := view.assets():
-            requests.append(LookAtTickers(self._chance.choice(assets)))
+            requests.append(TickersRequest(self._chance.choice(assets)))
         return requests
 
-    def _act(self, view: View) -> list[Request]:
+    def _act(self, view: View) -> list[BotRequest]:
         chance = self._chance.random()
         held = [one.instrument_id for one in view.tradable() if one.instrument_id in view.positions_milli]
         if held and chance < (0.5 if view.available_micros < LOW_MICROS else 0.1):
-            return [ClosePosition(self._chance.choice(held))]
+            return [ClosePositionRequest(self._chance.choice(held))]
         if view.orders and (chance < 0.2 or len(view.orders) >= OPEN_ORDERS_MAX):
-            return [Cancel(next(iter(view.orders)))]
+            return [CancelRequest(next(iter(view.orders)))]
         tradable = {one.instrument_id: one for one in view.tradable()}
         tickers = [ticker for ticker in view.tickers if ticker.instrument_id in tradable]
         if not tickers:
@@ -62,7 +69,7 @@ class Taker:
             if ticker.volume_24h_milli > before:
                 self._traded_us[ticker.instrument_id] = view.now_us
 
-    def _trade(self, ticker: Ticker, instrument: Instrument, is_market: bool) -> list[Request]:
+    def _trade(self, ticker: Ticker, instrument: Instrument, is_market: bool) -> list[BotRequest]:
         side: Side = self._chance.choice(("bid", "ask"))
         spot = ticker.index_micros or instrument.strike_micros
         minimum = instrument.min_size_milli
@@ -72,8 +79,8 @@ class Taker:
         against = ticker.best_ask_micros if side == "bid" else ticker.best_bid_micros
         own = ticker.best_bid_micros if side == "bid" else ticker.best_ask_micros
         if is_market and against is not None:
-            return [Place(side, instrument.instrument_id, size)]
+            return [PlaceRequest(side, instrument.instrument_id, size)]
         if own is None:
             return []
         price = own + better if side == "bid" else max(own - better, instrument.tick_micros)
-        return [Place(side, instrument.instrument_id, size, price, "day")]
+        return [PlaceRequest(side, instrument.instrument_id, size, price, "day")]

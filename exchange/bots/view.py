@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import msgspec
 
 from exchange.bots.requests import (
-    Cancel,
-    CancelAll,
-    Edit,
-    ListInstruments,
-    LookAtAccount,
-    LookAtIndex,
-    LookAtTickers,
-    Request,
+    AccountRequest,
+    BotRequest,
+    CancelAllRequest,
+    CancelRequest,
+    EditRequest,
+    IndexRequest,
+    InstrumentsRequest,
+    TickersRequest,
 )
 from exchange.client.messages import BalanceMessage, IndexMessage, Message, OrdersMessage, PositionsMessage
-from exchange.projections.shapes import AccountView, Index, Instrument, OrderView, Ticker
+from exchange.projections.wire_types import AccountView, IndexPrice, Instrument, OrderView, Ticker
 
 ORDER_IS_GONE = (1003, 1008)
 
@@ -63,33 +63,33 @@ class View:
             case _:
                 pass
 
-    def answered(self, request: Request, result: bytes) -> None:
+    def answered(self, request: BotRequest, result: bytes) -> None:
         """Hear the result of a request, which is JSON. What orders do is heard from the channels."""
         match request:
-            case ListInstruments():
+            case InstrumentsRequest():
                 found = msgspec.json.decode(result, type=list[Instrument])
                 self.instruments = {instrument.instrument_id: instrument for instrument in found}
-            case LookAtAccount():
+            case AccountRequest():
                 account = msgspec.json.decode(result, type=AccountView)
                 self._account_seq = account.seq
                 self.available_micros = account.available_micros
                 self.positions_milli.clear()
                 for position in account.positions:
                     self._take_position(position.instrument_id, position.quantity_milli)
-            case LookAtIndex():
-                index = msgspec.json.decode(result, type=Index)
+            case IndexRequest():
+                index = msgspec.json.decode(result, type=IndexPrice)
                 self.prices_micros[index.asset] = index.price_micros
-            case LookAtTickers():
+            case TickersRequest():
                 self.tickers = msgspec.json.decode(result, type=list[Ticker])
-            case CancelAll():
+            case CancelAllRequest():
                 self._orders_seq = msgspec.json.decode(result, type=_CancelledAll).seq
                 self.orders.clear()
             case _:
                 pass
 
-    def refused(self, request: Request, code: int) -> None:
+    def refused(self, request: BotRequest, code: int) -> None:
         """Hear that a request was answered with an error."""
-        if isinstance(request, Edit | Cancel) and code in ORDER_IS_GONE:
+        if isinstance(request, EditRequest | CancelRequest) and code in ORDER_IS_GONE:
             self.orders.pop(request.order_id, None)
 
     def _take_order(self, order: OrderView) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sortedcontainers import SortedDict
 
-from exchange.projections.shapes import Level
+from exchange.projections.wire_types import BookLevel
 
 
 class BookUpdate(msgspec.Struct):
@@ -13,8 +13,8 @@ class BookUpdate(msgspec.Struct):
 
     seq: int
     ts_us: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[BookLevel]
+    asks: list[BookLevel]
     type: str = "snapshot"
     prev_seq: int | None = None
 
@@ -26,25 +26,25 @@ class Book:
         self.instrument_id = instrument_id
         self.seq = 0  # 0: no snapshot has come yet, or something was missed since
         self.ts_us = 0
-        self._bids: SortedDict[int, Level] = SortedDict()
-        self._asks: SortedDict[int, Level] = SortedDict()
+        self._bids: SortedDict[int, BookLevel] = SortedDict()
+        self._asks: SortedDict[int, BookLevel] = SortedDict()
 
     @property
-    def bids(self) -> list[Level]:
+    def bids(self) -> list[BookLevel]:
         """Best first."""
         return list(reversed(self._bids.values()))
 
     @property
-    def asks(self) -> list[Level]:
+    def asks(self) -> list[BookLevel]:
         """Best first."""
         return list(self._asks.values())
 
     @property
-    def best_bid(self) -> Level | None:
+    def best_bid(self) -> BookLevel | None:
         return self._bids.peekitem(-1)[1] if self._bids else None
 
     @property
-    def best_ask(self) -> Level | None:
+    def best_ask(self) -> BookLevel | None:
         return self._asks.peekitem(0)[1] if self._asks else None
 
     def take(self, update: BookUpdate) -> bool:
@@ -61,7 +61,7 @@ class Book:
         return True
 
 
-def _fold(side: Any, levels: list[Level]) -> None:
+def _fold(side: Any, levels: list[BookLevel]) -> None:
     for level in levels:
         if level.size_milli:
             side[level.price_micros] = level

@@ -11,21 +11,21 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 import msgspec
 
+from exchange.client.connection import Ask, Callbacks, Connection
 from exchange.client.errors import CONNECTION, ExchangeError
-from exchange.client.link import Ask, Hearers, Link
 from exchange.client.subscription import Subscription
+from exchange.domain.enums import Side, TimeInForce
 from exchange.domain.rules import Rules
-from exchange.domain.words import Side, TimeInForce
-from exchange.projections.shapes import (
+from exchange.projections.wire_types import (
     AccountView,
     Balance,
-    Index,
+    BookLevel,
+    IndexPrice,
     Instrument,
-    Level,
+    MarketStatus,
     OrderView,
     PositionView,
     Settlement,
-    Status,
     Ticker,
     Trade,
     UserSettlement,
@@ -49,7 +49,7 @@ class OrderOptions(TypedDict, total=False):
     dry_run: bool
 
 
-class Placed(msgspec.Struct):
+class PlaceResult(msgspec.Struct):
     """The answer to an order or an edit. `duplicate`: it was sent before, and this is the order that came of it.
 
     `dry_run`: nothing was recorded; `balance` and `position` say how they would be.
@@ -64,28 +64,28 @@ class Placed(msgspec.Struct):
     position: PositionView | None = None
 
 
-class Cancelled(msgspec.Struct):
+class CancelResult(msgspec.Struct):
     order: OrderView
     seq: int
 
 
-class AllCancelled(msgspec.Struct):
+class CancelAllResult(msgspec.Struct):
     cancelled: int
     order_ids: list[int]
     seq: int
 
 
-class OrderBook(msgspec.Struct):
+class OrderBookSnapshot(msgspec.Struct):
     """An order book as of `seq`, best first."""
 
     instrument_id: str
     seq: int
     ts_us: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[BookLevel]
+    asks: list[BookLevel]
 
 
-class Margin(msgspec.Struct):
+class MarginResult(msgspec.Struct):
     """What an order would take. `initial_margin` and `maintenance_margin` are those of one short contract."""
 
     instrument_id: str
@@ -134,7 +134,7 @@ class Client:
         self._cancels_on_disconnect = False
         self._subscriptions: dict[str, Subscription] = {}  # by channel
         self._beginning_again: set[asyncio.Task[None]] = set()
-        self._link = Link(url, Hearers(self._renewed, self._notified, self._ended), reconnects)
+        self._link = Connection(url, Callbacks(self._renewed, self._notified, self._ended), reconnects)
         self._order_ids = (f"c-{secrets.token_hex(6)}-{n}" for n in itertools.count(1))
 
     async def __aenter__(self) -> Self:
@@ -149,7 +149,7 @@ class Client:
         await self._link.close()
 
     @property
-    def breaks(self) -> int:
+    def reconnect_count(self) -> int:
         """How often the connection broke so far."""
         return self._link.breaks
 
@@ -172,13 +172,13 @@ class Client:
 
     async def buy(
         self, instrument_id: str, amount: int, price: int | None = None, **options: Unpack[OrderOptions]
-    ) -> Placed:
+    ) -> PlaceResult:
         """Buy `amount` at `price` or lower; without a price, at the best there are (a market order)."""
         return await self._place("private/buy", instrument_id, amount, price, options)
 
     async def sell(
         self, instrument_id: str, amount: int, price: int | None = None, **options: Unpack[OrderOptions]
-    ) -> Placed:
+    ) -> PlaceResult:
         """Sell `amount` at `price` or higher; without a price, at the best there are (a market order)."""
         return await self._place("private/sell", instrument_id, amount, price, options)
 
@@ -189,25 +189,27 @@ class Client:
         client_order_id: str | None = None,
         amount: int | None = None,
         price: int | None = None,
-    ) -> Placed:
+    ) -> PlaceResult:
         """Give an order a new total size (filled part included), a new price, or both."""
         named = {"order_id": order_id, "client_order_id": client_order_id}
-        return await self._ask("private/edit", Placed, **named, amount=amount, price=price)
+        return await self._ask("private/edit", PlaceResult, **named, amount=amount, price=price)
 
     async def cancel(
         self, order_id: int | None = None, *, client_order_id: str | None = None, instrument_id: str | None = None
-    ) -> Cancelled:
+    ) -> CancelResult:
         """Cancel an order. Where the connection broke before the answer, the repeat may be answered 1008."""
         named = {"order_id": order_id, "client_order_id": client_order_id}
-        return await self._ask("private/cancel", Cancelled, **named, instrument_id=instrument_id)
+        return await self._ask("private/cancel", CancelResult, **named, instrument_id=instrument_id)
 
-    async def cancel_all(self, instrument_id: str | None = None) -> AllCancelled:
-        return await self._ask("private/cancel_all", AllCancelled, instrument_id=instrument_id)
+    async def cancel_all(self, instrument_id: str | None = None) -> CancelAllResult:
+        return await self._ask("private/cancel_all", CancelAllResult, instrument_id=instrument_id)
 
-    async def close_position(self, instrument_id: str, price: int | None = None) -> Placed:
+    async def close_position(self, instrument_id: str, price: int | None = None) -> PlaceResult:
         """Trade what brings the position to zero, as far as there is somebody to trade with; no worse than `price`."""
         kind = "market" if price is None else "limit"
-        return await self._ask("private/close_position", Placed, instrument_id=instrument_id, type=kind, price=price)
+        return await self._ask(
+            "private/close_position", PlaceResult, instrument_id=instrument_id, type=kind, price=price
+        )
 
     async def cancel_on_disconnect(self, enabled: bool = True) -> None:
         """Whether the user's open orders are cancelled when the connection goes; so also on the ones that follow."""
@@ -220,16 +222,16 @@ class Client:
         """Exchange time."""
         return (await self._ask("public/get_time", _Time)).ts_us
 
-    async def get_status(self) -> Status:
+    async def get_status(self) -> MarketStatus:
         """Whether the exchange is halted."""
-        return await self._ask("public/get_status", Status)
+        return await self._ask("public/get_status", MarketStatus)
 
     async def get_instruments(self, asset: str | None = None) -> list[Instrument]:
         """Those that have not expired."""
         return await self._ask("public/get_instruments", list[Instrument], asset=asset)
 
-    async def get_order_book(self, instrument_id: str, depth: int | None = None) -> OrderBook:
-        return await self._ask("public/get_order_book", OrderBook, instrument_id=instrument_id, depth=depth)
+    async def get_order_book(self, instrument_id: str, depth: int | None = None) -> OrderBookSnapshot:
+        return await self._ask("public/get_order_book", OrderBookSnapshot, instrument_id=instrument_id, depth=depth)
 
     async def get_trades(self, instrument_id: str, count: int | None = None, before: int | None = None) -> list[Trade]:
         """Newest first; `before` a trade_id."""
@@ -264,10 +266,10 @@ class Client:
         """What became of the user's positions, newest first; `before` a seq."""
         return await self._ask("private/get_settlements", list[UserSettlement], count=count, before=before)
 
-    async def get_margin(self, instrument_id: str, side: Side, amount: int, price: int) -> Margin:
+    async def get_margin(self, instrument_id: str, side: Side, amount: int, price: int) -> MarginResult:
         """What an order would lock, and whether it would pass, without placing it."""
         order = {"instrument_id": instrument_id, "side": side, "amount": amount, "price": price}
-        return await self._ask("private/get_margin", Margin, **order)
+        return await self._ask("private/get_margin", MarginResult, **order)
 
     async def get_ticker(self, instrument_id: str) -> Ticker:
         return await self._ask("public/get_ticker", Ticker, instrument_id=instrument_id)
@@ -276,8 +278,8 @@ class Client:
         """Of the instruments that have not expired."""
         return await self._ask("public/get_tickers", list[Ticker], asset=asset)
 
-    async def get_index_price(self, asset: str) -> Index:
-        return await self._ask("public/get_index_price", Index, asset=asset)
+    async def get_index_price(self, asset: str) -> IndexPrice:
+        return await self._ask("public/get_index_price", IndexPrice, asset=asset)
 
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None
@@ -315,10 +317,10 @@ class Client:
 
     async def _place(
         self, method: str, instrument_id: str, amount: int, price: int | None, options: OrderOptions
-    ) -> Placed:
+    ) -> PlaceResult:
         kind = "market" if price is None else "limit"
         return await self._ask(
-            method, Placed, instrument_id=instrument_id, amount=amount, type=kind, price=price, **options
+            method, PlaceResult, instrument_id=instrument_id, amount=amount, type=kind, price=price, **options
         )
 
     async def _ask(self, method: str, shape: type[_T], **params: Any) -> _T:

@@ -28,7 +28,7 @@ class ExchangeError(Exception):
         self.data: Mapping[str, Any] = data or {}
 
     @property
-    def is_lost(self) -> bool:
+    def outcome_unknown(self) -> bool:
         """Whether nobody knows if the request was carried out; the client goes on."""
         return self.code == CONNECTION and self.reason == LOST
 

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.client.book import Book
-from exchange.projections.shapes import (
+from exchange.projections.wire_types import (
     Balance,
-    Index,
+    IndexPrice,
     Instrument,
+    MarketStatus,
     OrderView,
     PositionView,
     Settlement,
-    Status,
     Ticker,
     Trade,
     UserTrade,
@@ -72,7 +72,7 @@ class TickerMessage(NamedTuple):
 class IndexMessage(NamedTuple):
     channel: str
     seq: int
-    data: Index
+    data: IndexPrice
 
 
 class InstrumentsMessage(NamedTuple):
@@ -86,7 +86,7 @@ class InstrumentsMessage(NamedTuple):
 class StatusMessage(NamedTuple):
     channel: str
     seq: int
-    data: Status
+    data: MarketStatus
 
 
 class SettlementMessage(NamedTuple):
@@ -110,7 +110,7 @@ Message = (
 )
 
 
-class Kind(NamedTuple):
+class ChannelKind(NamedTuple):
     """A kind of channel. A stream tells what every command changed; the others how things are."""
 
     message: Any
@@ -119,20 +119,20 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "trades": Kind(TradesMessage, msgspec.json.Decoder(list[Trade])),
-    "tickers": Kind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
-    "index": Kind(IndexMessage, msgspec.json.Decoder(Index)),
-    "instruments": Kind(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
-    "status": Kind(StatusMessage, msgspec.json.Decoder(Status)),
-    "settlement": Kind(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
-    "user.orders": Kind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
-    "user.trades": Kind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
-    "user.positions": Kind(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
-    "user.balance": Kind(BalanceMessage, msgspec.json.Decoder(Balance)),
+    "trades": ChannelKind(TradesMessage, msgspec.json.Decoder(list[Trade])),
+    "tickers": ChannelKind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
+    "index": ChannelKind(IndexMessage, msgspec.json.Decoder(IndexPrice)),
+    "instruments": ChannelKind(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
+    "status": ChannelKind(StatusMessage, msgspec.json.Decoder(MarketStatus)),
+    "settlement": ChannelKind(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
+    "user.orders": ChannelKind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
+    "user.trades": ChannelKind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
+    "user.positions": ChannelKind(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
+    "user.balance": ChannelKind(BalanceMessage, msgspec.json.Decoder(Balance)),
 }
 
 
-def kind_of(channel: str) -> Kind | None:
+def kind_of(channel: str) -> ChannelKind | None:
     """The kind of a channel by its name; None for a book, or for one that nobody knows."""
     return KINDS.get(channel) or KINDS.get(channel.partition(".")[0])
 

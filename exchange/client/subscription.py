@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from exchange.client.book import Book, BookUpdate
+from exchange.client.connection import Ask
 from exchange.client.errors import ExchangeError
-from exchange.client.link import Ask
 from exchange.client.messages import BookMessage, Message, kind_of, message_of
 from exchange.domain.units import NUMBER_MAX
 

@@ -7,8 +7,8 @@ gets a default. Fields are written in the order given here, which is what makes 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from exchange.domain.enums import OrderType, Side, TimeInForce
 from exchange.domain.rules import RULES_VERSION, Rules
-from exchange.domain.words import OrderType, Side, TimeInForce
 
 
 class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="kind"):

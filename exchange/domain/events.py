@@ -7,9 +7,9 @@ Every command causes at least one event. Time and sequence number are those of t
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from exchange.domain.enums import CancelReason, InstrumentState, OptionType, OrderType, Side, TimeInForce
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
-from exchange.domain.words import CancelReason, InstrumentState, OptionType, OrderType, Side, TimeInForce
 
 INSTRUMENTS_MAX = 20  # of one event that tells of many: longer rows would take pages of their own in the journal
 

@@ -8,8 +8,8 @@ import re
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from exchange.domain.enums import OptionType
 from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
-from exchange.domain.words import OptionType
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 ASSET_PATTERN = "[A-Z][A-Z0-9]{0,9}"

@@ -102,7 +102,7 @@ def market_of(rules: Rules) -> Market | None:
     return rules.market if isinstance(rules.market, Market) else None
 
 
-def contradiction(rules: Rules) -> str | None:
+def validation_error(rules: Rules) -> str | None:
     """What in these rules cannot be, in a sentence; None where they are sound."""
     market = market_of(rules)
     if market is None:

@@ -3,9 +3,9 @@
 import re
 from typing import Literal, NamedTuple
 
+from exchange.gateway.instrument_ids import canonical_id
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BOOK_DEPTH_MAX
-from exchange.gateway.names import canonical
 from exchange.projections.views import Views
 
 Kind = Literal[
@@ -74,7 +74,7 @@ def parse_channel(name: str, views: Views) -> Channel:
 
 
 def _listed(instrument_id: str, name: str, views: Views) -> str:
-    instrument_id = canonical(instrument_id, views)
+    instrument_id = canonical_id(instrument_id, views)
     if instrument_id not in views.instruments:
         raise _unknown(name, "no such instrument is listed; public/get_instruments lists those that are")
     return instrument_id

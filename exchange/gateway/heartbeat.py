@@ -11,17 +11,17 @@ class Heartbeat:
         self._seconds = 0  # of silence; once it was asked, since then
         self._is_asked = False
 
-    def heard(self) -> None:
+    def on_message(self) -> None:
         """The client sent something. That is no answer, if it was asked."""
         if not self._is_asked:
             self._seconds = 0
 
-    def answered(self) -> None:
+    def on_test_reply(self) -> None:
         """The client sent what it is asked for."""
         self._is_asked = False
         self._seconds = 0
 
-    def second_passed(self) -> Literal["wait", "ask", "give up"]:
+    def on_tick(self) -> Literal["wait", "ask", "give up"]:
         """What is to be done now."""
         self._seconds += 1
         if self._seconds < self._interval_seconds:

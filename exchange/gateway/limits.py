@@ -18,11 +18,13 @@ RECENT_MAX = 10_000  # commands whose notifications are kept in memory for clien
 RECENT_SIZE_MAX = (
     100_000  # orders, trades, positions and balances that those tell of; beyond it the oldest are forgotten
 )
-HELD_MAX = 4 * 1024 * 1024  # bytes of notifications held while a stream is filled; beyond it they are read again later
-JOURNAL_READERS_MAX = 4  # processes that read the journal for clients at once; who comes then waits for one
-GIVEN_MAX = 4 * 1024 * 1024  # bytes that such a process found last, kept for a client whose connection breaks
-READINGS_KEPT_SECONDS = 30  # for which what was read for a client waits that he comes back
-READINGS_KEPT_MAX = 4  # of these; beyond it the oldest is forgotten
+CATCH_UP_BUFFER_MAX = (
+    4 * 1024 * 1024
+)  # bytes of notifications held while a stream is filled; beyond it they are read again later
+WORKERS_MAX = 4  # processes that read the journal for clients at once; who comes then waits for one
+REPLAYED_KEPT_MAX = 4 * 1024 * 1024  # bytes that such a process found last, kept for a client whose connection breaks
+WORKERS_PARKED_SECONDS = 30  # for which what was read for a client waits that he comes back
+WORKERS_PARKED_MAX = 4  # of these; beyond it the oldest is forgotten
 STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)
 TURN_SECONDS = 0.005  # of work for one connection, after which it is everybody else's turn
 REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth

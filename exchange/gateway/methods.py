@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from exchange import __version__
 from exchange.domain.commands import Command, OpenAccount, SetCancelOnDisconnect
+from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
 from exchange.domain.units import RESERVED_USERS
-from exchange.domain.words import Side
-from exchange.gateway import administration, reading, trading
+from exchange.gateway import admin, queries, trading
 from exchange.gateway import params as p
 from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.jsonrpc import RpcError, invalid_params, must_authenticate
@@ -38,10 +38,10 @@ class Method(NamedTuple):
     ignores: Reason | None = None
     undo: Callable[[Session], None] | None = None
     waits: bool = False
-    rehearse: Callable[[Session, Any], Any] | None = None
+    dry_run: Callable[[Session, Any], Any] | None = None
 
 
-def _auth(session: Session, params: p.Auth) -> Any:
+def _auth(session: Session, params: p.AuthParams) -> Any:
     """Enter an account. One that is not known is opened, with the starting cash of the rules."""
     user_id = params.client_id
     if user_id == "admin":
@@ -52,19 +52,19 @@ def _auth(session: Session, params: p.Auth) -> Any:
     if session.user_id not in ("", user_id):
         raise _invalid_credentials(f"this connection is {session.user_id!r}'s; open another one for {user_id!r}")
     if user_id in session.views.balances.users:
-        return session.enter(user_id)
+        return session.log_in(user_id)
     return OpenAccount(user_id, 0 if user_id == "admin" else session.desk.rules.starting_cash_micros)
 
 
 def _auth_answer(session: Session, change: Change) -> Any:
-    return session.enter(change.user_id)
+    return session.log_in(change.user_id)
 
 
 def _invalid_credentials(detail: str) -> RpcError:
     return RpcError(1020, "Invalid credentials", "invalid_credentials", detail)
 
 
-def _subscribe(session: Session, params: p.Subscribe) -> Any:
+def _subscribe(session: Session, params: p.SubscribeParams) -> Any:
     """Join channels; with `from_seq`, streams are filled from that command on before they go live."""
     channels = _channels(session, params)
     if params.from_seq is None:
@@ -81,19 +81,19 @@ def _subscribe(session: Session, params: p.Subscribe) -> Any:
     return {"channels": session.subscribe(channels, params.from_seq), "seq": next_seq}
 
 
-def _unsubscribe(session: Session, params: p.Unsubscribe) -> Any:
+def _unsubscribe(session: Session, params: p.UnsubscribeParams) -> Any:
     return session.unsubscribe(_channels(session, params))
 
 
-def _channels(session: Session, params: p.Subscribe | p.Unsubscribe) -> list[Channel]:
+def _channels(session: Session, params: p.SubscribeParams | p.UnsubscribeParams) -> list[Channel]:
     channels = [parse_channel(name, session.views) for name in params.channels]
     if not session.user_id and any(channel.is_private for channel in channels):
         raise must_authenticate()
     return channels
 
 
-def _test(session: Session, _params: p.Nothing) -> Any:
-    session.prove_alive()
+def _test(session: Session, _params: p.NoParams) -> Any:
+    session.on_test_reply()
     return {"version": __version__}
 
 
@@ -103,13 +103,13 @@ def _set_heartbeat(session: Session, interval_seconds: int | None) -> Any:
 
 
 def _cancel_on_disconnect_method(enabled: bool) -> Method:
-    def set_cancel_on_disconnect(session: Session, _params: p.Nothing) -> Command:
+    def set_cancel_on_disconnect(session: Session, _params: p.NoParams) -> Command:
         still_enabled = session.set_cancel_on_disconnect(enabled)
         return SetCancelOnDisconnect(session.user_id, still_enabled)
 
     return Method(
         "private",
-        p.Decoder(p.Nothing),
+        p.Decoder(p.NoParams),
         set_cancel_on_disconnect,
         lambda session, change: {"seq": change.seq},
         undo=lambda session: session.undo_cancel_on_disconnect(),
@@ -139,60 +139,60 @@ def _admin(
 
 
 def _order_method(side: Side) -> Method:
-    method = _private(p.Place, trading.place(side), trading.order_answer)
-    return method._replace(rehearse=trading.rehearse(side))
+    method = _private(p.PlaceParams, trading.place(side), trading.order_answer)
+    return method._replace(dry_run=trading.dry_run(side))
 
 
 METHODS: dict[str, Method] = {
-    "public/auth": Method("public", p.Decoder(p.Auth), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
-    "public/subscribe": _public(p.Subscribe, _subscribe),
-    "public/unsubscribe": _public(p.Unsubscribe, _unsubscribe),
-    "public/test": _public(p.Nothing, _test),
-    "public/set_heartbeat": _public(p.Beat, lambda session, params: _set_heartbeat(session, params.interval)),
-    "public/disable_heartbeat": _public(p.Nothing, lambda session, params: _set_heartbeat(session, None)),
-    "public/get_time": _public(p.Nothing, lambda session, params: {"ts_us": session.desk.now_us()}),
-    "public/get_status": _public(p.Nothing, reading.status),
-    "public/get_instruments": _public(p.OfAsset, reading.instruments),
-    "public/get_order_book": _public(p.OrderBook, reading.order_book),
-    "public/get_trades": _public(p.Trades, reading.trades),
-    "public/get_ticker": _public(p.OneInstrument, reading.ticker),
-    "public/get_tickers": _public(p.OfAsset, reading.tickers),
-    "public/get_index_price": _public(p.OneAsset, reading.index_price),
-    "public/get_settlements": _public(p.Settlements, reading.settlements),
-    "public/get_delivery_prices": _public(p.DeliveryPrices, reading.delivery_prices),
-    "public/get_insurance": _public(p.Nothing, reading.insurance),
-    "public/get_rules": _public(p.Nothing, reading.rules),
+    "public/auth": Method("public", p.Decoder(p.AuthParams), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
+    "public/subscribe": _public(p.SubscribeParams, _subscribe),
+    "public/unsubscribe": _public(p.UnsubscribeParams, _unsubscribe),
+    "public/test": _public(p.NoParams, _test),
+    "public/set_heartbeat": _public(
+        p.HeartbeatParams, lambda session, params: _set_heartbeat(session, params.interval)
+    ),
+    "public/disable_heartbeat": _public(p.NoParams, lambda session, params: _set_heartbeat(session, None)),
+    "public/get_time": _public(p.NoParams, lambda session, params: {"ts_us": session.desk.now_us()}),
+    "public/get_status": _public(p.NoParams, queries.status),
+    "public/get_instruments": _public(p.AssetFilter, queries.instruments),
+    "public/get_order_book": _public(p.OrderBookParams, queries.order_book),
+    "public/get_trades": _public(p.TradesParams, queries.trades),
+    "public/get_ticker": _public(p.InstrumentRef, queries.ticker),
+    "public/get_tickers": _public(p.AssetFilter, queries.tickers),
+    "public/get_index_price": _public(p.AssetRef, queries.index_price),
+    "public/get_settlements": _public(p.SettlementsParams, queries.settlements),
+    "public/get_delivery_prices": _public(p.DeliveryPricesParams, queries.delivery_prices),
+    "public/get_insurance": _public(p.NoParams, queries.insurance),
+    "public/get_rules": _public(p.NoParams, queries.rules),
     "private/buy": _order_method("bid"),
     "private/sell": _order_method("ask"),
-    "private/edit": _private(p.Edit, trading.edit, trading.order_answer),
-    "private/cancel": _private(p.Cancel, trading.cancel, trading.cancel_answer),
-    "private/cancel_all": _private(p.InInstrument, trading.cancel_all, trading.cancel_all_answer),
-    "private/close_position": _private(p.Close, trading.close_position, trading.order_answer, waits=True),
-    "private/get_margin": _private(p.Margin, trading.get_margin),
-    "private/explain_order": _private(p.OneOrder, trading.explain_order, trading.explain_answer, waits=True),
-    "private/get_open_orders": _private(p.InInstrument, reading.open_orders),
-    "private/get_order_history": _private(p.History, reading.order_history),
-    "private/get_user_trades": _private(p.History, reading.user_trades),
-    "private/get_settlements": _private(p.UserSettlements, reading.user_settlements),
-    "private/get_balance": _private(p.Nothing, reading.balance),
-    "private/get_account": _private(p.Nothing, reading.account),
+    "private/edit": _private(p.EditParams, trading.edit, trading.order_answer),
+    "private/cancel": _private(p.CancelParams, trading.cancel, trading.cancel_answer),
+    "private/cancel_all": _private(p.InstrumentFilter, trading.cancel_all, trading.cancel_all_answer),
+    "private/close_position": _private(p.ClosePositionParams, trading.close_position, trading.order_answer, waits=True),
+    "private/get_margin": _private(p.MarginParams, trading.get_margin),
+    "private/explain_order": _private(p.OrderRef, trading.explain_order, trading.explain_answer, waits=True),
+    "private/get_open_orders": _private(p.InstrumentFilter, queries.open_orders),
+    "private/get_order_history": _private(p.HistoryParams, queries.order_history),
+    "private/get_user_trades": _private(p.HistoryParams, queries.user_trades),
+    "private/get_settlements": _private(p.UserSettlementsParams, queries.user_settlements),
+    "private/get_balance": _private(p.NoParams, queries.balance),
+    "private/get_account": _private(p.NoParams, queries.account),
     "private/enable_cancel_on_disconnect": _cancel_on_disconnect_method(True),
     "private/disable_cancel_on_disconnect": _cancel_on_disconnect_method(False),
-    "admin/create_instrument": _admin(
-        p.NewInstrument, administration.create_instrument, administration.instrument_answer
-    ),
-    "admin/pause": _admin(p.Instruments, administration.pause, administration.pause_answer),
-    "admin/resume": _admin(p.Instruments, administration.resume, administration.pause_answer),
-    "admin/halt": _admin(p.Nothing, administration.set_halt(True), administration.halt_answer(True)),
-    "admin/end_halt": _admin(p.Nothing, administration.set_halt(False), administration.halt_answer(False)),
-    "admin/set_index_price": _admin(p.IndexPrice, administration.set_index_price, administration.index_answer),
-    "admin/settle": _admin(p.SettlePrice, administration.settle, administration.settle_answer),
-    "admin/set_rules": _admin(p.NewRules, administration.set_rules, administration.rules_answer),
-    "admin/deposit": _admin(p.Payment, administration.deposit, administration.payment_answer),
-    "admin/withdraw": _admin(p.Payment, administration.withdraw, administration.payment_answer),
-    "admin/suspend": _admin(p.OneUser, administration.set_suspended(True), administration.suspension_answer),
-    "admin/reinstate": _admin(p.OneUser, administration.set_suspended(False), administration.suspension_answer),
-    "admin/set_limits": _admin(p.UserLimits, administration.set_limits, administration.limits_answer),
-    "admin/cancel_all": _admin(p.UserInInstrument, administration.cancel_user_orders, trading.cancel_all_answer),
-    "admin/get_account": _admin(p.OneUser, administration.get_account),
+    "admin/create_instrument": _admin(p.NewInstrumentParams, admin.create_instrument, admin.instrument_answer),
+    "admin/pause": _admin(p.InstrumentsSelector, admin.pause, admin.pause_answer),
+    "admin/resume": _admin(p.InstrumentsSelector, admin.resume, admin.pause_answer),
+    "admin/halt": _admin(p.NoParams, admin.set_halt(True), admin.halt_answer(True)),
+    "admin/end_halt": _admin(p.NoParams, admin.set_halt(False), admin.halt_answer(False)),
+    "admin/set_index_price": _admin(p.IndexPriceParams, admin.set_index_price, admin.index_answer),
+    "admin/settle": _admin(p.SettleParams, admin.settle, admin.settle_answer),
+    "admin/set_rules": _admin(p.NewRulesParams, admin.set_rules, admin.rules_answer),
+    "admin/deposit": _admin(p.PaymentParams, admin.deposit, admin.payment_answer),
+    "admin/withdraw": _admin(p.PaymentParams, admin.withdraw, admin.payment_answer),
+    "admin/suspend": _admin(p.UserRef, admin.set_suspended(True), admin.suspension_answer),
+    "admin/reinstate": _admin(p.UserRef, admin.set_suspended(False), admin.suspension_answer),
+    "admin/set_limits": _admin(p.UserLimitsParams, admin.set_limits, admin.limits_answer),
+    "admin/cancel_all": _admin(p.UserInstrumentFilter, admin.cancel_user_orders, trading.cancel_all_answer),
+    "admin/get_account": _admin(p.UserRef, admin.get_account),
 }

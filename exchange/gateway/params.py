@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from exchange.domain.enums import Side, TimeInForce
 from exchange.domain.rules import Rules
 from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
-from exchange.domain.words import Side, TimeInForce
 from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
@@ -51,17 +51,17 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Nothing(Params, frozen=True):
+class NoParams(Params, frozen=True):
     pass
 
 
-class Auth(Params, frozen=True):
+class AuthParams(Params, frozen=True):
     grant_type: Literal["client_credentials"]
     client_id: Name
     client_secret: str | None = None
 
 
-class Place(Params, frozen=True):
+class PlaceParams(Params, frozen=True):
     instrument_id: InstrumentId
     amount: Number
     type: Literal["limit", "market"] = "limit"
@@ -73,144 +73,144 @@ class Place(Params, frozen=True):
     dry_run: bool = False
 
 
-class Close(Params, frozen=True):
+class ClosePositionParams(Params, frozen=True):
     instrument_id: InstrumentId
     type: Literal["limit", "market"] = "market"
     price: Number | None = None
 
 
-class Margin(Params, frozen=True):
+class MarginParams(Params, frozen=True):
     instrument_id: InstrumentId
     side: Side
     amount: Number
     price: Number
 
 
-class Edit(Params, frozen=True):
+class EditParams(Params, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
     amount: Number | None = None
     price: Number | None = None
 
 
-class Cancel(Params, frozen=True):
+class CancelParams(Params, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
     instrument_id: InstrumentId | None = None
 
 
-class OneOrder(Params, frozen=True):
+class OrderRef(Params, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
 
 
-class InInstrument(Params, frozen=True):
+class InstrumentFilter(Params, frozen=True):
     instrument_id: InstrumentId | None = None
 
 
-class OfAsset(Params, frozen=True):
+class AssetFilter(Params, frozen=True):
     asset: Asset | None = None
 
 
-class OneAsset(Params, frozen=True):
+class AssetRef(Params, frozen=True):
     asset: Asset
 
 
-class Settlements(Params, frozen=True):
+class SettlementsParams(Params, frozen=True):
     asset: Asset | None = None
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class DeliveryPrices(Params, frozen=True):
+class DeliveryPricesParams(Params, frozen=True):
     asset: Asset
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class UserSettlements(Params, frozen=True):
+class UserSettlementsParams(Params, frozen=True):
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class OrderBook(Params, frozen=True):
+class OrderBookParams(Params, frozen=True):
     instrument_id: InstrumentId
     depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX)] = 20
 
 
-class Trades(Params, frozen=True):
+class TradesParams(Params, frozen=True):
     instrument_id: InstrumentId
     count: Count = 100
     before: Number | None = None
 
 
-class History(Params, frozen=True):
+class HistoryParams(Params, frozen=True):
     instrument_id: InstrumentId | None = None
     count: Count = 100
     before: Number | None = None
 
 
-class Subscribe(Params, frozen=True):
+class SubscribeParams(Params, frozen=True):
     channels: Channels
     from_seq: Seq | None = None
 
 
-class Unsubscribe(Params, frozen=True):
+class UnsubscribeParams(Params, frozen=True):
     channels: Channels
 
 
-class Beat(Params, frozen=True):
+class HeartbeatParams(Params, frozen=True):
     interval: Annotated[int, Meta(ge=HEARTBEAT_SECONDS_MIN, le=HEARTBEAT_SECONDS_MAX)]
 
 
-class NewInstrument(Params, frozen=True):
+class NewInstrumentParams(Params, frozen=True):
     instrument_id: InstrumentId
     tick_size: Number = 10_000
     min_size: Number = 1
 
 
-class OneInstrument(Params, frozen=True):
+class InstrumentRef(Params, frozen=True):
     instrument_id: InstrumentId
 
 
-class Instruments(Params, frozen=True):
+class InstrumentsSelector(Params, frozen=True):
     instrument_id: InstrumentId | None = None
     asset: Asset | None = None
     expiration: Number | None = None
 
 
-class IndexPrice(Params, frozen=True):
+class IndexPriceParams(Params, frozen=True):
     asset: Asset
     price: Number
     forced: bool = False
 
 
-class SettlePrice(Params, frozen=True):
+class SettleParams(Params, frozen=True):
     asset: Asset
     expiration: Number
     price: Number
 
 
-class OneUser(Params, frozen=True):
+class UserRef(Params, frozen=True):
     user_id: Name
 
 
-class UserLimits(Params, frozen=True):
+class UserLimitsParams(Params, frozen=True):
     user_id: Name
     open_orders_max: Limit | None = None
     position_max: Limit | None = None
 
 
-class UserInInstrument(Params, frozen=True):
+class UserInstrumentFilter(Params, frozen=True):
     user_id: Name
     instrument_id: InstrumentId | None = None
 
 
-class NewRules(Params, frozen=True):
+class NewRulesParams(Params, frozen=True):
     rules: Rules
 
 
-class Payment(Params, frozen=True):
+class PaymentParams(Params, frozen=True):
     user_id: Name
     amount: Number
 

@@ -18,8 +18,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from exchange.gateway.desk import Desk
-from exchange.gateway.feeds import Feeds
+from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
     FRAGMENTS_MAX,
@@ -30,6 +29,7 @@ from exchange.gateway.limits import (
     UNSENT_MAX,
 )
 from exchange.gateway.session import Session
+from exchange.gateway.subscriptions import Subscriptions
 from exchange.projections.views import Change, Views
 
 TICK_SECONDS = 1.0  # what a second is, for heartbeats
@@ -41,9 +41,9 @@ _quiet.setLevel(logging.WARNING)
 class Gateway:
     """All connections. As the pipeline's publisher it sends what commands changed, and empties the outboxes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ExchangePort) -> None:
         self._desk = desk
-        self._feeds = Feeds(desk.views)
+        self._feeds = Subscriptions(desk.views)
         self.recent = self._feeds.recent
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
@@ -86,11 +86,11 @@ class Gateway:
         self._feeds.flush()
         self.send_all()
 
-    def move_to(self, views: Views) -> None:
+    def on_seek(self, views: Views) -> None:
         """The exchange is at another moment from here on."""
         for connection in self._connections:
-            connection.move()
-        self._feeds.move_to(views)
+            connection.on_seek()
+        self._feeds.on_seek(views)
         self.send_all()
 
     @property
@@ -109,7 +109,7 @@ class Gateway:
             connection, _ = self._unsent.popitem()
             connection.write()
         for connection in list(self._paused):  # what was under way may be done without a word, as notifications are
-            connection.regulate_reading()
+            connection.apply_read_backpressure()
 
     def _stop_serving(self) -> None:
         if self._server is not None:
@@ -123,7 +123,7 @@ class Gateway:
     def _tick(self) -> None:
         self._tick_later()
         for connection in list(self._connections):
-            connection.second_passed()
+            connection.on_tick()
         self.send_all()
 
     def open_session(self, connection: _Connection) -> Session:
@@ -131,7 +131,7 @@ class Gateway:
         hang_up = partial(connection.close, CloseCode.INTERNAL_ERROR)
         return Session(self._desk, self._feeds, connection.send, hang_up, self._call_later)
 
-    def converse(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
+    def open_local_session(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
         """A session with somebody in this process, who is told by `send`, and whom nobody waits for."""
         return Session(self._desk, self._feeds, send, hang_up)
 
@@ -184,9 +184,9 @@ class _Connection(asyncio.Protocol):
         self._websocket.receive_data(data)
         for event in self._websocket.events_received():
             if isinstance(event, Request):
-                self._shake_hands(event)
+                self._answer_handshake(event)
             else:
-                self._take_frame(cast(Frame, event))
+                self._on_frame(cast(Frame, event))
         self.write()
         self._gateway.send_all()
 
@@ -207,8 +207,8 @@ class _Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_writing_paused = True
         if self._session is not None:
-            self._session.clog(True)
-        self.regulate_reading()
+            self._session.set_backpressure(True)
+        self.apply_read_backpressure()
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
@@ -222,7 +222,7 @@ class _Connection(asyncio.Protocol):
             self._gateway.has_unsent(self)
             self._unsent_size += len(text)
             if self._unsent_size > UNSENT_MAX and self._session is not None:
-                self._session.clog(True)
+                self._session.set_backpressure(True)
 
     def write(self) -> None:
         """Hand what is queued to the transport, and follow the protocol in closing."""
@@ -240,8 +240,8 @@ class _Connection(asyncio.Protocol):
         elif self._websocket.close_expected():
             self._abort_later()
         if not self._is_writing_paused and self._session is not None:
-            self._session.clog(False)
-        self.regulate_reading()
+            self._session.set_backpressure(False)
+        self.apply_read_backpressure()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Begin to close the connection from our side."""
@@ -257,19 +257,19 @@ class _Connection(asyncio.Protocol):
         """Bytes that the client has not taken yet."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
-    def move(self) -> None:
+    def on_seek(self) -> None:
         assert self._session is not None
-        self._session.move()
+        self._session.on_seek()
 
-    def second_passed(self) -> None:
+    def on_tick(self) -> None:
         assert self._session is not None
-        self._session.second_passed()
+        self._session.on_tick()
 
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
 
-    def _shake_hands(self, request: Request) -> None:
+    def _answer_handshake(self, request: Request) -> None:
         if request.path.partition("?")[0] == "/":
             response = self._websocket.accept(request)
         else:
@@ -281,7 +281,7 @@ class _Connection(asyncio.Protocol):
             self._timer = None
             self._is_listening = True
 
-    def _take_frame(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         if not self._is_listening:
             return
         if frame.opcode is Opcode.CLOSE:
@@ -290,16 +290,16 @@ class _Connection(asyncio.Protocol):
             self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not understood: send JSON as text")
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
             if frame.fin and not self._fragments:
-                self._take_message(bytes(frame.data))
+                self._on_message(bytes(frame.data))
                 return
             self._fragments.append(bytes(frame.data))
             if len(self._fragments) > FRAGMENTS_MAX:
                 self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {FRAGMENTS_MAX} fragments")
             elif frame.fin:
                 message, self._fragments = b"".join(self._fragments), []
-                self._take_message(message)
+                self._on_message(message)
 
-    def _take_message(self, message: bytes) -> None:
+    def _on_message(self, message: bytes) -> None:
         assert self._session is not None
         if not message.isascii():
             try:
@@ -314,7 +314,7 @@ class _Connection(asyncio.Protocol):
         self._is_listening = False
         self._websocket.fail(code, reason)
 
-    def regulate_reading(self) -> None:
+    def apply_read_backpressure(self) -> None:
         """Read on only while the client reads what it gets, and has not too much under way."""
         assert self._session is not None
         pause = self._is_writing_paused or self._session.unanswered > IN_FLIGHT_MAX

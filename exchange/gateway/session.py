@@ -18,21 +18,21 @@ import msgspec
 
 from exchange.domain.commands import Command, Disconnect
 from exchange.gateway import jsonrpc
+from exchange.gateway.catch_up import CatchUps
 from exchange.gateway.channels import Channel
-from exchange.gateway.desk import Desk
-from exchange.gateway.feeds import Feeds
-from exchange.gateway.filling import Filling
+from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX, OUTBOX_MAX, SUBSCRIPTIONS_MAX, TURN_SECONDS
 from exchange.gateway.methods import Method
+from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.trading import Inquiry
 from exchange.projections.views import Change, Views
 
 _log = logging.getLogger(__name__)
 
 Reply = Callable[[bytes | None], None]  # takes the text of one answer, None for a notification's silence
-Later = Callable[[Callable[[], None]], None]
+CallLater = Callable[[Callable[[], None]], None]
 
 
 class _Call(msgspec.Struct, eq=False):
@@ -46,7 +46,7 @@ class _Call(msgspec.Struct, eq=False):
     params: Any = None
 
     @property
-    def may_follow(self) -> bool:
+    def can_pipeline(self) -> bool:
         """Whether it need not wait until the commands before it are answered."""
         return self.method is not None and self.method.answer is not None and not self.method.waits
 
@@ -65,30 +65,30 @@ class Session:
 
     def __init__(
         self,
-        desk: Desk,
-        feeds: Feeds,
+        desk: ExchangePort,
+        feeds: Subscriptions,
         send: Callable[[bytes], None],
         hang_up: Callable[[str], None],
-        later: Later | None = None,
+        later: CallLater | None = None,
     ) -> None:
-        self.desk: Desk = desk
+        self.desk: ExchangePort = desk
         self.feeds = feeds
         self.send = send
-        self.hang_up = hang_up
+        self.close_connection = hang_up
         self._later = later
         self.user_id: str = ""  # until it has authenticated
         self.channels: dict[str, Channel] = {}
         self.is_closed = False
         self._cancels_on_disconnect = self._cancelled_on_disconnect = False  # now, and before the last change
         self._in_flight = 0
-        self._is_held_up = False  # by a command or an inquiry that is waited for
+        self._is_blocked = False  # by a command or an inquiry that is waited for
         self._inquiries: dict[_Call, None] = {}  # that are under way
-        self._is_clogged = False  # by answers that the client does not take
-        self._is_resting = False  # after work that kept others waiting
+        self._is_backpressured = False  # by answers that the client does not take
+        self._yielding = False  # after work that kept others waiting
         self._worked_seconds = 0.0  # since the last rest
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
-        self._filling = Filling(self)
+        self._catch_ups = CatchUps(self)
         self._heartbeat: Heartbeat | None = None
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
         self._held_size = 0  # bytes
@@ -107,7 +107,7 @@ class Session:
     def receive(self, text: bytes) -> None:
         """Take one frame: a request, a notification, or a batch of them."""
         if self._heartbeat is not None:
-            self._heartbeat.heard()
+            self._heartbeat.on_message()
         if jsonrpc.is_batch(text):
             self._receive_batch(text)
         else:
@@ -123,46 +123,46 @@ class Session:
         self.is_closed = True
         self._waiting = deque(call for call in self._waiting if call.method is not None and call.method.answer)
         for call in list(self._inquiries):
-            self._has_inquired(call)
-        self._filling.end()
+            self._end_inquiry(call)
+        self._catch_ups.end()
         self.feeds.forget(self)
         self._proceed()
 
-    def move(self) -> None:
+    def on_seek(self) -> None:
         """The exchange is at another moment from here on."""
-        self._filling.move()
+        self._catch_ups.on_seek()
 
-    def clog(self, is_clogged: bool) -> None:
+    def set_backpressure(self, is_clogged: bool) -> None:
         """Answer no more and fill no more for now, or go on."""
-        if is_clogged != self._is_clogged:
-            self._is_clogged = is_clogged
-            self._regulate_filling()
+        if is_clogged != self._is_backpressured:
+            self._is_backpressured = is_clogged
+            self._pause_catch_ups()
             self._proceed()
 
     def set_heartbeat(self, interval_seconds: int | None) -> None:
         """After so much silence ask the client whether it is there; None: never."""
         self._heartbeat = None if interval_seconds is None else Heartbeat(interval_seconds)
 
-    def prove_alive(self) -> None:
+    def on_test_reply(self) -> None:
         """The client sent what a heartbeat asks for."""
         if self._heartbeat is not None:
-            self._heartbeat.answered()
+            self._heartbeat.on_test_reply()
 
-    def second_passed(self) -> None:
+    def on_tick(self) -> None:
         """Ask a client that is silent whether it is there, and end the connection of one that does not answer."""
-        is_waiting_for_us = self.unanswered and not self._is_clogged
+        is_waiting_for_us = self.unanswered and not self._is_backpressured
         if self._heartbeat is None or is_waiting_for_us or self.is_closed:
             return
-        match self._heartbeat.second_passed():
+        match self._heartbeat.on_tick():
             case "ask":
                 self.send(jsonrpc.TEST_REQUEST)
             case "give up":
-                self.hang_up("the heartbeat's test_request was not answered with public/test")
+                self.close_connection("the heartbeat's test_request was not answered with public/test")
                 self.close()  # at once: one who is gone may not even answer that we hang up
 
     def notify(self, channel_name: str, text: bytes) -> None:
         """Send a live notification, once its channel is live."""
-        if not self._filling.holds(channel_name, text):
+        if not self._catch_ups.buffer_if_pending(channel_name, text):
             self.deliver(channel_name, text)
 
     def deliver(self, channel_name: str, text: bytes) -> None:
@@ -174,9 +174,9 @@ class Session:
             self._held_size += len(text)
             if self._held_size > OUTBOX_MAX:
                 self._held.clear()
-                self.hang_up("while a batch was not answered, there came to be too much to tell after it")
+                self.close_connection("while a batch was not answered, there came to be too much to tell after it")
 
-    def enter(self, user_id: str) -> dict[str, str]:
+    def log_in(self, user_id: str) -> dict[str, str]:
         """From here on this is `user_id`'s connection."""
         self.user_id = user_id
         return {"user_id": user_id}
@@ -192,7 +192,7 @@ class Session:
         if from_seq is not None:
             streams = {name: channel for name, channel in wanted.items() if channel.is_stream}
             self.unsubscribe(list(streams.values()))
-            self._filling.add(streams, from_seq)
+            self._catch_ups.add(streams, from_seq)
             self.channels |= streams
         self._joining += [c for c in wanted.values() if not (c.is_stream and c.name in self.channels)]
         self.channels |= wanted
@@ -202,10 +202,10 @@ class Session:
         """Leave these channels. Returns those that were subscribed."""
         left = [channel for channel in channels if self.channels.pop(channel.name, None) is not None]
         for channel in left:
-            self.feeds.leave(self, channel)
+            self.feeds.unsubscribe(self, channel)
         names = [channel.name for channel in left]
         self._joining = [channel for channel in self._joining if channel.name not in names]
-        self._filling.leave(names)
+        self._catch_ups.discard(names)
         if self._held:
             self._held = [held for held in self._held if held[0] not in names]
             self._held_size = sum(len(text) for _, text in self._held)
@@ -239,7 +239,7 @@ class Session:
             left -= 1
             if left and self._held is None:
                 self._held, self._held_size = [], 0
-                self._regulate_filling()
+                self._pause_catch_ups()
             if answer is not None:
                 answers.append(answer)
             if not left:
@@ -254,13 +254,13 @@ class Session:
             return _Call(raw_id, reply, error=error)
         call = _Call(request.id, reply, request.method)
         try:
-            self._take_allowance()
+            self._take_rate_token()
             method = self.desk.methods.get(request.method)
             if method is None:
                 raise jsonrpc.method_not_found(request.method)
             call.params = method.decode(request.params)
-            if method.rehearse is not None and call.params.dry_run:
-                method = method._replace(handle=method.rehearse, answer=None)
+            if method.dry_run is not None and call.params.dry_run:
+                method = method._replace(handle=method.dry_run, answer=None)
             call.method = method
         except RpcError as raised:
             call.error = raised
@@ -272,8 +272,8 @@ class Session:
 
     def _proceed(self) -> None:
         """Carry out what waits, as far as order allows, and no longer than others can wait for their turn."""
-        while self._waiting and not self._is_held_up and (self.is_closed or not self._is_clogged):
-            if (self._in_flight and not self._waiting[0].may_follow) or self._is_resting:
+        while self._waiting and not self._is_blocked and (self.is_closed or not self._is_backpressured):
+            if (self._in_flight and not self._waiting[0].can_pipeline) or self._yielding:
                 return
             call = self._waiting.popleft()
             began_seconds = time.perf_counter()
@@ -286,14 +286,14 @@ class Session:
                 self._refuse(call, jsonrpc.internal_error())
             self._worked_seconds += time.perf_counter() - began_seconds
             if self._worked_seconds > TURN_SECONDS and self._later is not None:
-                self._is_resting = True
-                self._later(self._go_on)
-        if self.is_closed and self._cancels_on_disconnect and not self._waiting and not self._is_held_up:
+                self._yielding = True
+                self._later(self._resume)
+        if self.is_closed and self._cancels_on_disconnect and not self._waiting and not self._is_blocked:
             self._disconnect()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Others have had their turn."""
-        self._is_resting, self._worked_seconds = False, 0.0
+        self._yielding, self._worked_seconds = False, 0.0
         self._proceed()
 
     def _refuse(self, call: _Call, error: RpcError) -> None:
@@ -331,17 +331,17 @@ class Session:
         if isinstance(result, Inquiry) and self.is_closed:
             return  # nobody would hear of it
         self._in_flight += 1
-        self._is_held_up = method.waits
+        self._is_blocked = method.waits
         if isinstance(result, Inquiry):
             self._inquiries[call] = None
-            result.ask(lambda found: self._found(call, method, found))
+            result.ask(lambda found: self._on_inquiry_result(call, method, found))
         else:
             self.desk.submit(result, lambda change: self._done(call, method, change))
 
     def _done(self, call: _Call, method: Method, change: Change | None) -> None:
         """A command is durable and applied (or could not be recorded: None). Answer it."""
         self._in_flight -= 1
-        self._is_held_up = False
+        self._is_blocked = False
         if change is None:
             if method.undo is not None:
                 method.undo(self)
@@ -352,17 +352,17 @@ class Session:
             self._answer(call, method, change)
         self._proceed()
 
-    def _found(self, call: _Call, method: Method, found: Any) -> None:
+    def _on_inquiry_result(self, call: _Call, method: Method, found: Any) -> None:
         """What was inquired after is known. Answer it, if somebody still waits for that."""
         if call in self._inquiries:
-            self._has_inquired(call)
+            self._end_inquiry(call)
             self._answer(call, method, found)
             self._proceed()
 
-    def _has_inquired(self, call: _Call) -> None:
+    def _end_inquiry(self, call: _Call) -> None:
         del self._inquiries[call]
         self._in_flight -= 1
-        self._is_held_up = False
+        self._is_blocked = False
 
     def _answer(self, call: _Call, method: Method, outcome: Any) -> None:
         """Answer with what a command changed, or with what was found."""
@@ -383,17 +383,17 @@ class Session:
         if held is not None:
             for _, text in held:
                 self.send(text)
-            self._regulate_filling()
+            self._pause_catch_ups()
         if self._joining and not self.is_closed:
             joining, self._joining = self._joining, []
             for channel in joining:
-                self.feeds.join(self, channel)
+                self.feeds.subscribe(self, channel)
 
-    def _regulate_filling(self) -> None:
+    def _pause_catch_ups(self) -> None:
         """Fill on only while the client takes what it gets, and nothing is held back for a batch."""
-        self._filling.pause(self._is_clogged or self._held is not None)
+        self._catch_ups.pause(self._is_backpressured or self._held is not None)
 
-    def _take_allowance(self) -> None:
+    def _take_rate_token(self) -> None:
         """One request of the connection's rate; RpcError 1007 where it is used up."""
         rate = self.desk.requests_per_second
         if not rate:

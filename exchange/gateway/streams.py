@@ -17,23 +17,23 @@ from exchange.gateway.channels import USER_KINDS
 from exchange.gateway.jsonrpc import stream_text
 from exchange.gateway.limits import RECENT_MAX, RECENT_SIZE_MAX
 from exchange.projections.balances import Position
-from exchange.projections.shapes import (
+from exchange.projections.views import Change, Views
+from exchange.projections.wire_types import (
     Balance,
-    Index,
+    IndexPrice,
     Instrument,
+    MarketStatus,
     OrderView,
     PositionView,
     Settlement,
-    Status,
     Trade,
     UserTrade,
 )
-from exchange.projections.views import Change, Views
 
 Key = tuple[str, str]  # a channel's name, and for user.* the user
 
 
-class _Held(NamedTuple):
+class PositionSnapshot(NamedTuple):
     """A position as it was, and what its contracts were worth: one index price may change those of all accounts."""
 
     user_id: str
@@ -43,7 +43,7 @@ class _Held(NamedTuple):
     value_micros: int | None
 
 
-class Told(msgspec.Struct, frozen=True):
+class CommandUpdate(msgspec.Struct, frozen=True):
     """What command `seq` has to tell. It stays as it is, whatever later commands change.
 
     `size` is how many things it tells: what it takes to remember it.
@@ -52,22 +52,22 @@ class Told(msgspec.Struct, frozen=True):
     seq: int
     orders: list[OrderView]
     user_trades: list[tuple[str, UserTrade]]
-    positions: list[_Held]
+    positions: list[PositionSnapshot]
     balances: list[Balance]
     trades: list[Trade]
-    index: Index | None
+    index: IndexPrice | None
     instruments: list[Instrument]
     settlements: list[Settlement]
     halted: bool | None
     size: int = 1
 
 
-class Recent:
+class RecentUpdates:
     """What the last commands told, so that who was away for a moment need not wait until the journal is read."""
 
     def __init__(self, seq: int) -> None:
         self.next_seq = seq + 1  # of the first command that has not told anything yet
-        self._told: deque[Told] = deque()
+        self._told: deque[CommandUpdate] = deque()
         self._size = 0
 
     def restart(self, seq: int) -> None:
@@ -76,7 +76,7 @@ class Recent:
         self._told.clear()
         self._size = 0
 
-    def add(self, told: Told) -> None:
+    def add(self, told: CommandUpdate) -> None:
         assert told.seq == self.next_seq, "a command was skipped"
         self.next_seq += 1
         self._told.append(told)
@@ -84,7 +84,7 @@ class Recent:
         while len(self._told) > RECENT_MAX or self._size > RECENT_SIZE_MAX:
             self._size -= self._told.popleft().size
 
-    def between(self, first_seq: int, last_seq: int) -> list[Told] | None:
+    def between(self, first_seq: int, last_seq: int) -> list[CommandUpdate] | None:
         """What these commands told; None where the first of them is forgotten."""
         start = first_seq - (self.next_seq - len(self._told))
         return None if start < 0 else list(islice(self._told, start, start + last_seq + 1 - first_seq))
@@ -95,13 +95,16 @@ def key_of(channel_name: str, user_id: str) -> Key:
     return channel_name, user_id if channel_name in USER_KINDS else ""
 
 
-def told_of(change: Change, views: Views) -> Told:
+def update_of(change: Change, views: Views) -> CommandUpdate:
     """What a command has to tell. To be called before the next one is projected."""
-    return Told(
+    return CommandUpdate(
         change.seq,
         [copy(order) for order in change.orders.values()],
         change.user_trades,
-        [_Held(*key, copy(position), *views.worth(key[1])) for key, position in change.positions.items()],
+        [
+            PositionSnapshot(*key, copy(position), *views.valuation(key[1]))
+            for key, position in change.positions.items()
+        ],
         [views.balance(user_id) for user_id in change.balances],
         change.trades,
         change.index,
@@ -117,17 +120,17 @@ def told_of(change: Change, views: Views) -> Told:
     )
 
 
-def texts(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
+def encode(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
     """The notifications of one command on the wanted streams.
 
     Orders come first, then what they traded, what positions and balances became, and what everybody may know.
     """
-    for key, data in _told_on(told, wanted):
+    for key, data in _items_of(told, wanted):
         if key in wanted:
             yield key, stream_text(key[0], told.seq, data)
 
 
-def _told_on(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
+def _items_of(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
     yield from _by_key((("user.orders", order.user_id), order) for order in told.orders).items()
     yield from _by_key((("user.trades", user_id), trade) for user_id, trade in told.user_trades).items()
     yield from _positions(told.positions, wanted).items()
@@ -140,10 +143,10 @@ def _told_on(told: Told, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
     if told.settlements:
         yield ("settlement", ""), told.settlements
     if told.halted is not None:
-        yield ("status", ""), Status(told.halted)
+        yield ("status", ""), MarketStatus(told.halted)
 
 
-def _positions(held: list[_Held], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
+def _positions(held: list[PositionSnapshot], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
     """Only those that are wanted: to say how a position stands takes longer than all the rest."""
     positions: dict[Key, list[PositionView]] = {}
     for user_id, instrument_id, position, mark_micros, value_micros in held:

@@ -10,21 +10,21 @@ import msgspec
 from msgspec import UNSET
 
 from exchange.domain.commands import CancelAll, CancelOrder, Command, EditOrder, PlaceOrder
+from exchange.domain.enums import Side
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
-from exchange.domain.words import Side
 from exchange.gateway import params as p
+from exchange.gateway.dry_run import dry_run_result
+from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
-from exchange.gateway.names import canonical, canonical_or_none, listed
-from exchange.gateway.preview import preview
-from exchange.projections.life import Step
-from exchange.projections.shapes import OrderView, UserTrade
+from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
+from exchange.projections.wire_types import OrderView, UserTrade
 
 if TYPE_CHECKING:
     from exchange.gateway.session import Session
 
-REHEARSAL_RETRY_MS = 100
+DRY_RUN_RETRY_MS = 100
 
 
 class OrderResult(msgspec.Struct, omit_defaults=True):
@@ -42,10 +42,10 @@ class Inquiry(NamedTuple):
     ask: Callable[[Callable[[Any], None]], None]
 
 
-def place(side: Side) -> Callable[[Session, p.Place], PlaceOrder]:
+def place(side: Side) -> Callable[[Session, p.PlaceParams], PlaceOrder]:
     """How `private/buy` and `private/sell` become a command."""
 
-    def place_on_side(session: Session, params: p.Place) -> PlaceOrder:
+    def place_on_side(session: Session, params: p.PlaceParams) -> PlaceOrder:
         is_market = params.type == "market"
         if is_market and params.price is not None:
             raise invalid_params("price", "a market order has no price; leave it out, or send a limit order")
@@ -61,7 +61,7 @@ def place(side: Side) -> Callable[[Session, p.Place], PlaceOrder]:
             raise invalid_params("reduce_only", "a reduce_only order never rests: send it as ioc, fok or market")
         return PlaceOrder(
             session.user_id,
-            canonical(params.instrument_id, session.views),
+            canonical_id(params.instrument_id, session.views),
             side,
             params.type,
             time_in_force,
@@ -75,26 +75,26 @@ def place(side: Side) -> Callable[[Session, p.Place], PlaceOrder]:
     return place_on_side
 
 
-def rehearse(side: Side) -> Callable[[Session, p.Place], Any]:
+def dry_run(side: Side) -> Callable[[Session, p.PlaceParams], Any]:
     """How both are answered with `dry_run`: by what would happen, without anything happening."""
 
-    def rehearse_on_side(session: Session, params: p.Place) -> Any:
+    def rehearse_on_side(session: Session, params: p.PlaceParams) -> Any:
         command = place(side)(session, params)
         if session.desk.is_read_only:
             raise read_only_replay()
-        events = session.desk.rehearse(command)
+        events = session.desk.dry_run(command)
         if events is None:
-            raise rate_limited("the exchange is too busy for a dry run", REHEARSAL_RETRY_MS)
-        return preview(session.views, session.desk.now_us(), command, events)
+            raise rate_limited("the exchange is too busy for a dry run", DRY_RUN_RETRY_MS)
+        return dry_run_result(session.views, session.desk.now_us(), command, events)
 
     return rehearse_on_side
 
 
-def close_position(session: Session, params: p.Close) -> Command:
+def close_position(session: Session, params: p.ClosePositionParams) -> Command:
     """An order for all of the position that there is, on the other side, which never rests."""
     if session.desk.is_read_only:
         raise read_only_replay()
-    instrument_id = listed(params.instrument_id, session.views)
+    instrument_id = listed_id(params.instrument_id, session.views)
     funds = session.views.balances.users[session.user_id]
     position = funds.positions.get(instrument_id)
     quantity_milli = position.quantity_milli if position is not None else 0
@@ -103,15 +103,17 @@ def close_position(session: Session, params: p.Close) -> Command:
     smallest = session.views.instruments[instrument_id].min_size_milli  # an order of less would be refused
     size_milli = min(max(abs(quantity_milli), smallest), SIZE_MAX_MILLI)
     side: Side = "ask" if quantity_milli > 0 else "bid"
-    return place(side)(session, p.Place(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True))
+    return place(side)(
+        session, p.PlaceParams(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True)
+    )
 
 
-def get_margin(session: Session, params: p.Margin) -> Any:
+def get_margin(session: Session, params: p.MarginParams) -> Any:
     """What a limit order would lock, and whether it would be taken."""
-    instrument_id = listed(params.instrument_id, session.views)
+    instrument_id = listed_id(params.instrument_id, session.views)
     if session.desk.is_read_only:
         raise read_only_replay()
-    command = place(params.side)(session, p.Place(instrument_id, params.amount, price=params.price))
+    command = place(params.side)(session, p.PlaceParams(instrument_id, params.amount, price=params.price))
     quote = session.desk.margin(command)
     found = {
         "instrument_id": instrument_id,
@@ -129,18 +131,18 @@ def get_margin(session: Session, params: p.Margin) -> Any:
     return found
 
 
-def edit(session: Session, params: p.Edit) -> Command:
+def edit(session: Session, params: p.EditParams) -> Command:
     if params.amount is None and params.price is None:
         raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
     return EditOrder(session.user_id, *_order_name(params), params.price, params.amount)
 
 
-def cancel(session: Session, params: p.Cancel) -> Command:
-    return CancelOrder(session.user_id, *_order_name(params), canonical_or_none(params.instrument_id, session.views))
+def cancel(session: Session, params: p.CancelParams) -> Command:
+    return CancelOrder(session.user_id, *_order_name(params), canonical_id_or_none(params.instrument_id, session.views))
 
 
-def cancel_all(session: Session, params: p.InInstrument) -> Command:
-    return CancelAll(session.user_id, canonical_or_none(params.instrument_id, session.views))
+def cancel_all(session: Session, params: p.InstrumentFilter) -> Command:
+    return CancelAll(session.user_id, canonical_id_or_none(params.instrument_id, session.views))
 
 
 def order_answer(session: Session, change: Change) -> Any:
@@ -163,7 +165,7 @@ def cancel_all_answer(_session: Session, change: Change) -> Any:
     return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
 
 
-def explain_order(session: Session, params: p.OneOrder) -> Any:
+def explain_order(session: Session, params: p.OrderRef) -> Any:
     order_id, client_order_id = _order_name(params)
     if client_order_id is not None:
         order = session.views.orders.newest_named(session.user_id, client_order_id)
@@ -173,7 +175,7 @@ def explain_order(session: Session, params: p.OneOrder) -> Any:
     return Inquiry(partial(session.desk.explain, session.user_id, order_id))
 
 
-def explain_answer(_session: Session, steps: list[Step] | RpcError) -> Any:
+def explain_answer(_session: Session, steps: list[TimelineStep] | RpcError) -> Any:
     if isinstance(steps, RpcError):
         raise steps
     if not steps:
@@ -181,7 +183,7 @@ def explain_answer(_session: Session, steps: list[Step] | RpcError) -> Any:
     return {"steps": steps}
 
 
-def _order_name(params: p.Edit | p.Cancel | p.OneOrder) -> tuple[int | None, str | None]:
+def _order_name(params: p.EditParams | p.CancelParams | p.OrderRef) -> tuple[int | None, str | None]:
     if (params.order_id is None) == (params.client_order_id is None):
         raise invalid_params("order_id", "name the order by order_id or by client_order_id, one of the two")
     return params.order_id, params.client_order_id

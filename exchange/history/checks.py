@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from journal.whole import connect_whole
+from exchange.journal.sql_union import connect_union
 
 _ROWS_SHOWN = 5
 
@@ -20,7 +20,7 @@ class Check(NamedTuple):
     query: str
 
 
-class Outcome(NamedTuple):
+class CheckResult(NamedTuple):
     """The rows that break a promise, the first few of them, with the names of their columns; none: it holds."""
 
     check: Check
@@ -46,17 +46,17 @@ def checks_in(place: Path) -> list[Check]:
     return [_parse(str(file), file.read_text(encoding="utf-8")) for file in found]
 
 
-def run_checks(path: Path, checks: list[Check]) -> list[Outcome]:
+def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
     """Put each to the journal at `path`, archives included. Raises a JournalError, or BadCheckError."""
     outcomes = []
-    with closing(connect_whole(path)) as connection:
+    with closing(connect_union(path)) as connection:
         for check in checks:
             try:
                 cursor = connection.execute(check.query)
                 rows = list(islice(cursor, _ROWS_SHOWN))
             except (sqlite3.Error, sqlite3.Warning) as error:
                 raise BadCheckError(f"{check.name} cannot be carried out: {error}") from error
-            outcomes.append(Outcome(check, [column[0] for column in cursor.description or ()], rows))
+            outcomes.append(CheckResult(check, [column[0] for column in cursor.description or ()], rows))
     return outcomes
 
 

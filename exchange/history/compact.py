@@ -11,16 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.runtime.core import STATE_SUBJECT
-from exchange.runtime.recovery import Progress, recover
-from journal.archives import archive_path
-from journal.draft import copy_rows, drafted
-from journal.errors import JournalDamagedError, JournalError
-from journal.lock import JournalLock
-from journal.log import Journal
-from journal.reader import Base, JournalReader
-from journal.records import Head
-from snapshots.store import Snapshot, pack, sync_folder
+from exchange.engine.engine import STATE_SUBJECT
+from exchange.engine.recovery import Progress, recover
+from exchange.journal.archives import archive_path
+from exchange.journal.atomic_journal import copy_rows, new_journal
+from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.journal.lock import JournalLock
+from exchange.journal.log import Journal
+from exchange.journal.reader import Checkpoint, JournalReader
+from exchange.journal.records import Head
+from exchange.snapshots.store import Snapshot, pack, sync_folder
 
 
 class Compacted(NamedTuple):
@@ -49,7 +49,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
                 f"{path} holds seq {first_seq} to {head.seq}: --before must be one of {first_seq + 1} to {head.seq}, "
                 "so that something is sealed and something stays"
             )
-        snapshot = recover(path, report, progress, up_to=last_seq).core.snapshot()
+        snapshot = recover(path, report, progress, up_to=last_seq).engine.snapshot()
         bytes_before = path.stat().st_size
         archive = archive_path(path, first_seq, last_seq)
         report(f"sealing seq {first_seq} to {last_seq} into {archive}")
@@ -69,10 +69,10 @@ async def _complete_events(path: Path, report: Callable[[str], None], progress: 
         await journal.close()
 
 
-def _write_archive(path: Path, archive: Path, base: Base, snapshot: Snapshot) -> None:
+def _write_archive(path: Path, archive: Path, base: Checkpoint, snapshot: Snapshot) -> None:
     """Copy what `snapshot` stands for into a file, and read it back."""
     archive.parent.mkdir(exist_ok=True)
-    with drafted(archive) as draft:
+    with new_journal(archive) as draft:
         copy_rows(draft, [path], snapshot.seq)
         draft.connection.execute(
             "INSERT OR IGNORE INTO digests (seq, subject, digest) VALUES (?, ?, ?)",

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from exchange.history.carry import opened_for_reading
-from exchange.history.walk import Step, walk
-from exchange.runtime.recovery import Progress, event_rows
-from journal.errors import JournalDamagedError, JournalError
-from journal.reader import JournalReader
-from journal.records import Record, check_link
-from journal.whole import connect_whole
+from exchange.engine.recovery import Progress, event_rows
+from exchange.history.replay import ReplayStep, replay_range
+from exchange.history.transfer import opened_for_reading
+from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Record, check_link
+from exchange.journal.sql_union import connect_union
 
 _FILL = (
     "instrument_id, price_micros, size_milli, taker_side, taker_user_id, maker_user_id, taker_order_id, maker_order_id"
@@ -71,18 +71,18 @@ class Span(msgspec.Struct, rename={"first_seq": "from", "last_seq": "to"}, forbi
     events: str
 
 
-class Parting(NamedTuple):
+class Divergence(NamedTuple):
     """The first span that comes out differently; where it is one command, that one, carried out."""
 
     recorded: Span
     computed: str
-    step: Step | None
+    step: ReplayStep | None
 
 
 def diff(a: Path, b: Path) -> Difference:
     """Compare two journals, archives included, command by command: equal hashes would not show what was altered."""
     with JournalReader(a) as reader_a, JournalReader(b) as reader_b:
-        common, record_a, record_b = _parting(reader_a, reader_b)
+        common, record_a, record_b = _divergence(reader_a, reader_b)
         first_seq = max(reader_a.bases[0].head.seq, reader_b.bases[0].head.seq) + 1
         events_up_to = min(common, reader_a.events_seq(), reader_b.events_seq())
         return Difference(
@@ -102,14 +102,14 @@ def diff(a: Path, b: Path) -> Difference:
 def spans(path: Path, every: int, first_seq: int, last_seq: int, progress: Progress) -> Iterator[Span]:
     """The digests of what commands `first_seq` to `last_seq` cause now, `every` commands at a time."""
     start, text = first_seq, hashlib.sha256()
-    for step in walk(path, first_seq, last_seq, progress):
+    for step in replay_range(path, first_seq, last_seq, progress):
         text.update(_events_text(step))
         if step.record.seq - start + 1 == every or step.record.seq == last_seq:
             yield Span(start, step.record.seq, text.hexdigest())
             start, text = step.record.seq + 1, hashlib.sha256()
 
 
-def bisect(path: Path, against: Path, progress: Progress) -> Parting | None:
+def bisect(path: Path, against: Path, progress: Progress) -> Divergence | None:
     """The first of the spans in the file `against` that comes out differently now; None where all are the same."""
     recorded = _read_spans(against)
     with JournalReader(path) as reader:
@@ -121,16 +121,16 @@ def bisect(path: Path, against: Path, progress: Progress) -> Parting | None:
         )
     waiting = iter(recorded)
     span, text = next(waiting), hashlib.sha256()
-    for step in walk(path, span.first_seq, recorded[-1].last_seq, progress):
+    for step in replay_range(path, span.first_seq, recorded[-1].last_seq, progress):
         text.update(_events_text(step))
         if step.record.seq == span.last_seq:
             if text.hexdigest() != span.events:
-                return Parting(span, text.hexdigest(), step if span.first_seq == span.last_seq else None)
+                return Divergence(span, text.hexdigest(), step if span.first_seq == span.last_seq else None)
             span, text = next(waiting, span), hashlib.sha256()
     return None
 
 
-def _parting(a: JournalReader, b: JournalReader) -> tuple[int, Record | None, Record | None]:
+def _divergence(a: JournalReader, b: JournalReader) -> tuple[int, Record | None, Record | None]:
     """The last command up to which both are the same, and what each has after it."""
     common = max(a.bases[0].head.seq, b.bases[0].head.seq)
     if a.head_at(common) != b.head_at(common):
@@ -187,12 +187,12 @@ def _fills_in_one(a: Path, b: Path, common_seq: int) -> tuple[list[Fill], list[F
 
 
 def _fills_after(path: Path, seq: int) -> Counter[Fill]:
-    with closing(connect_whole(path)) as connection:
+    with closing(connect_union(path)) as connection:
         rows = connection.execute(f"SELECT {_FILL} FROM trades WHERE seq > ? ORDER BY trade_id", (seq,))
         return Counter(Fill(*row) for row in rows)
 
 
-def _events_text(step: Step) -> bytes:
+def _events_text(step: ReplayStep) -> bytes:
     return "".join(f"{payload}\n" for _, _, payload in event_rows([(step.record.seq, step.events)])).encode()
 
 

@@ -72,7 +72,7 @@ def read_insertions(file: Path) -> list[Insertion]:
                 raise EditError(
                     f"{where}: {error}; a line is a command as `exchange journal tail --json` shows it under .command"
                 ) from error
-            insertions.append(Insertion(where, _possible(where, command)))
+            insertions.append(Insertion(where, _checked(where, command)))
     if not insertions:
         raise EditError(f"{file} holds no command")
     return insertions
@@ -87,7 +87,7 @@ def _lines(file: Path) -> list[str]:
         raise EditError(f"{file} is no text in UTF-8: {error}") from error
 
 
-def _possible(where: str, command: Command) -> Command:
+def _checked(where: str, command: Command) -> Command:
     """What the gateway would have seen to before it was recorded."""
     if isinstance(command, Genesis):
         raise EditError(f"{where}: a genesis comes first or not at all; change the rules with --set")

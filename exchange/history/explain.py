@@ -8,24 +8,24 @@ import msgspec
 from exchange.domain.commands import Command
 from exchange.domain.events import Event, Refused
 from exchange.domain.reasons import Reason
+from exchange.engine.recovery import Progress, event_rows, recover
 from exchange.history.moment import Moment, seq_at
-from exchange.history.refusal import Figures, figures_of
-from exchange.history.walk import Step as Done
-from exchange.history.walk import walk
+from exchange.history.refusal_details import Figures, refusal_figures
+from exchange.history.replay import ReplayStep as Done
+from exchange.history.replay import replay_range
+from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import EventRow
 from exchange.matching.state import State
-from exchange.projections.life import PlacedStep, Step, is_open, life_of, wire_name
-from exchange.runtime.recovery import Progress, event_rows, recover
-from exchange.runtime.trail import read_trail
-from journal.errors import JournalDamagedError, JournalError
-from journal.reader import JournalReader
-from journal.records import EventRow
+from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of, wire_name
+from exchange.runtime.order_audit_trail import read_order_audit_trail
 
 
 class UnknownOrderError(JournalError):
     """There is no such order; the message says how many there are."""
 
 
-class Queue(msgspec.Struct, frozen=True, rename=wire_name):
+class QueuePosition(msgspec.Struct, frozen=True, rename=wire_name):
     """Where an open order stands at its price: `place` 1 trades next, `ahead_milli` is what trades before it."""
 
     place: int
@@ -40,11 +40,11 @@ class OrderStory(msgspec.Struct, frozen=True):
 
     order_id: int
     seq: int
-    steps: list[Step]
-    queue: Queue | None
+    steps: list[TimelineStep]
+    queue: QueuePosition | None
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusalStory(msgspec.Struct, frozen=True):
     """Which check refused a command, and what it compared."""
 
     reason: Reason
@@ -58,7 +58,7 @@ class CommandStory(msgspec.Struct, frozen=True):
     ts_us: int
     command: Command
     events: list[Event]
-    refused: Refusal | None
+    refused: RefusalStory | None
 
 
 def explain_order(path: Path, order_id: int, progress: Progress, believes_events: bool = False) -> OrderStory:
@@ -72,15 +72,17 @@ def explain_order(path: Path, order_id: int, progress: Progress, believes_events
         state: State | None = None
         unrecorded: list[EventRow] = []
         if reader.events_seq() < last_seq:
-            core, unrecorded = recover(path, _quietly, progress, last_seq)
-            state = core.state
-        steps = life_of(order_id, read_trail(reader, order_id, last_seq, unrecorded), names_counterparties=True)
+            engine, unrecorded = recover(path, _quietly, progress, last_seq)
+            state = engine.state
+        steps = timeline_of(
+            order_id, read_order_audit_trail(reader, order_id, last_seq, unrecorded), names_counterparties=True
+        )
         if steps and not believes_events:
             for done in _proven(reader, steps[0].seq, last_seq if is_open(steps) else steps[-1].seq, progress):
-                state = done.core.state
+                state = done.engine.state
     queue = None
     if not steps or is_open(steps):
-        state = state or recover(path, _quietly, progress, last_seq).core.state
+        state = state or recover(path, _quietly, progress, last_seq).engine.state
         if not steps:
             raise _unknown(order_id, path, state.next_order_id - 1)
         queue = _queue(state, path, steps[0], order_id)
@@ -91,18 +93,18 @@ def explain_command(path: Path, seq: int, progress: Progress) -> CommandStory:
     """What command `seq` did, carried out once more on the state before it. Raises a JournalError."""
     with JournalReader(path) as reader:
         seq_at(reader, Moment(seq))
-        ((record, command, events, _, core),) = _proven(reader, seq, seq, progress)
+        ((record, command, events, _, engine),) = _proven(reader, seq, seq, progress)
     refused = None
     for event in events:  # a refusal changes nothing: the state still is what refused it
         if isinstance(event, Refused):
-            refused = Refusal(event.reason, figures_of(core.state, record.ts_us, command, event.reason))
+            refused = RefusalStory(event.reason, refusal_figures(engine.state, record.ts_us, command, event.reason))
     return CommandStory(seq, record.ts_us, command, events, refused)
 
 
 def _proven(reader: JournalReader, first_seq: int, last_seq: int, progress: Progress) -> Iterator[Done]:
     """Carry out these commands; JournalDamagedError at the first whose recorded events are not what it causes."""
     recorded_seq = reader.events_seq()
-    for done in walk(reader.path, first_seq, last_seq, progress):
+    for done in replay_range(reader.path, first_seq, last_seq, progress):
         seq = done.record.seq
         if seq <= recorded_seq and list(reader.events(seq, seq)) != event_rows([(seq, done.events)]):
             raise JournalDamagedError(
@@ -127,7 +129,7 @@ def _untold(order_id: int, path: Path, what: str) -> JournalError:
     )
 
 
-def _queue(state: State, path: Path, placed: Step, order_id: int) -> Queue:
+def _queue(state: State, path: Path, placed: TimelineStep, order_id: int) -> QueuePosition:
     assert isinstance(placed, PlacedStep), "a life that does not begin with its placing"
     order = state.accounts[placed.user_id].open_orders.get(order_id)
     if order is None:
@@ -139,7 +141,7 @@ def _queue(state: State, path: Path, placed: Step, order_id: int) -> Queue:
             break
         place += 1
         ahead_milli += other.remaining_milli
-    return Queue(place, ahead_milli, order.price_micros, order.remaining_milli, order.size_milli)
+    return QueuePosition(place, ahead_milli, order.price_micros, order.remaining_milli, order.size_milli)
 
 
 def _quietly(_sentence: str) -> None:

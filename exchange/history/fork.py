@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from exchange.domain.commands import Fork, encode_command
-from exchange.runtime.core import Core
-from exchange.runtime.follower import save
-from exchange.runtime.recovery import Progress, event_rows, recover, replay
-from journal.draft import copy_rows, drafted, refuse_leftovers
-from journal.reader import JournalReader
-from journal.records import Head, chain
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.journal.atomic_journal import copy_rows, new_journal, refuse_leftovers
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Head, chain
+from exchange.runtime.follower import save_and_prune
 
 
 def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
@@ -18,19 +18,19 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
     """
     refuse_leftovers(new_path)
     recovered = recover(path, lambda sentence: None, progress, up_to=seq)
-    core = recovered.core
-    parent = core.head
+    engine = recovered.engine
+    parent = engine.head
     command = Fork(path.name, parent.seq, parent.hash.hex())
     (record,) = chain(parent, [(parent.ts_us + 1, encode_command(command).decode())])
-    with JournalReader(path) as reader, drafted(new_path) as draft:
+    with JournalReader(path) as reader, new_journal(new_path) as draft:
         copy_rows(draft, reader.files, seq)
-        rows = recovered.missing_events + event_rows([(record.seq, replay(core, record))])
+        rows = recovered.missing_events + event_rows([(record.seq, replay(engine, record))])
         draft.connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
         draft.connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
-    _save_snapshot(new_path, core)
-    return core.head
+    _save_snapshot(new_path, engine)
+    return engine.head
 
 
-def _save_snapshot(new_path: Path, core: Core) -> None:
+def _save_snapshot(new_path: Path, engine: Engine) -> None:
     """So that the fork of a long journal starts at once."""
-    save(new_path, core.snapshot())
+    save_and_prune(new_path, engine.snapshot())

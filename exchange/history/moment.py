@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import Progress, recover
-from journal.errors import JournalError
-from journal.reader import JournalReader
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, recover
+from exchange.journal.errors import JournalError
+from exchange.journal.reader import JournalReader
 
 
 class UnknownMomentError(JournalError):
@@ -35,11 +35,11 @@ def seq_at(reader: JournalReader, moment: Moment) -> int:
     return seq
 
 
-def core_at(path: Path, moment: Moment, progress: Progress) -> Core:
+def engine_at(path: Path, moment: Moment, progress: Progress) -> Engine:
     """The exchange as it was: the newest snapshot before, and the commands after it. Raises a JournalError."""
     with JournalReader(path) as reader:
         seq = seq_at(reader, moment)
-    return recover(path, lambda sentence: None, progress, up_to=seq).core
+    return recover(path, lambda sentence: None, progress, up_to=seq).engine
 
 
 def span(path: Path, start: Moment | None, end: Moment | None) -> tuple[int, int]:

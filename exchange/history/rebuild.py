@@ -6,13 +6,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.history.walk import walk
-from exchange.runtime.recovery import Progress, event_rows
-from journal.errors import JournalError
-from journal.lock import JournalLock
-from journal.reader import JournalReader
-from journal.records import EventRow
-from journal.schema import connect_read_only
+from exchange.engine.recovery import Progress, event_rows
+from exchange.history.replay import replay_range
+from exchange.journal.errors import JournalError
+from exchange.journal.lock import JournalLock
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import EventRow
+from exchange.journal.schema import connect_read_only
 
 _ROWS_AT_ONCE = 10_000
 
@@ -44,7 +44,7 @@ def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
                 writer.execute("DELETE FROM events")
             comparison = _Comparison(reader, first_seq, last_seq)
             pending: list[EventRow] = []
-            for step in walk(path, first_seq, last_seq, progress):
+            for step in replay_range(path, first_seq, last_seq, progress):
                 rows = event_rows([(step.record.seq, step.events)])
                 comparison.add(step.record.seq, rows)
                 pending += rows

@@ -10,12 +10,12 @@ from typing import Any, Self
 import msgspec
 
 from exchange.amounts import iso_time, usdc
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, recover, replay
 from exchange.history.moment import Moment, seq_at
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import Progress, recover, replay
-from journal.errors import JournalError
-from journal.reader import JournalReader
-from journal.whole import connect_whole
+from exchange.journal.errors import JournalError
+from exchange.journal.reader import JournalReader
+from exchange.journal.sql_union import connect_union
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, after which Ctrl-C is noticed
 
@@ -43,12 +43,12 @@ class SqlSession:
         self._open = ExitStack()
         self._reader = self._open.enter_context(JournalReader(path))
         try:
-            self._connection = connect_whole(path)
+            self._connection = connect_union(path)
         except BaseException:
             self._open.close()
             raise
         self._open.callback(self._connection.close)
-        self._core: Core | None = None
+        self._engine: Engine | None = None
         self._error: BaseException | None = None  # of a function: SQLite tells only that there was one
         self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
         for name, count, function in (
@@ -103,20 +103,20 @@ class SqlSession:
 
         return call
 
-    def _core_at(self, seq: int) -> Core:
+    def _engine_at(self, seq: int) -> Engine:
         """The exchange as it was. One is kept and goes forward with rising seqs; for an earlier one it begins anew."""
         seq_at(self._reader, Moment(_whole(seq, "seq")))
-        core, self._core = self._core, None  # so that nothing that was interrupted half-way is gone on with
-        if core is None or core.head.seq > seq:
+        engine, self._engine = self._engine, None  # so that nothing that was interrupted half-way is gone on with
+        if engine is None or engine.head.seq > seq:
             with self._bar() as progress:
-                core = recover(self._path, lambda sentence: None, progress, up_to=seq).core
-        for record in self._reader.records(core.head, seq):
-            replay(core, record)
-        self._core = core
-        return core
+                engine = recover(self._path, lambda sentence: None, progress, up_to=seq).engine
+        for record in self._reader.records(engine.head, seq):
+            replay(engine, record)
+        self._engine = engine
+        return engine
 
     def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
-        views = self._core_at(seq).views
+        views = self._engine_at(seq).views
         book = views.depths.get(instrument_id)
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
@@ -133,13 +133,13 @@ class SqlSession:
         )
 
     def _balance_at(self, seq: int, user_id: str) -> str:
-        views = self._core_at(seq).views
+        views = self._engine_at(seq).views
         if user_id not in views.balances.users:
             raise SqlError(f"balance_at: {user_id!r} had no account at seq {seq}")
         return _json(views.balance(user_id))
 
     def _mark_at(self, seq: int, instrument_id: str) -> int | None:
-        book = self._core_at(seq).state.books.get(instrument_id)
+        book = self._engine_at(seq).state.books.get(instrument_id)
         if book is None:
             raise SqlError(f"mark_at: {instrument_id} was not listed at seq {seq}")
         return book.mark_micros

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 
 from exchange.domain.commands import EndSession, decode_command
-from exchange.runtime.core import IMAGE_VERSION, STATE_SUBJECT, Core
-from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
-from exchange.runtime.recovery import Progress, event_rows, recover, replay
-from journal.errors import JournalArchivedError, JournalDamagedError, JournalError
-from journal.lock import holder_of
-from journal.reader import JournalReader
-from journal.records import EventRow, Record
-from journal.schema import connect_read_only, schema_faults
-from snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, unpack
+from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
+from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
+from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError
+from exchange.journal.lock import lock_owner
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import EventRow, Record
+from exchange.journal.schema import connect_read_only, schema_faults
+from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, unpack
 
 CHECK_EVERY = 1_000  # commands, after which all invariants are looked at
 
@@ -84,7 +84,7 @@ def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress) -
 
 def _verify_files(reader: JournalReader) -> None:
     """What no command leads to: rows before the first one, the schema with its triggers, pages that nothing is on."""
-    for file, table, seq in reader.strays():
+    for file, table, seq in reader.orphan_rows():
         raise _Found(seq, f"{file} has a row of seq {seq} in its table {table}, where none belongs")
     for file in reader.files:
         for fault in schema_faults(file):
@@ -109,14 +109,14 @@ class _Audit:
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
         self._next_row: EventRow | None = None
         self._unreadable: sqlite3.DatabaseError | None = None
-        self._core = Core()
+        self._engine = Engine()
         self._last_checked = 0
 
     def run(self) -> None:
         verdict, base = self._verdict, self._reader.bases[0].head
         if self._events_seq > self._head.seq:
             raise _Found(self._events_seq, f"events of seq {self._events_seq} are recorded, but no such command")
-        self._core = self._begin()
+        self._engine = self._begin()
         verdict.first_seq, verdict.last_seq, self._last_checked = base.seq + 1, base.seq, base.seq
         snapshots, digests = self._snapshots, self._digests  # each is taken out where it is compared
         events_digest = EventsDigest(base.seq)
@@ -124,7 +124,7 @@ class _Audit:
         self._advance()
         last_payload = ""
         for record in self._reader.records(base, self._head.seq):
-            events = replay(self._core, record)
+            events = replay(self._engine, record)
             rows = event_rows([(record.seq, events)])
             self._compare_events(record, rows)
             verdict.commands, verdict.last_seq = verdict.commands + 1, record.seq
@@ -133,19 +133,19 @@ class _Audit:
                 self._compare_digest(seq, "events", digests.pop((seq, "events"), None), computed)
             if (record.seq, STATE_SUBJECT) in digests:
                 recorded = digests.pop((record.seq, STATE_SUBJECT))
-                self._compare_digest(record.seq, "state", recorded, self._core.digest())
+                self._compare_digest(record.seq, "state", recorded, self._engine.digest())
             if record.seq % CHECK_EVERY == 0:
                 self._check()
             self._progress(verdict.commands, self._head.seq - base.seq)
             last_payload = record.payload
         self._check()
-        verdict.digest = self._core.digest()
+        verdict.digest = self._engine.digest()
         _end_at(verdict, self._head.seq)
         if verdict.events_behind and isinstance(decode_command(last_payload), EndSession):
             self._refuse_missing_events()
         self._judge_what_is_left(base.seq)
 
-    def _begin(self) -> Core:
+    def _begin(self) -> Engine:
         try:
             return recover(
                 self._reader.path,
@@ -153,7 +153,7 @@ class _Audit:
                 lambda done, total: None,
                 self._reader.bases[0].head.seq,
                 False,
-            ).core
+            ).engine
         except JournalArchivedError as error:
             seq = self._reader.bases[0].head.seq
             raise _Found(
@@ -162,7 +162,7 @@ class _Audit:
 
     def _refuse_missing_events(self) -> None:
         """An exchange that ended in good order recorded them all before; one that starts now soon will have."""
-        if holder_of(self._reader.path) is None:
+        if lock_owner(self._reader.path) is None:
             raise _Found(
                 self._events_seq + 1,
                 f"the events of seq {self._events_seq + 1} to {self._head.seq} are missing, though the exchange ended "
@@ -217,11 +217,11 @@ class _Audit:
 
     def _compare_with(self, snapshots: list[tuple[str, Snapshot]]) -> None:
         for name, snapshot in snapshots:
-            if snapshot.journal_hash != self._core.head.hash:
+            if snapshot.journal_hash != self._engine.head.hash:
                 raise _Found(
                     snapshot.seq, f"{name} is of another journal: the hash at seq {snapshot.seq} is not its own"
                 )
-            if (fault := self._core.fault_of(snapshot)) is not None:
+            if (fault := self._engine.mismatch_with(snapshot)) is not None:
                 raise _Found(snapshot.seq, f"{name} is not what it says: {fault}")
             self._verdict.snapshots += 1
 
@@ -268,7 +268,7 @@ class _Audit:
     def _check(self) -> None:
         """Every invariant. Where one is broken, find out by which command."""
         try:
-            self._core.state.check()
+            self._engine.state.check()
         except AssertionError:
             for seq, broken in self._checks_after(self._last_checked):
                 raise _Found(seq, f"after seq {seq} {broken}") from None
@@ -276,18 +276,18 @@ class _Audit:
         self._last_checked = self._verdict.last_seq
 
     def _checks_after(self, seq: int) -> Iterator[tuple[int, AssertionError]]:
-        core = _core_after(self._reader.path, seq)
-        for record in self._reader.records(core.head, self._verdict.last_seq):
-            replay(core, record)
+        engine = _engine_after(self._reader.path, seq)
+        for record in self._reader.records(engine.head, self._verdict.last_seq):
+            replay(engine, record)
             try:
-                core.state.check()
+                engine.state.check()
             except AssertionError as error:
                 yield record.seq, error
 
 
-def _core_after(path: Path, seq: int) -> Core:
+def _engine_after(path: Path, seq: int) -> Engine:
     """The exchange after `seq`, without the help of snapshots."""
-    return recover(path, lambda sentence: None, lambda done, total: None, seq, use_snapshots=False).core
+    return recover(path, lambda sentence: None, lambda done, total: None, seq, use_snapshots=False).engine
 
 
 def _end_at(verdict: Verdict, last_seq: int) -> None:

@@ -34,14 +34,14 @@ from exchange.domain.events import (
     ShortfallCovered,
     Traded,
 )
-from exchange.domain.rules import Rules, contradiction, market_of
+from exchange.domain.rules import Rules, market_of, validation_error
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, recover, replay
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
-from exchange.runtime.core import Core
-from exchange.runtime.recovery import Progress, recover, replay
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import Record
 from exchange.runtime.rule_settings import edited_rules
-from journal.reader import JournalReader
-from journal.records import Record
 
 _NO_ORDER = 0
 
@@ -136,12 +136,12 @@ def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Com
     return histories.compare()
 
 
-def _fork(path: Path, seq: int, progress: Progress) -> tuple[Core, Core]:
+def _fork(path: Path, seq: int, progress: Progress) -> tuple[Engine, Engine]:
     """The exchange after command `seq`, twice."""
     if not seq:
-        return Core(), Core()
-    core = recover(path, lambda sentence: None, progress, seq).core
-    return core, Core.restore(core.snapshot())
+        return Engine(), Engine()
+    engine = recover(path, lambda sentence: None, progress, seq).engine
+    return engine, Engine.restore(engine.snapshot())
 
 
 class _OrderNames:
@@ -178,7 +178,7 @@ class _OrderNames:
 class _Histories:
     """The real history and the edited one, side by side."""
 
-    def __init__(self, edits: Edits, real: Core, edited: Core) -> None:
+    def __init__(self, edits: Edits, real: Engine, edited: Engine) -> None:
         self.real = real
         self.edited = edited
         self._edits = edits
@@ -208,7 +208,7 @@ class _Histories:
         else:
             edited = self._step(record.ts_us, self._names.translate(self._ruled(command)))
             self._names.learn(real, edited)
-            if _told(real, self._names) != _told(edited):
+            if _outcome_of(real, self._names) != _outcome_of(edited):
                 self._note(OutcomeChange(record.seq, record.ts_us, command, real, edited))
         self._insert()
 
@@ -246,11 +246,11 @@ class _Histories:
 
     def _ruled(self, command: Command) -> Command:
         """A change of rules, with those that are set; one that is refused for what it says is refused as it is."""
-        if not isinstance(command, ChangeRules) or contradiction(command.rules) is not None:
+        if not isinstance(command, ChangeRules) or validation_error(command.rules) is not None:
             return command
         if self.edited.state.market is not None and market_of(command.rules) is None:
             return command
-        settings = [one for one in self._edits.rules if _is_about(one, command.rules)]
+        settings = [one for one in self._edits.rules if _setting_exists(one, command.rules)]
         return replace(command, rules=edited_rules(command.rules, settings))
 
     def _insert(self) -> None:
@@ -284,7 +284,7 @@ class _Histories:
         return UserChange(
             user_id,
             Pair(_cash_micros(self.real, user_id), _cash_micros(self.edited, user_id)),
-            Pair(*(core.views.profit_micros(user_id) for core in (self.real, self.edited))),
+            Pair(*(engine.views.profit_micros(user_id) for engine in (self.real, self.edited))),
             Pair(self._real_fills[user_id], self._edited_fills[user_id]),
             {instrument_id: held for instrument_id, held in positions.items() if held.difference},
             Pair(self._real_settled[user_id], self._edited_settled[user_id]),
@@ -292,7 +292,7 @@ class _Histories:
         )
 
 
-def _told(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
+def _outcome_of(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
     """What of an outcome is compared: no balances or marks, which differ ever after, nor the numbers of trades."""
     told: list[Event] = []
     for event in events:
@@ -335,19 +335,19 @@ def _add_settled(settled: Counter[str], events: list[Event]) -> None:
             settled[event.user_id] += event.payout_micros - event.fee_micros
 
 
-def _shortfall_micros(core: Core, user_id: str) -> int:
-    account = core.state.accounts.get(user_id)
+def _shortfall_micros(engine: Engine, user_id: str) -> int:
+    account = engine.state.accounts.get(user_id)
     return account.shortfall_micros if account is not None else 0
 
 
-def _cash_micros(core: Core, user_id: str) -> int:
-    account = core.state.accounts.get(user_id)
+def _cash_micros(engine: Engine, user_id: str) -> int:
+    account = engine.state.accounts.get(user_id)
     return account.cash_micros if account is not None else 0
 
 
-def _positions(core: Core, user_id: str) -> dict[str, int]:
-    account = core.state.accounts.get(user_id)
-    holdings = account.holdings if account is not None else {}
+def _positions(engine: Engine, user_id: str) -> dict[str, int]:
+    account = engine.state.accounts.get(user_id)
+    holdings = account.positions if account is not None else {}
     return {instrument_id: holding.position_milli for instrument_id, holding in holdings.items()}
 
 
@@ -358,7 +358,7 @@ def _is_different(user: UserChange) -> bool:
     )
 
 
-def _is_about(setting: str, rules: Rules) -> bool:
+def _setting_exists(setting: str, rules: Rules) -> bool:
     """Whether there is what it sets: the series of an asset may be gone from these rules."""
     market, name = market_of(rules), setting.partition("=")[0]
     if not name.startswith("market.series."):

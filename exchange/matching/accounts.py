@@ -17,18 +17,18 @@ import msgspec
 
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import NUMBER_MAX
-from exchange.matching.book import Book, Order
-from exchange.matching.charges import Charges, charges_of
-from exchange.matching.collateral import collateral_micros, nanos_to_micros
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.fees import FeeSchedule, fee_schedule_of
+from exchange.matching.margin_profiles import collateral_micros, nanos_to_micros
 
 INSURANCE = "insurance"  # pays what others cannot
 FEES = "fees"  # is paid every fee
 
 
-class Holding(msgspec.Struct, eq=False):
+class Position(msgspec.Struct, eq=False):
     """What one account has in one instrument. A short is a negative position."""
 
-    book: Book
+    book: OrderBook
     position_milli: int = 0
     open_asks_milli: int = 0
     collateral_micros: int = 0  # locked for contracts sold, or offered, beyond those held
@@ -61,9 +61,9 @@ class Account(msgspec.Struct, eq=False):
     is_suspended: bool = False
     open_orders_max: int | None = None
     position_max_milli: int | None = None
-    holdings: dict[str, Holding] = {}
+    positions: dict[str, Position] = {}
     open_orders: dict[int, Order] = {}  # oldest first
-    finished_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)  # first finished first
+    closed_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)  # first finished first
     client_orders: dict[str, Order] = {}  # by client_order_id, open and lately finished
 
     @property
@@ -75,14 +75,14 @@ class Account(msgspec.Struct, eq=False):
         """What resting bids lock."""
         return self.locked_micros - self.margin_micros
 
-    def holding(self, book: Book) -> Holding:
+    def position(self, book: OrderBook) -> Position:
         """The holding in the instrument of `book`, made where there was none."""
-        holding = self.holdings.get(book.instrument_id)
+        holding = self.positions.get(book.instrument_id)
         if holding is None:
-            holding = self.holdings[book.instrument_id] = Holding(book)
+            holding = self.positions[book.instrument_id] = Position(book)
         return holding
 
-    def relock(self, holding: Holding) -> None:
+    def update_margin(self, holding: Position) -> None:
         """Bring the margins of one instrument in line with its position, open asks and rates."""
         book, position_milli = holding.book, holding.position_milli
         uncovered_milli = holding.open_asks_milli - position_milli
@@ -96,43 +96,43 @@ class Account(msgspec.Struct, eq=False):
             self.maintenance_micros += kept - holding.maintenance_micros
             holding.maintenance_micros = kept
 
-    def reserve(self, order: Order, charges: Charges) -> None:
+    def reserve(self, order: Order, charges: FeeSchedule) -> None:
         """Set aside what the remainder of a limit order needs."""
         if order.side == "bid":
             assert order.price_micros is not None
             self.locked_micros += charges.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
-            holding = self.holding(order.book)
+            holding = self.position(order.book)
             holding.open_asks_milli += order.remaining_milli
-            self.relock(holding)
+            self.update_margin(holding)
 
-    def release(self, order: Order, charges: Charges) -> None:
+    def release(self, order: Order, charges: FeeSchedule) -> None:
         """Give back what `reserve` set aside for the remainder of a limit order."""
         if order.side == "bid":
             assert order.price_micros is not None
             self.locked_micros -= charges.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
-            holding = self.holding(order.book)
+            holding = self.position(order.book)
             holding.open_asks_milli -= order.remaining_milli
-            self.relock(holding)
+            self.update_margin(holding)
 
-    def finish(self, order: Order, kept: int) -> None:
+    def close_order(self, order: Order, kept: int) -> None:
         """Move an order that ended from open to finished, and forget the longest finished ones beyond `kept`."""
         del self.open_orders[order.order_id]
-        self.finished_orders[order.order_id] = order
-        self.forget(kept)
+        self.closed_orders[order.order_id] = order
+        self.evict(kept)
 
-    def forget(self, kept: int) -> None:
+    def evict(self, kept: int) -> None:
         """Forget the longest finished orders beyond `kept`."""
-        while len(self.finished_orders) > kept:
-            _, forgotten = self.finished_orders.popitem(last=False)
+        while len(self.closed_orders) > kept:
+            _, forgotten = self.closed_orders.popitem(last=False)
             if forgotten.client_order_id is not None:
                 del self.client_orders[forgotten.client_order_id]
 
     def check(self, rules: Rules) -> None:
         """Every invariant of one account."""
-        charges = charges_of(rules)
-        asks = dict.fromkeys(self.holdings, 0)
+        charges = fee_schedule_of(rules)
+        asks = dict.fromkeys(self.positions, 0)
         bids = margin = maintenance = 0
         for order_id, order in self.open_orders.items():
             assert order.order_id == order_id and order.account is self, "an open order is filed under another's name"
@@ -142,7 +142,7 @@ class Account(msgspec.Struct, eq=False):
                 bids += charges.bid_lock_micros(order.price_micros, order.remaining_milli)
             else:
                 asks[order.book.instrument_id] += order.remaining_milli
-        for instrument_id, holding in self.holdings.items():
+        for instrument_id, holding in self.positions.items():
             book = holding.book
             assert holding.open_asks_milli == asks[instrument_id], "open asks are miscounted"
             needed = collateral_micros(book, holding.open_asks_milli - holding.position_milli)
@@ -159,12 +159,12 @@ class Account(msgspec.Struct, eq=False):
         assert market_of(rules) or self.locked_micros <= self.cash_micros, "more is locked than there is"
         assert self.shortfall_micros >= 0, "a negative shortfall"
         assert list(self.open_orders) == sorted(self.open_orders), "open orders are out of order"
-        for order_id, order in self.finished_orders.items():
+        for order_id, order in self.closed_orders.items():
             assert order.order_id == order_id and order.level is None, "a finished order rests"
             assert order_id not in self.open_orders, "an order is open and finished at once"
-        assert len(self.finished_orders) <= rules.finished_orders_kept, "more finished orders are kept than may be"
-        keyed = [o for orders in (self.open_orders, self.finished_orders) for o in orders.values() if o.client_order_id]
+        assert len(self.closed_orders) <= rules.finished_orders_kept, "more finished orders are kept than may be"
+        keyed = [o for orders in (self.open_orders, self.closed_orders) for o in orders.values() if o.client_order_id]
         assert len(keyed) == len(self.client_orders), "an order cannot be found by its client_order_id"
         for client_order_id, order in self.client_orders.items():
             assert order.client_order_id == client_order_id, "an order is filed under another client_order_id"
-            assert order.order_id in self.open_orders or order.order_id in self.finished_orders, "a lost order is named"
+            assert order.order_id in self.open_orders or order.order_id in self.closed_orders, "a lost order is named"

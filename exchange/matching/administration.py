@@ -17,6 +17,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
+from exchange.domain.enums import InstrumentState
 from exchange.domain.events import (
     AccountOpened,
     AllCancelled,
@@ -38,39 +39,38 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import RULES_VERSION, Rules, contradiction, market_of
+from exchange.domain.rules import RULES_VERSION, Rules, market_of, validation_error
 from exchange.domain.units import NUMBER_MAX, PRICE_STEP_MICROS, SIZE_MAX_MILLI, US_PER_SECOND
-from exchange.domain.words import InstrumentState
 from exchange.matching.accounts import FEES, INSURANCE, Account
-from exchange.matching.book import Book
-from exchange.matching.charges import charges_of
-from exchange.matching.collateral import Rates, cash_secured_rates
-from exchange.matching.endings import trim_bids, withdraw_each
+from exchange.matching.book import OrderBook
+from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
+from exchange.matching.fees import fee_schedule_of
+from exchange.matching.index_update import sum_bid_locks, update_margins, within_limits
 from exchange.matching.liquidation import liquidate
-from exchange.matching.listing import list_all_series, list_instrument, rates_of, set_marks, set_rates
-from exchange.matching.margins import can_carry, remargin, sum_bid_locks
+from exchange.matching.listing import list_all_series, list_instrument, margin_rates_of, set_margin_rates, set_marks
+from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
 from exchange.matching.settlement import expired_series, settle
-from exchange.matching.state import Outcome, State
+from exchange.matching.state import Changes, State
 
 
-def found(state: State, command: Genesis) -> list[Event]:
+def initialize(state: State, command: Genesis) -> list[Event]:
     """Begin: from here on these rules hold."""
     assert not state.accounts and not state.books, "a genesis command in the middle of a journal"
     assert command.rules_version == RULES_VERSION, f"rules version {command.rules_version} is not known"
-    assert contradiction(command.rules) is None, "contradictory rules"
-    state.play_by(command.rules)
+    assert validation_error(command.rules) is None, "contradictory rules"
+    state.set_rules(command.rules)
     state.rules_version = command.rules_version
     return [Configured(command.rules, command.rules_version), *_open_own_accounts(state)]
 
 
 def start_session(state: State, command: StartSession) -> list[Event]:
     """The server came up: whoever asked for cancel-on-disconnect and was cut off by a crash gets it now."""
-    outcome = Outcome()
+    outcome = Changes()
     outcome.events.append(SessionStarted(command.program_version))
     for account in state.accounts.values():
         if account.cancel_on_disconnect:
             _cut_off(state, outcome, account, still_enabled=False)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def open_account(state: State, command: OpenAccount) -> list[Event]:
@@ -78,11 +78,11 @@ def open_account(state: State, command: OpenAccount) -> list[Event]:
         return [Refused(command.user_id, Reason.ACCOUNT_EXISTS)]
     if not 0 <= command.cash_micros <= state.cash_room_micros:
         return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
-    outcome = Outcome()
+    outcome = Changes()
     account = state.accounts[command.user_id] = Account(command.user_id)
     outcome.events.append(AccountOpened(command.user_id))
     _pay(state, outcome, account, command.cash_micros)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def deposit(state: State, command: Deposit) -> list[Event]:
@@ -91,10 +91,10 @@ def deposit(state: State, command: Deposit) -> list[Event]:
         return [Refused(command.user_id, Reason.UNKNOWN_USER)]
     if not 0 < command.amount_micros <= state.cash_room_micros:
         return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
-    outcome = Outcome()
+    outcome = Changes()
     outcome.events.append(Deposited(command.user_id, command.amount_micros))
     _pay(state, outcome, account, command.amount_micros)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def withdraw_cash(state: State, command: Withdraw) -> list[Event]:
@@ -106,10 +106,10 @@ def withdraw_cash(state: State, command: Withdraw) -> list[Event]:
         return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
     if command.amount_micros > account.available_micros:
         return [Refused(command.user_id, Reason.INSUFFICIENT_BALANCE)]
-    outcome = Outcome()
+    outcome = Changes()
     outcome.events.append(Withdrawn(command.user_id, command.amount_micros))
     _pay(state, outcome, account, -command.amount_micros)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def create_instrument(state: State, ts_us: int, command: CreateInstrument) -> list[Event]:
@@ -118,10 +118,10 @@ def create_instrument(state: State, ts_us: int, command: CreateInstrument) -> li
         return [Refused(None, Reason.INVALID_TERMS)]
     if terms.instrument_id in state.books:
         return [Refused(None, Reason.INSTRUMENT_EXISTS)]
-    outcome = Outcome()
+    outcome = Changes()
     book = list_instrument(state, outcome, terms, command.tick_micros, command.min_size_milli)
     set_marks(state, outcome, book.asset, [book])
-    return outcome.close()
+    return outcome.take_events()
 
 
 def change_instrument_state(state: State, ts_us: int, instrument_id: str, new_state: InstrumentState) -> list[Event]:
@@ -186,28 +186,28 @@ def set_limits(state: State, command: SetLimits) -> list[Event]:
 def change_rules(state: State, ts_us: int, command: ChangeRules) -> list[Event]:
     """From here on other rules hold: whatever follows from rules is brought in line with them."""
     rules = command.rules
-    if contradiction(rules) or (state.market is not None and market_of(rules) is None):
+    if validation_error(rules) or (state.market is not None and market_of(rules) is None):
         return [Refused(None, Reason.INVALID_RULES)]
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
-    if not can_carry(state, charges_of(rules), rates):
+    if not within_limits(state, fee_schedule_of(rules), rates):
         return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
-    state.play_by(rules)
-    outcome = Outcome()
+    state.set_rules(rules)
+    outcome = Changes()
     outcome.events.append(RulesChanged(rules))
     outcome.events += _open_own_accounts(state)
     for instrument_id, new in rates.items():
-        set_rates(state.books[instrument_id], new)
+        set_margin_rates(state.books[instrument_id], new)
     for account in state.accounts.values():
-        outcome.touch(account)
+        outcome.track(account)
         account.locked_micros = account.margin_micros + sum_bid_locks(account, state.charges)
-        remargin(outcome, account)
-        account.forget(rules.finished_orders_kept)
-        trim_bids(state, outcome, account)
+        update_margins(outcome, account)
+        account.evict(rules.finished_orders_kept)
+        cancel_unaffordable_bids(state, outcome, account)
     for index in state.indexes.values():
         index.listed = None
     list_all_series(state, outcome, ts_us)
     liquidate(state, outcome, state.accounts.values())
-    return outcome.close()
+    return outcome.take_events()
 
 
 def set_cancel_on_disconnect(state: State, command: SetCancelOnDisconnect) -> list[Event]:
@@ -223,31 +223,31 @@ def disconnect(state: State, command: Disconnect) -> list[Event]:
     account = state.accounts.get(command.user_id)
     if account is None:
         return [Refused(command.user_id, Reason.UNKNOWN_USER)]
-    outcome = Outcome()
+    outcome = Changes()
     _cut_off(state, outcome, account, command.still_enabled)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
     """08:00 UTC has passed: series that are due expire, and in a market settle; elsewhere day orders end."""
     assert command.day_end_us <= ts_us, "the day ended before its end"
-    outcome = Outcome()
+    outcome = Changes()
     outcome.events.append(DayEnded(command.day_end_us))
     live = [book for book in state.books.values() if book.state != "expired"]
     expired = [book for book in live if book.expiration_us <= command.day_end_us]
     for book in live:
         if book.expiration_us <= command.day_end_us:
-            withdraw_each(state, outcome, book.resting(), "instrument_expired")
-            state.close(book)
+            cancel_each(state, outcome, book.resting(), "instrument_expired")
+            state.evict_closed(book)
             outcome.events.append(InstrumentStateChanged(book.instrument_id, "expired"))
         else:
             day_orders = [order for order in book.resting() if order.time_in_force == "day"]
-            withdraw_each(state, outcome, day_orders, "day_end")
+            cancel_each(state, outcome, day_orders, "day_end")
     if state.market is not None:
         settle(state, outcome, expired_series(state, expired))
         list_all_series(state, outcome, ts_us)
         liquidate(state, outcome, state.accounts.values())
-    return outcome.close()
+    return outcome.take_events()
 
 
 def _open_own_accounts(state: State) -> list[Event]:
@@ -260,11 +260,11 @@ def _open_own_accounts(state: State) -> list[Event]:
     return [event for user_id in missing for event in open_account(state, OpenAccount(user_id, 0))]
 
 
-def _rates(rules: Rules, book: Book) -> Rates:
+def _rates(rules: Rules, book: OrderBook) -> MarginRates:
     """What a short of this book must lock by the rules, at its mark where it has one."""
     if book.mark_micros is None:
         return cash_secured_rates(book.strike_micros)
-    return rates_of(rules, book, book.index_micros, book.mark_micros)
+    return margin_rates_of(rules, book, book.index_micros, book.mark_micros)
 
 
 def _terms(command: CreateInstrument) -> InstrumentTerms | None:
@@ -277,14 +277,14 @@ def _terms(command: CreateInstrument) -> InstrumentTerms | None:
         return None
 
 
-def _pay(state: State, outcome: Outcome, account: Account, amount_micros: int) -> None:
-    outcome.touch(account)
+def _pay(state: State, outcome: Changes, account: Account, amount_micros: int) -> None:
+    outcome.track(account)
     account.cash_micros += amount_micros
     state.total_cash_micros += amount_micros
 
 
-def _cut_off(state: State, outcome: Outcome, account: Account, still_enabled: bool) -> None:
+def _cut_off(state: State, outcome: Changes, account: Account, still_enabled: bool) -> None:
     orders = list(account.open_orders.values())
-    withdraw_each(state, outcome, orders, "cancel_on_disconnect")
+    cancel_each(state, outcome, orders, "cancel_on_disconnect")
     account.cancel_on_disconnect = still_enabled
     outcome.events.append(AllCancelled(account.user_id, len(orders)))

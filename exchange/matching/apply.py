@@ -38,7 +38,7 @@ from exchange.matching.administration import (
     deposit,
     disconnect,
     end_day,
-    found,
+    initialize,
     open_account,
     set_cancel_on_disconnect,
     set_halt,
@@ -47,7 +47,7 @@ from exchange.matching.administration import (
     start_session,
     withdraw_cash,
 )
-from exchange.matching.margins import set_index_price
+from exchange.matching.index_update import set_index_price
 from exchange.matching.orders import cancel, cancel_all, edit, place
 from exchange.matching.settlement import settle_series
 from exchange.matching.state import State
@@ -111,4 +111,4 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
         case Fork():
             return [Forked(command.parent, command.parent_seq, command.parent_hash)]
         case Genesis():
-            return found(state, command)
+            return initialize(state, command)

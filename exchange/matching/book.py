@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from sortedcontainers import SortedDict
 
+from exchange.domain.enums import InstrumentState, OrderType, Side, TimeInForce
 from exchange.domain.instruments import InstrumentTerms
-from exchange.domain.words import InstrumentState, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
     from exchange.matching.accounts import Account
@@ -24,7 +24,7 @@ class Order(msgspec.Struct, eq=False):
 
     order_id: int
     account: Account
-    book: Book
+    book: OrderBook
     side: Side
     type: OrderType
     time_in_force: TimeInForce
@@ -36,12 +36,12 @@ class Order(msgspec.Struct, eq=False):
     original_price_micros: int | None
     original_size_milli: int
     reduce_only: bool = False
-    level: Level | None = None  # while it rests
+    level: PriceLevel | None = None  # while it rests
     before: Order | None = None
     after: Order | None = None
 
 
-class Level(msgspec.Struct, eq=False):
+class PriceLevel(msgspec.Struct, eq=False):
     """The orders resting at one price, first come first. A level in a book is never empty."""
 
     price_micros: int
@@ -62,10 +62,10 @@ class BookSide:
 
     def __init__(self, is_bid: bool) -> None:
         self.is_bid = is_bid
-        self.levels: SortedDict[int, Level] = SortedDict()
-        self.best: Level | None = None
+        self.levels: SortedDict[int, PriceLevel] = SortedDict()
+        self.best: PriceLevel | None = None
 
-    def __iter__(self) -> Iterator[Level]:
+    def __iter__(self) -> Iterator[PriceLevel]:
         """Levels, best first."""
         return reversed(self.levels.values()) if self.is_bid else iter(self.levels.values())
 
@@ -73,7 +73,7 @@ class BookSide:
         """Rest `order` at the back of the queue at `price_micros`."""
         level = self.levels.get(price_micros)
         if level is None:
-            level = self.levels[price_micros] = Level(price_micros)
+            level = self.levels[price_micros] = PriceLevel(price_micros)
             best = self.best
             if best is None or (price_micros > best.price_micros) == self.is_bid:
                 self.best = level
@@ -111,7 +111,7 @@ class BookSide:
                 return
             yield from level
 
-    def reaches(self, level: Level, limit_micros: int) -> bool:
+    def reaches(self, level: PriceLevel, limit_micros: int) -> bool:
         """Whether an opposite order with this limit may trade at `level`."""
         return level.price_micros >= limit_micros if self.is_bid else level.price_micros <= limit_micros
 
@@ -133,7 +133,7 @@ class BookSide:
                 assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "an order rests that never may"
 
 
-class Book:
+class OrderBook:
     """One instrument: its terms, its state, what it is worth, and both sides of its order book.
 
     `number` counts listings. `index_micros` is 0 and `mark_micros` None while the asset has no index; `*_nanos` are

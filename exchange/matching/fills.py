@@ -6,18 +6,18 @@ contracts held free and as many more as what is available can back. What its own
 
 from __future__ import annotations
 
+from exchange.domain.enums import Side
 from exchange.domain.events import Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.domain.words import Side
 from exchange.matching.accounts import FEES, Account
-from exchange.matching.book import Book, Order
-from exchange.matching.charges import Charges
-from exchange.matching.collateral import collateral_micros, coverable_milli
-from exchange.matching.endings import withdraw
-from exchange.matching.state import Outcome, State
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.cancellation import cancel_resting
+from exchange.matching.fees import FeeSchedule
+from exchange.matching.margin_profiles import collateral_micros, coverable_milli
+from exchange.matching.state import Changes, State
 
 
-def match(state: State, outcome: Outcome, taker: Order, budget: Budget | None) -> bool:
+def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | None) -> bool:
     """Trade `taker` until it is filled, nothing more crosses, or its budget is spent: False says the last."""
     opposite = taker.book.opposite(taker.side)
     limit_micros, account = taker.price_micros, taker.account
@@ -29,7 +29,7 @@ def match(state: State, outcome: Outcome, taker: Order, budget: Budget | None) -
         maker = level.head
         assert maker is not None, "an empty level is left in the book"
         if maker.account is account and prevents_self_trade:
-            withdraw(state, outcome, maker, "self_trade_prevention")
+            cancel_resting(state, outcome, maker, "self_trade_prevention")
             continue
         wanted = size = min(taker.remaining_milli, maker.remaining_milli)
         if budget is not None:
@@ -49,9 +49,9 @@ def fillable(state: State, order: Order) -> int:
     return sum(size for _, size in found)
 
 
-def can_pay(state: State, account: Account, book: Book, side: Side, size_milli: int, in_full: bool) -> bool:
+def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_milli: int, in_full: bool) -> bool:
     """Whether a market order's budget buys or sells anything at all, or (`in_full`) all that the book would fill."""
-    budget = Budget(state, account, book, side)
+    budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
     found = _walk(state, account, book, side, None, size_milli)
@@ -62,14 +62,14 @@ def can_pay(state: State, account: Account, book: Book, side: Side, size_milli: 
     return budget.pays(sum(budget.paid_micros(price, size) for price, size in found), size_milli)
 
 
-def released_micros(book: Book, uncovered_milli: int, size_milli: int) -> int:
+def released_micros(book: OrderBook, uncovered_milli: int, size_milli: int) -> int:
     """The collateral that buying so many contracts sets free, of `uncovered_milli` that need it."""
     if uncovered_milli <= 0:
         return 0
     return collateral_micros(book, uncovered_milli) - collateral_micros(book, uncovered_milli - size_milli)
 
 
-class Budget:
+class BuyingPower:
     """What an order that never rests may still spend or sell. It is fixed when the order arrives.
 
     A buyer has the cash that is available, and in a market what buying back shorts sets free, as long as there is cash
@@ -87,12 +87,14 @@ class Budget:
         "_uncovered_milli",
     )
 
-    def __init__(self, state: State, account: Account, book: Book, side: Side, is_liquidation: bool = False) -> None:
+    def __init__(
+        self, state: State, account: Account, book: OrderBook, side: Side, is_liquidation: bool = False
+    ) -> None:
         self._book = book
         self._side = side
         self._charges = state.charges
         self._bought_milli = self._milli = self._uncovered_milli = 0
-        holding = account.holdings.get(book.instrument_id)
+        holding = account.positions.get(book.instrument_id)
         free_milli = holding.free_milli if holding is not None else 0
         if side == "ask":
             covered = coverable_milli(book, account.available_micros + collateral_micros(book, -free_milli))
@@ -146,7 +148,7 @@ class Budget:
 
 
 def _walk(
-    state: State, account: Account, book: Book, side: Side, limit_micros: int | None, size_milli: int
+    state: State, account: Account, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
 ) -> list[tuple[int, int]]:
     """The (price, size) of the fills that such an order would get now, up to `size_milli`."""
     own_trade = state.rules.self_trade_prevention == "off"
@@ -162,7 +164,7 @@ def _walk(
     return found
 
 
-def _fill(state: State, outcome: Outcome, maker: Order, taker: Order, price: int, size: int) -> int:
+def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
     """Exchange `size` contracts for cash between two orders. Returns what the taker pays, fee included, in micros."""
     charges, book = state.charges, maker.book
     cost = price * size // MILLI_PER_CONTRACT
@@ -200,19 +202,19 @@ def _fill(state: State, outcome: Outcome, maker: Order, taker: Order, price: int
         _settle_ask(outcome, taker, cost - taker_fee, size)
     if maker_fee or taker_fee:
         collector = state.accounts[FEES]
-        outcome.touch(collector)
+        outcome.track(collector)
         collector.cash_micros += maker_fee + taker_fee
     if not maker_remaining:
         book.side(maker.side).remove(maker)
-        maker.account.finish(maker, state.rules.finished_orders_kept)
+        maker.account.close_order(maker, state.rules.finished_orders_kept)
     return cost + taker_fee
 
 
-def _settle_bid(outcome: Outcome, charges: Charges, order: Order, paid: int, size: int) -> None:
+def _settle_bid(outcome: Changes, charges: FeeSchedule, order: Order, paid: int, size: int) -> None:
     """The buyer pays, gets the contracts, and gets back what the filled part had locked beyond that."""
     account, price = order.account, order.price_micros
-    holding = account.holding(order.book)
-    outcome.touch_holding(account, holding)
+    holding = account.position(order.book)
+    outcome.track_position(account, holding)
     account.cash_micros -= paid
     remaining = order.remaining_milli - size
     if price is not None:
@@ -221,17 +223,17 @@ def _settle_bid(outcome: Outcome, charges: Charges, order: Order, paid: int, siz
     order.remaining_milli = remaining
     holding.position_milli += size
     if holding.collateral_micros:
-        account.relock(holding)
+        account.update_margin(holding)
 
 
-def _settle_ask(outcome: Outcome, order: Order, received: int, size: int) -> None:
+def _settle_ask(outcome: Changes, order: Order, received: int, size: int) -> None:
     """The seller is paid and gives the contracts: those of a limit order were counted as offered until now."""
     account = order.account
-    holding = account.holding(order.book)
-    outcome.touch_holding(account, holding)
+    holding = account.position(order.book)
+    outcome.track_position(account, holding)
     account.cash_micros += received
     order.remaining_milli -= size
     holding.position_milli -= size
     if order.price_micros is not None:
         holding.open_asks_milli -= size
-    account.relock(holding)
+    account.update_margin(holding)

@@ -7,7 +7,7 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 WINDOW_US = 30 * 60 * US_PER_SECOND  # before 08:00 UTC, over which a delivery price is averaged
 
 
-class Index(msgspec.Struct, eq=False):
+class IndexState(msgspec.Struct, eq=False):
     """`window_sum` is the sum of price times duration (micros times microseconds) within the window of this day, up to
     `ts_us`, and `window_us` the time that it covers. All series expire at 08:00 UTC, so one window a day is enough.
 

@@ -4,21 +4,21 @@ from collections.abc import Iterable
 
 from exchange.domain.events import LiquidationStarted, Traded
 from exchange.domain.units import PPM, PRICE_MAX_MICROS, SIZE_MAX_MILLI
-from exchange.matching.accounts import INSURANCE, Account, Holding
-from exchange.matching.book import Book, Order
-from exchange.matching.endings import withdraw_each
-from exchange.matching.entering import enter
-from exchange.matching.fills import Budget
-from exchange.matching.state import Outcome, State
+from exchange.matching.accounts import INSURANCE, Account, Position
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.cancellation import cancel_each
+from exchange.matching.execution import accept
+from exchange.matching.fills import BuyingPower
+from exchange.matching.state import Changes, State
 
 
-def liquidate_traders(state: State, outcome: Outcome) -> None:
+def liquidate_traders(state: State, outcome: Changes) -> None:
     """Look at the accounts of the trades in this outcome."""
     if state.market is not None:
         liquidate(state, outcome, _traders(state, outcome, 0))
 
 
-def liquidate(state: State, outcome: Outcome, candidates: Iterable[Account]) -> None:
+def liquidate(state: State, outcome: Changes, candidates: Iterable[Account]) -> None:
     """Liquidate those of the accounts that must be, in turn; then whoever traded with them. Each is looked at once."""
     queue = list(candidates)
     looked_at: dict[str, None] = {}
@@ -32,7 +32,7 @@ def liquidate(state: State, outcome: Outcome, candidates: Iterable[Account]) -> 
             queue += _traders(state, outcome, before)
 
 
-def _traders(state: State, outcome: Outcome, start: int) -> list[Account]:
+def _traders(state: State, outcome: Changes, start: int) -> list[Account]:
     """Who traded, from event `start` on: the maker, then the taker, of each trade in turn."""
     return [
         state.accounts[user_id]
@@ -42,11 +42,11 @@ def _traders(state: State, outcome: Outcome, start: int) -> list[Account]:
     ]
 
 
-def _liquidate(state: State, outcome: Outcome, account: Account) -> None:
+def _liquidate(state: State, outcome: Changes, account: Account) -> None:
     start = len(outcome.events)
     outcome.events.append(LiquidationStarted(account.user_id, account.cash_micros, account.maintenance_micros))
-    withdraw_each(state, outcome, list(account.open_orders.values()), "liquidation")
-    shorts = [holding for holding in account.holdings.values() if holding.maintenance_micros]
+    cancel_each(state, outcome, list(account.open_orders.values()), "liquidation")
+    shorts = [holding for holding in account.positions.values() if holding.maintenance_micros]
     for holding in sorted(shorts, key=lambda short: (-short.maintenance_micros, short.book.number)):
         if account.cash_micros >= account.maintenance_micros:
             break
@@ -56,11 +56,11 @@ def _liquidate(state: State, outcome: Outcome, account: Account) -> None:
         outcome.events.pop()  # nothing could be done now
 
 
-def _buy_back(state: State, outcome: Outcome, account: Account, short: Holding) -> None:
+def _buy_back(state: State, outcome: Changes, account: Account, short: Position) -> None:
     book = short.book
     limit_micros = _limit_micros(state, book)
     best, size_milli = book.asks.best, min(-short.position_milli, SIZE_MAX_MILLI)
-    budget = Budget(state, account, book, "bid", is_liquidation=True)
+    budget = BuyingPower(state, account, book, "bid", is_liquidation=True)
     if best is None or best.price_micros > limit_micros or not budget.affords_milli(best.price_micros, size_milli):
         return
     order = Order(
@@ -78,10 +78,10 @@ def _buy_back(state: State, outcome: Outcome, account: Account, short: Holding) 
         limit_micros,
         size_milli,
     )
-    enter(state, outcome, order, budget)
+    accept(state, outcome, order, budget)
 
 
-def _limit_micros(state: State, book: Book) -> int:
+def _limit_micros(state: State, book: OrderBook) -> int:
     """The highest price that a liquidation pays: so much of the index above the mark, rounded up to the tick."""
     assert state.market is not None and book.mark_micros is not None, "a maintenance margin without a mark"
     above = book.index_micros * state.market.liquidation_limit_ppm // PPM

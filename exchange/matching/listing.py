@@ -1,23 +1,23 @@
 """Listing: instruments by command and by rule, and what they are worth from the beginning."""
 
+from exchange.domain.enums import OptionType
 from exchange.domain.events import InstrumentCreated, MarksSet
 from exchange.domain.expirations import expirations_s
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of, parse_instrument_id
 from exchange.domain.rules import Rules, Series
 from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_end_us
-from exchange.domain.words import OptionType
-from exchange.matching.book import Book
-from exchange.matching.collateral import Rates, cash_secured_rates, mark_micros, standard_rates
-from exchange.matching.state import Outcome, State, in_parts
+from exchange.matching.book import OrderBook
+from exchange.matching.margin_profiles import MarginRates, cash_secured_rates, mark_micros, standard_rates
+from exchange.matching.state import Changes, State, chunks
 
 
 def list_instrument(
-    state: State, outcome: Outcome, terms: InstrumentTerms, tick_micros: int, min_size_milli: int
-) -> Book:
+    state: State, outcome: Changes, terms: InstrumentTerms, tick_micros: int, min_size_milli: int
+) -> OrderBook:
     """List one instrument."""
-    book = Book(terms, tick_micros, min_size_milli, "open", len(state.books))
+    book = OrderBook(terms, tick_micros, min_size_milli, "open", len(state.books))
     state.add(book)
-    set_rates(book, cash_secured_rates(book.strike_micros))
+    set_margin_rates(book, cash_secured_rates(book.strike_micros))
     outcome.events.append(
         InstrumentCreated(
             terms.instrument_id,
@@ -32,7 +32,7 @@ def list_instrument(
     return book
 
 
-def list_series(state: State, outcome: Outcome, ts_us: int, series: Series) -> list[Book]:
+def list_series(state: State, outcome: Changes, ts_us: int, series: Series) -> list[OrderBook]:
     """List whatever the rule asks for and is not listed, around the index; nothing where there is none."""
     index = state.indexes.get(series.asset)
     if index is None:
@@ -59,14 +59,14 @@ def list_series(state: State, outcome: Outcome, ts_us: int, series: Series) -> l
     return listed
 
 
-def list_all_series(state: State, outcome: Outcome, ts_us: int) -> None:
+def list_all_series(state: State, outcome: Changes, ts_us: int) -> None:
     """List what every rule asks for, with the marks of what is new."""
     if state.market is not None:
         for series in state.market.series:
             set_marks(state, outcome, series.asset, list_series(state, outcome, ts_us, series))
 
 
-def set_marks(state: State, outcome: Outcome, asset: str, books: list[Book]) -> None:
+def set_marks(state: State, outcome: Changes, asset: str, books: list[OrderBook]) -> None:
     """Mark these instruments of one asset by its index, and set what shorts of them must lock; nothing without one."""
     index = state.indexes.get(asset)
     if index is None or not books:
@@ -77,16 +77,16 @@ def set_marks(state: State, outcome: Outcome, asset: str, books: list[Book]) -> 
         book.index_micros = index.price_micros
         book.mark_micros = mark_micros(book, index.price_micros, state.market.mark_spread_max_ppm)
         marks[book.instrument_id] = book.mark_micros
-        set_rates(book, rates_of(state.rules, book, book.index_micros, book.mark_micros))
-    outcome.events += [MarksSet(asset, part) for part in in_parts(marks)]
+        set_margin_rates(book, margin_rates_of(state.rules, book, book.index_micros, book.mark_micros))
+    outcome.events += [MarksSet(asset, part) for part in chunks(marks)]
 
 
-def rates_of(rules: Rules, book: Book, index_micros: int, mark: int) -> Rates:
+def margin_rates_of(rules: Rules, book: OrderBook, index_micros: int, mark: int) -> MarginRates:
     """What a short contract must lock by the rules, at this index and mark."""
     if rules.collateral == "cash_secured":
         return cash_secured_rates(book.strike_micros)
     return standard_rates(book.is_call, book.strike_micros, index_micros, mark)
 
 
-def set_rates(book: Book, rates: Rates) -> None:
+def set_margin_rates(book: OrderBook, rates: MarginRates) -> None:
     book.initial_nanos, book.maintenance_nanos = rates

@@ -3,18 +3,18 @@
 from msgspec import UNSET
 
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
+from exchange.domain.enums import CancelReason, Side
 from exchange.domain.events import AllCancelled, Event, OrderEdited, OrderRepeated, Refused
 from exchange.domain.reasons import Reason
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI, US_PER_SECOND, cost_micros
-from exchange.domain.words import CancelReason, Side
 from exchange.matching.accounts import Account
-from exchange.matching.book import Book, Order
-from exchange.matching.collateral import collateral_micros
-from exchange.matching.endings import withdraw, withdraw_each
-from exchange.matching.entering import enter, trade_and_rest
-from exchange.matching.fills import Budget, can_pay
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.cancellation import cancel_each, cancel_resting
+from exchange.matching.execution import accept, trade_and_rest
+from exchange.matching.fills import BuyingPower, can_pay
 from exchange.matching.liquidation import liquidate_traders
-from exchange.matching.state import Outcome, State
+from exchange.matching.margin_profiles import collateral_micros
+from exchange.matching.state import Changes, State
 
 
 def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
@@ -31,8 +31,8 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
         return [Refused(account.user_id, reason)]
     assert book is not None, "an order in no instrument passed every check"
 
-    outcome = Outcome()
-    enter(
+    outcome = Changes()
+    accept(
         state,
         outcome,
         Order(
@@ -53,7 +53,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
         ),
     )
     liquidate_traders(state, outcome)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
@@ -72,10 +72,10 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
     if reason := _why_not_edited(state, ts_us, account, order, price, size, remaining):
         return [Refused(command.user_id, reason)]
 
-    outcome = Outcome()
+    outcome = Changes()
     previous_remaining = order.remaining_milli
     keeps_place = price == previous_price and size < order.size_milli
-    outcome.touch_for(order)
+    outcome.track_for(order)
     account.release(order, state.charges)
     if not keeps_place:
         order.book.side(order.side).remove(order)
@@ -101,7 +101,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
     else:
         trade_and_rest(state, outcome, order)
         liquidate_traders(state, outcome)
-    return outcome.close()
+    return outcome.take_events()
 
 
 def cancel(state: State, command: CancelOrder) -> list[Event]:
@@ -114,9 +114,9 @@ def cancel(state: State, command: CancelOrder) -> list[Event]:
         return [Refused(command.user_id, Reason.ORDER_NOT_FOUND)]
     if order.level is None:
         return [Refused(command.user_id, _why_finished(order))]
-    outcome = Outcome()
-    withdraw(state, outcome, order, "user_request")
-    return outcome.close()
+    outcome = Changes()
+    cancel_resting(state, outcome, order, "user_request")
+    return outcome.take_events()
 
 
 def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: CancelReason) -> list[Event]:
@@ -131,10 +131,10 @@ def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: Canc
         for order in account.open_orders.values()
         if command.instrument_id is None or order.book.instrument_id == command.instrument_id
     ]
-    outcome = Outcome()
-    withdraw_each(state, outcome, orders, reason)
+    outcome = Changes()
+    cancel_each(state, outcome, orders, reason)
     outcome.events.append(AllCancelled(account.user_id, len(orders)))
-    return outcome.close()
+    return outcome.take_events()
 
 
 def _same_order(known: Order, command: PlaceOrder) -> bool:
@@ -151,16 +151,16 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
     )
 
 
-def size_to_place_milli(account: Account, book: Book | None, command: PlaceOrder) -> int:
+def size_to_place_milli(account: Account, book: OrderBook | None, command: PlaceOrder) -> int:
     """How much of the order is placed: of a reduce-only one, what brings the position nearer to zero."""
     if command.reduce_only is UNSET or book is None:
         return command.size_milli
     return min(command.size_milli, _reducible_milli(account, book, command.side))
 
 
-def _reducible_milli(account: Account, book: Book, side: Side) -> int:
+def _reducible_milli(account: Account, book: OrderBook, side: Side) -> int:
     """The position on the other side, of which orders on this side bring the account nearer to zero."""
-    holding = account.holdings.get(book.instrument_id)
+    holding = account.positions.get(book.instrument_id)
     position = holding.position_milli if holding is not None else 0
     return max(0, -position if side == "bid" else position)
 
@@ -169,7 +169,7 @@ def why_not_placed(
     state: State,
     ts_us: int,
     account: Account,
-    book: Book | None,
+    book: OrderBook | None,
     known: Order | None,
     command: PlaceOrder,
     size: int,
@@ -201,7 +201,7 @@ def why_not_placed(
         enough = can_pay(state, account, book, side, size, command.time_in_force == "fok")
     elif side == "bid" and command.time_in_force in ("ioc", "fok"):
         needed = state.charges.bid_lock_micros(price, size)
-        enough = needed <= account.available_micros or Budget(state, account, book, side).pays(needed, size)
+        enough = needed <= account.available_micros or BuyingPower(state, account, book, side).pays(needed, size)
     else:
         enough = is_available(account, lock_needed(state, account, book, side, price, size))
     return None if enough else Reason.INSUFFICIENT_BALANCE
@@ -233,7 +233,7 @@ def is_available(account: Account, needed_micros: int) -> bool:
     return needed_micros <= max(0, account.available_micros)
 
 
-def _why_closed(state: State, ts_us: int, book: Book) -> Reason | None:
+def _why_closed(state: State, ts_us: int, book: OrderBook) -> Reason | None:
     if state.is_halted:
         return Reason.EXCHANGE_HALTED
     if book.state == "expired" or ts_us >= book.expiration_us:
@@ -241,7 +241,7 @@ def _why_closed(state: State, ts_us: int, book: Book) -> Reason | None:
     return Reason.INSTRUMENT_PAUSED if book.state == "paused" else None
 
 
-def _is_stale(state: State, ts_us: int, book: Book) -> bool:
+def _is_stale(state: State, ts_us: int, book: OrderBook) -> bool:
     """Whether the last index price is too old to say what a sale must lock."""
     index = state.indexes.get(book.asset)
     if index is None or state.market is None or not state.market.index_age_max_s:
@@ -250,7 +250,7 @@ def _is_stale(state: State, ts_us: int, book: Book) -> bool:
 
 
 def _is_beyond_limit(
-    state: State, account: Account, book: Book, side: Side, size_milli: int, edited: Order | None
+    state: State, account: Account, book: OrderBook, side: Side, size_milli: int, edited: Order | None
 ) -> bool:
     """Whether position, open orders on this side and so much more could come to more than the account may have."""
     limit_milli = account.position_max_milli
@@ -258,7 +258,7 @@ def _is_beyond_limit(
         limit_milli = state.market.position_max_milli if state.market is not None else 0
     if not limit_milli:
         return False
-    holding = account.holdings.get(book.instrument_id)
+    holding = account.positions.get(book.instrument_id)
     position = holding.position_milli if holding is not None else 0
     open_milli = sum(
         order.remaining_milli
@@ -268,7 +268,7 @@ def _is_beyond_limit(
     return (position if side == "bid" else -position) + open_milli + size_milli > limit_milli
 
 
-def _why_bad_size(book: Book, size_milli: int, filled_milli: int, price_micros: int | None) -> Reason | None:
+def _why_bad_size(book: OrderBook, size_milli: int, filled_milli: int, price_micros: int | None) -> Reason | None:
     if size_milli < book.min_size_milli:
         return Reason.SIZE_BELOW_MINIMUM
     if size_milli > SIZE_MAX_MILLI:
@@ -280,7 +280,7 @@ def _why_bad_size(book: Book, size_milli: int, filled_milli: int, price_micros: 
     return None
 
 
-def _why_bad_price(book: Book, price_micros: int | None) -> Reason | None:
+def _why_bad_price(book: OrderBook, price_micros: int | None) -> Reason | None:
     if price_micros is None:
         return None
     if price_micros <= 0:
@@ -299,26 +299,26 @@ def find_order(account: Account | None, order_id: int | None, client_order_id: s
     if account is None:
         return None
     if order_id is not None:
-        return account.open_orders.get(order_id) or account.finished_orders.get(order_id)
+        return account.open_orders.get(order_id) or account.closed_orders.get(order_id)
     return account.client_orders.get(client_order_id) if client_order_id is not None else None
 
 
-def _would_trade(state: State, account: Account, book: Book, side: Side, price_micros: int | None) -> bool:
+def _would_trade(state: State, account: Account, book: OrderBook, side: Side, price_micros: int | None) -> bool:
     """Whether anything at this price would trade; the user's own orders would be cancelled and do not count."""
     own_trade = state.rules.self_trade_prevention == "off"
     return any(own_trade or maker.account is not account for maker in book.opposite(side).crosses(price_micros))
 
 
-def lock_needed(state: State, account: Account, book: Book, side: Side, price_micros: int, size_milli: int) -> int:
+def lock_needed(state: State, account: Account, book: OrderBook, side: Side, price_micros: int, size_milli: int) -> int:
     """How much more would be locked by `size_milli` more at this price."""
     if side == "bid":
         return state.charges.bid_lock_micros(price_micros, size_milli)
     return ask_lock_needed(account, book, size_milli)
 
 
-def ask_lock_needed(account: Account, book: Book, size_milli: int) -> int:
+def ask_lock_needed(account: Account, book: OrderBook, size_milli: int) -> int:
     """How much more collateral offering `size_milli` more would lock."""
-    holding = account.holdings.get(book.instrument_id)
+    holding = account.positions.get(book.instrument_id)
     if holding is None:
         return collateral_micros(book, size_milli)
     return collateral_micros(book, size_milli - holding.free_milli) - holding.collateral_micros

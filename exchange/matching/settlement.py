@@ -13,18 +13,18 @@ from exchange.domain.events import (
 )
 from exchange.domain.reasons import Reason
 from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX, PRICE_MAX_MICROS, PRICE_STEP_MICROS, US_PER_SECOND
-from exchange.matching.accounts import FEES, INSURANCE, Account, Holding
-from exchange.matching.book import Book
-from exchange.matching.collateral import intrinsic_micros
-from exchange.matching.endings import trim_bids
+from exchange.matching.accounts import FEES, INSURANCE, Account, Position
+from exchange.matching.book import OrderBook
+from exchange.matching.cancellation import cancel_unaffordable_bids
 from exchange.matching.liquidation import liquidate
-from exchange.matching.state import Outcome, State
+from exchange.matching.margin_profiles import intrinsic_micros
+from exchange.matching.state import Changes, State
 
 
 class Expired(NamedTuple):
     """The instruments of one asset that expire together, and the price at which they settle, if there is one."""
 
-    books: list[Book]
+    books: list[OrderBook]
     delivery_micros: int | None
 
     @property
@@ -36,11 +36,11 @@ class Expired(NamedTuple):
         return self.books[0].expiration_us // US_PER_SECOND
 
 
-class Payment(NamedTuple):
+class Payout(NamedTuple):
     """What one position is paid, or pays; and the fee of who is paid."""
 
     account: Account
-    holding: Holding
+    holding: Position
     payout_micros: int
     fee_micros: int
 
@@ -55,15 +55,15 @@ def settle_series(state: State, command: SettleSeries) -> list[Event]:
     expired = Expired(books, command.price_micros)
     if reason := _why_not_settled(state, expired):
         return [Refused(None, reason)]
-    outcome = Outcome()
+    outcome = Changes()
     settle(state, outcome, [expired])
     liquidate(state, outcome, state.accounts.values())
-    return outcome.close()
+    return outcome.take_events()
 
 
-def expired_series(state: State, books: list[Book]) -> list[Expired]:
+def expired_series(state: State, books: list[OrderBook]) -> list[Expired]:
     """These books, which have just expired, as series, each with the average of the index as its delivery price."""
-    series: dict[tuple[int, str], list[Book]] = {}
+    series: dict[tuple[int, str], list[OrderBook]] = {}
     for book in sorted(books, key=lambda book: book.expiration_us):
         series.setdefault((book.expiration_us, book.asset), []).append(book)
     found = []
@@ -74,7 +74,7 @@ def expired_series(state: State, books: list[Book]) -> list[Expired]:
     return found
 
 
-def settle(state: State, outcome: Outcome, series: list[Expired]) -> None:
+def settle(state: State, outcome: Changes, series: list[Expired]) -> None:
     """Pay every position in these series. One without a price waits; all do if the payouts could not be carried."""
     payments = [_payments(state, one) for one in series]
     is_carried = _can_pay(state, [payment for paid in payments for payment in paid])
@@ -86,10 +86,10 @@ def settle(state: State, outcome: Outcome, series: list[Expired]) -> None:
         outcome.events.append(DeliveryPriceSet(one.asset, one.expiration_s, one.delivery_micros))
         for payment in paid:
             _end_position(state, outcome, payment, nets)
-        _forget_holdings(state, one, one.delivery_micros)
+        _drop_positions(state, one, one.delivery_micros)
     _pay(state, outcome, nets)
     for account in state.accounts.values():
-        trim_bids(state, outcome, account)
+        cancel_unaffordable_bids(state, outcome, account)
 
 
 def _why_not_settled(state: State, expired: Expired) -> Reason | None:
@@ -108,7 +108,7 @@ def _why_not_settled(state: State, expired: Expired) -> Reason | None:
     return None if _can_pay(state, _payments(state, expired)) else Reason.EXPOSURE_ABOVE_MAXIMUM
 
 
-def _payments(state: State, expired: Expired) -> list[Payment]:
+def _payments(state: State, expired: Expired) -> list[Payout]:
     """Accounts in order of opening, instruments in order of listing. Exact: prices are multiples of 1,000 micros."""
     delivery_micros = expired.delivery_micros
     if delivery_micros is None:
@@ -116,18 +116,18 @@ def _payments(state: State, expired: Expired) -> list[Payment]:
     payments = []
     for account in state.accounts.values():
         for book in expired.books:
-            holding = account.holdings.get(book.instrument_id)
+            holding = account.positions.get(book.instrument_id)
             if holding is None or not holding.position_milli:
                 continue
             quantity = holding.position_milli
             value = intrinsic_micros(book.is_call, book.strike_micros, delivery_micros)
             payout = value * quantity // MILLI_PER_CONTRACT
             fee = state.charges.delivery_fee_micros(payout, quantity, delivery_micros) if payout > 0 else 0
-            payments.append(Payment(account, holding, payout, fee))
+            payments.append(Payout(account, holding, payout, fee))
     return payments
 
 
-def _can_pay(state: State, payments: list[Payment]) -> bool:
+def _can_pay(state: State, payments: list[Payout]) -> bool:
     """Whether every number that comes of these payments stays a number of the wire."""
     nets: dict[str, int] = {}
     for payment in payments:
@@ -145,41 +145,41 @@ def _can_pay(state: State, payments: list[Payment]) -> bool:
     return state.total_cash_micros + max(0, -insurance) <= NUMBER_MAX and max(shortfalls) + uncovered <= NUMBER_MAX
 
 
-def _end_position(state: State, outcome: Outcome, payment: Payment, nets: dict[str, int]) -> None:
+def _end_position(state: State, outcome: Changes, payment: Payout, nets: dict[str, int]) -> None:
     """A position ends; what it is paid is added to what its owner is due."""
     account, holding, payout, fee = payment
-    outcome.touch_holding(account, holding)
+    outcome.track_position(account, holding)
     outcome.events.append(
         PositionSettled(account.user_id, holding.book.instrument_id, holding.position_milli, payout, fee)
     )
     holding.position_milli = 0
-    account.relock(holding)
+    account.update_margin(holding)
     nets[account.user_id] = nets.get(account.user_id, 0) + payout - fee
     if fee:
         nets[FEES] = nets.get(FEES, 0) + fee
 
 
-def _forget_holdings(state: State, expired: Expired, delivery_micros: int) -> None:
+def _drop_positions(state: State, expired: Expired, delivery_micros: int) -> None:
     """The series is settled: nobody has anything in it any more."""
     for book in expired.books:
         book.delivery_micros = delivery_micros
         for account in state.accounts.values():
-            account.holdings.pop(book.instrument_id, None)
+            account.positions.pop(book.instrument_id, None)
 
 
-def _pay(state: State, outcome: Outcome, nets: dict[str, int]) -> None:
+def _pay(state: State, outcome: Changes, nets: dict[str, int]) -> None:
     """Pay every account what it is due, net, in order of opening; the insurance pays what one cannot."""
     insurance = state.accounts.get(INSURANCE)
     for account in state.accounts.values():
         net = nets.get(account.user_id, 0)
         if not net:
             continue
-        outcome.touch(account)
+        outcome.track(account)
         account.cash_micros += net
         if account.cash_micros < 0 and account is not insurance:
             assert insurance is not None, "a market without an insurance"
             missing = -account.cash_micros
-            outcome.touch(insurance)
+            outcome.track(insurance)
             insurance.cash_micros -= missing
             account.cash_micros = 0
             account.shortfall_micros += missing

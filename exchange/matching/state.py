@@ -7,10 +7,10 @@ from msgspec import UNSET
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
 from exchange.domain.rules import RULES_VERSION, Rules, market_of
 from exchange.domain.units import NUMBER_MAX
-from exchange.matching.accounts import INSURANCE, Account, Holding
-from exchange.matching.book import Book, Order
-from exchange.matching.charges import charges_of
-from exchange.matching.index import Index
+from exchange.matching.accounts import INSURANCE, Account, Position
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.fees import fee_schedule_of
+from exchange.matching.index import IndexState
 
 
 class State:
@@ -35,30 +35,30 @@ class State:
     )
 
     def __init__(self, rules: Rules = Rules(), rules_version: int = RULES_VERSION) -> None:
-        self.play_by(rules)
+        self.set_rules(rules)
         self.rules_version = rules_version
         self.next_order_id = 1
         self.next_trade_id = 1
         self.total_cash_micros = 0
         self.is_halted = False
         self.accounts: dict[str, Account] = {}
-        self.books: dict[str, Book] = {}
-        self.live: dict[str, dict[str, Book]] = {}
-        self.indexes: dict[str, Index] = {}
+        self.books: dict[str, OrderBook] = {}
+        self.live: dict[str, dict[str, OrderBook]] = {}
+        self.indexes: dict[str, IndexState] = {}
 
-    def play_by(self, rules: Rules) -> None:
+    def set_rules(self, rules: Rules) -> None:
         """From here on these rules hold."""
         self.rules = rules
         self.market = market_of(rules)
-        self.charges = charges_of(rules)
+        self.charges = fee_schedule_of(rules)
 
-    def add(self, book: Book) -> None:
+    def add(self, book: OrderBook) -> None:
         """List an instrument."""
         self.books[book.instrument_id] = book
         if book.state != "expired":
             self.live.setdefault(book.asset, {})[book.instrument_id] = book
 
-    def close(self, book: Book) -> None:
+    def evict_closed(self, book: OrderBook) -> None:
         """Nothing trades in this instrument any more."""
         book.state = "expired"
         del self.live[book.asset][book.instrument_id]
@@ -78,7 +78,7 @@ class State:
             assert account.user_id == user_id, "an account is filed under another's name"
             account.check(self.rules)
             open_orders += len(account.open_orders)
-            for instrument_id, holding in account.holdings.items():
+            for instrument_id, holding in account.positions.items():
                 positions[instrument_id] += holding.position_milli
         assert all(quantity == 0 for quantity in positions.values()), "positions do not sum to zero"
         cash = sum(account.cash_micros for account in self.accounts.values())
@@ -96,7 +96,7 @@ class State:
         assert numbers == list(range(len(numbers))), "listings are misnumbered"
 
 
-class Outcome:
+class Changes:
     """What one command does: its events so far, and which accounts and holdings it touched, as they were before."""
 
     __slots__ = ("_balances", "_margins", "_positions", "events")
@@ -104,10 +104,10 @@ class Outcome:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._balances: dict[str, tuple[Account, int, int, int]] = {}
-        self._positions: dict[tuple[str, str], tuple[Holding, int, int]] = {}
-        self._margins: dict[tuple[str, str], tuple[Holding, int]] = {}
+        self._positions: dict[tuple[str, str], tuple[Position, int, int]] = {}
+        self._margins: dict[tuple[str, str], tuple[Position, int]] = {}
 
-    def touch(self, account: Account) -> None:
+    def track(self, account: Account) -> None:
         """Remember the account's cash and locks, before their first change."""
         if account.user_id not in self._balances:
             self._balances[account.user_id] = (
@@ -117,31 +117,31 @@ class Outcome:
                 account.maintenance_micros,
             )
 
-    def touch_holding(self, account: Account, holding: Holding) -> None:
+    def track_position(self, account: Account, holding: Position) -> None:
         """Remember the account and one of its holdings, before their first change."""
         user_id = account.user_id
         if user_id not in self._balances:
-            self.touch(account)
+            self.track(account)
         key = (user_id, holding.book.instrument_id)
         if key not in self._positions:
             _, collateral_micros = self._margins.pop(key, (holding, holding.collateral_micros))
             self._positions[key] = (holding, holding.position_milli, collateral_micros)
 
-    def touch_margin(self, account: Account, holding: Holding) -> None:
+    def track_margin(self, account: Account, holding: Position) -> None:
         """Remember the account and the collateral of one of its holdings, which alone is to change."""
-        self.touch(account)
+        self.track(account)
         key = (account.user_id, holding.book.instrument_id)
         if key not in self._positions:
             self._margins.setdefault(key, (holding, holding.collateral_micros))
 
-    def touch_for(self, order: Order) -> None:
+    def track_for(self, order: Order) -> None:
         """Remember what an order's coming, going or changing may change: cash and locks, and for an ask the holding."""
         if order.side == "bid":
-            self.touch(order.account)
+            self.track(order.account)
         else:
-            self.touch_holding(order.account, order.account.holding(order.book))
+            self.track_position(order.account, order.account.position(order.book))
 
-    def close(self) -> list[Event]:
+    def take_events(self) -> list[Event]:
         """The events, completed by what came out different, in order of first touch: margins, positions, balances."""
         events = self.events
         margins: dict[str, dict[str, int]] = {}
@@ -149,7 +149,7 @@ class Outcome:
             if holding.collateral_micros != collateral_micros:
                 margins.setdefault(user_id, {})[instrument_id] = holding.collateral_micros
         for user_id, locked_micros in margins.items():
-            events += [MarginsChanged(user_id, part) for part in in_parts(locked_micros)]
+            events += [MarginsChanged(user_id, part) for part in chunks(locked_micros)]
         for (user_id, instrument_id), (holding, position_milli, collateral_micros) in self._positions.items():
             if holding.position_milli != position_milli or holding.collateral_micros != collateral_micros:
                 events.append(
@@ -162,7 +162,7 @@ class Outcome:
         return events
 
 
-def in_parts(by_instrument: dict[str, int]) -> Iterator[dict[str, int]]:
+def chunks(by_instrument: dict[str, int]) -> Iterator[dict[str, int]]:
     """What one event may tell at a time, in the order given."""
     items = list(by_instrument.items())
     for start in range(0, len(items), INSTRUMENTS_MAX):

@@ -16,9 +16,11 @@ from exchange.domain.events import (
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX
 from exchange.projections.orders import divide_rounding_half_up
-from exchange.projections.shapes import AccountView, Balance, Limits, PositionView
+from exchange.projections.wire_types import AccountView, Balance, Limits, PositionView
 
-Worth = Callable[[str], tuple[int | None, int | None]]  # an instrument's mark price, and what a contract is valued at
+Valuation = Callable[
+    [str], tuple[int | None, int | None]
+]  # an instrument's mark price, and what a contract is valued at
 
 
 class Position(msgspec.Struct):
@@ -78,12 +80,12 @@ class Position(msgspec.Struct):
             self.average_price_micros,
             self.locked_micros,
             mark_micros,
-            _sayable(self.unrealised_micros(value_micros)),
-            _sayable(self.realised_micros),
+            null_if_unsafe(self.unrealised_micros(value_micros)),
+            null_if_unsafe(self.realised_micros),
         )
 
 
-class Funds(msgspec.Struct):
+class AccountBalances(msgspec.Struct):
     """Cash, what of it is locked and the margin that keeps it from liquidation; profit realised so far, fees deducted.
 
     `shortfall_micros` is what the insurance has paid for the account. Limits are None where those of the rules hold.
@@ -99,7 +101,7 @@ class Funds(msgspec.Struct):
     open_orders_max: int | None = None
     position_max_milli: int | None = None
 
-    def unrealised_micros(self, worth: Worth) -> int:
+    def unrealised_micros(self, worth: Valuation) -> int:
         return sum(
             position.unrealised_micros(worth(instrument_id)[1]) for instrument_id, position in self.positions.items()
         )
@@ -134,11 +136,11 @@ class Funds(msgspec.Struct):
 class Balances(msgspec.Struct):
     """`open_interest_milli`: by instrument, how many contracts are held, which is as many as are owed."""
 
-    users: dict[str, Funds] = {}
+    users: dict[str, AccountBalances] = {}
     open_interest_milli: dict[str, int] = {}
 
     def open(self, user_id: str) -> None:
-        self.users[user_id] = Funds()
+        self.users[user_id] = AccountBalances()
 
     def on_balance(self, event: BalanceChanged) -> None:
         self.users[event.user_id].become(event)
@@ -186,15 +188,15 @@ class Balances(msgspec.Struct):
 
     def balance(self, user_id: str, seq: int) -> Balance:
         """The user's balance as of `seq`."""
-        return (self.users.get(user_id) or Funds()).balance(user_id, seq)
+        return (self.users.get(user_id) or AccountBalances()).balance(user_id, seq)
 
-    def account(self, user_id: str, seq: int, rules: Rules, worth: Worth) -> AccountView:
+    def account(self, user_id: str, seq: int, rules: Rules, worth: Valuation) -> AccountView:
         """The account, and what it is worth.
 
         total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000, the basis where no value is
         known.
         """
-        funds = self.users.get(user_id) or Funds()
+        funds = self.users.get(user_id) or AccountBalances()
         basis = sum(position.basis_micros for position in funds.positions.values())
         unrealised = funds.unrealised_micros(worth)
         return AccountView(
@@ -205,22 +207,22 @@ class Balances(msgspec.Struct):
             funds.shortfall_micros,
             seq,
             self.positions(user_id, worth),
-            _sayable(funds.realised_micros + unrealised),
-            _sayable(funds.realised_micros),
-            _sayable(unrealised),
-            _sayable(funds.cash_micros + basis + unrealised),
+            null_if_unsafe(funds.realised_micros + unrealised),
+            null_if_unsafe(funds.realised_micros),
+            null_if_unsafe(unrealised),
+            null_if_unsafe(funds.cash_micros + basis + unrealised),
             funds.suspended,
             funds.limits(rules),
         )
 
-    def profit_micros(self, user_id: str, worth: Worth) -> int:
+    def profit_micros(self, user_id: str, worth: Valuation) -> int:
         """Realised and unrealised."""
-        funds = self.users.get(user_id) or Funds()
+        funds = self.users.get(user_id) or AccountBalances()
         return funds.realised_micros + funds.unrealised_micros(worth)
 
-    def positions(self, user_id: str, worth: Worth) -> list[PositionView]:
+    def positions(self, user_id: str, worth: Valuation) -> list[PositionView]:
         """Positions that are open, or that hold collateral for open asks."""
-        funds = self.users.get(user_id) or Funds()
+        funds = self.users.get(user_id) or AccountBalances()
         return [
             position.view(instrument_id, *worth(instrument_id))
             for instrument_id, position in funds.positions.items()
@@ -243,6 +245,6 @@ class Balances(msgspec.Struct):
         return position
 
 
-def _sayable(micros: int) -> int | None:
+def null_if_unsafe(micros: int) -> int | None:
     """None where it is beyond what a number on the wire may be: large positions may be worth more."""
     return micros if -NUMBER_MAX <= micros <= NUMBER_MAX else None

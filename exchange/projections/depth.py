@@ -4,9 +4,9 @@ from itertools import islice
 
 from sortedcontainers import SortedDict
 
+from exchange.domain.enums import Side
 from exchange.domain.events import OrderCancelled, OrderEdited, Traded
-from exchange.domain.words import Side
-from exchange.projections.shapes import Level, OrderView
+from exchange.projections.wire_types import BookLevel, OrderView
 
 
 class Depth:
@@ -18,13 +18,13 @@ class Depth:
         self._bids: SortedDict[int, list[int]] = SortedDict()  # price -> [size, count]
         self._asks: SortedDict[int, list[int]] = SortedDict()
 
-    def bids(self, depth: int | None = None) -> list[Level]:
+    def bids(self, depth: int | None = None) -> list[BookLevel]:
         """Up to `depth` levels, highest price first."""
-        return [Level(price, *self._bids[price]) for price in islice(reversed(self._bids), depth)]
+        return [BookLevel(price, *self._bids[price]) for price in islice(reversed(self._bids), depth)]
 
-    def asks(self, depth: int | None = None) -> list[Level]:
+    def asks(self, depth: int | None = None) -> list[BookLevel]:
         """Up to `depth` levels, lowest price first."""
-        return [Level(price, *self._asks[price]) for price in islice(self._asks, depth)]
+        return [BookLevel(price, *self._asks[price]) for price in islice(self._asks, depth)]
 
     def best(self) -> tuple[int | None, int | None]:
         """Best bid and best ask, in micros."""
@@ -33,12 +33,12 @@ class Depth:
             self._asks.peekitem(0)[0] if self._asks else None,
         )
 
-    def tops(self) -> tuple[Level | None, Level | None]:
+    def tops(self) -> tuple[BookLevel | None, BookLevel | None]:
         """The best level of each side."""
         bid, ask = self.best()
         return (
-            None if bid is None else Level(bid, *self._bids[bid]),
-            None if ask is None else Level(ask, *self._asks[ask]),
+            None if bid is None else BookLevel(bid, *self._bids[bid]),
+            None if ask is None else BookLevel(ask, *self._asks[ask]),
         )
 
     def mid_micros(self) -> int | None:

@@ -7,7 +7,7 @@ import msgspec
 
 from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.projections.shapes import OrderView
+from exchange.projections.wire_types import OrderView
 
 
 class UserOrders(msgspec.Struct):

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from exchange.projections.shapes import Settlement, UserSettlement
+from exchange.projections.wire_types import Settlement, UserSettlement
 
 SERIES_KEPT = 10_000
 USER_SETTLEMENTS_KEPT = 10_000
@@ -12,7 +12,7 @@ USER_SETTLEMENTS_KEPT = 10_000
 _T = TypeVar("_T", Settlement, UserSettlement)
 
 
-class Settlements:
+class SettlementHistory:
     """Each series stands once: first as delayed perhaps, then as settled."""
 
     def __init__(self, series: Iterable[Settlement] = (), users: Mapping[str, Iterable[UserSettlement]] = {}) -> None:

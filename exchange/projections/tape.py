@@ -6,8 +6,8 @@ from itertools import islice
 from typing import TypeVar
 
 from exchange.domain.events import Traded
-from exchange.projections.shapes import OrderView, Trade, UserTrade
-from exchange.projections.turnover import Turnover
+from exchange.projections.rolling_volume import RollingVolume
+from exchange.projections.wire_types import OrderView, Trade, UserTrade
 
 INSTRUMENT_TRADES_KEPT = 10_000
 USER_TRADES_KEPT = 10_000
@@ -22,7 +22,7 @@ class Tape:
         self,
         instruments: Mapping[str, Iterable[Trade]] = {},
         users: Mapping[str, Iterable[UserTrade]] = {},
-        turnovers: Mapping[str, Turnover] = {},
+        turnovers: Mapping[str, RollingVolume] = {},
     ) -> None:
         self.instruments = {key: deque(trades, INSTRUMENT_TRADES_KEPT) for key, trades in instruments.items()}
         self.users = {key: deque(trades, USER_TRADES_KEPT) for key, trades in users.items()}
@@ -64,7 +64,7 @@ class Tape:
         self.users.setdefault(event.taker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(taker)
         turnover = self.turnovers.get(event.instrument_id)
         if turnover is None:
-            turnover = self.turnovers[event.instrument_id] = Turnover()
+            turnover = self.turnovers[event.instrument_id] = RollingVolume()
         turnover.add(event.size_milli, ts_us)
         return trade, maker, taker
 

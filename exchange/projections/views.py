@@ -37,12 +37,15 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules, market_of
 from exchange.projections.balances import Balances, Position
 from exchange.projections.depth import Depth
+from exchange.projections.implied_volatility import ImpliedVolatilities
 from exchange.projections.orders import Orders
-from exchange.projections.settlements import Settlements
-from exchange.projections.shapes import (
+from exchange.projections.rolling_volume import RollingVolume
+from exchange.projections.settlements import SettlementHistory
+from exchange.projections.tape import Tape
+from exchange.projections.wire_types import (
     AccountView,
     Balance,
-    Index,
+    IndexPrice,
     Instrument,
     OrderView,
     PositionView,
@@ -52,9 +55,6 @@ from exchange.projections.shapes import (
     UserSettlement,
     UserTrade,
 )
-from exchange.projections.tape import Tape
-from exchange.projections.turnover import Turnover
-from exchange.projections.volatilities import Volatilities
 
 
 class Change(msgspec.Struct, eq=False):
@@ -78,7 +78,7 @@ class Change(msgspec.Struct, eq=False):
     balances: dict[str, None] = {}
     books: dict[str, Depth] = {}
     instruments: dict[str, Instrument] = {}
-    index: Index | None = None
+    index: IndexPrice | None = None
     repriced: dict[str, None] = {}
     settlements: list[Settlement] = []
     halted: bool | None = None  # where that changed
@@ -95,12 +95,12 @@ class Views:
         self.orders = Orders()
         self.balances = Balances()
         self.tape = Tape()
-        self.settlements = Settlements()
+        self.settlements = SettlementHistory()
         self.instruments: dict[str, Instrument] = {}
         self.depths: dict[str, Depth] = {}
-        self.indexes: dict[str, Index] = {}  # by asset
+        self.indexes: dict[str, IndexPrice] = {}  # by asset
         self.marks: dict[str, int] = {}  # mark prices in micros, by instrument
-        self._volatilities = Volatilities()
+        self._volatilities = ImpliedVolatilities()
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
         """Fold the events of command `seq` into the views."""
@@ -155,7 +155,7 @@ class Views:
                 case InstrumentStateChanged():
                     self._on_state(change, event)
                 case IndexPriceSet():
-                    change.index = Index(event.asset, event.price_micros, seq, ts_us)
+                    change.index = IndexPrice(event.asset, event.price_micros, seq, ts_us)
                     self.indexes[event.asset] = change.index
                     change.repriced[event.asset] = None
                 case MarksSet():
@@ -192,17 +192,17 @@ class Views:
         return self.balances.balance(user_id, self.seq)
 
     def account(self, user_id: str) -> AccountView:
-        return self.balances.account(user_id, self.seq, self.rules, self.worth)
+        return self.balances.account(user_id, self.seq, self.rules, self.valuation)
 
     def profit_micros(self, user_id: str) -> int:
         """Realised and unrealised, fees deducted."""
-        return self.balances.profit_micros(user_id, self.worth)
+        return self.balances.profit_micros(user_id, self.valuation)
 
     def position(self, instrument_id: str, position: Position) -> PositionView:
         """A position in that instrument, as its owner sees it."""
-        return position.view(instrument_id, *self.worth(instrument_id))
+        return position.view(instrument_id, *self.valuation(instrument_id))
 
-    def worth(self, instrument_id: str) -> tuple[int | None, int | None]:
+    def valuation(self, instrument_id: str) -> tuple[int | None, int | None]:
         """An instrument's mark price, and what a contract is valued at.
 
         The latter is the mark price, else the mid of a two-sided book, else the last trade, else nothing is known.
@@ -340,11 +340,11 @@ class _Image(msgspec.Struct):
     balances: Balances
     trades: dict[str, list[Trade]]
     user_trades: dict[str, list[UserTrade]]
-    turnovers: dict[str, Turnover]
+    turnovers: dict[str, RollingVolume]
     settlements: list[Settlement]
     user_settlements: dict[str, list[UserSettlement]]
     instruments: list[Instrument]
-    indexes: list[Index]
+    indexes: list[IndexPrice]
     marks: dict[str, int]
 
 
@@ -387,7 +387,7 @@ def decode_views(image: bytes) -> Views:
     views.seq, views.ts_us = decoded.seq, decoded.ts_us
     views.rules, views.orders, views.balances = decoded.rules, decoded.orders, decoded.balances
     views.tape = Tape(decoded.trades, decoded.user_trades, decoded.turnovers)
-    views.settlements = Settlements(decoded.settlements, decoded.user_settlements)
+    views.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
     views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
     views.indexes = {index.asset: index for index in decoded.indexes}
     views.marks = decoded.marks

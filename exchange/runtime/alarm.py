@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.runtime.files import put
+from exchange.atomic_write import write_atomic
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ def dismissed_seq(path: Path) -> int:
 
 
 def raise_alarm(path: Path, alarm: Alarm) -> None:
-    put(_file(path), msgspec.json.encode(alarm))
+    write_atomic(_file(path), msgspec.json.encode(alarm))
 
 
 def dismiss_alarm(path: Path) -> Alarm | None:

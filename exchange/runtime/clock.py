@@ -22,6 +22,6 @@ def _wall_us() -> int:
     return time.time_ns() // 1_000
 
 
-def worked_us() -> int:
+def thread_cpu_us() -> int:
     """The time for which this thread has worked so far, whatever else the machine was doing."""
     return time.thread_time_ns() // 1_000

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.atomic_write import write_atomic
 from exchange.domain.events import Event
+from exchange.engine.digests import EventsDigest, span_start
+from exchange.engine.engine import STATE_SUBJECT, Engine
+from exchange.engine.recovery import Report, event_rows, replay, restore_base, restore_newest
+from exchange.journal.errors import JournalError
+from exchange.journal.reader import JournalReader
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
-from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.digests import EventsDigest, span_start
-from exchange.runtime.files import put
-from exchange.runtime.recovery import Report, event_rows, replay, restore_base, restore_newest
-from exchange.runtime.settings import SNAPSHOTS_KEPT
-from exchange.runtime.workers import begin_as_worker, worker
-from journal.errors import JournalError
-from journal.reader import JournalReader
-from snapshots.store import Snapshot, SnapshotStore
+from exchange.runtime.server_settings import SNAPSHOTS_KEPT
+from exchange.snapshots.store import Snapshot, SnapshotStore
+from exchange.subprocesses import run_module, set_up_subprocess
 
 DIVERGED = 3  # exit code of the process
 LOOK_SECONDS = 0.1  # between two looks at a journal that has nothing new
@@ -45,7 +45,7 @@ class DivergedError(Exception):
     """The same commands gave something else than the exchange recorded; the message is for people."""
 
 
-class Status(msgspec.Struct, frozen=True):
+class FollowerStatus(msgspec.Struct, frozen=True):
     """How far a follower is. `compared_seq`: the last digest that came out the same."""
 
     pid: int
@@ -66,10 +66,10 @@ class Follower:
         self._path = path
         self._every = every
         with JournalReader(path) as reader:
-            self._core = (
+            self._engine = (
                 restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
             )
-            self._digest = _digest_so_far(reader, self._core.head.seq)
+            self._digest = _digest_so_far(reader, self._engine.head.seq)
         self.is_idle = False  # nothing was new when it last looked
         self._computed: dict[tuple[int, str], str] = {}  # by seq and subject, until the exchange has recorded its own
         self._snapshot_seq = max(SnapshotStore(path).seqs(), default=0)
@@ -79,7 +79,7 @@ class Follower:
     @property
     def seq(self) -> int:
         """The last command that was applied."""
-        return self._core.head.seq
+        return self._engine.head.seq
 
     @property
     def compared_seq(self) -> int:
@@ -88,29 +88,29 @@ class Follower:
 
     def catch_up(self, reader: JournalReader) -> bool:
         """Apply some of what is new; False where nothing is. Raises a JournalError, or the alarm by a DivergedError."""
-        head = self._core.head
+        head = self._engine.head
         records = list(reader.records(head, head.seq + COMMANDS_AT_ONCE))
         states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
         caused: list[tuple[int, list[Event]]] = []
         for record in records:
-            caused.append((record.seq, replay(self._core, record)))
+            caused.append((record.seq, replay(self._engine, record)))
             if record.seq in states:
-                self._computed[record.seq, STATE_SUBJECT] = self._core.digest()
+                self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
         for seq, subject, digest in self._digest.add(event_rows(caused)):
             self._computed[seq, subject] = digest
         if self._computed:
             self._compare(reader)
         if self._every and self.seq - self._snapshot_seq >= self._every:
-            save(self._path, self._core.snapshot())
+            save_and_prune(self._path, self._engine.snapshot())
             self._snapshot_seq = self.seq
         self.is_idle = not records
         return bool(records)
 
     def tell(self) -> None:
         """Write down how far it is, for `exchange journal info`."""
-        head = self._core.head
-        status = Status(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
-        put(status_file(self._path), msgspec.json.encode(status))
+        head = self._engine.head
+        status = FollowerStatus(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
+        write_atomic(status_file(self._path), msgspec.json.encode(status))
 
     def _compare(self, reader: JournalReader) -> None:
         for seq, subject, recorded in reader.digests(min(self._computed)[0] - 1):
@@ -155,7 +155,7 @@ class FollowerProcess:
             began_seconds = time.monotonic()
             try:
                 arguments = str(self._path), str(self._every), str(os.getpid())
-                async with worker(__name__, *arguments, stdout=asyncio.subprocess.DEVNULL) as process:
+                async with run_module(__name__, *arguments, stdout=asyncio.subprocess.DEVNULL) as process:
                     code = await process.wait()
             except OSError as error:
                 _log.warning("no snapshots are made: %s", error)
@@ -170,7 +170,7 @@ class FollowerProcess:
             pause_seconds = min(2 * pause_seconds, RETRY_SECONDS_MAX)
 
 
-def _restore(path: Path, reader: JournalReader, report: Report) -> Core:
+def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
     seqs = SnapshotStore(path).seqs()
     recorded_seq = min(reader.head().seq, reader.events_seq())
     return restore_newest(path, reader, min([recorded_seq, *seqs[-2:-1]]), report)
@@ -184,7 +184,7 @@ def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
     return digest
 
 
-def save(path: Path, snapshot: Snapshot) -> None:
+def save_and_prune(path: Path, snapshot: Snapshot) -> None:
     """Save a snapshot of the journal at `path`, and delete old ones."""
     store = SnapshotStore(path)
     store.save(snapshot)
@@ -195,17 +195,17 @@ def status_file(path: Path) -> Path:
     return path.with_name(path.name + ".follower")
 
 
-def read_status(path: Path) -> Status | None:
+def read_status(path: Path) -> FollowerStatus | None:
     """What the last follower of the journal at `path` said; None where there never was one."""
     try:
-        return msgspec.json.decode(status_file(path).read_bytes(), type=Status)
+        return msgspec.json.decode(status_file(path).read_bytes(), type=FollowerStatus)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
 
 
 def main() -> None:
     """The process: follows the journal that its first argument names until the exchange, its parent, is gone."""
-    begin_as_worker()
+    set_up_subprocess()
     gc.set_threshold(100_000, 20, 100)
     path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:

@@ -8,11 +8,11 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from exchange.engine.engine import Engine
+from exchange.journal.records import Head, Record
 from exchange.runtime.alarm import standing_alarm
-from exchange.runtime.core import Core
 from exchange.runtime.follower import read_status
-from exchange.runtime.pipeline import AppendOnly
-from journal.records import Head, Record
+from exchange.runtime.pipeline import JournalWriter
 
 HOST = "127.0.0.1"  # and nothing else: figures are nobody else's business
 _BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -21,7 +21,9 @@ _BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 class Metrics:
     """All metrics of a running exchange. A context manager: they can be read once it is entered."""
 
-    def __init__(self, port: int, path: Path, core: Core, journal: AppendOnly, clients: Callable[[], int]) -> None:
+    def __init__(
+        self, port: int, path: Path, engine: Engine, journal: JournalWriter, clients: Callable[[], int]
+    ) -> None:
         self._port = port
         self._registry = CollectorRegistry()
         commands = Counter("exchange_commands", "Commands recorded since the start.", registry=self._registry)
@@ -43,7 +45,7 @@ class Metrics:
         self._read("exchange_follower_seq", "The last command that the follower told of.", lambda: _follower_seq(path))
         self._read("exchange_follower_alarm", "1 while an alarm stands.", lambda: standing_alarm(path) is not None)
         self._read("exchange_connected_clients", "Connections.", clients)
-        self._read("exchange_open_orders", "Orders in the books.", lambda: core.views.orders.open_count())
+        self._read("exchange_open_orders", "Orders in the books.", lambda: engine.views.orders.open_count())
 
     def __enter__(self) -> Self:
         """Raises OSError where the port cannot be had."""
@@ -71,7 +73,7 @@ class Metrics:
 class MeasuredJournal:
     """A journal, whose appends are told of: how many commands, and how long it took in seconds."""
 
-    def __init__(self, journal: AppendOnly, appended: Callable[[int, float], None]) -> None:
+    def __init__(self, journal: JournalWriter, appended: Callable[[int, float], None]) -> None:
         self._journal = journal
         self._appended = appended
         self.append_events = journal.append_events

@@ -10,81 +10,85 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange import __version__
+from exchange.catch_up.service import CatchUpService
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
-from exchange.gateway.desk import Backfill, MarginQuote, Missed
+from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
+from exchange.engine.engine import STATE_SUBJECT, Engine
+from exchange.engine.recovery import Progress, Report, event_rows, recover
+from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
-from exchange.matching.rehearsal import quote, rehearse
-from exchange.projections.life import Step
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
+from exchange.journal.lock import JournalLock
+from exchange.journal.log import Journal
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import chain
+from exchange.journal.schema import ensure_journal
+from exchange.matching.dry_run import dry_run, margin_quote
+from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 from exchange.runtime.alarm import standing_alarm
-from exchange.runtime.backfill import Backfiller
-from exchange.runtime.clock import Clock, worked_us
-from exchange.runtime.core import STATE_SUBJECT, Core
-from exchange.runtime.crowd import CrowdProcess
+from exchange.runtime.clock import Clock, thread_cpu_us
 from exchange.runtime.demo import start_prices
-from exchange.runtime.digests import DIGEST_EVERY, EventsDigest, span_start
-from exchange.runtime.follower import FollowerProcess, save
-from exchange.runtime.pipeline import AppendOnly, Pipeline
-from exchange.runtime.recovery import Progress, Report, event_rows, recover
-from exchange.runtime.settings import Settings, admin_secret
-from exchange.runtime.trail import own_life
-from journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
-from journal.lock import JournalLock
-from journal.log import Journal
-from journal.reader import JournalReader
-from journal.records import chain
-from journal.schema import refuse_what_is_no_journal
-from snapshots.store import Snapshot
+from exchange.runtime.demo_process import DemoProcess
+from exchange.runtime.follower import FollowerProcess, save_and_prune
+from exchange.runtime.order_audit_trail import own_order_timeline
+from exchange.runtime.pipeline import JournalWriter, Pipeline
+from exchange.runtime.server_settings import ServerSettings, admin_secret
+from exchange.snapshots.store import Snapshot
 
 if TYPE_CHECKING:
     from exchange.runtime.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-REHEARSAL_US = 10_000  # a dry run that takes longer, through a very deep book, is followed by a rest
-REHEARSAL_RESTS = 4  # so many times as long, from its beginning on
+DRY_RUN_US = 10_000  # a dry run that takes longer, through a very deep book, is followed by a rest
+DRY_RUN_RESTS = 4  # so many times as long, from its beginning on
 CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
 
 
 async def serve(
-    settings: Settings, report: Report, progress: Progress, listening: Callable[[str, Views], None], stop: asyncio.Event
+    settings: ServerSettings,
+    report: Report,
+    progress: Progress,
+    listening: Callable[[str, Views], None],
+    stop: asyncio.Event,
 ) -> int:
     """Run the exchange until `stop` is set; returns the last seq. `listening` hears the URL once clients may connect.
 
     Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
     journal fails later, after everything has stopped.
     """
-    refuse_what_is_no_journal(settings.path)
+    ensure_journal(settings.path)
     await _refuse_taken_address(settings)
     with JournalLock(settings.path) as lock:
         journal = await open_journal(settings)
         try:
-            core, missing_events = recover(settings.path, report, progress)
+            engine, missing_events = recover(settings.path, report, progress)
             if missing_events:
                 await journal.append_events(missing_events)
-            node = Node(settings, core, journal, await _begin_digests(settings.path, core, journal))
+            node = Node(settings, engine, journal, await _begin_digests(settings.path, engine, journal))
 
             def announce(url: str) -> None:
                 lock.announce(url)
-                listening(url, core.views)
+                listening(url, engine.views)
 
             await node.run(announce, stop)
-            snapshot = core.snapshot()
+            snapshot = engine.snapshot()
             await journal.append_digests([(snapshot.seq, STATE_SUBJECT, snapshot.digest)])
             _save(settings.path, snapshot, report)
-            return core.head.seq
+            return engine.head.seq
         finally:
             await journal.close()
 
 
-async def _refuse_taken_address(settings: Settings) -> None:
+async def _refuse_taken_address(settings: ServerSettings) -> None:
     """OSError where the address cannot be had: before a journal is made for it, or a long one recovered."""
     if settings.port:
         loop = asyncio.get_running_loop()
@@ -97,12 +101,12 @@ def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
         report("no snapshot was made: the alarm stands")
         return
     try:
-        save(path, snapshot)
+        save_and_prune(path, snapshot)
     except OSError as error:
         report(f"no snapshot was made: {error}")
 
 
-async def _begin_digests(path: Path, core: Core, journal: Journal) -> EventsDigest:
+async def _begin_digests(path: Path, engine: Engine, journal: Journal) -> EventsDigest:
     """Record the digest of the state to begin with, and those of events that a crash kept from being recorded.
 
     JournalDamagedError where another state was recorded at this very command: then nobody knows who owns what.
@@ -112,18 +116,18 @@ async def _begin_digests(path: Path, core: Core, journal: Journal) -> EventsDige
         events_digest = EventsDigest(after_seq)
         rows = events_digest.add(list(reader.events(after_seq + 1, journal.events_seq)))
         recorded = {seq: digest for seq, subject, digest in reader.digests() if subject == STATE_SUBJECT}
-    computed = core.digest()
-    if (before := recorded.get(core.head.seq, computed)) != computed:
+    computed = engine.digest()
+    if (before := recorded.get(engine.head.seq, computed)) != computed:
         raise JournalDamagedError(
-            f"seq {core.head.seq} left the exchange in another state than this program comes to: {before} was recorded "
-            f"there, and not {computed}. `exchange journal verify` says where they part; the version that recorded it "
-            "can go on"
+            f"seq {engine.head.seq} left the exchange in another state than this program comes to: {before} was "
+            f"recorded there, and not {computed}. `exchange journal verify` says where they part; the version "
+            "that recorded it can go on"
         )
-    await journal.append_digests([*rows, (core.head.seq, STATE_SUBJECT, computed)])
+    await journal.append_digests([*rows, (engine.head.seq, STATE_SUBJECT, computed)])
     return events_digest
 
 
-async def open_journal(settings: Settings, now_us: int | None = None) -> Journal:
+async def open_journal(settings: ServerSettings, now_us: int | None = None) -> Journal:
     """The journal, begun with its genesis (at `now_us`) where it is new. The caller holds the lock."""
     journal = await Journal.open(settings.path)
     try:
@@ -143,21 +147,23 @@ class Node:
 
     def __init__(
         self,
-        settings: Settings,
-        core: Core,
-        journal: AppendOnly,
+        settings: ServerSettings,
+        engine: Engine,
+        journal: JournalWriter,
         digest: EventsDigest | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = settings
-        self._core = core
-        self._clock = clock or Clock(settings.clock_start_us, core.head.ts_us)
+        self._engine = engine
+        self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._gateway = Gateway(self)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
-        self._pipeline = Pipeline(core, self._metrics.journal if self._metrics else journal, self._clock, self, digest)
-        self._backfiller = Backfiller(settings.path, self._gateway.recent, self._gateway.send_all)
+        self._pipeline = Pipeline(
+            engine, self._metrics.journal if self._metrics else journal, self._clock, self, digest
+        )
+        self._catch_up_service = CatchUpService(settings.path, self._gateway.recent, self._gateway.send_all)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
-        self._crowd = CrowdProcess(settings.path)
+        self._crowd = DemoProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
         self._rehearse_from_us = 0  # before then dry runs are refused
@@ -195,25 +201,25 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._gateway.abort()
-            await self._backfiller.stop()
+            await self._catch_up_service.stop()
             await self._crowd.stop()
             await self._follower.stop()
 
     @property
     def views(self) -> Views:
-        return self._core.views
+        return self._engine.views
 
     @property
     def rules(self) -> Rules:
-        return self._core.state.rules
+        return self._engine.state.rules
 
     @property
     def is_busy(self) -> bool:
-        return self._pipeline.waiting >= QUEUE_MAX
+        return self._pipeline.queue_depth >= QUEUE_MAX
 
     @property
     def is_halted(self) -> bool:
-        return self._core.state.is_halted
+        return self._engine.state.is_halted
 
     @property
     def is_read_only(self) -> bool:
@@ -232,32 +238,32 @@ class Node:
 
     @property
     def first_seq(self) -> int:
-        return self._backfiller.first_seq
+        return self._catch_up_service.first_seq
 
-    def backfill(
-        self, missed: Missed, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
-    ) -> Backfill:
-        return self._backfiller.start(missed, take, done)
+    def catch_up(
+        self, missed: CatchUpRequest, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
+    ) -> CatchUpHandle:
+        return self._catch_up_service.start(missed, take, done)
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
             self._pipeline.submit(command, done)
 
-    def rehearse(self, command: PlaceOrder) -> list[Event] | None:
+    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
         """Trading goes before questions: after one that took long there is a rest, whoever asks."""
-        now_us, begun_us = self.now_us(), worked_us()
+        now_us, begun_us = self.now_us(), thread_cpu_us()
         if self.is_busy or now_us < self._rehearse_from_us:
             return None
-        events = rehearse(self._core.state, now_us, command)
-        took_us = worked_us() - begun_us
-        if took_us > REHEARSAL_US:
-            self._rehearse_from_us = now_us + REHEARSAL_RESTS * took_us
+        events = dry_run(self._engine.state, now_us, command)
+        took_us = thread_cpu_us() - begun_us
+        if took_us > DRY_RUN_US:
+            self._rehearse_from_us = now_us + DRY_RUN_RESTS * took_us
         return events
 
     def margin(self, command: PlaceOrder) -> MarginQuote:
-        return MarginQuote(*quote(self._core.state, self.now_us(), command))
+        return MarginQuote(*margin_quote(self._engine.state, self.now_us(), command))
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
+    def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
         inquiry = asyncio.create_task(self._explain(user_id, order_id, done))
         self._inquiries.add(inquiry)
         inquiry.add_done_callback(self._inquiries.discard)
@@ -271,14 +277,14 @@ class Node:
     def flush(self) -> None:
         self._gateway.flush()
 
-    def _measure(self, port: int, journal: AppendOnly) -> "Metrics":
+    def _measure(self, port: int, journal: JournalWriter) -> "Metrics":
         from exchange.runtime.metrics import Metrics  # what nobody asked for is not to make the start longer
 
-        return Metrics(port, self._settings.path, self._core, journal, lambda: self._gateway.connected)
+        return Metrics(port, self._settings.path, self._engine, journal, lambda: self._gateway.connected)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
         """A conversation with a client in this process: `send` takes every text for it."""
-        return self._gateway.converse(send, _ignore_reason)
+        return self._gateway.open_local_session(send, _ignore_reason)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         url = await self._gateway.bind(self._settings.host, self._settings.port)
@@ -288,8 +294,8 @@ class Node:
         await self._gateway.open()
         listening(url)
         self._follower.start()
-        if self._settings.crowd_seed is not None:
-            self._crowd.start(url, self._settings.crowd_seed)
+        if self._settings.demo_seed is not None:
+            self._crowd.start(url, self._settings.demo_seed)
         await stop.wait()
 
     async def _execute(self, command: Command) -> None:
@@ -299,13 +305,17 @@ class Node:
         if not await recorded:
             raise JournalFullError("the disk is full: make room, then start again")
 
-    async def _explain(self, user_id: str, order_id: int, done: Callable[[list[Step] | RpcError], None]) -> None:
+    async def _explain(
+        self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]
+    ) -> None:
         """Read on a thread of its own: the events that are recorded, and those that are not yet, as of now."""
-        steps: list[Step] | RpcError = internal_error()
+        steps: list[TimelineStep] | RpcError = internal_error()
         async with self._inquiry_turn:
-            last_seq, unrecorded = self._core.head.seq, event_rows(self._pipeline.unrecorded)
+            last_seq, unrecorded = self._engine.head.seq, event_rows(self._pipeline.unwritten_events)
             try:
-                steps = await asyncio.to_thread(own_life, self._settings.path, user_id, order_id, last_seq, unrecorded)
+                steps = await asyncio.to_thread(
+                    own_order_timeline, self._settings.path, user_id, order_id, last_seq, unrecorded
+                )
             except JournalArchivedError:
                 steps = order_archived(self.first_seq)
             except Exception:
@@ -315,9 +325,9 @@ class Node:
 
     async def _watch_clock(self) -> None:
         while True:
-            until_day_end_us = next_day_end_us(self._core.head.ts_us) - self.now_us()
+            until_day_end_us = next_day_end_us(self._engine.head.ts_us) - self.now_us()
             await asyncio.sleep(min(max(until_day_end_us / US_PER_SECOND, 0.001), CLOCK_LOOK_SECONDS))
-            self._pipeline.look_at_clock()
+            self._pipeline.check_clock()
 
 
 def _spare_the_garbage_collector() -> None:

@@ -9,13 +9,13 @@ from typing import Protocol
 from exchange.domain.commands import Command, EndDay, encode_commands
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_DAY, next_day_end_us
+from exchange.engine.digests import EventsDigest
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import event_rows
+from exchange.journal.errors import JournalUnavailableError
+from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record, chain
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
-from exchange.runtime.core import Core
-from exchange.runtime.digests import EventsDigest
-from exchange.runtime.recovery import event_rows
-from journal.errors import JournalUnavailableError
-from journal.records import AnswerRow, DigestRow, EventRow, Head, Record, chain
 
 BATCH_MAX = 1_000  # commands in one transaction
 EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
@@ -33,7 +33,7 @@ class Publisher(Protocol):
     def flush(self) -> None: ...
 
 
-class AppendOnly(Protocol):
+class JournalWriter(Protocol):
     """What the pipeline needs of a journal."""
 
     @property
@@ -58,11 +58,16 @@ class Pipeline:
     """Orders commands, makes them durable, applies them, and lets their answers out."""
 
     def __init__(
-        self, core: Core, journal: AppendOnly, clock: Clock, publisher: Publisher, digest: EventsDigest | None = None
+        self,
+        engine: Engine,
+        journal: JournalWriter,
+        clock: Clock,
+        publisher: Publisher,
+        digest: EventsDigest | None = None,
     ) -> None:
         """`digest` has heard the events that are recorded already; None: whatever comes first begins a new one."""
-        assert core.head == journal.head, "the state is not that of the journal"
-        self.core = core
+        assert engine.head == journal.head, "the state is not that of the journal"
+        self.engine = engine
         self._journal = journal
         self._clock = clock
         self._publisher = publisher
@@ -79,12 +84,12 @@ class Pipeline:
         self._stopping = False
 
     @property
-    def waiting(self) -> int:
+    def queue_depth(self) -> int:
         """How many accepted commands are not yet being written."""
         return len(self._waiting)
 
     @property
-    def unrecorded(self) -> list[tuple[int, list[Event]]]:
+    def unwritten_events(self) -> list[tuple[int, list[Event]]]:
         """The events of what was applied and are not yet known to be recorded, by seq."""
         return self._events_under_way + self._events
 
@@ -94,7 +99,7 @@ class Pipeline:
         self._waiting.append((command, done))
         self._wake.set()
 
-    def look_at_clock(self) -> None:
+    def check_clock(self) -> None:
         """Let the road notice that time has passed, in case a day has ended."""
         self._wake.set()
 
@@ -120,7 +125,7 @@ class Pipeline:
             self._write_events_behind()
             await asyncio.sleep(0)  # one turn of the loop, in which the writing begins
             for record, (command, done) in durable:
-                events, change = self.core.step(record, command)  # matcher, then projections
+                events, change = self.engine.step(record, command)  # matcher, then projections
                 self._events.append((record.seq, events))
                 self._events_count += len(events)
                 done(change)  # the answer

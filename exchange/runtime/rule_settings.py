@@ -9,8 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from exchange.amounts import parse_usdc
-from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, contradiction, market_of
-from exchange.runtime.settings import DEFAULT_RULES
+from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, market_of, validation_error
+from exchange.runtime.server_settings import DEFAULT_RULES
 
 _PROFILES = " or ".join(FEE_PROFILES)
 
@@ -80,7 +80,7 @@ def with_series(rules: Rules, series: Sequence[Series]) -> Rules:
     return _sound(replace(rules, market=replace(market, series=(*kept, *series))))
 
 
-def spelled_out(rules: Rules) -> dict[str, str]:
+def flat_settings(rules: Rules) -> dict[str, str]:
     """Every rule by the name that `edited_rules` knows it by, with its value as it is written there."""
     return dict(_leaves(msgspec.to_builtins(rules)))
 
@@ -122,7 +122,7 @@ def _spell_fees_out(fields: dict[str, Any], where: str) -> None:
 
 
 def _sound(rules: Rules, where: str = "") -> Rules:
-    if (sentence := contradiction(rules)) is not None:
+    if (sentence := validation_error(rules)) is not None:
         raise RulesError(f"{where}these rules contradict themselves: {sentence}")
     return rules
 
@@ -138,7 +138,7 @@ def _part_of(group: Any, name: str) -> Any:
 
 def _names(rules: Rules) -> str:
     """Everything that can be set."""
-    names = [*spelled_out(rules), "market" if market_of(rules) is None else "market.series"]
+    names = [*flat_settings(rules), "market" if market_of(rules) is None else "market.series"]
     return ", ".join(dict.fromkeys(names))
 
 

@@ -8,23 +8,23 @@ from typing import NamedTuple
 import msgspec
 
 from exchange.amounts import iso_time
-from exchange.bots.bot import Player
-from exchange.bots.crowd import members, missing_micros, walk_of
-from exchange.projections.shapes import AccountView
+from exchange.bots.bot import BotRunner
+from exchange.bots.demo_bots import demo_bots, missing_micros, walk_of
+from exchange.engine.recovery import Report, recover
+from exchange.journal.lock import JournalLock
+from exchange.journal.reader import JournalReader
+from exchange.projections.wire_types import AccountView
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.follower import save
+from exchange.runtime.follower import save_and_prune
 from exchange.runtime.node import open_journal
-from exchange.runtime.recovery import Report, recover
-from exchange.runtime.settings import Settings, admin_secret
-from exchange.simulation.journal import GroupingJournal
-from exchange.simulation.venue import Line, SetClock, Venue
-from journal.lock import JournalLock
-from journal.reader import JournalReader
+from exchange.runtime.server_settings import ServerSettings, admin_secret
+from exchange.simulation.batching_journal import BatchingJournal
+from exchange.simulation.in_process import InProcessExchange, LocalClient, ManualClock
 
 Progress = Callable[[int, int], None]  # steps done, steps to do
 
 
-class Plan(NamedTuple):
+class SimulationPlan(NamedTuple):
     """From when to when, in steps of how long, and what the bots and the index take their chances from."""
 
     seed: int
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
         return (ts_us - self.start_us) // self.step_us
 
 
-class Outcome(NamedTuple):
+class SimulationResult(NamedTuple):
     """Where it ended: the same plan on a new journal ends there again."""
 
     seq: int
@@ -54,34 +54,34 @@ class OtherJournalError(Exception):
     """The journal is not one of this plan; the message is for people."""
 
 
-async def simulate(path: Path, plan: Plan, report: Report, progress: Progress) -> Outcome:
+async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: Progress) -> SimulationResult:
     """Carry out the plan on the journal at `path`: on a new one from its start, else from where it left off.
 
     Where all is done already, nothing is. Raises a JournalError, or OtherJournalError.
     """
     with JournalLock(path):
-        settings = Settings(path, snapshot_every=0, requests_per_second=0, demo=True, rules=DEMO_RULES)
+        settings = ServerSettings(path, snapshot_every=0, requests_per_second=0, demo=True, rules=DEMO_RULES)
         journal = await open_journal(settings, plan.start_us)
         try:
             _refuse_another_one(path, plan)
-            core, missing_events = recover(path, report, lambda done, total: None)
+            engine, missing_events = recover(path, report, lambda done, total: None)
             if missing_events:
                 await journal.append_events(missing_events)
-            if plan.steps_done(core.head.ts_us) < plan.steps:
-                grouping = GroupingJournal(journal)
-                clock = SetClock(core.head.ts_us)
-                venue = Venue(settings, core, grouping, clock=clock)
+            if plan.steps_done(engine.head.ts_us) < plan.steps:
+                grouping = BatchingJournal(journal)
+                clock = ManualClock(engine.head.ts_us)
+                venue = InProcessExchange(settings, engine, grouping, clock=clock)
                 await venue.open()
-                await _Crowd(venue, plan, admin_secret(path)).live(clock, progress)
+                await _DemoBots(venue, plan, admin_secret(path)).live(clock, progress)
                 await venue.close()
                 await grouping.flush()
-                save(path, core.snapshot())
-            return Outcome(core.head.seq, core.head.ts_us, core.head.hash.hex(), core.digest())
+                save_and_prune(path, engine.snapshot())
+            return SimulationResult(engine.head.seq, engine.head.ts_us, engine.head.hash.hex(), engine.digest())
         finally:
             await journal.close()
 
 
-def _refuse_another_one(path: Path, plan: Plan) -> None:
+def _refuse_another_one(path: Path, plan: SimulationPlan) -> None:
     """Simulated commands have no business in the journal of an exchange, nor behind those of another simulation."""
     with JournalReader(path) as reader:
         first = reader.record_at(1)
@@ -93,17 +93,17 @@ def _refuse_another_one(path: Path, plan: Plan) -> None:
         )
 
 
-class _Crowd:
+class _DemoBots:
     """Everybody who is at the venue."""
 
-    def __init__(self, venue: Venue, plan: Plan, secret: str) -> None:
+    def __init__(self, venue: InProcessExchange, plan: SimulationPlan, secret: str) -> None:
         self._venue = venue
         self._plan = plan
         self._secret = secret
-        self._admin = venue.line()
-        self._players: list[tuple[Line, Player]] = []
+        self._admin = venue.client()
+        self._players: list[tuple[LocalClient, BotRunner]] = []
 
-    async def live(self, clock: SetClock, progress: Progress) -> None:
+    async def live(self, clock: ManualClock, progress: Progress) -> None:
         """Step by step to the end; the steps are the same ones wherever it begins."""
         plan = self._plan
         seed = f"{plan.seed}/{self._venue.views.seq}"
@@ -127,8 +127,8 @@ class _Crowd:
     async def _come_in(self, seed: str) -> None:
         """Everybody authenticates, and is given what he trades with."""
         await _enter(self._admin, "admin", self._secret)
-        for member in members(seed):
-            line, player = self._venue.line(), Player(member.bot)
+        for member in demo_bots(seed):
+            line, player = self._venue.client(), BotRunner(member.bot)
             await _enter(line, member.user_id)
             account = msgspec.json.decode(await line.call("private/get_account"), type=AccountView)
             if amount := missing_micros(member, account.equity_micros or 0):
@@ -137,5 +137,5 @@ class _Crowd:
             self._players.append((line, player))
 
 
-async def _enter(line: Line, user_id: str, secret: str | None = None) -> None:
+async def _enter(line: LocalClient, user_id: str, secret: str | None = None) -> None:
     await line.call("public/auth", grant_type="client_credentials", client_id=user_id, client_secret=secret)

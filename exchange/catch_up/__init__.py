@@ -1,0 +1,1 @@
+"""Sends clients the notifications that they missed while they were away."""

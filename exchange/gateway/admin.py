@@ -1,0 +1,147 @@
+"""The administrator's methods: how they become commands, and how they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from exchange.domain.commands import (
+    CancelUserOrders,
+    ChangeRules,
+    Command,
+    CreateInstrument,
+    Deposit,
+    PauseInstrument,
+    PauseSeries,
+    ResumeInstrument,
+    ResumeSeries,
+    SetHalt,
+    SetIndexPrice,
+    SetLimits,
+    SetSuspended,
+    SettleSeries,
+    Withdraw,
+)
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import validation_error
+from exchange.gateway import params as p
+from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
+from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.projections.views import Change
+
+if TYPE_CHECKING:
+    from exchange.gateway.session import Session
+
+
+def create_instrument(session: Session, params: p.NewInstrumentParams) -> Command:
+    return CreateInstrument(canonical_id(params.instrument_id, session.views), params.tick_size, params.min_size)
+
+
+def instrument_answer(_session: Session, change: Change) -> Any:
+    return {"instrument": next(iter(change.instruments.values())), "seq": change.seq}
+
+
+def pause(session: Session, params: p.InstrumentsSelector) -> Command:
+    if params.instrument_id is not None:
+        return PauseInstrument(_one_instrument(session, params))
+    return PauseSeries(params.asset, params.expiration)
+
+
+def resume(session: Session, params: p.InstrumentsSelector) -> Command:
+    if params.instrument_id is not None:
+        return ResumeInstrument(_one_instrument(session, params))
+    return ResumeSeries(params.asset, params.expiration)
+
+
+def pause_answer(session: Session, change: Change) -> Any:
+    return instrument_answer(session, change) if change.count is None else {"count": change.count, "seq": change.seq}
+
+
+def deposit(_session: Session, params: p.PaymentParams) -> Command:
+    return Deposit(params.user_id, params.amount)
+
+
+def withdraw(_session: Session, params: p.PaymentParams) -> Command:
+    return Withdraw(params.user_id, params.amount)
+
+
+def payment_answer(session: Session, change: Change) -> Any:
+    return session.views.balance(next(iter(change.balances)))
+
+
+def get_account(session: Session, params: p.UserRef) -> Any:
+    if params.user_id not in session.views.balances.users:
+        raise refused(Reason.UNKNOWN_USER)
+    return session.views.account(params.user_id)
+
+
+def set_index_price(_session: Session, params: p.IndexPriceParams) -> Command:
+    return SetIndexPrice(params.asset, params.price, params.forced)
+
+
+def index_answer(_session: Session, change: Change) -> Any:
+    return change.index
+
+
+def settle(_session: Session, params: p.SettleParams) -> Command:
+    return SettleSeries(params.asset, params.expiration, params.price)
+
+
+def settle_answer(_session: Session, change: Change) -> Any:
+    (settlement,) = change.settlements
+    return settlement
+
+
+def set_halt(halted: bool) -> Callable[[Session, p.NoParams], Command]:
+    return lambda session, params: SetHalt(halted)
+
+
+def halt_answer(halted: bool) -> Callable[[Session, Change], Any]:
+    return lambda session, change: {"halted": halted, "seq": change.seq}
+
+
+def set_suspended(suspended: bool) -> Callable[[Session, p.UserRef], Command]:
+    return lambda session, params: SetSuspended(params.user_id, suspended)
+
+
+def suspension_answer(session: Session, change: Change) -> Any:
+    suspended = session.views.balances.users[change.user_id].suspended
+    return {"user_id": change.user_id, "suspended": suspended, "seq": change.seq}
+
+
+def set_limits(_session: Session, params: p.UserLimitsParams) -> Command:
+    return SetLimits(params.user_id, params.open_orders_max, params.position_max)
+
+
+def limits_answer(session: Session, change: Change) -> Any:
+    """The user's own limits; null where those of the rules hold."""
+    funds = session.views.balances.users[change.user_id]
+    return {
+        "user_id": change.user_id,
+        "open_orders_max": funds.open_orders_max,
+        "position_max": funds.position_max_milli,
+        "seq": change.seq,
+    }
+
+
+def cancel_user_orders(session: Session, params: p.UserInstrumentFilter) -> Command:
+    return CancelUserOrders(params.user_id, canonical_id_or_none(params.instrument_id, session.views))
+
+
+def set_rules(_session: Session, params: p.NewRulesParams) -> Command:
+    sentence = validation_error(params.rules)
+    if sentence is not None:
+        raise invalid_params("rules", sentence, Reason.INVALID_RULES.value)
+    return ChangeRules(params.rules)
+
+
+def rules_answer(session: Session, change: Change) -> Any:
+    return {"rules": session.views.rules, "seq": change.seq}
+
+
+def _one_instrument(session: Session, params: p.InstrumentsSelector) -> str:
+    assert params.instrument_id is not None
+    for name in ("asset", "expiration"):
+        if getattr(params, name) is not None:
+            raise invalid_params(name, f"either one instrument_id, or all of an asset or an expiration, not {name} too")
+    return canonical_id(params.instrument_id, session.views)

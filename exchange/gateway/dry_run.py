@@ -1,0 +1,94 @@
+"""What an order would do, in the shapes in which it would be told, made of the events that it would cause."""
+
+from copy import copy
+
+import msgspec
+from msgspec.structs import replace
+
+from exchange.domain.commands import PlaceOrder
+from exchange.domain.events import (
+    BalanceChanged,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderRepeated,
+    PositionChanged,
+    Refused,
+    Traded,
+)
+from exchange.gateway.jsonrpc import refused
+from exchange.projections.balances import Position
+from exchange.projections.orders import Orders
+from exchange.projections.tape import Tape
+from exchange.projections.views import Views
+from exchange.projections.wire_types import Balance, OrderView, PositionView, UserTrade
+
+
+class DryRunResult(msgspec.Struct, omit_defaults=True):
+    """The answer to a dry run: the order as it would be, its trades, and what would come of it for the user."""
+
+    order: OrderView
+    trades: list[UserTrade]
+    dry_run: bool
+    balance: Balance
+    position: PositionView
+    duplicate: bool = False
+
+
+def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[Event]) -> DryRunResult:
+    """What the order would come to; its id, those of its trades and their `seq` are 0. RpcError for a refusal."""
+    user_id, instrument_id = command.user_id, command.instrument_id
+    funds = copy(views.balances.users[user_id])
+    position = copy(funds.positions.get(instrument_id, Position()))
+    orders = Orders(finished_kept=1)
+    order: OrderView | None = None
+    trades: list[UserTrade] = []
+    is_duplicate = False
+    for event in events:
+        match event:
+            case Refused():
+                raise refused(event.reason)
+            case OrderRepeated():
+                order, is_duplicate = views.orders.find(user_id, event.order_id), True
+                trades = views.tape.trades_of_order(user_id, event.order_id)
+            case OrderAccepted() if order is None:  # others are liquidations that it would bring about
+                order = orders.on_accepted(event, ts_us)
+            case Traded():
+                if order is not None and order.order_id in (event.maker_order_id, event.taker_order_id):
+                    trades.append(_fill(orders, order, ts_us, event))
+                _trade(position, user_id, instrument_id, event)
+            case OrderCancelled() if order is not None and event.order_id == order.order_id:
+                orders.on_cancelled(event, ts_us)
+            case PositionChanged() if (event.user_id, event.instrument_id) == (user_id, instrument_id):
+                position.locked_micros = event.locked_micros
+            case BalanceChanged() if event.user_id == user_id:
+                funds.become(event)
+            case _:
+                pass
+    assert order is not None, "an order that is not refused, and not there either"
+    return DryRunResult(
+        order,
+        trades,
+        True,
+        funds.balance(user_id, views.seq),
+        views.position(instrument_id, position),
+        is_duplicate,
+    )
+
+
+def _fill(orders: Orders, order: OrderView, ts_us: int, event: Traded) -> UserTrade:
+    event = replace(event, trade_id=0)
+    is_maker = event.maker_order_id == order.order_id
+    orders.fill(order, event, event.maker_remaining_milli if is_maker else event.taker_remaining_milli, ts_us)
+    _, maker, taker = Tape().on_traded(event, 0, ts_us, order, order)
+    return maker if is_maker else taker
+
+
+def _trade(position: Position, user_id: str, instrument_id: str, event: Traded) -> None:
+    if event.instrument_id != instrument_id:
+        return
+    signed = event.size_milli if event.taker_side == "bid" else -event.size_milli
+    if event.maker_user_id == user_id:
+        position.trade(-signed, event.price_micros, event.maker_fee_micros)
+    if event.taker_user_id == user_id:
+        position.trade(signed, event.price_micros, event.taker_fee_micros)

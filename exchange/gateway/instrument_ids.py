@@ -1,0 +1,32 @@
+"""Instruments by the names that clients use."""
+
+from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.reasons import Reason
+from exchange.gateway.jsonrpc import refused
+from exchange.projections.views import Views
+
+
+def canonical_id(instrument_id: str, views: Views) -> str:
+    """The listed spelling of an instrument id (`03MAR26` is `3MAR26`); as it came where nothing like it is listed."""
+    if instrument_id in views.instruments:
+        return instrument_id
+    try:
+        return parse_instrument_id(instrument_id).instrument_id
+    except ValueError:
+        return instrument_id
+
+
+def canonical_id_or_none(instrument_id: str | None, views: Views) -> str | None:
+    return None if instrument_id is None else canonical_id(instrument_id, views)
+
+
+def listed_id(instrument_id: str, views: Views) -> str:
+    """The canonical id of a listed instrument, expired ones included; RpcError 1004."""
+    instrument_id = canonical_id(instrument_id, views)
+    if instrument_id not in views.instruments:
+        raise refused(Reason.INSTRUMENT_NOT_FOUND)
+    return instrument_id
+
+
+def listed_id_or_none(instrument_id: str | None, views: Views) -> str | None:
+    return None if instrument_id is None else listed_id(instrument_id, views)

@@ -1,0 +1,60 @@
+"""How an accepted order enters: it is recorded, trades as far as it goes, and its remainder rests or is cancelled."""
+
+from msgspec import UNSET
+
+from exchange.domain.enums import CancelReason
+from exchange.domain.events import OrderAccepted
+from exchange.matching.book import Order
+from exchange.matching.cancellation import close_order
+from exchange.matching.fills import BuyingPower, fillable, match
+from exchange.matching.state import Changes, State
+
+
+def accept(state: State, outcome: Changes, order: Order, liquidation: BuyingPower | None = None) -> None:
+    """Take in an order that passed every check. `liquidation` is the budget of one that the exchange placed itself."""
+    account = order.account
+    state.next_order_id += 1
+    outcome.events.append(
+        OrderAccepted(
+            order.order_id,
+            account.user_id,
+            order.book.instrument_id,
+            order.side,
+            order.type,
+            order.time_in_force,
+            order.price_micros,
+            order.size_milli,
+            order.post_only,
+            order.client_order_id,
+            order.reduce_only or UNSET,
+            liquidation is not None or UNSET,
+        )
+    )
+    if order.client_order_id is not None:
+        account.client_orders[order.client_order_id] = order
+    account.open_orders[order.order_id] = order
+    trade_and_rest(state, outcome, order, liquidation)
+
+
+def trade_and_rest(state: State, outcome: Changes, order: Order, budget: BuyingPower | None = None) -> None:
+    """Trade an order that enters the book, then rest its remainder or cancel it."""
+    account = order.account
+    reason: CancelReason = "ioc_remainder"
+    if order.price_micros is None:
+        reason = "market_remainder"
+        if order.time_in_force != "fok":  # one that came so far can be paid as a whole, or ends unfilled
+            budget = BuyingPower(state, account, order.book, order.side)
+    else:
+        outcome.track_for(order)
+        account.reserve(order, state.charges)
+    if order.time_in_force == "fok" and fillable(state, order) < order.remaining_milli:
+        reason = "fok_unfilled"
+    elif not match(state, outcome, order, budget):
+        reason = "insufficient_balance"
+    if not order.remaining_milli:
+        account.close_order(order, state.rules.finished_orders_kept)
+    elif order.time_in_force in ("gtc", "day"):
+        assert order.price_micros is not None, "a market order may not rest"
+        order.book.side(order.side).append(order, order.price_micros)
+    else:
+        close_order(state, outcome, order, reason)

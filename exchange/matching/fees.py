@@ -1,0 +1,63 @@
+"""What trading costs: the fee of a fill and of a delivery, and what a bid sets aside for them."""
+
+import msgspec
+
+from exchange.domain.rules import Rules, market_of
+from exchange.domain.units import MILLI_PER_CONTRACT, PPM
+
+
+class FeeSchedule(msgspec.Struct, frozen=True):
+    """The fees of the rules, in parts per million of the premium and of the index; `cap_ppm` limits the latter."""
+
+    maker_premium_ppm: int = 0
+    taker_premium_ppm: int = 0
+    maker_index_ppm: int = 0
+    taker_index_ppm: int = 0
+    cap_ppm: int = 0  # of the premium; 0 where nothing is charged by the index
+    delivery_ppm: int = 0
+    delivery_cap_ppm: int = 0
+    are_none: bool = True  # for fills
+
+    def maker_fee_micros(self, cost_micros: int, size_milli: int, index_micros: int) -> int:
+        by_index = _capped(index_micros * size_milli, self.maker_index_ppm, cost_micros, self.cap_ppm)
+        return cost_micros * self.maker_premium_ppm // PPM + by_index
+
+    def taker_fee_micros(self, cost_micros: int, size_milli: int, index_micros: int) -> int:
+        by_index = _capped(index_micros * size_milli, self.taker_index_ppm, cost_micros, self.cap_ppm)
+        return cost_micros * self.taker_premium_ppm // PPM + by_index
+
+    def delivery_fee_micros(self, payout_micros: int, size_milli: int, delivery_micros: int) -> int:
+        return _capped(delivery_micros * size_milli, self.delivery_ppm, payout_micros, self.delivery_cap_ppm)
+
+    def bid_lock_micros(self, price_micros: int, remaining_milli: int) -> int:
+        """What a resting bid locks: its cost, and the dearest fee that its fills could meet."""
+        cost = price_micros * remaining_milli // MILLI_PER_CONTRACT
+        if self.are_none:
+            return cost
+        dearest_ppm = max(self.maker_premium_ppm, self.taker_premium_ppm)
+        return cost + cost * dearest_ppm // PPM + cost * self.cap_ppm // PPM
+
+
+def fee_schedule_of(rules: Rules) -> FeeSchedule:
+    """The fees that these rules take."""
+    fees, market = rules.fees, market_of(rules)
+    if market is None:
+        of_index = (0, 0, 0, 0, 0)
+        is_by_index = False
+    else:
+        by_index = market.fees
+        is_by_index = bool(by_index.maker_ppm or by_index.taker_ppm)
+        of_index = (
+            by_index.maker_ppm,
+            by_index.taker_ppm,
+            by_index.cap_ppm if is_by_index else 0,
+            by_index.delivery_ppm,
+            by_index.delivery_cap_ppm,
+        )
+    are_none = not (fees.maker_premium_ppm or fees.taker_premium_ppm or is_by_index)
+    return FeeSchedule(fees.maker_premium_ppm, fees.taker_premium_ppm, *of_index, are_none)
+
+
+def _capped(notional_milli: int, ppm: int, premium_micros: int, cap_ppm: int) -> int:
+    """`ppm` of the notional (micros times millicontracts), at most `cap_ppm` of the premium; each rounded down."""
+    return min(notional_milli * ppm // (MILLI_PER_CONTRACT * PPM), premium_micros * cap_ppm // PPM)

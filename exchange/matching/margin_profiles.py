@@ -1,0 +1,73 @@
+"""What sellers must keep aside, and what contracts are worth: mark prices, initial and maintenance margins.
+
+Margins per contract are in nanos, thousandths of a micro: with the profile's factors of 0.15, 0.10 and 0.075 every term
+is a whole number of them, and the only rounding is the last step, up to the micro.
+"""
+
+from typing import NamedTuple
+
+from exchange.domain.units import MILLI_PER_CONTRACT, PPM
+from exchange.matching.book import OrderBook
+
+NANOS_PER_MICRO = 1_000
+_NANOS = NANOS_PER_MICRO * MILLI_PER_CONTRACT  # nanos a contract times millicontracts, per micro
+
+
+class MarginRates(NamedTuple):
+    """What one short contract locks at first, and what the account must have to keep it, in nanos."""
+
+    initial_nanos: int
+    maintenance_nanos: int
+
+
+def cash_secured_rates(strike_micros: int) -> MarginRates:
+    """A short contract locks its strike."""
+    return MarginRates(strike_micros * NANOS_PER_MICRO, 0)
+
+
+def standard_rates(is_call: bool, strike_micros: int, index_micros: int, mark_micros: int) -> MarginRates:
+    """Deribit's standard margin of a short option; the formulas are in docs/market.md."""
+    mark_nanos = mark_micros * NANOS_PER_MICRO
+    if is_call:
+        out_of_money = max(strike_micros - index_micros, 0) * NANOS_PER_MICRO
+        maintenance = 75 * index_micros + mark_nanos
+        return MarginRates(max(150 * index_micros - out_of_money, 100 * index_micros) + mark_nanos, maintenance)
+    out_of_money = max(index_micros - strike_micros, 0) * NANOS_PER_MICRO
+    maintenance = max(75 * index_micros, 75 * mark_micros) + mark_nanos
+    initial = max(150 * index_micros - out_of_money, 100 * index_micros) + mark_nanos
+    return MarginRates(max(initial, maintenance), maintenance)
+
+
+def collateral_micros(book: OrderBook, uncovered_milli: int) -> int:
+    """Collateral for `uncovered_milli` contracts sold or offered beyond those held; 0 where that is not positive."""
+    return nanos_to_micros(book.initial_nanos, uncovered_milli) if uncovered_milli > 0 else 0
+
+
+def nanos_to_micros(nanos: int, milli: int) -> int:
+    """What so many millicontracts need at `nanos` a contract, rounded up to the micro."""
+    return -(-nanos * milli // _NANOS)
+
+
+def coverable_milli(book: OrderBook, micros: int) -> int:
+    """How many contracts `micros` can back; 0 where they are negative."""
+    return max(0, micros) * _NANOS // book.initial_nanos
+
+
+def intrinsic_micros(is_call: bool, strike_micros: int, price_micros: int) -> int:
+    """What a contract would pay if it settled at `price_micros`."""
+    return max(price_micros - strike_micros if is_call else strike_micros - price_micros, 0)
+
+
+def mark_micros(book: OrderBook, index_micros: int, spread_max_ppm: int) -> int:
+    """The mid of a two-sided book that is tight enough, else the last trade, else the intrinsic value; kept inside the
+    no-arbitrage bounds.
+    """
+    intrinsic = intrinsic_micros(book.is_call, book.strike_micros, index_micros)
+    bid, ask = book.bids.best, book.asks.best
+    if bid and ask and ask.price_micros - bid.price_micros <= index_micros * spread_max_ppm // PPM:
+        value = (bid.price_micros + ask.price_micros) // 2
+    elif book.last_micros is not None:
+        value = book.last_micros
+    else:
+        value = intrinsic
+    return min(max(value, intrinsic), index_micros if book.is_call else book.strike_micros)

@@ -1,0 +1,168 @@
+"""The state as canonical bytes and back, and its digest.
+
+The bytes are MessagePack of nested arrays in a fixed order: books in order of listing, levels best first, orders in
+queue order, accounts in order of opening. Two states are equal if and only if their bytes are.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.rules import Rules
+from exchange.matching.accounts import Account, Position
+from exchange.matching.book import BookSide, Order, OrderBook
+from exchange.matching.index import IndexState
+from exchange.matching.state import State
+
+_encoder = msgspec.msgpack.Encoder()
+decode = msgspec.msgpack.Decoder().decode
+
+
+def encode_state(state: State) -> bytes:
+    """The canonical image of the whole state."""
+    return _encoder.encode(
+        [
+            msgspec.to_builtins(state.rules),
+            state.rules_version,
+            state.next_order_id,
+            state.next_trade_id,
+            state.total_cash_micros,
+            state.is_halted,
+            [_index_row(asset, index) for asset, index in state.indexes.items()],
+            [_account_row(account) for account in state.accounts.values()],
+            [_book_row(book) for book in state.books.values()],
+        ]
+    )
+
+
+def digest(state: State) -> str:
+    """SHA-256 of the image, in hexadecimal."""
+    return hashlib.sha256(encode_state(state)).hexdigest()
+
+
+def decode_state(image: bytes) -> State:
+    """The state of which `image` was taken. Bytes that are no such image raise whatever comes first."""
+    rules, version, next_order_id, next_trade_id, total_cash, is_halted, indexes, accounts, books = decode(image)
+    state = State(msgspec.convert(rules, Rules), version)
+    state.next_order_id = next_order_id
+    state.next_trade_id = next_trade_id
+    state.total_cash_micros = total_cash
+    state.is_halted = is_halted
+    for asset, price, ts_us, window_sum, window_us in indexes:
+        state.indexes[asset] = IndexState(price, ts_us, int(window_sum), window_us)
+    for fields, _, _ in accounts:
+        account = Account(*fields)
+        state.accounts[account.user_id] = account
+    for row in books:
+        _restore_book(state, *row)
+    for fields, holdings, finished in accounts:
+        account = state.accounts[fields[0]]
+        for instrument_id, *held in holdings:
+            account.positions[instrument_id] = Position(state.books[instrument_id], *held)
+        for row in finished:  # the instrument, then the order
+            order = Order(row[1], account, state.books[row[0]], *row[2:])
+            account.closed_orders[order.order_id] = order
+            if order.client_order_id is not None:
+                account.client_orders[order.client_order_id] = order
+        account.open_orders = dict(sorted(account.open_orders.items()))
+    return state
+
+
+def _index_row(asset: str, index: IndexState) -> list[Any]:
+    """The sum of prices over time may exceed 64 bits, and so is written in digits."""
+    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us]
+
+
+def _account_row(account: Account) -> list[Any]:
+    return [
+        [
+            account.user_id,
+            account.cash_micros,
+            account.locked_micros,
+            account.margin_micros,
+            account.maintenance_micros,
+            account.shortfall_micros,
+            account.cancel_on_disconnect,
+            account.is_suspended,
+            account.open_orders_max,
+            account.position_max_milli,
+        ],
+        [
+            [
+                instrument_id,
+                holding.position_milli,
+                holding.open_asks_milli,
+                holding.collateral_micros,
+                holding.maintenance_micros,
+            ]
+            for instrument_id, holding in account.positions.items()
+        ],
+        [[order.book.instrument_id, *_order_row(order)] for order in account.closed_orders.values()],
+    ]
+
+
+def _book_row(book: OrderBook) -> list[Any]:
+    return [
+        book.instrument_id,
+        book.tick_micros,
+        book.min_size_milli,
+        book.state,
+        [
+            book.last_micros,
+            book.index_micros,
+            book.mark_micros,
+            book.initial_nanos,
+            book.maintenance_nanos,
+            book.delivery_micros,
+        ],
+        _side_rows(book.bids),
+        _side_rows(book.asks),
+    ]
+
+
+def _side_rows(side: BookSide) -> list[Any]:
+    return [[order.account.user_id, *_order_row(order)] for level in side for order in level]
+
+
+def _order_row(order: Order) -> list[Any]:
+    return [
+        order.order_id,
+        order.side,
+        order.type,
+        order.time_in_force,
+        order.post_only,
+        order.client_order_id,
+        order.price_micros,
+        order.size_milli,
+        order.remaining_milli,
+        order.original_price_micros,
+        order.original_size_milli,
+        order.reduce_only,
+    ]
+
+
+def _restore_book(
+    state: State,
+    instrument_id: str,
+    tick: int,
+    min_size: int,
+    book_state: Any,
+    values: list[Any],
+    bids: list[Any],
+    asks: list[Any],
+) -> None:
+    book = OrderBook(parse_instrument_id(instrument_id), tick, min_size, book_state, len(state.books))
+    state.add(book)
+    book.last_micros, book.index_micros, book.mark_micros = values[:3]
+    book.initial_nanos, book.maintenance_nanos, book.delivery_micros = values[3:]
+    for side, rows in ((book.bids, bids), (book.asks, asks)):
+        for row in rows:  # the user, then the order
+            account = state.accounts[row[0]]
+            order = Order(row[1], account, book, *row[2:])
+            assert order.price_micros is not None
+            side.append(order, order.price_micros)
+            account.open_orders[order.order_id] = order
+            if order.client_order_id is not None:
+                account.client_orders[order.client_order_id] = order

@@ -1,0 +1,39 @@
+"""Implied volatilities and Greeks of mark prices, computed when somebody asks and kept until an input changes."""
+
+from exchange.domain.units import MICROS_PER_USDC, US_PER_DAY, US_PER_SECOND
+from exchange.projections.black_scholes import DAYS_A_YEAR, Greeks, Volatility, greeks_at, implied_volatility
+from exchange.projections.rolling_volume import US_PER_MINUTE
+from exchange.projections.wire_types import Instrument
+
+_MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
+
+Pricing = tuple[Volatility | None, Greeks | None]
+_UNKNOWN: Pricing = (None, None)
+
+
+class ImpliedVolatilities:
+    """The last answer for each instrument, and for which mark, index and minute it was."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[tuple[int, int, int], Pricing]] = {}
+
+    def of(self, instrument: Instrument, mark_micros: int | None, index_micros: int | None, ts_us: int) -> Pricing:
+        """Implied volatility and Greeks at that time, by the minute; None each where there is no volatility."""
+        minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
+        if mark_micros is None or index_micros is None or minutes_left <= 0:
+            self._known.pop(instrument.instrument_id, None)
+            return _UNKNOWN
+        key = (mark_micros, index_micros, minutes_left)
+        known = self._known.get(instrument.instrument_id)
+        if known is None or known[0] != key:
+            known = self._known[instrument.instrument_id] = (key, _price(instrument, *key))
+        return known[1]
+
+
+def _price(instrument: Instrument, mark_micros: int, index_micros: int, minutes_left: int) -> Pricing:
+    spot, strike = index_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
+    years = minutes_left / _MINUTES_A_YEAR
+    volatility = implied_volatility(instrument.option_type, mark_micros / MICROS_PER_USDC, spot, strike, years)
+    if volatility is None:
+        return _UNKNOWN
+    return volatility, greeks_at(instrument.option_type, volatility, spot, strike, years)

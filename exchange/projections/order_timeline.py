@@ -1,0 +1,246 @@
+"""The life of one order, step by step: placed, edited, filled, refused, cancelled, and what brought each about."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from exchange.domain.commands import CancelOrder, Command, EditOrder
+from exchange.domain.enums import CancelReason, Liquidity, OrderType, Side, TimeInForce
+from exchange.domain.events import (
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    OrderRepeated,
+    Refused,
+    Traded,
+)
+from exchange.domain.reasons import Reason
+
+
+class CommandRecord(NamedTuple):
+    """One command, and what it caused."""
+
+    seq: int
+    ts_us: int
+    command: Command
+    events: list[Event]
+
+
+def wire_name(name: str) -> str:
+    """The protocol's name of a field whose name here says its unit."""
+    return name.removesuffix("_micros").removesuffix("_milli")
+
+
+class _TimelineStep(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=wire_name, omit_defaults=True
+):
+    """`command` is the kind of the command that brought it about, None where that is somebody else's affair."""
+
+    seq: int
+    ts_us: int
+    command: str | None = None
+
+
+class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
+    """`liquidation`: the exchange placed it, to buy back a short of the user."""
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    post_only: bool
+    price_micros: int | None
+    size_milli: int
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    liquidation: bool = False
+
+
+class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
+    """Without `kept_place` the order went to the back of the queue."""
+
+    price_micros: int
+    size_milli: int
+    remaining_milli: int
+    kept_place: bool
+    previous_price_micros: int
+    previous_remaining_milli: int
+
+
+class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The other order of a fill."""
+
+    order_id: int
+    user_id: str
+    type: OrderType
+    liquidation: bool = False
+
+
+class FilledStep(_TimelineStep, frozen=True, kw_only=True, tag="filled"):
+    trade_id: int
+    price_micros: int
+    size_milli: int
+    remaining_milli: int
+    liquidity: Liquidity
+    fee_micros: int
+    counterparty: Counterparty | None = None
+
+
+class RepeatedStep(_TimelineStep, frozen=True, kw_only=True, tag="repeated"):
+    """The same order came again under its client_order_id; nothing changed."""
+
+
+class RefusedStep(_TimelineStep, frozen=True, kw_only=True, tag="refused"):
+    """An edit or a cancellation that was refused; nothing changed."""
+
+    reason: Reason
+
+
+class CancelledStep(_TimelineStep, frozen=True, kw_only=True, tag="cancelled"):
+    """`by_order_id` is the user's own order that would have traded with this one."""
+
+    remaining_milli: int
+    reason: CancelReason
+    by_order_id: int | None = None
+
+
+TimelineStep = PlacedStep | EditedStep | FilledStep | RepeatedStep | RefusedStep | CancelledStep
+
+
+def timeline_of(
+    order_id: int, happenings: Iterable[CommandRecord], names_counterparties: bool = False
+) -> list[TimelineStep]:
+    """What these commands, in order, did to the order; those that did nothing to it are passed over."""
+    steps: list[TimelineStep] = []
+    placed: OrderAccepted | None = None
+    for happening in happenings:
+        seq, ts_us, command, events = happening
+        for event in events:
+            if isinstance(event, OrderAccepted) and event.order_id == order_id:
+                placed = event
+            if affects(event, order_id):
+                steps.append(_step(order_id, happening, event, names_counterparties))
+            elif isinstance(event, Refused) and placed is not None and refers_to(command, placed):
+                steps.append(RefusedStep(seq=seq, ts_us=ts_us, command=kind_of(command), reason=event.reason))
+    return steps
+
+
+def affects(event: Event, order_id: int) -> bool:
+    """Whether it happened to this order."""
+    match event:
+        case Traded():
+            return order_id in (event.maker_order_id, event.taker_order_id)
+        case OrderAccepted() | OrderEdited() | OrderRepeated() | OrderCancelled():
+            return event.order_id == order_id
+        case _:
+            return False
+
+
+def refers_to(command: Command, placed: OrderAccepted) -> bool:
+    """Whether it asks for something to be done to this order."""
+    if not isinstance(command, EditOrder | CancelOrder) or command.user_id != placed.user_id:
+        return False
+    if command.order_id is not None:
+        return command.order_id == placed.order_id
+    return command.client_order_id is not None and command.client_order_id == placed.client_order_id
+
+
+def is_open(steps: list[TimelineStep]) -> bool:
+    """Whether an order with this life still rests."""
+    return not any(
+        isinstance(step, CancelledStep) or (isinstance(step, FilledStep) and not step.remaining_milli) for step in steps
+    )
+
+
+def kind_of(message: Command | Event) -> str:
+    """The tag under which it is recorded."""
+    return str(type(message).__struct_config__.tag)
+
+
+def _step(order_id: int, happening: CommandRecord, event: Event, names_counterparties: bool) -> TimelineStep:
+    """What an event that concerns the order was to it."""
+    seq, ts_us, kind = happening.seq, happening.ts_us, kind_of(happening.command)
+    match event:
+        case OrderAccepted():
+            return PlacedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind,
+                order_id=event.order_id,
+                user_id=event.user_id,
+                instrument_id=event.instrument_id,
+                side=event.side,
+                type=event.type,
+                time_in_force=event.time_in_force,
+                post_only=event.post_only,
+                price_micros=event.price_micros,
+                size_milli=event.size_milli,
+                client_order_id=event.client_order_id,
+                reduce_only=event.reduce_only is True,
+                liquidation=event.liquidation is True,
+            )
+        case OrderEdited():
+            return EditedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind,
+                price_micros=event.price_micros,
+                size_milli=event.size_milli,
+                remaining_milli=event.remaining_milli,
+                kept_place=event.kept_place,
+                previous_price_micros=event.previous_price_micros,
+                previous_remaining_milli=event.previous_remaining_milli,
+            )
+        case Traded():
+            return _filled(order_id, happening, event, names_counterparties)
+        case OrderCancelled():
+            return CancelledStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind,
+                remaining_milli=event.remaining_milli,
+                reason=event.reason,
+                by_order_id=_entering(happening.events) if event.reason == "self_trade_prevention" else None,
+            )
+        case _:
+            return RepeatedStep(seq=seq, ts_us=ts_us, command=kind)
+
+
+def _filled(order_id: int, happening: CommandRecord, event: Traded, names_counterparties: bool) -> FilledStep:
+    command = happening.command
+    is_maker = event.maker_order_id == order_id
+    liquidity: Liquidity = "maker" if is_maker else "taker"
+    counterparty = None
+    if names_counterparties and is_maker:
+        counterparty = _taker(happening.events, event)
+    elif names_counterparties:
+        counterparty = Counterparty(event.maker_order_id, event.maker_user_id, "limit")
+    return FilledStep(
+        seq=happening.seq,
+        ts_us=happening.ts_us,
+        command=kind_of(command) if names_counterparties or not is_maker else None,
+        trade_id=event.trade_id,
+        price_micros=event.price_micros,
+        size_milli=event.size_milli,
+        remaining_milli=event.maker_remaining_milli if is_maker else event.taker_remaining_milli,
+        liquidity=liquidity,
+        fee_micros=event.maker_fee_micros if is_maker else event.taker_fee_micros,
+        counterparty=counterparty,
+    )
+
+
+def _taker(events: list[Event], trade: Traded) -> Counterparty:
+    """The order that came and traded; one that was edited, and so is not among the accepted, is a limit order."""
+    for event in events:
+        if isinstance(event, OrderAccepted) and event.order_id == trade.taker_order_id:
+            return Counterparty(event.order_id, event.user_id, event.type, event.liquidation is True)
+    return Counterparty(trade.taker_order_id, trade.taker_user_id, "limit")
+
+
+def _entering(events: list[Event]) -> int | None:
+    """The order that the command was about."""
+    return next((event.order_id for event in events if isinstance(event, OrderAccepted | OrderEdited)), None)

@@ -1,0 +1,241 @@
+"""The shapes of `docs/protocol.md` as structs, named on the wire as the protocol names them. Units are in our names."""
+
+from typing import Literal
+
+import msgspec
+
+from exchange.domain.enums import (
+    CancelReason,
+    InstrumentState,
+    Liquidity,
+    OptionType,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+)
+from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.projections.black_scholes import Greeks, Volatility
+
+# The protocol's names for those fields whose names here say their unit.
+_WIRE_NAMES = {
+    "available_micros": "available",
+    "average_price_micros": "average_price",
+    "best_ask_micros": "best_ask",
+    "best_ask_size_milli": "best_ask_size",
+    "best_bid_micros": "best_bid",
+    "best_bid_size_milli": "best_bid_size",
+    "contract_size_milli": "contract_size",
+    "delivery_price_micros": "delivery_price",
+    "equity_micros": "equity",
+    "expiration_s": "expiration",
+    "fee_micros": "fee",
+    "filled_milli": "filled",
+    "index_micros": "index",
+    "last_micros": "last",
+    "locked_micros": "locked",
+    "maintenance_micros": "maintenance",
+    "mark_micros": "mark",
+    "mid_micros": "mid",
+    "min_size_milli": "min_size",
+    "open_interest_milli": "open_interest",
+    "payout_micros": "payout",
+    "position_max_milli": "position_max",
+    "price_micros": "price",
+    "quantity_milli": "quantity",
+    "realised_pnl_micros": "realised_pnl",
+    "remaining_milli": "remaining",
+    "shortfall_micros": "shortfall",
+    "size_milli": "size",
+    "strike_micros": "strike",
+    "tick_micros": "tick_size",
+    "total_pnl_micros": "total_pnl",
+    "unrealised_pnl_micros": "unrealised_pnl",
+    "volume_24h_milli": "volume_24h",
+}
+
+
+class OrderView(msgspec.Struct, gc=False, rename=_WIRE_NAMES, omit_defaults=True):
+    """`Order`. One object an order, brought up to date in place: encode it before the next command is projected."""
+
+    order_id: int
+    instrument_id: str
+    user_id: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    post_only: bool
+    price_micros: int | None
+    size_milli: int
+    filled_milli: int
+    remaining_milli: int
+    average_price_micros: int | None
+    status: OrderStatus
+    created_us: int
+    updated_us: int
+    client_order_id: str | None = None
+    cancel_reason: CancelReason | None = None
+    reduce_only: bool = False
+    liquidation: bool = False
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    trade_id: int
+    instrument_id: str
+    price_micros: int
+    size_milli: int
+    taker_side: Side
+    seq: int
+    ts_us: int
+
+
+class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES, omit_defaults=True):
+    """A trade as one of its two sides sees it. `liquidation`: the exchange bought this side's short back."""
+
+    trade_id: int
+    instrument_id: str
+    price_micros: int
+    size_milli: int
+    taker_side: Side
+    seq: int
+    ts_us: int
+    order_id: int
+    side: Side
+    liquidity: Liquidity
+    fee_micros: int
+    client_order_id: str | None = None
+    liquidation: bool = False
+
+
+class Instrument(msgspec.Struct, gc=False, rename=_WIRE_NAMES):
+    instrument_id: str
+    asset: str
+    option_type: OptionType
+    strike_micros: int
+    expiration_s: int
+    tick_micros: int
+    min_size_milli: int
+    state: InstrumentState = "open"
+    contract_size_milli: int = MILLI_PER_CONTRACT
+    price_decimals: int = 6
+    size_decimals: int = 3
+    delivery_price_micros: int | None = None
+
+
+class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """One price of a book: the size resting there and in how many orders. Size 0: the level left the view."""
+
+    price_micros: int
+    size_milli: int
+    count: int
+
+
+class Balance(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """`shortfall_micros` is what the insurance has paid for the account in all."""
+
+    user_id: str
+    available_micros: int
+    locked_micros: int
+    maintenance_micros: int
+    shortfall_micros: int
+    seq: int
+    currency: str = "USDC"
+    decimals: int = 6
+
+
+class PositionView(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """`Position`. Profits are None where they are beyond what a number on the wire may be."""
+
+    instrument_id: str
+    quantity_milli: int
+    average_price_micros: int | None
+    locked_micros: int
+    mark_micros: int | None
+    unrealised_pnl_micros: int | None
+    realised_pnl_micros: int | None
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """Those that hold for one user. `position_max_milli` 0: none."""
+
+    open_orders_max: int
+    position_max_milli: int
+
+
+class AccountView(msgspec.Struct, frozen=True, rename=_WIRE_NAMES):
+    """The balance, the positions, and what they are worth; None where that is beyond a number on the wire."""
+
+    user_id: str
+    available_micros: int
+    locked_micros: int
+    maintenance_micros: int
+    shortfall_micros: int
+    seq: int
+    positions: list[PositionView]
+    total_pnl_micros: int | None
+    realised_pnl_micros: int | None
+    unrealised_pnl_micros: int | None
+    equity_micros: int | None
+    suspended: bool
+    limits: Limits
+    currency: str = "USDC"
+    decimals: int = 6
+
+
+class MarketStatus(msgspec.Struct, frozen=True):
+    """`halted`: nothing but reading and cancelling is possible, in any instrument."""
+
+    halted: bool
+
+
+class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """The index price of an asset, since command `seq`."""
+
+    asset: str
+    price_micros: int
+    seq: int
+    ts_us: int
+
+
+class Ticker(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """One instrument at a glance, as of command `seq`."""
+
+    instrument_id: str
+    seq: int
+    ts_us: int
+    state: InstrumentState
+    best_bid_micros: int | None
+    best_bid_size_milli: int
+    best_ask_micros: int | None
+    best_ask_size_milli: int
+    mid_micros: int | None
+    mark_micros: int | None
+    last_micros: int | None
+    index_micros: int | None
+    volume_24h_milli: int
+    open_interest_milli: int
+    mark_iv: Volatility | None
+    greeks: Greeks | None
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """How the series of `asset` that expired at `expiration_s` ended: at a price, or not yet (`delayed`)."""
+
+    seq: int
+    ts_us: int
+    asset: str
+    expiration_s: int
+    delivery_price_micros: int | None
+    state: Literal["settled", "delayed"]
+
+
+class UserSettlement(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+    """What became of one position. `payout_micros` is negative where the user pays; the fee goes off besides."""
+
+    seq: int
+    ts_us: int
+    instrument_id: str
+    quantity_milli: int
+    delivery_price_micros: int
+    payout_micros: int
+    fee_micros: int

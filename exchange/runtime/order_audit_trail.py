@@ -1,0 +1,120 @@
+"""The trail that one order left in a journal: the commands that did something to it, or asked to and were refused."""
+
+from itertools import chain
+from pathlib import Path
+
+from exchange.domain.commands import decode_command
+from exchange.domain.events import OrderAccepted, decode_event
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError
+from exchange.journal.reader import JournalReader
+from exchange.journal.records import EventRow
+from exchange.projections.order_timeline import CommandRecord, TimelineStep, affects, refers_to, timeline_of
+
+# Of events: what happened to an order, and where another order got its client_order_id.
+_OF_ORDER = """order_id = ?
+    OR (kind = 'traded' AND ? IN (payload ->> '$.maker_order_id', payload ->> '$.taker_order_id'))
+    OR (kind = 'order_accepted' AND user_id = ? AND payload ->> '$.client_order_id' = ?)"""
+_ACCEPTED = "kind = 'order_accepted'"
+# Of commands: those that name it.
+_NAMING = """kind IN ('edit_order', 'cancel_order') AND user_id = ?
+    AND (payload ->> '$.order_id' = ? OR payload ->> '$.client_order_id' = ?)"""
+
+
+def own_order_timeline(
+    path: Path, user_id: str, order_id: int, last_seq: int, unrecorded: list[EventRow]
+) -> list[TimelineStep]:
+    """The life of the user's own order up to command `last_seq`; empty where the journal has no such order of his.
+
+    Raises JournalArchivedError where it may have been placed before the files begin.
+    """
+    with JournalReader(path) as reader:
+        trail = read_order_audit_trail(reader, order_id, last_seq, unrecorded)
+    placing = trail[0].events if trail else []
+    is_own = any(
+        isinstance(event, OrderAccepted) and (event.order_id, event.user_id) == (order_id, user_id) for event in placing
+    )
+    return timeline_of(order_id, trail) if is_own else []
+
+
+def read_order_audit_trail(
+    reader: JournalReader, order_id: int, last_seq: int, unrecorded: list[EventRow]
+) -> list[CommandRecord]:
+    """What happened to the order up to command `last_seq`, beginning with its placing; empty where there is none.
+
+    `unrecorded` are the last events up to `last_seq`, where the journal does not have them yet. Raises
+    JournalArchivedError where the order may have been placed before the files begin.
+    """
+    recorded_seq = unrecorded[0][0] - 1 if unrecorded else last_seq
+    found = _find_placing(reader, order_id, recorded_seq) or _placing_among(unrecorded, order_id)
+    if found is None:
+        _refuse_what_is_archived(reader, order_id, recorded_seq)
+        return []
+    placed_seq, placed = found
+    user_id, client_order_id = placed.user_id, placed.client_order_id
+    seqs: dict[int, None] = {}
+    parameters = (order_id, order_id, user_id, client_order_id)
+    for seq, _, payload in chain(reader.events_where(_OF_ORDER, parameters, placed_seq, recorded_seq), unrecorded):
+        event = decode_event(payload)
+        if affects(event, order_id):
+            seqs[seq] = None
+        elif seq > placed_seq and isinstance(event, OrderAccepted) and _shares_name(event, placed):
+            last_seq = seq - 1  # the name is another order's from here on
+            break
+    for record in reader.records_where(_NAMING, (user_id, order_id, client_order_id), placed_seq, last_seq):
+        if refers_to(decode_command(record.payload), placed):
+            seqs[record.seq] = None
+    return [_happening(reader, seq, recorded_seq, unrecorded) for seq in sorted(seqs)]
+
+
+def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tuple[int, OrderAccepted] | None:
+    """Where an order was accepted, among recorded events. Order ids rise with seq, so this need not scan."""
+    low, high = reader.bases[0].head.seq + 1, recorded_seq
+    while low <= high:
+        middle = (low + high) // 2
+        seq, accepted = _first_accepted(reader, middle, high)
+        if not accepted or accepted[0].order_id > order_id:
+            high = middle - 1
+        elif accepted[-1].order_id < order_id:
+            low = seq + 1
+        else:
+            return seq, accepted[order_id - accepted[0].order_id]
+    return None
+
+
+def _first_accepted(reader: JournalReader, first_seq: int, last_seq: int) -> tuple[int, list[OrderAccepted]]:
+    """The first command that brought orders, and these: more than one where accounts were liquidated."""
+    for seq, _, _ in reader.events_where(_ACCEPTED, (), first_seq, last_seq):
+        events = [decode_event(payload) for _, _, payload in reader.events_where(_ACCEPTED, (), seq, seq)]
+        return seq, [event for event in events if isinstance(event, OrderAccepted)]
+    return 0, []
+
+
+def _placing_among(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccepted] | None:
+    for seq, _, payload in rows:
+        event = decode_event(payload)
+        if isinstance(event, OrderAccepted) and event.order_id == order_id:
+            return seq, event
+    return None
+
+
+def _refuse_what_is_archived(reader: JournalReader, order_id: int, recorded_seq: int) -> None:
+    begin = reader.bases[0].head.seq
+    _, first = _first_accepted(reader, begin + 1, recorded_seq) if begin else (0, [])
+    if begin and (not first or order_id < first[0].order_id):
+        raise JournalArchivedError(
+            f"order {order_id} was placed before seq {begin + 1}, where {reader.path} begins: "
+            "put the archive with it back into the folder it was made in"
+        )
+
+
+def _shares_name(event: OrderAccepted, placed: OrderAccepted) -> bool:
+    return event.user_id == placed.user_id and event.client_order_id == placed.client_order_id is not None
+
+
+def _happening(reader: JournalReader, seq: int, recorded_seq: int, unrecorded: list[EventRow]) -> CommandRecord:
+    record = reader.record_at(seq)
+    if record is None:
+        raise JournalDamagedError(f"seq {seq} is missing, but its events are there")
+    rows = reader.events(seq, seq) if seq <= recorded_seq else (row for row in unrecorded if row[0] == seq)
+    events = [decode_event(payload) for _, _, payload in rows]
+    return CommandRecord(seq, record.ts_us, decode_command(record.payload), events)

@@ -1,0 +1,46 @@
+"""A journal written in large pieces: for a simulation, which may lose its last moments and begin there again."""
+
+from exchange.journal.log import Journal
+from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
+
+COMMANDS_AT_ONCE = 2_000  # in one transaction
+
+
+class BatchingJournal:
+    """What a pipeline needs of a journal. What was appended is on disk after `flush`, or once enough has come."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._records: list[Record] = []
+        self._events: list[EventRow] = []
+        self._digests: list[DigestRow] = []
+        self.head = journal.head
+        self.events_seq = journal.events_seq
+
+    async def append(self, records: list[Record]) -> None:
+        self._records += records
+        self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
+        if len(self._records) >= COMMANDS_AT_ONCE:
+            await self.flush()
+
+    async def append_events(self, rows: list[EventRow]) -> None:
+        self._events += rows
+        self.events_seq = rows[-1][0]
+
+    async def append_digests(self, rows: list[DigestRow]) -> None:
+        self._digests += rows
+
+    async def append_answers(self, _rows: list[AnswerRow]) -> None:
+        """When a simulation answered says nothing about an exchange."""
+
+    async def flush(self) -> None:
+        """Write what has come: commands first, then what they caused."""
+        records, self._records = self._records, []
+        events, self._events = self._events, []
+        digests, self._digests = self._digests, []
+        if records:
+            await self._journal.append(records)
+        if events:
+            await self._journal.append_events(events)
+        if digests:
+            await self._journal.append_digests(digests)

@@ -1,0 +1,290 @@
+"""What was missed is brought over real sockets, from memory or by a process that reads the journal; or not at all."""
+
+import asyncio
+import contextlib
+import socket
+import sqlite3
+import sys
+from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.catch_up import pool, service
+from exchange.catch_up.service import CatchUpService
+from exchange.catch_up.worker import messages_of
+from exchange.gateway import server as gateway_server
+from exchange.gateway import streams
+from exchange.gateway.exchange_port import CatchUpRequest
+from exchange.gateway.limits import WORKERS_MAX
+from exchange.gateway.streams import RecentUpdates
+from exchange.journal.archives import archive_path
+from exchange.journal.errors import JournalArchivedError
+from exchange.snapshots.store import pack
+from exchange.subprocesses import run_module
+from tests.journals import write_journal
+from tests.random_commands import random_steps
+from tests.wire import INSTRUMENT, Server, Wire, exchange
+
+STREAMS = [f"trades.{INSTRUMENT}", "user.orders", "user.balance"]
+BROKEN_WORKERS = {
+    "that fails": "print('1 user.orders {}', flush=True); raise SystemExit(3)",
+    "that fails before it has begun": "raise SystemExit(1)",
+    "that is killed": "import os; os.kill(os.getpid(), 9)",
+    "that ends in the middle of a line": "print('user.orders {', end='')",
+}
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "exchange.db"
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exchange must read the journal for whatever was missed."""
+    monkeypatch.setattr(streams, "RECENT_MAX", 0)
+
+
+async def subscribe(wire: Wire, from_seq: int, *channels: str) -> int:
+    """Subscribe, and say where it goes live."""
+    answer = await wire.ask("public/subscribe", channels=list(channels or STREAMS), from_seq=from_seq)
+    return int(answer["result"]["seq"])
+
+
+async def told(wire: Wire, up_to: int) -> list[Any]:
+    """All notifications up to that of `up_to` which comes last."""
+    found: list[Any] = []
+    while not found or found[-1]["channel"] != "user.balance" or found[-1]["seq"] != up_to:
+        message = await wire.text()
+        if "method" in message:
+            found.append(message["params"])
+    return found
+
+
+async def buy(wire: Wire, count: int) -> list[int]:
+    """Buy so often; the seqs."""
+    return [(await wire.buy())["result"]["seq"] for _ in range(count)]
+
+
+@pytest.mark.parametrize("commands_kept", [0, 20, 10_000])
+def test_what_was_missed_and_what_comes_is_what_was_told_live(
+    db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            witness, alice = await server.client("alice"), await server.client("alice")
+            await witness.ask("public/subscribe", channels=STREAMS)
+            seqs = await buy(alice, 50)
+            late = await server.client("alice")
+            assert await subscribe(late, seqs[10]) == seqs[-1] + 1
+            seqs += await buy(alice, 50)  # while it is read
+            live = await told(witness, seqs[-1])
+            assert await told(late, seqs[-1]) == [params for params in live if params["seq"] >= seqs[10]]
+
+    asyncio.run(conversation())
+
+
+async def begin_slowly(server: Server) -> tuple[Wire, int]:
+    """A client that has much to come, and of whom little is sent before he reads."""
+    alice = await server.client("alice")
+    last_seq = (await buy(alice, 600))[-1]
+    return await slow_client(server, 1), last_seq
+
+
+async def slow_client(server: Server, count: int) -> Wire:
+    """A client that reads nothing; it is the one of so many for whom more is to be sent than he takes."""
+    slow = await server.dial(receive_buffer=4_096)
+    await slow.shake_hands()
+    await slow.log_in("alice")
+    for connection in server.node._gateway._connections:
+        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+    await subscribe(slow, 1)
+    while await waited_for(server) < count:
+        pass
+    return slow
+
+
+async def waited_for(server: Server) -> int:
+    """For how many clients more is to be sent than they take, once the event loop has turned."""
+    await asyncio.sleep(0)
+    sessions = [one._session for one in server.node._gateway._connections]
+    return sum(one is not None and one._is_backpressured for one in sessions)
+
+
+@pytest.mark.parametrize("commands_kept", [0, 10_000])
+def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
+    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)  # less than there is to come
+    monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
+    monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            slow, last_seq = await begin_slowly(server)
+            found = await told(slow, last_seq)
+            assert [params["seq"] for params in found if params["channel"] == "user.orders"][-600:] == list(
+                range(last_seq - 599, last_seq + 1)
+            )
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.parametrize("commands_kept", [0, 10_000])
+def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
+    monkeypatch.setattr(service, "STALL_SECONDS", 0)
+    monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
+    monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            slow, _ = await begin_slowly(server)
+            assert await slow.closing() == 1011
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("name", BROKEN_WORKERS)
+def test_a_process_that_breaks_off_ends_the_connection(db: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "run_module", Workers(BROKEN_WORKERS[name]))
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            alice = await server.client("alice")
+            await subscribe(alice, 1)
+            assert await alice.closing() == 1011
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_process_that_cannot_begin_ends_the_connection(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(db / "nowhere"))
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            alice = await server.client("alice")
+            await subscribe(alice, 1)
+            assert await alice.closing() == 1011
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("way", ["hang up", "unsubscribe", "stop"])
+def test_nobody_left_to_hear_it_ends_the_process(db: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "WORKERS_PARKED_SECONDS", 0)
+    workers = Workers("import time; time.sleep(600)")
+    monkeypatch.setattr(pool, "run_module", workers)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            clients = [await server.client("alice") for _ in range(WORKERS_MAX + 1)]
+            for client in clients:
+                await subscribe(client, 1)
+            while not await workers.have_begun(WORKERS_MAX):
+                pass
+            if way == "stop":
+                server.stop()
+                assert [await client.closing() for client in clients] == [1001] * len(clients)
+            for client in clients:
+                if way == "unsubscribe":
+                    await client.ask("public/unsubscribe", channels=STREAMS)
+                else:
+                    await client.hang_up()
+            for process in workers.processes:
+                await process.wait()
+
+    asyncio.run(conversation())
+    assert workers.most == WORKERS_MAX
+
+
+class Workers:
+    """In place of `worker`: processes that run `program`, or what they should."""
+
+    def __init__(self, program: str | None = None) -> None:
+        self.processes: list[Process] = []
+        self.running = self.most = 0
+        self._program = program
+
+    async def have_begun(self, count: int) -> bool:
+        await asyncio.sleep(0)
+        return len(self.processes) >= count
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[Process]:
+        async with self._start(module, *arguments, stdout=stdout) as process:
+            self.processes.append(process)
+            self.running += 1
+            self.most = max(self.most, self.running)
+            try:
+                yield process
+            finally:
+                self.running -= 1
+
+    @contextlib.asynccontextmanager
+    async def _start(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[Process]:
+        if self._program is None:
+            async with run_module(module, *arguments, stdout=stdout) as process:
+                yield process
+            return
+        process = await create_subprocess_exec(sys.executable, "-c", self._program, stdin=DEVNULL, stdout=stdout)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = Workers()
+    monkeypatch.setattr(pool, "run_module", workers)
+    wanted = [[*STREAMS[:n], "user.balance", *more] for n in range(3) for more in ([], ["user.trades"])]
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            alice = await server.client("alice")
+            (seq,) = await buy(alice, 1)
+            clients = [await server.client("alice") for _ in wanted]
+            for client, channels in zip(clients, wanted, strict=True):
+                await subscribe(client, 1, *channels)
+            for client in clients:
+                assert (await told(client, seq))[-1]["seq"] == seq
+
+    asyncio.run(conversation())
+    assert len(workers.processes) == len(wanted) and workers.most == WORKERS_MAX
+
+
+def test_what_is_in_archives_is_brought_as_long_as_they_are_here(db: Path) -> None:
+    steps = [(ts_us, command) for ts_us, command, _ in random_steps(7, 300)]
+    end, users = 300, ("alice", "bob", "carol")
+    write_journal(db, steps[:end])
+    channels = ("user.orders", "user.trades", "user.balance")
+    whole = {user: list(messages_of(db, CatchUpRequest(1, end, user, channels))) for user in users}
+    archive = archive_path(db, 1, 100)
+    archive.parent.mkdir()
+    base = write_journal(archive, steps[:100])
+    with contextlib.closing(sqlite3.connect(db, isolation_level=None)) as connection:
+        row = (base.head.seq, base.head.ts_us, base.head.hash, pack(base.snapshot()))
+        connection.execute("INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)", row)
+        connection.execute("DELETE FROM commands WHERE seq <= 100")
+        connection.execute("DELETE FROM events WHERE seq <= 100")
+    backfiller = CatchUpService(db, RecentUpdates(end), lambda: None)
+    assert backfiller.first_seq == 1
+    assert any(whole.values()) and all(
+        list(messages_of(db, CatchUpRequest(1, end, u, channels))) == whole[u] for u in users
+    )
+    archive.unlink()
+    assert backfiller.first_seq == 101
+    after = list(messages_of(db, CatchUpRequest(101, end, users[0], channels)))
+    assert after and after == whole[users[0]][-len(after) :]
+    with pytest.raises(JournalArchivedError):
+        list(messages_of(db, CatchUpRequest(100, end, users[0], channels)))

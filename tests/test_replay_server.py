@@ -1,0 +1,410 @@
+"""A replay to connect to: clients written for the live exchange see the same, and steer it, and change nothing."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from exchange.domain.commands import OpenAccount
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import recover
+from exchange.history.replay_server import ReplayOptions, ReplayServer
+from exchange.journal.errors import JournalDamagedError
+from exchange.journal.reader import JournalReader
+from tests.journals import play, write_journal
+from tests.test_chart import MARKET, START_US
+from tests.test_recovery import INSTRUMENT, server
+
+PATIENCE_SECONDS = 30
+CHANNELS = [f"trades.{INSTRUMENT}", "user.orders", "user.trades", "user.balance", f"book.{INSTRUMENT}.5"]
+
+
+class Client:
+    """What a bot does: asks, and hears."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.heard: list[dict[str, Any]] = []
+
+    async def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        await self._connection.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params}))
+        while True:
+            message = await self.hear()
+            if message.get("id") == method:
+                self.heard.remove(message)
+                return message
+
+    async def hear(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            message: dict[str, Any] = json.loads(await self._connection.recv())
+        self.heard.append(message)
+        return message
+
+
+@contextlib.asynccontextmanager
+async def client(url: str, user_id: str = "alice") -> AsyncIterator[Client]:
+    async with connect(url) as connection:
+        made = Client(connection)
+        await made.ask("public/auth", grant_type="client_credentials", client_id=user_id)
+        yield made
+
+
+async def watch(url: str, until_trades: int) -> tuple[list[Any], list[Any], dict[int, Any]]:
+    """A client written for the live exchange: alice's streams, the tape, and the book it builds from its channel."""
+    async with client(url) as alice:
+        await alice.ask("public/subscribe", channels=CHANNELS)
+        streams: list[Any] = []
+        trades: list[Any] = []
+        book: dict[tuple[str, int], Any] = {}
+        seqs: dict[int, Any] = {}
+        while len(trades) < until_trades:
+            if not alice.heard:
+                await alice.hear()
+            for message in alice.heard:
+                params = message["params"]
+                if params["channel"].startswith("book."):
+                    data = params["data"]
+                    if data["type"] == "snapshot":
+                        book = {}
+                    for side in ("bids", "asks"):
+                        for level in data[side]:
+                            book[side, level["price"]] = level
+                            if not level["size"]:
+                                del book[side, level["price"]]
+                    seqs[data["seq"]] = sorted(book)
+                elif params["channel"].startswith("trades."):
+                    trades += params["data"]
+                    streams.append(params)
+                else:
+                    streams.append(params)
+            alice.heard.clear()
+    return trades, streams, seqs
+
+
+@contextlib.asynccontextmanager
+async def replay(path: Path, *options: str) -> AsyncIterator[str]:
+    """A real `exchange replay --serve`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "exchange.cli.main", "replay", "--serve", "--port", "0", "--db", str(path), *options),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    )
+    assert process.stdout is not None
+    try:
+        line = (await process.stdout.readline()).decode()
+        yield line.removeprefix("listening on ").strip()
+    finally:
+        process.terminate()
+        await process.communicate()
+    assert process.returncode == 0
+
+
+def test_a_client_of_the_live_exchange_sees_the_same_on_a_replay(tmp_path: Path) -> None:
+    """Connected before the first order, alice sees every trade, order and balance of hers, and the book, once more."""
+    path, count = tmp_path / "exchange.db", 60
+
+    async def go() -> None:
+        async with server(path) as (process, url), client(url, "bob") as bob:
+            watching = asyncio.create_task(watch(url, count))
+            async with client(url, "alice") as alice:
+                while not watching.done():
+                    await alice.ask("private/buy", instrument_id=INSTRUMENT, amount=200, price=1_500_000)
+                    await bob.ask("private/sell", instrument_id=INSTRUMENT, amount=100, price=1_500_000)
+            trades, streams, books = await watching
+            process.terminate()
+            await process.wait()
+        async with replay(path, "--speed", "max") as url:
+            trades_then, streams_then, books_then = await watch(url, count)
+        first_seq = streams[0]["seq"]  # the first orders may have come before the live one had subscribed
+        seen_then = [params for params in streams_then if params["seq"] >= first_seq]
+        shared = min(len(streams), len(seen_then))
+        assert seen_then[:shared] == streams[:shared]
+        assert shared > count
+        last_shared = [trade for trade in trades_then if trade in trades]
+        assert last_shared == trades[: len(last_shared)]
+        assert len(last_shared) > count // 2
+        for seq in books.keys() & books_then.keys():
+            assert books[seq] == books_then[seq]
+
+    asyncio.run(go())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "exchange.db"
+    write_journal(path, ((START_US + n * 1_000_000, command) for n, command in enumerate(MARKET, 1)))
+    return path
+
+
+@contextlib.asynccontextmanager
+async def staged(path: Path, scope: ReplayOptions) -> AsyncIterator[tuple[ReplayServer, str, asyncio.Task[None]]]:
+    with JournalReader(path) as reader:
+        made = ReplayServer(reader, scope)
+        playing = asyncio.create_task(made.play())
+        try:
+            yield made, await made.open("127.0.0.1", 0), playing
+        finally:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            await made.close()
+
+
+async def until(stage: ReplayServer, seq: int) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while stage.status.seq != seq:  # noqa: ASYNC110 - it is asked, as a client would
+            await asyncio.sleep(0)
+
+
+def test_it_is_steered(path: Path) -> None:
+    """Paused from the start; to and fro; and at the end it stays open."""
+
+    async def go() -> None:
+        async with (
+            staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (stage, url, _),
+            connect(url) as connection,
+        ):
+            one = Client(connection)
+            status = (await one.ask("replay/status"))["result"]
+            assert status == {
+                "seq": 4,
+                "ts_us": START_US + 4_000_000,
+                "first_seq": 1,
+                "last_seq": 10,
+                "speed": None,
+                "paused": True,
+                "at_end": False,
+                "seeking": None,
+            }
+            assert (await one.ask("replay/seek", seq=6))["result"]["seq"] == 6
+            await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
+            snapshot = one.heard.pop()["params"]["data"] if one.heard else (await one.hear())["params"]["data"]
+            assert [(level["price"], level["size"]) for level in snapshot["bids"]] == [
+                (5_000_000, 2_000),
+                (4_900_000, 1_000),
+            ]
+            one.heard.clear()
+            await one.ask("replay/resume")
+            await until(stage, 10)
+            assert (await one.ask("replay/status"))["result"]["at_end"]
+            trades = [m["params"]["data"] for m in one.heard if m["params"]["channel"].startswith("trades.")]
+            assert [trade["seq"] for (trade,) in trades] == [8, 9]
+            one.heard.clear()
+            await one.ask("replay/pause")
+            await one.ask("replay/seek", ts_us=START_US + 7_500_000)
+            assert [m["params"]["data"]["type"] for m in one.heard] == ["snapshot"]
+            assert one.heard[0]["params"]["data"]["asks"] == [{"price": 5_200_000, "size": 1_000, "count": 1}]
+            assert (await one.ask("public/get_time"))["result"]["ts_us"] == START_US + 7_000_000
+            one.heard.clear()
+            await one.ask("replay/seek", seq=1)  # before the instrument was listed
+            assert one.heard[0]["params"]["data"]["bids"] == []
+            await one.ask("replay/resume")
+            await until(stage, 10)
+            await one.ask("public/test")
+            books = [m["params"]["data"] for m in one.heard if m["params"]["channel"].startswith("book.")]
+            levels = {level["price"]: level["size"] for change in books for level in change["bids"] if level["size"]}
+            live = recover(path, lambda s: None, lambda d, t: None).engine.views.depths[INSTRUMENT]
+            assert levels == {level.price_micros: level.size_milli for level in live.bids()}
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("options", "speed"), [((), 1.0), (("--speed", "2.5x"), 2.5), (("--speed", "max"), None)])
+def test_the_speed_that_the_command_line_says(path: Path, options: tuple[str, ...], speed: float | None) -> None:
+    async def go() -> None:
+        async with replay(path, "--paused", *options) as url, client(url) as alice:
+            assert (await alice.ask("replay/status"))["result"]["speed"] == speed
+
+    asyncio.run(go())
+
+
+def test_the_recorded_rhythm_and_other_speeds(path: Path) -> None:
+    """The clock is the test's: nothing happens before it is time."""
+
+    async def go() -> None:
+        now = [100.0]
+        with JournalReader(path) as reader:
+            stage = ReplayServer(reader, ReplayOptions(5, 10, 2.0), lambda: now[0])
+            playing = asyncio.create_task(stage.play())
+            stage._begin()
+
+            async def at(seconds: float) -> int:
+                now[0] = seconds
+                stage._wake.set()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                return stage.status.seq
+
+            assert [await at(seconds) for seconds in (100.0, 100.4, 100.5, 101.4, 101.6)] == [4, 4, 5, 6, 7]
+            stage._set_speed(0.5)
+            assert [await at(seconds) for seconds in (101.6, 103.5, 103.7)] == [7, 7, 8]
+            stage._pause(True)
+            assert await at(500.0) == 8
+            stage._pause(False)
+            assert [await at(seconds) for seconds in (500.0, 502.1)] == [8, 9]
+            stage._set_speed(None)
+            assert await at(502.2) == 10
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            await stage.close()
+
+    asyncio.run(go())
+
+
+def test_nothing_can_be_changed(path: Path) -> None:
+    before = path.read_bytes()
+
+    async def go() -> None:
+        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), client_at(url, 6) as alice:
+            for method, params in (
+                ("private/buy", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
+                ("private/sell", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
+                ("private/buy", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000, "dry_run": True}),
+                ("private/get_margin", {"instrument_id": INSTRUMENT, "side": "bid", "amount": 1, "price": 1}),
+                ("private/close_position", {"instrument_id": INSTRUMENT}),
+                ("private/edit", {"order_id": 1, "amount": 500}),
+                ("private/cancel", {"order_id": 1}),
+                ("private/cancel_all", {}),
+                ("private/enable_cancel_on_disconnect", {}),
+                ("admin/deposit", {"user_id": "alice", "amount": 5}),
+            ):
+                error = (await alice.ask(method, **params))["error"]
+                assert (error["code"], error["data"]["reason"]) == (1027, "read_only_replay"), method
+            open_orders = (await alice.ask("private/get_open_orders"))["result"]
+            assert [order["order_id"] for order in open_orders] == [1, 2]
+            assert (await alice.ask("private/get_balance"))["result"]["locked"] == 14_900_000
+            steps = (await alice.ask("private/explain_order", order_id=1))["result"]
+            assert steps
+            async with connect(url) as connection:  # nobody enters as someone who came later, or as the administrator
+                for user_id, code in (("carol", 1027), ("admin", 1020)):
+                    auth = {"grant_type": "client_credentials", "client_id": user_id}
+                    assert (await Client(connection).ask("public/auth", **auth))["error"]["code"] == code
+            for params in ({}, {"seq": 1, "ts_us": 1}, {"seq": 999}, {"ts_us": 5}, {"seq": 0}):
+                assert (await alice.ask("replay/seek", **params))["error"]["code"] == -32602, params
+            for speed in (0, -1, "fast"):
+                assert (await alice.ask("replay/speed", speed=speed))["error"]["code"] == -32602
+
+    asyncio.run(go())
+    assert path.read_bytes() == before
+
+
+def test_a_long_seek_keeps_nobody_else_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is worked out the replay stands still and says where it goes; the last of several seeks counts."""
+    ready, engine_after = threading.Event(), ReplayServer._engine_after
+
+    def slowly(stage: ReplayServer, seq: int, *progress: Any) -> Engine:
+        assert ready.wait(PATIENCE_SECONDS)
+        return engine_after(stage, seq, *progress)
+
+    async def go() -> None:
+        async with (
+            staged(path, ReplayOptions(1, 10, None)) as (stage, url, _),
+            connect(url) as one,
+            client(url) as other,
+        ):
+            monkeypatch.setattr(ReplayServer, "_engine_after", slowly)
+            for seq in (9, 6, 7):
+                await one.send(
+                    json.dumps({"jsonrpc": "2.0", "id": seq, "method": "replay/seek", "params": {"seq": seq}})
+                )
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while (status := (await other.ask("replay/status"))["result"])["seeking"] != 7:
+                    pass
+            await other.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"])  # which would let it play
+            assert status["seq"] == stage.status.seq == 4
+            ready.set()
+            answers = [json.loads(await one.recv()) for _ in range(3)]
+            assert [(answer["id"], answer["result"]["seq"]) for answer in answers] == [(9, 7), (6, 7), (7, 7)]
+            assert answers[-1]["result"]["seeking"] is None
+            await until(stage, 10)  # and there it plays on
+
+    asyncio.run(go())
+
+
+def test_a_seek_over_damage_is_answered_and_the_replay_stays(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER commands_are_never_changed")
+        connection.execute("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 8")
+
+    async def go() -> None:
+        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), client(url) as alice:
+            assert (await alice.ask("replay/seek", seq=9))["error"]["code"] == -32603
+            status = (await alice.ask("replay/status"))["result"]
+            assert (status["seq"], status["seeking"]) == (4, None)
+            assert (await alice.ask("replay/seek", seq=7))["result"]["seq"] == 7
+
+    asyncio.run(go())
+
+
+def test_a_journal_whose_last_events_a_crash_kept_from_being_recorded(tmp_path: Path) -> None:
+    """Who comes can enter, and orders are explained, from the commands: they are all there."""
+    path, commands = tmp_path / "exchange.db", [*MARKET, OpenAccount("carol", 1)]
+    write_journal(path, ((START_US + n, command) for n, command in enumerate(commands, 1)), events_up_to=4)
+
+    async def go() -> None:
+        async with staged(path, ReplayOptions(1, 11, None, is_paused=True)) as (_, url, _), connect(url) as connection:
+            carol = Client(connection)
+            auth = {"grant_type": "client_credentials", "client_id": "carol"}
+            assert (await carol.ask("public/auth", **auth))["result"] == {"user_id": "carol"}
+            async with client(url) as alice:
+                await alice.ask("replay/seek", seq=11)
+                steps = (await alice.ask("private/explain_order", order_id=1))["result"]["steps"]
+                assert [step["step"] for step in steps] == ["placed", "filled"]
+
+    asyncio.run(go())
+
+
+@contextlib.asynccontextmanager
+async def client_at(url: str, seq: int) -> AsyncIterator[Client]:
+    async with connect(url) as connection:
+        made = Client(connection)
+        await made.ask("replay/seek", seq=seq)
+        await made.ask("public/auth", grant_type="client_credentials", client_id="alice")
+        yield made
+
+
+def test_replay_methods_are_unknown_to_the_live_exchange(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with server(tmp_path / "exchange.db") as (_, url), client(url) as alice:
+            assert (await alice.ask("replay/pause"))["error"]["code"] == -32601
+
+    asyncio.run(go())
+
+
+def test_streams_are_filled_on_a_replay_too(path: Path) -> None:
+    async def go() -> None:
+        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), connect(url) as connection:
+            one = Client(connection)
+            await one.ask("replay/seek", seq=8)
+            answer = await one.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"], from_seq=1)
+            assert answer["result"]["seq"] == 9
+            assert (await one.hear())["params"]["seq"] == 8
+            await one.ask("replay/resume")
+            assert (await one.hear())["params"]["seq"] == 9
+
+    asyncio.run(go())
+
+
+def test_a_damaged_journal_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER commands_are_never_changed")
+        connection.execute("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 300")
+
+    async def go() -> None:
+        async with staged(path, ReplayOptions(1, 400, None)) as (stage, _, playing):
+            stage._begin()
+            with pytest.raises(JournalDamagedError, match="seq 300 is damaged"):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await playing
+
+    asyncio.run(go())

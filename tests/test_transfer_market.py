@@ -1,0 +1,115 @@
+"""A market's journal is carried about like any other: verified, rebuilt, exported and imported, sealed and forked."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.domain.commands import encode_command
+from exchange.history.checks import known_checks, run_checks
+from exchange.history.compact import compact
+from exchange.history.diff import diff
+from exchange.history.fork import fork
+from exchange.history.moment import Moment, engine_at
+from exchange.history.rebuild import rebuild
+from exchange.history.transfer import export_lines, import_lines
+from exchange.history.verify import verify
+from exchange.journal.archives import archive_folder
+from exchange.journal.records import chain
+from exchange.journal.sql_union import connect_union
+from tests.cli_support import exchange, said
+from tests.market_story import story, write_story
+from tests.test_sql import COLUMNS
+
+LAST = 73
+SEAMS = (20, 31, 38, 39, 70)  # among them: in the middle of liquidations, before and after a settlement
+
+
+def no_bar(done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "exchange.db"
+    write_story(path)
+    return path
+
+
+def events(path: Path) -> list[tuple[int, int, str]]:
+    with closing(connect_union(path)) as connection:
+        return connection.execute("SELECT seq, n, payload FROM events ORDER BY seq, n").fetchall()
+
+
+def views(path: Path) -> dict[str, list[Any]]:
+    """All that every view shows, in no order."""
+    with closing(connect_union(path)) as connection:
+        return {view: sorted(map(repr, connection.execute(f"SELECT * FROM {view}"))) for view in COLUMNS}
+
+
+def is_sound(path: Path) -> bool:
+    return verify(path, False, no_bar).damage is None and not any(
+        outcome.rows for outcome in run_checks(path, known_checks())
+    )
+
+
+def test_it_is_sound_and_comes_out_the_same(path: Path) -> None:
+    before = events(path)
+    assert is_sound(path)
+    assert rebuild(path, False, no_bar)[1:] == (0, None)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM events WHERE seq > 30")
+        connection.commit()
+    assert rebuild(path, False, no_bar).first_differing_seq == 31
+    assert events(path) == before
+
+
+def test_damage_in_a_settlement_is_found(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE events SET payload = replace(payload, '41330000', '41330001') WHERE seq = 38")
+        connection.commit()
+    verdict = verify(path, False, no_bar)
+    assert verdict.damaged_seq == 38
+    assert verdict.damage is not None and "position_settled" in verdict.damage
+
+
+def test_as_lines_and_back(path: Path, tmp_path: Path) -> None:
+    lines, again = tmp_path / "lines.jsonl", tmp_path / "again.db"
+    assert export_lines(path, 1, LAST, lines, no_bar) == LAST
+    import_lines(lines, again, no_bar)
+    assert diff(path, again).is_none
+    assert events(again) == events(path)
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+def test_sealed_away_it_says_the_same(seam: int, path: Path) -> None:
+    before, everything = events(path), views(path)
+    compact(path, seam, lambda sentence: None, no_bar)
+    assert (events(path), views(path)) == (before, everything)
+    assert is_sound(path)
+    archive_folder(path).rename(path.with_name("elsewhere"))
+    assert engine_at(path, Moment(), no_bar).state.accounts["erin"].shortfall_micros == 15_753_651
+    assert is_sound(path), "what is left is not taken for the whole"
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+def test_a_fork_goes_on_as_the_exchange_did(seam: int, path: Path, tmp_path: Path) -> None:
+    """With the same commands after it, the fork ends in the same state."""
+    forked = tmp_path / "forked.db"
+    fork(path, seam, forked, no_bar)
+    assert is_sound(forked)
+    engine = engine_at(forked, Moment(), no_bar)
+    for ts_us, command in list(story())[seam:]:
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        engine.step(record, command)
+    assert engine.digest() == engine_at(path, Moment(), no_bar).digest()
+
+
+def test_what_is_turned_off_is_said(path: Path) -> None:
+    lines = [line.split() for line in said(exchange("journal", "tail", "-n", LAST, "--db", path)).splitlines()]
+    told = {int(line[0]): " ".join(line[2:]) for line in lines}
+    assert (told[50], told[52]) == ("set_halt halted=yes", "set_halt halted=no")
+    assert told[56] == "set_suspended alice suspended=no"
+    assert told[44] == "set_index_price asset=SOL price=80.00"
