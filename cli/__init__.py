@@ -1,1 +1,20 @@
-"""The `exchange` command: one file per subject."""
+"""The `exchange` command.
+
+A command is in the module named by its path, with underscores: `exchange journal bisect` in journal_bisect.py,
+`exchange what-if` in what_if.py. If there is no such module, the command is in the module of its group:
+`exchange order buy` in order.py.
+
+These modules hold no command of their own:
+
+- main.py puts the commands together and turns exceptions into error messages
+- alias.py is a second name for a command
+- options.py has the options and argument types that several commands share
+- output.py prints tables, JSON and errors
+- progress.py is the progress bar of replays
+- client.py calls the running exchange
+- current_views.py reads the views as of the last recorded command
+- server_process.py runs a server in the foreground
+- ladder.py draws an order book with its last trades
+- record_text.py shows a recorded command as one line
+- reference.py writes docs/cli.md
+"""

@@ -4,16 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
-import msgspec
 from rich.table import Table
 
 from exchange.amounts import cash, contracts, price_decimals, usdc
-from exchange.cli.client import client_of, log_in_as_admin
-from exchange.cli.options import USDC, USER, db_option, json_option
+from exchange.cli.current_views import as_of, read_views, require_user
+from exchange.cli.options import USER, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
-from exchange.cli.progress import as_of, read_views, require_user
 from exchange.cli.settlements import payouts
-from exchange.projections.wire_types import AccountView, Balance, PositionView, UserSettlement
+from exchange.projections.wire_types import AccountView, PositionView, UserSettlement
 
 _SETTLEMENTS_SHOWN = 5  # the last; `exchange settlements` has more
 
@@ -43,50 +41,6 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
         print_json(shown)
     else:
         print_account(shown, as_of(views), views.settlements.newest_of(user_id, _SETTLEMENTS_SHOWN))
-
-
-@account.command()
-@click.argument("user_id", metavar="USER", type=USER)
-@click.argument("amount_micros", metavar="AMOUNT", type=USDC)
-@db_option
-@json_option
-def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    """Pay AMOUNT USDC into an account.
-
-    \b
-    Example:
-      exchange account deposit alice 2500.50
-    """
-    _pay("admin/deposit", user_id, amount_micros, path, as_json)
-
-
-@account.command()
-@click.argument("user_id", metavar="USER", type=USER)
-@click.argument("amount_micros", metavar="AMOUNT", type=USDC)
-@db_option
-@json_option
-def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    """Pay AMOUNT USDC out of an account: at most what is available.
-
-    \b
-    Example:
-      exchange account withdraw alice 100
-    """
-    _pay("admin/withdraw", user_id, amount_micros, path, as_json)
-
-
-def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    with client_of(path) as client:
-        log_in_as_admin(client, path)
-        result = client.call(method, user_id=user_id, amount=amount_micros)
-    if as_json:
-        print_json(result)
-        return
-    balance = msgspec.convert(result, Balance)
-    click.echo(
-        f"{user_id} has {cash(balance.available_micros)} USDC available, {cash(balance.locked_micros)} locked "
-        f"(seq {balance.seq})"
-    )
 
 
 def print_account(shown: AccountView, moment: str, settled: Sequence[UserSettlement] = ()) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from exchange.amounts import short_time
+from exchange.cli.current_views import read_views, require_instrument, require_user
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option
-from exchange.cli.progress import ReplayBar, read_views, require_instrument, require_user
+from exchange.cli.progress import ReplayBar
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
 from exchange.history.chart_data import DepthStep, depths, latencies, prices, profits
 from exchange.history.moment import Moment, span

@@ -1,6 +1,8 @@
 """The running exchange, for commands: found by its journal's lock, asked one thing after the other."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,9 @@ __all__ = [
     "NoServerError",
     "RunningExchange",
     "ServerError",
+    "admin_client_of",
     "admin_secret_of",
+    "call_as_admin",
     "client_of",
     "log_in",
     "log_in_as_admin",
@@ -85,6 +89,20 @@ def log_in_as_admin(client: RunningExchange, path: Path) -> None:
     """Authenticate as the administrator of the journal at `path`, with the secret in the file beside it."""
     secret = admin_secret_of(path)
     client.call("public/auth", grant_type="client_credentials", client_id="admin", client_secret=secret)
+
+
+@contextmanager
+def admin_client_of(path: Path) -> Iterator[RunningExchange]:
+    """A client of the exchange that runs on the journal at `path`, logged in as its administrator."""
+    with client_of(path) as client:
+        log_in_as_admin(client, path)
+        yield client
+
+
+def call_as_admin(path: Path, method: str, **params: Any) -> Any:
+    """The result of one method, called as the administrator. Raises ServerError, NoServerError."""
+    with admin_client_of(path) as client:
+        return client.call(method, **params)
 
 
 def admin_secret_of(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.serve import host_option, insecure_option, port_option, refuse_foreign_host, run_server
+from exchange.cli.server_process import host_option, insecure_option, port_option, refuse_foreign_host, run_server
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import ServerSettings
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from exchange.amounts import contracts, iso_time, usdc
-from exchange.cli.journal import fields_text, record_line
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import columns, print_json
 from exchange.cli.progress import ReplayBar
+from exchange.cli.record_text import fields_text, record_line
 from exchange.domain.commands import encode_command
 from exchange.domain.reasons import REFUSALS
 from exchange.history.event_text import describe

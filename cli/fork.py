@@ -1,29 +1,15 @@
-"""`exchange fork` and `exchange diff`: two exchanges with one past."""
+"""`exchange fork`: a new journal that shares the past of another one."""
 
-import sqlite3
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
-from exchange.amounts import contracts, iso_time, usdc
-from exchange.cli.options import MOMENT, command_line, db_option, json_option, regular_file
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.amounts import iso_time
+from exchange.cli.options import MOMENT, command_line, db_option
 from exchange.cli.progress import ReplayBar
-from exchange.history.diff import Difference, Fill
-from exchange.history.diff import diff as compare
 from exchange.history.fork import fork as fork_journal
 from exchange.history.moment import Moment, seq_at
-from exchange.journal.errors import JournalError
 from exchange.journal.reader import JournalReader
-
-_FILLS_SHOWN = 20
-_journal_file = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class _IncomparableError(click.ClickException):
-    exit_code = 2
 
 
 @click.command()
@@ -44,79 +30,3 @@ def fork(moment: Moment, new_path: Path, path: Path) -> None:
     click.echo(f"{new_path}: as {path} up to seq {seq}; seq {head.seq} records where it comes from")
     time = iso_time(head.ts_us)
     click.echo(f"Next: {command_line('serve', new_path)} --clock-start {time}   (goes on at that time, not now)")
-
-
-@click.command()
-@click.argument("a", type=_journal_file, callback=regular_file)
-@click.argument("b", type=_journal_file, callback=regular_file)
-@json_option
-def diff(a: Path, b: Path, as_json: bool) -> None:
-    """Say where two journals part: the first command, its fields, and the fills that only one of them has.
-
-    Exit code 0: the same, 1: different, 2: they cannot be compared.
-
-    \b
-    Example:
-      exchange diff data/exchange.db what_then.db
-    """
-    try:
-        found = compare(a, b)
-    except (JournalError, sqlite3.Error) as error:
-        raise _IncomparableError(str(error)) from error
-    if as_json:
-        print_json(msgspec.to_builtins(found) | {"same": found.is_none})
-    else:
-        _print(found, a, b)
-    if not found.is_none:
-        raise click.exceptions.Exit(1)
-
-
-def _print(found: Difference, a: Path, b: Path) -> None:
-    if found.is_none:
-        click.echo(f"the same {found.common_seq - found.first_seq + 1:,} commands, and the same events")
-    if found.first_seq > 1:
-        click.echo(f"compared from seq {found.first_seq} on: one of them begins there, its archives are not beside it")
-    if found.events_up_to < found.common_seq:
-        click.echo(f"compared up to seq {found.events_up_to} in their events: one of them has recorded no more of them")
-    if found.is_none:
-        return
-    if found.events_seq is not None:
-        click.echo(f"seq {found.events_seq} is the same command, but other events are recorded for it")
-    for path, after in ((a, found.after_a), (b, found.after_b)):
-        click.echo(f"{path}: {after:,} {'command' if after == 1 else 'commands'} after seq {found.common_seq}")
-    if found.fields:
-        fields = table(f"seq {found.common_seq + 1}", str(a), str(b))
-        add_rows(fields, ((name, _text(of_a), _text(of_b)) for name, (of_a, of_b) in found.fields.items()))
-        console().print(fields)
-        for path, is_altered in ((a, found.altered_a), (b, found.altered_b)):
-            if is_altered:
-                seq = found.common_seq + 1
-                click.echo(f"{path}: its seq {seq} is not what was recorded there: see `exchange journal verify`")
-    elif found.after_a or found.after_b:
-        click.echo(f"{a if found.after_a else b} goes on where the other one ends")
-    for path, fills in ((a, found.fills_only_in_a), (b, found.fills_only_in_b)):
-        if fills:
-            _print_fills(path, fills)
-
-
-def _print_fills(path: Path, fills: list[Fill]) -> None:
-    more = f"and {len(fills) - _FILLS_SHOWN:,} more: --json has all of them" if len(fills) > _FILLS_SHOWN else ""
-    shown = table(f"fills only in {path}", ">contracts", ">price", "taker", "maker", caption=more)
-    add_rows(
-        shown,
-        (
-            (
-                fill.instrument_id,
-                contracts(fill.size_milli),
-                usdc(fill.price_micros),
-                f"{fill.taker_user_id} {'buys' if fill.taker_side == 'bid' else 'sells'}",
-                fill.maker_user_id,
-            )
-            for fill in fills[:_FILLS_SHOWN]
-        ),
-    )
-    console().print(shown)
-
-
-def _text(value: Any) -> str:
-    return "-" if value is None else str(value)

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from exchange.amounts import short_time, usdc
+from exchange.cli.current_views import as_of, read_views
 from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
-from exchange.cli.progress import as_of, read_views
 
 
 @click.group()

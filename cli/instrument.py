@@ -6,10 +6,9 @@ from pathlib import Path
 import click
 
 from exchange.amounts import contracts, price_decimals, short_time, usdc
-from exchange.cli.client import client_of, log_in_as_admin
-from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, command_line, db_option, json_option
+from exchange.cli.current_views import as_of, read_views
+from exchange.cli.options import command_line, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
-from exchange.cli.progress import as_of, read_views
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
 from exchange.projections.views import Views
@@ -19,40 +18,6 @@ from exchange.projections.wire_types import Instrument
 @click.group()
 def instrument() -> None:
     """List new instruments, and see those that are listed."""
-
-
-@instrument.command()
-@click.argument("instrument_id", type=INSTRUMENT)
-@click.option(
-    "--tick-size", "tick_micros", type=USDC, default="0.01", show_default=True, help="Step between prices, in USDC."
-)
-@click.option(
-    "--min-size",
-    "min_size_milli",
-    type=CONTRACTS,
-    default="0.001",
-    show_default=True,
-    help="Smallest order, in contracts.",
-)
-@db_option
-@json_option
-def create(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path, as_json: bool) -> None:
-    """List an option. Its id says everything: asset, day of expiry, strike, Call or Put.
-
-    \b
-    Example:
-      exchange instrument create SOL_USDC-28FEB26-150-C --tick-size 0.05 --min-size 0.1
-    """
-    with client_of(path) as client:
-        log_in_as_admin(client, path)
-        result = client.call(
-            "admin/create_instrument", instrument_id=instrument_id, tick_size=tick_micros, min_size=min_size_milli
-        )
-    if as_json:
-        print_json(result)
-    else:
-        tick, smallest = usdc(tick_micros), contracts(min_size_milli)
-        click.echo(f"{instrument_id} is listed: tick {tick} USDC, at least {smallest} contracts (seq {result['seq']})")
 
 
 @instrument.command("list")
@@ -85,7 +50,7 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_
     elif listed:
         _print(listed, views)
     else:
-        create_it = command_line(f"instrument create {_example(wanted or 'SOL', views.ts_us)}", path)
+        create_it = command_line(f"admin create-instrument {_example(wanted or 'SOL', views.ts_us)}", path)
         click.echo(f"Nothing is listed{f' on {wanted}' if wanted else ''}. While the exchange runs: {create_it}")
 
 

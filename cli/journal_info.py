@@ -1,10 +1,14 @@
-"""What `exchange journal info` finds out about a journal, by reading only."""
+"""`exchange journal info`: what a journal contains, its rules, and the process that writes to it."""
 
 import contextlib
 from pathlib import Path
 
+import click
 import msgspec
 
+from exchange.amounts import iso_time
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import add_rows, console, print_json, table
 from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
@@ -12,7 +16,8 @@ from exchange.journal.lock import LockOwner, lock_owner
 from exchange.journal.reader import Checkpoint, JournalReader
 from exchange.journal.sql_union import connect_union
 from exchange.runtime.alarm import Alarm, standing_alarm
-from exchange.runtime.follower import FollowerStatus, read_status
+from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
+from exchange.runtime.rule_settings import flat_settings
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
 _RULES_CHANGED = """
@@ -48,6 +53,27 @@ class Info(msgspec.Struct):
             return "nobody: no exchange is running on it"
         pid = f"process {self.holder.pid}" if self.holder.pid else "a process"
         return f"{pid}, listening on {self.holder.url}" if self.holder.url else f"{pid}, not listening yet"
+
+
+@click.command()
+@db_option
+@json_option
+def info(path: Path, as_json: bool) -> None:
+    """Show what the journal is: its size, its rules, what is in it, and who is writing to it.
+
+    Exit code 1 while an alarm of the follower stands.
+
+    \b
+    Example:
+      exchange journal info
+    """
+    found = read_info(path)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if found.alarm is not None:
+        raise click.exceptions.Exit(1)
 
 
 def read_info(path: Path) -> Info:
@@ -98,3 +124,40 @@ def _rules(told: str | None, base: Checkpoint) -> Rules | None:
         if base.head.seq:
             return Engine.restore(unpack(base.snapshot)).state.rules
     return None
+
+
+def _print(found: Info) -> None:
+    about = table("journal", found.path)
+    fork = found.forked_from
+    add_rows(
+        about,
+        (
+            *([("forked from", f"{fork.parent} after its seq {fork.parent_seq}")] if fork else []),
+            ("size", f"{found.size_bytes:,} bytes"),
+            ("schema", str(found.schema)),
+            ("first command", _at(found.first_seq, found.first_ts_us)),
+            ("last command", _at(found.last_seq, found.last_ts_us)),
+            ("events", f"recorded up to seq {found.events_seq}"),
+            ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
+            *(("archive", archive) for archive in found.archives),
+            ("written by", found.written_by),
+            *([("followed", _followed(found.follower))] if found.follower else []),
+            *([("ALARM", f"{found.alarm.text}. {HOW_TO_DEAL}")] if found.alarm else []),
+        ),
+    )
+    rules = table("rule", "")
+    if found.rules is not None:
+        add_rows(rules, flat_settings(found.rules).items())
+    kinds = table("command", ">count")
+    add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
+    console().print(about, "", rules, "", kinds, sep="\n")
+
+
+def _followed(status: FollowerStatus) -> str:
+    snapshot = f"snapshot at seq {status.snapshot_seq}" if status.snapshot_seq else "no snapshot yet"
+    compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
+    return f"up to seq {status.seq}, {snapshot}{compared}"
+
+
+def _at(seq: int, ts_us: int) -> str:
+    return f"seq {seq}, {iso_time(ts_us)}" if seq else "none"

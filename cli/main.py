@@ -8,33 +8,48 @@ import click
 
 from exchange import __version__
 from exchange.cli.account import account
-from exchange.cli.admin import admin
+from exchange.cli.admin import admin, deposit, withdraw
+from exchange.cli.admin_create_instrument import create_instrument
+from exchange.cli.admin_limits import limits
+from exchange.cli.admin_rules import rules
+from exchange.cli.alias import Alias
 from exchange.cli.book import book
 from exchange.cli.bot import bot
-from exchange.cli.carry import backup, bisect, digests, export, import_
 from exchange.cli.chart import chart
 from exchange.cli.client import NoServerError, ServerError
-from exchange.cli.compact import compact
 from exchange.cli.demo import demo
+from exchange.cli.diff import diff
 from exchange.cli.explain import explain
-from exchange.cli.feed import feed
-from exchange.cli.fork import diff, fork
+from exchange.cli.follow import follow
+from exchange.cli.fork import fork
 from exchange.cli.index import index
+from exchange.cli.index_feed import feed
 from exchange.cli.init import init
 from exchange.cli.instrument import instrument
 from exchange.cli.journal import journal
+from exchange.cli.journal_backup import backup
+from exchange.cli.journal_bisect import bisect
+from exchange.cli.journal_check import check
+from exchange.cli.journal_compact import compact
+from exchange.cli.journal_digests import digests
+from exchange.cli.journal_export import export
+from exchange.cli.journal_import import import_
+from exchange.cli.journal_info import info
+from exchange.cli.journal_rebuild import rebuild
+from exchange.cli.journal_tail import tail
+from exchange.cli.journal_verify import verify
 from exchange.cli.order import order
 from exchange.cli.output import printable
+from exchange.cli.recovery_plan import recovery_plan
 from exchange.cli.replay import replay
 from exchange.cli.serve import serve
 from exchange.cli.sessions import sessions
 from exchange.cli.settlements import settlements
 from exchange.cli.simulate import simulate
-from exchange.cli.snapshot import follow, recovery_plan, snapshot
+from exchange.cli.snapshot import snapshot
 from exchange.cli.sql import sql
 from exchange.cli.state import state
 from exchange.cli.ticker import ticker
-from exchange.cli.verify import check, rebuild, verify
 from exchange.cli.what_if import what_if
 from exchange.client.errors import CONNECTION
 from exchange.journal.errors import JournalError
@@ -90,16 +105,23 @@ def main() -> None:
     """
 
 
-_LIVE = (init, serve, demo, bot, simulate, admin, follow, snapshot, recovery_plan)
-_MARKET = (instrument, index, ticker, book, order, account, settlements)
-_PAST = (journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart)
-_OF_THE_JOURNAL = (verify, check, rebuild, compact, export, import_, backup, digests, bisect)
+_TOP_LEVEL = (
+    *(init, serve, demo, bot, simulate, admin, follow, snapshot, recovery_plan),
+    *(instrument, index, ticker, book, order, account, settlements),
+    *(journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart),
+)
+_JOURNAL = (tail, info, verify, check, rebuild, compact, export, import_, backup, digests, bisect)
 
-for _command in (*_LIVE, *_MARKET, *_PAST):
+for _command in _TOP_LEVEL:
     main.add_command(_command)
-for _command in _OF_THE_JOURNAL:
+for _command in _JOURNAL:
     journal.add_command(_command)
+for _command in (create_instrument, limits, rules):
+    admin.add_command(_command)
 index.add_command(feed)
+account.add_command(Alias("account deposit", deposit, "admin deposit"))
+account.add_command(Alias("account withdraw", withdraw, "admin withdraw"))
+instrument.add_command(Alias("instrument create", create_instrument, "admin create-instrument"))
 
 if __name__ == "__main__":
     main()

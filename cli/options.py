@@ -100,6 +100,10 @@ clock_start_option = click.option(
     help="Where exchange time starts, such as 2026-02-20T00:00:00Z; from there it runs at normal speed. "
     "Never before the last recorded command.  [default: now]",
 )
+from_option = click.option(
+    "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first command]"
+)
+to_option = click.option("--to", "end", type=MOMENT, metavar="SEQ|TIME", help="End here.  [default: the last command]")
 
 set_option = click.option(
     "--set",

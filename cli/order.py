@@ -9,9 +9,9 @@ import msgspec
 
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
 from exchange.cli.client import client_of, log_in
+from exchange.cli.current_views import as_of, read_views, require_instrument, require_user
 from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
 from exchange.cli.output import add_rows, console, print_json, printable, table
-from exchange.cli.progress import as_of, read_views, require_instrument, require_user
 from exchange.projections.wire_types import Balance, OrderView, PositionView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -14,6 +14,12 @@ from rich.text import Text
 _PIPED_WIDTH = 250  # columns: a table that goes into a pipe is not cut to a screen that is not there
 
 
+class UnreadableError(click.ClickException):
+    """There is nothing to compare: exit code 2, where 1 means that a difference was found."""
+
+    exit_code = 2
+
+
 def console() -> Console:
     """Standard output, where it is at the moment of the call."""
     return Console(width=None if is_terminal() else _PIPED_WIDTH, highlight=False, markup=False)
@@ -50,6 +56,14 @@ def add_rows(to: Table, rows: Iterable[Iterable[str]]) -> None:
 def print_json(value: Any) -> None:
     """One line of compact JSON."""
     click.echo(msgspec.json.encode(value))
+
+
+def print_answer(result: Any, sentence: str, as_json: bool) -> None:
+    """The result as JSON, or the sentence that says the same."""
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(sentence)
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """`exchange replay`: what happened, once more."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -10,16 +11,17 @@ import click
 import msgspec
 
 from exchange.amounts import cash, contracts, iso_time
+from exchange.cli.current_views import require_instrument, require_user
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, refuse_given
 from exchange.cli.output import add_rows, columns, console, is_terminal, print_json, table
-from exchange.cli.progress import ReplayBar, require_instrument, require_user
-from exchange.cli.replay_server import run_replay_server
+from exchange.cli.progress import ReplayBar
+from exchange.cli.server_process import StoppedEarlyError, Stopping, explained, is_loopback, run_loop
 from exchange.domain.events import OrderAccepted, Refused, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
 from exchange.history.event_text import affects, describe
 from exchange.history.moment import Moment, span
 from exchange.history.replay import ReplayStep, replay_range
-from exchange.history.replay_server import ReplayOptions
+from exchange.history.replay_server import ReplayOptions, serve_replay
 from exchange.history.runs import Run, run_of
 
 _MAX = float("inf")
@@ -104,7 +106,7 @@ def replay(
             raise click.UsageError(
                 "--serve shows everything to whoever connects: it goes with --speed and --paused only"
             )
-        run_replay_server(path, ReplayOptions(first_seq, last_seq, _times(speed or 1.0), paused), host, port)
+        _run_replay_server(path, ReplayOptions(first_seq, last_seq, _times(speed or 1.0), paused), host, port)
         return
     figures = _Figures()
     with contextlib.suppress(KeyboardInterrupt), ReplayBar() as bar:
@@ -249,3 +251,31 @@ def _compare(session: Run, last: ReplayStep) -> None:
             f"{session.last_seq}, and {now} came out now. `exchange journal verify` finds where they part"
         )
     click.echo(f"session {session.number} ends in the state that was recorded, digest {now}", err=True)
+
+
+def _run_replay_server(path: Path, scope: ReplayOptions, host: str, port: int) -> None:
+    """Serve a replay until Ctrl-C."""
+    if not is_loopback(host):
+        raise click.UsageError(f"{host!r} can be reached from other machines, where everyone could see every account")
+    try:
+        with Stopping() as stopping:
+            run_loop(_serve(path, scope, host, port, stopping))
+    except StoppedEarlyError:
+        return
+    except OSError as error:
+        raise explained(error, host, port) from error
+
+
+async def _serve(path: Path, scope: ReplayOptions, host: str, port: int, stopping: Stopping) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stopping.tell(lambda: loop.call_soon_threadsafe(stop.set))
+
+    def listening(url: str) -> None:
+        begins = "waits for replay/resume" if scope.is_paused else "begins with the first subscription"
+        click.echo(f"listening on {url}\n\nseq {scope.first_seq} to {scope.last_seq} of {path}: it {begins}.")
+        click.echo("It stands before its first order; whoever has an account by the end can enter and watch it.")
+        click.echo("To steer it: replay/pause, replay/resume, replay/speed, replay/seek, replay/status.")
+        click.echo("Ctrl-C ends it.")
+
+    await serve_replay(path, scope, host, port, listening, stop)

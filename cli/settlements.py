@@ -7,9 +7,9 @@ import click
 from rich.table import Table
 
 from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, usdc
+from exchange.cli.current_views import as_of, read_views, require_user
 from exchange.cli.options import ASSET, USER, command_line, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
-from exchange.cli.progress import as_of, read_views, require_user
 from exchange.projections.wire_types import Settlement, UserSettlement
 
 

@@ -7,11 +7,12 @@ from rich.table import Table
 
 from exchange.amounts import cash, iso_time, usdc
 from exchange.cli.account import print_account
+from exchange.cli.current_views import as_of, require_instrument, require_user
 from exchange.cli.ladder import Ladder
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
 from exchange.cli.order import print_orders
 from exchange.cli.output import add_rows, columns, console, print_json, table
-from exchange.cli.progress import ReplayBar, as_of, require_instrument, require_user
+from exchange.cli.progress import ReplayBar
 from exchange.engine.engine import Engine
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.history.moment import Moment, engine_at

@@ -6,9 +6,9 @@ import click
 from rich.table import Table
 
 from exchange.amounts import contracts, expiration, price_decimals, usdc
+from exchange.cli.current_views import as_of, read_views, require_instrument
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
-from exchange.cli.progress import as_of, read_views, require_instrument
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument, Ticker

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from exchange.amounts import cash, contracts, usdc
-from exchange.cli.journal import record_line
 from exchange.cli.options import MOMENT, USER, Parsed, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
 from exchange.cli.progress import ReplayBar
+from exchange.cli.record_text import record_line
 from exchange.domain.commands import encode_command
 from exchange.domain.events import (
     BalanceChanged,

@@ -1,0 +1,61 @@
+"""`exchange admin rules`: the rules in force, and changes of them."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from exchange.cli.client import admin_client_of
+from exchange.cli.options import db_option, json_option, series_option, set_option
+from exchange.cli.output import add_rows, console, print_json, table
+from exchange.domain.rules import Rules, Series
+from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settings, read_rules, with_series
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@series_option
+@set_option
+@db_option
+@json_option
+def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ...], path: Path, as_json: bool) -> None:
+    """Show the rules in force, or change them, and show what is different from then on.
+
+    A FILE, TOML or JSON as `exchange init --rules` takes it, stands in place of all of them; --series and --set change
+    some. All rules are recorded together, and hold from that seq on.
+
+    \b
+    Examples:
+      exchange admin rules
+      exchange admin rules --set fees=deribit --set market.index_age_max_s=30
+      exchange admin rules --series SOL:10:8
+      exchange admin rules rules.toml
+    """
+    with admin_client_of(path) as client:
+        found = client.call("public/get_rules")
+        before = msgspec.convert(found["rules"], Rules)
+        try:
+            after = edited_rules(with_series(before if file is None else read_rules(file), series), settings)
+        except RulesError as error:
+            raise click.UsageError(str(error)) from error
+        is_changed = after != before
+        if is_changed:
+            found = client.call("admin/set_rules", rules=msgspec.to_builtins(after))
+    if as_json:
+        print_json(found)
+    elif is_changed:
+        _print_difference(flat_settings(before), flat_settings(after), f"from seq {found['seq']} on")
+    elif file or series or settings:
+        click.echo("these are the rules already: nothing was changed")
+    else:
+        shown = table("rule", "", caption=f"at seq {found['seq']}")
+        add_rows(shown, flat_settings(before).items())
+        console().print(shown)
+
+
+def _print_difference(before: dict[str, str], after: dict[str, str], moment: str) -> None:
+    shown = table("rule", "before", "after", caption=moment)
+    names = dict.fromkeys([*before, *after])
+    values = ((name, before.get(name, "-"), after.get(name, "-")) for name in names)
+    add_rows(shown, (row for row in values if row[1] != row[2]))
+    console().print(shown)

@@ -1,0 +1,17 @@
+"""A second name for a command, kept so that scripts that use it go on working."""
+
+import inspect
+
+import click
+
+
+class Alias(click.Command):
+    """Does what `command` does. Its help names `target`, the path of that command, and has the same examples."""
+
+    def __init__(self, path: str, command: click.Command, target: str) -> None:
+        purpose, mark, examples = inspect.cleandoc(command.help or "").partition("\n\n\b\n")
+        first = purpose.partition(". ")[0].removesuffix(".")
+        text = f"Alias of `exchange {target}`: {first[:1].lower()}{first[1:]}."
+        text += mark + examples.replace(f"exchange {target}", f"exchange {path}")
+        super().__init__(path.split()[-1], callback=command.callback, params=command.params, help=text)
+        self.target = target

@@ -1,0 +1,49 @@
+"""`exchange journal bisect`: the first command that two versions of the program carry out differently."""
+
+from pathlib import Path
+
+import click
+
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import print_json
+from exchange.cli.progress import ReplayBar
+from exchange.history.diff import bisect as bisect_journal
+from exchange.history.event_text import describe
+
+
+@click.command()
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    metavar="DIGESTS",
+    help="What `exchange journal digests` of another version wrote.",
+)
+@db_option
+@json_option
+def bisect(against: Path, path: Path, as_json: bool) -> None:
+    """Find the first command that this version of the program carries out differently. Exit code 1 if there is one.
+
+    \b
+    Example:
+      exchange journal bisect --against digests.jsonl.gz
+    """
+    with ReplayBar() as bar:
+        parting = bisect_journal(path, against, bar)
+    if as_json:
+        print_json(None if parting is None else parting.recorded)
+    elif parting is None:
+        click.echo("every digest is the same")
+    elif parting.step is None:
+        first, last = parting.recorded.first_seq, parting.recorded.last_seq
+        click.echo(
+            f"seq {first} to {last} come out differently: {parting.recorded.events} then, {parting.computed} now"
+        )
+        click.echo(f"To find the command: exchange journal digests --from {first} --to {last}, with the other version")
+    else:
+        record = parting.step.record
+        click.echo(f"seq {record.seq} comes out differently: {record.payload}")
+        for event in parting.step.events:
+            click.echo(f"  now: {describe(event)}")
+    if parting is not None:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,31 @@
+"""`exchange journal rebuild`: write the events again from the commands."""
+
+from pathlib import Path
+
+import click
+
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import print_json
+from exchange.cli.progress import ReplayBar
+from exchange.history.rebuild import rebuild as rebuild_events
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@db_option
+@json_option
+def rebuild(dry_run: bool, path: Path, as_json: bool) -> None:
+    """Write the events anew from the commands, byte for byte. Stop the exchange first; archives stay as they are.
+
+    \b
+    Example:
+      exchange journal rebuild --dry-run
+    """
+    with ReplayBar() as bar:
+        done = rebuild_events(path, dry_run, bar)
+    if as_json:
+        print_json(done._asdict())
+        return
+    verb = "would differ" if dry_run else "differed"
+    where = f", the first at seq {done.first_differing_seq}" if done.differing else ""
+    click.echo(f"{done.events:,} events, {done.differing:,} of them {verb} from what was recorded{where}")

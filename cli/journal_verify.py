@@ -1,0 +1,65 @@
+"""`exchange journal verify`: carry out every command again and compare."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from exchange.cli.options import db_option, json_option
+from exchange.cli.output import UnreadableError, add_rows, console, print_json, table
+from exchange.cli.progress import ReplayBar
+from exchange.history.verify import Verdict
+from exchange.history.verify import verify as verify_journal
+from exchange.journal.errors import JournalError
+
+
+@click.command()
+@click.option("--fast", is_flag=True, help="Only the chain of commands: hashes, seqs, times.")
+@db_option
+@json_option
+def verify(fast: bool, path: Path, as_json: bool) -> None:
+    """Carry out everything once more and compare it with what is recorded.
+
+    The hash chain, every event, every digest and snapshot, the invariants after every 1,000 commands, the schema with
+    its triggers, and the file itself; archives too. Exit code 0: sound, 1: damaged, 2: there is no journal to read.
+
+    \b
+    Examples:
+      exchange journal verify
+      exchange journal verify --fast && echo untouched
+    """
+    try:
+        with ReplayBar("verifying") as bar:
+            verdict = verify_journal(path, fast, bar)
+    except JournalError as error:
+        raise UnreadableError(str(error)) from error
+    if as_json:
+        print_json(verdict)
+    else:
+        _print(verdict, fast)
+    if verdict.damage is not None:
+        raise click.exceptions.Exit(1)
+
+
+def _print(verdict: Verdict, fast: bool) -> None:
+    if verdict.damage is None:
+        shown = table("journal", verdict.path)
+        add_rows(shown, _rows(verdict, fast))
+        console().print(shown)
+        click.echo("sound" + (": the chain is unbroken" if fast else ""))
+    else:
+        click.echo(f"damaged: {verdict.damage}")
+    for note in verdict.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _rows(verdict: Verdict, fast: bool) -> Iterator[tuple[str, str]]:
+    yield "commands", f"{verdict.commands:,}, seq {verdict.first_seq} to {verdict.last_seq}"
+    if not fast:
+        behind = (
+            f", those of the last {verdict.events_behind} commands not recorded yet" if verdict.events_behind else ""
+        )
+        yield "events", f"{verdict.events:,}{behind}"
+        yield "snapshots", f"{verdict.snapshots} are the states they say"
+        yield "digests", f"{verdict.digests} came out as recorded"
+        yield "digest", verdict.digest or ""

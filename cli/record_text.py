@@ -1,0 +1,70 @@
+"""Recorded commands as text: one line a command."""
+
+from typing import Any
+
+import msgspec
+
+from exchange.amounts import contracts, iso_time, short_time, usdc
+from exchange.cli.output import columns
+from exchange.domain.units import US_PER_SECOND
+
+_SWITCHES = ("enabled", "halted", "suspended")  # what a command turns on, or off
+
+
+def record_line(seq: int, ts_us: int, payload: str) -> str:
+    """A command in one line: seq, time, kind, user, instrument, and the rest of it."""
+    fields = msgspec.json.decode(payload, type=dict[str, Any])
+    kind, user_id = str(fields.pop("kind", "?")), str(fields.pop("user_id", None) or "")
+    instrument_id = str(fields.pop("instrument_id", None) or "")
+    return columns(
+        (str(seq), -8),
+        (iso_time(ts_us), 27),
+        (kind, 17),
+        (user_id, 10),
+        (instrument_id, 25),
+        (_place_order(fields) if kind == "place_order" else fields_text(fields), 0),
+    )
+
+
+def _place_order(fields: dict[str, Any]) -> str:
+    """`bid 1 @ 1.50 gtc`, and what else there is."""
+    size, price = contracts(fields.pop("size_milli")), fields.pop("price_micros")
+    side, type_, time_in_force = fields.pop("side"), fields.pop("type"), fields.pop("time_in_force")
+    where = "market" if type_ == "market" else f"@ {usdc(price)}"
+    return f"{side} {size} {where} {time_in_force} {fields_text(fields)}"
+
+
+def fields_text(fields: dict[str, Any]) -> str:
+    """Every field that says something, in units for people."""
+    return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(name, value))
+
+
+def _says(name: str, value: Any) -> bool:
+    """False is left out where it is what one expects."""
+    return value is not None and (value is not False or name in _SWITCHES) and value != ""
+
+
+def _bare(name: str) -> str:
+    for unit in ("_micros", "_milli", "_us"):
+        name = name.removesuffix(unit)
+    return name
+
+
+def _value(name: str, value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + fields_text(value) + "}"
+        case list():
+            return "[" + ", ".join(_value(name, inner) for inner in value) + "]"
+        case bool():
+            return "yes" if value else "no"
+        case int() if name.endswith("_micros"):
+            return usdc(value)
+        case int() if name.endswith("_milli"):
+            return contracts(value)
+        case int() if name.endswith("_us"):
+            return iso_time(value)
+        case int() if name == "expiration_s":
+            return short_time(value * US_PER_SECOND)
+        case _:
+            return str(value)

@@ -1,0 +1,199 @@
+"""A server in the foreground, for `serve`, `demo` and `replay --serve`: its options, its signals, its first lines."""
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+import click
+
+from exchange.amounts import short_time
+from exchange.cli.options import command_line
+from exchange.cli.progress import ReplayBar
+from exchange.domain.rules import market_of
+from exchange.journal.reader import JournalReader
+from exchange.projections.views import Views
+from exchange.projections.wire_types import Instrument
+from exchange.runtime import node
+from exchange.runtime.server_settings import ServerSettings
+
+_log = logging.getLogger("exchange")
+_T = TypeVar("_T")
+
+host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+port_option = click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port to listen on; 0: any free one."
+)
+insecure_option = click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
+
+
+def refuse_foreign_host(host: str, insecure: bool) -> None:
+    """UsageError where other machines could connect and that was not asked for."""
+    if not insecure and not is_loopback(host):
+        raise click.UsageError(
+            f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
+            "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
+        )
+
+
+def run_server(settings: ServerSettings) -> None:
+    """Run an exchange in the foreground until Ctrl-C; what goes wrong becomes a sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    settings.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with Stopping() as stopping:
+            last_seq = run_loop(_serve(settings, stopping))
+    except StoppedEarlyError:
+        _log.info("stopped before it was ready: nothing was changed")
+        return
+    except OSError as error:
+        raise explained(error, settings.host, settings.port) from error
+    _log.info("stopped at seq %d, %s is closed", last_seq, settings.path)
+
+
+async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
+    is_new = not settings.path.exists() or settings.path.stat().st_size == 0
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stopping.tell(lambda: loop.call_soon_threadsafe(stop.set))
+    with ReplayBar() as bar:
+
+        def progress(done: int, total: int) -> None:
+            stopping.check()
+            bar(done, total)
+
+        def listening(url: str, views: Views) -> None:
+            bar.stop()
+            click.echo(f"listening on {url}\n\n{_what_next(settings, url, views)}")
+
+        if not is_new:
+            _warn_of_clock(settings)
+        return await node.serve(settings, _log.info, progress, listening, stop)
+
+
+class StoppedEarlyError(Exception):
+    """A signal came while the journal was being replayed."""
+
+
+class Stopping:
+    """SIGINT and SIGTERM ask the exchange to stop, also in the middle of a replay; the second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._tell: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def tell(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called when a signal comes."""
+        self._tell = tell
+
+    def check(self) -> None:
+        if self._asked:
+            raise StoppedEarlyError
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        self._tell()
+
+
+def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run under uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
+    path = settings.path
+    auth = (
+        '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
+        '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
+    )
+    return "\n".join(
+        (
+            *_of_the_demo(settings, views),
+            "In another terminal:",
+            *(f"  {command_line(arguments, path)}" for arguments in _first_steps(views)),
+            f"Or with any WebSocket client: connect to {url} and send",
+            f"  {auth}",
+            "Ctrl-C stops the exchange.",
+        )
+    )
+
+
+def _of_the_demo(settings: ServerSettings, views: Views) -> list[str]:
+    if settings.demo and not views.live_instruments():
+        return [
+            f"Nothing is listed: {settings.path} has rules of its own, which ask for nothing that the demo has.",
+            f"For the market of the demo begin a new journal: {command_line('demo', Path('data/demo.db'))}\n",
+        ]
+    if settings.demo_seed is not None:
+        return ["The index moves once a second, three market makers quote every option, and some traders trade.\n"]
+    return []
+
+
+def _first_steps(views: Views) -> list[str]:
+    """What to type first: where nothing is listed, what lists something."""
+    live = views.live_instruments()
+    if live:
+        example = _example(live)
+        return ["instrument list", f"order buy {example} 1 1.50 --user alice", f"book {example}"]
+    market = market_of(views.rules)
+    if market is None:
+        return ["admin create-instrument --help"]
+    if market.series:
+        return [f"admin set-index {market.series[0].asset} PRICE", "instrument list"]
+    return ["admin rules --series SOL:10", "admin set-index SOL PRICE"]
+
+
+def _example(live: list[Instrument]) -> str:
+    """Something to try: of the series that lives longest on the asset listed first, the one in the middle."""
+    last_s = max(instrument.expiration_s for instrument in live)
+    series = [one for one in live if (one.asset, one.expiration_s) == (live[0].asset, last_s)] or live
+    calls = [one for one in series if one.option_type == "call"] or series
+    return calls[len(calls) // 2].instrument_id
+
+
+def _warn_of_clock(settings: ServerSettings) -> None:
+    if settings.clock_start_us is None:
+        return
+    with JournalReader(settings.path) as reader:
+        last_us = reader.head().ts_us
+    if last_us > settings.clock_start_us:
+        _log.warning("exchange time does not go back: it continues at %s, after the last command", short_time(last_us))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def explained(error: OSError, host: str, port: int) -> click.ClickException:
+    """What kept the exchange from listening, or from its files."""
+    where = f"port {port} on {host}"
+    if error.filename is not None:
+        return click.ClickException(f"{error.filename}: {error.strerror}")
+    if error.errno == errno.EADDRINUSE:
+        return click.ClickException(f"{where} is in use: choose another with --port, or 0 for any free one")
+    if error.errno == errno.EACCES:
+        return click.ClickException(f"you have no right to listen on {where}: choose one above 1023 with --port")
+    return click.ClickException(f"cannot listen on {where}: {error.strerror or error}")

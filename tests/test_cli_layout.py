@@ -1,0 +1,54 @@
+"""A command is found from its name: its module follows from its path, as the docstring of `exchange.cli` says."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import exchange.cli
+from exchange.cli.alias import Alias
+from exchange.cli.main import main
+
+MODULES = {file.stem for file in (Path(__file__).parents[1] / "cli").glob("*.py")} - {"__init__"}
+HELPERS = set(re.findall(r"^- (\w+)\.py ", exchange.cli.__doc__ or "", re.MULTILINE))
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command and group below `group`, with its path as it is typed."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+COMMANDS = dict(commands(main))
+
+
+def home(path: tuple[str, ...]) -> str:
+    """The module of the longest part of the path that has one: `journal_bisect`, or else `journal`."""
+    names = ("_".join(path[:length]).replace("-", "_") for length in range(len(path), 0, -1))
+    return next(name for name in names if name in MODULES - HELPERS)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_a_command_is_in_the_module_that_its_path_names(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    written_as = tuple(command.target.split()) if isinstance(command, Alias) else path
+    assert command.callback is not None
+    assert command.callback.__module__ == f"exchange.cli.{home(written_as)}"
+
+
+def test_every_module_holds_a_command_or_is_listed_as_a_helper() -> None:
+    assert {home(path) for path in COMMANDS} == MODULES - HELPERS
+    assert HELPERS <= MODULES
+
+
+def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
+    aliases = {path: command for path, command in COMMANDS.items() if isinstance(command, Alias)}
+    assert set(aliases) == {("account", "deposit"), ("account", "withdraw"), ("instrument", "create")}
+    for alias in aliases.values():
+        target = COMMANDS[tuple(alias.target.split())]
+        assert (alias.callback, alias.params) == (target.callback, target.params)
+        assert alias.get_short_help_str(200).startswith(f"Alias of `exchange {alias.target}`")
