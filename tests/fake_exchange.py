@@ -5,7 +5,7 @@ journal in memory. The clock is the test's, so every `ts_us` is known beforehand
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from exchange.catch_up.worker import keys_of, replay_messages
 from exchange.domain.commands import (
@@ -25,7 +25,7 @@ from exchange.engine.recovery import event_rows
 from exchange.gateway.exchange_port import CatchUpRequest, MarginQuote
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
-from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.methods import METHODS
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.journal.memory import MemoryJournal
@@ -70,7 +70,7 @@ class Connection:
         self.lawyer = Lawyer()
         self._unread: list[bytes] = []  # by the lawyer, whose objections the session must not see
         self.reasons: list[str] = []  # for which the exchange has hung up
-        self.session = Session(desk, desk.feeds, self._arrive, self.reasons.append)
+        self.session = Session(desk, METHODS, desk.subscriptions, self._arrive, self.reasons.append)
 
     def send(self, text: str | bytes) -> None:
         """One frame."""
@@ -162,7 +162,7 @@ class TestDesk:
             events = self.engine.replay(record)
             if record.seq > self.journal.events_seq:
                 await self.journal.append_events(event_rows([(record.seq, events)]))
-        self.feeds = Subscriptions(self.engine.views)
+        self.subscriptions = Subscriptions(self.engine.views)
         self.pipeline = Pipeline(self.engine, self.journal, self.clock, self)
         self._road = asyncio.create_task(self.pipeline.run())
         await self.execute(StartSession("test"))
@@ -243,10 +243,6 @@ class TestDesk:
         return False
 
     @property
-    def methods(self) -> Mapping[str, Method]:
-        return METHODS
-
-    @property
     def requests_per_second(self) -> int:
         return self._requests_per_second
 
@@ -307,7 +303,7 @@ class TestDesk:
             done(steps)
 
     def publish(self, change: Change) -> None:
-        self.feeds.publish(change)
+        self.subscriptions.publish(change)
 
     def flush(self) -> None:
-        self.feeds.flush()
+        self.subscriptions.flush()

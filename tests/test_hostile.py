@@ -164,9 +164,9 @@ def test_nothing_of_a_closed_connection_is_kept() -> None:
         for connection in list(desk.connections):  # while an order is under way
             desk.disconnect(connection)
         await desk.settle()
-        assert desk.feeds._listeners == {}
-        assert not any(desk.feeds._books.values())
-        assert not any(desk.feeds._cancel_on_disconnect.values())
+        assert desk.subscriptions._listeners == {}
+        assert not any(desk.subscriptions._books.values())
+        assert not any(desk.subscriptions._cancel_on_disconnect.values())
         assert desk.views.orders.open_orders("alice") == desk.views.orders.open_orders("bob") == []
         desk.engine.state.check()
         await desk.stop()

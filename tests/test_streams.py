@@ -49,7 +49,7 @@ class Scene:
         await self.desk.start(CALL)
         self.trader = await self.enter("alice")
         await self.send(self.trader, *[buy()] * 4)
-        assert self.desk.feeds.recent.next_seq == 9
+        assert self.desk.subscriptions.recent.next_seq == 9
         return await self.enter("alice")
 
     async def enter(self, user_id: str) -> Connection:
@@ -229,7 +229,7 @@ def test_unsubscribing_during_the_fill(hold: Hold) -> None:
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
         assert scene.desk.backfills[1].is_over
         assert heard(alice) == ["un", "un", "buy"]
-        assert not scene.desk.feeds._listeners and not alice.session._catch_ups._fills
+        assert not scene.desk.subscriptions._listeners and not alice.session._catch_ups._fills
 
     hold(conversation)
 
@@ -321,7 +321,7 @@ def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
         assert not backfill.is_paused
         scene.desk.disconnect(alice)
         assert backfill.is_over and len(scene.desk.backfills) == 1, "what waited has begun for nobody"
-        assert not scene.desk.feeds._listeners
+        assert not scene.desk.subscriptions._listeners
 
     hold(conversation)
 
@@ -347,7 +347,7 @@ def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.close()
         alice.session.on_seek()
-        assert not scene.desk.feeds._listeners
+        assert not scene.desk.subscriptions._listeners
 
     hold(conversation)
 

@@ -115,7 +115,7 @@ def test_what_changes_nothing_of_it_is_not_told(hold: Hold) -> None:
         send(alice, "public/unsubscribe", channels=[f"tickers.{CALL}"])
         buy(bob)
         assert await heard(desk, alice) == [[f"tickers.{CALL}"]]
-        assert not desk.feeds._tickers
+        assert not desk.subscriptions._tickers
 
     hold(conversation)
 
@@ -156,13 +156,13 @@ def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
     async def conversation(desk: TestDesk, alice: Connection) -> None:
         await watch(desk, alice, CALL)
         empty = Views()
-        desk.feeds.on_seek(empty)
+        desk.subscriptions.on_seek(empty)
         assert alice.take() == []
         await watch(desk, alice, OTHER)
         engine = Engine()
         for record in desk.journal.records[:-1]:
             engine.replay(record)
-        desk.feeds.on_seek(engine.views)
+        desk.subscriptions.on_seek(engine.views)
         assert [brief(json.loads(text)) for text in alice.take()] == [
             (CALL, engine.views.seq),
             (OTHER, engine.views.seq),

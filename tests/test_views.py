@@ -20,8 +20,8 @@ from exchange.domain.events import (
 )
 from exchange.engine.engine import Engine
 from exchange.gateway import jsonrpc
+from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import DryRunResult, dry_run_result
-from exchange.gateway.session import Session
 from exchange.gateway.trading import order_answer
 from exchange.journal.records import chain
 from exchange.matching.dry_run import dry_run
@@ -161,7 +161,7 @@ def test_a_dry_run_tells_what_then_happens(seed: int) -> None:
 
 def compare_preview(views: Views, command: Command, before: DryRunResult, change: Change) -> None:
     assert isinstance(command, PlaceOrder)
-    answer = order_answer(cast(Session, _Session(views, command.user_id)), change)
+    answer = order_answer(cast(Caller, _Caller(views, command.user_id)), change)
     assert before.duplicate == answer.duplicate
     if not before.duplicate:
         assert before.order == structs.replace(answer.order, order_id=0)
@@ -174,7 +174,7 @@ def compare_preview(views: Views, command: Command, before: DryRunResult, change
     )
 
 
-class _Session:
+class _Caller:
     """As much of one as an answer needs."""
 
     def __init__(self, views: Views, user_id: str) -> None:

@@ -206,5 +206,7 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
             await server.close()
     gateway = server.node._gateway
     assert not gateway._connections and not gateway._unsent and not gateway._paused, "somebody is remembered"
-    assert not gateway._feeds._listeners and not any(gateway._feeds._books.values()), "somebody is still listened for"
+    assert not gateway._subscriptions._listeners and not any(gateway._subscriptions._books.values()), (
+        "somebody is still listened for"
+    )
     server.engine.state.check()

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from exchange.gateway.channels import Channel
-from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest
+from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, ExchangePort
 from exchange.gateway.limits import CATCH_UP_BUFFER_MAX
+from exchange.gateway.subscriptions import Subscriber, Subscriptions
 
-if TYPE_CHECKING:
-    from exchange.gateway.session import Session
+
+class CatchUpSubscriber(Subscriber, Protocol):
+    """A connection whose streams catch up before they go live."""
+
+    @property
+    def exchange(self) -> ExchangePort: ...
+
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+
+    def deliver(self, channel_name: str, text: bytes) -> None:
+        """Send a notification of a catch-up."""
+        ...
+
+    def close_connection(self, reason: str) -> None: ...
 
 
 class _CatchUp:
@@ -35,7 +49,7 @@ class CatchUps:
     on is held, and follows; where it becomes too much it is let go, and brought from the journal in its turn.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CatchUpSubscriber) -> None:
         self._session = session
         self._fills: dict[str, _CatchUp] = {}  # by channel name
         self._waiting: dict[_CatchUp, None] = {}
@@ -83,7 +97,7 @@ class CatchUps:
             if fill.backfill is not None:
                 fill.backfill.end()
             for channel in fill.channels.values():
-                self._session.feeds.subscribe(self._session, channel)
+                self._session.subscriptions.subscribe(self._session, channel)
         self._fills.clear()
         self._waiting.clear()
         self._current = None
@@ -106,14 +120,14 @@ class CatchUps:
         """Have brought what was missed until now. Where that is nothing, it is filled."""
         session = self._session
         for channel in fill.channels.values():
-            session.feeds.subscribe(session, channel)
-        fill.up_to = session.feeds.recent.next_seq - 1
+            session.subscriptions.subscribe(session, channel)
+        fill.up_to = session.subscriptions.recent.next_seq - 1
         fill.held, fill.held_size = [], 0
         if fill.from_seq > fill.up_to:
             self._go_live(fill)
             return
         missed = CatchUpRequest(fill.from_seq, fill.up_to, session.user_id, tuple(fill.channels))
-        fill.backfill = session.desk.catch_up(missed, self._deliver, self._done)
+        fill.backfill = session.exchange.catch_up(missed, self._deliver, self._done)
         fill.backfill.pause(self._is_paused)
 
     def _deliver(self, channel_name: str, text: bytes) -> None:

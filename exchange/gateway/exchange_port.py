@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from exchange.domain.commands import Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
+from exchange.gateway.jsonrpc import RpcError
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
-
-if TYPE_CHECKING:
-    from exchange.gateway.jsonrpc import RpcError
-    from exchange.gateway.methods import Method
 
 
 class CatchUpRequest(NamedTuple):
@@ -72,11 +69,6 @@ class ExchangePort(Protocol):
     @property
     def is_read_only(self) -> bool:
         """Whether nothing can be changed, because this is a replay."""
-        ...
-
-    @property
-    def methods(self) -> Mapping[str, Method]:
-        """Those that can be called, by name."""
         ...
 
     def now_us(self) -> int:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from exchange import __version__
-from exchange.domain.commands import Command, OpenAccount, SetCancelOnDisconnect
 from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
-from exchange.domain.units import RESERVED_USERS
-from exchange.gateway import admin, queries, trading
+from exchange.gateway import admin, connection, queries, trading
 from exchange.gateway import params as p
-from exchange.gateway.channels import Channel, parse_channel
-from exchange.gateway.jsonrpc import RpcError, invalid_params, must_authenticate
-from exchange.projections.views import Change
-
-if TYPE_CHECKING:
-    from exchange.gateway.session import Session
+from exchange.gateway.authentication import authenticate, authentication_answer
+from exchange.gateway.caller import Caller
 
 Access = Literal["public", "private", "admin"]
 
 
 class Method(NamedTuple):
-    """`handle` takes a session and its parameters and returns the result, or what will bring it about: a command or an
+    """`handle` takes the caller and its parameters and returns the result, or what will bring it about: a command or an
     inquiry, of which `answer` then makes the result.
 
     For a command `answer` is given what it changed, and `undo` takes back what `handle` did to the session
@@ -33,98 +26,33 @@ class Method(NamedTuple):
 
     access: Access
     decode: p.Decoder
-    handle: Callable[[Session, Any], Any]
-    answer: Callable[[Session, Any], Any] | None = None
+    handle: Callable[[Caller, Any], Any]
+    answer: Callable[[Caller, Any], Any] | None = None
     ignores: Reason | None = None
-    undo: Callable[[Session], None] | None = None
+    undo: Callable[[Caller], None] | None = None
     waits: bool = False
-    dry_run: Callable[[Session, Any], Any] | None = None
-
-
-def _auth(session: Session, params: p.AuthParams) -> Any:
-    """Enter an account. One that is not known is opened, with the starting cash of the rules."""
-    user_id = params.client_id
-    if user_id == "admin":
-        if not session.desk.is_admin_secret(params.client_secret):
-            raise _invalid_credentials("the administrator's secret is in the file that `exchange init` wrote")
-    elif user_id in RESERVED_USERS:
-        raise _invalid_credentials(f"{user_id!r} is the exchange's own account")
-    if session.user_id not in ("", user_id):
-        raise _invalid_credentials(f"this connection is {session.user_id!r}'s; open another one for {user_id!r}")
-    if user_id in session.views.balances.users:
-        return session.log_in(user_id)
-    return OpenAccount(user_id, 0 if user_id == "admin" else session.desk.rules.starting_cash_micros)
-
-
-def _auth_answer(session: Session, change: Change) -> Any:
-    return session.log_in(change.user_id)
-
-
-def _invalid_credentials(detail: str) -> RpcError:
-    return RpcError(1020, "Invalid credentials", "invalid_credentials", detail)
-
-
-def _subscribe(session: Session, params: p.SubscribeParams) -> Any:
-    """Join channels; with `from_seq`, streams are filled from that command on before they go live."""
-    channels = _channels(session, params)
-    if params.from_seq is None:
-        return session.subscribe(channels)
-    first_seq, next_seq = session.desk.first_seq, session.feeds.recent.next_seq
-    if params.from_seq > next_seq:
-        detail = f"the next command is {next_seq}: ask from that one, or from an earlier one"
-        raise invalid_params("from_seq", detail, "from_seq_ahead", next_seq=next_seq)
-    if params.from_seq < first_seq:
-        detail = (
-            f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
-        )
-        raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
-    return {"channels": session.subscribe(channels, params.from_seq), "seq": next_seq}
-
-
-def _unsubscribe(session: Session, params: p.UnsubscribeParams) -> Any:
-    return session.unsubscribe(_channels(session, params))
-
-
-def _channels(session: Session, params: p.SubscribeParams | p.UnsubscribeParams) -> list[Channel]:
-    channels = [parse_channel(name, session.views) for name in params.channels]
-    if not session.user_id and any(channel.is_private for channel in channels):
-        raise must_authenticate()
-    return channels
-
-
-def _test(session: Session, _params: p.NoParams) -> Any:
-    session.on_test_reply()
-    return {"version": __version__}
-
-
-def _set_heartbeat(session: Session, interval_seconds: int | None) -> Any:
-    session.set_heartbeat(interval_seconds)
-    return "ok"
+    dry_run: Callable[[Caller, Any], Any] | None = None
 
 
 def _cancel_on_disconnect_method(enabled: bool) -> Method:
-    def set_cancel_on_disconnect(session: Session, _params: p.NoParams) -> Command:
-        still_enabled = session.set_cancel_on_disconnect(enabled)
-        return SetCancelOnDisconnect(session.user_id, still_enabled)
-
     return Method(
         "private",
         p.Decoder(p.NoParams),
-        set_cancel_on_disconnect,
-        lambda session, change: {"seq": change.seq},
-        undo=lambda session: session.undo_cancel_on_disconnect(),
+        connection.set_cancel_on_disconnect(enabled),
+        connection.cancel_on_disconnect_answer,
+        undo=connection.undo_cancel_on_disconnect,
         waits=True,
     )
 
 
-def _public(shape: type[p.Params], handle: Callable[[Session, Any], Any]) -> Method:
+def _public(shape: type[p.Params], handle: Callable[[Caller, Any], Any]) -> Method:
     return Method("public", p.Decoder(shape), handle)
 
 
 def _private(
     shape: type[p.Params],
-    handle: Callable[[Session, Any], Any],
-    answer: Callable[[Session, Any], Any] | None = None,
+    handle: Callable[[Caller, Any], Any],
+    answer: Callable[[Caller, Any], Any] | None = None,
     waits: bool = False,
 ) -> Method:
     return Method("private", p.Decoder(shape), handle, answer, waits=waits)
@@ -132,8 +60,8 @@ def _private(
 
 def _admin(
     shape: type[p.Params],
-    handle: Callable[[Session, Any], Any],
-    answer: Callable[[Session, Any], Any] | None = None,
+    handle: Callable[[Caller, Any], Any],
+    answer: Callable[[Caller, Any], Any] | None = None,
 ) -> Method:
     return Method("admin", p.Decoder(shape), handle, answer)
 
@@ -144,15 +72,15 @@ def _order_method(side: Side) -> Method:
 
 
 METHODS: dict[str, Method] = {
-    "public/auth": Method("public", p.Decoder(p.AuthParams), _auth, _auth_answer, Reason.ACCOUNT_EXISTS, waits=True),
-    "public/subscribe": _public(p.SubscribeParams, _subscribe),
-    "public/unsubscribe": _public(p.UnsubscribeParams, _unsubscribe),
-    "public/test": _public(p.NoParams, _test),
-    "public/set_heartbeat": _public(
-        p.HeartbeatParams, lambda session, params: _set_heartbeat(session, params.interval)
+    "public/auth": Method(
+        "public", p.Decoder(p.AuthParams), authenticate, authentication_answer, Reason.ACCOUNT_EXISTS, waits=True
     ),
-    "public/disable_heartbeat": _public(p.NoParams, lambda session, params: _set_heartbeat(session, None)),
-    "public/get_time": _public(p.NoParams, lambda session, params: {"ts_us": session.desk.now_us()}),
+    "public/subscribe": _public(p.SubscribeParams, connection.subscribe),
+    "public/unsubscribe": _public(p.UnsubscribeParams, connection.unsubscribe),
+    "public/test": _public(p.NoParams, connection.test),
+    "public/set_heartbeat": _public(p.HeartbeatParams, connection.set_heartbeat),
+    "public/disable_heartbeat": _public(p.NoParams, connection.disable_heartbeat),
+    "public/get_time": _public(p.NoParams, queries.time),
     "public/get_status": _public(p.NoParams, queries.status),
     "public/get_instruments": _public(p.AssetFilter, queries.instruments),
     "public/get_order_book": _public(p.OrderBookParams, queries.order_book),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
+from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections.wire_types import IndexPrice, Ticker
 
-if TYPE_CHECKING:
-    from exchange.gateway.session import Session
+
+def instruments(caller: Caller, params: p.AssetFilter) -> Any:
+    return caller.views.live_instruments(params.asset)
 
 
-def instruments(session: Session, params: p.AssetFilter) -> Any:
-    return session.views.live_instruments(params.asset)
-
-
-def order_book(session: Session, params: p.OrderBookParams) -> Any:
-    views = session.views
+def order_book(caller: Caller, params: p.OrderBookParams) -> Any:
+    views = caller.views
     instrument_id = listed_id(params.instrument_id, views)
     depth = views.depths[instrument_id]
     return {
@@ -31,34 +29,34 @@ def order_book(session: Session, params: p.OrderBookParams) -> Any:
     }
 
 
-def trades(session: Session, params: p.TradesParams) -> Any:
-    return session.views.tape.trades(listed_id(params.instrument_id, session.views), params.count, params.before)
+def trades(caller: Caller, params: p.TradesParams) -> Any:
+    return caller.views.tape.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
 
 
-def ticker(session: Session, params: p.InstrumentRef) -> Ticker:
-    return session.views.ticker(listed_id(params.instrument_id, session.views))
+def ticker(caller: Caller, params: p.InstrumentRef) -> Ticker:
+    return caller.views.ticker(listed_id(params.instrument_id, caller.views))
 
 
-def tickers(session: Session, params: p.AssetFilter) -> list[Ticker]:
-    views = session.views
+def tickers(caller: Caller, params: p.AssetFilter) -> list[Ticker]:
+    views = caller.views
     return [views.ticker(instrument.instrument_id) for instrument in views.live_instruments(params.asset)]
 
 
-def index_price(session: Session, params: p.AssetRef) -> IndexPrice:
-    index = session.views.indexes.get(params.asset)
+def index_price(caller: Caller, params: p.AssetRef) -> IndexPrice:
+    index = caller.views.indexes.get(params.asset)
     if index is None:
-        if not session.views.knows_asset(params.asset):
+        if not caller.views.knows_asset(params.asset):
             raise refused(Reason.UNKNOWN_ASSET)
         detail = f"{params.asset} has no index price yet; index.{params.asset} tells of the first"
         raise invalid_params("asset", detail, Reason.UNKNOWN_ASSET.value)
     return index
 
 
-def settlements(session: Session, params: p.SettlementsParams) -> Any:
-    return session.views.settlements.newest(params.count, params.before, params.asset)
+def settlements(caller: Caller, params: p.SettlementsParams) -> Any:
+    return caller.views.settlements.newest(params.count, params.before, params.asset)
 
 
-def delivery_prices(session: Session, params: p.DeliveryPricesParams) -> Any:
+def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> Any:
     return [
         {
             "asset": one.asset,
@@ -67,44 +65,48 @@ def delivery_prices(session: Session, params: p.DeliveryPricesParams) -> Any:
             "seq": one.seq,
             "ts_us": one.ts_us,
         }
-        for one in session.views.settlements.delivered(params.asset, params.count, params.before)
+        for one in caller.views.settlements.delivered(params.asset, params.count, params.before)
     ]
 
 
-def insurance(session: Session, _params: p.NoParams) -> Any:
-    funds = session.views.balances.users.get("insurance")
-    return {"balance": 0 if funds is None else funds.cash_micros, "seq": session.views.seq}
+def insurance(caller: Caller, _params: p.NoParams) -> Any:
+    funds = caller.views.balances.users.get("insurance")
+    return {"balance": 0 if funds is None else funds.cash_micros, "seq": caller.views.seq}
 
 
-def status(session: Session, _params: p.NoParams) -> Any:
-    return {"halted": session.desk.is_halted, "seq": session.views.seq}
+def time(caller: Caller, _params: p.NoParams) -> Any:
+    return {"ts_us": caller.exchange.now_us()}
 
 
-def rules(session: Session, _params: p.NoParams) -> Any:
-    return {"rules": session.views.rules, "seq": session.views.seq}
+def status(caller: Caller, _params: p.NoParams) -> Any:
+    return {"halted": caller.exchange.is_halted, "seq": caller.views.seq}
 
 
-def open_orders(session: Session, params: p.InstrumentFilter) -> Any:
-    return session.views.orders.open_orders(session.user_id, listed_id_or_none(params.instrument_id, session.views))
+def rules(caller: Caller, _params: p.NoParams) -> Any:
+    return {"rules": caller.views.rules, "seq": caller.views.seq}
 
 
-def order_history(session: Session, params: p.HistoryParams) -> Any:
-    instrument_id = listed_id_or_none(params.instrument_id, session.views)
-    return session.views.orders.history(session.user_id, params.count, params.before, instrument_id)
+def open_orders(caller: Caller, params: p.InstrumentFilter) -> Any:
+    return caller.views.orders.open_orders(caller.user_id, listed_id_or_none(params.instrument_id, caller.views))
 
 
-def user_trades(session: Session, params: p.HistoryParams) -> Any:
-    instrument_id = listed_id_or_none(params.instrument_id, session.views)
-    return session.views.tape.user_trades(session.user_id, params.count, params.before, instrument_id)
+def order_history(caller: Caller, params: p.HistoryParams) -> Any:
+    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    return caller.views.orders.history(caller.user_id, params.count, params.before, instrument_id)
 
 
-def user_settlements(session: Session, params: p.UserSettlementsParams) -> Any:
-    return session.views.settlements.newest_of(session.user_id, params.count, params.before)
+def user_trades(caller: Caller, params: p.HistoryParams) -> Any:
+    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    return caller.views.tape.user_trades(caller.user_id, params.count, params.before, instrument_id)
 
 
-def balance(session: Session, _params: p.NoParams) -> Any:
-    return session.views.balance(session.user_id)
+def user_settlements(caller: Caller, params: p.UserSettlementsParams) -> Any:
+    return caller.views.settlements.newest_of(caller.user_id, params.count, params.before)
 
 
-def account(session: Session, _params: p.NoParams) -> Any:
-    return session.views.account(session.user_id)
+def balance(caller: Caller, _params: p.NoParams) -> Any:
+    return caller.views.balance(caller.user_id)
+
+
+def account(caller: Caller, _params: p.NoParams) -> Any:
+    return caller.views.account(caller.user_id)

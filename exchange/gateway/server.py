@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -28,6 +28,7 @@ from exchange.gateway.limits import (
     OUTBOX_MAX,
     UNSENT_MAX,
 )
+from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.projections.views import Change, Views
@@ -41,10 +42,11 @@ _quiet.setLevel(logging.WARNING)
 class Gateway:
     """All connections. As the pipeline's publisher it sends what commands changed, and empties the outboxes."""
 
-    def __init__(self, desk: ExchangePort) -> None:
-        self._desk = desk
-        self._feeds = Subscriptions(desk.views)
-        self.recent = self._feeds.recent
+    def __init__(self, exchange: ExchangePort, methods: Mapping[str, Method] = METHODS) -> None:
+        self._exchange = exchange
+        self._methods = methods
+        self._subscriptions = Subscriptions(exchange.views)
+        self.recent = self._subscriptions.recent
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
         self._paused: dict[_Connection, None] = {}  # not read from for now
@@ -80,17 +82,17 @@ class Gateway:
             connection.abort()
 
     def publish(self, change: Change) -> None:
-        self._feeds.publish(change)
+        self._subscriptions.publish(change)
 
     def flush(self) -> None:
-        self._feeds.flush()
+        self._subscriptions.flush()
         self.send_all()
 
     def on_seek(self, views: Views) -> None:
         """The exchange is at another moment from here on."""
         for connection in self._connections:
             connection.on_seek()
-        self._feeds.on_seek(views)
+        self._subscriptions.on_seek(views)
         self.send_all()
 
     @property
@@ -129,11 +131,11 @@ class Gateway:
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
         hang_up = partial(connection.close, CloseCode.INTERNAL_ERROR)
-        return Session(self._desk, self._feeds, connection.send, hang_up, self._call_later)
+        return Session(self._exchange, self._methods, self._subscriptions, connection.send, hang_up, self._call_later)
 
     def open_local_session(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
         """A session with somebody in this process, who is told by `send`, and whom nobody waits for."""
-        return Session(self._desk, self._feeds, send, hang_up)
+        return Session(self._exchange, self._methods, self._subscriptions, send, hang_up)
 
     def _call_later(self, call: Callable[[], None]) -> None:
         """Call it once others have had their turn, and send what comes of it."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from exchange.domain.commands import Command, Disconnect
 from exchange.gateway import jsonrpc
+from exchange.gateway.caller import Caller
 from exchange.gateway.catch_up import CatchUps
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
@@ -27,7 +28,7 @@ from exchange.gateway.limits import BATCH_MAX, OUTBOX_MAX, SUBSCRIPTIONS_MAX, TU
 from exchange.gateway.methods import Method
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.trading import Inquiry
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Change
 
 _log = logging.getLogger(__name__)
 
@@ -65,18 +66,20 @@ class Session:
 
     def __init__(
         self,
-        desk: ExchangePort,
-        feeds: Subscriptions,
+        exchange: ExchangePort,
+        methods: Mapping[str, Method],
+        subscriptions: Subscriptions,
         send: Callable[[bytes], None],
         hang_up: Callable[[str], None],
         later: CallLater | None = None,
     ) -> None:
-        self.desk: ExchangePort = desk
-        self.feeds = feeds
+        self.exchange = exchange
+        self.caller = Caller(exchange, self)
+        self.subscriptions = subscriptions
+        self._methods = methods
         self.send = send
         self.close_connection = hang_up
         self._later = later
-        self.user_id: str = ""  # until it has authenticated
         self.channels: dict[str, Channel] = {}
         self.is_closed = False
         self._cancels_on_disconnect = self._cancelled_on_disconnect = False  # now, and before the last change
@@ -92,12 +95,18 @@ class Session:
         self._heartbeat: Heartbeat | None = None
         self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
         self._held_size = 0  # bytes
-        self._allowance = float(desk.requests_per_second)
-        self._allowance_us = desk.now_us()
+        self._allowance = float(exchange.requests_per_second)
+        self._allowance_us = exchange.now_us()
 
     @property
-    def views(self) -> Views:
-        return self.desk.views
+    def user_id(self) -> str:
+        """The user of this connection; empty until the client has authenticated."""
+        return self.caller.user_id
+
+    @property
+    def next_seq(self) -> int:
+        """The first command that the streams have not published yet."""
+        return self.subscriptions.recent.next_seq
 
     @property
     def unanswered(self) -> int:
@@ -125,7 +134,7 @@ class Session:
         for call in list(self._inquiries):
             self._end_inquiry(call)
         self._catch_ups.end()
-        self.feeds.forget(self)
+        self.subscriptions.forget(self)
         self._proceed()
 
     def on_seek(self) -> None:
@@ -176,11 +185,6 @@ class Session:
                 self._held.clear()
                 self.close_connection("while a batch was not answered, there came to be too much to tell after it")
 
-    def log_in(self, user_id: str) -> dict[str, str]:
-        """From here on this is `user_id`'s connection."""
-        self.user_id = user_id
-        return {"user_id": user_id}
-
     def subscribe(self, channels: list[Channel], from_seq: int | None = None) -> list[str]:
         """Join these channels once the answer is sent; a book joined already begins again with a snapshot.
 
@@ -202,7 +206,7 @@ class Session:
         """Leave these channels. Returns those that were subscribed."""
         left = [channel for channel in channels if self.channels.pop(channel.name, None) is not None]
         for channel in left:
-            self.feeds.unsubscribe(self, channel)
+            self.subscriptions.unsubscribe(self, channel)
         names = [channel.name for channel in left]
         self._joining = [channel for channel in self._joining if channel.name not in names]
         self._catch_ups.discard(names)
@@ -214,7 +218,7 @@ class Session:
     def set_cancel_on_disconnect(self, enabled: bool) -> bool:
         """Switch it for this connection. Returns whether any connection of the user has it now."""
         self._cancelled_on_disconnect, self._cancels_on_disconnect = self._cancels_on_disconnect, enabled
-        return self.feeds.set_cancel_on_disconnect(self, enabled)
+        return self.subscriptions.set_cancel_on_disconnect(self, enabled)
 
     def undo_cancel_on_disconnect(self) -> None:
         """The last switch could not be recorded: it is as it was before."""
@@ -223,7 +227,7 @@ class Session:
     def _disconnect(self) -> None:
         """Cancel the user's orders. Where that cannot be recorded, try again until it can: nobody else will."""
         command = Disconnect(self.user_id, self.set_cancel_on_disconnect(False))
-        self.desk.submit(command, lambda change: self._disconnect() if change is None else None)
+        self.exchange.submit(command, lambda change: self._disconnect() if change is None else None)
 
     def _receive_batch(self, text: bytes) -> None:
         try:
@@ -255,7 +259,7 @@ class Session:
         call = _Call(request.id, reply, request.method)
         try:
             self._take_rate_token()
-            method = self.desk.methods.get(request.method)
+            method = self._methods.get(request.method)
             if method is None:
                 raise jsonrpc.method_not_found(request.method)
             call.params = method.decode(request.params)
@@ -308,25 +312,25 @@ class Session:
         method = call.method
         if method is None or call.error is not None:
             raise call.error or jsonrpc.internal_error()
-        if method.access == "admin" and self.desk.is_read_only:
+        if method.access == "admin" and self.exchange.is_read_only:
             raise jsonrpc.read_only_replay()
         if method.access != "public":
-            if not self.user_id:
+            if not self.caller.user_id:
                 raise jsonrpc.must_authenticate()
-            if method.access == "admin" and self.user_id != "admin":
+            if method.access == "admin" and self.caller.user_id != "admin":
                 raise RpcError(1025, "Not permitted", "not_permitted", "only the administrator may do this")
         if method.answer is None:
-            call.succeed(method.handle(self, call.params))
+            call.succeed(method.handle(self.caller, call.params))
             return
-        if self.desk.is_busy:
+        if self.exchange.is_busy:
             raise jsonrpc.rate_limited("too many commands are waiting for the journal", 100)
-        result = method.handle(self, call.params)
+        result = method.handle(self.caller, call.params)
         if not isinstance(result, Command | Inquiry):
             call.succeed(result)
             return
-        if isinstance(result, Command) and self.desk.is_read_only:
+        if isinstance(result, Command) and self.exchange.is_read_only:
             if method.undo is not None:
-                method.undo(self)
+                method.undo(self.caller)
             raise jsonrpc.read_only_replay()
         if isinstance(result, Inquiry) and self.is_closed:
             return  # nobody would hear of it
@@ -336,7 +340,7 @@ class Session:
             self._inquiries[call] = None
             result.ask(lambda found: self._on_inquiry_result(call, method, found))
         else:
-            self.desk.submit(result, lambda change: self._done(call, method, change))
+            self.exchange.submit(result, lambda change: self._done(call, method, change))
 
     def _done(self, call: _Call, method: Method, change: Change | None) -> None:
         """A command is durable and applied (or could not be recorded: None). Answer it."""
@@ -344,7 +348,7 @@ class Session:
         self._is_blocked = False
         if change is None:
             if method.undo is not None:
-                method.undo(self)
+                method.undo(self.caller)
             call.fail(jsonrpc.journal_unavailable())
         elif change.refused is not None and change.refused != method.ignores:
             call.fail(jsonrpc.refused(change.refused, seq=change.seq))
@@ -368,7 +372,7 @@ class Session:
         """Answer with what a command changed, or with what was found."""
         assert method.answer is not None, "a command or an inquiry without an answer"
         try:
-            call.succeed(method.answer(self, outcome))
+            call.succeed(method.answer(self.caller, outcome))
         except RpcError as error:
             call.fail(error)
         except Exception:
@@ -387,7 +391,7 @@ class Session:
         if self._joining and not self.is_closed:
             joining, self._joining = self._joining, []
             for channel in joining:
-                self.feeds.subscribe(self, channel)
+                self.subscriptions.subscribe(self, channel)
 
     def _pause_catch_ups(self) -> None:
         """Fill on only while the client takes what it gets, and nothing is held back for a batch."""
@@ -395,11 +399,11 @@ class Session:
 
     def _take_rate_token(self) -> None:
         """One request of the connection's rate; RpcError 1007 where it is used up."""
-        rate = self.desk.requests_per_second
+        rate = self.exchange.requests_per_second
         if not rate:
             return
         if self._allowance < 1:
-            now_us = self.desk.now_us()
+            now_us = self.exchange.now_us()
             self._allowance = min(float(rate), self._allowance + max(0, now_us - self._allowance_us) * rate / 1_000_000)
             self._allowance_us = now_us
             if self._allowance < 1:

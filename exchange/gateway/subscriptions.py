@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,8 +14,21 @@ from exchange.projections.rolling_volume import US_PER_MINUTE
 from exchange.projections.views import Change, Views
 from exchange.projections.wire_types import BookLevel, Ticker
 
-if TYPE_CHECKING:
-    from exchange.gateway.session import Session
+
+class Subscriber(Protocol):
+    """A connection that subscribes to channels."""
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The channels it has subscribed to, by name."""
+        ...
+
+    def notify(self, channel_name: str, text: bytes) -> None:
+        """Send a notification."""
+        ...
 
 
 class BookSnapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
@@ -45,15 +58,15 @@ class Subscriptions:
     def __init__(self, views: Views) -> None:
         self.recent = RecentUpdates(views.seq)
         self._views = views
-        self._listeners: dict[Key, dict[Session, None]] = {}  # of streams
+        self._listeners: dict[Key, dict[Subscriber, None]] = {}  # of streams
         self._books: dict[str, dict[int, _BookFeed]] = {}  # by instrument and depth
         self._changed_books: dict[str, None] = {}
         self._tickers: dict[str, _TickerFeed] = {}  # by instrument
         self._changed_tickers: dict[str, None] = {}
         self._tickers_minute = 0  # of exchange time, when they were looked at last
-        self._cancel_on_disconnect: dict[str, set[Session]] = {}
+        self._cancel_on_disconnect: dict[str, set[Subscriber]] = {}
 
-    def subscribe(self, session: Session, channel: Channel) -> None:
+    def subscribe(self, session: Subscriber, channel: Channel) -> None:
         """Start sending a channel; a book begins with a snapshot, a ticker with how it is."""
         if channel.is_stream:
             self._listeners.setdefault(key_of(channel.name, session.user_id), {})[session] = None
@@ -71,7 +84,7 @@ class Subscriptions:
         feed.flush(self._views)
         feed.join(session, self._views)
 
-    def unsubscribe(self, session: Session, channel: Channel) -> None:
+    def unsubscribe(self, session: Subscriber, channel: Channel) -> None:
         """Stop sending a channel, where it was being sent."""
         if channel.is_stream:
             key = key_of(channel.name, session.user_id)
@@ -89,12 +102,12 @@ class Subscriptions:
             if not book.seen_seq:
                 del self._books[channel.instrument_id][channel.depth]
 
-    def forget(self, session: Session) -> None:
+    def forget(self, session: Subscriber) -> None:
         """The connection is gone."""
         for channel in session.channels.values():
             self.unsubscribe(session, channel)
 
-    def set_cancel_on_disconnect(self, session: Session, enabled: bool) -> bool:
+    def set_cancel_on_disconnect(self, session: Subscriber, enabled: bool) -> bool:
         """Note whether this connection wants it. Returns whether any connection of the same user does."""
         sessions = self._cancel_on_disconnect.setdefault(session.user_id, set())
         (sessions.add if enabled else sessions.discard)(session)
@@ -159,10 +172,10 @@ class _TickerFeed:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.listeners: dict[Session, None] = {}
+        self.listeners: dict[Subscriber, None] = {}
         self._last: Ticker | None = None
 
-    def join(self, session: Session, views: Views) -> None:
+    def join(self, session: Subscriber, views: Views) -> None:
         """Send the ticker as of now."""
         self.listeners[session] = None
         if self.channel.instrument_id in views.instruments:
@@ -198,9 +211,9 @@ class _BookFeed:
     def __init__(self, channel: Channel, views: Views) -> None:
         self.channel = channel
         self._bids, self._asks = self._levels(views)
-        self.seen_seq: dict[Session, int] = {}
+        self.seen_seq: dict[Subscriber, int] = {}
 
-    def join(self, session: Session, views: Views) -> None:
+    def join(self, session: Subscriber, views: Views) -> None:
         """Send a snapshot, as of now."""
         self.seen_seq[session] = views.seq
         snapshot = BookSnapshot(self.channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)

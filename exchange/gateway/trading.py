@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -14,15 +14,13 @@ from exchange.domain.enums import Side
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
 from exchange.gateway import params as p
+from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 from exchange.projections.wire_types import OrderView, UserTrade
-
-if TYPE_CHECKING:
-    from exchange.gateway.session import Session
 
 DRY_RUN_RETRY_MS = 100
 
@@ -42,10 +40,10 @@ class Inquiry(NamedTuple):
     ask: Callable[[Callable[[Any], None]], None]
 
 
-def place(side: Side) -> Callable[[Session, p.PlaceParams], PlaceOrder]:
+def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
     """How `private/buy` and `private/sell` become a command."""
 
-    def place_on_side(session: Session, params: p.PlaceParams) -> PlaceOrder:
+    def place_on_side(caller: Caller, params: p.PlaceParams) -> PlaceOrder:
         is_market = params.type == "market"
         if is_market and params.price is not None:
             raise invalid_params("price", "a market order has no price; leave it out, or send a limit order")
@@ -60,8 +58,8 @@ def place(side: Side) -> Callable[[Session, p.PlaceParams], PlaceOrder]:
         if params.reduce_only and may_rest:
             raise invalid_params("reduce_only", "a reduce_only order never rests: send it as ioc, fok or market")
         return PlaceOrder(
-            session.user_id,
-            canonical_id(params.instrument_id, session.views),
+            caller.user_id,
+            canonical_id(params.instrument_id, caller.views),
             side,
             params.type,
             time_in_force,
@@ -75,53 +73,53 @@ def place(side: Side) -> Callable[[Session, p.PlaceParams], PlaceOrder]:
     return place_on_side
 
 
-def dry_run(side: Side) -> Callable[[Session, p.PlaceParams], Any]:
+def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], Any]:
     """How both are answered with `dry_run`: by what would happen, without anything happening."""
 
-    def rehearse_on_side(session: Session, params: p.PlaceParams) -> Any:
-        command = place(side)(session, params)
-        if session.desk.is_read_only:
+    def rehearse_on_side(caller: Caller, params: p.PlaceParams) -> Any:
+        command = place(side)(caller, params)
+        if caller.exchange.is_read_only:
             raise read_only_replay()
-        events = session.desk.dry_run(command)
+        events = caller.exchange.dry_run(command)
         if events is None:
             raise rate_limited("the exchange is too busy for a dry run", DRY_RUN_RETRY_MS)
-        return dry_run_result(session.views, session.desk.now_us(), command, events)
+        return dry_run_result(caller.views, caller.exchange.now_us(), command, events)
 
     return rehearse_on_side
 
 
-def close_position(session: Session, params: p.ClosePositionParams) -> Command:
+def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
     """An order for all of the position that there is, on the other side, which never rests."""
-    if session.desk.is_read_only:
+    if caller.exchange.is_read_only:
         raise read_only_replay()
-    instrument_id = listed_id(params.instrument_id, session.views)
-    funds = session.views.balances.users[session.user_id]
+    instrument_id = listed_id(params.instrument_id, caller.views)
+    funds = caller.views.balances.users[caller.user_id]
     position = funds.positions.get(instrument_id)
     quantity_milli = position.quantity_milli if position is not None else 0
     if not quantity_milli:
         raise refused(Reason.NOTHING_TO_REDUCE)
-    smallest = session.views.instruments[instrument_id].min_size_milli  # an order of less would be refused
+    smallest = caller.views.instruments[instrument_id].min_size_milli  # an order of less would be refused
     size_milli = min(max(abs(quantity_milli), smallest), SIZE_MAX_MILLI)
     side: Side = "ask" if quantity_milli > 0 else "bid"
     return place(side)(
-        session, p.PlaceParams(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True)
+        caller, p.PlaceParams(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True)
     )
 
 
-def get_margin(session: Session, params: p.MarginParams) -> Any:
+def get_margin(caller: Caller, params: p.MarginParams) -> Any:
     """What a limit order would lock, and whether it would be taken."""
-    instrument_id = listed_id(params.instrument_id, session.views)
-    if session.desk.is_read_only:
+    instrument_id = listed_id(params.instrument_id, caller.views)
+    if caller.exchange.is_read_only:
         raise read_only_replay()
-    command = place(params.side)(session, p.PlaceParams(instrument_id, params.amount, price=params.price))
-    quote = session.desk.margin(command)
+    command = place(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
+    quote = caller.exchange.margin(command)
     found = {
         "instrument_id": instrument_id,
         "side": params.side,
         "amount": params.amount,
         "price": params.price,
         "needed": quote.needed_micros,
-        "available": session.views.balance(session.user_id).available_micros,
+        "available": caller.views.balance(caller.user_id).available_micros,
         "initial_margin": quote.initial_micros,
         "maintenance_margin": quote.maintenance_micros,
         "passes": quote.reason is None,
@@ -131,51 +129,51 @@ def get_margin(session: Session, params: p.MarginParams) -> Any:
     return found
 
 
-def edit(session: Session, params: p.EditParams) -> Command:
+def edit(caller: Caller, params: p.EditParams) -> Command:
     if params.amount is None and params.price is None:
         raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
-    return EditOrder(session.user_id, *_order_name(params), params.price, params.amount)
+    return EditOrder(caller.user_id, *_order_name(params), params.price, params.amount)
 
 
-def cancel(session: Session, params: p.CancelParams) -> Command:
-    return CancelOrder(session.user_id, *_order_name(params), canonical_id_or_none(params.instrument_id, session.views))
+def cancel(caller: Caller, params: p.CancelParams) -> Command:
+    return CancelOrder(caller.user_id, *_order_name(params), canonical_id_or_none(params.instrument_id, caller.views))
 
 
-def cancel_all(session: Session, params: p.InstrumentFilter) -> Command:
-    return CancelAll(session.user_id, canonical_id_or_none(params.instrument_id, session.views))
+def cancel_all(caller: Caller, params: p.InstrumentFilter) -> Command:
+    return CancelAll(caller.user_id, canonical_id_or_none(params.instrument_id, caller.views))
 
 
-def order_answer(session: Session, change: Change) -> Any:
+def order_answer(caller: Caller, change: Change) -> Any:
     order = change.order
     assert order is not None, "an order command without an order"
     if change.duplicate:
-        return OrderResult(order, session.views.tape.trades_of_order(session.user_id, order.order_id), change.seq, True)
+        return OrderResult(order, caller.views.tape.trades_of_order(caller.user_id, order.order_id), change.seq, True)
     trades = [
-        trade for owner, trade in change.user_trades if owner == session.user_id and trade.order_id == order.order_id
+        trade for owner, trade in change.user_trades if owner == caller.user_id and trade.order_id == order.order_id
     ]
     return OrderResult(order, trades, change.seq)
 
 
-def cancel_answer(_session: Session, change: Change) -> Any:
+def cancel_answer(_caller: Caller, change: Change) -> Any:
     return {"order": change.order, "seq": change.seq}
 
 
-def cancel_all_answer(_session: Session, change: Change) -> Any:
+def cancel_all_answer(_caller: Caller, change: Change) -> Any:
     order_ids = list(change.orders)
     return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
 
 
-def explain_order(session: Session, params: p.OrderRef) -> Any:
+def explain_order(caller: Caller, params: p.OrderRef) -> Any:
     order_id, client_order_id = _order_name(params)
     if client_order_id is not None:
-        order = session.views.orders.newest_named(session.user_id, client_order_id)
+        order = caller.views.orders.newest_named(caller.user_id, client_order_id)
         order_id = None if order is None else order.order_id
     if order_id is None:
         raise refused(Reason.ORDER_NOT_FOUND)
-    return Inquiry(partial(session.desk.explain, session.user_id, order_id))
+    return Inquiry(partial(caller.exchange.explain, caller.user_id, order_id))
 
 
-def explain_answer(_session: Session, steps: list[TimelineStep] | RpcError) -> Any:
+def explain_answer(_caller: Caller, steps: list[TimelineStep] | RpcError) -> Any:
     if isinstance(steps, RpcError):
         raise steps
     if not steps:

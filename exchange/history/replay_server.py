@@ -24,12 +24,13 @@ from exchange.domain.units import US_PER_SECOND
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
 from exchange.gateway import params as p
+from exchange.gateway.authentication import log_in
+from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, order_archived
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
-from exchange.gateway.session import Session
 from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
 from exchange.journal.errors import JournalArchivedError, JournalError
@@ -122,7 +123,7 @@ class ReplayServer:
         self._now_seconds = now_seconds or asyncio.get_running_loop().time
         self._engine = self._core_before_the_first_order()
         self._users = self._users_to_come()
-        self.gateway = Gateway(self)
+        self.gateway = Gateway(self, self._methods())
         self._backfiller = CatchUpService(self._path, self.gateway.recent, self.gateway.send_all)
         self._upcoming: deque[Record] = deque()
         self._has_audience = False
@@ -131,17 +132,6 @@ class ReplayServer:
         self._destination: int | None = None  # where seekers want to be
         self._seekers: list[Done] = []
         self._tasks: set[asyncio.Task[None]] = set()  # what is worked out on threads
-        self.methods: Mapping[str, Method] = METHODS | {
-            "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
-            "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
-            "replay/status": _method(p.NoParams, lambda session, params: self.status),
-            "replay/pause": _method(p.NoParams, lambda session, params: self._pause(True)),
-            "replay/resume": _method(p.NoParams, lambda session, params: self._pause(False)),
-            "replay/speed": _method(_SpeedParams, lambda session, params: self._set_speed(params.speed)),
-            "replay/seek": _method(_SeekParams, lambda session, params: self._seek(params))._replace(
-                answer=_seek_result
-            ),
-        }
 
     async def open(self, host: str, port: int) -> str:
         url = await self.gateway.bind(host, port)
@@ -234,15 +224,29 @@ class ReplayServer:
     def is_admin_secret(self, secret: str | None) -> bool:
         return False  # there is nothing to administer
 
-    def _enter(self, session: Session, params: p.AuthParams) -> Any:
-        """Enter any account that there is by the end, so that a client may be there before its account was opened."""
-        if params.client_id in self._users and session.user_id in ("", params.client_id):
-            return session.log_in(params.client_id)
-        return METHODS["public/auth"].handle(session, params)
+    def _methods(self) -> Mapping[str, Method]:
+        """The methods of the exchange, and those that control the replay."""
+        return METHODS | {
+            "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
+            "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
+            "replay/status": _method(p.NoParams, lambda caller, params: self.status),
+            "replay/pause": _method(p.NoParams, lambda caller, params: self._pause(True)),
+            "replay/resume": _method(p.NoParams, lambda caller, params: self._pause(False)),
+            "replay/speed": _method(_SpeedParams, lambda caller, params: self._set_speed(params.speed)),
+            "replay/seek": _method(_SeekParams, lambda caller, params: self._seek(params))._replace(
+                answer=_seek_result
+            ),
+        }
 
-    def _subscribe(self, session: Session, params: Any) -> Any:
+    def _enter(self, caller: Caller, params: p.AuthParams) -> Any:
+        """Enter any account that there is by the end, so that a client may be there before its account was opened."""
+        if params.client_id in self._users and caller.user_id in ("", params.client_id):
+            return log_in(caller, params.client_id)
+        return METHODS["public/auth"].handle(caller, params)
+
+    def _subscribe(self, caller: Caller, params: Any) -> Any:
         """As ever; and the first one lets the replay begin, once it is answered."""
-        result = METHODS["public/subscribe"].handle(session, params)
+        result = METHODS["public/subscribe"].handle(caller, params)
         asyncio.get_running_loop().call_soon(self._begin)
         return result
 
@@ -388,11 +392,11 @@ class ReplayServer:
             await asyncio.sleep(_CONGESTION_SECONDS)
 
 
-def _method(decode: type[p.Params], handle: Callable[[Session, Any], Any]) -> Method:
+def _method(decode: type[p.Params], handle: Callable[[Caller, Any], Any]) -> Method:
     return Method("public", p.Decoder(decode), handle)
 
 
-def _seek_result(_session: Session, status: ReplayStatus | None) -> ReplayStatus:
+def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:
     if status is None:
         raise internal_error()
     return status

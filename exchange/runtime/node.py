@@ -5,7 +5,7 @@ import contextlib
 import gc
 import hmac
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,6 @@ from exchange.engine.recovery import Progress, Report, event_rows, recover
 from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
 from exchange.gateway.limits import QUEUE_MAX
-from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
@@ -224,10 +223,6 @@ class Node:
     @property
     def is_read_only(self) -> bool:
         return False
-
-    @property
-    def methods(self) -> Mapping[str, Method]:
-        return METHODS
 
     @property
     def requests_per_second(self) -> int:

@@ -1,0 +1,42 @@
+"""`public/auth`: the connection becomes a user's, or the administrator's; a new user gets an account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exchange.domain.commands import OpenAccount
+from exchange.domain.units import RESERVED_USERS
+from exchange.gateway import params as p
+from exchange.gateway.caller import Caller
+from exchange.gateway.jsonrpc import RpcError
+from exchange.projections.views import Change
+
+
+def authenticate(caller: Caller, params: p.AuthParams) -> Any:
+    """Log in. An unknown user's account is opened first, with the starting cash of the rules."""
+    user_id = params.client_id
+    if user_id == "admin":
+        if not caller.exchange.is_admin_secret(params.client_secret):
+            raise _invalid_credentials("the administrator's secret is in the file that `exchange init` wrote")
+    elif user_id in RESERVED_USERS:
+        raise _invalid_credentials(f"{user_id!r} is the exchange's own account")
+    if caller.user_id not in ("", user_id):
+        raise _invalid_credentials(f"this connection is {caller.user_id!r}'s; open another one for {user_id!r}")
+    if user_id in caller.views.balances.users:
+        return log_in(caller, user_id)
+    return OpenAccount(user_id, 0 if user_id == "admin" else caller.exchange.rules.starting_cash_micros)
+
+
+def authentication_answer(caller: Caller, change: Change) -> Any:
+    """Log in to the account that the command opened."""
+    return log_in(caller, change.user_id)
+
+
+def log_in(caller: Caller, user_id: str) -> dict[str, str]:
+    """Make the connection `user_id`'s, without a check."""
+    caller.user_id = user_id
+    return {"user_id": user_id}
+
+
+def _invalid_credentials(detail: str) -> RpcError:
+    return RpcError(1020, "Invalid credentials", "invalid_credentials", detail)

@@ -1,0 +1,58 @@
+"""The client whose request a method handles: its user, its connection, and the exchange behind both."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from exchange.gateway.channels import Channel
+from exchange.gateway.exchange_port import ExchangePort
+from exchange.projections.views import Views
+
+
+class CallerConnection(Protocol):
+    """The settings of a connection that a method may change."""
+
+    @property
+    def next_seq(self) -> int:
+        """The first command that the streams have not published yet."""
+        ...
+
+    def subscribe(self, channels: list[Channel], from_seq: int | None = None) -> list[str]:
+        """Subscribe to channels. Returns their names."""
+        ...
+
+    def unsubscribe(self, channels: list[Channel]) -> list[str]:
+        """Unsubscribe from channels. Returns the names of those that were subscribed."""
+        ...
+
+    def set_heartbeat(self, interval_seconds: int | None) -> None:
+        """Send test requests after this many seconds of silence; None: never."""
+        ...
+
+    def on_test_reply(self) -> None:
+        """The client called `public/test`."""
+        ...
+
+    def set_cancel_on_disconnect(self, enabled: bool) -> bool:
+        """Switch it for this connection. Returns True if any connection of the user has it enabled."""
+        ...
+
+    def undo_cancel_on_disconnect(self) -> None:
+        """Take back the last switch, because it could not be recorded."""
+        ...
+
+
+class Caller:
+    """One per connection. `user_id` is empty until the client has authenticated."""
+
+    __slots__ = ("connection", "exchange", "user_id")
+
+    def __init__(self, exchange: ExchangePort, connection: CallerConnection) -> None:
+        self.exchange = exchange
+        self.connection = connection
+        self.user_id = ""
+
+    @property
+    def views(self) -> Views:
+        """The read models of the exchange."""
+        return self.exchange.views

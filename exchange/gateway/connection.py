@@ -1,0 +1,76 @@
+"""The methods that act on the caller's connection: subscriptions, heartbeats, cancel-on-disconnect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from exchange import __version__
+from exchange.domain.commands import Command, SetCancelOnDisconnect
+from exchange.gateway import params as p
+from exchange.gateway.caller import Caller
+from exchange.gateway.channels import Channel, parse_channel
+from exchange.gateway.jsonrpc import invalid_params, must_authenticate
+from exchange.projections.views import Change
+
+
+def subscribe(caller: Caller, params: p.SubscribeParams) -> Any:
+    """Subscribe to channels. With `from_seq`, streams catch up from that command before they go live."""
+    channels = _channels(caller, params)
+    if params.from_seq is None:
+        return caller.connection.subscribe(channels)
+    first_seq, next_seq = caller.exchange.first_seq, caller.connection.next_seq
+    if params.from_seq > next_seq:
+        detail = f"the next command is {next_seq}: ask from that one, or from an earlier one"
+        raise invalid_params("from_seq", detail, "from_seq_ahead", next_seq=next_seq)
+    if params.from_seq < first_seq:
+        detail = (
+            f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
+        )
+        raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
+    return {"channels": caller.connection.subscribe(channels, params.from_seq), "seq": next_seq}
+
+
+def unsubscribe(caller: Caller, params: p.UnsubscribeParams) -> list[str]:
+    return caller.connection.unsubscribe(_channels(caller, params))
+
+
+def test(caller: Caller, _params: p.NoParams) -> Any:
+    """Answer `public/test`, which also answers a heartbeat's test request."""
+    caller.connection.on_test_reply()
+    return {"version": __version__}
+
+
+def set_heartbeat(caller: Caller, params: p.HeartbeatParams) -> str:
+    caller.connection.set_heartbeat(params.interval)
+    return "ok"
+
+
+def disable_heartbeat(caller: Caller, _params: p.NoParams) -> str:
+    caller.connection.set_heartbeat(None)
+    return "ok"
+
+
+def set_cancel_on_disconnect(enabled: bool) -> Callable[[Caller, p.NoParams], Command]:
+    """The handler that enables, or disables, cancel-on-disconnect for the caller's connection."""
+
+    def switch(caller: Caller, _params: p.NoParams) -> Command:
+        is_enabled_for_user = caller.connection.set_cancel_on_disconnect(enabled)
+        return SetCancelOnDisconnect(caller.user_id, is_enabled_for_user)
+
+    return switch
+
+
+def cancel_on_disconnect_answer(_caller: Caller, change: Change) -> Any:
+    return {"seq": change.seq}
+
+
+def undo_cancel_on_disconnect(caller: Caller) -> None:
+    caller.connection.undo_cancel_on_disconnect()
+
+
+def _channels(caller: Caller, params: p.SubscribeParams | p.UnsubscribeParams) -> list[Channel]:
+    channels = [parse_channel(name, caller.views) for name in params.channels]
+    if not caller.user_id and any(channel.is_private for channel in channels):
+        raise must_authenticate()
+    return channels
