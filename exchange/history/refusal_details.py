@@ -211,7 +211,7 @@ def _insufficient_balance(state: State, terms: _Terms) -> Figures:
     account, book, side, price = terms.account, terms.book, terms.side, terms.price_micros
     figures: Figures = {}
     if price is not None and terms.edited is not None:
-        figures["needed_micros"] = edit_lock_needed(state, terms.edited, price, terms.added_milli)
+        figures["needed_micros"] = edit_lock_needed(state, account, terms.edited, price, terms.added_milli)
     elif price is not None:
         figures["needed_micros"] = lock_needed(state, account, book, side, price, terms.added_milli)
     figures["available_micros"] = account.available_micros
@@ -237,6 +237,6 @@ def _best_price(state: State, terms: _Terms) -> Figures:
     """The best price on the other side that the order would trade at."""
     own_trade = state.rules.self_trade_prevention == "off"
     for order in terms.book.opposite(terms.side).crosses(terms.price_micros):
-        if (own_trade or order.account is not terms.account) and order.price_micros is not None:
+        if (own_trade or order.user_id != terms.account.user_id) and order.price_micros is not None:
             return {"best_price_micros": order.price_micros}
     return {}

@@ -135,7 +135,9 @@ class Account(msgspec.Struct, eq=False):
         asks = dict.fromkeys(self.positions, 0)
         bids = margin = maintenance = 0
         for order_id, order in self.open_orders.items():
-            assert order.order_id == order_id and order.account is self, "an open order is filed under another's name"
+            assert order.order_id == order_id and order.user_id == self.user_id, (
+                "an open order is filed under another's name"
+            )
             assert order.level is not None, "an open order does not rest"
             if order.side == "bid":
                 assert order.price_micros is not None

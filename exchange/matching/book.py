@@ -7,7 +7,6 @@ steps whatever the length of the queue, and an order costs no more than its own 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import msgspec
 from sortedcontainers import SortedDict
@@ -15,15 +14,12 @@ from sortedcontainers import SortedDict
 from exchange.domain.enums import InstrumentState, OrderType, Side, TimeInForce
 from exchange.domain.instruments import InstrumentTerms
 
-if TYPE_CHECKING:
-    from exchange.matching.accounts import Account
-
 
 class Order(msgspec.Struct, eq=False):
     """One order, open or lately finished. `size_milli` includes what is filled; `original_*` are as it was placed."""
 
     order_id: int
-    account: Account
+    user_id: str
     book: OrderBook
     side: Side
     type: OrderType

@@ -32,9 +32,9 @@ def cancel_resting(state: State, outcome: Changes, order: Order, reason: CancelR
 
 def close_order(state: State, outcome: Changes, order: Order, reason: CancelReason) -> None:
     """End an order that does not rest: release what its remainder had locked, and say why."""
-    account = order.account
+    account = state.accounts[order.user_id]
     if order.price_micros is not None:
-        outcome.track_for(order)
+        outcome.track_for(account, order)
         account.release(order, state.charges)
     account.close_order(order, state.rules.finished_orders_kept)
     outcome.events.append(

@@ -88,12 +88,12 @@ def _copy_book(stage: State, state: State, book: OrderBook, account: Account, co
     for maker in book.opposite(command.side).crosses(command.price_micros):
         if wanted_milli <= 0:
             break
-        _copy_order(stage, maker, copied)
-        if maker.account is not account or state.rules.self_trade_prevention == "off":
+        _copy_order(stage, state, maker, copied)
+        if maker.user_id != account.user_id or state.rules.self_trade_prevention == "off":
             wanted_milli -= maker.remaining_milli
     for order in account.open_orders.values():
         if order.book is book and order.side == command.side:
-            _copy_order(stage, order, copied)
+            _copy_order(stage, state, order, copied)
 
 
 def _copy_holding(stage: State, account: Account, book: OrderBook) -> None:
@@ -103,13 +103,13 @@ def _copy_holding(stage: State, account: Account, book: OrderBook) -> None:
         stage.accounts[account.user_id].positions[book.instrument_id] = copied
 
 
-def _copy_order(stage: State, order: Order, book: OrderBook) -> None:
-    owner = order.account
+def _copy_order(stage: State, state: State, order: Order, book: OrderBook) -> None:
+    owner = state.accounts[order.user_id]
     if owner.user_id not in stage.accounts or book.instrument_id not in stage.accounts[owner.user_id].positions:
         _copied_account(stage, owner)
         _copy_holding(stage, owner, book)
     account = stage.accounts[owner.user_id]
-    copied = structs.replace(order, account=account, book=book, level=None, before=None, after=None)
+    copied = structs.replace(order, book=book, level=None, before=None, after=None)
     account.open_orders[order.order_id] = copied
     if order.client_order_id is not None:
         account.client_orders[order.client_order_id] = copied

@@ -12,7 +12,7 @@ from exchange.matching.state import Changes, State
 
 def accept(state: State, outcome: Changes, order: Order, liquidation: BuyingPower | None = None) -> None:
     """Take in an order that passed every check. `liquidation` is the budget of one that the exchange placed itself."""
-    account = order.account
+    account = state.accounts[order.user_id]
     state.next_order_id += 1
     outcome.events.append(
         OrderAccepted(
@@ -38,14 +38,14 @@ def accept(state: State, outcome: Changes, order: Order, liquidation: BuyingPowe
 
 def trade_and_rest(state: State, outcome: Changes, order: Order, budget: BuyingPower | None = None) -> None:
     """Trade an order that enters the book, then rest its remainder or cancel it."""
-    account = order.account
+    account = state.accounts[order.user_id]
     reason: CancelReason = "ioc_remainder"
     if order.price_micros is None:
         reason = "market_remainder"
         if order.time_in_force != "fok":  # one that came so far can be paid as a whole, or ends unfilled
             budget = BuyingPower(state, account, order.book, order.side)
     else:
-        outcome.track_for(order)
+        outcome.track_for(account, order)
         account.reserve(order, state.charges)
     if order.time_in_force == "fok" and fillable(state, order) < order.remaining_milli:
         reason = "fok_unfilled"

@@ -20,7 +20,7 @@ from exchange.matching.state import Changes, State
 def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | None) -> bool:
     """Trade `taker` until it is filled, nothing more crosses, or its budget is spent: False says the last."""
     opposite = taker.book.opposite(taker.side)
-    limit_micros, account = taker.price_micros, taker.account
+    limit_micros, user_id = taker.price_micros, taker.user_id
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
     while taker.remaining_milli:
         level = opposite.best
@@ -28,7 +28,7 @@ def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | No
             return True
         maker = level.head
         assert maker is not None, "an empty level is left in the book"
-        if maker.account is account and prevents_self_trade:
+        if maker.user_id == user_id and prevents_self_trade:
             cancel_resting(state, outcome, maker, "self_trade_prevention")
             continue
         wanted = size = min(taker.remaining_milli, maker.remaining_milli)
@@ -45,7 +45,7 @@ def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | No
 
 def fillable(state: State, order: Order) -> int:
     """How much of `order` the book could fill now, up to its remainder, without the user's own resting orders."""
-    found = _walk(state, order.account, order.book, order.side, order.price_micros, order.remaining_milli)
+    found = _walk(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
     return sum(size for _, size in found)
 
 
@@ -54,7 +54,7 @@ def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_mi
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
-    found = _walk(state, account, book, side, None, size_milli)
+    found = _walk(state, account.user_id, book, side, None, size_milli)
     if not in_full:
         return not found or budget.affords_milli(found[0][0], found[0][1]) > 0
     if sum(size for _, size in found) < size_milli:
@@ -148,7 +148,7 @@ class BuyingPower:
 
 
 def _walk(
-    state: State, account: Account, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
+    state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
 ) -> list[tuple[int, int]]:
     """The (price, size) of the fills that such an order would get now, up to `size_milli`."""
     own_trade = state.rules.self_trade_prevention == "off"
@@ -156,7 +156,7 @@ def _walk(
     for maker in book.opposite(side).crosses(limit_micros):
         if size_milli == 0:
             break
-        if own_trade or maker.account is not account:
+        if own_trade or maker.user_id != user_id:
             size = min(size_milli, maker.remaining_milli)
             assert maker.price_micros is not None
             found.append((maker.price_micros, size))
@@ -167,6 +167,7 @@ def _walk(
 def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
     """Exchange `size` contracts for cash between two orders. Returns what the taker pays, fee included, in micros."""
     charges, book = state.charges, maker.book
+    maker_account, taker_account = state.accounts[maker.user_id], state.accounts[taker.user_id]
     cost = price * size // MILLI_PER_CONTRACT
     maker_fee = taker_fee = 0
     if not charges.are_none:
@@ -185,34 +186,34 @@ def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int
             size,
             taker.side,
             maker.order_id,
-            maker.account.user_id,
+            maker.user_id,
             maker_remaining,
             maker_fee,
             taker.order_id,
-            taker.account.user_id,
+            taker.user_id,
             taker_remaining,
             taker_fee,
         )
     )
     if taker.side == "bid":
-        _settle_ask(outcome, maker, cost - maker_fee, size)
-        _settle_bid(outcome, charges, taker, cost + taker_fee, size)
+        _settle_ask(outcome, maker_account, maker, cost - maker_fee, size)
+        _settle_bid(outcome, charges, taker_account, taker, cost + taker_fee, size)
     else:
-        _settle_bid(outcome, charges, maker, cost + maker_fee, size)
-        _settle_ask(outcome, taker, cost - taker_fee, size)
+        _settle_bid(outcome, charges, maker_account, maker, cost + maker_fee, size)
+        _settle_ask(outcome, taker_account, taker, cost - taker_fee, size)
     if maker_fee or taker_fee:
         collector = state.accounts[FEES]
         outcome.track(collector)
         collector.cash_micros += maker_fee + taker_fee
     if not maker_remaining:
         book.side(maker.side).remove(maker)
-        maker.account.close_order(maker, state.rules.finished_orders_kept)
+        maker_account.close_order(maker, state.rules.finished_orders_kept)
     return cost + taker_fee
 
 
-def _settle_bid(outcome: Changes, charges: FeeSchedule, order: Order, paid: int, size: int) -> None:
+def _settle_bid(outcome: Changes, charges: FeeSchedule, account: Account, order: Order, paid: int, size: int) -> None:
     """The buyer pays, gets the contracts, and gets back what the filled part had locked beyond that."""
-    account, price = order.account, order.price_micros
+    price = order.price_micros
     holding = account.position(order.book)
     outcome.track_position(account, holding)
     account.cash_micros -= paid
@@ -226,9 +227,8 @@ def _settle_bid(outcome: Changes, charges: FeeSchedule, order: Order, paid: int,
         account.update_margin(holding)
 
 
-def _settle_ask(outcome: Changes, order: Order, received: int, size: int) -> None:
+def _settle_ask(outcome: Changes, account: Account, order: Order, received: int, size: int) -> None:
     """The seller is paid and gives the contracts: those of a limit order were counted as offered until now."""
-    account = order.account
     holding = account.position(order.book)
     outcome.track_position(account, holding)
     account.cash_micros += received

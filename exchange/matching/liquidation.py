@@ -65,7 +65,7 @@ def _buy_back(state: State, outcome: Changes, account: Account, short: Position)
         return
     order = Order(
         state.next_order_id,
-        account,
+        account.user_id,
         book,
         "bid",
         "limit",

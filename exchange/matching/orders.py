@@ -37,7 +37,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
         outcome,
         Order(
             state.next_order_id,
-            account,
+            account.user_id,
             book,
             command.side,
             command.type,
@@ -75,7 +75,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> list[Event]:
     outcome = Changes()
     previous_remaining = order.remaining_milli
     keeps_place = price == previous_price and size < order.size_milli
-    outcome.track_for(order)
+    outcome.track_for(account, order)
     account.release(order, state.charges)
     if not keeps_place:
         order.book.side(order.side).remove(order)
@@ -222,7 +222,7 @@ def _why_not_edited(
         return Reason.POSITION_ABOVE_MAXIMUM
     if order.post_only and _would_trade(state, account, book, order.side, price):
         return Reason.POST_ONLY_WOULD_TRADE
-    more = edit_lock_needed(state, order, price, remaining)
+    more = edit_lock_needed(state, account, order, price, remaining)
     if order.side == "ask" and more > 0 and _is_stale(state, ts_us, book):
         return Reason.INDEX_STALE
     return None if is_available(account, more) else Reason.INSUFFICIENT_BALANCE
@@ -306,7 +306,7 @@ def find_order(account: Account | None, order_id: int | None, client_order_id: s
 def _would_trade(state: State, account: Account, book: OrderBook, side: Side, price_micros: int | None) -> bool:
     """Whether anything at this price would trade; the user's own orders would be cancelled and do not count."""
     own_trade = state.rules.self_trade_prevention == "off"
-    return any(own_trade or maker.account is not account for maker in book.opposite(side).crosses(price_micros))
+    return any(own_trade or maker.user_id != account.user_id for maker in book.opposite(side).crosses(price_micros))
 
 
 def lock_needed(state: State, account: Account, book: OrderBook, side: Side, price_micros: int, size_milli: int) -> int:
@@ -324,10 +324,10 @@ def ask_lock_needed(account: Account, book: OrderBook, size_milli: int) -> int:
     return collateral_micros(book, size_milli - holding.free_milli) - holding.collateral_micros
 
 
-def edit_lock_needed(state: State, order: Order, price_micros: int, remaining_milli: int) -> int:
+def edit_lock_needed(state: State, account: Account, order: Order, price_micros: int, remaining_milli: int) -> int:
     """How much more an open order would lock with this price and remainder; negative: how much less."""
     if order.side == "bid":
         assert order.price_micros is not None
         held = state.charges.bid_lock_micros(order.price_micros, order.remaining_milli)
         return state.charges.bid_lock_micros(price_micros, remaining_milli) - held
-    return ask_lock_needed(order.account, order.book, remaining_milli - order.remaining_milli)
+    return ask_lock_needed(account, order.book, remaining_milli - order.remaining_milli)

@@ -134,12 +134,12 @@ class Changes:
         if key not in self._positions:
             self._margins.setdefault(key, (holding, holding.collateral_micros))
 
-    def track_for(self, order: Order) -> None:
+    def track_for(self, account: Account, order: Order) -> None:
         """Remember what an order's coming, going or changing may change: cash and locks, and for an ask the holding."""
         if order.side == "bid":
-            self.track(order.account)
+            self.track(account)
         else:
-            self.track_position(order.account, order.account.position(order.book))
+            self.track_position(account, account.position(order.book))
 
     def take_events(self) -> list[Event]:
         """The events, completed by what came out different, in order of first touch: margins, positions, balances."""

@@ -62,7 +62,7 @@ def decode_state(image: bytes) -> State:
         for instrument_id, *held in holdings:
             account.positions[instrument_id] = Position(state.books[instrument_id], *held)
         for row in finished:  # the instrument, then the order
-            order = Order(row[1], account, state.books[row[0]], *row[2:])
+            order = Order(row[1], account.user_id, state.books[row[0]], *row[2:])
             account.closed_orders[order.order_id] = order
             if order.client_order_id is not None:
                 account.client_orders[order.client_order_id] = order
@@ -123,7 +123,7 @@ def _book_row(book: OrderBook) -> list[Any]:
 
 
 def _side_rows(side: BookSide) -> list[Any]:
-    return [[order.account.user_id, *_order_row(order)] for level in side for order in level]
+    return [[order.user_id, *_order_row(order)] for level in side for order in level]
 
 
 def _order_row(order: Order) -> list[Any]:
@@ -160,7 +160,7 @@ def _restore_book(
     for side, rows in ((book.bids, bids), (book.asks, asks)):
         for row in rows:  # the user, then the order
             account = state.accounts[row[0]]
-            order = Order(row[1], account, book, *row[2:])
+            order = Order(row[1], account.user_id, book, *row[2:])
             assert order.price_micros is not None
             side.append(order, order.price_micros)
             account.open_orders[order.order_id] = order
