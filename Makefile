@@ -29,8 +29,9 @@ soak: $(VENV)/installed  ## long random runs with fresh seeds
 bench: $(VENV)/benchmarks-installed  ## figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/installed  ## write docs/cli.md from the commands themselves
+docs: $(VENV)/installed  ## write docs/cli.md and the documents of the wire from the code
 	$(BIN)/python -m cli.reference > docs/cli.md
+	$(BIN)/python -m cli.api_reference
 
 wheel: $(VENV)/installed  ## build a wheel, install it elsewhere, and start from it
 	rm -rf build && mkdir -p build/wheel

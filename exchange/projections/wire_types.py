@@ -1,4 +1,4 @@
-"""The shapes of `docs/protocol.md` as structs, named on the wire as the protocol names them. Units are in our names."""
+"""The objects of the wire protocol as structs. Field names end in their unit; `WIRE_NAMES` has the names on the wire."""
 
 from typing import Literal
 
@@ -17,8 +17,8 @@ from exchange.domain.enums import (
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.projections.black_scholes import Greeks, Volatility
 
-# The protocol's names for those fields whose names here say their unit.
-_WIRE_NAMES = {
+# The names on the wire of the fields whose names here end in a unit.
+WIRE_NAMES = {
     "available_micros": "available",
     "average_price_micros": "average_price",
     "best_ask_micros": "best_ask",
@@ -55,8 +55,12 @@ _WIRE_NAMES = {
 }
 
 
-class OrderView(msgspec.Struct, gc=False, rename=_WIRE_NAMES, omit_defaults=True):
-    """`Order`. One object an order, brought up to date in place: encode it before the next command is projected."""
+class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True):
+    """An order of a user.
+
+    There is one object for each order, and each command changes it in place: encode it before the next command is
+    projected.
+    """
 
     order_id: int
     instrument_id: str
@@ -79,7 +83,9 @@ class OrderView(msgspec.Struct, gc=False, rename=_WIRE_NAMES, omit_defaults=True
     liquidation: bool = False
 
 
-class Trade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
+class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """A trade, without its two users."""
+
     trade_id: int
     instrument_id: str
     price_micros: int
@@ -89,8 +95,8 @@ class Trade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     ts_us: int
 
 
-class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES, omit_defaults=True):
-    """A trade as one of its two sides sees it. `liquidation`: the exchange bought this side's short back."""
+class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
+    """A trade as one of its two users sees it."""
 
     trade_id: int
     instrument_id: str
@@ -107,7 +113,9 @@ class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES, omit_
     liquidation: bool = False
 
 
-class Instrument(msgspec.Struct, gc=False, rename=_WIRE_NAMES):
+class Instrument(msgspec.Struct, gc=False, rename=WIRE_NAMES):
+    """An option."""
+
     instrument_id: str
     asset: str
     option_type: OptionType
@@ -122,16 +130,16 @@ class Instrument(msgspec.Struct, gc=False, rename=_WIRE_NAMES):
     delivery_price_micros: int | None = None
 
 
-class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """One price of a book: the size resting there and in how many orders. Size 0: the level left the view."""
+class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """One price level of an order book."""
 
     price_micros: int
     size_milli: int
     count: int
 
 
-class Balance(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """`shortfall_micros` is what the insurance has paid for the account in all."""
+class Balance(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The cash of a user, and how much of it is locked."""
 
     user_id: str
     available_micros: int
@@ -143,8 +151,8 @@ class Balance(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     decimals: int = 6
 
 
-class PositionView(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """`Position`. Profits are None where they are beyond what a number on the wire may be."""
+class PositionView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """A position of a user in one instrument."""
 
     instrument_id: str
     quantity_milli: int
@@ -155,15 +163,15 @@ class PositionView(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     realised_pnl_micros: int | None
 
 
-class Limits(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """Those that hold for one user. `position_max_milli` 0: none."""
+class Limits(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The limits that hold for one user."""
 
     open_orders_max: int
     position_max_milli: int
 
 
-class AccountView(msgspec.Struct, frozen=True, rename=_WIRE_NAMES):
-    """The balance, the positions, and what they are worth; None where that is beyond a number on the wire."""
+class AccountView(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+    """The balance of a user, the positions, their value and the limits."""
 
     user_id: str
     available_micros: int
@@ -183,13 +191,13 @@ class AccountView(msgspec.Struct, frozen=True, rename=_WIRE_NAMES):
 
 
 class MarketStatus(msgspec.Struct, frozen=True):
-    """`halted`: nothing but reading and cancelling is possible, in any instrument."""
+    """The state of the whole exchange."""
 
     halted: bool
 
 
-class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """The index price of an asset, since command `seq`."""
+class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The index price of an asset, and the command that set it."""
 
     asset: str
     price_micros: int
@@ -197,8 +205,8 @@ class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     ts_us: int
 
 
-class Ticker(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """One instrument at a glance, as of command `seq`."""
+class Ticker(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The prices, volumes and Greeks of one instrument."""
 
     instrument_id: str
     seq: int
@@ -218,8 +226,8 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     greeks: Greeks | None
 
 
-class Settlement(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """How the series of `asset` that expired at `expiration_s` ended: at a price, or not yet (`delayed`)."""
+class Settlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The settlement of the series of an asset that expired at one time."""
 
     seq: int
     ts_us: int
@@ -229,8 +237,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     state: Literal["settled", "delayed"]
 
 
-class UserSettlement(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
-    """What became of one position. `payout_micros` is negative where the user pays; the fee goes off besides."""
+class UserSettlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The settlement of one position of a user. The fee is not part of the payout."""
 
     seq: int
     ts_us: int

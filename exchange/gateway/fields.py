@@ -1,0 +1,241 @@
+"""The meaning of each field on the wire, for the generated documents: a parameter, or a part of a result or message.
+
+A name means the same in each type that has it, so it stands here once. An entry `Type.name` replaces it in one type.
+The names and the types are those of the wire. The unit follows from the name of the field in the code, such as
+`price_micros`, and is given here only if that name has none.
+"""
+
+from typing import NamedTuple
+
+from exchange.projections.wire_types import WIRE_NAMES
+
+
+class Field(NamedTuple):
+    """One or two sentences, and the unit if the name of the field in the code has none."""
+
+    description: str
+    unit: str = ""
+
+
+MICROS = "micros of USDC"
+MILLI = "millicontracts"
+
+# The suffixes of names in the code. The first one that fits counts.
+_UNITS = {
+    "_micros": MICROS,
+    "_milli": MILLI,
+    "_us": "microseconds since the Unix epoch",
+    "_ppm": "parts per million",
+    "_usdc": "USDC",
+    "_s": "seconds",
+}
+_NAMES_IN_CODE = {wire_name: name for name, wire_name in WIRE_NAMES.items()}
+
+
+def field_of(type_name: str, wire_name: str) -> Field:
+    """The meaning of a field with its unit. Raises KeyError if it has no entry."""
+    found = FIELDS.get(f"{type_name}.{wire_name}") or FIELDS[wire_name]
+    return found if found.unit else found._replace(unit=_unit_of(wire_name))
+
+
+def _unit_of(wire_name: str) -> str:
+    name = _NAMES_IN_CODE.get(wire_name, wire_name)
+    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
+
+
+FIELDS: dict[str, Field] = {
+    # Of several types, by name.
+    "amount": Field("Size of the order.", MILLI),
+    "asks": Field("Price levels of the asks, the lowest price first."),
+    "asset": Field("Asset of the options, such as SOL."),
+    "available": Field("Cash that is not locked. Below zero if the index price moved against short positions."),
+    "average_price": Field("Average price of the fills, rounded to the nearest micro; null before the first fill."),
+    "before": Field("Only entries with a smaller id than this one, for the next page."),
+    "bids": Field("Price levels of the bids, the highest price first."),
+    "cancel_reason": Field("The reason of the cancellation; only if the order was cancelled."),
+    "channels": Field("Names of channels."),
+    "client_order_id": Field("The user's own key of the order, 1 to 64 characters."),
+    "count": Field("Maximum number of entries."),
+    "currency": Field("Currency of the account: USDC."),
+    "decimals": Field("Decimal places of amounts of cash: 6, because they are micros."),
+    "delivery_price": Field("Price of the asset at which the series was settled; null until it is settled."),
+    "dry_run": Field("True for a dry run: the answer says what would happen, and nothing is recorded."),
+    "equity": Field("Cash plus the value of the positions; null if it is beyond 2^53 - 1."),
+    "expiration": Field("Time of expiry, at 08:00 UTC.", "seconds since the Unix epoch"),
+    "fee": Field("Fee that the user paid."),
+    "filled": Field("Size that has traded."),
+    "halted": Field("True while the exchange is halted: only reading and cancelling are possible."),
+    "instrument_id": Field("Id of the instrument, such as SOL_USDC-28FEB26-150-C."),
+    "liquidation": Field("True if the exchange placed the order to buy back a short position of the user."),
+    "liquidity": Field("maker: the user's order rested in the book. taker: it traded on arrival."),
+    "locked": Field("Cash that open orders and short positions lock."),
+    "maintenance": Field("Maintenance margin: an account with less cash is liquidated."),
+    "mark": Field("Mark price; null if the asset has no index price."),
+    "min_size": Field("Smallest size of an order."),
+    "open_orders_max": Field("Maximum number of open orders of the user."),
+    "option_type": Field("call or put."),
+    "order": Field("The order after the command."),
+    "order_id": Field("Id of the order: an integer that is never used again, also after a restart."),
+    "order_ids": Field("Ids of the cancelled orders, the oldest first."),
+    "position_max": Field("Maximum position of the user in one instrument, open orders included; 0: no limit."),
+    "positions": Field("The positions of the user."),
+    "post_only": Field("True if the order must rest: it is refused if it would trade on arrival."),
+    "price": Field("Price of one contract; null for a market order."),
+    "price_decimals": Field("Decimal places of prices: 6, because they are micros."),
+    "quantity": Field("Contracts held; negative for a short position."),
+    "realised_pnl": Field("Realised profit since the position was last flat, fees deducted; null beyond 2^53 - 1."),
+    "reduce_only": Field("True if the order may only reduce a position: it is cut down to the position."),
+    "remaining": Field("Size that has not traded."),
+    "rules": Field("The rules of the exchange."),
+    "seq": Field("Sequence number of the command; of the last one before the answer, if the method only reads."),
+    "shortfall": Field("Sum that the insurance has paid for the account so far."),
+    "side": Field("bid to buy, ask to sell."),
+    "size": Field("Total size of the order, filled part included."),
+    "size_decimals": Field("Decimal places of sizes: 3, because they are millicontracts."),
+    "state": Field("open, paused (no new orders and edits), or expired."),
+    "status": Field("State of the order."),
+    "strike": Field("Strike price."),
+    "suspended": Field("True if the user may only read and cancel."),
+    "taker_side": Field("Side of the order that traded on arrival."),
+    "tick_size": Field("Prices of orders are multiples of this."),
+    "time_in_force": Field("How long the order stays in the book."),
+    "total_pnl": Field("Realised profit plus unrealised profit; null if it is beyond 2^53 - 1."),
+    "trade_id": Field("Id of the trade, an integer."),
+    "trades": Field("The user's trades that the command caused."),
+    "ts_us": Field("Exchange time of the command."),
+    "type": Field("limit or market."),
+    "unrealised_pnl": Field("Profit if the position were closed at its value now; null if it is beyond 2^53 - 1."),
+    "user_id": Field("Id of the user."),
+    # Parameters.
+    "AuthParams.client_id": Field("Id of the user: 1 to 64 letters, digits and `_ . @ -`."),
+    "AuthParams.client_secret": Field("Secret of the administrator. It is ignored for other users."),
+    "AuthParams.grant_type": Field("Always client_credentials."),
+    "CancelParams.instrument_id": Field("Refuse with 1003 if the order is in another instrument."),
+    "ClosePositionParams.price": Field("Limit of the price of one contract; only for a limit order."),
+    "ClosePositionParams.type": Field("market, or limit with a `price`."),
+    "DeliveryPricesParams.before": Field("Only series that expired before this time.", "seconds since the Unix epoch"),
+    "EditParams.amount": Field("New total size, filled part included. Default: the size is kept.", MILLI),
+    "EditParams.price": Field("New price of one contract. Default: the price is kept."),
+    "HeartbeatParams.interval": Field("Silence after which the exchange sends a test_request.", "seconds"),
+    "IndexPriceParams.forced": Field("True to record the price even if it is far from the last one."),
+    "IndexPriceParams.price": Field("Price of one unit of the asset."),
+    "AssetFilter.asset": Field("Only instruments on this asset."),
+    "HistoryParams.instrument_id": Field("Only entries of this instrument."),
+    "InstrumentFilter.instrument_id": Field("Only orders in this instrument."),
+    "InstrumentsSelector.asset": Field("All instruments on this asset."),
+    "InstrumentsSelector.expiration": Field("All instruments with this expiration.", "seconds since the Unix epoch"),
+    "InstrumentsSelector.instrument_id": Field("One instrument; then neither `asset` nor `expiration`."),
+    "MarginParams.price": Field("Limit price of one contract."),
+    "NewInstrumentParams.tick_size": Field("Prices of orders must be multiples of this."),
+    "NewRulesParams.rules": Field("The complete new rules. A field that is left out gets its default."),
+    "OrderBookParams.depth": Field("Maximum number of price levels on each side."),
+    "PaymentParams.amount": Field("Cash to pay in or out.", MICROS),
+    "PlaceParams.dry_run": Field("True to answer with the outcome of the order, and to record nothing."),
+    "PlaceParams.price": Field("Limit price of one contract. Required for a limit order, refused for a market order."),
+    "PlaceParams.reduce_only": Field(
+        "True to cut the order down to the position on the other side. Only for ioc, fok and market orders."
+    ),
+    "PlaceParams.time_in_force": Field("Default: gtc for a limit order, ioc for a market order."),
+    "PlaceParams.type": Field("limit, or market without a `price`."),
+    "SettleParams.price": Field("Delivery price of one unit of the asset."),
+    "SettlementsParams.asset": Field("Only series on this asset."),
+    "SettlementsParams.before": Field("Only settlements with a smaller `seq`."),
+    "SubscribeParams.from_seq": Field("Sequence number of the first command that the streams include."),
+    "UserInstrumentFilter.instrument_id": Field("Only orders in this instrument."),
+    "UserLimitsParams.open_orders_max": Field("Maximum number of open orders of the user; null: as in the rules."),
+    "UserLimitsParams.position_max": Field(
+        "Maximum position of the user in one instrument, open orders included; 0: no limit; null: as in the rules."
+    ),
+    "UserSettlementsParams.before": Field("Only settlements with a smaller `seq`."),
+    # Parts of results and messages.
+    "Account.realised_pnl": Field("Realised profit of all time, fees and settlements included."),
+    "Account.unrealised_pnl": Field("Sum of the unrealised profits of the positions; null beyond 2^53 - 1."),
+    "Account.limits": Field("The limits that hold for the user: the user's own, else those of the rules."),
+    "BookChange.seq": Field("Sequence number of the last command that is included."),
+    "BookChange.prev_seq": Field("The `seq` of the message before this one on the channel."),
+    "BookChange.type": Field("Always change."),
+    "BookChange.bids": Field("Bid levels that changed. Size 0: the level left the view."),
+    "BookChange.asks": Field("Ask levels that changed. Size 0: the level left the view."),
+    "BookLevel.count": Field("Number of orders at this price."),
+    "BookLevel.price": Field("Price of one contract."),
+    "BookLevel.size": Field("Sum of what remains of the orders at this price."),
+    "BookSnapshot.seq": Field("Sequence number of the last command that is included."),
+    "BookSnapshot.type": Field("Always snapshot."),
+    "Greeks.delta": Field("Change of the option price for 1 USDC of the index."),
+    "Greeks.gamma": Field("Change of delta for 1 USDC of the index."),
+    "Greeks.vega": Field("Change of the option price for 1 percentage point of volatility.", "USDC"),
+    "Greeks.theta": Field("Change of the option price for one day.", "USDC"),
+    "Greeks.rho": Field("Change of the option price for 1 percentage point of interest.", "USDC"),
+    "IndexPrice.price": Field("Price of one unit of the asset."),
+    "Instrument.contract_size": Field("Size of one contract."),
+    "Order.created_us": Field("Exchange time at which the order was placed."),
+    "Order.updated_us": Field("Exchange time of the last change of the order."),
+    "Settlement.state": Field("settled, or delayed while the series waits for admin/settle."),
+    "Ticker.best_ask": Field("Lowest price of the asks; null if there are none."),
+    "Ticker.best_ask_size": Field("Size at that price; 0 if there are no asks."),
+    "Ticker.best_bid": Field("Highest price of the bids; null if there are none."),
+    "Ticker.best_bid_size": Field("Size at that price; 0 if there are no bids."),
+    "Ticker.greeks": Field("Black and Scholes at the mark price; null if the mark price has no volatility."),
+    "Ticker.index": Field("Index price of the asset; null if it has none."),
+    "Ticker.last": Field("Price of the last trade; null before the first trade."),
+    "Ticker.mark_iv": Field("Implied volatility of the mark price, 1.0 for 100 % a year; null if it has none."),
+    "Ticker.mid": Field("Middle of best bid and best ask, rounded down; null without both."),
+    "Ticker.seq": Field("Sequence number of the last command that is included."),
+    "Ticker.open_interest": Field("Contracts held long, which is as many as are held short."),
+    "Ticker.volume_24h": Field("Contracts traded in the last 1,440 minutes; 0 after expiry."),
+    "Trade.price": Field("Price of one contract."),
+    "Trade.size": Field("Size of the trade."),
+    "UserSettlement.fee": Field("Delivery fee that the user paid."),
+    "UserSettlement.payout": Field("Cash that the user received; negative: cash that the user paid."),
+    "UserSettlement.quantity": Field("Contracts held at expiry; negative for a short position."),
+    "UserTrade.fee": Field("Fee that the user paid for this trade."),
+    "UserTrade.liquidation": Field("True if the exchange bought back a short position of the user with this trade."),
+    "UserTrade.price": Field("Price of one contract."),
+    "UserTrade.side": Field("The user's own side."),
+    "UserTrade.size": Field("Size of the trade."),
+    # Steps in the life of an order.
+    "command": Field("Kind of the command that caused the step. Left out if another user's command caused a fill."),
+    "step": Field("Kind of the step."),
+    "reason": Field("Stable word for the reason."),
+    "CancelledStep.by_order_id": Field("For self_trade_prevention: the user's own order that would have traded."),
+    "CancelledStep.reason": Field("The reason of the cancellation."),
+    "EditedStep.kept_place": Field("True if the order kept its place in the queue."),
+    "EditedStep.previous_price": Field("Price before the edit.", MICROS),
+    "EditedStep.previous_remaining": Field("Size that had not traded before the edit.", MILLI),
+    "EditedStep.price": Field("Price after the edit."),
+    "EditedStep.size": Field("Total size after the edit, filled part included."),
+    "FilledStep.price": Field("Price of one contract."),
+    "FilledStep.size": Field("Size of this fill."),
+    # Rules.
+    "Rules.collateral": Field(
+        "What a short contract locks. cash_secured: its strike. standard: a margin that follows the index price, "
+        "and the strike while the asset has no index price."
+    ),
+    "Rules.fees": Field("Fees on the premium."),
+    "Rules.finished_orders_kept": Field("Finished orders that the exchange keeps in memory for each user."),
+    "Rules.market": Field("The options market. Left out: the exchange matches orders and does nothing else."),
+    "Rules.self_trade_prevention": Field("cancel_resting: the user's resting order is cancelled. off: it trades."),
+    "Rules.starting_cash_micros": Field("Cash of a new account."),
+    "Rules.open_orders_max": Field("Maximum number of open orders of one user."),
+    "Fees.maker_premium_ppm": Field("Fee of the maker, as a share of the premium (price times size)."),
+    "Fees.taker_premium_ppm": Field("Fee of the taker, as a share of the premium (price times size)."),
+    "IndexFees.cap_ppm": Field("Maximum of the fee, as a share of the premium."),
+    "IndexFees.delivery_cap_ppm": Field("Maximum of the delivery fee, as a share of the payout."),
+    "IndexFees.delivery_ppm": Field("Fee at settlement of the side that is paid, as a share of the delivery price."),
+    "IndexFees.maker_ppm": Field("Fee of the maker, as a share of the index price times size."),
+    "IndexFees.taker_ppm": Field("Fee of the taker, as a share of the index price times size."),
+    "Market.fees": Field("Fees on the index price."),
+    "Market.index_age_max_s": Field("Maximum age of the index price for a sale that needs collateral; 0: no limit."),
+    "Market.index_jump_max": Field("Maximum factor between two index prices; 0: no limit.", "factor"),
+    "Market.liquidation_limit_ppm": Field("How far above the mark price a liquidation buys, as a share of the index."),
+    "Market.mark_spread_max_ppm": Field("Maximum spread of a book that makes the mark price, as a share of the index."),
+    "Market.position_max_milli": Field("Maximum position of one user in one instrument; 0: no limit."),
+    "Market.series": Field("The series that the exchange lists by itself."),
+    "Series.dailies": Field("How many of the next days have an expiration."),
+    "Series.min_size_milli": Field("Smallest size of an order."),
+    "Series.monthlies": Field("How many of the next last Fridays of a month have an expiration."),
+    "Series.strike_spacing_usdc": Field("Distance between two strikes."),
+    "Series.strikes_each_side": Field("Number of strikes on each side of the one nearest to the index price."),
+    "Series.tick_micros": Field("Prices of orders are multiples of this."),
+    "Series.weeklies": Field("How many of the next Fridays have an expiration."),
+}
