@@ -1,4 +1,4 @@
-"""The objects of the wire protocol as structs. Field names end in their unit; `WIRE_NAMES` has the names on the wire."""
+"""The objects of the wire protocol as structs. Field names end in their unit; `WIRE_NAMES` has those of the wire."""
 
 from typing import Literal
 
