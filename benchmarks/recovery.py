@@ -28,7 +28,7 @@ from exchange.domain.events import Event
 from exchange.domain.units import NUMBER_MAX
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
 
@@ -79,7 +79,7 @@ def _seconds(path: Path, snapshots: Path | None) -> float:
 
 async def _prepare(path: Path) -> None:
     engine, commands = Engine(), iter(_commands())
-    journal = await Journal.open(path)
+    journal = await open_journal_writer(path)
     try:
         while some := list(islice(commands, AT_ONCE)):
             times_us = [START_US + engine.head.seq + n for n in range(1, len(some) + 1)]

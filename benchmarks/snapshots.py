@@ -20,7 +20,7 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import NUMBER_MAX
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Record, chain
 from exchange.snapshots.store import SnapshotStore
 
@@ -94,7 +94,7 @@ async def _prepare(path: Path) -> None:
         events, _ = engine.step(record, command)
         records.append(record)
         caused.append((record.seq, events))
-    journal = await Journal.open(path)
+    journal = await open_journal_writer(path)
     for start in range(0, len(records), 1_000):
         await journal.append(records[start : start + 1_000])
     await journal.append_events(event_rows(caused))

@@ -8,7 +8,7 @@ import click
 
 from exchange.cli.options import db_option
 from exchange.cli.progress import ReplayBar
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.runtime.alarm import clear_alarm, dismiss_alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, Follower
 from exchange.runtime.server_settings import SNAPSHOT_EVERY
@@ -46,7 +46,7 @@ def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
     if alarm is not None and not once:
         raise click.ClickException(f"ALARM: {alarm.text}. {HOW_TO_DEAL}")
     follower = Follower(path, snapshot_every, lambda sentence: click.echo(sentence, err=True), from_first=once)
-    with contextlib.suppress(KeyboardInterrupt), JournalReader(path) as reader, ReplayBar("following") as bar:
+    with contextlib.suppress(KeyboardInterrupt), open_journal_reader(path) as reader, ReplayBar("following") as bar:
         total = reader.head().seq
         try:
             while follower.catch_up(reader) or not once:
@@ -67,7 +67,7 @@ def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
 
 
 def _dismiss(path: Path) -> None:
-    with JournalReader(path):
+    with open_journal_reader(path):
         alarm = dismiss_alarm(path)
     click.echo(
         f"no alarm stands for {path}"

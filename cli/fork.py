@@ -9,7 +9,7 @@ from exchange.cli.options import MOMENT, command_line, db_option
 from exchange.cli.progress import ReplayBar
 from exchange.history.fork import fork as fork_journal
 from exchange.history.moment import Moment, seq_at
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 
 
 @click.command()
@@ -23,7 +23,7 @@ def fork(moment: Moment, new_path: Path, path: Path) -> None:
     Example:
       exchange fork --at 2026-02-20T09:00:00Z what_then.db
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         seq = seq_at(reader, moment)
     with ReplayBar() as bar:
         head = fork_journal(path, seq, new_path, bar)

@@ -10,7 +10,7 @@ from exchange.cli.options import USDC, clock_start_option, command_line, db_opti
 from exchange.domain.rules import Rules, Series, market_of
 from exchange.domain.units import PPM
 from exchange.journal.lock import JournalLock
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.runtime.node import open_journal
 from exchange.runtime.rule_settings import RulesError, edited_rules, read_rules, with_series
 from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings, admin_secret_file
@@ -115,7 +115,7 @@ def _refuse_existing(path: Path) -> None:
     """Fail where there is a journal with anything in it, or another file; a JournalError where that is no journal."""
     if not path.exists() or path.stat().st_size == 0:
         return
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         head = reader.head()
     if head.seq:
         raise click.ClickException(

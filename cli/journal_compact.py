@@ -9,7 +9,7 @@ from exchange.cli.output import print_json
 from exchange.cli.progress import ReplayBar
 from exchange.history.compact import compact as compact_journal
 from exchange.history.moment import Moment, seq_at
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 
 
 @click.command()
@@ -30,7 +30,7 @@ def compact(moment: Moment, path: Path, as_json: bool) -> None:
       exchange journal compact --before 1000000
       exchange journal compact --before 2026-02-20T00:00:00Z
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         before_seq = seq_at(reader, moment)
     with ReplayBar() as bar:
         done = compact_journal(path, before_seq, lambda sentence: click.echo(sentence, err=True), bar)

@@ -13,7 +13,8 @@ from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
 from exchange.journal.lock import LockOwner, lock_owner
-from exchange.journal.reader import Checkpoint, JournalReader
+from exchange.journal.opening import journal_files, open_journal_reader
+from exchange.journal.records import Checkpoint
 from exchange.journal.sql_union import connect_union
 from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
@@ -78,8 +79,8 @@ def info(path: Path, as_json: bool) -> None:
 
 def read_info(path: Path) -> Info:
     """Everything about the journal at `path`, its archives included. Raises a JournalError."""
-    with JournalReader(path) as reader:
-        archives = [str(file) for file in reader.files[:-1]]
+    with open_journal_reader(path) as reader:
+        archives = [str(file) for file in journal_files(path)[:-1]]
         base = reader.bases[0]
     with contextlib.closing(connect_union(path)) as connection:
         (schema,) = connection.execute("PRAGMA main.user_version").fetchone()

@@ -11,7 +11,8 @@ import msgspec
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import print_json
 from exchange.cli.record_text import record_line
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head, Record
 
 _LOOK_SECONDS = 0.1  # between two looks at a journal that is followed
@@ -30,7 +31,7 @@ def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
       exchange journal tail -n 5 --follow
       exchange journal tail --json | jq .command
     """
-    with contextlib.suppress(KeyboardInterrupt), JournalReader(path) as reader:
+    with contextlib.suppress(KeyboardInterrupt), open_journal_reader(path) as reader:
         for record in _records(reader, count, follow):
             if as_json:
                 command = msgspec.Raw(record.payload.encode())
@@ -41,7 +42,7 @@ def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
 
 def _records(reader: JournalReader, count: int, follow: bool) -> Iterator[Record]:
     head = reader.head()
-    newest = reader.newest(count)
+    newest = list(reader.records_where(max(head.seq - count, reader.bases[0].head.seq) + 1, head.seq))
     yield from newest
     if newest:
         head = Head(newest[-1].seq, newest[-1].ts_us, newest[-1].hash)

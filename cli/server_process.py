@@ -16,7 +16,7 @@ from exchange.amounts import short_time
 from exchange.cli.options import command_line
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument
 from exchange.runtime import node
@@ -174,7 +174,7 @@ def _example(live: list[Instrument]) -> str:
 def _warn_of_clock(settings: ServerSettings) -> None:
     if settings.clock_start_us is None:
         return
-    with JournalReader(settings.path) as reader:
+    with open_journal_reader(settings.path) as reader:
         last_us = reader.head().ts_us
     if last_us > settings.clock_start_us:
         _log.warning("exchange time does not go back: it continues at %s, after the last command", short_time(last_us))

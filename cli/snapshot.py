@@ -10,7 +10,7 @@ from exchange.cli.output import add_rows, console, print_json, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.moment import Moment, engine_at
 from exchange.history.recovery_plan import SnapshotCheck, check_snapshots
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.runtime.server_settings import SNAPSHOTS_KEPT
 from exchange.snapshots.store import SnapshotStore
 
@@ -77,7 +77,7 @@ def prune(keep: int, path: Path) -> None:
     Example:
       exchange snapshot prune --keep 1
     """
-    with JournalReader(path):
+    with open_journal_reader(path):
         deleted = SnapshotStore(path).prune(keep)
     click.echo(f"deleted {len(deleted)}, kept {len(SnapshotStore(path).files())}")
 

@@ -33,6 +33,13 @@ class Head(NamedTuple):
     hash: bytes = GENESIS_HASH
 
 
+class Checkpoint(NamedTuple):
+    """The state before the first command of a file: the head there, and a snapshot as bytes; both usually empty."""
+
+    head: Head = Head()
+    snapshot: bytes = b""
+
+
 def chain_hash(previous: bytes, seq: int, ts_us: int, payload: str) -> bytes:
     """SHA-256 over the previous hash, seq and ts_us (8 bytes each, big-endian) and the payload in UTF-8."""
     return hashlib.sha256(previous + _pack_numbers(seq, ts_us) + payload.encode()).digest()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from exchange.journal.archives import archives_of
 from exchange.journal.errors import JournalError
-from exchange.journal.reader import JournalReader
 from exchange.journal.schema import connect_read_only, known_migrations, read_only_uri
+from exchange.journal.sqlite_reader import SqliteJournalReader
 
 _ARCHIVES_MAX = 10  # that SQLite attaches to one connection
 _COMMANDS = "seq, ts_us, payload, hash, kind, user_id, instrument_id"
@@ -19,7 +19,7 @@ def connect_union(path: Path) -> sqlite3.Connection:
 
     The views are there, and are those of this program, also in a journal that an older one left without them.
     """
-    with JournalReader(path) as reader:  # which refuses archives that do not fit
+    with SqliteJournalReader(path) as reader:  # which refuses archives that do not fit
         base_seq = reader.bases[-1].head.seq
     connection = connect_read_only(path)
     try:

@@ -8,7 +8,7 @@ from exchange.domain.commands import Command, encode_command
 from exchange.domain.events import Event
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
 from tests.random_commands import random_steps
@@ -53,7 +53,7 @@ def write_journal(
         seen(engine)
 
     async def write() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         try:
             await journal.append(records)
             if caused:

@@ -40,7 +40,7 @@ from exchange.domain.commands import (
 from exchange.domain.rules import FEE_PROFILES, Market, Rules, Series
 from exchange.domain.units import US_PER_SECOND
 from exchange.engine.recovery import event_rows
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.matching.apply import apply
 from exchange.matching.state import State
@@ -94,7 +94,7 @@ def write_steps(path: Path, steps: Iterable[tuple[int, Command]]) -> State:
         state.check()
 
     async def write() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         try:
             await journal.append(records)
             await journal.append_events(event_rows(caused))

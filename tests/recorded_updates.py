@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 
 Told = dict[tuple[str, str], dict[int, Any]]  # by channel and user ("" for trades.*), then by seq
@@ -20,7 +20,7 @@ _KEPT = ("order_id", "instrument_id", "user_id", "side", "type", "time_in_force"
 def told_by(path: Path) -> Told:
     """What every command of the journal at `path` told; all its events must be recorded."""
     account = _Account()
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         times = {record.seq: record.ts_us for record in reader.records(Head())}
         for seq, rows in groupby(reader.events(1, max(times)), key=lambda row: row[0]):
             account.take(seq, times[seq], [json.loads(payload) for _, _, payload in rows])

@@ -187,6 +187,31 @@ def test_a_circle_of_imports_is_found() -> None:
     assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+# Modules outside the journal that name SQLite, each with its reason.
+MAY_NAME_SQLITE = {
+    "exchange/history/sql.py": "gives SQL to users: adds functions, interrupts queries, explains SQLite's errors",
+    "exchange/history/checks.py": "runs the checks, which are SQL queries",
+    "exchange/history/verify.py": "reports a page that SQLite cannot read as damage",
+    "exchange/history/rebuild.py": "replaces the events of a file in place",
+    "exchange/history/compact.py": "deletes from a file in place what an archive holds",
+    "exchange/cli/sql.py": "asks SQLite whether a typed statement is complete",
+    "exchange/cli/main.py": "reports an error of SQLite as a sentence",
+    "exchange/cli/diff.py": "reports an error of SQLite as a sentence",
+}
+
+
+def test_only_the_journal_names_its_implementation() -> None:
+    """Every other package opens a journal through `exchange.journal.opening` and uses its protocols."""
+    hidden = {"exchange.journal.sqlite_reader", "exchange.journal.sqlite_writer"}
+    naming = set()
+    for package in set(ALLOWED) - {"exchange.journal"} | {"exchange"}:
+        for file, module in _imports(package):
+            assert module not in hidden, f"{file} may not import {module}"
+            if module in ("sqlite3", "aiosqlite"):
+                naming.add(file.relative_to(ROOT).as_posix())
+    assert naming == set(MAY_NAME_SQLITE)
+
+
 @pytest.mark.parametrize("package", PURE)
 def test_pure_packages_import_nothing_of_the_world(package: str) -> None:
     for file, module in _imports(package):

@@ -29,7 +29,7 @@ from exchange.client.messages import (
     TradesMessage,
     message_of,
 )
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import BookLevel
 from exchange.runtime.server_settings import admin_secret_file
 from tests.bad_network import BadNetwork, bad_network
@@ -374,8 +374,8 @@ def compare(path: Path, trader: Trader, watcher: Watcher) -> None:
     for channel in STREAMS:
         expected = sorted(told[channel, trader.user_id if channel.startswith("user.") else ""])
         assert [message.seq for message in watcher.seen if message.channel == channel] == expected, channel
-    with JournalReader(path) as reader:
-        accepted = [json.loads(row[2]) for row in reader.events_where("kind = 'order_accepted'", (), 1, 10**9)]
+    with open_journal_reader(path) as reader:
+        accepted = [json.loads(row[2]) for row in reader.events(1, 10**9, [{"kind": "order_accepted"}])]
     names = Counter(order["client_order_id"] for order in accepted if order["user_id"] == trader.user_id)
     assert trader.orders and all(names[f"{trader.user_id}-{number}"] == 1 for number in range(trader.orders))
 

@@ -20,7 +20,7 @@ from exchange.history.moment import Moment, UnknownMomentError, engine_at
 from exchange.journal.archives import archive_folder
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalLockedError
 from exchange.journal.lock import JournalLock
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
@@ -49,7 +49,7 @@ def image(engine: Engine) -> tuple[Head, str, bytes]:
 
 def rows(path: Path) -> tuple[list[object], list[object]]:
     """Everything that can be read, archives included."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         return list(reader.records(reader.bases[0].head)), list(reader.events(1, 400))
 
 
@@ -58,7 +58,7 @@ def test_nothing_is_lost(path: Path) -> None:
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
     play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda engine: live.append(image(engine)))
     commands, _ = rows(path)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         missing = recover(path, say_nothing, no_bar).missing_events
         events = [*reader.events(1, 400), *missing]
     compact(path, 101, say_nothing, no_bar)
@@ -80,7 +80,7 @@ def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
     alone = path.parent / "elsewhere.db"
     shutil.copy(archive, alone)
     assert image(recover(alone, say_nothing, no_bar).engine) == live[250]
-    with JournalReader(alone) as reader:
+    with open_journal_reader(alone) as reader:
         assert list(reader.digests()) == [(250, STATE_SUBJECT, live[250][1])]
         assert [record.seq for record in reader.records(reader.bases[0].head)] == list(range(101, 251))
 
@@ -94,7 +94,7 @@ def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(p
     with pytest.raises(UnknownMomentError, match=r"no seq 249 in .*: it holds seq 250 to 400"):
         engine_at(path, Moment(249), no_bar)
     with (
-        JournalReader(path) as reader,
+        open_journal_reader(path) as reader,
         pytest.raises(JournalArchivedError, match=r"up to seq 250 .* put the archive back"),
     ):
         next(reader.records(Head()))
@@ -110,7 +110,7 @@ def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> N
     shutil.copy(compact(other, 251, say_nothing, no_bar).archive, mine.with_suffix(".copy"))
     mine.with_suffix(".copy").replace(mine)
     with pytest.raises(JournalDamagedError, match="is an archive of another journal: it does not end with seq 250"):
-        JournalReader(path)
+        open_journal_reader(path)
 
 
 @pytest.mark.parametrize("before_seq", [0, 1, 401, 500])

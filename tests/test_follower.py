@@ -22,10 +22,10 @@ from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import event_rows, recover
 from exchange.history.recovery_plan import plan_recovery as plan_start
 from exchange.journal.errors import JournalFullError
-from exchange.journal.log import Journal
 from exchange.journal.memory import MemoryJournal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import Head, Record, chain
+from exchange.journal.sqlite_reader import SqliteJournalReader
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, read_status
@@ -46,7 +46,7 @@ def run(path: Path, *arguments: str) -> Result:
 
 
 def digests(path: Path) -> dict[tuple[int, str], str]:
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         return {(seq, subject): digest for seq, subject, digest in reader.digests()}
 
 
@@ -72,7 +72,7 @@ def path(long: Path, tmp_path: Path) -> Path:
 
 def expected_digest(path: Path, seq: int) -> str:
     digest = EventsDigest(seq - 10_000)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         ((_, _, found),) = digest.add(list(reader.events(seq - 9_999, seq)))
     return found
 
@@ -153,7 +153,7 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
 
 def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
     async def falsify() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_digests([(LONG, STATE_SUBJECT, "0" * 64)])
         await journal.close()
 
@@ -184,7 +184,7 @@ def test_a_follower_reads_along_and_saves_what_a_live_exchange_would(path: Path)
         if int(file.stem) > 10_000:
             file.unlink()
     follower = Follower(path, 4_000, lambda sentence: None)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         while follower.catch_up(reader):
             pass
     newest = load(store.files()[-1])
@@ -288,7 +288,7 @@ def test_an_alarm_whose_file_cannot_be_read_stands(tmp_path: Path) -> None:
 
 def follow_to_the_end(path: Path) -> Follower:
     follower = Follower(path, 0, lambda sentence: None)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         while follower.catch_up(reader):
             pass
     return follower
@@ -309,7 +309,7 @@ def test_the_newest_snapshot_is_compared_with_what_the_commands_make(path: Path)
     """An exchange whose state went wrong saves that when it stops: the next follower begins before it."""
 
     async def record() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_digests([(15_000, STATE_SUBJECT, "0" * 64)])
         await journal.close()
 
@@ -347,7 +347,7 @@ def test_a_follower_goes_on_with_what_is_added(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     engine = play(path)
     follower = Follower(path, 0, lambda sentence: None)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         assert follower.catch_up(reader)
         assert not follower.catch_up(reader)
         asyncio.run(_add(path, engine))
@@ -356,7 +356,7 @@ def test_a_follower_goes_on_with_what_is_added(tmp_path: Path) -> None:
 
 
 async def _add(path: Path, engine: Engine) -> None:
-    journal = await Journal.open(path)
+    journal = await open_journal_writer(path)
     (record,) = chain(journal.head, [(journal.head.ts_us + 1, encode_command(Deposit("alice", 1)).decode())])
     await journal.append([record])
     await journal.close()
@@ -365,14 +365,14 @@ async def _add(path: Path, engine: Engine) -> None:
 
 def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is the test's: to read a command takes a millisecond, and nothing else takes any time."""
-    now, records = [0.0], JournalReader.records
+    now, records = [0.0], SqliteJournalReader.records
 
-    def slowly(reader: JournalReader, after: Head, up_to: int | None = None) -> Iterator[Record]:
+    def slowly(reader: SqliteJournalReader, after: Head, up_to: int | None = None) -> Iterator[Record]:
         for record in records(reader, after, up_to):
             now[0] += 0.001
             yield record
 
-    monkeypatch.setattr(JournalReader, "records", slowly)
+    monkeypatch.setattr(SqliteJournalReader, "records", slowly)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     for file in SnapshotStore(path).files():
         file.unlink()

@@ -7,14 +7,14 @@ import pytest
 
 from exchange.bots.walk import IndexWalk
 from exchange.domain.commands import SetIndexPrice, decode_command
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from tests.cli_support import PATIENCE_SECONDS, Server, command, complained, environment, exchange, said
 
 
 def prices(path: Path) -> list[tuple[str, int]]:
     """The index prices that were recorded, those of the demo's beginning left aside."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         commands = [decode_command(record.payload) for record in reader.records(Head())]
     return [(one.asset, one.price_micros) for one in commands if isinstance(one, SetIndexPrice)][3:]
 

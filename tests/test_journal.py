@@ -22,10 +22,10 @@ from exchange.journal.errors import (
     NotAJournalError,
 )
 from exchange.journal.lock import JournalLock, lock_owner
-from exchange.journal.log import Journal
 from exchange.journal.memory import MemoryJournal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record, chain, check_link
+from exchange.journal.sqlite_writer import SqliteJournalWriter
 
 
 def batch(head: Head, count: int) -> list[Record]:
@@ -40,8 +40,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Journal]:
-    journal = await Journal.open(path)
+async def opened(path: Path) -> AsyncIterator[SqliteJournalWriter]:
+    journal = await SqliteJournalWriter.open(path)
     try:
         yield journal
     finally:
@@ -64,14 +64,14 @@ def write(path: Path, *counts: int) -> None:
 def test_what_is_appended_is_read_back_and_continues_after_a_reopening(path: Path) -> None:
     write(path, 3, 1)
     write(path, 2)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == [1, 2, 3, 4, 5, 6]
         assert reader.head() == Head(6, records[-1].ts_us, records[-1].hash)
         assert reader.head_at(3) == Head(3, records[2].ts_us, records[2].hash)
         assert reader.head_at(7) is None
         assert [record.seq for record in reader.records(reader.head_at(4) or Head())] == [5, 6]
-        assert [record.seq for record in reader.newest(2)] == [5, 6]
+        assert [record.seq for record in reader.records_where(5, 6)] == [5, 6]
         assert reader.events_seq() == 6
         assert list(reader.events(2, 3)) == [(2, 0, '{"kind":"tested"}'), (3, 0, '{"kind":"tested"}')]
 
@@ -103,7 +103,7 @@ def test_commands_are_append_only_even_for_sql(path: Path, statement: str) -> No
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         connection.execute(statement)
     connection.close()
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         assert len(list(reader.records(Head()))) == 3
 
 
@@ -129,7 +129,7 @@ def tamper(path: Path, statement: str) -> None:
 def test_damage_is_found_and_named(path: Path, statement: str, message: str) -> None:
     write(path, 5)
     tamper(path, statement)
-    with JournalReader(path) as reader, pytest.raises(JournalDamagedError, match=message):
+    with open_journal_reader(path) as reader, pytest.raises(JournalDamagedError, match=message):
         list(reader.records(Head()))
 
 
@@ -144,7 +144,7 @@ def test_time_must_rise_when_written_and_when_read() -> None:
 @pytest.mark.parametrize("kind", ["disk", "memory"])
 def test_the_contract_of_both_journals(path: Path, kind: str) -> None:
     async def go() -> None:
-        journal = await Journal.open(path) if kind == "disk" else MemoryJournal()
+        journal = await SqliteJournalWriter.open(path) if kind == "disk" else MemoryJournal()
         try:
             assert journal.head == Head() and journal.events_seq == 0
             records = batch(Head(), 4)
@@ -171,11 +171,11 @@ def test_a_command_with_very_many_events_is_recorded_whole(path: Path) -> None:
             await journal.append_events([(1, n, "{}") for n in range(25_000)])
 
     asyncio.run(go())
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         assert [n for _, n, _ in reader.events(1, 1)] == list(range(25_000))
 
 
-async def limit_pages(journal: Journal) -> None:
+async def limit_pages(journal: SqliteJournalWriter) -> None:
     """Let the database grow no more: SQLite then says what it says when the disk is full."""
     cursor = await journal._connection.execute("PRAGMA page_count")
     (pages,) = await cursor.fetchone() or (0,)
@@ -199,7 +199,7 @@ def test_a_full_disk_records_nothing_of_the_batch_and_is_survived(path: Path) ->
             assert journal.head.seq == 2_010
 
     asyncio.run(go())
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         assert len(list(reader.records(Head()))) == 2_010
 
 
@@ -245,7 +245,7 @@ def test_a_second_writer_behind_our_back_is_a_broken_journal(path: Path) -> None
 
 def test_no_file(path: Path) -> None:
     with pytest.raises(JournalMissingError, match="exchange init"):
-        JournalReader(path)
+        open_journal_reader(path)
 
 
 def test_no_folder(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_an_empty_file_counts_as_none(path: Path) -> None:
     write(path, 1)
 
 
-@pytest.mark.parametrize("open_it", [JournalReader, schema.prepare])
+@pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
 def test_a_file_that_is_no_database(path: Path, open_it: Callable[[Path], object]) -> None:
     path.write_text("dear diary, " * 100)
     with pytest.raises(NotAJournalError, match="not an exchange journal"):
@@ -266,7 +266,7 @@ def test_a_file_that_is_no_database(path: Path, open_it: Callable[[Path], object
     assert path.read_text() == "dear diary, " * 100
 
 
-@pytest.mark.parametrize("open_it", [JournalReader, schema.prepare])
+@pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
 def test_a_database_of_something_else(path: Path, open_it: Callable[[Path], object]) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE songs (title TEXT)")
@@ -277,13 +277,13 @@ def test_a_database_of_something_else(path: Path, open_it: Callable[[Path], obje
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("open_it", [JournalReader, schema.prepare])
+@pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
 def test_a_folder(tmp_path: Path, open_it: Callable[[Path], object]) -> None:
     with pytest.raises(JournalError, match=r"cannot open|not an exchange journal"):
         open_it(tmp_path)
 
 
-@pytest.mark.parametrize("open_it", [JournalReader, schema.prepare])
+@pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
 def test_a_journal_of_a_newer_program(path: Path, open_it: Callable[[Path], object]) -> None:
     write(path, 1)
     connection = sqlite3.connect(path)

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.engine.engine import Engine
 from exchange.history.moment import Moment, UnknownMomentError, engine_at, seq_at
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
 from tests.journals import play
@@ -37,14 +37,14 @@ def test_every_moment_is_as_it_was_live(tmp_path: Path) -> None:
 def test_a_moment_that_the_journal_does_not_hold(tmp_path: Path, moment: Moment, message: str) -> None:
     path = tmp_path / "exchange.db"
     play(path)
-    with JournalReader(path) as reader, pytest.raises(UnknownMomentError, match=message):
+    with open_journal_reader(path) as reader, pytest.raises(UnknownMomentError, match=message):
         seq_at(reader, moment)
 
 
 def test_no_moment_is_now(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         assert seq_at(reader, Moment()) == 400
         assert seq_at(reader, Moment(ts_us=2**62)) == 400
 

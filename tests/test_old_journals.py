@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from exchange.cli.main import main
 from exchange.history.rebuild import Rebuilt, rebuild
 from exchange.history.verify import verify
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.journal.schema import known_migrations
 from tests.test_sql import COLUMNS
@@ -62,7 +62,7 @@ def open_once(path: Path) -> None:
     """As a server does, which brings the schema up to date."""
 
     async def run() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.close()
 
     asyncio.run(run())

@@ -27,7 +27,7 @@ from exchange.domain.events import Event, OrderAccepted, Traded
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows, recover
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import EventRow, Record, chain
 from exchange.matching.state_codec import digest
 from exchange.projections.depth import Depth
@@ -123,7 +123,7 @@ def _order(user_id: str, side: Side, time_in_force: str, action: Action) -> Plac
 
 
 async def _write(path: Path, records: list[Record], events: list[EventRow]) -> None:
-    journal = await Journal.open(path)
+    journal = await open_journal_writer(path)
     try:
         for start in range(0, len(records), 1_000):
             await journal.append(records[start : start + 1_000])

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from exchange.engine.recovery import recover
 from exchange.journal.lock import lock_owner
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
@@ -138,7 +138,7 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
 
     asyncio.run(all_rounds())
     assert lock_owner(path) is None
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
     check_every_answer(path, traders)
@@ -153,7 +153,7 @@ def check_every_answer(path: Path, traders: list[Trader]) -> None:
     from_the_first.state.check()
     assert digest(with_snapshots.state) == digest(from_the_first.state)
     assert encode_views(with_snapshots.views) == encode_views(from_the_first.views)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         payloads = {record.seq: record.payload for record in reader.records(Head())}
     for trader in traders:
         assert trader.repeated, "a client found nothing to repeat: the rounds are too short"
@@ -175,10 +175,10 @@ def test_a_server_stopped_in_good_order_starts_from_its_last_command(tmp_path: P
             return process.returncode, errors.decode()
 
     assert asyncio.run(start_and_stop())[0] == 0
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         last_seq = reader.head().seq
         assert reader.events_seq() == last_seq
-        assert '"kind":"end_session"' in reader.newest(1)[0].payload
+        assert '"kind":"end_session"' in next(reader.records_where(last_seq, last_seq)).payload
     code, errors = asyncio.run(start_and_stop())
     assert code == 0
     assert f"snapshot at seq {last_seq}, replaying 0 commands" in errors

@@ -19,8 +19,7 @@ from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import recover
 from exchange.history.event_text import affects, describe
 from exchange.history.runs import runs
-from exchange.journal.log import Journal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.sql_union import connect_union
 from exchange.matching.state_codec import digest
 from tests import market_story
@@ -127,7 +126,7 @@ def test_every_event_has_words(tmp_path: Path) -> None:
     write_story(tmp_path / "market.db")
     events = []
     for path in (tmp_path / "orders.db", tmp_path / "market.db"):
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             events += [decode_event(payload) for _, _, payload in reader.events(1, reader.head().seq)]
     assert {type(event) for event in events} == set(get_args(Event))
     assert all(describe(event) for event in events)
@@ -136,7 +135,7 @@ def test_every_event_has_words(tmp_path: Path) -> None:
 def test_the_market_reads_like_this(tmp_path: Path) -> None:
     """How each of its events is told, the first time that it happens in the story, and some that say more."""
     write_story(tmp_path / "exchange.db")
-    with JournalReader(tmp_path / "exchange.db") as reader:
+    with open_journal_reader(tmp_path / "exchange.db") as reader:
         events = [(seq, decode_event(payload)) for seq, _, payload in reader.events(1, reader.head().seq)]
     told = [f"{seq} {describe(event)}" for seq, event in events]
     assert [line for line in MARKET_TAPE.splitlines() if line not in told] == []
@@ -263,7 +262,7 @@ def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
     session = runs(path)[0]
 
     async def record() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_digests([(session.last_seq, STATE_SUBJECT, "0" * 64)])
         await journal.close()
 

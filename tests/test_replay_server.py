@@ -18,7 +18,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
 from exchange.history.replay_server import ReplayOptions, ReplayServer
 from exchange.journal.errors import JournalDamagedError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from tests.journals import play, write_journal
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
@@ -147,7 +147,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def staged(path: Path, scope: ReplayOptions) -> AsyncIterator[tuple[ReplayServer, str, asyncio.Task[None]]]:
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         made = ReplayServer(reader, scope)
         playing = asyncio.create_task(made.play())
         try:
@@ -231,7 +231,7 @@ def test_the_recorded_rhythm_and_other_speeds(path: Path) -> None:
 
     async def go() -> None:
         now = [100.0]
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             stage = ReplayServer(reader, ReplayOptions(5, 10, 2.0), lambda: now[0])
             playing = asyncio.create_task(stage.play())
             stage._begin()

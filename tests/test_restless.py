@@ -13,7 +13,7 @@ from exchange.catch_up import pool, service
 from exchange.catch_up.worker import messages_of
 from exchange.gateway import catch_up, server, session, streams
 from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from tests.wire import INSTRUMENT, Server, exchange, request
 
 USERS = ("alice", "bob")
@@ -118,7 +118,7 @@ def compare(path: Path, visits: list[Visit]) -> None:
 
 
 def last_seq(path: Path) -> int:
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         return reader.head().seq
 
 

@@ -13,9 +13,10 @@ from exchange.gateway import server as gateway_server
 from exchange.gateway import session
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
-from exchange.journal.log import Journal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import Head, Record, chain
+from exchange.journal.sqlite_writer import SqliteJournalWriter
 from exchange.runtime import node
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import DRY_RUN_US, serve
@@ -507,12 +508,13 @@ def test_a_full_disk_is_survived_without_a_gap(run: Run, db: Path) -> None:
 
 
 async def set_pages_max(server: Server, count: int) -> None:
+    assert isinstance(server.journal, SqliteJournalWriter)
     await server.journal._connection.execute(f"PRAGMA max_page_count = {count}")
 
 
 def check_journal(db: Path, server: Server) -> None:
     """It has no gap, all events are there, and it leads to the state that the server had."""
-    with JournalReader(db) as reader:
+    with open_journal_reader(db) as reader:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
         assert reader.events_seq() == len(records)
@@ -553,7 +555,7 @@ def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Ru
     """Events are written behind, at the same time as the next batch: what is answered must not hang on their COMMIT."""
 
     async def conversation() -> None:
-        journal = await Journal.open(db)
+        journal = await open_journal_writer(db)
         try:
             await journal.append(chain(journal.head, [(1, "{}")]))
             events = [(1, n, "{}") for n in range(6_000)]
@@ -561,9 +563,9 @@ def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Ru
         finally:
             await journal.close()
 
-    async def append_and_look(journal: Journal) -> None:
+    async def append_and_look(journal: JournalWriter) -> None:
         await journal.append(chain(journal.head, [(2, "{}")]))
-        with JournalReader(db) as reader:
+        with open_journal_reader(db) as reader:
             assert reader.head().seq == 2, "answered, but not on disk"
 
     run(conversation())

@@ -23,7 +23,7 @@ from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_DAY, US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.verify import verify
 from exchange.journal.errors import JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.simulation.simulate import SimulationPlan, SimulationResult, simulate
 from tests.cli_support import PATIENCE_SECONDS, command, environment
@@ -107,7 +107,7 @@ def wait_until(path: Path, ts_us: int, process: subprocess.Popen[bytes]) -> None
 
 def last_us(path: Path) -> int:
     try:
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             return reader.head().ts_us
     except (JournalError, sqlite3.Error):  # it is only being made
         return 0
@@ -115,7 +115,7 @@ def last_us(path: Path) -> int:
 
 def audit(path: Path) -> None:
     """What was recorded, counted anew: cash after every command, positions, delivery prices and payouts."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         records = {record.seq: record for record in reader.records(Head())}
         rows = [(seq, json.loads(payload)) for seq, _, payload in reader.events(1, max(records))]
     cash: Counter[str] = Counter()

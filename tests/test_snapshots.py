@@ -8,7 +8,7 @@ import pytest
 from exchange.engine.engine import IMAGE_VERSION
 from exchange.engine.recovery import Recovered, recover
 from exchange.journal.errors import JournalDamagedError
-from exchange.journal.log import Journal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
 from exchange.projections.views import encode_views
@@ -59,7 +59,7 @@ def test_events_that_a_crash_kept_from_being_recorded_are_completed(path: Path) 
     assert missing[0][0] == 251 and missing[-1][0] == COMMANDS
 
     async def complete() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_events(missing)
         assert journal.events_seq == COMMANDS
         await journal.close()
@@ -124,7 +124,7 @@ def test_a_command_that_cannot_be_applied_is_named(path: Path) -> None:
     play(path)
 
     async def add() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append(chain(journal.head, [(journal.head.ts_us + 1, '{"kind":"genesis"}')]))
         await journal.close()
 
@@ -137,7 +137,7 @@ def test_a_command_that_this_program_does_not_know_is_named(path: Path) -> None:
     play(path)
 
     async def add() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append(chain(journal.head, [(journal.head.ts_us + 1, '{"kind":"teleport","user_id":"alice"}')]))
         await journal.close()
 

@@ -14,7 +14,7 @@ from exchange.engine.engine import Engine
 from exchange.gateway import catch_up, session, streams
 from exchange.gateway.exchange_port import CatchUpRequest
 from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode, key_of, update_of
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from tests.fake_exchange import Connection, TestDesk
 from tests.journals import write_journal
@@ -393,7 +393,7 @@ def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps
     path = tmp_path / "exchange.db"
     end = write_journal(path, steps(), snapshots_at=(100, 200)).head.seq
     engine, recent = Engine(), RecentUpdates(0)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         records = list(reader.records(Head()))
     for record in records:
         _, change = engine.step(record, decode_command(record.payload))

@@ -25,7 +25,7 @@ from exchange.history.compact import compact
 from exchange.history.verify import verify
 from exchange.journal.archives import archive_folder
 from exchange.journal.lock import JournalLock
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record, chain
 from exchange.matching import apply as matching
 from exchange.matching.administration import deposit
@@ -48,7 +48,7 @@ def run(*arguments: object, db: Path | None = None) -> Result:
 
 
 def rows(path: Path) -> tuple[list[Record], list[tuple[int, int, str]]]:
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         return list(reader.records(reader.bases[0].head)), list(reader.events(1, 10**9))
 
 

@@ -25,8 +25,7 @@ from exchange.history.verify import Verdict, verify
 from exchange.journal.archives import archive_folder
 from exchange.journal.errors import JournalError
 from exchange.journal.lock import JournalLock
-from exchange.journal.log import Journal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state import State
 from exchange.matching.state_codec import digest
@@ -271,7 +270,7 @@ def test_what_a_running_exchange_writes_meanwhile_is_no_damage(path: Path, monke
         rows = event_rows([(record.seq, engine.replay(record))])
 
         async def append() -> None:
-            journal = await Journal.open(path)
+            journal = await open_journal_writer(path)
             await journal.append([record])
             await journal.append_events(rows)
             await journal.append_digests([(record.seq, STATE_SUBJECT, engine.digest())])
@@ -334,11 +333,11 @@ def test_a_digest_of_commands_that_are_archived_in_part(tmp_path: Path) -> None:
     """An archive that begins and a journal that goes on in the middle of 10,000 commands are sound on their own."""
     path = tmp_path / "exchange.db"
     play(path, count=10_200)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         recorded = EventsDigest(0).add(list(reader.events(1, 10_200)))
 
     async def record() -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_digests(recorded)
         await journal.close()
 
@@ -358,7 +357,7 @@ def test_a_digest_of_commands_that_are_archived_in_part(tmp_path: Path) -> None:
 
 def test_recorded_digests_are_compared(path: Path) -> None:
     async def record(value: str) -> None:
-        journal = await Journal.open(path)
+        journal = await open_journal_writer(path)
         await journal.append_digests([(1_000, STATE_SUBJECT, value)])
         await journal.close()
 

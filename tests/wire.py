@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exchange.engine.recovery import recover
-from exchange.journal.log import Journal
+from exchange.journal.protocols import JournalWriter
 from exchange.runtime.node import Node, open_journal
 from exchange.runtime.server_settings import ServerSettings, admin_secret_file
 from tests.fake_exchange import START_US
@@ -149,7 +149,7 @@ class Server:
 
     async def start(self) -> None:
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.journal: Journal = await open_journal(self.settings)
+        self.journal: JournalWriter = await open_journal(self.settings)
         engine, missing = recover(self.path, lambda _: None, lambda _done, _all: None)
         if missing:
             await self.journal.append_events(missing)

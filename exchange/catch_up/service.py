@@ -14,7 +14,7 @@ from exchange.gateway.exchange_port import CatchUpRequest
 from exchange.gateway.limits import STALL_SECONDS
 from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode
 from exchange.journal.archives import archives_of
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 
 COMMANDS_AT_ONCE = 500  # commands, from memory: then it is everybody else's turn
 
@@ -33,7 +33,7 @@ class CatchUpService:
         self.flush = flush
         self.pool = WorkerPool(path)
         self._backfills: set[_CatchUpTask] = set()
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             self._first_seq = reader.bases[-1].head.seq + 1  # in the journal itself, archives left aside
 
     @property

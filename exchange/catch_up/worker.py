@@ -16,7 +16,7 @@ from exchange.engine.recovery import recover
 from exchange.gateway.exchange_port import CatchUpRequest
 from exchange.gateway.streams import Key, encode, key_of, update_of
 from exchange.journal.errors import JournalDamagedError, JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record
 from exchange.subprocesses import set_up_subprocess
 
@@ -63,7 +63,7 @@ def parse(line: bytes) -> ReplayedMessage:
 
 
 def _records(path: Path, head: Head, up_to: int) -> Iterator[Record]:
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         while head.seq < up_to:
             records = list(reader.records(head, min(head.seq + RECORDS_AT_ONCE, up_to)))
             if not records:

@@ -13,8 +13,9 @@ from exchange.domain.events import Event, encode_events
 from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.journal.archives import archive_folder
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError
-from exchange.journal.reader import Checkpoint, JournalReader
-from exchange.journal.records import EventRow, Record
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
+from exchange.journal.records import Checkpoint, EventRow, Record
 from exchange.projections.views import Change
 from exchange.snapshots.store import SnapshotStore, unpack
 
@@ -36,7 +37,7 @@ def recover(
 
     `report` hears in sentences what is done. Raises a JournalError, naming the seq, where the journal is damaged.
     """
-    with _no_garbage_collection(), JournalReader(path) as reader:
+    with _no_garbage_collection(), open_journal_reader(path) as reader:
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
         if use_snapshots:

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from exchange.engine.recovery import Progress
 from exchange.history.moment import Moment, engine_at
 from exchange.history.replay import replay_range
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.matching.state import State
 from exchange.projections.depth import Depth
 from exchange.projections.wire_types import BookLevel, Trade
@@ -112,7 +112,7 @@ def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progres
 
 def latencies(path: Path, first_seq: int, last_seq: int) -> list[Latency]:
     """In stretches of as many batches each, up to LATENCIES_MAX; empty where nothing was answered live."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         times = [
             (ts_us, max(0, answered_us - ts_us)) for _, ts_us, answered_us in reader.answer_times(first_seq, last_seq)
         ]

@@ -17,9 +17,8 @@ from exchange.journal.archives import archive_path
 from exchange.journal.atomic_journal import copy_rows, new_journal
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.lock import JournalLock
-from exchange.journal.log import Journal
-from exchange.journal.reader import Checkpoint, JournalReader
-from exchange.journal.records import Head
+from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.journal.records import Checkpoint, Head
 from exchange.snapshots.store import Snapshot, pack, sync_folder
 
 
@@ -41,7 +40,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
     """
     with JournalLock(path):
         asyncio.run(_complete_events(path, report, progress))
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             base, head = reader.bases[-1], reader.head()
         first_seq, last_seq = base.head.seq + 1, before_seq - 1
         if not first_seq <= last_seq < head.seq:
@@ -60,7 +59,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
 
 async def _complete_events(path: Path, report: Callable[[str], None], progress: Progress) -> None:
     """Bring the file up to date, and record the events that a crash kept from being recorded."""
-    journal = await Journal.open(path)
+    journal = await open_journal_writer(path)
     try:
         missing_events = recover(path, report, progress).missing_events
         if missing_events:
@@ -84,7 +83,7 @@ def _write_archive(path: Path, archive: Path, base: Checkpoint, snapshot: Snapsh
 
 
 def _read_back(draft: Path, before: Head, last: Head) -> None:
-    with JournalReader(draft) as reader:
+    with open_journal_reader(draft) as reader:
         for _ in reader.records(before):
             pass
         if reader.head() != last or reader.events_seq() != last.seq:

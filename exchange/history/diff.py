@@ -14,7 +14,8 @@ from exchange.engine.recovery import Progress, event_rows
 from exchange.history.replay import ReplayStep, replay_range
 from exchange.history.transfer import opened_for_reading
 from exchange.journal.errors import JournalDamagedError, JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record, check_link
 from exchange.journal.sql_union import connect_union
 
@@ -81,7 +82,7 @@ class Divergence(NamedTuple):
 
 def diff(a: Path, b: Path) -> Difference:
     """Compare two journals, archives included, command by command: equal hashes would not show what was altered."""
-    with JournalReader(a) as reader_a, JournalReader(b) as reader_b:
+    with open_journal_reader(a) as reader_a, open_journal_reader(b) as reader_b:
         common, record_a, record_b = _divergence(reader_a, reader_b)
         first_seq = max(reader_a.bases[0].head.seq, reader_b.bases[0].head.seq) + 1
         events_up_to = min(common, reader_a.events_seq(), reader_b.events_seq())
@@ -112,7 +113,7 @@ def spans(path: Path, every: int, first_seq: int, last_seq: int, progress: Progr
 def bisect(path: Path, against: Path, progress: Progress) -> Divergence | None:
     """The first of the spans in the file `against` that comes out differently now; None where all are the same."""
     recorded = _read_spans(against)
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         head_seq = reader.head().seq
     if recorded[-1].last_seq > head_seq:
         raise JournalError(
@@ -138,7 +139,7 @@ def _divergence(a: JournalReader, b: JournalReader) -> tuple[int, Record | None,
             f"{a.path} and {b.path} cannot be compared: they differ at seq {common} already, "
             "and one of them begins after it"
         )
-    both = zip_longest(*(one.records_where("TRUE", (), common + 1, one.head().seq) for one in (a, b)))
+    both = zip_longest(*(one.records_where(common + 1, one.head().seq) for one in (a, b)))
     for of_a, of_b in both:
         if of_a != of_b:
             return common, of_a, of_b

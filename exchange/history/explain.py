@@ -14,7 +14,8 @@ from exchange.history.refusal_details import Figures, refusal_figures
 from exchange.history.replay import ReplayStep as Done
 from exchange.history.replay import replay_range
 from exchange.journal.errors import JournalDamagedError, JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow
 from exchange.matching.state import State
 from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of, wire_name
@@ -67,7 +68,7 @@ def explain_order(path: Path, order_id: int, progress: Progress, believes_events
     Recorded events tell it; unless they are believed, the commands from its placing to its end, or to the last one, are
     carried out once more to prove them. Those that are not recorded yet, or never were for a crash, are worked out.
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         last_seq = reader.head().seq
         state: State | None = None
         unrecorded: list[EventRow] = []
@@ -91,7 +92,7 @@ def explain_order(path: Path, order_id: int, progress: Progress, believes_events
 
 def explain_command(path: Path, seq: int, progress: Progress) -> CommandStory:
     """What command `seq` did, carried out once more on the state before it. Raises a JournalError."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         seq_at(reader, Moment(seq))
         ((record, command, events, _, engine),) = _proven(reader, seq, seq, progress)
     refused = None

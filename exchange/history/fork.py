@@ -6,7 +6,7 @@ from exchange.domain.commands import Fork, encode_command
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
 from exchange.journal.atomic_journal import copy_rows, new_journal, refuse_leftovers
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import journal_files
 from exchange.journal.records import Head, chain
 from exchange.runtime.follower import save_and_prune
 
@@ -22,8 +22,8 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
     parent = engine.head
     command = Fork(path.name, parent.seq, parent.hash.hex())
     (record,) = chain(parent, [(parent.ts_us + 1, encode_command(command).decode())])
-    with JournalReader(path) as reader, new_journal(new_path) as draft:
-        copy_rows(draft, reader.files, seq)
+    with new_journal(new_path) as draft:
+        copy_rows(draft, journal_files(path), seq)
         rows = recovered.missing_events + event_rows([(record.seq, replay(engine, record))])
         draft.connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
         draft.connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)

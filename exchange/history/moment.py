@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover
-from exchange.journal.errors import JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 
 
 class UnknownMomentError(JournalError):
@@ -29,22 +30,35 @@ def seq_at(reader: JournalReader, moment: Moment) -> int:
         return moment.seq
     if moment.ts_us is None:
         return last
-    seq = reader.seq_at(moment.ts_us)
+    seq = _last_seq_at(reader, moment.ts_us)
     if not seq:
         raise UnknownMomentError(f"{reader.path} begins later than that: its seq {first} is the first there is")
     return seq
 
 
+def _last_seq_at(reader: JournalReader, ts_us: int) -> int:
+    """The last command at or before `ts_us`; 0 if there is none. Time rises with seq, so a binary search finds it."""
+    base = reader.bases[0].head
+    low, high = base.seq, reader.head().seq
+    while low < high:
+        middle = (low + high + 1) // 2
+        head = reader.head_at(middle)
+        if head is None:
+            raise JournalDamagedError(f"seq {middle} is missing")
+        low, high = (middle, high) if head.ts_us <= ts_us else (low, middle - 1)
+    return 0 if low == base.seq and base.ts_us > ts_us else low
+
+
 def engine_at(path: Path, moment: Moment, progress: Progress) -> Engine:
     """The exchange as it was: the newest snapshot before, and the commands after it. Raises a JournalError."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         seq = seq_at(reader, moment)
     return recover(path, lambda sentence: None, progress, up_to=seq).engine
 
 
 def span(path: Path, start: Moment | None, end: Moment | None) -> tuple[int, int]:
     """The first and the last seq from `start` to `end`, both included; None: the first, the last there is."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         first = reader.bases[0].head.seq + 1 if start is None else seq_from(reader, start)
         last = seq_at(reader, end or Moment())
     if first > last:
@@ -56,7 +70,7 @@ def seq_from(reader: JournalReader, moment: Moment) -> int:
     """The seq of the first command at or after `moment`; UnknownMomentError where the journal has none."""
     if moment.ts_us is None:
         return seq_at(reader, moment)
-    seq = reader.seq_at(moment.ts_us - 1) + 1
+    seq = _last_seq_at(reader, moment.ts_us - 1) + 1
     if seq > reader.head().seq:
         raise UnknownMomentError(f"{reader.path} ends before that: its seq {reader.head().seq} is the last there is")
     return seq

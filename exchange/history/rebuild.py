@@ -10,7 +10,8 @@ from exchange.engine.recovery import Progress, event_rows
 from exchange.history.replay import replay_range
 from exchange.journal.errors import JournalError
 from exchange.journal.lock import JournalLock
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow
 from exchange.journal.schema import connect_read_only
 
@@ -33,7 +34,7 @@ def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
     connect_read_only(path).close()  # before a lock is put beside what is no journal
     with (
         JournalLock(path),
-        JournalReader(path) as reader,
+        open_journal_reader(path) as reader,
         closing(sqlite3.connect(path, isolation_level=None)) as writer,
     ):
         first_seq, last_seq = reader.bases[-1].head.seq + 1, reader.head().seq

@@ -9,7 +9,8 @@ import msgspec
 
 from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import Progress, replay, restore_base, restore_newest
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
 
 _SAMPLE_SECONDS = 0.5  # for which a replay is tried, to know how fast it is
@@ -43,7 +44,7 @@ class RecoveryPlan(msgspec.Struct):
 
 def check_snapshots(path: Path, progress: Progress | None = None) -> list[SnapshotCheck]:
     """Every snapshot of the journal at `path`, oldest first. With `progress` all are compared with one replay."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         engine = None if progress is None else restore_base(reader, reader.bases[0].head.seq)
         return [_fit(reader, file, engine, progress) for file in SnapshotStore(path).files()]
 
@@ -51,7 +52,7 @@ def check_snapshots(path: Path, progress: Progress | None = None) -> list[Snapsh
 def plan_recovery(path: Path) -> RecoveryPlan:
     """What `exchange serve` would do on the journal at `path`. Reads only; raises a JournalError."""
     skipped: list[str] = []
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         last_seq, events_seq = reader.head().seq, reader.events_seq()
         began = time.perf_counter()
         engine = restore_newest(path, reader, min(last_seq, events_seq), skipped.append)

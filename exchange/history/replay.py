@@ -8,7 +8,7 @@ from exchange.domain.commands import Command
 from exchange.domain.events import Event
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record
 from exchange.projections.views import Change
 
@@ -36,7 +36,7 @@ def replay_range(path: Path, first_seq: int, last_seq: int, progress: Progress) 
         progress(done, total + to_walk)
 
     engine = recover(path, lambda sentence: None, replaying, up_to=first_seq - 1).engine
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         for done, record in enumerate(reader.records(engine.head, last_seq), replayed + 1):
             yield ReplayStep(record, *replay_step(engine, record), engine)
             progress(done, replayed + to_walk)

@@ -34,7 +34,8 @@ from exchange.gateway.server import Gateway
 from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
 from exchange.journal.errors import JournalArchivedError, JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
@@ -95,7 +96,7 @@ async def serve_replay(
 
     Raises a JournalError, also in the middle where the journal is damaged, or OSError where the address cannot be had.
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         player = ReplayServer(reader, scope)
         playing = asyncio.create_task(player.play())
         stopping = asyncio.create_task(stop.wait())
@@ -352,7 +353,7 @@ class ReplayServer:
 
     def _users_to_come(self) -> set[str]:
         """Who has an account by the end. Read from the commands: after a crash the last events are not recorded."""
-        opening = self._reader.records_where("kind = 'open_account'", (), self._engine.head.seq + 1, self._last_seq)
+        opening = self._reader.records_where(self._engine.head.seq + 1, self._last_seq, [{"kind": "open_account"}])
         commands = [decode_command(record.payload) for record in opening]
         return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
 
@@ -404,7 +405,7 @@ def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:
 
 def _life(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
     """The life of the user's own order up to `last_seq`; what a crash kept from being recorded is worked out."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         is_recorded = reader.events_seq() >= last_seq
     unrecorded = [] if is_recorded else recover(path, lambda sentence: None, lambda *_: None, last_seq).missing_events
     return own_order_timeline(path, user_id, order_id, last_seq, unrecorded)

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.journal.errors import JournalError
 from exchange.journal.lock import lock_owner
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
 from exchange.journal.sql_union import connect_union
 
@@ -31,7 +32,7 @@ def runs(path: Path) -> list[Run]:
         rows = connection.execute(
             "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
         ).fetchall()
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         recorded = [(seq, subject, digest) for seq, subject, digest in reader.digests() if subject.startswith("state/")]
         ends = [_end(reader, row[1], row[2], row[6], [seq for seq, _, _ in recorded]) for row in rows]
     digests = {seq: digest for seq, subject, digest in recorded if subject == STATE_SUBJECT}

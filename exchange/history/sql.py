@@ -14,7 +14,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay
 from exchange.history.moment import Moment, seq_at
 from exchange.journal.errors import JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.sql_union import connect_union
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, after which Ctrl-C is noticed
@@ -41,7 +41,7 @@ class SqlSession:
         self._path = path
         self._bar = bar
         self._open = ExitStack()
-        self._reader = self._open.enter_context(JournalReader(path))
+        self._reader = self._open.enter_context(open_journal_reader(path))
         try:
             self._connection = connect_union(path)
         except BaseException:

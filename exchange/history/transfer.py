@@ -14,7 +14,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, event_rows, replay
 from exchange.journal.atomic_journal import Draft, new_journal, refuse_existing, refuse_leftovers
 from exchange.journal.errors import JournalDamagedError, JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import EventRow, Record, check_link
 from exchange.journal.schema import connect_read_only
 
@@ -41,7 +41,7 @@ def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress:
 
     The same journal gives the same bytes, also where a name ending with .gz asks for compression.
     """
-    with JournalReader(path) as reader, opened_for_writing(out) as file:
+    with open_journal_reader(path) as reader, opened_for_writing(out) as file:
         before = reader.head_at(first_seq - 1)
         assert before is not None, "the span was not looked up"
         for count, record in enumerate(reader.records(before, last_seq), 1):

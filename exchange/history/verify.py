@@ -5,7 +5,7 @@ It stops at the first damage: what comes after it stands on sand.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,11 @@ from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError
+from exchange.journal.file_faults import file_faults
 from exchange.journal.lock import lock_owner
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow, Record
-from exchange.journal.schema import connect_read_only, schema_faults
 from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, unpack
 
 CHECK_EVERY = 1_000  # commands, after which all invariants are looked at
@@ -59,10 +60,10 @@ def verify(path: Path, fast: bool, progress: Progress) -> Verdict:
     """
     verdict = Verdict(str(path))
     try:
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             _verify_chain(reader, verdict, progress) if fast else _Audit(reader, verdict, progress).run()
             if not fast:
-                _verify_files(reader)
+                _verify_files(path)
     except _Found as found:
         verdict.damage, verdict.damaged_seq = str(found), found.seq
     except JournalDamagedError as error:
@@ -82,17 +83,10 @@ def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress) -
     _end_at(verdict, last_seq)
 
 
-def _verify_files(reader: JournalReader) -> None:
+def _verify_files(path: Path) -> None:
     """What no command leads to: rows before the first one, the schema with its triggers, pages that nothing is on."""
-    for file, table, seq in reader.orphan_rows():
-        raise _Found(seq, f"{file} has a row of seq {seq} in its table {table}, where none belongs")
-    for file in reader.files:
-        for fault in schema_faults(file):
-            raise _Found(None, f"the schema of {file} is not the one that it was made with: {fault}")
-        with closing(connect_read_only(file)) as connection:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise _Found(None, f"SQLite finds {file} damaged: {found}")
+    for fault in file_faults(path):
+        raise _Found(fault.seq, fault.text)
 
 
 class _Audit:

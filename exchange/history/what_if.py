@@ -39,7 +39,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record
 from exchange.runtime.rule_settings import edited_rules
 
@@ -119,7 +119,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Comparison:
     """Compare the history up to `moment` with the edited one. Raises EditError, or a JournalError."""
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         last_seq = seq_at(reader, moment)
         fork_seq = edits.fork(reader.bases[0].head.seq, last_seq)
         to_compare, replayed = last_seq - fork_seq, 0

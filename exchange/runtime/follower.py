@@ -21,7 +21,8 @@ from exchange.engine.digests import EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Report, event_rows, replay, restore_base, restore_newest
 from exchange.journal.errors import JournalError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.server_settings import SNAPSHOTS_KEPT
 from exchange.snapshots.store import Snapshot, SnapshotStore
@@ -65,7 +66,7 @@ class Follower:
     def __init__(self, path: Path, every: int, report: Report, from_first: bool = False) -> None:
         self._path = path
         self._every = every
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             self._engine = (
                 restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
             )
@@ -209,7 +210,7 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 100)
     path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:
-        with JournalReader(path) as reader:
+        with open_journal_reader(path) as reader:
             _follow(Follower(path, every, _log.info), reader, exchange_pid)
     except DivergedError as error:
         _log.critical("%s", error)

@@ -9,10 +9,10 @@ from typing import Self
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from exchange.engine.engine import Engine
+from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import Head, Record
 from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.follower import read_status
-from exchange.runtime.pipeline import JournalWriter
 
 HOST = "127.0.0.1"  # and nothing else: figures are nobody else's business
 _BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -79,6 +79,7 @@ class MeasuredJournal:
         self.append_events = journal.append_events
         self.append_digests = journal.append_digests
         self.append_answers = journal.append_answers
+        self.close = journal.close
 
     @property
     def head(self) -> Head:

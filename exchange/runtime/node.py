@@ -25,8 +25,8 @@ from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
 from exchange.journal.lock import JournalLock
-from exchange.journal.log import Journal
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
 from exchange.matching.dry_run import dry_run, margin_quote
@@ -38,7 +38,7 @@ from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.order_audit_trail import own_order_timeline
-from exchange.runtime.pipeline import JournalWriter, Pipeline
+from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.snapshots.store import Snapshot
 
@@ -105,12 +105,12 @@ def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
         report(f"no snapshot was made: {error}")
 
 
-async def _begin_digests(path: Path, engine: Engine, journal: Journal) -> EventsDigest:
+async def _begin_digests(path: Path, engine: Engine, journal: JournalWriter) -> EventsDigest:
     """Record the digest of the state to begin with, and those of events that a crash kept from being recorded.
 
     JournalDamagedError where another state was recorded at this very command: then nobody knows who owns what.
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         after_seq = max(reader.bases[-1].head.seq, span_start(journal.events_seq) - DIGEST_EVERY, 0)
         events_digest = EventsDigest(after_seq)
         rows = events_digest.add(list(reader.events(after_seq + 1, journal.events_seq)))
@@ -126,9 +126,9 @@ async def _begin_digests(path: Path, engine: Engine, journal: Journal) -> Events
     return events_digest
 
 
-async def open_journal(settings: ServerSettings, now_us: int | None = None) -> Journal:
+async def open_journal(settings: ServerSettings, now_us: int | None = None) -> JournalWriter:
     """The journal, begun with its genesis (at `now_us`) where it is new. The caller holds the lock."""
-    journal = await Journal.open(settings.path)
+    journal = await open_journal_writer(settings.path)
     try:
         admin_secret(settings.path)
         if not journal.head.seq:

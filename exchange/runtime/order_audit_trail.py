@@ -6,18 +6,12 @@ from pathlib import Path
 from exchange.domain.commands import decode_command
 from exchange.domain.events import OrderAccepted, decode_event
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import Fields, JournalReader
 from exchange.journal.records import EventRow
 from exchange.projections.order_timeline import CommandRecord, TimelineStep, affects, refers_to, timeline_of
 
-# Of events: what happened to an order, and where another order got its client_order_id.
-_OF_ORDER = """order_id = ?
-    OR (kind = 'traded' AND ? IN (payload ->> '$.maker_order_id', payload ->> '$.taker_order_id'))
-    OR (kind = 'order_accepted' AND user_id = ? AND payload ->> '$.client_order_id' = ?)"""
-_ACCEPTED = "kind = 'order_accepted'"
-# Of commands: those that name it.
-_NAMING = """kind IN ('edit_order', 'cancel_order') AND user_id = ?
-    AND (payload ->> '$.order_id' = ? OR payload ->> '$.client_order_id' = ?)"""
+_ACCEPTED: list[Fields] = [{"kind": "order_accepted"}]
 
 
 def own_order_timeline(
@@ -27,7 +21,7 @@ def own_order_timeline(
 
     Raises JournalArchivedError where it may have been placed before the files begin.
     """
-    with JournalReader(path) as reader:
+    with open_journal_reader(path) as reader:
         trail = read_order_audit_trail(reader, order_id, last_seq, unrecorded)
     placing = trail[0].events if trail else []
     is_own = any(
@@ -50,20 +44,40 @@ def read_order_audit_trail(
         _refuse_what_is_archived(reader, order_id, recorded_seq)
         return []
     placed_seq, placed = found
-    user_id, client_order_id = placed.user_id, placed.client_order_id
     seqs: dict[int, None] = {}
-    parameters = (order_id, order_id, user_id, client_order_id)
-    for seq, _, payload in chain(reader.events_where(_OF_ORDER, parameters, placed_seq, recorded_seq), unrecorded):
+    for seq, _, payload in chain(reader.events(placed_seq, recorded_seq, _events_about(placed)), unrecorded):
         event = decode_event(payload)
         if affects(event, order_id):
             seqs[seq] = None
         elif seq > placed_seq and isinstance(event, OrderAccepted) and _shares_name(event, placed):
             last_seq = seq - 1  # the name is another order's from here on
             break
-    for record in reader.records_where(_NAMING, (user_id, order_id, client_order_id), placed_seq, last_seq):
+    for record in reader.records_where(placed_seq, last_seq, _commands_about(placed)):
         if refers_to(decode_command(record.payload), placed):
             seqs[record.seq] = None
     return [_happening(reader, seq, recorded_seq, unrecorded) for seq in sorted(seqs)]
+
+
+def _events_about(placed: OrderAccepted) -> list[Fields]:
+    """What happened to an order, and where another order got its client_order_id."""
+    about: list[Fields] = [
+        {"order_id": placed.order_id},
+        {"kind": "traded", "maker_order_id": placed.order_id},
+        {"kind": "traded", "taker_order_id": placed.order_id},
+    ]
+    if (name := placed.client_order_id) is not None:
+        about.append({"kind": "order_accepted", "user_id": placed.user_id, "client_order_id": name})
+    return about
+
+
+def _commands_about(placed: OrderAccepted) -> list[Fields]:
+    """The edits and cancellations that name an order, by its id or by its client_order_id."""
+    names: list[Fields] = [{"order_id": placed.order_id}]
+    if (name := placed.client_order_id) is not None:
+        names.append({"client_order_id": name})
+    return [
+        {"kind": kind, "user_id": placed.user_id, **named} for kind in ("edit_order", "cancel_order") for named in names
+    ]
 
 
 def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tuple[int, OrderAccepted] | None:
@@ -83,8 +97,8 @@ def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tu
 
 def _first_accepted(reader: JournalReader, first_seq: int, last_seq: int) -> tuple[int, list[OrderAccepted]]:
     """The first command that brought orders, and these: more than one where accounts were liquidated."""
-    for seq, _, _ in reader.events_where(_ACCEPTED, (), first_seq, last_seq):
-        events = [decode_event(payload) for _, _, payload in reader.events_where(_ACCEPTED, (), seq, seq)]
+    for seq, _, _ in reader.events(first_seq, last_seq, _ACCEPTED):
+        events = [decode_event(payload) for _, _, payload in reader.events(seq, seq, _ACCEPTED)]
         return seq, [event for event in events if isinstance(event, OrderAccepted)]
     return 0, []
 
@@ -112,7 +126,7 @@ def _shares_name(event: OrderAccepted, placed: OrderAccepted) -> bool:
 
 
 def _happening(reader: JournalReader, seq: int, recorded_seq: int, unrecorded: list[EventRow]) -> CommandRecord:
-    record = reader.record_at(seq)
+    record = next(reader.records_where(seq, seq), None)
     if record is None:
         raise JournalDamagedError(f"seq {seq} is missing, but its events are there")
     rows = reader.events(seq, seq) if seq <= recorded_seq else (row for row in unrecorded if row[0] == seq)

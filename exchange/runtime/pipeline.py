@@ -13,7 +13,8 @@ from exchange.engine.digests import EventsDigest
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
 from exchange.journal.errors import JournalUnavailableError
-from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record, chain
+from exchange.journal.protocols import JournalWriter
+from exchange.journal.records import AnswerRow, DigestRow, Record, chain
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 
@@ -31,24 +32,6 @@ class Publisher(Protocol):
     def publish(self, change: Change) -> None: ...
 
     def flush(self) -> None: ...
-
-
-class JournalWriter(Protocol):
-    """What the pipeline needs of a journal."""
-
-    @property
-    def head(self) -> Head: ...
-
-    @property
-    def events_seq(self) -> int: ...
-
-    async def append(self, records: list[Record]) -> None: ...
-
-    async def append_events(self, rows: list[EventRow]) -> None: ...
-
-    async def append_digests(self, rows: list[DigestRow]) -> None: ...
-
-    async def append_answers(self, rows: list[AnswerRow]) -> None: ...
 
 
 _Accepted = tuple[Command, Done]

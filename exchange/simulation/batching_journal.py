@@ -1,6 +1,6 @@
 """A journal written in large pieces: for a simulation, which may lose its last moments and begin there again."""
 
-from exchange.journal.log import Journal
+from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 
 COMMANDS_AT_ONCE = 2_000  # in one transaction
@@ -9,7 +9,7 @@ COMMANDS_AT_ONCE = 2_000  # in one transaction
 class BatchingJournal:
     """What a pipeline needs of a journal. What was appended is on disk after `flush`, or once enough has come."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: JournalWriter) -> None:
         self._journal = journal
         self._records: list[Record] = []
         self._events: list[EventRow] = []
@@ -32,6 +32,11 @@ class BatchingJournal:
 
     async def append_answers(self, _rows: list[AnswerRow]) -> None:
         """When a simulation answered says nothing about an exchange."""
+
+    async def close(self) -> None:
+        """Write what has come, and release the journal."""
+        await self.flush()
+        await self._journal.close()
 
     async def flush(self) -> None:
         """Write what has come: commands first, then what they caused."""

@@ -12,7 +12,7 @@ from exchange.bots.bot import BotRunner
 from exchange.bots.demo_bots import demo_bots, missing_micros, walk_of
 from exchange.engine.recovery import Report, recover
 from exchange.journal.lock import JournalLock
-from exchange.journal.reader import JournalReader
+from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import AccountView
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.follower import save_and_prune
@@ -83,8 +83,8 @@ async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: P
 
 def _refuse_another_one(path: Path, plan: SimulationPlan) -> None:
     """Simulated commands have no business in the journal of an exchange, nor behind those of another simulation."""
-    with JournalReader(path) as reader:
-        first = reader.record_at(1)
+    with open_journal_reader(path) as reader:
+        first = next(reader.records_where(1, 1), None)
     if first is None or first.ts_us != plan.start_us:
         began = f"begins at {iso_time(first.ts_us)}" if first is not None else "does not begin with its first command"
         raise OtherJournalError(

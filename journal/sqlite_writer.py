@@ -11,15 +11,15 @@ from typing import Any, Self
 import aiosqlite
 
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
-from exchange.journal.reader import JournalReader
 from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 from exchange.journal.schema import prepare
+from exchange.journal.sqlite_reader import SqliteJournalReader
 
 _BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
 _ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values
 
 
-class Journal:
+class SqliteJournalWriter:
     """Appends records and events; one append of each may run at a time. The caller holds the journal's lock."""
 
     def __init__(self, connection: aiosqlite.Connection, head: Head, events_seq: int) -> None:
@@ -34,7 +34,7 @@ class Journal:
     async def open(cls, path: Path) -> Self:
         """Open for writing, creating or migrating the file where needed. Raises a JournalError."""
         prepare(path)
-        with JournalReader(path) as reader:
+        with SqliteJournalReader(path) as reader:
             head, events_seq = reader.head(), reader.events_seq()
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         try:

@@ -13,17 +13,11 @@ from typing import Any, NamedTuple, Self
 
 from exchange.journal.archives import archives_of
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError
-from exchange.journal.records import DigestRow, EventRow, Head, Record, check_link
+from exchange.journal.protocols import Fields
+from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
 from exchange.journal.schema import connect_read_only
 
 _LAST = 2**63 - 1
-
-
-class Checkpoint(NamedTuple):
-    """What was before the first command in a file: the head there, and a snapshot as bytes; both empty as a rule."""
-
-    head: Head = Head()
-    snapshot: bytes = b""
 
 
 class _Part(NamedTuple):
@@ -35,7 +29,7 @@ class _Part(NamedTuple):
     last_seq: int
 
 
-class JournalReader:
+class SqliteJournalReader:
     """A read-only view of the journal at `path`. A context manager; raises a JournalError where it is none."""
 
     def __init__(self, path: Path) -> None:
@@ -80,18 +74,6 @@ class JournalReader:
                 return Head(*row) if row else None
         return None
 
-    def seq_at(self, ts_us: int) -> int:
-        """The last command at or before `ts_us`; 0 where there is none. Time rises with seq, so this need not scan."""
-        low, high = self._parts[0].base.head.seq, self.head().seq
-        while low < high:
-            middle = (low + high + 1) // 2
-            head = self.head_at(middle)
-            if head is None:
-                raise JournalDamagedError(f"seq {middle} is missing")
-            low, high = (middle, high) if head.ts_us <= ts_us else (low, middle - 1)
-        base = self._parts[0].base.head
-        return 0 if low == base.seq and base.ts_us > ts_us else low
-
     def events_seq(self) -> int:
         """The last command whose events are recorded."""
         (seq,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
@@ -124,38 +106,18 @@ class JournalReader:
             except sqlite3.DatabaseError as error:
                 raise JournalDamagedError(f"seq {head.seq + 1} cannot be read ({error})") from error
 
-    def record_at(self, seq: int) -> Record | None:
-        """The record `seq`; None where these files hold no such record."""
-        return next(self.records_where("TRUE", (), seq, seq), None)
-
-    def records_where(
-        self, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
-    ) -> Iterator[Record]:
-        """Those of these records whose columns fulfil an SQL condition, in order. The chain is not checked."""
-        table = "SELECT seq, ts_us, payload, hash FROM commands"
-        for row in self._rows(table, f"({condition}) ORDER BY seq", parameters, first_seq, last_seq):
+    def records_where(self, first_seq: int, last_seq: int, any_of: Sequence[Fields] = ()) -> Iterator[Record]:
+        """The records of these seqs, in order, without a check of the chain. See `JournalReader.records_where`."""
+        condition, values = _condition(any_of)
+        query = f"SELECT seq, ts_us, payload, hash FROM commands WHERE seq BETWEEN ? AND ? {condition} ORDER BY seq"
+        for row in self._rows(query, values, first_seq, last_seq):
             yield Record(*row)
 
-    def newest(self, count: int) -> list[Record]:
-        """The last `count` records, oldest first."""
-        found: list[Record] = []
-        for part in reversed(self._parts):
-            rows = part.connection.execute(
-                "SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq DESC LIMIT ?", (count - len(found),)
-            )
-            found += [Record(*row) for row in rows]
-        return found[::-1]
-
-    def events(self, first_seq: int, last_seq: int) -> Iterator[EventRow]:
-        """The recorded events of these commands, in order."""
-        return self.events_where("TRUE", (), first_seq, last_seq)
-
-    def events_where(
-        self, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
-    ) -> Iterator[EventRow]:
-        """Those of the recorded events of these commands whose columns fulfil an SQL condition, in order."""
-        table = "SELECT seq, n, payload FROM events"
-        return self._rows(table, f"({condition}) ORDER BY seq, n", parameters, first_seq, last_seq)
+    def events(self, first_seq: int, last_seq: int, any_of: Sequence[Fields] = ()) -> Iterator[EventRow]:
+        """The recorded events of these commands, in order. See `JournalReader.events`."""
+        condition, values = _condition(any_of)
+        query = f"SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? {condition} ORDER BY seq, n"
+        return self._rows(query, values, first_seq, last_seq)
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """What the exchange itself computed while it ran: seq, subject and digest, by seq."""
@@ -190,15 +152,11 @@ class JournalReader:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
 
-    def _rows(
-        self, table: str, condition: str, parameters: Sequence[Any], first_seq: int, last_seq: int
-    ) -> Iterator[Any]:
+    def _rows(self, query: str, values: list[str | int], first_seq: int, last_seq: int) -> Iterator[Any]:
         """What every file with some of these commands has of them."""
         for part in self._parts:
             if part.last_seq >= first_seq and part.base.head.seq < last_seq:
-                rows = part.connection.execute(
-                    f"{table} WHERE seq BETWEEN ? AND ? AND {condition}", (first_seq, last_seq, *parameters)
-                )
+                rows = part.connection.execute(query, (first_seq, last_seq, *values))
                 for row in rows:  # and not `yield from`, which would close the cursor of a connection that is closed
                     yield row
 
@@ -223,6 +181,14 @@ class JournalReader:
     def _open_part(self, path: Path, last_seq: int) -> _Part:
         connection = self._open.enter_context(closing(connect_read_only(path)))
         return _Part(path, connection, _read_base(connection), last_seq)
+
+
+def _condition(any_of: Sequence[Fields]) -> tuple[str, list[str | int]]:
+    """An SQL condition that a payload has all fields of at least one entry, and its parameters."""
+    if not any_of:
+        return "", []
+    entries = [" AND ".join(f"payload ->> '$.{name}' = ?" for name in fields) for fields in any_of]
+    return f"AND ({' OR '.join(f'({entry})' for entry in entries)})", [v for fields in any_of for v in fields.values()]
 
 
 def _read_base(connection: sqlite3.Connection) -> Checkpoint:

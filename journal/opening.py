@@ -1,0 +1,26 @@
+"""Opens journals. Only this module decides which implementation serves a location; today that is always SQLite."""
+
+from pathlib import Path
+
+from exchange.journal.protocols import JournalReader, JournalWriter
+from exchange.journal.sqlite_reader import SqliteJournalReader
+from exchange.journal.sqlite_writer import SqliteJournalWriter
+
+
+def open_journal_reader(path: Path) -> JournalReader:
+    """Open the journal at `path` for reading. Raises a JournalError if it is missing or not a journal."""
+    return SqliteJournalReader(path)
+
+
+async def open_journal_writer(path: Path) -> JournalWriter:
+    """Open the journal at `path` for writing; create or migrate it if necessary. The caller holds the journal's lock.
+
+    Raises a JournalError if `path` holds something else.
+    """
+    return await SqliteJournalWriter.open(path)
+
+
+def journal_files(path: Path) -> list[Path]:
+    """The SQLite files of the journal at `path`: its archives, oldest first, then the journal itself."""
+    with SqliteJournalReader(path) as reader:
+        return reader.files
