@@ -10,8 +10,7 @@ from rich.text import Text
 
 from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
 from exchange.cli.output import table
-from exchange.client import Book
-from exchange.client.client import OrderBookSnapshot
+from exchange.client import Book, OrderBookSnapshot
 from exchange.projections.views import Views
 from exchange.projections.wire_types import BookLevel, Trade
 

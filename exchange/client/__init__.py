@@ -1,10 +1,61 @@
-"""A typed asyncio client: `from exchange.client import connect`. See docs/client.md."""
+"""A typed asyncio client: `from exchange.client import connect`. See docs/client.md.
+
+Prices and cash are in micros of USDC, sizes in millicontracts, times in microseconds since 1970 (UTC).
+"""
 
 from exchange.client.book import Book
 from exchange.client.client import Client
 from exchange.client.errors import ExchangeError
+from exchange.client.messages import (
+    BalanceMessage,
+    BookMessage,
+    IndexMessage,
+    InstrumentsMessage,
+    Message,
+    OrdersMessage,
+    PositionsMessage,
+    SettlementMessage,
+    StatusMessage,
+    TickerMessage,
+    TradesMessage,
+    UserTradesMessage,
+)
+from exchange.client.results import (
+    CancelAllResult,
+    CancelResult,
+    DeliveryPrice,
+    MarginResult,
+    OrderBookSnapshot,
+    OrderOptions,
+    PlaceResult,
+)
 from exchange.client.subscription import Subscription
 
 connect = Client
 
-__all__ = ["Book", "Client", "ExchangeError", "Subscription", "connect"]
+__all__ = [
+    "BalanceMessage",
+    "Book",
+    "BookMessage",
+    "CancelAllResult",
+    "CancelResult",
+    "Client",
+    "DeliveryPrice",
+    "ExchangeError",
+    "IndexMessage",
+    "InstrumentsMessage",
+    "MarginResult",
+    "Message",
+    "OrderBookSnapshot",
+    "OrderOptions",
+    "OrdersMessage",
+    "PlaceResult",
+    "PositionsMessage",
+    "SettlementMessage",
+    "StatusMessage",
+    "Subscription",
+    "TickerMessage",
+    "TradesMessage",
+    "UserTradesMessage",
+    "connect",
+]

@@ -1,4 +1,4 @@
-"""An order book that is kept from what its channel sends, with an eye on gaps."""
+"""An order book kept up to date from its channel. It detects missed changes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from exchange.projections.wire_types import BookLevel
 
 
 class BookUpdate(msgspec.Struct):
-    """What `book.*` sends: a snapshot, which has no `prev_seq`, or what changed since `prev_seq`."""
+    """A message of a `book.*` channel: a snapshot without `prev_seq`, or the levels that changed since `prev_seq`."""
 
     seq: int
     ts_us: int
@@ -20,35 +20,41 @@ class BookUpdate(msgspec.Struct):
 
 
 class Book:
-    """The levels of one instrument as of command `seq`; brought up to date in place."""
+    """The levels of one instrument after command `seq`, updated in place.
+
+    `ts_us` is the exchange time of that command, in microseconds since 1970 (UTC). `seq` is 0 while the book is
+    incomplete: before the first snapshot, and after a missed change until the next snapshot.
+    """
 
     def __init__(self, instrument_id: str) -> None:
         self.instrument_id = instrument_id
-        self.seq = 0  # 0: no snapshot has come yet, or something was missed since
+        self.seq = 0
         self.ts_us = 0
         self._bids: SortedDict[int, BookLevel] = SortedDict()
         self._asks: SortedDict[int, BookLevel] = SortedDict()
 
     @property
     def bids(self) -> list[BookLevel]:
-        """Best first."""
+        """The bid levels, highest price first."""
         return list(reversed(self._bids.values()))
 
     @property
     def asks(self) -> list[BookLevel]:
-        """Best first."""
+        """The ask levels, lowest price first."""
         return list(self._asks.values())
 
     @property
     def best_bid(self) -> BookLevel | None:
+        """The highest bid; None if there is no bid."""
         return self._bids.peekitem(-1)[1] if self._bids else None
 
     @property
     def best_ask(self) -> BookLevel | None:
+        """The lowest ask; None if there is no ask."""
         return self._asks.peekitem(0)[1] if self._asks else None
 
-    def take(self, update: BookUpdate) -> bool:
-        """Fold in what was sent; False where something before it was missed, and a fresh snapshot is needed."""
+    def apply(self, update: BookUpdate) -> bool:
+        """Apply an update. Return False if an earlier change was missed and the book needs a new snapshot."""
         if update.type == "snapshot":
             self._bids.clear()
             self._asks.clear()
@@ -56,12 +62,12 @@ class Book:
             self.seq = 0
             return False
         for side, levels in ((self._bids, update.bids), (self._asks, update.asks)):
-            _fold(side, levels)
+            _update_side(side, levels)
         self.seq, self.ts_us = update.seq, update.ts_us
         return True
 
 
-def _fold(side: Any, levels: list[BookLevel]) -> None:
+def _update_side(side: Any, levels: list[BookLevel]) -> None:
     for level in levels:
         if level.size_milli:
             side[level.price_micros] = level

@@ -1,4 +1,4 @@
-"""JSON-RPC as a client reads and writes it."""
+"""JSON-RPC as the client encodes and decodes it."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from exchange.client.errors import ExchangeError
 
 
 class ErrorObject(msgspec.Struct):
+    """The error of an answer."""
+
     code: int
     message: str
     data: dict[str, Any] = {}
@@ -19,7 +21,7 @@ class ErrorObject(msgspec.Struct):
 
 
 class Notification(msgspec.Struct):
-    """What a channel sent. `seq` is that of the command, on streams."""
+    """A message of a channel. On streams, `seq` is the command that caused it."""
 
     channel: str
     data: msgspec.Raw
@@ -27,7 +29,7 @@ class Notification(msgspec.Struct):
 
 
 class IncomingMessage(msgspec.Struct):
-    """An answer, which has an id and a result or an error; or a notification, which has params."""
+    """An answer, with an id and a result or an error; or a notification, with params."""
 
     id: int | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
@@ -35,10 +37,10 @@ class IncomingMessage(msgspec.Struct):
     params: Notification | None = None
 
 
-decode_received = msgspec.json.Decoder(IncomingMessage).decode
+decode_message = msgspec.json.Decoder(IncomingMessage).decode
 
 
-def request_text(request_id: int, method: str, params: dict[str, Any]) -> bytes:
-    """A request; parameters that are None are left out."""
+def encode_request(request_id: int, method: str, params: dict[str, Any]) -> bytes:
+    """Encode a request. Parameters that are None are left out."""
     given = {name: value for name, value in params.items() if value is not None}
     return msgspec.json.encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": given})

@@ -1,7 +1,8 @@
-"""One connection that outlives its sockets: it connects again, goes on with its subscriptions, and repeats requests.
+"""A connection that reconnects by itself, restores its subscriptions, and repeats unanswered requests.
 
-After a break, in this order: authenticate, subscribe from where each subscription was, and send again what was not
-answered. A request that may not be carried out twice fails instead, for nobody knows whether it was.
+After a break it does, in this order: authenticate, continue every subscription where it was, and send the unanswered
+requests again. A request that must not be carried out twice fails instead, because the client cannot know whether the
+exchange carried it out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 from websockets.frames import CloseCode
 
-from exchange.client.codec import decode_received, request_text
+from exchange.client.codec import decode_message, encode_request
 from exchange.client.errors import (
     ExchangeError,
     connection_closed,
@@ -28,12 +29,14 @@ from exchange.client.errors import (
     connection_lost,
 )
 
-RETRY_SECONDS = 0.1  # before the first attempt to connect again; each one after it waits twice as long
+# The delay before the first attempt to reconnect. It doubles with each further attempt, up to RETRY_SECONDS_MAX.
+RETRY_SECONDS = 0.1
 RETRY_SECONDS_MAX = 5.0
 OPEN_SECONDS = 10.0
-CLOSE_SECONDS = 2.0  # for which the exchange may take leave
-# The exchange objects to what we sent: to send it again would not help.
-_OBJECTIONS = (
+# How long the exchange may take to answer the closing handshake.
+CLOSE_SECONDS = 2.0
+# With these codes the exchange rejects the data that the client sent. Sending it again would not help.
+_REJECTIONS = (
     CloseCode.PROTOCOL_ERROR,
     CloseCode.UNSUPPORTED_DATA,
     CloseCode.INVALID_DATA,
@@ -42,23 +45,25 @@ _OBJECTIONS = (
 )
 
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[msgspec.Raw]]  # a method and its parameters; ExchangeError
+# Sends a method with its parameters and returns the result. Raises ExchangeError.
+SendRequest = Callable[[str, dict[str, Any]], Awaitable[msgspec.Raw]]
 
 
 class Callbacks(NamedTuple):
-    """Whom a link tells what.
+    """The callbacks of a connection.
 
-    `renewed`: there is a new connection; it is awaited, with what to ask on it, before anything else is sent.
-    `notified`: a channel sent something. `ended`: there will be no other connection.
+    `on_connect` is awaited after each connect, before any other request is sent; it gets a function that sends on the
+    new socket. `on_notification` gets the channel, seq and data of a message. `on_end` is called once, when the
+    connection ends and will not reconnect.
     """
 
-    renewed: Callable[[Ask], Awaitable[None]]
-    notified: Callable[[str, int, msgspec.Raw], None]
-    ended: Callable[[ExchangeError], None]
+    on_connect: Callable[[SendRequest], Awaitable[None]]
+    on_notification: Callable[[str, int, msgspec.Raw], None]
+    on_end: Callable[[ExchangeError], None]
 
 
 class _PendingRequest:
-    """A request that is not answered yet. `socket`: where it was last sent, if it was."""
+    """A request without an answer yet. `socket` is the socket on which it was last sent, if it was sent."""
 
     def __init__(self, text: str, may_repeat: bool) -> None:
         self.text = text
@@ -69,28 +74,30 @@ class _PendingRequest:
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
-            self.answer.exception()  # seen: whoever asked may be gone
+            # Mark the exception as retrieved: the caller may have stopped waiting.
+            self.answer.exception()
 
 
 class Connection:
-    """Connected to `url` until `close`. Without `reconnects` it ends with its first socket."""
+    """A connection to `url` that lasts until `close`. Without `reconnects` it ends with its first socket."""
 
-    def __init__(self, url: str, hearers: Callbacks, reconnects: bool) -> None:
+    def __init__(self, url: str, callbacks: Callbacks, reconnects: bool) -> None:
         self._url = url
-        self._hearers = hearers
+        self._callbacks = callbacks
         self._reconnects = reconnects
         self._ids = itertools.count(1)
-        self._unanswered: dict[int, _PendingRequest] = {}
+        self._pending: dict[int, _PendingRequest] = {}
         self._socket: ClientConnection | None = None
-        self._is_ready = False  # everything is as it was before the break
+        # True if everything is restored on the current socket, so that new requests can be sent.
+        self._is_ready = False
         self._was_connected = False
-        self._over: ExchangeError | None = None  # why nothing can be asked any more
-        self.breaks = 0
+        self._end_error: ExchangeError | None = None
+        self.reconnect_count = 0
 
     async def open(self) -> None:
-        """Connect; ExchangeError where nobody is there."""
+        """Connect. Raises ExchangeError if the first attempt fails."""
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._keeping = asyncio.create_task(self._keep(first))
+        self._task = asyncio.create_task(self._run(first))
         try:
             await first
         except BaseException:
@@ -99,34 +106,37 @@ class Connection:
 
     async def close(self) -> None:
         self._end(connection_closed())
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     @property
     def has_ended(self) -> bool:
-        return self._over is not None
+        return self._end_error is not None
 
     async def call(self, method: str, params: dict[str, Any], may_repeat: bool = True) -> msgspec.Raw:
-        """The result of a request, however many connections it takes. Raises ExchangeError."""
-        if self._over is not None:
-            raise self._over
-        request_id, request = self._request(method, params, may_repeat)
+        """Send a request and return its result. With `may_repeat`, send it again after a break.
+
+        Raises ExchangeError.
+        """
+        if self._end_error is not None:
+            raise self._end_error
+        request_id, request = self._add_request(method, params, may_repeat)
         try:
             if self._is_ready:
                 await self._send(request)
             return await request.answer
         finally:
-            del self._unanswered[request_id]
+            del self._pending[request_id]
 
-    def _request(self, method: str, params: dict[str, Any], may_repeat: bool) -> tuple[int, _PendingRequest]:
+    def _add_request(self, method: str, params: dict[str, Any], may_repeat: bool) -> tuple[int, _PendingRequest]:
         request_id = next(self._ids)
-        text = request_text(request_id, method, params).decode()
-        request = self._unanswered[request_id] = _PendingRequest(text, may_repeat)
+        text = encode_request(request_id, method, params).decode()
+        request = self._pending[request_id] = _PendingRequest(text, may_repeat)
         return request_id, request
 
-    async def _ask(self, socket: ClientConnection, method: str, params: dict[str, Any]) -> msgspec.Raw:
-        """The result of a request on this socket, whether it is ready or not."""
-        request_id, request = self._request(method, params, may_repeat=False)
+    async def _call_on(self, socket: ClientConnection, method: str, params: dict[str, Any]) -> msgspec.Raw:
+        """Send a request on this socket, even if the connection is not ready, and return its result."""
+        request_id, request = self._add_request(method, params, may_repeat=False)
         request.socket = socket
         try:
             await socket.send(request.text)
@@ -134,17 +144,18 @@ class Connection:
         except ConnectionClosed as error:
             raise connection_lost("before it was ready") from error
         finally:
-            del self._unanswered[request_id]
+            del self._pending[request_id]
 
     async def _send(self, request: _PendingRequest) -> None:
         request.socket = self._socket
         if self._socket is not None:
-            with contextlib.suppress(ConnectionClosed):  # whoever reads hears of it, too
+            # The reading task sees the break as well and deals with the request.
+            with contextlib.suppress(ConnectionClosed):
                 await self._socket.send(request.text)
 
-    async def _keep(self, first: asyncio.Future[None]) -> None:
-        """Be connected. Ends with an error for everyone who waits."""
-        sockets = connect(
+    async def _run(self, first: asyncio.Future[None]) -> None:
+        """Stay connected until the connection ends. Then fail every pending request."""
+        attempts = connect(
             self._url,
             compression=None,
             max_size=None,
@@ -155,8 +166,8 @@ class Connection:
             process_exception=self._fatal,
         )
         try:
-            async with contextlib.aclosing(cast(AsyncGenerator[ClientConnection, None], aiter(sockets))) as coming:
-                async for socket in coming:
+            async with contextlib.aclosing(cast(AsyncGenerator[ClientConnection, None], aiter(attempts))) as sockets:
+                async for socket in sockets:
                     await self._use(socket, first)
                     await asyncio.sleep(RETRY_SECONDS)
         except ExchangeError as error:
@@ -167,80 +178,86 @@ class Connection:
             self._end(connection_failed(self._url, repr(error)))
             raise
         finally:
-            if not first.done() and self._over is not None:
-                first.set_exception(self._over)
+            if not first.done() and self._end_error is not None:
+                first.set_exception(self._end_error)
 
     def _fatal(self, error: Exception) -> Exception | None:
-        """What makes it give up: everything at the first attempt, later whatever is no trouble of the network."""
+        """Return the error if connecting must be given up; None to try again.
+
+        Every error of the first attempt is fatal. Later, network errors are not.
+        """
         return None if self._was_connected and isinstance(error, OSError | TimeoutError | InvalidMessage) else error
 
     async def _use(self, socket: ClientConnection, first: asyncio.Future[None]) -> None:
-        """Stay until the connection breaks; ExchangeError where there shall be no other."""
+        """Read from a socket until it breaks. Raises ExchangeError if the connection must not reconnect."""
         self._socket = socket
-        preparing = asyncio.create_task(self._prepare(socket, first))
+        restoring = asyncio.create_task(self._restore(socket, first))
         try:
             while True:
-                self._take(await socket.recv(decode=False))
+                self._receive(await socket.recv(decode=False))
         except ConnectionClosed as error:
-            self._has_broken(socket, error)
+            self._on_break(socket, error)
         finally:
             self._socket, self._is_ready = None, False
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            restoring.cancel()
+            await asyncio.gather(restoring, return_exceptions=True)
 
-    async def _prepare(self, socket: ClientConnection, first: asyncio.Future[None]) -> None:
-        """Make everything as it was before the break, then send what waits."""
+    async def _restore(self, socket: ClientConnection, first: asyncio.Future[None]) -> None:
+        """Restore the state of the previous socket, then send the pending requests."""
         try:
-            await self._hearers.renewed(partial(self._ask, socket))
-            while waiting := [one for one in self._unanswered.values() if one.socket is not socket]:
-                for request in waiting:
+            await self._callbacks.on_connect(partial(self._call_on, socket))
+            while unsent := [request for request in self._pending.values() if request.socket is not socket]:
+                for request in unsent:
                     await self._send(request)
             self._is_ready = self._was_connected = True
             if not first.done():
                 first.set_result(None)
         except ExchangeError as error:
-            if self._socket is socket and socket.close_code is None:  # otherwise the break is why
+            # If the socket is closed, the break caused the error, and the connection reconnects.
+            if self._socket is socket and socket.close_code is None:
                 self._end(error)
                 await socket.close()
-        except Exception as error:  # a bug of ours: nobody is to wait for ever because of it
+        except Exception as error:
+            # A bug in the client: end the connection, so that no caller waits for ever.
             self._end(connection_failed(self._url, repr(error)))
             await socket.close()
             raise
 
-    def _take(self, text: bytes) -> None:
-        received = decode_received(text)
-        if received.params is not None:
-            self._hearers.notified(received.params.channel, received.params.seq, received.params.data)
-        elif received.id is not None and (request := self._unanswered.get(received.id)) is not None:
-            if received.error is not None:
-                request.fail(received.error.as_exception())
+    def _receive(self, text: bytes) -> None:
+        message = decode_message(text)
+        if message.params is not None:
+            self._callbacks.on_notification(message.params.channel, message.params.seq, message.params.data)
+        elif message.id is not None and (request := self._pending.get(message.id)) is not None:
+            if message.error is not None:
+                request.fail(message.error.as_exception())
             elif not request.answer.done():
-                request.answer.set_result(received.result)
+                request.answer.set_result(message.result)
 
-    def _has_broken(self, socket: ClientConnection, error: ConnectionClosed) -> None:
-        """What may not be sent twice fails; ExchangeError where no connection shall follow."""
-        reason = (error.rcvd.reason or f"code {error.rcvd.code}") if error.rcvd is not None else "without a word"
+    def _on_break(self, socket: ClientConnection, error: ConnectionClosed) -> None:
+        """Fail the requests that must not be repeated. Raises ExchangeError if the connection must not reconnect."""
+        close_frame = error.rcvd
+        reason = "no reason was given" if close_frame is None else close_frame.reason or f"code {close_frame.code}"
         lost = connection_lost(reason)
-        self.breaks += 1
-        for request in list(self._unanswered.values()):
+        self.reconnect_count += 1
+        for request in list(self._pending.values()):
             if request.socket is socket and not request.may_repeat:
                 request.fail(lost)
-        if self._over is not None:
-            raise self._over
-        if not self._reconnects or (error.rcvd is not None and error.rcvd.code in _OBJECTIONS):
+        if self._end_error is not None:
+            raise self._end_error
+        if not self._reconnects or (close_frame is not None and close_frame.code in _REJECTIONS):
             raise connection_ended(reason)
 
     def _end(self, error: ExchangeError) -> None:
-        if self._over is None:
-            self._over = error
-            for request in list(self._unanswered.values()):
+        if self._end_error is None:
+            self._end_error = error
+            for request in list(self._pending.values()):
                 request.fail(error)
             self._is_ready = False
-            self._hearers.ended(error)
+            self._callbacks.on_end(error)
 
 
 def _delays() -> Generator[float]:
-    """Seconds between two attempts, each a little off, so that a thousand clients do not all come at once."""
+    """Seconds between two attempts. Each varies a little, so that many clients do not reconnect at the same time."""
     seconds = RETRY_SECONDS
     while True:
         yield seconds * random.uniform(0.75, 1.25)

@@ -1,19 +1,26 @@
-"""What can go wrong, as one exception."""
+"""The one exception of the client."""
 
 from collections.abc import Mapping
 from typing import Any
 
-CONNECTION = 0  # the code of what is not an answer of the exchange, but the want of one
+# The code of an error that the client raises because of its connection. The exchange never sends it.
+CONNECTION = 0
 LOST = "connection_lost"
 
 
 class ExchangeError(Exception):
-    """A request failed: `code` and the stable word `reason` are those of docs/protocol.md, `detail` is for people.
+    """A request failed.
 
-    `data` is what else the error says (`param`, `seq`, `retry_after_ms` ...). Code 0 is about the connection:
-    `connection_failed` (nobody is there), `connection_lost` (it is not known whether the request was carried out; the
-    client goes on), `connection_ended` (nor is it known here, and nothing more can be asked), `connection_closed` (by
-    us, likewise).
+    `code` and `reason` (a stable word) are those of docs/protocol.md. `detail` is a sentence for people. `data` holds
+    the other fields of the error (`param`, `seq`, `retry_after_ms` ...).
+
+    Code 0 is about the connection, and `reason` is one of:
+
+    - `connection_failed`: the client could not connect.
+    - `connection_lost`: the connection broke, and the exchange may have carried out the request or not. The client
+      connects again.
+    - `connection_ended`: the same, but the client does not connect again.
+    - `connection_closed`: `Client.close` was called. The exchange may have carried out the request or not.
     """
 
     def __init__(
@@ -29,7 +36,11 @@ class ExchangeError(Exception):
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether nobody knows if the request was carried out; the client goes on."""
+        """True if the connection broke before the answer came, and the client connects again.
+
+        The exchange may have carried out the request or not. The caller has to find out, for example from the
+        streams.
+        """
         return self.code == CONNECTION and self.reason == LOST
 
 

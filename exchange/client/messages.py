@@ -1,4 +1,8 @@
-"""What channels send, typed: one message class a kind of channel."""
+"""The typed messages of channels: one class for each kind of channel.
+
+`channel` is the name of the channel. `seq` is the command that caused the message; for books and tickers, it is the
+last command that the data includes. Units of `data` are in the names of its fields.
+"""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +24,7 @@ from exchange.projections.wire_types import (
 
 
 class BookMessage(NamedTuple):
-    """The book as it is now: what is not taken yet is replaced by what is newer."""
+    """A book changed. `data` is the book itself, which the subscription updates in place."""
 
     channel: str
     seq: int
@@ -28,13 +32,15 @@ class BookMessage(NamedTuple):
 
 
 class TradesMessage(NamedTuple):
+    """The trades of one instrument that command `seq` made."""
+
     channel: str
     seq: int
     data: list[Trade]
 
 
 class OrdersMessage(NamedTuple):
-    """The orders of the user that command `seq` changed, as they were after it."""
+    """The user's orders that command `seq` changed, as they were after it."""
 
     channel: str
     seq: int
@@ -42,19 +48,23 @@ class OrdersMessage(NamedTuple):
 
 
 class UserTradesMessage(NamedTuple):
+    """The user's trades that command `seq` made."""
+
     channel: str
     seq: int
     data: list[UserTrade]
 
 
 class BalanceMessage(NamedTuple):
+    """The user's balance after command `seq`."""
+
     channel: str
     seq: int
     data: Balance
 
 
 class PositionsMessage(NamedTuple):
-    """The positions of the user that command `seq` changed, as they were after it."""
+    """The user's positions that command `seq` changed, as they were after it."""
 
     channel: str
     seq: int
@@ -62,7 +72,7 @@ class PositionsMessage(NamedTuple):
 
 
 class TickerMessage(NamedTuple):
-    """The ticker as it is now: what is not taken yet is replaced by what is newer."""
+    """The newest ticker of an instrument. It replaces an older ticker that the caller has not read yet."""
 
     channel: str
     seq: int
@@ -70,13 +80,15 @@ class TickerMessage(NamedTuple):
 
 
 class IndexMessage(NamedTuple):
+    """The index price that command `seq` set."""
+
     channel: str
     seq: int
     data: IndexPrice
 
 
 class InstrumentsMessage(NamedTuple):
-    """The instruments that command `seq` listed, paused, resumed, or ended, as they were after it."""
+    """The instruments that command `seq` listed, paused, resumed or expired, as they were after it."""
 
     channel: str
     seq: int
@@ -84,12 +96,16 @@ class InstrumentsMessage(NamedTuple):
 
 
 class StatusMessage(NamedTuple):
+    """The exchange was halted or reopened by command `seq`."""
+
     channel: str
     seq: int
     data: MarketStatus
 
 
 class SettlementMessage(NamedTuple):
+    """The series that command `seq` settled, or could not settle yet."""
+
     channel: str
     seq: int
     data: list[Settlement]
@@ -111,7 +127,10 @@ Message = (
 
 
 class ChannelKind(NamedTuple):
-    """A kind of channel. A stream tells what every command changed; the others how things are."""
+    """A kind of channel.
+
+    A stream has a message for every command that changed something. The other channels send only the newest state.
+    """
 
     message: Any
     decoder: msgspec.json.Decoder[Any]
@@ -133,12 +152,12 @@ KINDS = {
 
 
 def kind_of(channel: str) -> ChannelKind | None:
-    """The kind of a channel by its name; None for a book, or for one that nobody knows."""
+    """Return the kind of a channel, given its name; None for a book or an unknown channel."""
     return KINDS.get(channel) or KINDS.get(channel.partition(".")[0])
 
 
 def message_of(channel: str, seq: int, data: msgspec.Raw) -> Message | None:
-    """What a channel sent, typed; None where it is a book, which is no message by itself."""
+    """Decode a message of a channel; None for a book, whose updates are applied to a `Book` instead."""
     kind = kind_of(channel)
     if kind is None:
         return None

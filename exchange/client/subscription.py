@@ -1,4 +1,4 @@
-"""Subscriptions: async iterators of typed messages that go on after a break without a hole and without a repeat."""
+"""Subscriptions: async iterators of typed messages. After a break they continue without a gap and without a repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from exchange.client.book import Book, BookUpdate
-from exchange.client.connection import Ask
+from exchange.client.connection import SendRequest
 from exchange.client.errors import ExchangeError
 from exchange.client.messages import BookMessage, Message, kind_of, message_of
 from exchange.domain.units import NUMBER_MAX
@@ -19,69 +19,75 @@ _decode_update = msgspec.json.Decoder(BookUpdate).decode
 
 
 class Subscription:
-    """What these channels send. Streams wait here until they are taken, however many; of books only the newest state.
+    """The messages of one or more channels, as an async iterator. `Client.subscribe` makes it.
 
-    Iterating raises ExchangeError once the client has ended, and stops once the subscription is closed.
+    Every message of a stream is kept until the caller reads it, without a limit. Of each book and ticker only the
+    newest state is kept. Iterating stops when the subscription is closed, and raises ExchangeError when the client has
+    ended or the exchange cannot continue the subscription after a break.
     """
 
-    def __init__(self, channels: Sequence[str], from_seq: int | None, leave: Callable[[Subscription], Any]) -> None:
+    def __init__(
+        self, channels: Sequence[str], from_seq: int | None, unsubscribe: Callable[[Subscription], Any]
+    ) -> None:
         self.channels = list(channels)
-        self._leave = leave
+        self._unsubscribe = unsubscribe
         self._streams = [channel for channel in channels if (kind := kind_of(channel)) and kind.is_stream]
-        self._from_seq = from_seq  # where the streams begin, or go on after a break
-        self._seen: dict[str, int] = {}  # the last seq by stream
+        # The command from which the streams start, or continue after a break.
+        self._from_seq = from_seq
+        self._last_seq: dict[str, int] = {}
         self._books = {channel: Book(channel.split(".")[1]) for channel in channels if channel.startswith("book.")}
-        self._waiting: deque[Message | str] = deque()  # messages of streams; names of others that have something new
-        self._latest: dict[str, Message] = {}  # of those others
-        self._has_news = asyncio.Event()
-        self._end: ExchangeError | None = None
+        # Messages of streams, and the names of the other channels that have a new state in `_latest`.
+        self._unread: deque[Message | str] = deque()
+        self._latest: dict[str, Message] = {}
+        self._changed = asyncio.Event()
+        self._error: ExchangeError | None = None
         self._is_closed = False
 
     @property
-    def has_begun(self) -> bool:
-        """Whether it is known where it begins: until then a new connection is nothing to it."""
+    def has_start(self) -> bool:
+        """True if the start of its streams is known. Only then can it be continued on a new connection."""
         return self._from_seq is not None or not self._streams
 
-    async def begin(self, ask: Ask) -> None:
-        """Subscribe: at first from now on, or from `from_seq`; after a break from where it was. ExchangeError."""
+    async def start(self, send: SendRequest) -> None:
+        """Subscribe: from now on or from `from_seq`; after a break, from the last message. Raises ExchangeError."""
         if not self._streams:
-            await ask("public/subscribe", {"channels": self.channels})
+            await send("public/subscribe", {"channels": self.channels})
             return
         if self._from_seq is None:
-            self._from_seq = await _next_seq(ask, self._streams)
-        await ask("public/subscribe", {"channels": self.channels, "from_seq": self._from_seq})
+            self._from_seq = await _next_seq(send, self._streams)
+        await send("public/subscribe", {"channels": self.channels, "from_seq": self._from_seq})
 
-    def end(self, error: ExchangeError) -> None:
-        """Nothing comes any more."""
-        self._end = error
-        self._has_news.set()
+    def fail(self, error: ExchangeError) -> None:
+        """End the subscription: reading raises `error` after the messages received so far."""
+        self._error = error
+        self._changed.set()
 
     async def close(self) -> None:
-        """Unsubscribe."""
+        """Unsubscribe. Iterating stops after the messages received so far. Raises ExchangeError."""
         self._is_closed = True
-        self._has_news.set()
-        await self._leave(self)
+        self._changed.set()
+        await self._unsubscribe(self)
 
-    def take(self, channel: str, seq: int, data: msgspec.Raw) -> bool:
-        """Take what was sent; False where the channel has to be subscribed to again, because something was missed."""
+    def receive(self, channel: str, seq: int, data: msgspec.Raw) -> bool:
+        """Take a message of a channel. Return False if a change was missed and the book needs a new snapshot."""
         book = self._books.get(channel)
         if book is not None:
-            return self._take_book(channel, book, _decode_update(data))
+            return self._update_book(channel, book, _decode_update(data))
         if channel not in self._streams:
             if (state := message_of(channel, seq, data)) is not None:
                 self._replace(state)
-        elif seq > self._seen.get(channel, 0) and (message := message_of(channel, seq, data)) is not None:
-            self._seen[channel] = seq
+        elif seq > self._last_seq.get(channel, 0) and (message := message_of(channel, seq, data)) is not None:
+            self._last_seq[channel] = seq
             self._from_seq = max(seq, self._from_seq or 0)
-            self._waiting.append(message)
-            self._has_news.set()
+            self._unread.append(message)
+            self._changed.set()
         return True
 
     def poll(self) -> Message | None:
-        """The next message, if there is one."""
-        if not self._waiting:
+        """Return the next message without waiting; None if there is none."""
+        if not self._unread:
             return None
-        first = self._waiting.popleft()
+        first = self._unread.popleft()
         return self._latest.pop(first) if isinstance(first, str) else first
 
     def __aiter__(self) -> Subscription:
@@ -91,30 +97,31 @@ class Subscription:
         while (message := self.poll()) is None:
             if self._is_closed:
                 raise StopAsyncIteration
-            if self._end is not None:
-                raise self._end
-            self._has_news.clear()
-            await self._has_news.wait()
+            if self._error is not None:
+                raise self._error
+            self._changed.clear()
+            await self._changed.wait()
         return message
 
-    def _take_book(self, channel: str, book: Book, update: BookUpdate) -> bool:
-        was_whole = bool(book.seq)
-        if book.take(update):
+    def _update_book(self, channel: str, book: Book, update: BookUpdate) -> bool:
+        was_complete = bool(book.seq)
+        if book.apply(update):
             self._replace(BookMessage(channel, book.seq, book))
             return True
-        return not was_whole  # a snapshot is on its way already
+        # If the book was incomplete before, a snapshot was requested already.
+        return not was_complete
 
     def _replace(self, message: Message) -> None:
         if message.channel not in self._latest:
-            self._waiting.append(message.channel)
+            self._unread.append(message.channel)
         self._latest[message.channel] = message
-        self._has_news.set()
+        self._changed.set()
 
 
-async def _next_seq(ask: Ask, streams: list[str]) -> int:
-    """The next command there will be: the exchange names it to whoever asks for something beyond it."""
+async def _next_seq(send: SendRequest, streams: list[str]) -> int:
+    """The seq of the next command. The exchange names it when it refuses a `from_seq` beyond it."""
     try:
-        await ask("public/subscribe", {"channels": streams, "from_seq": NUMBER_MAX})
+        await send("public/subscribe", {"channels": streams, "from_seq": NUMBER_MAX})
     except ExchangeError as error:
         if error.reason == "from_seq_ahead":
             return int(error.data["next_seq"])

@@ -10,7 +10,7 @@ import msgspec
 from exchange import __version__
 from exchange.bots.bot import BotRunner
 from exchange.bots.requests import BotRequest, method_and_params
-from exchange.client.codec import IncomingMessage, decode_received, request_text
+from exchange.client.codec import IncomingMessage, decode_message, encode_request
 from exchange.client.messages import message_of
 from exchange.domain.commands import EndSession, StartSession
 from exchange.runtime.clock import Clock
@@ -82,11 +82,11 @@ class LocalClient:
     def _ask(self, method: str, params: dict[str, Any]) -> asyncio.Future[IncomingMessage]:
         request_id = next(self._ids)
         answer = self._asked[request_id] = asyncio.get_running_loop().create_future()
-        self._session.receive(request_text(request_id, method, params))
+        self._session.receive(encode_request(request_id, method, params))
         return answer
 
     def _arrive(self, text: bytes) -> None:
-        received = decode_received(text)
+        received = decode_message(text)
         if received.params is not None:
             params = received.params
             message = message_of(params.channel, params.seq, msgspec.Raw(params.data))
