@@ -34,7 +34,7 @@ class BadCheckError(Exception):
 
 def known_checks() -> list[Check]:
     """Those that come with the program, by name."""
-    found = [file for file in files("journal").joinpath("checks").iterdir() if file.name.endswith(".sql")]
+    found = [file for file in files("exchange.journal").joinpath("checks").iterdir() if file.name.endswith(".sql")]
     return sorted(_parse(file.name, file.read_text(encoding="utf-8")) for file in found)
 
 
