@@ -1,4 +1,4 @@
-"""The bots decide alone: the same on the same view and seed, two-sided, within their money. And they do it live."""
+"""Bots decide from a view and a seed alone, quote both sides, and stay within their cash, also against a server."""
 
 import asyncio
 import itertools
@@ -46,8 +46,8 @@ from tests.wire import exchange
 CASH_MICROS = 10_000_000 * MICROS_PER_USDC
 
 
-def market(spot_usdc: int = 150, cash_micros: int = CASH_MICROS) -> View:
-    """A view of options on SOL, nothing in any book."""
+def market_view(spot_usdc: int = 150, cash_micros: int = CASH_MICROS) -> View:
+    """A view of options on SOL with empty books."""
     view = View()
     view.now_us, view.available_micros = START_US, cash_micros
     view.prices_micros["SOL"] = spot_usdc * MICROS_PER_USDC
@@ -60,8 +60,8 @@ def market(spot_usdc: int = 150, cash_micros: int = CASH_MICROS) -> View:
     return view
 
 
-def stand(view: View, requests: list[BotRequest]) -> None:
-    """What was placed rests, what was edited is as it should be, what was cancelled is gone."""
+def accept(view: View, requests: list[BotRequest]) -> None:
+    """Update the view as if the exchange had accepted the requests and nothing had traded."""
     changed: list[OrderView] = []
     for request in requests:
         match request:
@@ -75,7 +75,7 @@ def stand(view: View, requests: list[BotRequest]) -> None:
                 changed.append(msgspec.structs.replace(view.orders[order_id], status="cancelled"))
             case _:
                 pass
-    view.take(OrdersMessage("user.orders", 10**6 + view.now_us, changed))
+    view.on_message(OrdersMessage("user.orders", 10**6 + view.now_us, changed))
 
 
 def _order(order_id: int, instrument_id: str, side: Any, price: int | None, size: int) -> OrderView:
@@ -88,9 +88,9 @@ def of_kind(requests: list[BotRequest], kind: Any) -> list[Any]:
     return [request for request in requests if isinstance(request, kind)]
 
 
-def move(view: View, spot_usdc: str) -> None:
+def move_index(view: View, spot_usdc: str) -> None:
     price = int(float(spot_usdc) * MICROS_PER_USDC)
-    view.take(IndexMessage("index.SOL", 1, IndexPrice("SOL", price, 1, view.now_us)))
+    view.on_message(IndexMessage("index.SOL", 1, IndexPrice("SOL", price, 1, view.now_us)))
     view.now_us += US_PER_SECOND
 
 
@@ -105,25 +105,25 @@ def move(view: View, spot_usdc: str) -> None:
         ("put", 120, 100, -1, 0.3, 0),
     ],
 )
-def test_values(
+def test_option_values(
     option_type: OptionType, spot: float, strike: float, years: float, volatility: float, expected: float
 ) -> None:
     assert value(option_type, spot, strike, years, volatility) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_walk_is_the_same_everywhere_and_as_volatile_as_it_should_be() -> None:
+def test_an_index_walk_is_deterministic_and_has_the_given_volatility() -> None:
     walk = IndexWalk(150_000_000, 800_000, 1_000, 1)
     assert [walk.step() for _ in range(5)] == [149994257, 149989963, 149997011, 149983879, 149990318]
     hourly = IndexWalk(10**9, 800_000, 3_600_000, 2)
     prices = [hourly.step() for _ in range(20_000)]
     variance = sum((b / a - 1) ** 2 for a, b in itertools.pairwise(prices)) / len(prices)
     assert (variance * 365 * 24) ** 0.5 == pytest.approx(0.8, rel=0.02)
-    wild = IndexWalk(2, 10**8, 86_400_000, 3)
-    assert all(wild.step() > 0 for _ in range(1_000))
+    volatile = IndexWalk(2, 10**8, 86_400_000, 3)
+    assert all(volatile.step() > 0 for _ in range(1_000))
 
 
-def test_a_maker_quotes_both_sides_of_every_option_and_then_leaves_them_alone() -> None:
-    view, maker = market(), MarketMaker(1)
+def test_a_maker_quotes_both_sides_of_every_option_and_keeps_its_quotes() -> None:
+    view, maker = market_view(), MarketMaker(1)
     requests = maker.decide(view)
     placed = of_kind(requests, PlaceRequest)
     assert {(one.instrument_id, one.side) for one in placed} == {
@@ -138,17 +138,17 @@ def test_a_maker_quotes_both_sides_of_every_option_and_then_leaves_them_alone() 
             == best[instrument_id, "ask"] % instrument.tick_micros
         )
     assert all(one.size_milli >= 100 and one.post_only for one in placed)
-    stand(view, requests)
+    accept(view, requests)
     view.now_us += US_PER_SECOND
     assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
 
 
-def test_a_maker_edits_what_the_index_has_left_behind_and_nothing_else() -> None:
-    view, maker = market(), MarketMaker(1)
-    stand(view, maker.decide(view))
-    move(view, "150.01")
+def test_a_maker_edits_only_quotes_that_are_off_after_an_index_move() -> None:
+    view, maker = market_view(), MarketMaker(1)
+    accept(view, maker.decide(view))
+    move_index(view, "150.01")
     assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
-    move(view, "152")
+    move_index(view, "152")
     requests = maker.decide(view)
     edits = of_kind(requests, EditRequest)
     assert edits and of_kind(requests, PlaceRequest | CancelRequest) == []
@@ -156,20 +156,20 @@ def test_a_maker_edits_what_the_index_has_left_behind_and_nothing_else() -> None
         order = view.orders[edit.order_id]
         is_call = view.instruments[order.instrument_id].option_type == "call"
         assert order.price_micros is not None and (edit.price_micros > order.price_micros) == is_call
-    stand(view, requests)
+    accept(view, requests)
     assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == []
 
 
-def test_a_maker_leans_against_what_it_holds_and_stops_at_its_most() -> None:
-    view, maker = market(), MarketMaker(1)
-    held = next(iter(view.instruments))
-    flat = {one.side: one for one in of_kind(maker.decide(view), PlaceRequest) if one.instrument_id == held}
+def test_a_maker_skews_against_its_position_and_respects_its_limit() -> None:
+    view, maker = market_view(), MarketMaker(1)
+    instrument_id = next(iter(view.instruments))
+    flat = {one.side: one for one in of_kind(maker.decide(view), PlaceRequest) if one.instrument_id == instrument_id}
 
-    def quotes(quotes_held: int) -> dict[str, PlaceRequest]:
-        position = PositionView(held, quotes_held * flat["bid"].size_milli, None, 0, None, None, None)
-        view.take(PositionsMessage("user.positions", 1 + len(view.positions_milli), [position]))
+    def quotes(position_quotes: int) -> dict[str, PlaceRequest]:
+        position = PositionView(instrument_id, position_quotes * flat["bid"].size_milli, None, 0, None, None, None)
+        view.on_message(PositionsMessage("user.positions", 1 + len(view.positions_milli), [position]))
         placed = of_kind(MarketMaker(1).decide(view), PlaceRequest)
-        return {one.side: one for one in placed if one.instrument_id == held}
+        return {one.side: one for one in placed if one.instrument_id == instrument_id}
 
     long, short = quotes(3), quotes(-3)
     assert long["bid"].price_micros < flat["bid"].price_micros < short["bid"].price_micros
@@ -177,12 +177,12 @@ def test_a_maker_leans_against_what_it_holds_and_stops_at_its_most() -> None:
     assert list(quotes(10)) == ["ask"] and list(quotes(-10)) == ["bid"]
 
 
-def test_a_maker_keeps_within_its_money() -> None:
-    rich = len(of_kind(MarketMaker(1).decide(market()), PlaceRequest))
-    view = market(cash_micros=50_000 * MICROS_PER_USDC)
+def test_a_maker_stays_within_its_cash() -> None:
+    rich = len(of_kind(MarketMaker(1).decide(market_view()), PlaceRequest))
+    view = market_view(cash_micros=50_000 * MICROS_PER_USDC)
     poor = of_kind(MarketMaker(1).decide(view), PlaceRequest)
     assert 0 < len(poor) < rich
-    stand(view, list(poor))
+    accept(view, list(poor))
     view.available_micros = -1
     (first,) = of_kind(MarketMaker(1).decide(view), PlaceRequest | EditRequest | CancelRequest)
     assert isinstance(first, CancelRequest) and view.orders[first.order_id].side == "ask"
@@ -190,56 +190,56 @@ def test_a_maker_keeps_within_its_money() -> None:
     assert len(of_kind(MarketMaker(1).decide(view), CancelRequest)) == len(poor)
 
 
-def test_a_maker_takes_back_what_is_one_too_many_or_gone() -> None:
-    view, maker = market(), MarketMaker(1)
-    stand(view, maker.decide(view))
+def test_a_maker_cancels_duplicate_orders_and_those_of_removed_instruments() -> None:
+    view, maker = market_view(), MarketMaker(1)
+    accept(view, maker.decide(view))
     first = view.orders[1]
-    view.take(OrdersMessage("user.orders", 10**18, [_order(999, first.instrument_id, first.side, 10_000, 100)]))
+    view.on_message(OrdersMessage("user.orders", 10**18, [_order(999, first.instrument_id, first.side, 10_000, 100)]))
     assert of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest) == [CancelRequest(999)]
-    view.refused(CancelRequest(999), 1008)
+    view.on_error(CancelRequest(999), 1008)
     gone = view.instruments.pop(first.instrument_id)
     cancels = of_kind(maker.decide(view), PlaceRequest | EditRequest | CancelRequest)
     assert {view.orders[one.order_id].instrument_id for one in cancels} == {gone.instrument_id} and len(cancels) == 2
 
 
 @pytest.mark.parametrize("make", [MarketMaker, Taker])
-def test_a_seed_is_a_bot(make: Any) -> None:
+def test_the_same_seed_gives_the_same_decisions(make: Any) -> None:
     def decisions(seed: int) -> list[list[BotRequest]]:
-        view, bot = market(), make(seed)
+        view, bot = market_view(), make(seed)
         view.tickers = [_ticker(name) for name in view.instruments]
-        said = []
+        decided: list[list[BotRequest]] = []
         for _ in range(50):
-            said.append(bot.decide(view))
-            stand(view, said[-1])
-            move(view, str(150 + random.Random(len(said)).random()))
-        return said
+            decided.append(bot.decide(view))
+            accept(view, decided[-1])
+            move_index(view, str(150 + random.Random(len(decided)).random()))
+        return decided
 
     assert decisions(1) == decisions(1) != decisions(2)
 
 
-def test_a_taker_does_all_that_it_can_where_nobody_traded_for_long() -> None:
-    """Whatever was traded there before."""
-    view, taker = market(), Taker(3)
+def test_a_taker_sends_every_kind_of_request_and_trades_quiet_options() -> None:
+    """Only recent trades count: the quiet options have a large volume from earlier."""
+    view, taker = market_view(), Taker(3)
     names = list(view.instruments)
     quiet, busy = names[:QUIET], names[QUIET:]
-    said: list[BotRequest] = []
+    sent: list[BotRequest] = []
     for step in range(300):
         view.tickers = [_ticker(name, 1_000_000) for name in quiet] + [_ticker(name, 100 * step) for name in busy]
         if not step:
             taker.decide(view)
             continue
         requests = taker.decide(view)
-        stand(view, [one for one in requests if not isinstance(one, PlaceRequest) or one.price_micros is not None])
-        said += requests
+        accept(view, [one for one in requests if not isinstance(one, PlaceRequest) or one.price_micros is not None])
+        sent += requests
         view.now_us += US_PER_SECOND
-        view.positions_milli = {busy[0]: 1_000} if len(said) > 400 else {}
-    placed = of_kind(said, PlaceRequest)
+        view.positions_milli = {busy[0]: 1_000} if len(sent) > 400 else {}
+    placed = of_kind(sent, PlaceRequest)
     at_market = [one for one in placed if one.price_micros is None]
     assert {one.side for one in placed} == {"bid", "ask"}
     assert {one.instrument_id for one in at_market} == set(quiet)
     assert {one.time_in_force for one in placed if one.price_micros is not None} == {"day"}
     assert len({one.size_milli for one in placed}) > 2
-    assert of_kind(said, CancelRequest) and ClosePositionRequest(busy[0]) in said and TickersRequest("SOL") in said
+    assert of_kind(sent, CancelRequest) and ClosePositionRequest(busy[0]) in sent and TickersRequest("SOL") in sent
 
 
 def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
@@ -263,33 +263,33 @@ def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
     )
 
 
-def test_a_player_first_finds_out_where_it_stands() -> None:
-    class Silent:
+def test_a_runner_first_requests_instruments_and_the_account() -> None:
+    class ClosingBot:
         def decide(self, view: View) -> list[BotRequest]:
             return [ClosePositionRequest("x")]
 
-    player = BotRunner(Silent())
-    assert player.requests(1) == [InstrumentsRequest()]
-    player.view.instruments = market().instruments
-    assert player.requests(2) == [
+    runner = BotRunner(ClosingBot())
+    assert runner.requests(1) == [InstrumentsRequest()]
+    runner.view.instruments = market_view().instruments
+    assert runner.requests(2) == [
         SubscribeRequest(("index.SOL", "user.orders", "user.positions", "user.balance")),
         CancelAllRequest(),
         AccountRequest(),
         IndexRequest("SOL"),
     ]
-    assert player.requests(3) == [ClosePositionRequest("x")] and player.view.now_us == 3
+    assert runner.requests(3) == [ClosePositionRequest("x")] and runner.view.now_us == 3
 
 
-def test_what_was_known_already_is_passed_over() -> None:
+def test_messages_older_than_a_result_are_ignored() -> None:
     view = View()
-    view.answered(CancelAllRequest(), b'{"cancelled":0,"order_ids":[],"seq":9}')
-    view.take(OrdersMessage("user.orders", 9, [_order(1, "x", "bid", 1, 1)]))
+    view.on_result(CancelAllRequest(), b'{"cancelled":0,"order_ids":[],"seq":9}')
+    view.on_message(OrdersMessage("user.orders", 9, [_order(1, "x", "bid", 1, 1)]))
     assert not view.orders
-    view.take(OrdersMessage("user.orders", 10, [_order(1, "x", "bid", 1, 1)]))
+    view.on_message(OrdersMessage("user.orders", 10, [_order(1, "x", "bid", 1, 1)]))
     assert list(view.orders) == [1]
 
 
-def test_how_it_is_said() -> None:
+def test_requests_become_protocol_methods() -> None:
     assert method_and_params(PlaceRequest("ask", "x", 5, 7, "day", True)) == (
         "private/sell",
         {"instrument_id": "x", "amount": 5, "price": 7, "time_in_force": "day", "post_only": True},
@@ -302,10 +302,8 @@ def test_how_it_is_said() -> None:
     assert method_and_params(ClosePositionRequest("x")) == ("private/close_position", {"instrument_id": "x"})
 
 
-def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
-    """Every option of the demo's market is quoted on both sides, and something is traded; an index moves quotes, also
-    where the connection breaks meanwhile.
-    """
+def test_a_maker_and_a_taker_against_a_server(tmp_path: Path) -> None:
+    """Every option gets quotes on both sides, both bots trade, and the quotes follow the index after a break."""
 
     async def run() -> None:
         async with exchange(tmp_path / "exchange.db", demo=True, rules=DEMO_RULES) as running:
@@ -318,20 +316,20 @@ def test_a_maker_and_a_taker_live(tmp_path: Path) -> None:
             ):
                 await admin.call("admin/deposit", user_id="maker", amount=CASH_MICROS)
                 bots: list[tuple[Any, Bot]] = [(maker, MarketMaker(1)), (taker, Taker(1))]
-                playing = [asyncio.create_task(run_bot(client, bot)) for client, bot in bots]
-                told = await taker.subscribe("user.trades")
-                edited = await maker.subscribe("user.trades")
-                await anext(told)
-                await anext(edited)
+                bot_tasks = [asyncio.create_task(run_bot(client, bot)) for client, bot in bots]
+                taker_trades = await taker.subscribe("user.trades")
+                maker_trades = await maker.subscribe("user.trades")
+                await anext(taker_trades)
+                await anext(maker_trades)
                 while not all(one.best_bid_micros and one.best_ask_micros for one in await admin.get_tickers()):
-                    await asyncio.wait(playing, timeout=0.1)
+                    await asyncio.wait(bot_tasks, timeout=0.1)
                 before = {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}
                 await admin.call("admin/set_index_price", asset="SOL", price=155 * MICROS_PER_USDC)
                 await network.lose_answers()
                 while before == {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}:
-                    await asyncio.wait(playing, timeout=0.1)
-                assert not any(task.done() for task in playing) and maker.reconnect_count
-            results = await asyncio.gather(*playing, return_exceptions=True)
+                    await asyncio.wait(bot_tasks, timeout=0.1)
+                assert not any(task.done() for task in bot_tasks) and maker.reconnect_count
+            results = await asyncio.gather(*bot_tasks, return_exceptions=True)
             assert all(isinstance(result, ExchangeError) for result in results)
 
     asyncio.run(run())

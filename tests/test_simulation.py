@@ -1,4 +1,4 @@
-"""The market of the demo in simulated time: the same twice, and sound after a crash in each of two days."""
+"""The demo market in simulated time: two runs are equal, and crashes on each of two days leave a sound journal."""
 
 import asyncio
 import json
@@ -42,12 +42,12 @@ def counts(path: Path, table: str) -> Counter[str]:
         return Counter(dict(connection.execute(f"SELECT kind, count(*) FROM {table} GROUP BY kind")))
 
 
-def test_two_runs_across_a_settlement_end_in_the_same_digest(tmp_path: Path) -> None:
+def test_two_simulations_across_a_settlement_end_in_the_same_digest(tmp_path: Path) -> None:
     start_us = START_US + 7 * HOUR_US
     first = run(tmp_path / "a.db", 2, 240, start_us=start_us)
-    again = run(tmp_path / "b.db", 2, 240, start_us=start_us)
+    second = run(tmp_path / "b.db", 2, 240, start_us=start_us)
     other = run(tmp_path / "c.db", 1, 300, seed=8, start_us=start_us)
-    assert first == again and first.hash != other.hash
+    assert first == second and first.hash != other.hash
     assert first.ts_us >= start_us + 2 * HOUR_US
     events = counts(tmp_path / "a.db", "events")
     assert events["delivery_price_set"] == 3 and events["position_settled"] and events["traded"] > 30
@@ -56,15 +56,15 @@ def test_two_runs_across_a_settlement_end_in_the_same_digest(tmp_path: Path) -> 
     assert (verdict.damage, verdict.digest) == (None, first.digest)
 
 
-def test_the_command_says_where_it_ended_and_has_nothing_to_do_twice(tmp_path: Path) -> None:
+def test_the_command_prints_its_result_and_does_nothing_the_second_time(tmp_path: Path) -> None:
     arguments = ["simulate", "--db", str(tmp_path / "a.db"), "--from", "2026-02-26T09:00:00Z", "--hours", "1"]
-    said = CliRunner().invoke(main, [*arguments, "--step", "600"])
-    assert said.exit_code == 0, said.output
-    assert [line.split()[0] for line in said.stdout.splitlines()[:3]] == ["seq", "hash", "digest"]
+    output = CliRunner().invoke(main, [*arguments, "--step", "600"])
+    assert output.exit_code == 0, output.output
+    assert [line.split()[0] for line in output.stdout.splitlines()[:3]] == ["seq", "hash", "digest"]
     commands = counts(tmp_path / "a.db", "commands")
     assert commands["set_index_price"] == 3 * 7 and commands["end_session"] == 1
     again = CliRunner().invoke(main, [*arguments, "--step", "600", "--json"])
-    assert json.loads(again.stdout)["digest"] in said.stdout
+    assert json.loads(again.stdout)["digest"] in output.stdout
     assert counts(tmp_path / "a.db", "commands") == commands
     arguments[4] = "2026-02-26T08:00:00Z"
     other = CliRunner().invoke(main, [*arguments, "--step", "600"])
@@ -72,7 +72,7 @@ def test_the_command_says_where_it_ended_and_has_nothing_to_do_twice(tmp_path: P
 
 
 def test_two_days_with_a_crash_in_each(tmp_path: Path) -> None:
-    """A process that is killed with -9 in the middle, goes on, is killed again after the settlement, and ends."""
+    """The process is killed on each day, the second time after the settlement, and then runs to the end."""
     path = tmp_path / "exchange.db"
     arguments = ("simulate", "--db", path, "--from", "2026-02-20T00:00:00Z", "--hours", 48, "--step", 1800)
 
@@ -97,11 +97,11 @@ def test_two_days_with_a_crash_in_each(tmp_path: Path) -> None:
 
 
 def wait_until(path: Path, ts_us: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the journal has come so far."""
+    """Wait until the journal reaches this time."""
     deadline = time.monotonic() + 4 * PATIENCE_SECONDS
     while last_us(path) < ts_us:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "the simulation stands still"
+        assert time.monotonic() < deadline, "the simulation makes no progress"
         time.sleep(0.02)
 
 
@@ -109,12 +109,13 @@ def last_us(path: Path) -> int:
     try:
         with open_journal_reader(path) as reader:
             return reader.head().ts_us
-    except (JournalError, sqlite3.Error):  # it is only being made
+    except (JournalError, sqlite3.Error):
+        # The process is just creating the journal.
         return 0
 
 
 def audit(path: Path) -> None:
-    """What was recorded, counted anew: cash after every command, positions, delivery prices and payouts."""
+    """Recompute cash after every command, positions, delivery prices and payouts from the recorded events."""
     with open_journal_reader(path) as reader:
         records = {record.seq: record for record in reader.records(Head())}
         rows = [(seq, json.loads(payload)) for seq, _, payload in reader.events(1, max(records))]
@@ -144,21 +145,24 @@ def audit(path: Path) -> None:
                     average = time_weighted(prices[event["asset"]], event["expiration_s"] * US_PER_SECOND)
                     assert event["price_micros"] == (2 * average + tick) // (2 * tick) * tick
                 case "position_settled":
-                    held = positions.pop((event["user_id"], event["instrument_id"]))
-                    assert (event["quantity_milli"], event["payout_micros"]) == (held, payout(event, held, delivery))
+                    position = positions.pop((event["user_id"], event["instrument_id"]))
+                    assert (event["quantity_milli"], event["payout_micros"]) == (
+                        position,
+                        payout(event, position, delivery),
+                    )
                     paid += event["payout_micros"]
-        assert sum(cash.values()) == paid_in, f"seq {seq} made or lost cash"
+        assert sum(cash.values()) == paid_in, f"command {seq} changed the sum of all cash"
     assert paid == 0 and delivery
     for instrument_id in {name for _, name in positions}:
         assert sum(size for (_, name), size in positions.items() if name == instrument_id) == 0
-    settled = [key for key in positions if delivery.get(_series(key[1])) and positions[key]]
-    assert settled == [], "a position was forgotten"
+    forgotten = [key for key in positions if delivery.get(_series(key[1])) and positions[key]]
+    assert forgotten == [], "a settled position is still open"
 
 
-def payout(event: dict[str, Any], held_milli: int, delivery: dict[tuple[str, int], int]) -> int:
+def payout(event: dict[str, Any], position_milli: int, delivery: dict[tuple[str, int], int]) -> int:
     terms = parse_instrument_id(event["instrument_id"])
     above = delivery[_series(event["instrument_id"])] - terms.strike_micros
-    return max(above if terms.option_type == "call" else -above, 0) * held_milli // MILLI_PER_CONTRACT
+    return max(above if terms.option_type == "call" else -above, 0) * position_milli // MILLI_PER_CONTRACT
 
 
 def _series(instrument_id: str) -> tuple[str, int]:
@@ -167,13 +171,13 @@ def _series(instrument_id: str) -> tuple[str, int]:
 
 
 def time_weighted(prices: list[tuple[int, int]], end_us: int) -> float:
-    """The average of the last 30 minutes before `end_us`."""
+    """The time-weighted average price of the last 30 minutes before `end_us`."""
     begin_us = end_us - 30 * 60 * US_PER_SECOND
-    steps = list(_pieces(prices, begin_us, end_us))
+    steps = list(_weighted_prices(prices, begin_us, end_us))
     return sum(price * us for us, price in steps) / sum(us for us, _ in steps)
 
 
-def _pieces(prices: list[tuple[int, int]], begin_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+def _weighted_prices(prices: list[tuple[int, int]], begin_us: int, end_us: int) -> Iterator[tuple[int, int]]:
     for (ts_us, price), (next_us, _) in zip(prices, [*prices[1:], (end_us, 0)], strict=True):
         until_us = min(next_us, end_us)
         if until_us > max(ts_us, begin_us):

@@ -1,1 +1,1 @@
-"""Someone to trade with: bots that decide without I/O, and an index that walks. What runs them is in `live`."""
+"""Demo bots: market makers and takers that decide without I/O, and a random index. `live` runs them as clients."""

@@ -1,4 +1,7 @@
-"""A market maker: two-sided quotes in every option, around Black and Scholes, leaning against what it holds."""
+"""A market maker: it quotes both sides of every option around the Black-Scholes value.
+
+It shifts its quotes against its position: a long position lowers both prices, a short position raises them.
+"""
 
 import random
 from collections.abc import Iterator
@@ -11,33 +14,41 @@ from exchange.domain.enums import Side
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT, US_PER_SECOND, cost_micros
 from exchange.projections.wire_types import Instrument, OrderView
 
+# Annual volatilities by asset; VOLATILITY is that of any other asset.
 VOLATILITIES = {"BTC": 0.5, "ETH": 0.65, "SOL": 0.8}
-VOLATILITY = 0.8  # of any other asset
-QUOTE_MICROS = 20_000 * MICROS_PER_USDC  # so much of the underlying is offered on each side
+VOLATILITY = 0.8
+# The value of the underlying in one quote.
+QUOTE_MICROS = 20_000 * MICROS_PER_USDC
 HALF_SPREAD_OF_INDEX = 0.0005
 HALF_SPREAD_OF_VALUE = 0.03
-SKEW_QUOTES = 5.0  # with so many quotes in hand, both prices have moved by half a spread
-SKEW_MAX = 1.5  # half spreads
-POSITION_QUOTES_MAX = 10  # then the side that would make it more is not quoted
-TOLERANCE = 0.4  # of half a spread, by which a quote may be off before it is edited
-MARGIN_OF_INDEX = 0.15  # what a short locks besides its mark, at most
+# A position of this many quote sizes shifts both prices by half a spread, and no position by more than SKEW_MAX halves.
+SKEW_QUOTES = 5.0
+SKEW_MAX = 1.5
+# With a position of this many quote sizes, the side that would increase it is not quoted.
+POSITION_QUOTES_MAX = 10
+# A quote is edited when it is off by more than this part of half a spread.
+TOLERANCE = 0.4
+# The margin of a short option above its mark is at most this part of the index.
+MARGIN_OF_INDEX = 0.15
 LIST_EVERY_US = 3 * US_PER_SECOND
 
 
 class TargetQuote(NamedTuple):
+    """A quote as it should be. `locks_micros` is about the cash that it locks while it is open."""
+
     price_micros: int
     size_milli: int
     tolerance_micros: float
-    locks_micros: int  # about what it locks while it is open
+    locks_micros: int
 
 
 class MarketMaker:
-    """`edge` and `opinion` are its own, so that no two makers quote alike."""
+    """A market maker. Its edge (a factor of the spread) and opinion (of volatility) differ from maker to maker."""
 
     def __init__(self, seed: int | str, volatility: float | None = None) -> None:
-        chance = random.Random(seed)
-        self._edge = chance.uniform(0.8, 1.25)
-        self._opinion = chance.uniform(0.98, 1.02)
+        numbers = random.Random(seed)
+        self._edge = numbers.uniform(0.8, 1.25)
+        self._opinion = numbers.uniform(0.98, 1.02)
         self._volatility = volatility
         self._listed_us = 0
 
@@ -47,17 +58,17 @@ class MarketMaker:
             self._listed_us = view.now_us
             requests.append(InstrumentsRequest())
         if view.available_micros < 0:
-            return requests + list(self._retreat(view))
+            return requests + list(self._free_cash(view))
         return requests + list(self._quote_all(view))
 
     def _quote_all(self, view: View) -> Iterator[BotRequest]:
-        """Place what is missing, as far as the money goes, and edit what is off."""
-        standing, surplus = _by_instrument_and_side(view)
+        """Place the missing quotes, as far as the cash allows, and edit those that are off."""
+        quotes, surplus = _by_instrument_and_side(view)
         yield from (CancelRequest(order_id) for order_id in surplus)
         left_micros = view.available_micros
         for instrument in view.tradable():
-            for side, quote in self._quotes(view, instrument):
-                order = standing.pop((instrument.instrument_id, side), None)
+            for side, quote in self._target_quotes(view, instrument):
+                order = quotes.pop((instrument.instrument_id, side), None)
                 if order is None and quote is not None and quote.locks_micros <= left_micros:
                     left_micros -= quote.locks_micros
                     price, size = quote.price_micros, quote.size_milli
@@ -67,8 +78,8 @@ class MarketMaker:
                 elif order is not None and quote is not None and _is_off(order, quote):
                     yield EditRequest(order.order_id, order.filled_milli + quote.size_milli, quote.price_micros)
 
-    def _quotes(self, view: View, instrument: Instrument) -> Iterator[tuple[Side, TargetQuote | None]]:
-        """What should be in the book of one instrument; None: nothing on that side."""
+    def _target_quotes(self, view: View, instrument: Instrument) -> Iterator[tuple[Side, TargetQuote | None]]:
+        """The quotes that the maker wants in one instrument; None means no quote on that side."""
         spot = view.prices_micros.get(instrument.asset)
         if spot is None:
             return
@@ -79,24 +90,26 @@ class MarketMaker:
         size = (
             max(QUOTE_MICROS * MILLI_PER_CONTRACT // spot // instrument.min_size_milli, 1) * instrument.min_size_milli
         )
-        held = view.positions_milli.get(instrument.instrument_id, 0)
-        fair -= half * min(max(held / size / SKEW_QUOTES, -SKEW_MAX), SKEW_MAX)
+        position = view.positions_milli.get(instrument.instrument_id, 0)
+        fair -= half * min(max(position / size / SKEW_QUOTES, -SKEW_MAX), SKEW_MAX)
         bid = max(int((fair - half) // tick), 1) * tick
         ask = max(-int(-(fair + half) // tick) * tick, bid + tick)
-        short_milli = max(size - max(held, 0), 0)
+        short_milli = max(size - max(position, 0), 0)
         margin_micros = cost_micros(int(spot * MARGIN_OF_INDEX + fair), short_milli)
-        most = POSITION_QUOTES_MAX * size
-        yield "bid", TargetQuote(bid, size, TOLERANCE * half, cost_micros(bid, size)) if held < most else None
-        yield "ask", TargetQuote(ask, size, TOLERANCE * half, margin_micros) if held > -most else None
+        position_max = POSITION_QUOTES_MAX * size
+        yield (
+            "bid",
+            TargetQuote(bid, size, TOLERANCE * half, cost_micros(bid, size)) if position < position_max else None,
+        )
+        yield "ask", TargetQuote(ask, size, TOLERANCE * half, margin_micros) if position > -position_max else None
 
-    def _retreat(self, view: View) -> Iterator[BotRequest]:
-        """There is less money than is locked: take quotes back, those that lock most first, until it is made good."""
+    def _free_cash(self, view: View) -> Iterator[BotRequest]:
+        """Cancel quotes until available cash is no longer negative, first those that lock most."""
         locks = []
         for order in view.orders.values():
             instrument = view.instruments.get(order.instrument_id)
             if instrument is not None:
-                quotes = dict(self._quotes(view, instrument))
-                quote = quotes.get(order.side)
+                quote = dict(self._target_quotes(view, instrument)).get(order.side)
                 locks.append((quote.locks_micros if quote is not None else 0, order.order_id))
         deficit = -view.available_micros
         for locks_micros, order_id in sorted(locks, reverse=True):
@@ -107,20 +120,20 @@ class MarketMaker:
 
 
 def _by_instrument_and_side(view: View) -> tuple[dict[tuple[str, Side], OrderView], list[int]]:
-    """The orders that stand as quotes, and the ids of those that are one too many or cannot be traded any more."""
-    standing: dict[tuple[str, Side], OrderView] = {}
+    """Return the open quotes, and the ids of orders that are duplicates or whose instrument is gone."""
+    quotes: dict[tuple[str, Side], OrderView] = {}
     surplus = []
     for order in view.orders.values():
         key = order.instrument_id, order.side
-        if key in standing or order.instrument_id not in view.instruments:
+        if key in quotes or order.instrument_id not in view.instruments:
             surplus.append(order.order_id)
         else:
-            standing[key] = order
-    return standing, surplus
+            quotes[key] = order
+    return quotes, surplus
 
 
 def _is_off(order: OrderView, quote: TargetQuote) -> bool:
-    """Whether the order stands too far from where it should, or too little of it is left."""
-    assert order.price_micros is not None, "a market order rests"
+    """True if the price is too far from the target, or less than half of the target size remains."""
+    assert order.price_micros is not None, "a market order rests in the book"
     distance = abs(order.price_micros - quote.price_micros)
     return distance > quote.tolerance_micros or 2 * order.remaining_milli < quote.size_milli

@@ -1,4 +1,4 @@
-"""The Black-Scholes value of an option without interest: what bots think that it is worth."""
+"""The Black-Scholes value of an option at an interest rate of zero, from which bots derive their quotes."""
 
 from math import erfc, log, sqrt
 
@@ -10,7 +10,10 @@ _SQRT_2 = sqrt(2)
 
 
 def value(option_type: OptionType, spot: float, strike: float, years: float, volatility: float) -> float:
-    """In the unit of `spot` and `strike`. Source: Black and Scholes (1973), with a rate of zero."""
+    """Return the value of an option, in the unit of `spot` and `strike`.
+
+    `volatility` is annual: 0.5 is 50 %. Source: Black and Scholes (1973), with a rate of zero.
+    """
     deviations = volatility * sqrt(max(years, 0.0))
     call = max(spot - strike, 0.0)
     if deviations > 0:
@@ -20,5 +23,5 @@ def value(option_type: OptionType, spot: float, strike: float, years: float, vol
 
 
 def _normal(x: float) -> float:
-    """The standard normal distribution up to `x`."""
+    """The cumulative standard normal distribution at `x`."""
     return erfc(-x / _SQRT_2) / 2

@@ -1,4 +1,4 @@
-"""What bots ask of the exchange, and how that is said in the protocol."""
+"""The requests of bots, and their methods and parameters in the protocol."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from exchange.domain.enums import Side, TimeInForce
 
 
 class PlaceRequest(NamedTuple):
-    """`price_micros` None: a market order."""
+    """Place an order. Without `price_micros` it is a market order."""
 
     side: Side
     instrument_id: str
@@ -17,7 +17,7 @@ class PlaceRequest(NamedTuple):
 
 
 class EditRequest(NamedTuple):
-    """`size_milli` is the new total size, filled part included."""
+    """Change an order. `size_milli` is its new total size, including the filled part."""
 
     order_id: int
     size_milli: int
@@ -25,34 +25,44 @@ class EditRequest(NamedTuple):
 
 
 class CancelRequest(NamedTuple):
+    """Cancel one order."""
+
     order_id: int
 
 
 class CancelAllRequest(NamedTuple):
-    pass
+    """Cancel all open orders."""
 
 
 class ClosePositionRequest(NamedTuple):
+    """Close a position at market."""
+
     instrument_id: str
 
 
 class InstrumentsRequest(NamedTuple):
-    pass
+    """List the instruments."""
 
 
 class AccountRequest(NamedTuple):
-    pass
+    """Query the balance and the positions."""
 
 
 class IndexRequest(NamedTuple):
+    """Query the index price of an asset."""
+
     asset: str
 
 
 class TickersRequest(NamedTuple):
+    """Query the tickers of an asset."""
+
     asset: str
 
 
 class SubscribeRequest(NamedTuple):
+    """Subscribe to channels."""
+
     channels: tuple[str, ...]
 
 
@@ -71,7 +81,7 @@ BotRequest = (
 
 
 def method_and_params(request: BotRequest) -> tuple[str, dict[str, Any]]:
-    """The method of the protocol and its parameters."""
+    """Return the protocol method of a request and its parameters."""
     match request:
         case PlaceRequest(side, instrument_id, size_milli, price_micros, time_in_force, post_only):
             params: dict[str, Any] = {"instrument_id": instrument_id, "amount": size_milli}

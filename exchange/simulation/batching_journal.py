@@ -1,13 +1,17 @@
-"""A journal written in large pieces: for a simulation, which may lose its last moments and begin there again."""
+"""A journal that writes large batches.
+
+It is for simulations: a crash may lose the last commands, because the simulation can repeat them.
+"""
 
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 
-COMMANDS_AT_ONCE = 2_000  # in one transaction
+# Commands in one transaction.
+COMMANDS_AT_ONCE = 2_000
 
 
 class BatchingJournal:
-    """What a pipeline needs of a journal. What was appended is on disk after `flush`, or once enough has come."""
+    """A journal for the pipeline. Appended rows are on disk after `flush`, or when COMMANDS_AT_ONCE are waiting."""
 
     def __init__(self, journal: JournalWriter) -> None:
         self._journal = journal
@@ -31,7 +35,7 @@ class BatchingJournal:
         self._digests += rows
 
     async def append_answers(self, _rows: list[AnswerRow]) -> None:
-        """When a simulation answered says nothing about an exchange."""
+        """Discard them: the answer times of a simulation say nothing about an exchange."""
 
     async def close(self) -> None:
         """Write what has come, and release the journal."""
@@ -39,7 +43,7 @@ class BatchingJournal:
         await self._journal.close()
 
     async def flush(self) -> None:
-        """Write what has come: commands first, then what they caused."""
+        """Write the waiting rows: first commands, then their events and digests."""
         records, self._records = self._records, []
         events, self._events = self._events, []
         digests, self._digests = self._digests, []

@@ -1,4 +1,4 @@
-"""An exchange that clients talk to without sockets, at a time that is set."""
+"""An exchange for clients in the same process, without sockets, with a clock set by the caller."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ from exchange.runtime.node import Node
 
 
 class ManualClock(Clock):
-    """Exchange time as it is set."""
+    """A clock that shows the time set in `ts_us`."""
 
     def __init__(self, ts_us: int) -> None:
         self.ts_us = ts_us
@@ -29,68 +29,69 @@ class ManualClock(Clock):
 
 
 class InProcessExchange(Node):
-    """A node whose clients are in this process. `line` opens a conversation."""
+    """A node without sockets. `client` opens a session."""
 
     async def open(self) -> None:
-        """Begin, as a node does."""
-        self._road = asyncio.create_task(self._pipeline.run())
+        """Start the pipeline and record the start of a run, as `Node` does."""
+        self._pipeline_task = asyncio.create_task(self._pipeline.run())
         await self._execute(StartSession(__version__))
         for command in start_prices(self.views):
             await self._execute(command)
 
     async def close(self) -> None:
-        """End in good order."""
+        """Record the end of the run and stop the pipeline."""
         self._pipeline.submit(EndSession(), lambda change: None)
         self._pipeline.stop()
-        await self._road
+        await self._pipeline_task
 
     def client(self) -> "LocalClient":
+        """Open a session for a client in this process."""
         return LocalClient(self)
 
 
 class LocalClient:
-    """A client's end of a conversation."""
+    """The client side of an in-process session."""
 
-    def __init__(self, venue: InProcessExchange) -> None:
+    def __init__(self, exchange: InProcessExchange) -> None:
         self._ids = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[IncomingMessage]] = {}
-        self._player: BotRunner | None = None
-        self._session = venue.open_session(self._arrive)
+        self._pending: dict[int, asyncio.Future[IncomingMessage]] = {}
+        self._runner: BotRunner | None = None
+        self._session = exchange.open_session(self._receive)
 
     async def call(self, method: str, **params: Any) -> bytes:
-        """The result, as JSON; AssertionError where there is none."""
-        received = await self._ask(method, params)
-        assert received.error is None, f"{method}: {received.error}"
-        return received.result
+        """Call a method and return its result as JSON. Raises AssertionError if the exchange answers with an error."""
+        answer = await self._request(method, params)
+        assert answer.error is None, f"{method}: {answer.error}"
+        return answer.result
 
-    def play(self, player: BotRunner) -> None:
-        """From here on, what is notified is told to the player."""
-        self._player = player
+    def attach(self, runner: BotRunner) -> None:
+        """Deliver results and channel messages to the view of this runner from now on."""
+        self._runner = runner
 
     def request(self, request: BotRequest) -> Awaitable[None]:
-        """Send it at once; the player hears the answer, and the result is there once it has."""
-        return self._heard(request, self._ask(*method_and_params(request)))
+        """Send a request now. The result is done when the answer was delivered to the runner's view."""
+        return self._deliver(request, self._request(*method_and_params(request)))
 
-    async def _heard(self, request: BotRequest, answer: Awaitable[IncomingMessage]) -> None:
-        received = await answer
-        assert self._player is not None, "a request of nobody"
-        if received.error is None:
-            self._player.view.answered(request, received.result)
+    async def _deliver(self, request: BotRequest, answering: Awaitable[IncomingMessage]) -> None:
+        answer = await answering
+        assert self._runner is not None, "a request before a runner was attached"
+        if answer.error is None:
+            self._runner.view.on_result(request, answer.result)
         else:
-            self._player.view.refused(request, received.error.code)
+            self._runner.view.on_error(request, answer.error.code)
 
-    def _ask(self, method: str, params: dict[str, Any]) -> asyncio.Future[IncomingMessage]:
+    def _request(self, method: str, params: dict[str, Any]) -> asyncio.Future[IncomingMessage]:
         request_id = next(self._ids)
-        answer = self._asked[request_id] = asyncio.get_running_loop().create_future()
+        answer = self._pending[request_id] = asyncio.get_running_loop().create_future()
         self._session.receive(encode_request(request_id, method, params))
         return answer
 
-    def _arrive(self, text: bytes) -> None:
-        received = decode_message(text)
-        if received.params is not None:
-            params = received.params
+    def _receive(self, text: bytes) -> None:
+        incoming = decode_message(text)
+        if incoming.params is not None:
+            params = incoming.params
             message = message_of(params.channel, params.seq, msgspec.Raw(params.data))
-            if message is not None and self._player is not None:
-                self._player.view.take(message)
-        elif received.id is not None:
-            self._asked.pop(received.id).set_result(received)
+            if message is not None and self._runner is not None:
+                self._runner.view.on_message(message)
+        elif incoming.id is not None:
+            self._pending.pop(incoming.id).set_result(incoming)

@@ -1,4 +1,7 @@
-"""A simulation: the index walks, the bots decide, the exchange answers, and the clock goes a step on."""
+"""A simulation of the demo market.
+
+In each step the clock advances, the index moves, the bots decide, and the exchange answers.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -21,11 +24,12 @@ from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.simulation.batching_journal import BatchingJournal
 from exchange.simulation.in_process import InProcessExchange, LocalClient, ManualClock
 
-Progress = Callable[[int, int], None]  # steps done, steps to do
+# Called with the number of finished steps and the number of all steps.
+Progress = Callable[[int, int], None]
 
 
 class SimulationPlan(NamedTuple):
-    """From when to when, in steps of how long, and what the bots and the index take their chances from."""
+    """The period and the step of a simulation, in microseconds, and the seed of its bots and index prices."""
 
     seed: int
     start_us: int
@@ -37,12 +41,12 @@ class SimulationPlan(NamedTuple):
         return (self.end_us - self.start_us) // self.step_us
 
     def steps_done(self, ts_us: int) -> int:
-        """How many of them begin at or before this time."""
+        """How many steps begin at or before this time."""
         return (ts_us - self.start_us) // self.step_us
 
 
 class SimulationResult(NamedTuple):
-    """Where it ended: the same plan on a new journal ends there again."""
+    """The last command and the digest of the state. The same plan on a new journal gives the same result."""
 
     seq: int
     ts_us: int
@@ -51,66 +55,67 @@ class SimulationResult(NamedTuple):
 
 
 class OtherJournalError(Exception):
-    """The journal is not one of this plan; the message is for people."""
+    """The journal does not begin with this simulation."""
 
 
 async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: Progress) -> SimulationResult:
-    """Carry out the plan on the journal at `path`: on a new one from its start, else from where it left off.
+    """Run the plan on the journal at `path`, creating it if it does not exist. Return the result.
 
-    Where all is done already, nothing is. Raises a JournalError, or OtherJournalError.
+    An interrupted simulation continues with its next step; a finished one only returns its result again. Raises
+    JournalError, and OtherJournalError if the journal begins at another time than the plan.
     """
     with JournalLock(path):
         settings = ServerSettings(path, snapshot_every=0, requests_per_second=0, demo=True, rules=DEMO_RULES)
         journal = await open_journal(settings, plan.start_us)
         try:
-            _refuse_another_one(path, plan)
+            _check_beginning(path, plan)
             engine, missing_events = recover(path, report, lambda done, total: None)
             if missing_events:
                 await journal.append_events(missing_events)
             if plan.steps_done(engine.head.ts_us) < plan.steps:
-                grouping = BatchingJournal(journal)
+                batching = BatchingJournal(journal)
                 clock = ManualClock(engine.head.ts_us)
-                venue = InProcessExchange(settings, engine, grouping, clock=clock)
-                await venue.open()
-                await _DemoBots(venue, plan, admin_secret(path)).live(clock, progress)
-                await venue.close()
-                await grouping.flush()
+                exchange = InProcessExchange(settings, engine, batching, clock=clock)
+                await exchange.open()
+                await _DemoBots(exchange, plan, admin_secret(path)).run(clock, progress)
+                await exchange.close()
+                await batching.flush()
                 save_and_prune(path, engine.snapshot())
             return SimulationResult(engine.head.seq, engine.head.ts_us, engine.head.hash.hex(), engine.digest())
         finally:
             await journal.close()
 
 
-def _refuse_another_one(path: Path, plan: SimulationPlan) -> None:
-    """Simulated commands have no business in the journal of an exchange, nor behind those of another simulation."""
+def _check_beginning(path: Path, plan: SimulationPlan) -> None:
+    """Refuse a journal that this simulation did not begin: simulated commands must not follow those of others."""
     with open_journal_reader(path) as reader:
         first = next(reader.records_where(1, 1), None)
     if first is None or first.ts_us != plan.start_us:
-        began = f"begins at {iso_time(first.ts_us)}" if first is not None else "does not begin with its first command"
+        began = f"begins at {iso_time(first.ts_us)}" if first is not None else "does not contain its first command"
         raise OtherJournalError(
-            f"{path} {began}, and the simulation at {iso_time(plan.start_us)}: name a new file with --db, or the "
-            "time at which this one began with --from"
+            f"{path} {began}, but the simulation begins at {iso_time(plan.start_us)}: give a new file with --db, or "
+            "the time at which the journal begins with --from"
         )
 
 
 class _DemoBots:
-    """Everybody who is at the venue."""
+    """The administrator and the bots of a simulation."""
 
-    def __init__(self, venue: InProcessExchange, plan: SimulationPlan, secret: str) -> None:
-        self._venue = venue
+    def __init__(self, exchange: InProcessExchange, plan: SimulationPlan, secret: str) -> None:
+        self._exchange = exchange
         self._plan = plan
         self._secret = secret
-        self._admin = venue.client()
-        self._players: list[tuple[LocalClient, BotRunner]] = []
+        self._admin = exchange.client()
+        self._bots: list[tuple[LocalClient, BotRunner]] = []
 
-    async def live(self, clock: ManualClock, progress: Progress) -> None:
-        """Step by step to the end; the steps are the same ones wherever it begins."""
+    async def run(self, clock: ManualClock, progress: Progress) -> None:
+        """Run the remaining steps. Their times do not depend on where the simulation was interrupted."""
         plan = self._plan
-        seed = f"{plan.seed}/{self._venue.views.seq}"
-        await self._come_in(seed)
+        seed = f"{plan.seed}/{self._exchange.views.seq}"
+        await self._log_in_all(seed)
         walks = {
             index.asset: walk_of(index.asset, index.price_micros, plan.step_us // 1_000, seed)
-            for index in list(self._venue.views.indexes.values())
+            for index in list(self._exchange.views.indexes.values())
         }
         for step in range(plan.steps_done(clock.ts_us) + 1, plan.steps + 1):
             clock.ts_us = plan.start_us + step * plan.step_us
@@ -118,24 +123,24 @@ class _DemoBots:
                 self._admin.call("admin/set_index_price", asset=asset, price=walk.step())
                 for asset, walk in walks.items()
             ]
-            asked = [
-                line.request(request) for line, player in self._players for request in player.requests(clock.ts_us)
+            requests = [
+                client.request(request) for client, runner in self._bots for request in runner.requests(clock.ts_us)
             ]
-            await asyncio.gather(*prices, *asked)
+            await asyncio.gather(*prices, *requests)
             progress(step, plan.steps)
 
-    async def _come_in(self, seed: str) -> None:
-        """Everybody authenticates, and is given what he trades with."""
-        await _enter(self._admin, "admin", self._secret)
-        for member in demo_bots(seed):
-            line, player = self._venue.client(), BotRunner(member.bot)
-            await _enter(line, member.user_id)
-            account = msgspec.json.decode(await line.call("private/get_account"), type=AccountView)
-            if amount := missing_micros(member, account.equity_micros or 0):
-                await self._admin.call("admin/deposit", user_id=member.user_id, amount=amount)
-            line.play(player)
-            self._players.append((line, player))
+    async def _log_in_all(self, seed: str) -> None:
+        """Log in every bot and deposit its missing cash."""
+        await _log_in(self._admin, "admin", self._secret)
+        for account in demo_bots(seed):
+            client, runner = self._exchange.client(), BotRunner(account.bot)
+            await _log_in(client, account.user_id)
+            view = msgspec.json.decode(await client.call("private/get_account"), type=AccountView)
+            if amount := missing_micros(account, view.equity_micros or 0):
+                await self._admin.call("admin/deposit", user_id=account.user_id, amount=amount)
+            client.attach(runner)
+            self._bots.append((client, runner))
 
 
-async def _enter(line: LocalClient, user_id: str, secret: str | None = None) -> None:
-    await line.call("public/auth", grant_type="client_credentials", client_id=user_id, client_secret=secret)
+async def _log_in(client: LocalClient, user_id: str, secret: str | None = None) -> None:
+    await client.call("public/auth", grant_type="client_credentials", client_id=user_id, client_secret=secret)
