@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from exchange.gateway.jsonrpc import TEST_REQUEST
+from exchange.gateway.methods import METHODS
 
 NUMBER_MAX = 2**53 - 1
 CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1014}
@@ -168,6 +169,7 @@ class Lawyer:
             assert error["data"]["detail"], "an error without a word to people"
             return
         result = answer["result"]
+        _check_result(method, result)
         if method == "public/subscribe" and from_seq is not None:
             assert result.keys() == {"channels", "seq"} and from_seq <= result["seq"]
             self._subscribed(result["channels"], Run(from_seq))
@@ -235,6 +237,14 @@ def _parse(text: bytes) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
+
+
+def _check_result(method: str, result: Any) -> None:
+    """The result has the type that the table of methods gives it, without a field more."""
+    if (known := METHODS.get(method)) is not None:
+        is_dry_run = isinstance(result, dict) and "dry_run" in result
+        typed = msgspec.convert(result, known.dry_run_result if is_dry_run else known.result)
+        assert msgspec.json.decode(msgspec.json.encode(typed)) == result, f"{method}: not of the type in the table of methods"
 
 
 def _check_numbers(value: Any) -> None:

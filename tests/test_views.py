@@ -21,7 +21,8 @@ from exchange.domain.events import (
 from exchange.engine.engine import Engine
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller
-from exchange.gateway.dry_run import DryRunResult, dry_run_result
+from exchange.gateway.dry_run import dry_run_result
+from exchange.gateway.results import DryRunResult
 from exchange.gateway.trading import order_answer
 from exchange.journal.records import chain
 from exchange.matching.dry_run import dry_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from exchange.domain.commands import (
     CancelUserOrders,
@@ -25,18 +24,20 @@ from exchange.domain.commands import (
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import validation_error
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections.views import Change
+from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
 
 def create_instrument(caller: Caller, params: p.NewInstrumentParams) -> Command:
     return CreateInstrument(canonical_id(params.instrument_id, caller.views), params.tick_size, params.min_size)
 
 
-def instrument_answer(_caller: Caller, change: Change) -> Any:
-    return {"instrument": next(iter(change.instruments.values())), "seq": change.seq}
+def instrument_answer(_caller: Caller, change: Change) -> r.InstrumentResult:
+    return r.InstrumentResult(next(iter(change.instruments.values())), change.seq)
 
 
 def pause(caller: Caller, params: p.InstrumentsSelector) -> Command:
@@ -51,8 +52,10 @@ def resume(caller: Caller, params: p.InstrumentsSelector) -> Command:
     return ResumeSeries(params.asset, params.expiration)
 
 
-def pause_answer(caller: Caller, change: Change) -> Any:
-    return instrument_answer(caller, change) if change.count is None else {"count": change.count, "seq": change.seq}
+def pause_answer(_caller: Caller, change: Change) -> r.PauseResult:
+    if change.count is not None:
+        return r.PauseResult(count=change.count, seq=change.seq)
+    return r.PauseResult(instrument=next(iter(change.instruments.values())), seq=change.seq)
 
 
 def deposit(_caller: Caller, params: p.PaymentParams) -> Command:
@@ -63,11 +66,11 @@ def withdraw(_caller: Caller, params: p.PaymentParams) -> Command:
     return Withdraw(params.user_id, params.amount)
 
 
-def payment_answer(caller: Caller, change: Change) -> Any:
+def payment_answer(caller: Caller, change: Change) -> Balance:
     return caller.views.balance(next(iter(change.balances)))
 
 
-def get_account(caller: Caller, params: p.UserRef) -> Any:
+def get_account(caller: Caller, params: p.UserRef) -> AccountView:
     if params.user_id not in caller.views.balances.users:
         raise refused(Reason.UNKNOWN_USER)
     return caller.views.account(params.user_id)
@@ -77,7 +80,8 @@ def set_index_price(_caller: Caller, params: p.IndexPriceParams) -> Command:
     return SetIndexPrice(params.asset, params.price, params.forced)
 
 
-def index_answer(_caller: Caller, change: Change) -> Any:
+def index_answer(_caller: Caller, change: Change) -> IndexPrice:
+    assert change.index is not None, "an index command without an index price"
     return change.index
 
 
@@ -85,7 +89,7 @@ def settle(_caller: Caller, params: p.SettleParams) -> Command:
     return SettleSeries(params.asset, params.expiration, params.price)
 
 
-def settle_answer(_caller: Caller, change: Change) -> Any:
+def settle_answer(_caller: Caller, change: Change) -> Settlement:
     (settlement,) = change.settlements
     return settlement
 
@@ -94,32 +98,27 @@ def set_halt(halted: bool) -> Callable[[Caller, p.NoParams], Command]:
     return lambda caller, params: SetHalt(halted)
 
 
-def halt_answer(halted: bool) -> Callable[[Caller, Change], Any]:
-    return lambda caller, change: {"halted": halted, "seq": change.seq}
+def halt_answer(halted: bool) -> Callable[[Caller, Change], r.HaltResult]:
+    return lambda caller, change: r.HaltResult(halted, change.seq)
 
 
 def set_suspended(suspended: bool) -> Callable[[Caller, p.UserRef], Command]:
     return lambda caller, params: SetSuspended(params.user_id, suspended)
 
 
-def suspension_answer(caller: Caller, change: Change) -> Any:
+def suspension_answer(caller: Caller, change: Change) -> r.SuspensionResult:
     suspended = caller.views.balances.users[change.user_id].suspended
-    return {"user_id": change.user_id, "suspended": suspended, "seq": change.seq}
+    return r.SuspensionResult(change.user_id, suspended, change.seq)
 
 
 def set_limits(_caller: Caller, params: p.UserLimitsParams) -> Command:
     return SetLimits(params.user_id, params.open_orders_max, params.position_max)
 
 
-def limits_answer(caller: Caller, change: Change) -> Any:
+def limits_answer(caller: Caller, change: Change) -> r.UserLimitsResult:
     """The user's own limits; null where those of the rules hold."""
     funds = caller.views.balances.users[change.user_id]
-    return {
-        "user_id": change.user_id,
-        "open_orders_max": funds.open_orders_max,
-        "position_max": funds.position_max_milli,
-        "seq": change.seq,
-    }
+    return r.UserLimitsResult(change.user_id, funds.open_orders_max, funds.position_max_milli, change.seq)
 
 
 def cancel_user_orders(caller: Caller, params: p.UserInstrumentFilter) -> Command:
@@ -133,8 +132,8 @@ def set_rules(_caller: Caller, params: p.NewRulesParams) -> Command:
     return ChangeRules(params.rules)
 
 
-def rules_answer(caller: Caller, change: Change) -> Any:
-    return {"rules": caller.views.rules, "seq": change.seq}
+def rules_answer(caller: Caller, change: Change) -> r.RulesResult:
+    return r.RulesResult(caller.views.rules, change.seq)
 
 
 def _one_instrument(caller: Caller, params: p.InstrumentsSelector) -> str:

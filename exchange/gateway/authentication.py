@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from exchange.domain.commands import OpenAccount
+from exchange.domain.commands import Command, OpenAccount
 from exchange.domain.units import RESERVED_USERS
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.jsonrpc import RpcError
 from exchange.projections.views import Change
 
 
-def authenticate(caller: Caller, params: p.AuthParams) -> Any:
+def authenticate(caller: Caller, params: p.AuthParams) -> r.LoginResult | Command:
     """Log in. An unknown user's account is opened first, with the starting cash of the rules."""
     user_id = params.client_id
     if user_id == "admin":
@@ -27,15 +26,15 @@ def authenticate(caller: Caller, params: p.AuthParams) -> Any:
     return OpenAccount(user_id, 0 if user_id == "admin" else caller.exchange.rules.starting_cash_micros)
 
 
-def authentication_answer(caller: Caller, change: Change) -> Any:
+def authentication_answer(caller: Caller, change: Change) -> r.LoginResult:
     """Log in to the account that the command opened."""
     return log_in(caller, change.user_id)
 
 
-def log_in(caller: Caller, user_id: str) -> dict[str, str]:
+def log_in(caller: Caller, user_id: str) -> r.LoginResult:
     """Make the connection `user_id`'s, without a check."""
     caller.user_id = user_id
-    return {"user_id": user_id}
+    return r.LoginResult(user_id)
 
 
 def _invalid_credentials(detail: str) -> RpcError:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from exchange import __version__
 from exchange.domain.commands import Command, SetCancelOnDisconnect
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.jsonrpc import invalid_params, must_authenticate
 from exchange.projections.views import Change
 
 
-def subscribe(caller: Caller, params: p.SubscribeParams) -> Any:
+def subscribe(caller: Caller, params: p.SubscribeParams) -> list[str] | r.SubscribeResult:
     """Subscribe to channels. With `from_seq`, streams catch up from that command before they go live."""
     channels = _channels(caller, params)
     if params.from_seq is None:
@@ -28,25 +28,25 @@ def subscribe(caller: Caller, params: p.SubscribeParams) -> Any:
             f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
         )
         raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
-    return {"channels": caller.connection.subscribe(channels, params.from_seq), "seq": next_seq}
+    return r.SubscribeResult(caller.connection.subscribe(channels, params.from_seq), next_seq)
 
 
 def unsubscribe(caller: Caller, params: p.UnsubscribeParams) -> list[str]:
     return caller.connection.unsubscribe(_channels(caller, params))
 
 
-def test(caller: Caller, _params: p.NoParams) -> Any:
+def test(caller: Caller, _params: p.NoParams) -> r.VersionResult:
     """Answer `public/test`, which also answers a heartbeat's test request."""
     caller.connection.on_test_reply()
-    return {"version": __version__}
+    return r.VersionResult(__version__)
 
 
-def set_heartbeat(caller: Caller, params: p.HeartbeatParams) -> str:
+def set_heartbeat(caller: Caller, params: p.HeartbeatParams) -> r.Ok:
     caller.connection.set_heartbeat(params.interval)
     return "ok"
 
 
-def disable_heartbeat(caller: Caller, _params: p.NoParams) -> str:
+def disable_heartbeat(caller: Caller, _params: p.NoParams) -> r.Ok:
     caller.connection.set_heartbeat(None)
     return "ok"
 
@@ -61,8 +61,8 @@ def set_cancel_on_disconnect(enabled: bool) -> Callable[[Caller, p.NoParams], Co
     return switch
 
 
-def cancel_on_disconnect_answer(_caller: Caller, change: Change) -> Any:
-    return {"seq": change.seq}
+def cancel_on_disconnect_answer(_caller: Caller, change: Change) -> r.SeqResult:
+    return r.SeqResult(change.seq)
 
 
 def undo_cancel_on_disconnect(caller: Caller) -> None:

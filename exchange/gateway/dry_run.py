@@ -2,7 +2,6 @@
 
 from copy import copy
 
-import msgspec
 from msgspec.structs import replace
 
 from exchange.domain.commands import PlaceOrder
@@ -17,22 +16,12 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.gateway.jsonrpc import refused
+from exchange.gateway.results import DryRunResult
 from exchange.projections.balances import Position
 from exchange.projections.orders import Orders
 from exchange.projections.tape import Tape
 from exchange.projections.views import Views
-from exchange.projections.wire_types import Balance, OrderView, PositionView, UserTrade
-
-
-class DryRunResult(msgspec.Struct, omit_defaults=True):
-    """The answer to a dry run: the order as it would be, its trades, and what would come of it for the user."""
-
-    order: OrderView
-    trades: list[UserTrade]
-    dry_run: bool
-    balance: Balance
-    position: PositionView
-    duplicate: bool = False
+from exchange.projections.wire_types import OrderView, UserTrade
 
 
 def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[Event]) -> DryRunResult:

@@ -1,4 +1,4 @@
-"""The methods of the protocol: who may call them, what they take, which command they become, how they are answered."""
+"""The methods of the protocol: access, parameters, handler, result. The documentation is generated from this table."""
 
 from __future__ import annotations
 
@@ -9,118 +9,379 @@ from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
 from exchange.gateway import admin, connection, queries, trading
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.authentication import authenticate, authentication_answer
 from exchange.gateway.caller import Caller
+from exchange.projections.wire_types import (
+    AccountView,
+    Balance,
+    IndexPrice,
+    Instrument,
+    OrderView,
+    Settlement,
+    Ticker,
+    Trade,
+    UserSettlement,
+    UserTrade,
+)
 
 Access = Literal["public", "private", "admin"]
+Handler = Callable[[Caller, Any], Any]
 
 
 class Method(NamedTuple):
-    """`handle` takes the caller and its parameters and returns the result, or what will bring it about: a command or an
-    inquiry, of which `answer` then makes the result.
+    """One method. `summary` describes it in one line, `result` is the type of its result as msgspec knows types.
 
-    For a command `answer` is given what it changed, and `undo` takes back what `handle` did to the session
-    when it could not be recorded. A refusal for `ignores` is as good as success. One that `waits` is not under way
-    together with others of its connection. Where its `dry_run` is asked for, `rehearse` gives the result instead.
+    `handle` takes the caller and the parameters. It returns the result; or a command or an inquiry, and then `answer`
+    makes the result from the `Change` or from the inquiry's outcome.
+
+    `ignores`: this refusal of the command counts as success.
+    `undo`: takes back the effects of `handle` on the connection if the command could not be recorded.
+    `waits`: requests of the same connection are not handled until this one is answered.
+    `dry_run`: replaces `handle` if the parameter `dry_run` is true; the result is then a `dry_run_result`.
     """
 
     access: Access
+    summary: str
     decode: p.Decoder
-    handle: Callable[[Caller, Any], Any]
-    answer: Callable[[Caller, Any], Any] | None = None
+    handle: Handler
+    result: Any
+    answer: Handler | None = None
     ignores: Reason | None = None
     undo: Callable[[Caller], None] | None = None
     waits: bool = False
-    dry_run: Callable[[Caller, Any], Any] | None = None
+    dry_run: Handler | None = None
+    dry_run_result: Any = None
+
+    @property
+    def params(self) -> type[p.Params]:
+        """The type of the parameters."""
+        return self.decode.shape
 
 
-def _cancel_on_disconnect_method(enabled: bool) -> Method:
-    return Method(
-        "private",
-        p.Decoder(p.NoParams),
-        connection.set_cancel_on_disconnect(enabled),
-        connection.cancel_on_disconnect_answer,
-        undo=connection.undo_cancel_on_disconnect,
-        waits=True,
-    )
-
-
-def _public(shape: type[p.Params], handle: Callable[[Caller, Any], Any]) -> Method:
-    return Method("public", p.Decoder(shape), handle)
+def public(summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None) -> Method:
+    """A method that needs no authentication."""
+    return Method("public", summary, p.Decoder(params), handle, result, answer)
 
 
 def _private(
-    shape: type[p.Params],
-    handle: Callable[[Caller, Any], Any],
-    answer: Callable[[Caller, Any], Any] | None = None,
-    waits: bool = False,
+    summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None
 ) -> Method:
-    return Method("private", p.Decoder(shape), handle, answer, waits=waits)
+    return Method("private", summary, p.Decoder(params), handle, result, answer)
 
 
-def _admin(
-    shape: type[p.Params],
-    handle: Callable[[Caller, Any], Any],
-    answer: Callable[[Caller, Any], Any] | None = None,
-) -> Method:
-    return Method("admin", p.Decoder(shape), handle, answer)
+def _admin(summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None) -> Method:
+    return Method("admin", summary, p.Decoder(params), handle, result, answer)
 
 
-def _order_method(side: Side) -> Method:
-    method = _private(p.PlaceParams, trading.place(side), trading.order_answer)
-    return method._replace(dry_run=trading.dry_run(side))
+def _order(summary: str, side: Side) -> Method:
+    method = _private(summary, p.PlaceParams, trading.place(side), r.OrderResult, trading.order_answer)
+    return method._replace(dry_run=trading.dry_run(side), dry_run_result=r.DryRunResult)
+
+
+def _cancel_on_disconnect(summary: str, enabled: bool) -> Method:
+    handle = connection.set_cancel_on_disconnect(enabled)
+    method = _private(summary, p.NoParams, handle, r.SeqResult, connection.cancel_on_disconnect_answer)
+    return method._replace(undo=connection.undo_cancel_on_disconnect, waits=True)
 
 
 METHODS: dict[str, Method] = {
-    "public/auth": Method(
-        "public", p.Decoder(p.AuthParams), authenticate, authentication_answer, Reason.ACCOUNT_EXISTS, waits=True
+    "public/auth": public(
+        "Log in as a user, whose account is opened if there is none, or as the administrator.",
+        p.AuthParams,
+        authenticate,
+        r.LoginResult,
+        authentication_answer,
+    )._replace(ignores=Reason.ACCOUNT_EXISTS, waits=True),
+    "public/subscribe": public(
+        "Subscribe to channels; with `from_seq`, streams first send what they published since that command.",
+        p.SubscribeParams,
+        connection.subscribe,
+        list[str] | r.SubscribeResult,
     ),
-    "public/subscribe": _public(p.SubscribeParams, connection.subscribe),
-    "public/unsubscribe": _public(p.UnsubscribeParams, connection.unsubscribe),
-    "public/test": _public(p.NoParams, connection.test),
-    "public/set_heartbeat": _public(p.HeartbeatParams, connection.set_heartbeat),
-    "public/disable_heartbeat": _public(p.NoParams, connection.disable_heartbeat),
-    "public/get_time": _public(p.NoParams, queries.time),
-    "public/get_status": _public(p.NoParams, queries.status),
-    "public/get_instruments": _public(p.AssetFilter, queries.instruments),
-    "public/get_order_book": _public(p.OrderBookParams, queries.order_book),
-    "public/get_trades": _public(p.TradesParams, queries.trades),
-    "public/get_ticker": _public(p.InstrumentRef, queries.ticker),
-    "public/get_tickers": _public(p.AssetFilter, queries.tickers),
-    "public/get_index_price": _public(p.AssetRef, queries.index_price),
-    "public/get_settlements": _public(p.SettlementsParams, queries.settlements),
-    "public/get_delivery_prices": _public(p.DeliveryPricesParams, queries.delivery_prices),
-    "public/get_insurance": _public(p.NoParams, queries.insurance),
-    "public/get_rules": _public(p.NoParams, queries.rules),
-    "private/buy": _order_method("bid"),
-    "private/sell": _order_method("ask"),
-    "private/edit": _private(p.EditParams, trading.edit, trading.order_answer),
-    "private/cancel": _private(p.CancelParams, trading.cancel, trading.cancel_answer),
-    "private/cancel_all": _private(p.InstrumentFilter, trading.cancel_all, trading.cancel_all_answer),
-    "private/close_position": _private(p.ClosePositionParams, trading.close_position, trading.order_answer, waits=True),
-    "private/get_margin": _private(p.MarginParams, trading.get_margin),
-    "private/explain_order": _private(p.OrderRef, trading.explain_order, trading.explain_answer, waits=True),
-    "private/get_open_orders": _private(p.InstrumentFilter, queries.open_orders),
-    "private/get_order_history": _private(p.HistoryParams, queries.order_history),
-    "private/get_user_trades": _private(p.HistoryParams, queries.user_trades),
-    "private/get_settlements": _private(p.UserSettlementsParams, queries.user_settlements),
-    "private/get_balance": _private(p.NoParams, queries.balance),
-    "private/get_account": _private(p.NoParams, queries.account),
-    "private/enable_cancel_on_disconnect": _cancel_on_disconnect_method(True),
-    "private/disable_cancel_on_disconnect": _cancel_on_disconnect_method(False),
-    "admin/create_instrument": _admin(p.NewInstrumentParams, admin.create_instrument, admin.instrument_answer),
-    "admin/pause": _admin(p.InstrumentsSelector, admin.pause, admin.pause_answer),
-    "admin/resume": _admin(p.InstrumentsSelector, admin.resume, admin.pause_answer),
-    "admin/halt": _admin(p.NoParams, admin.set_halt(True), admin.halt_answer(True)),
-    "admin/end_halt": _admin(p.NoParams, admin.set_halt(False), admin.halt_answer(False)),
-    "admin/set_index_price": _admin(p.IndexPriceParams, admin.set_index_price, admin.index_answer),
-    "admin/settle": _admin(p.SettleParams, admin.settle, admin.settle_answer),
-    "admin/set_rules": _admin(p.NewRulesParams, admin.set_rules, admin.rules_answer),
-    "admin/deposit": _admin(p.PaymentParams, admin.deposit, admin.payment_answer),
-    "admin/withdraw": _admin(p.PaymentParams, admin.withdraw, admin.payment_answer),
-    "admin/suspend": _admin(p.UserRef, admin.set_suspended(True), admin.suspension_answer),
-    "admin/reinstate": _admin(p.UserRef, admin.set_suspended(False), admin.suspension_answer),
-    "admin/set_limits": _admin(p.UserLimitsParams, admin.set_limits, admin.limits_answer),
-    "admin/cancel_all": _admin(p.UserInstrumentFilter, admin.cancel_user_orders, trading.cancel_all_answer),
-    "admin/get_account": _admin(p.UserRef, admin.get_account),
+    "public/unsubscribe": public(
+        "Unsubscribe from channels; returns those that were subscribed.",
+        p.UnsubscribeParams,
+        connection.unsubscribe,
+        list[str],
+    ),
+    "public/test": public(
+        "Test the connection, or answer a heartbeat's test request.",
+        p.NoParams,
+        connection.test,
+        r.VersionResult,
+    ),
+    "public/set_heartbeat": public(
+        "Have the exchange send a test request after `interval` seconds of silence.",
+        p.HeartbeatParams,
+        connection.set_heartbeat,
+        r.Ok,
+    ),
+    "public/disable_heartbeat": public(
+        "Stop heartbeats on this connection.",
+        p.NoParams,
+        connection.disable_heartbeat,
+        r.Ok,
+    ),
+    "public/get_time": public(
+        "The exchange time.",
+        p.NoParams,
+        queries.time,
+        r.TimeResult,
+    ),
+    "public/get_status": public(
+        "Whether the administrator has halted the exchange.",
+        p.NoParams,
+        queries.status,
+        r.HaltResult,
+    ),
+    "public/get_instruments": public(
+        "The instruments that have not expired, in order of listing.",
+        p.AssetFilter,
+        queries.instruments,
+        list[Instrument],
+    ),
+    "public/get_order_book": public(
+        "The best levels of a book, best first.",
+        p.OrderBookParams,
+        queries.order_book,
+        r.OrderBookResult,
+    ),
+    "public/get_trades": public(
+        "The trades of an instrument, newest first.",
+        p.TradesParams,
+        queries.trades,
+        list[Trade],
+    ),
+    "public/get_ticker": public(
+        "Best prices, mark price, volume, volatility and Greeks of an instrument.",
+        p.InstrumentRef,
+        queries.ticker,
+        Ticker,
+    ),
+    "public/get_tickers": public(
+        "The tickers of all instruments that have not expired.",
+        p.AssetFilter,
+        queries.tickers,
+        list[Ticker],
+    ),
+    "public/get_index_price": public(
+        "The index price of an asset.",
+        p.AssetRef,
+        queries.index_price,
+        IndexPrice,
+    ),
+    "public/get_settlements": public(
+        "The settlements of expired series, newest first.",
+        p.SettlementsParams,
+        queries.settlements,
+        list[Settlement],
+    ),
+    "public/get_delivery_prices": public(
+        "The delivery prices of an asset's settled series, latest expiration first.",
+        p.DeliveryPricesParams,
+        queries.delivery_prices,
+        list[r.DeliveryPrice],
+    ),
+    "public/get_insurance": public(
+        "The balance of the insurance, which alone may be negative.",
+        p.NoParams,
+        queries.insurance,
+        r.InsuranceResult,
+    ),
+    "public/get_rules": public(
+        "The rules in force.",
+        p.NoParams,
+        queries.rules,
+        r.RulesResult,
+    ),
+    "private/buy": _order("Place an order to buy, or with `dry_run` show what it would do.", "bid"),
+    "private/sell": _order("Place an order to sell, or with `dry_run` show what it would do.", "ask"),
+    "private/edit": _private(
+        "Change the amount or the price of an open order.",
+        p.EditParams,
+        trading.edit,
+        r.OrderResult,
+        trading.order_answer,
+    ),
+    "private/cancel": _private(
+        "Cancel an open order.",
+        p.CancelParams,
+        trading.cancel,
+        r.CancelResult,
+        trading.cancel_answer,
+    ),
+    "private/cancel_all": _private(
+        "Cancel all open orders, or those in one instrument.",
+        p.InstrumentFilter,
+        trading.cancel_all,
+        r.CancelAllResult,
+        trading.cancel_all_answer,
+    ),
+    "private/close_position": _private(
+        "Place a reduce-only order for the whole position in an instrument.",
+        p.ClosePositionParams,
+        trading.close_position,
+        r.OrderResult,
+        trading.order_answer,
+    )._replace(waits=True),
+    "private/get_margin": _private(
+        "The cash that a limit order would lock, and whether it would be accepted.",
+        p.MarginParams,
+        trading.get_margin,
+        r.MarginResult,
+    ),
+    "private/explain_order": _private(
+        "The life of one of the user's orders, oldest step first.",
+        p.OrderRef,
+        trading.explain_order,
+        r.TimelineResult,
+        trading.explain_answer,
+    )._replace(waits=True),
+    "private/get_open_orders": _private(
+        "The user's open orders, oldest first.",
+        p.InstrumentFilter,
+        queries.open_orders,
+        list[OrderView],
+    ),
+    "private/get_order_history": _private(
+        "The user's finished orders, newest first.",
+        p.HistoryParams,
+        queries.order_history,
+        list[OrderView],
+    ),
+    "private/get_user_trades": _private(
+        "The user's trades, newest first.",
+        p.HistoryParams,
+        queries.user_trades,
+        list[UserTrade],
+    ),
+    "private/get_settlements": _private(
+        "The settlements of the user's positions, newest first.",
+        p.UserSettlementsParams,
+        queries.user_settlements,
+        list[UserSettlement],
+    ),
+    "private/get_balance": _private(
+        "The user's balance.",
+        p.NoParams,
+        queries.balance,
+        Balance,
+    ),
+    "private/get_account": _private(
+        "The user's balance, positions, profits and limits.",
+        p.NoParams,
+        queries.account,
+        AccountView,
+    ),
+    "private/enable_cancel_on_disconnect": _cancel_on_disconnect(
+        "Cancel the user's open orders when this connection ends.", True
+    ),
+    "private/disable_cancel_on_disconnect": _cancel_on_disconnect(
+        "Keep the user's open orders when this connection ends.", False
+    ),
+    "admin/create_instrument": _admin(
+        "List an instrument.",
+        p.NewInstrumentParams,
+        admin.create_instrument,
+        r.InstrumentResult,
+        admin.instrument_answer,
+    ),
+    "admin/pause": _admin(
+        "Pause trading in an instrument, a series, an asset or everywhere.",
+        p.InstrumentsSelector,
+        admin.pause,
+        r.PauseResult,
+        admin.pause_answer,
+    ),
+    "admin/resume": _admin(
+        "Resume trading in an instrument, a series, an asset or everywhere.",
+        p.InstrumentsSelector,
+        admin.resume,
+        r.PauseResult,
+        admin.pause_answer,
+    ),
+    "admin/halt": _admin(
+        "Halt the exchange: only reading and cancelling remain possible.",
+        p.NoParams,
+        admin.set_halt(True),
+        r.HaltResult,
+        admin.halt_answer(True),
+    ),
+    "admin/end_halt": _admin(
+        "End the halt of the exchange.",
+        p.NoParams,
+        admin.set_halt(False),
+        r.HaltResult,
+        admin.halt_answer(False),
+    ),
+    "admin/set_index_price": _admin(
+        "Set the index price of an asset.",
+        p.IndexPriceParams,
+        admin.set_index_price,
+        IndexPrice,
+        admin.index_answer,
+    ),
+    "admin/settle": _admin(
+        "Settle an expired series whose settlement is delayed.",
+        p.SettleParams,
+        admin.settle,
+        Settlement,
+        admin.settle_answer,
+    ),
+    "admin/set_rules": _admin(
+        "Replace the rules; a field that is left out gets its default.",
+        p.NewRulesParams,
+        admin.set_rules,
+        r.RulesResult,
+        admin.rules_answer,
+    ),
+    "admin/deposit": _admin(
+        "Add cash to an account.",
+        p.PaymentParams,
+        admin.deposit,
+        Balance,
+        admin.payment_answer,
+    ),
+    "admin/withdraw": _admin(
+        "Take available cash out of an account.",
+        p.PaymentParams,
+        admin.withdraw,
+        Balance,
+        admin.payment_answer,
+    ),
+    "admin/suspend": _admin(
+        "Forbid an account to place and edit orders.",
+        p.UserRef,
+        admin.set_suspended(True),
+        r.SuspensionResult,
+        admin.suspension_answer,
+    ),
+    "admin/reinstate": _admin(
+        "End the suspension of an account.",
+        p.UserRef,
+        admin.set_suspended(False),
+        r.SuspensionResult,
+        admin.suspension_answer,
+    ),
+    "admin/set_limits": _admin(
+        "Set an account's own limits; a limit that is left out follows the rules.",
+        p.UserLimitsParams,
+        admin.set_limits,
+        r.UserLimitsResult,
+        admin.limits_answer,
+    ),
+    "admin/cancel_all": _admin(
+        "Cancel all open orders of a user, or those in one instrument.",
+        p.UserInstrumentFilter,
+        admin.cancel_user_orders,
+        r.CancelAllResult,
+        trading.cancel_all_answer,
+    ),
+    "admin/get_account": _admin(
+        "The balance, positions, profits and limits of any account.",
+        p.UserRef,
+        admin.get_account,
+        AccountView,
+    ),
 }

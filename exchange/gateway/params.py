@@ -223,6 +223,7 @@ class Decoder:
     """Decodes the parameters of one method."""
 
     def __init__(self, shape: type[Params]) -> None:
+        self.shape = shape
         self._decode = msgspec.json.Decoder(shape).decode
         self._expected = ", ".join(shape.__struct_fields__) or "none"
 

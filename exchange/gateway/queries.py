@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
-from exchange.projections.wire_types import IndexPrice, Ticker
+from exchange.projections.wire_types import (
+    AccountView,
+    Balance,
+    IndexPrice,
+    Instrument,
+    OrderView,
+    Settlement,
+    Ticker,
+    Trade,
+    UserSettlement,
+    UserTrade,
+)
 
 
-def instruments(caller: Caller, params: p.AssetFilter) -> Any:
+def instruments(caller: Caller, params: p.AssetFilter) -> list[Instrument]:
     return caller.views.live_instruments(params.asset)
 
 
-def order_book(caller: Caller, params: p.OrderBookParams) -> Any:
+def order_book(caller: Caller, params: p.OrderBookParams) -> r.OrderBookResult:
     views = caller.views
     instrument_id = listed_id(params.instrument_id, views)
     depth = views.depths[instrument_id]
-    return {
-        "instrument_id": instrument_id,
-        "seq": views.seq,
-        "ts_us": views.ts_us,
-        "bids": depth.bids(params.depth),
-        "asks": depth.asks(params.depth),
-    }
+    return r.OrderBookResult(instrument_id, views.seq, views.ts_us, depth.bids(params.depth), depth.asks(params.depth))
 
 
-def trades(caller: Caller, params: p.TradesParams) -> Any:
+def trades(caller: Caller, params: p.TradesParams) -> list[Trade]:
     return caller.views.tape.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
 
 
@@ -52,61 +56,57 @@ def index_price(caller: Caller, params: p.AssetRef) -> IndexPrice:
     return index
 
 
-def settlements(caller: Caller, params: p.SettlementsParams) -> Any:
+def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:
     return caller.views.settlements.newest(params.count, params.before, params.asset)
 
 
-def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> Any:
+def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> list[r.DeliveryPrice]:
+    settled = caller.views.settlements.delivered(params.asset, params.count, params.before)
     return [
-        {
-            "asset": one.asset,
-            "expiration": one.expiration_s,
-            "delivery_price": one.delivery_price_micros,
-            "seq": one.seq,
-            "ts_us": one.ts_us,
-        }
-        for one in caller.views.settlements.delivered(params.asset, params.count, params.before)
+        r.DeliveryPrice(one.asset, one.expiration_s, one.delivery_price_micros, one.seq, one.ts_us)
+        for one in settled
+        if one.delivery_price_micros is not None
     ]
 
 
-def insurance(caller: Caller, _params: p.NoParams) -> Any:
+def insurance(caller: Caller, _params: p.NoParams) -> r.InsuranceResult:
     funds = caller.views.balances.users.get("insurance")
-    return {"balance": 0 if funds is None else funds.cash_micros, "seq": caller.views.seq}
+    return r.InsuranceResult(0 if funds is None else funds.cash_micros, caller.views.seq)
 
 
-def time(caller: Caller, _params: p.NoParams) -> Any:
-    return {"ts_us": caller.exchange.now_us()}
+def time(caller: Caller, _params: p.NoParams) -> r.TimeResult:
+    return r.TimeResult(caller.exchange.now_us())
 
 
-def status(caller: Caller, _params: p.NoParams) -> Any:
-    return {"halted": caller.exchange.is_halted, "seq": caller.views.seq}
+def status(caller: Caller, _params: p.NoParams) -> r.HaltResult:
+    return r.HaltResult(caller.exchange.is_halted, caller.views.seq)
 
 
-def rules(caller: Caller, _params: p.NoParams) -> Any:
-    return {"rules": caller.views.rules, "seq": caller.views.seq}
+def rules(caller: Caller, _params: p.NoParams) -> r.RulesResult:
+    return r.RulesResult(caller.views.rules, caller.views.seq)
 
 
-def open_orders(caller: Caller, params: p.InstrumentFilter) -> Any:
+def open_orders(caller: Caller, params: p.InstrumentFilter) -> list[OrderView]:
     return caller.views.orders.open_orders(caller.user_id, listed_id_or_none(params.instrument_id, caller.views))
 
 
-def order_history(caller: Caller, params: p.HistoryParams) -> Any:
+def order_history(caller: Caller, params: p.HistoryParams) -> list[OrderView]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
     return caller.views.orders.history(caller.user_id, params.count, params.before, instrument_id)
 
 
-def user_trades(caller: Caller, params: p.HistoryParams) -> Any:
+def user_trades(caller: Caller, params: p.HistoryParams) -> list[UserTrade]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
     return caller.views.tape.user_trades(caller.user_id, params.count, params.before, instrument_id)
 
 
-def user_settlements(caller: Caller, params: p.UserSettlementsParams) -> Any:
+def user_settlements(caller: Caller, params: p.UserSettlementsParams) -> list[UserSettlement]:
     return caller.views.settlements.newest_of(caller.user_id, params.count, params.before)
 
 
-def balance(caller: Caller, _params: p.NoParams) -> Any:
+def balance(caller: Caller, _params: p.NoParams) -> Balance:
     return caller.views.balance(caller.user_id)
 
 
-def account(caller: Caller, _params: p.NoParams) -> Any:
+def account(caller: Caller, _params: p.NoParams) -> AccountView:
     return caller.views.account(caller.user_id)

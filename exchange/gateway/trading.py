@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import UNSET
 
 from exchange.domain.commands import CancelAll, CancelOrder, Command, EditOrder, PlaceOrder
@@ -14,24 +13,15 @@ from exchange.domain.enums import Side
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
 from exchange.gateway import params as p
+from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
-from exchange.projections.wire_types import OrderView, UserTrade
 
 DRY_RUN_RETRY_MS = 100
-
-
-class OrderResult(msgspec.Struct, omit_defaults=True):
-    """The answer to an order: the order as it is after the command, and what it traded."""
-
-    order: OrderView
-    trades: list[UserTrade]
-    seq: int
-    duplicate: bool = False
 
 
 class Inquiry(NamedTuple):
@@ -73,10 +63,10 @@ def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
     return place_on_side
 
 
-def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], Any]:
+def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
     """How both are answered with `dry_run`: by what would happen, without anything happening."""
 
-    def rehearse_on_side(caller: Caller, params: p.PlaceParams) -> Any:
+    def dry_run_on_side(caller: Caller, params: p.PlaceParams) -> r.DryRunResult:
         command = place(side)(caller, params)
         if caller.exchange.is_read_only:
             raise read_only_replay()
@@ -85,7 +75,7 @@ def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], Any]:
             raise rate_limited("the exchange is too busy for a dry run", DRY_RUN_RETRY_MS)
         return dry_run_result(caller.views, caller.exchange.now_us(), command, events)
 
-    return rehearse_on_side
+    return dry_run_on_side
 
 
 def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
@@ -106,27 +96,26 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
     )
 
 
-def get_margin(caller: Caller, params: p.MarginParams) -> Any:
+def get_margin(caller: Caller, params: p.MarginParams) -> r.MarginResult:
     """What a limit order would lock, and whether it would be taken."""
     instrument_id = listed_id(params.instrument_id, caller.views)
     if caller.exchange.is_read_only:
         raise read_only_replay()
     command = place(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
     quote = caller.exchange.margin(command)
-    found = {
-        "instrument_id": instrument_id,
-        "side": params.side,
-        "amount": params.amount,
-        "price": params.price,
-        "needed": quote.needed_micros,
-        "available": caller.views.balance(caller.user_id).available_micros,
-        "initial_margin": quote.initial_micros,
-        "maintenance_margin": quote.maintenance_micros,
-        "passes": quote.reason is None,
-    }
-    if quote.reason is not None:
-        found |= {"reason": quote.reason, "detail": REFUSALS[quote.reason].detail}
-    return found
+    return r.MarginResult(
+        instrument_id,
+        params.side,
+        params.amount,
+        params.price,
+        quote.needed_micros,
+        caller.views.balance(caller.user_id).available_micros,
+        quote.initial_micros,
+        quote.maintenance_micros,
+        quote.reason is None,
+        quote.reason,
+        None if quote.reason is None else REFUSALS[quote.reason].detail,
+    )
 
 
 def edit(caller: Caller, params: p.EditParams) -> Command:
@@ -143,27 +132,28 @@ def cancel_all(caller: Caller, params: p.InstrumentFilter) -> Command:
     return CancelAll(caller.user_id, canonical_id_or_none(params.instrument_id, caller.views))
 
 
-def order_answer(caller: Caller, change: Change) -> Any:
+def order_answer(caller: Caller, change: Change) -> r.OrderResult:
     order = change.order
     assert order is not None, "an order command without an order"
     if change.duplicate:
-        return OrderResult(order, caller.views.tape.trades_of_order(caller.user_id, order.order_id), change.seq, True)
+        return r.OrderResult(order, caller.views.tape.trades_of_order(caller.user_id, order.order_id), change.seq, True)
     trades = [
         trade for owner, trade in change.user_trades if owner == caller.user_id and trade.order_id == order.order_id
     ]
-    return OrderResult(order, trades, change.seq)
+    return r.OrderResult(order, trades, change.seq)
 
 
-def cancel_answer(_caller: Caller, change: Change) -> Any:
-    return {"order": change.order, "seq": change.seq}
+def cancel_answer(_caller: Caller, change: Change) -> r.CancelResult:
+    assert change.order is not None, "a cancellation without an order"
+    return r.CancelResult(change.order, change.seq)
 
 
-def cancel_all_answer(_caller: Caller, change: Change) -> Any:
+def cancel_all_answer(_caller: Caller, change: Change) -> r.CancelAllResult:
     order_ids = list(change.orders)
-    return {"cancelled": len(order_ids), "order_ids": order_ids, "seq": change.seq}
+    return r.CancelAllResult(len(order_ids), order_ids, change.seq)
 
 
-def explain_order(caller: Caller, params: p.OrderRef) -> Any:
+def explain_order(caller: Caller, params: p.OrderRef) -> Inquiry:
     order_id, client_order_id = _order_name(params)
     if client_order_id is not None:
         order = caller.views.orders.newest_named(caller.user_id, client_order_id)
@@ -173,12 +163,12 @@ def explain_order(caller: Caller, params: p.OrderRef) -> Any:
     return Inquiry(partial(caller.exchange.explain, caller.user_id, order_id))
 
 
-def explain_answer(_caller: Caller, steps: list[TimelineStep] | RpcError) -> Any:
+def explain_answer(_caller: Caller, steps: list[TimelineStep] | RpcError) -> r.TimelineResult:
     if isinstance(steps, RpcError):
         raise steps
     if not steps:
         raise refused(Reason.ORDER_NOT_FOUND)
-    return {"steps": steps}
+    return r.TimelineResult(steps)
 
 
 def _order_name(params: p.EditParams | p.CancelParams | p.OrderRef) -> tuple[int | None, str | None]:

@@ -29,7 +29,7 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, order_archived
 from exchange.gateway.limits import OUTBOX_MAX
-from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.methods import METHODS, Method, public
 from exchange.gateway.server import Gateway
 from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
@@ -230,12 +230,27 @@ class ReplayServer:
         return METHODS | {
             "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
             "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
-            "replay/status": _method(p.NoParams, lambda caller, params: self.status),
-            "replay/pause": _method(p.NoParams, lambda caller, params: self._pause(True)),
-            "replay/resume": _method(p.NoParams, lambda caller, params: self._pause(False)),
-            "replay/speed": _method(_SpeedParams, lambda caller, params: self._set_speed(params.speed)),
-            "replay/seek": _method(_SeekParams, lambda caller, params: self._seek(params))._replace(
-                answer=_seek_result
+            "replay/status": public(
+                "Where the replay stands.", p.NoParams, lambda caller, params: self.status, ReplayStatus
+            ),
+            "replay/pause": public(
+                "Pause the replay.", p.NoParams, lambda caller, params: self._pause(True), ReplayStatus
+            ),
+            "replay/resume": public(
+                "Resume the replay.", p.NoParams, lambda caller, params: self._pause(False), ReplayStatus
+            ),
+            "replay/speed": public(
+                "Replay so many times as fast as recorded; null: as fast as possible.",
+                _SpeedParams,
+                lambda caller, params: self._set_speed(params.speed),
+                ReplayStatus,
+            ),
+            "replay/seek": public(
+                "Go to the moment after a command, or to a time.",
+                _SeekParams,
+                lambda caller, params: self._seek(params),
+                ReplayStatus,
+                _seek_result,
             ),
         }
 
@@ -391,10 +406,6 @@ class ReplayServer:
         await asyncio.sleep(0)
         while self.gateway.backlog > CONGESTED:  # noqa: ASYNC110 - transports tell nobody how much is left
             await asyncio.sleep(_CONGESTION_SECONDS)
-
-
-def _method(decode: type[p.Params], handle: Callable[[Caller, Any], Any]) -> Method:
-    return Method("public", p.Decoder(decode), handle)
 
 
 def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:

@@ -1,0 +1,183 @@
+"""The results of the methods whose answer is not a read model by itself. Fields leave in this order."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from exchange.domain.enums import Side
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Rules
+from exchange.projections.order_timeline import TimelineStep
+from exchange.projections.wire_types import Balance, BookLevel, Instrument, OrderView, PositionView, UserTrade
+
+Ok = Literal["ok"]
+
+
+class LoginResult(msgspec.Struct, frozen=True, gc=False):
+    user_id: str
+
+
+class SubscribeResult(msgspec.Struct, frozen=True):
+    """The channels, and the first command that their streams publish live."""
+
+    channels: list[str]
+    seq: int
+
+
+class VersionResult(msgspec.Struct, frozen=True, gc=False):
+    version: str
+
+
+class TimeResult(msgspec.Struct, frozen=True, gc=False):
+    """Exchange time."""
+
+    ts_us: int
+
+
+class HaltResult(msgspec.Struct, frozen=True, gc=False):
+    """`halted`: only reading and cancelling are possible."""
+
+    halted: bool
+    seq: int
+
+
+class OrderBookResult(msgspec.Struct, frozen=True):
+    """The best levels of a book, best first, as of command `seq`."""
+
+    instrument_id: str
+    seq: int
+    ts_us: int
+    bids: list[BookLevel]
+    asks: list[BookLevel]
+
+
+class DeliveryPrice(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    rename={"expiration_s": "expiration", "delivery_price_micros": "delivery_price"},
+):
+    """The price that command `seq` settled a series at."""
+
+    asset: str
+    expiration_s: int
+    delivery_price_micros: int
+    seq: int
+    ts_us: int
+
+
+class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):
+    """The cash of the insurance; the only balance that may be negative."""
+
+    balance_micros: int
+    seq: int
+
+
+class RulesResult(msgspec.Struct, frozen=True):
+    rules: Rules
+    seq: int
+
+
+class OrderResult(msgspec.Struct, omit_defaults=True):
+    """The order after the command, and its trades: all of them if the order is a `duplicate`."""
+
+    order: OrderView
+    trades: list[UserTrade]
+    seq: int
+    duplicate: bool = False
+
+
+class DryRunResult(msgspec.Struct, omit_defaults=True):
+    """What an order would do: its state, its trades, and the user's balance and position after it."""
+
+    order: OrderView
+    trades: list[UserTrade]
+    dry_run: bool
+    balance: Balance
+    position: PositionView
+    duplicate: bool = False
+
+
+class CancelResult(msgspec.Struct, frozen=True):
+    order: OrderView
+    seq: int
+
+
+class CancelAllResult(msgspec.Struct, frozen=True):
+    """How many orders were cancelled, and which."""
+
+    cancelled: int
+    order_ids: list[int]
+    seq: int
+
+
+class MarginResult(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={
+        "amount_milli": "amount",
+        "price_micros": "price",
+        "needed_micros": "needed",
+        "available_micros": "available",
+        "initial_margin_micros": "initial_margin",
+        "maintenance_margin_micros": "maintenance_margin",
+    },
+):
+    """The cash that a limit order would lock, and the margins of one short contract.
+
+    The margins are None if they do not follow an index. `reason` and `detail` are there if the order would be refused.
+    """
+
+    instrument_id: str
+    side: Side
+    amount_milli: int
+    price_micros: int
+    needed_micros: int
+    available_micros: int
+    initial_margin_micros: int | None
+    maintenance_margin_micros: int | None
+    passes: bool
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+class TimelineResult(msgspec.Struct, frozen=True):
+    """The life of one order, oldest step first."""
+
+    steps: list[TimelineStep]
+
+
+class SeqResult(msgspec.Struct, frozen=True, gc=False):
+    """The command that recorded the change."""
+
+    seq: int
+
+
+class InstrumentResult(msgspec.Struct, frozen=True):
+    instrument: Instrument
+    seq: int
+
+
+class PauseResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The instrument that was named; or, for an asset or a series, the `count` of instruments that changed."""
+
+    instrument: Instrument | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    seq: int
+
+
+class SuspensionResult(msgspec.Struct, frozen=True, gc=False):
+    user_id: str
+    suspended: bool
+    seq: int
+
+
+class UserLimitsResult(msgspec.Struct, frozen=True, gc=False, rename={"position_max_milli": "position_max"}):
+    """The user's own limits; None if the rules' limit applies."""
+
+    user_id: str
+    open_orders_max: int | None
+    position_max_milli: int | None
+    seq: int
