@@ -179,7 +179,6 @@ def test_a_process_that_cannot_begin_ends_the_connection(db: Path, monkeypatch: 
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("way", ["hang up", "unsubscribe", "stop"])
 def test_nobody_left_to_hear_it_ends_the_process(db: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "WORKERS_PARKED_SECONDS", 0)
     workers = Workers("import time; time.sleep(600)")
     monkeypatch.setattr(pool, "run_module", workers)
 

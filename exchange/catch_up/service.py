@@ -1,14 +1,15 @@
-"""What clients missed on their streams: from memory where it was told just now, else from the journal.
+"""Serves catch-ups: from the recent updates in memory, or else from a worker that replays the journal.
 
-The journal is read by a process of its own: the exchange never pauses for it.
+The exchange never pauses for a catch-up: a worker is a process of its own.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from exchange.catch_up.pool import WorkerPool
+from exchange.catch_up.pool import Worker, WorkerPool
 from exchange.catch_up.worker import keys_of
 from exchange.gateway.exchange_port import CatchUpRequest
 from exchange.gateway.limits import STALL_SECONDS
@@ -16,7 +17,7 @@ from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode
 from exchange.journal.archives import archives_of
 from exchange.journal.opening import open_journal_reader
 
-COMMANDS_AT_ONCE = 500  # commands, from memory: then it is everybody else's turn
+COMMANDS_AT_ONCE = 500  # commands from memory, before other connections get their turn
 
 _log = logging.getLogger(__name__)
 
@@ -25,112 +26,113 @@ Done = Callable[[str | None], None]
 
 
 class CatchUpService:
-    """All backfills of a running exchange. `flush` has what was taken sent."""
+    """All catch-ups of a running exchange. `flush` sends the notifications that sessions have taken."""
 
     def __init__(self, path: Path, recent: RecentUpdates, flush: Callable[[], None]) -> None:
         self.path = path
         self.recent = recent
         self.flush = flush
         self.pool = WorkerPool(path)
-        self._backfills: set[_CatchUpTask] = set()
+        self._tasks: set[_CatchUpTask] = set()
         with open_journal_reader(path) as reader:
-            self._first_seq = reader.bases[-1].head.seq + 1  # in the journal itself, archives left aside
+            self._first_seq = reader.bases[-1].head.seq + 1  # in the journal itself, without its archives
 
     @property
     def first_seq(self) -> int:
-        """The first command that is here, in the journal or in an archive beside it."""
+        """The first command that can be replayed, from the journal or from an archive beside it."""
         if self._first_seq == 1:
             return 1
         archives = archives_of(self.path, self._first_seq)
         return archives[0].first_seq if archives else self._first_seq
 
-    def start(self, missed: CatchUpRequest, take: Take, done: Done) -> "_CatchUpTask":
-        """As `Desk.backfill`."""
-        backfill = _CatchUpTask(self, missed, take, done)
-        self._backfills.add(backfill)
-        backfill.task.add_done_callback(lambda _: self._backfills.discard(backfill))
-        return backfill
+    def start(self, request: CatchUpRequest, take: Take, done: Done) -> "_CatchUpTask":
+        """Start a catch-up; the arguments are those of `ExchangePort.catch_up`."""
+        catch_up = _CatchUpTask(self, request, take, done)
+        self._tasks.add(catch_up)
+        catch_up.task.add_done_callback(lambda _: self._tasks.discard(catch_up))
+        return catch_up
 
     async def stop(self) -> None:
-        """End what is under way."""
-        for backfill in self._backfills:
-            backfill.end()
-        await asyncio.gather(*(backfill.task for backfill in self._backfills), return_exceptions=True)
-        await self.pool.stop()
+        """End all catch-ups and wait until their workers have ended."""
+        running = list(self._tasks)
+        for catch_up in running:
+            catch_up.end()
+        await asyncio.gather(*(catch_up.task for catch_up in running), return_exceptions=True)
 
 
 class _CatchUpTask:
-    """One backfill, as a task."""
+    """One catch-up, as an asyncio task. `_request` shrinks: it is the part that is not delivered yet."""
 
-    def __init__(self, backfiller: CatchUpService, missed: CatchUpRequest, take: Take, done: Done) -> None:
-        self._backfiller = backfiller
-        self._missed = missed  # and not brought yet
+    def __init__(self, service: CatchUpService, request: CatchUpRequest, take: Take, done: Done) -> None:
+        self._service = service
+        self._request = request
         self._take = take
         self._done = done
-        self._told = self._recent()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._updates = self._from_memory()
+        self._is_paused = False
+        self._wake = asyncio.Event()  # set when the client reads again, and when the worker is evicted
+        self._stalled_at = 0.0  # time of the event loop
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def pause(self, is_paused: bool) -> None:
-        (self._room.clear if is_paused else self._room.set)()
+        self._is_paused = is_paused
+        self._wake.set()
 
     def end(self) -> None:
-        self.task.cancel()
+        # A second cancellation would interrupt the wait for the worker's end.
+        if not self.task.cancelling():
+            self.task.cancel()
 
     async def _run(self) -> None:
         error: str | None = None
         try:
-            while self._told is None:
-                await self._read_journal()
-                self._told = self._recent()
-            await self._recall(self._told)
+            while self._updates is None:
+                await self._replay_from_worker()
+                self._updates = self._from_memory()
+            await self._send_updates(self._updates)
         except TimeoutError:
             error = f"nothing of what was missed was taken for {STALL_SECONDS} seconds"
         except Exception:  # whatever it was, the client must not take the rest for the whole
-            _log.exception("commands %d to %d could not be looked back at", self._missed.from_seq, self._missed.up_to)
+            _log.exception("commands %d to %d could not be looked back at", self._request.from_seq, self._request.up_to)
             error = "what was missed could not be read from the journal; the server's log says more"
         self._done(error)
-        self._backfiller.flush()
+        self._service.flush()
 
-    def _recent(self) -> list[CommandUpdate] | None:
-        from_seq, up_to = self._missed.from_seq, self._missed.up_to
-        return self._backfiller.recent.between(from_seq, up_to) if from_seq <= up_to else []
+    def _from_memory(self) -> list[CommandUpdate] | None:
+        from_seq, up_to = self._request.from_seq, self._request.up_to
+        return self._service.recent.between(from_seq, up_to) if from_seq <= up_to else []
 
-    async def _recall(self, told: list[CommandUpdate]) -> None:
-        wanted = keys_of(self._missed)
-        for start in range(0, len(told), COMMANDS_AT_ONCE):
-            some = told[start : start + COMMANDS_AT_ONCE]
-            self._give((key[0], text) for one in some for key, text in encode(one, wanted))
-            await self._taken()
+    async def _send_updates(self, updates: list[CommandUpdate]) -> None:
+        wanted = keys_of(self._request)
+        for start in range(0, len(updates), COMMANDS_AT_ONCE):
+            some = updates[start : start + COMMANDS_AT_ONCE]
+            self._deliver((key[0], text) for update in some for key, text in encode(update, wanted))
+            await self._wait_until_taken()
 
-    async def _read_journal(self) -> None:
-        """Bring what a reading finds, until that was all, or it has given way to others."""
-        readings = self._backfiller.pool
-        reading = readings.begin(self._missed)
-        assert reading.missed.up_to >= self._missed.from_seq, "what is read is not what is missed"
-        try:
-            while some := await reading.next_messages():
-                self._give((channel_name, text) for _, channel_name, text in some)
-                self._missed = self._missed._replace(from_seq=some[-1].seq + 1)
-                if not self._room.is_set():
-                    readings.idle(reading)
-                    await self._taken()
-                    if not readings.resume(reading):
-                        return
-                await asyncio.sleep(0)
-            self._missed = self._missed._replace(from_seq=reading.missed.up_to + 1)
-        finally:
-            readings.park(reading)
+    async def _replay_from_worker(self) -> None:
+        """Deliver a worker's messages until it has replayed everything or is evicted."""
+        async with self._service.pool.worker(self._request, self._wake.set) as worker:
+            while worker.next_seq <= self._request.up_to and not worker.is_evicted:
+                messages = await worker.next_messages()
+                self._deliver((channel_name, text) for _, channel_name, text in messages)
+                self._request = self._request._replace(from_seq=worker.next_seq)
+                if messages:
+                    await self._wait_until_taken(worker)
+        if worker.is_evicted:
+            await self._wait_until_taken()
 
-    def _give(self, missed: Iterable[tuple[str, bytes]]) -> None:
-        """Have some of it sent."""
+    def _deliver(self, missed: Iterable[tuple[str, bytes]]) -> None:
         for channel_name, text in missed:
             self._take(channel_name, text)
-        self._backfiller.flush()
+        self._service.flush()
+        self._stalled_at = asyncio.get_running_loop().time() + STALL_SECONDS
 
-    async def _taken(self) -> None:
-        """Wait until the client takes more, and others had their turn. Where this was ended, it goes no further."""
-        async with asyncio.timeout(STALL_SECONDS):
-            await self._room.wait()
+    async def _wait_until_taken(self, worker: Worker | None = None) -> None:
+        """Wait while the client reads nothing, or until `worker` is evicted. Raises TimeoutError at `_stalled_at`."""
+        with self._service.pool.idle(worker) if worker and self._is_paused else contextlib.nullcontext():
+            async with asyncio.timeout_at(self._stalled_at):
+                while self._is_paused and not (worker and worker.is_evicted):
+                    self._wake.clear()
+                    await self._wake.wait()
+        # Other connections get their turn.
         await asyncio.sleep(0)

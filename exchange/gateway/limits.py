@@ -22,9 +22,6 @@ CATCH_UP_BUFFER_MAX = (
     4 * 1024 * 1024
 )  # bytes of notifications held while a stream is filled; beyond it they are read again later
 WORKERS_MAX = 4  # processes that read the journal for clients at once; who comes then waits for one
-REPLAYED_KEPT_MAX = 4 * 1024 * 1024  # bytes that such a process found last, kept for a client whose connection breaks
-WORKERS_PARKED_SECONDS = 30  # for which what was read for a client waits that he comes back
-WORKERS_PARKED_MAX = 4  # of these; beyond it the oldest is forgotten
 STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)
 TURN_SECONDS = 0.005  # of work for one connection, after which it is everybody else's turn
 REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth
