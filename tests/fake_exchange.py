@@ -7,6 +7,7 @@ journal in memory. The clock is the test's, so every `ts_us` is known beforehand
 import asyncio
 from collections.abc import Callable, Iterator
 
+from exchange.catch_up.request import CatchUpRequest, Done, Take
 from exchange.catch_up.worker import keys_of, replay_messages
 from exchange.domain.commands import (
     Command,
@@ -22,7 +23,7 @@ from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
-from exchange.gateway.exchange_port import CatchUpRequest, MarginQuote
+from exchange.gateway.exchange_port import MarginQuote
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS
@@ -103,8 +104,8 @@ class TestBackfill:
         self,
         missed: CatchUpRequest,
         texts: Iterator[tuple[str, bytes]],
-        take: Callable[[str, bytes], None],
-        done: Callable[[str | None], None],
+        take: Take,
+        done: Done,
     ) -> None:
         self.missed = missed
         self.take = take
@@ -277,10 +278,8 @@ class TestDesk:
         is_own = isinstance(placed, PlacedStep) and placed.user_id == user_id
         asyncio.get_running_loop().call_soon(self._tell, APPEND_TURNS, done, steps if is_own else [])
 
-    def catch_up(
-        self, missed: CatchUpRequest, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
-    ) -> TestBackfill:
-        backfill = TestBackfill(missed, self._missed_texts(missed), take, done)
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> TestBackfill:
+        backfill = TestBackfill(request, self._missed_texts(request), take, done)
         self.backfills.append(backfill)
         return backfill
 

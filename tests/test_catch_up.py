@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from exchange.catch_up import pool, service
+from exchange.catch_up import pool, service, streams
+from exchange.catch_up.limits import WORKERS_MAX
+from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.service import CatchUpService
+from exchange.catch_up.streams import RecentUpdates
 from exchange.catch_up.worker import messages_of
 from exchange.gateway import server as gateway_server
-from exchange.gateway import streams
-from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.gateway.limits import WORKERS_MAX
-from exchange.gateway.streams import RecentUpdates
 from exchange.journal.archives import archive_path
 from exchange.journal.errors import JournalArchivedError
 from exchange.snapshots.store import pack

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from exchange.catch_up.streams import Key, encode, key_of, update_of
 from exchange.domain.enums import Side
 from exchange.domain.events import (
     AccountOpened,
@@ -18,7 +19,6 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.units import NUMBER_MAX
-from exchange.gateway.streams import Key, encode, key_of, update_of
 from exchange.projections.balances import Position
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.views import Change, Views

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from exchange.catch_up import pool, service
+from exchange.catch_up import outbox, pool, service, streams
+from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.worker import messages_of
-from exchange.gateway import catch_up, server, session, streams
-from exchange.gateway.exchange_port import CatchUpRequest
+from exchange.gateway import server, session
 from exchange.journal.opening import open_journal_reader
 from tests.wire import INSTRUMENT, Server, exchange, request
 
@@ -21,7 +21,7 @@ STREAMS = (f"trades.{INSTRUMENT}", "instruments.SOL", "status", "user.orders", "
 CLIENTS, VISITS = 6, 8
 LIMITS = {
     (streams, "RECENT_MAX"): (0, 3, 30, 10_000),
-    (catch_up, "CATCH_UP_BUFFER_MAX"): (300, 30_000),
+    (outbox, "CATCH_UP_BUFFER_MAX"): (300, 30_000),
     (pool, "CHUNK_SIZE"): (100, 1_000, 20_000),
     (service, "COMMANDS_AT_ONCE"): (1, 10, 500),
     (server, "UNSENT_MAX"): (500, 5_000, 1_000_000),

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from exchange.catch_up import outbox, streams
+from exchange.catch_up.request import CatchUpRequest
+from exchange.catch_up.streams import CommandUpdate, RecentUpdates, encode, key_of, update_of
 from exchange.catch_up.worker import messages_of
 from exchange.domain.commands import Command, decode_command
 from exchange.engine.engine import Engine
-from exchange.gateway import catch_up, session, streams
-from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode, key_of, update_of
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from tests.fake_exchange import Connection, TestDesk
@@ -196,7 +196,7 @@ def test_what_is_brought_during_a_batch_follows_its_answer(hold: Hold) -> None:
 
 
 def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "OUTBOX_MAX", 2_000)
+    monkeypatch.setattr(outbox, "BATCH_BUFFER_MAX", 2_000)
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(None, "user.orders"))
@@ -229,7 +229,7 @@ def test_unsubscribing_during_the_fill(hold: Hold) -> None:
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
         assert scene.desk.backfills[1].is_over
         assert heard(alice) == ["un", "un", "buy"]
-        assert not scene.desk.subscriptions._listeners and not alice.session._catch_ups._fills
+        assert not scene.desk.subscriptions._listeners and not alice.session._catch_ups._by_channel
 
     hold(conversation)
 
@@ -280,13 +280,13 @@ def test_subscribing_again_without_a_seq_leaves_the_fill_as_it_is(hold: Hold) ->
 def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
     hold: Hold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up, "CATCH_UP_BUFFER_MAX", 1_000)  # some two of them
+    monkeypatch.setattr(outbox, "CATCH_UP_BUFFER_MAX", 1_000)  # some two of them
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(8, "user.orders"))
         await scene.send(scene.trader, *[buy()] * 20)
-        fill = alice.session._catch_ups._current
-        assert fill is not None and fill.held is None
+        running = alice.session._catch_ups._running
+        assert running is not None and running.buffer is not None and running.buffer.is_overrun
         scene.desk.backfills[0].go_on()
         await scene.send(scene.trader, buy())
         assert heard(alice) == ["sub", *orders(8)]

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from exchange.catch_up import streams
+from exchange.catch_up.streams import RecentUpdates, update_of
 from exchange.domain.commands import SetIndexPrice, encode_command
 from exchange.domain.rules import Market, Rules, Series
 from exchange.engine.engine import Engine
-from exchange.gateway import streams
-from exchange.gateway.streams import RecentUpdates, update_of
 from exchange.journal.records import chain
 from exchange.projections.views import Views
 from tests.fake_exchange import START_US, Connection, TestDesk

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from exchange.catch_up import pool
-from exchange.gateway import streams
-from exchange.gateway.limits import WORKERS_MAX
+from exchange.catch_up import pool, streams
+from exchange.catch_up.limits import WORKERS_MAX
 from tests.test_catch_up import Workers, begin_slowly, buy, slow_client, subscribe
 from tests.wire import Wire, exchange
 

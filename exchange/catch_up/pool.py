@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from exchange.catch_up import worker as worker_module
+from exchange.catch_up.limits import WORKERS_MAX
+from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.worker import ReplayedMessage
-from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.gateway.limits import WORKERS_MAX
 from exchange.journal.errors import JournalError
 from exchange.subprocesses import run_module
 

@@ -9,20 +9,17 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from exchange.catch_up.limits import STALL_SECONDS
 from exchange.catch_up.pool import Worker, WorkerPool
+from exchange.catch_up.request import CatchUpRequest, Done, Take
+from exchange.catch_up.streams import CommandUpdate, RecentUpdates, encode
 from exchange.catch_up.worker import keys_of
-from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.gateway.limits import STALL_SECONDS
-from exchange.gateway.streams import CommandUpdate, RecentUpdates, encode
 from exchange.journal.archives import archives_of
 from exchange.journal.opening import open_journal_reader
 
 COMMANDS_AT_ONCE = 500  # commands from memory, before other connections get their turn
 
 _log = logging.getLogger(__name__)
-
-Take = Callable[[str, bytes], None]
-Done = Callable[[str | None], None]
 
 
 class CatchUpService:

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.catch_up.request import CatchUpRequest
+from exchange.catch_up.streams import Key, encode, key_of, update_of
 from exchange.domain.commands import decode_command
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
-from exchange.gateway.exchange_port import CatchUpRequest
-from exchange.gateway.streams import Key, encode, key_of, update_of
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record

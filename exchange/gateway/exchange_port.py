@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
@@ -12,15 +13,6 @@ from exchange.domain.rules import Rules
 from exchange.gateway.jsonrpc import RpcError
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
-
-
-class CatchUpRequest(NamedTuple):
-    """What streams told from command `from_seq` to `up_to`, both included; user.* streams as `user_id` has them."""
-
-    from_seq: int
-    up_to: int
-    user_id: str
-    channels: tuple[str, ...]
 
 
 class MarginQuote(NamedTuple):
@@ -33,18 +25,6 @@ class MarginQuote(NamedTuple):
     initial_micros: int | None
     maintenance_micros: int | None
     reason: Reason | None
-
-
-class CatchUpHandle(Protocol):
-    """What was missed is on its way."""
-
-    def pause(self, is_paused: bool) -> None:
-        """Bring no more for now, or go on."""
-        ...
-
-    def end(self) -> None:
-        """It is not wanted any more: nothing of it is heard after this."""
-        ...
 
 
 class ExchangePort(Protocol):
@@ -102,13 +82,8 @@ class ExchangePort(Protocol):
         """The first command that can be looked back at; those before are in archives that are not here."""
         ...
 
-    def catch_up(
-        self, missed: CatchUpRequest, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
-    ) -> CatchUpHandle:
-        """Bring what was missed, later: `take` hears each channel name and text in order, `done` the end of it.
-
-        Where the rest cannot be had, `done` hears why, in at most 120 characters.
-        """
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        """Start to replay missed notifications: later, `take` receives them in order, and `done` is called once."""
         ...
 
     @property

@@ -145,15 +145,6 @@ def notification_text(channel: str, data: Any) -> bytes:
     )
 
 
-def stream_text(channel: str, seq: int, data: Any) -> bytes:
-    """A notification of what command `seq` changed, for the channels whose data need not say it."""
-    return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"seq":%d,"data":%b}}' % (
-        encode(channel),
-        seq,
-        encode(data),
-    )
-
-
 def _is_id(raw: bytes) -> bool:
     return raw.isdigit() or raw[:1] == b'"' or raw == b"null" or _INTEGER.fullmatch(raw) is not None
 

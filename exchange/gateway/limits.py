@@ -14,15 +14,6 @@ IN_FLIGHT_MAX = 1_000  # requests of one connection that are not answered yet; b
 QUEUE_MAX = 50_000  # commands of all connections that wait for the journal; beyond it 1007
 UNSENT_MAX = 1024 * 1024  # bytes of answers that are not sent; beyond it no more is answered until they are
 OUTBOX_MAX = 32 * 1024 * 1024  # bytes that a client may leave unread; beyond it the connection is closed
-RECENT_MAX = 10_000  # commands whose notifications are kept in memory for clients that were away for a moment
-RECENT_SIZE_MAX = (
-    100_000  # orders, trades, positions and balances that those tell of; beyond it the oldest are forgotten
-)
-CATCH_UP_BUFFER_MAX = (
-    4 * 1024 * 1024
-)  # bytes of notifications held while a stream is filled; beyond it they are read again later
-WORKERS_MAX = 4  # processes that read the journal for clients at once; who comes then waits for one
-STALL_SECONDS = 30  # for which a client may take nothing of what is filled; then the connection is closed (1011)
 TURN_SECONDS = 0.005  # of work for one connection, after which it is everybody else's turn
 REQUESTS_PER_SECOND = 20_000  # of one connection, with a burst of one second's worth
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400

@@ -11,20 +11,22 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from exchange.catch_up.catch_ups import CatchUps
+from exchange.catch_up.outbox import Outbox
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import Command, Disconnect
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller
-from exchange.gateway.catch_up import CatchUps
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.limits import BATCH_MAX, OUTBOX_MAX, SUBSCRIPTIONS_MAX, TURN_SECONDS
+from exchange.gateway.limits import BATCH_MAX, SUBSCRIPTIONS_MAX, TURN_SECONDS
 from exchange.gateway.methods import Method
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.trading import Inquiry
@@ -91,10 +93,9 @@ class Session:
         self._worked_seconds = 0.0  # since the last rest
         self._waiting: deque[_Call] = deque()
         self._joining: list[Channel] = []  # subscribed, but the answer that says so is not sent yet
-        self._catch_ups = CatchUps(self)
+        self._outbox = Outbox(send, hang_up)
+        self._catch_ups = CatchUps(self, self._outbox)
         self._heartbeat: Heartbeat | None = None
-        self._held: list[tuple[str, bytes]] | None = None  # notifications, while a batch is answered in part
-        self._held_size = 0  # bytes
         self._allowance = float(exchange.requests_per_second)
         self._allowance_us = exchange.now_us()
 
@@ -170,20 +171,18 @@ class Session:
                 self.close()  # at once: one who is gone may not even answer that we hang up
 
     def notify(self, channel_name: str, text: bytes) -> None:
-        """Send a live notification, once its channel is live."""
-        if not self._catch_ups.buffer_if_pending(channel_name, text):
-            self.deliver(channel_name, text)
+        """Send a live notification, after all that has to go before it."""
+        self._outbox.notify(channel_name, text)
 
-    def deliver(self, channel_name: str, text: bytes) -> None:
-        """Send a notification; or hold it back, while a batch that may have caused it is not answered."""
-        if self._held is None:
-            self.send(text)
-        elif self._held_size <= OUTBOX_MAX:
-            self._held.append((channel_name, text))
-            self._held_size += len(text)
-            if self._held_size > OUTBOX_MAX:
-                self._held.clear()
-                self.close_connection("while a batch was not answered, there came to be too much to tell after it")
+    def subscribe_streams(self, channel_names: Iterable[str]) -> int:
+        """Subscribe to live notifications. Returns the seq of the first command whose notifications come live."""
+        for name in channel_names:
+            self.subscriptions.subscribe(self, self.channels[name])
+        return self.subscriptions.recent.next_seq
+
+    def start_catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        """As `ExchangePort.catch_up`."""
+        return self.exchange.catch_up(request, take, done)
 
     def subscribe(self, channels: list[Channel], from_seq: int | None = None) -> list[str]:
         """Join these channels once the answer is sent; a book joined already begins again with a snapshot.
@@ -196,8 +195,8 @@ class Session:
         if from_seq is not None:
             streams = {name: channel for name, channel in wanted.items() if channel.is_stream}
             self.unsubscribe(list(streams.values()))
-            self._catch_ups.add(streams, from_seq)
             self.channels |= streams
+            self._catch_ups.add(streams, from_seq)
         self._joining += [c for c in wanted.values() if not (c.is_stream and c.name in self.channels)]
         self.channels |= wanted
         return list(wanted)
@@ -210,9 +209,7 @@ class Session:
         names = [channel.name for channel in left]
         self._joining = [channel for channel in self._joining if channel.name not in names]
         self._catch_ups.discard(names)
-        if self._held:
-            self._held = [held for held in self._held if held[0] not in names]
-            self._held_size = sum(len(text) for _, text in self._held)
+        self._outbox.discard(names)
         return names
 
     def set_cancel_on_disconnect(self, enabled: bool) -> bool:
@@ -241,8 +238,8 @@ class Session:
         def collect(answer: bytes | None) -> None:
             nonlocal left
             left -= 1
-            if left and self._held is None:
-                self._held, self._held_size = [], 0
+            if left and not self._outbox.is_holding:
+                self._outbox.hold()
                 self._pause_catch_ups()
             if answer is not None:
                 answers.append(answer)
@@ -383,10 +380,8 @@ class Session:
         """Send an answer, and after it what was held back for it and what it promised."""
         if answer is not None:
             self.send(answer)
-        held, self._held = self._held, None
-        if held is not None:
-            for _, text in held:
-                self.send(text)
+        if self._outbox.is_holding:
+            self._outbox.release()
             self._pause_catch_ups()
         if self._joining and not self.is_closed:
             joining, self._joining = self._joining, []
@@ -395,7 +390,7 @@ class Session:
 
     def _pause_catch_ups(self) -> None:
         """Fill on only while the client takes what it gets, and nothing is held back for a batch."""
-        self._catch_ups.pause(self._is_backpressured or self._held is not None)
+        self._catch_ups.pause(self._is_backpressured or self._outbox.is_holding)
 
     def _take_rate_token(self) -> None:
         """One request of the connection's rate; RpcError 1007 where it is used up."""

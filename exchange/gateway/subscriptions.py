@@ -1,14 +1,12 @@
 """Who listens to what, and what they are sent: streams after every command, books and tickers after every batch."""
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import msgspec
 
+from exchange.catch_up.streams import Key, RecentUpdates, encode, key_of, update_of
 from exchange.gateway.channels import Channel
 from exchange.gateway.jsonrpc import notification_text
-from exchange.gateway.streams import Key, RecentUpdates, encode, key_of, update_of
 from exchange.projections.depth import Depth
 from exchange.projections.rolling_volume import US_PER_MINUTE
 from exchange.projections.views import Change, Views
@@ -27,7 +25,7 @@ class Subscriber(Protocol):
         ...
 
     def notify(self, channel_name: str, text: bytes) -> None:
-        """Send a notification."""
+        """Send a live notification."""
         ...
 
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Take
+from exchange.catch_up.request import Done as CatchUpDone
 from exchange.catch_up.service import CatchUpService
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
 from exchange.domain.events import Event
@@ -26,7 +28,7 @@ from exchange.engine.recovery import Progress, recover, replay_step
 from exchange.gateway import params as p
 from exchange.gateway.authentication import log_in
 from exchange.gateway.caller import Caller
-from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
+from exchange.gateway.exchange_port import MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, order_archived
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public
@@ -217,10 +219,8 @@ class ReplayServer:
     def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
         self._spawn(self._explain(user_id, order_id, done))
 
-    def catch_up(
-        self, missed: CatchUpRequest, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
-    ) -> CatchUpHandle:
-        return self._backfiller.start(missed, take, done)
+    def catch_up(self, request: CatchUpRequest, take: Take, done: CatchUpDone) -> CatchUpHandle:
+        return self._backfiller.start(request, take, done)
 
     def is_admin_secret(self, secret: str | None) -> bool:
         return False  # there is nothing to administer

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange import __version__
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.catch_up.service import CatchUpService
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
@@ -18,7 +19,7 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, event_rows, recover
-from exchange.gateway.exchange_port import CatchUpHandle, CatchUpRequest, MarginQuote
+from exchange.gateway.exchange_port import MarginQuote
 from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.server import Gateway
@@ -235,10 +236,8 @@ class Node:
     def first_seq(self) -> int:
         return self._catch_up_service.first_seq
 
-    def catch_up(
-        self, missed: CatchUpRequest, take: Callable[[str, bytes], None], done: Callable[[str | None], None]
-    ) -> CatchUpHandle:
-        return self._catch_up_service.start(missed, take, done)
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        return self._catch_up_service.start(request, take, done)
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from exchange.gateway.channels import USER_KINDS
-from exchange.gateway.jsonrpc import stream_text
-from exchange.gateway.limits import RECENT_MAX, RECENT_SIZE_MAX
+from exchange.catch_up.limits import RECENT_MAX, RECENT_SIZE_MAX
 from exchange.projections.balances import Position
 from exchange.projections.views import Change, Views
 from exchange.projections.wire_types import (
@@ -29,6 +27,8 @@ from exchange.projections.wire_types import (
     Trade,
     UserTrade,
 )
+
+_encode_json = msgspec.json.Encoder().encode
 
 Key = tuple[str, str]  # a channel's name, and for user.* the user
 
@@ -92,7 +92,7 @@ class RecentUpdates:
 
 def key_of(channel_name: str, user_id: str) -> Key:
     """The key of a stream as `user_id` has it."""
-    return channel_name, user_id if channel_name in USER_KINDS else ""
+    return channel_name, user_id if channel_name.startswith("user.") else ""
 
 
 def update_of(change: Change, views: Views) -> CommandUpdate:
@@ -127,7 +127,15 @@ def encode(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, b
     """
     for key, data in _items_of(told, wanted):
         if key in wanted:
-            yield key, stream_text(key[0], told.seq, data)
+            yield key, _text(key[0], told.seq, data)
+
+
+def _text(channel_name: str, seq: int, data: Any) -> bytes:
+    return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"seq":%d,"data":%b}}' % (
+        _encode_json(channel_name),
+        seq,
+        _encode_json(data),
+    )
 
 
 def _items_of(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
