@@ -1,55 +1,86 @@
-# Everything a newcomer types: `make run`, `make test`, `make bench`. Each sets up what it needs by itself.
+# `make run` starts a market, `make test` checks everything. Each target installs what it needs into .venv.
 
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-DB     ?= data/exchange.db
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+DB      ?= data/exchange.db
+INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint types pytest soak bench docs wheel clean
+.PHONY: help run test quick lint types pytest soak coverage bench docs site wheel lowest lock release clean
 
-run: $(VENV)/installed  ## start the exchange on ws://127.0.0.1:8765/ with a market that is alive
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
+
+run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a live demo market
 	@mkdir -p $(dir $(DB))
 	@exec $(BIN)/exchange demo --db $(DB)
 
-test: lint types pytest  ## everything that must be green
+test: lint types pytest  ## run every check except the soak and packaging tests
 
-lint: $(VENV)/installed
+quick: lint types  ## run the linters, the type checker and all tests that are not slow
+	$(BIN)/pytest -n 2 --timeout 60 -m 'not slow and not soak and not packaging'
+
+lint: $(VENV)/dev-installed  ## run ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/installed
+types: $(VENV)/dev-installed  ## run mypy --strict
 	$(BIN)/mypy .
 
-pytest: $(VENV)/installed
-	$(BIN)/pytest -n 2 --timeout 600  # seconds, for a test that hangs; none is to take so long
+# The timeout ends a test that hangs. No test takes nearly as long.
+pytest: $(VENV)/dev-installed  ## run the tests
+	$(BIN)/pytest -n 2 --timeout 600
 
-soak: $(VENV)/installed  ## long random runs with fresh seeds
+soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
 	$(BIN)/pytest -m soak
 
-bench: $(VENV)/benchmarks-installed  ## figure, reference and ratio of each benchmark
+coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
+	$(BIN)/pytest -n 2 --timeout 600 --cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+bench: $(VENV)/bench-installed  ## print figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/installed  ## write docs/cli.md and the documents of the wire from the code
-	$(BIN)/python -m cli.reference > docs/cli.md
-	$(BIN)/python -m cli.api_reference
+docs: $(VENV)/dev-installed  ## write docs/cli.md and the documents of the wire from the code
+	$(BIN)/python -m exchange.cli.reference > docs/cli.md
+	$(BIN)/python -m exchange.cli.api_reference
 
-wheel: $(VENV)/installed  ## build a wheel, install it elsewhere, and start from it
-	rm -rf build && mkdir -p build/wheel
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(PYTHON) -m venv build/wheel/venv
-	build/wheel/venv/bin/pip install --quiet build/wheel/*.whl
-	cd build/wheel && venv/bin/exchange init --db fresh.db && venv/bin/exchange journal info --db fresh.db
+wheel: $(VENV)/dev-installed  ## build sdist and wheel in build/dist/, install them elsewhere and test them
+	rm -rf build/dist
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/pytest -m packaging
 
-$(VENV)/installed: pyproject.toml
+lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported dependencies
+	rm -rf build/lowest && mkdir -p build && $(PYTHON) -m venv build/lowest
+	$(BIN)/python .ci/lowest_versions.py > build/lowest/versions.txt
+	build/lowest/bin/pip install --quiet --disable-pip-version-check --constraint build/lowest/versions.txt \
+		--editable '.[dev,fast]'
+	build/lowest/bin/pytest -n 2 --timeout 60 -m 'not slow and not soak and not packaging'
+
+lock:  ## write constraints.txt: the newest versions that pyproject.toml allows
+	rm -rf build/lock && mkdir -p build && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,fast,bench,site]'
+	build/lock/bin/pip freeze --exclude event-sourced-exchange > constraints.txt
+
+# Running needs few packages and compiles none. If this platform has no wheel of uvloop, the exchange runs without it.
+$(VENV)/run-installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating $(VENV) and installing the exchange; this happens once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fast]'
+	$(INSTALL) --only-binary :all: --editable '.[fast]' || $(INSTALL) --only-binary :all: --editable .
 	@touch $@
 
-$(VENV)/benchmarks-installed: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fast,bench]'
+$(VENV)/dev-installed: $(VENV)/run-installed
+	$(INSTALL) --quiet --editable '.[dev,fast]'
 	@touch $@
 
-clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+$(VENV)/bench-installed: $(VENV)/dev-installed
+	$(INSTALL) --quiet --editable '.[dev,fast,bench]'
+	@touch $@
+
+$(VENV)/site-installed: $(VENV)/dev-installed
+	$(INSTALL) --quiet --editable '.[dev,fast,site]'
+	@touch $@
+
+clean:  ## delete everything that make created, except the journals in data/
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,137 @@
+"""The distribution: one top-level package, typed, with every file it needs, wherever it is installed."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.test_architecture import ALLOWED
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MOVED = ("cli", "journal", "migrations", "snapshots")
+
+CALLER = """\
+from exchange.client import connect
+
+
+async def trade(url: str) -> int:
+    async with connect(url, "alice") as client:
+        placed = await client.buy("X", amount={amount}, price=1)
+        return placed.order.order_id
+"""
+
+
+def _run(*command: str | Path, cwd: Path) -> str:
+    """Run a command outside the checkout; fail with its output if it fails."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _create_venv(folder: Path, *packages: str | Path) -> Path:
+    """Create a virtual environment with `packages` at the locked versions; return its programs' folder."""
+    _run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
+    pip = (folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check")
+    _run(*pip, "--constraint", ROOT / "constraints.txt", *packages, cwd=folder.parent)
+    return folder / "bin"
+
+
+def _requirements() -> list[str]:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    everything = [*PROJECT["project"]["dependencies"], *(line for lines in extras for line in lines)]
+    return [line for line in everything if not line.startswith(PROJECT["project"]["name"])]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_is_listed() -> None:
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == set(ALLOWED) | {"exchange"}
+
+
+def test_the_lock_holds_exact_versions_and_nothing_else() -> None:
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        assert re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+
+
+@pytest.mark.parametrize("requirement", _requirements())
+def test_every_dependency_has_a_range_and_a_locked_version(requirement: str) -> None:
+    match = re.match(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+),<(\d+)(;|$)", requirement)
+    assert match, f"{requirement}: expected a range such as click>=8.4,<9"
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    locked = {_normal(name): version for name, _, version in (line.partition("==") for line in lines)}
+    assert int(locked[_normal(match[1])].split(".")[0]) < int(match[3])
+
+
+@pytest.mark.parametrize("folder", ("exchange", *MOVED))
+def test_every_folder_of_packages_says_that_it_is_typed(folder: str) -> None:
+    assert (ROOT / folder / "py.typed").is_file()
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    """The wheel that `make wheel` has built from the sdist."""
+    wheels = sorted((ROOT / "build" / "dist").glob("*.whl"))
+    assert wheels, "there is no wheel in build/dist/; run `make wheel`"
+    return wheels[-1]
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a fresh virtual environment with only the wheel and its dependencies."""
+    return _create_venv(tmp_path_factory.mktemp("wheel") / "venv", wheel)
+
+
+@pytest.mark.packaging
+def test_the_wheel_has_one_top_level_package_and_every_data_file(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    folders = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
+    assert folders == {"exchange"}
+    for folder in MOVED:
+        data = {path.relative_to(ROOT) for pattern in ("**/*.sql", "**/*.py") for path in (ROOT / folder).glob(pattern)}
+        assert {f"exchange/{path.as_posix()}" for path in data} <= set(names)
+        assert f"exchange/{folder}/py.typed" in names
+    assert "exchange/py.typed" in names
+
+
+@pytest.mark.packaging
+def test_the_wheel_runs_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
+    _run(installed / "exchange", "init", "--db", "fresh.db", cwd=tmp_path)
+    assert "fresh.db" in _run(installed / "exchange", "journal", "info", "--db", "fresh.db", cwd=tmp_path)
+    for name in MOVED:
+        found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is not None)"
+        _run(installed / "python", "-I", "-c", found, cwd=tmp_path)
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize(("amount", "is_right"), [("1_000", True), ('"oops"', False)])
+def test_the_installed_client_is_typed(installed: Path, tmp_path: Path, amount: str, is_right: bool) -> None:
+    """Another project's `mypy --strict` accepts a right call and reports a wrong one."""
+    (tmp_path / "caller.py").write_text(CALLER.format(amount=amount), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(installed / "python"), "caller.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode == 0) is is_right, done.stdout + done.stderr
+    if not is_right:
+        assert 'Argument "amount" to "buy" of "Client" has incompatible type "str"; expected "int"' in done.stdout
+        assert "Found 1 error in 1 file" in done.stdout
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize("symlinks", ("true", "false"))
+def test_an_editable_checkout_runs_with_and_without_symlinks(symlinks: str, tmp_path: Path) -> None:
+    """Without symlinks, as on Windows, git writes small text files in their place."""
+    checkout = tmp_path / "checkout"
+    _run("git", "clone", "--quiet", "--config", f"core.symlinks={symlinks}", ROOT, checkout, cwd=tmp_path)
+    assert (checkout / "exchange" / "cli").is_symlink() is (symlinks == "true")
+    programs = _create_venv(tmp_path / "venv", "--editable", checkout)
+    _run(programs / "exchange", "init", "--db", "fresh.db", cwd=tmp_path)
+    imports = "import exchange.cli, exchange.journal, exchange.migrations, exchange.snapshots"
+    _run(programs / "python", "-c", imports, cwd=tmp_path)
