@@ -13,17 +13,14 @@ from exchange.domain.commands import (
     Command,
     CreateInstrument,
     Genesis,
-    PlaceOrder,
     StartSession,
     decode_command,
     encode_command,
 )
-from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
-from exchange.gateway.exchange_port import MarginQuote
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS
@@ -31,10 +28,10 @@ from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.records import Record, chain
-from exchange.matching.dry_run import dry_run, margin_quote
 from exchange.projections.order_timeline import CommandRecord, PlacedStep, TimelineStep, timeline_of
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
+from exchange.runtime.engine_port import EnginePort
 from exchange.runtime.pipeline import Pipeline
 from tests.lawyer import Lawyer
 
@@ -136,18 +133,19 @@ class TestBackfill:
         self.done(reason)
 
 
-class TestDesk:
+class TestDesk(EnginePort):
     """The gateway's desk and the pipeline's publisher, as a node is."""
 
     __test__ = False
+    first_seq = 1
 
     def __init__(self, rules: Rules = Rules(), requests_per_second: int = 0) -> None:
+        super().__init__(Engine())
         self.clock = ManualClock(START_US)
         self.journal = SlowJournal()
         self.connections: list[Connection] = []
         self.is_stopping = False
         self.queue_max = QUEUE_MAX
-        self.first_seq = 1
         self.backfills: list[TestBackfill] = []  # that are under way
         self.brings_at_once = True  # whether `settle` lets backfills go on, too
         self._founding = Genesis(rules)
@@ -224,24 +222,8 @@ class TestDesk:
         )
 
     @property
-    def views(self) -> Views:
-        return self.engine.views
-
-    @property
-    def rules(self) -> Rules:
-        return self.engine.state.rules
-
-    @property
     def is_busy(self) -> bool:
         return self.pipeline.queue_depth >= self.queue_max
-
-    @property
-    def is_halted(self) -> bool:
-        return self.engine.state.is_halted
-
-    @property
-    def is_read_only(self) -> bool:
-        return False
 
     @property
     def requests_per_second(self) -> int:
@@ -259,12 +241,6 @@ class TestDesk:
         if not self.is_stopping:
             self._outstanding += 1
             self.pipeline.submit(command, counted)
-
-    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
-        return None if self.is_busy else dry_run(self.engine.state, self.clock.ts_us, command)
-
-    def margin(self, command: PlaceOrder) -> MarginQuote:
-        return MarginQuote(*margin_quote(self.engine.state, self.clock.ts_us, command))
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
         """Found by playing everything again, and told a few turns of the loop later."""

@@ -244,7 +244,7 @@ def _check_result(method: str, result: Any) -> None:
     if (known := METHODS.get(method)) is not None:
         is_dry_run = isinstance(result, dict) and "dry_run" in result
         typed = msgspec.convert(result, known.dry_run_result if is_dry_run else known.result)
-        assert msgspec.json.decode(msgspec.json.encode(typed)) == result, f"{method}: not of the type in the table of methods"
+        assert msgspec.json.decode(msgspec.json.encode(typed)) == result, f"{method}: the table gives another type"
 
 
 def _check_numbers(value: Any) -> None:

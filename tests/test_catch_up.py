@@ -100,7 +100,7 @@ async def slow_client(server: Server, count: int) -> Wire:
     slow = await server.dial(receive_buffer=4_096)
     await slow.shake_hands()
     await slow.log_in("alice")
-    for connection in server.node._gateway._connections:
+    for connection in server.node.gateway._connections:
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
     await subscribe(slow, 1)
     while await waited_for(server) < count:
@@ -111,7 +111,7 @@ async def slow_client(server: Server, count: int) -> Wire:
 async def waited_for(server: Server) -> int:
     """For how many clients more is to be sent than they take, once the event loop has turned."""
     await asyncio.sleep(0)
-    sessions = [one._session for one in server.node._gateway._connections]
+    sessions = [one._session for one in server.node.gateway._connections]
     return sum(one is not None and one._is_backpressured for one in sessions)
 
 

@@ -281,7 +281,7 @@ def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch:
                 asker.send(request("public/get_time", number))
             await asker.text()
             await bob.buy()
-            sessions = [one._session for one in server.node._gateway._connections]
+            sessions = [one._session for one in server.node.gateway._connections]
             assert any(one and one.unanswered for one in sessions), "bob had to wait until everything was answered"
             for number in range(1, count):
                 assert (await asker.text())["id"] == number
@@ -327,7 +327,7 @@ def test_a_reader_that_never_reads_is_cut_off_and_nobody_else_notices(
             channels = [f"book.{INSTRUMENT}.{depth}" for depth in range(1, 101)]
             slow.writer.write(frame_bytes(TEXT, request("public/subscribe", channels=channels).encode()))
             bob = await server.client("bob")
-            connections = server.node._gateway._connections
+            connections = server.node.gateway._connections
             assert len(connections) >= 2
             known = set(connections)
             for n in range(5_000):
@@ -405,7 +405,7 @@ def test_what_was_sent_before_good_bye_is_carried_out(
 async def connections_left(server: Server) -> int:
     """How many are connected, once the event loop has turned."""
     await asyncio.sleep(0)
-    return len(server.node._gateway._connections)
+    return len(server.node.gateway._connections)
 
 
 def test_channels_joined_and_left_again_and_again(run: Run, db: Path) -> None:

@@ -204,7 +204,7 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
         finally:
             server.stop()
             await server.close()
-    gateway = server.node._gateway
+    gateway = server.node.gateway
     assert not gateway._connections and not gateway._unsent and not gateway._paused, "somebody is remembered"
     assert not gateway._subscriptions._listeners and not any(gateway._subscriptions._books.values()), (
         "somebody is still listened for"

@@ -1,9 +1,10 @@
-"""What sessions need of the exchange behind them: its views, a place to hand commands in, and the time."""
+"""The port to the exchange: all that the gateway needs of it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import Command, PlaceOrder
@@ -14,11 +15,14 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 
+TimelineDone = Callable[[list[TimelineStep] | RpcError], None]
+
 
 class MarginQuote(NamedTuple):
-    """What an order would take: `needed_micros` of what is available, and why it would be refused.
+    """The cash that an order would lock (`needed_micros`), and the reason if it would be refused.
 
-    A short contract's initial and maintenance margin, rounded up; None where they do not follow an index.
+    `initial_micros` and `maintenance_micros` are the margins of one short contract, rounded up; None if they do not
+    follow an index.
     """
 
     needed_micros: int
@@ -27,68 +31,74 @@ class MarginQuote(NamedTuple):
     reason: Reason | None
 
 
-class ExchangePort(Protocol):
-    """The exchange as the gateway sees it."""
+class ExchangePort(ABC):
+    """The exchange as the gateway sees it. By default it is never busy, can be changed, and limits no rate."""
 
     @property
-    def views(self) -> Views: ...
+    @abstractmethod
+    def views(self) -> Views:
+        """The read models, as of the last command."""
 
     @property
-    def rules(self) -> Rules: ...
+    @abstractmethod
+    def rules(self) -> Rules:
+        """The rules in force."""
+
+    @property
+    @abstractmethod
+    def is_halted(self) -> bool:
+        """True while the administrator has halted the exchange."""
+
+    @property
+    @abstractmethod
+    def first_seq(self) -> int:
+        """The first command that a catch-up can start from. Older ones are in archives that are missing."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether so many commands wait for the journal that no more can be taken now."""
-        ...
-
-    @property
-    def is_halted(self) -> bool:
-        """Whether the administrator has halted everything."""
-        ...
+        """True while too many commands wait for the journal to accept another one."""
+        return False
 
     @property
     def is_read_only(self) -> bool:
-        """Whether nothing can be changed, because this is a replay."""
-        ...
-
-    def now_us(self) -> int:
-        """Exchange time."""
-        ...
-
-    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
-        """Hand in a command. `done` hears what it changed, once that is durable; None: it was not recorded."""
-        ...
-
-    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
-        """What the order would cause now, its order_id and trade_ids 0. Nothing comes of it. None: too busy.
-
-        Only where `is_read_only` is false; `margin` likewise.
-        """
-        ...
-
-    def margin(self, command: PlaceOrder) -> MarginQuote:
-        """What the order would take now."""
-        ...
-
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
-        """Look up the life of the user's own order, as it is now, without keeping anyone else waiting.
-
-        `done` hears it once it is found: empty where there is no such order; or why it could not be read.
-        """
-        ...
-
-    @property
-    def first_seq(self) -> int:
-        """The first command that can be looked back at; those before are in archives that are not here."""
-        ...
-
-    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
-        """Start to replay missed notifications: later, `take` receives them in order, and `done` is called once."""
-        ...
+        """True for a replay. `submit`, `dry_run` and `margin` are then never called."""
+        return False
 
     @property
     def requests_per_second(self) -> int:
-        """The rate at which one connection may send requests; 0: any."""
-        ...
+        """The rate at which one connection may send requests; 0: unlimited."""
+        return 0
 
-    def is_admin_secret(self, secret: str | None) -> bool: ...
+    @abstractmethod
+    def now_us(self) -> int:
+        """Exchange time."""
+
+    @abstractmethod
+    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
+        """Queue a command. `done` gets its changes once it is durable; None if it could not be recorded."""
+
+    @abstractmethod
+    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
+        """The events that the order would cause now, with 0 for order_id and trade_ids; None if too busy.
+
+        Changes nothing.
+        """
+
+    @abstractmethod
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        """The margin that the order would need now."""
+
+    @abstractmethod
+    def explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
+        """Read the life of the user's own order as of now, without blocking.
+
+        `done` gets the steps, none if the user has no such order; or the error if they could not be read.
+        """
+
+    @abstractmethod
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        """Start to replay missed notifications: later, `take` receives them in order, and `done` is called once."""
+
+    def is_admin_secret(self, secret: str | None) -> bool:
+        """True if `secret` is the administrator's. By default there is no administrator."""
+        return False

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,31 +16,25 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Take
-from exchange.catch_up.request import Done as CatchUpDone
-from exchange.catch_up.service import CatchUpService
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
-from exchange.domain.events import Event
-from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
 from exchange.gateway import params as p
 from exchange.gateway.authentication import log_in
 from exchange.gateway.caller import Caller
-from exchange.gateway.exchange_port import MarginQuote
-from exchange.gateway.jsonrpc import RpcError, internal_error, invalid_params, order_archived
+from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public
-from exchange.gateway.server import Gateway
 from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
-from exchange.journal.errors import JournalArchivedError, JournalError
+from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
 from exchange.projections.order_timeline import TimelineStep
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Change
+from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.order_audit_trail import own_order_timeline
 
 STEPS_AT_ONCE = 200  # commands, before others get their turn
@@ -114,27 +108,23 @@ async def serve_replay(
             await player.close()
 
 
-class ReplayServer:
+class ReplayServer(ServedExchange):
     """The desk of a replay, and its player. `now_seconds` is what the rhythm is kept by."""
 
     def __init__(
         self, reader: JournalReader, scope: ReplayOptions, now_seconds: Callable[[], float] | None = None
     ) -> None:
         self._reader = reader
-        self._path = reader.path
         self._first_seq, self._last_seq, self._speed, self._is_paused = scope
         self._now_seconds = now_seconds or asyncio.get_running_loop().time
-        self._engine = self._core_before_the_first_order()
+        super().__init__(reader.path, self._engine_before_the_first_order(), self._methods())
         self._users = self._users_to_come()
-        self.gateway = Gateway(self, self._methods())
-        self._backfiller = CatchUpService(self._path, self.gateway.recent, self.gateway.send_all)
         self._upcoming: deque[Record] = deque()
         self._has_audience = False
         self._wake = asyncio.Event()
         self._anchor: tuple[float, int] | None = None  # when which time was played, since the rhythm last changed
         self._destination: int | None = None  # where seekers want to be
         self._seekers: list[Done] = []
-        self._tasks: set[asyncio.Task[None]] = set()  # what is worked out on threads
 
     async def open(self, host: str, port: int) -> str:
         url = await self.gateway.bind(host, port)
@@ -143,11 +133,10 @@ class ReplayServer:
 
     async def close(self) -> None:
         self._destination = None
-        for task in self._tasks:
-            task.cancel()
+        await self.cancel_tasks()
         await self.gateway.close()
         self.gateway.abort()
-        await self._backfiller.stop()
+        await self.catch_up_service.stop()
 
     async def play(self) -> None:
         """Carry out command after command, each when it is due. Never returns; raises a JournalError."""
@@ -163,7 +152,7 @@ class ReplayServer:
                 await self._wait(due_in_seconds)
             else:
                 self._upcoming.popleft()
-                _, _, change = replay_step(self._engine, record)
+                _, _, change = replay_step(self.engine, record)
                 self.gateway.publish(change)
                 steps += 1
                 if steps % STEPS_AT_ONCE == 0:
@@ -171,59 +160,20 @@ class ReplayServer:
 
     @property
     def status(self) -> ReplayStatus:
-        head = self._engine.head
+        head = self.engine.head
         at_end = head.seq >= self._last_seq
         span = self._first_seq, self._last_seq
         return ReplayStatus(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._destination)
 
     @property
-    def views(self) -> Views:
-        return self._engine.views
-
-    @property
-    def rules(self) -> Rules:
-        return self._engine.state.rules
-
-    @property
-    def is_busy(self) -> bool:
-        return False
-
-    @property
-    def is_halted(self) -> bool:
-        return self._engine.state.is_halted
-
-    @property
     def is_read_only(self) -> bool:
         return True
 
-    @property
-    def requests_per_second(self) -> int:
-        return 0
-
-    @property
-    def first_seq(self) -> int:
-        return self._backfiller.first_seq
-
     def now_us(self) -> int:
-        return self._engine.head.ts_us
+        return self.engine.head.ts_us
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         raise AssertionError(f"a command on a replay: {command!r}")
-
-    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
-        raise AssertionError(f"a dry run on a replay: {command!r}")
-
-    def margin(self, command: PlaceOrder) -> MarginQuote:
-        raise AssertionError(f"a dry run on a replay: {command!r}")
-
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
-        self._spawn(self._explain(user_id, order_id, done))
-
-    def catch_up(self, request: CatchUpRequest, take: Take, done: CatchUpDone) -> CatchUpHandle:
-        return self._backfiller.start(request, take, done)
-
-    def is_admin_secret(self, secret: str | None) -> bool:
-        return False  # there is nothing to administer
 
     def _methods(self) -> Mapping[str, Method]:
         """The methods of the exchange, and those that control the replay."""
@@ -303,20 +253,20 @@ class ReplayServer:
         self._destination = seq
         self._seekers.append(done)
         if not was_on_the_way:
-            self._spawn(self._run_seek())
+            self.start_task(self._run_seek())
 
     async def _run_seek(self) -> None:
         """Work out on a thread how it was at the destination, while everyone else is answered; then be there."""
         engine: Engine | None = None
         try:
-            engine = await self._core_at_destination()
+            engine = await self._engine_at_destination()
         except JournalError as error:
             _log.error("the replay stays where it is: %s", error)
         except Exception:
             _log.exception("the replay stays where it is")
         self._destination = None
         if engine is not None:
-            self._engine = engine
+            self.engine = engine
             self._upcoming.clear()
             self.gateway.on_seek(self.views)
         self._keep_new_rhythm()
@@ -325,7 +275,7 @@ class ReplayServer:
             done(None if engine is None else self.status)
         self.gateway.send_all()
 
-    async def _core_at_destination(self) -> Engine:
+    async def _engine_at_destination(self) -> Engine:
         while True:
             seq = self._destination
             assert seq is not None, "on the way to nowhere"
@@ -339,25 +289,11 @@ class ReplayServer:
                 if self._destination == seq:
                     return engine
 
-    async def _explain(
-        self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]
-    ) -> None:
-        steps: list[TimelineStep] | RpcError = internal_error()
-        try:
-            steps = await asyncio.to_thread(_life, self._path, user_id, order_id, self._engine.head.seq)
-        except JournalArchivedError:
-            steps = order_archived(self.first_seq)
-        except Exception:
-            _log.exception("order %d could not be explained", order_id)
-        done(steps)
-        self.gateway.send_all()
+    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
+        """As in `ServedExchange`, in a thread. Works out events that a crash left unrecorded."""
+        return await asyncio.to_thread(_life, self.path, user_id, order_id, self.engine.head.seq)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _core_before_the_first_order(self) -> Engine:
+    def _engine_before_the_first_order(self) -> Engine:
         """Where the doors open: everything is listed that was listed before anyone could trade it."""
         engine = self._engine_after(self._first_seq - 1)
         for record in self._reader.records(engine.head, self._last_seq):
@@ -368,16 +304,16 @@ class ReplayServer:
 
     def _users_to_come(self) -> set[str]:
         """Who has an account by the end. Read from the commands: after a crash the last events are not recorded."""
-        opening = self._reader.records_where(self._engine.head.seq + 1, self._last_seq, [{"kind": "open_account"}])
+        opening = self._reader.records_where(self.engine.head.seq + 1, self._last_seq, [{"kind": "open_account"}])
         commands = [decode_command(record.payload) for record in opening]
         return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
 
     def _engine_after(self, seq: int, progress: Progress = lambda done, total: None) -> Engine:
-        return recover(self._path, lambda sentence: None, progress, up_to=seq).engine
+        return recover(self._reader.path, lambda sentence: None, progress, up_to=seq).engine
 
     def _next_record(self) -> Record | None:
         if not self._upcoming:
-            head = self._engine.head
+            head = self.engine.head
             self._upcoming += self._reader.records(head, min(head.seq + RECORDS_AT_ONCE, self._last_seq))
         return self._upcoming[0] if self._upcoming else None
 
@@ -389,7 +325,7 @@ class ReplayServer:
         if self._speed is None:
             return 0.0
         if self._anchor is None:
-            self._anchor = (self._now_seconds(), self._engine.head.ts_us or record.ts_us)
+            self._anchor = (self._now_seconds(), self.engine.head.ts_us or record.ts_us)
         began_seconds, from_us = self._anchor
         return began_seconds + (record.ts_us - from_us) / US_PER_SECOND / self._speed - self._now_seconds()
 

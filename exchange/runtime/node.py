@@ -10,33 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange import __version__
-from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
-from exchange.catch_up.service import CatchUpService
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
-from exchange.domain.rules import Rules
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, event_rows, recover
-from exchange.gateway.exchange_port import MarginQuote
-from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
 from exchange.gateway.limits import QUEUE_MAX
-from exchange.gateway.server import Gateway
 from exchange.gateway.session import Session
-from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalFullError
+from exchange.journal.errors import JournalDamagedError, JournalFullError
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
-from exchange.matching.dry_run import dry_run, margin_quote
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.clock import Clock, thread_cpu_us
 from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
+from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.order_audit_trail import own_order_timeline
 from exchange.runtime.pipeline import Pipeline
@@ -142,7 +136,7 @@ async def open_journal(settings: ServerSettings, now_us: int | None = None) -> J
     return journal
 
 
-class Node:
+class Node(ServedExchange):
     """One exchange on one journal. It is the gateway's desk and the pipeline's publisher."""
 
     def __init__(
@@ -153,22 +147,21 @@ class Node:
         digest: EventsDigest | None = None,
         clock: Clock | None = None,
     ) -> None:
+        super().__init__(settings.path, engine)
         self._settings = settings
-        self._engine = engine
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
-        self._gateway = Gateway(self)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
         self._pipeline = Pipeline(
             engine, self._metrics.journal if self._metrics else journal, self._clock, self, digest
         )
-        self._catch_up_service = CatchUpService(settings.path, self._gateway.recent, self._gateway.send_all)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._crowd = DemoProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
-        self._rehearse_from_us = 0  # before then dry runs are refused
-        self._inquiries: set[asyncio.Task[None]] = set()
-        self._inquiry_turn = asyncio.Lock()  # one at a time: they read much, and the road goes before
+        # Dry runs are refused before this exchange time.
+        self._dry_run_from_us = 0
+        # One timeline at a time: reading one takes much of a disk that the pipeline needs.
+        self._timeline_lock = asyncio.Lock()
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         """Accept clients until `stop` is set; then finish what was accepted and end the session."""
@@ -189,41 +182,26 @@ class Node:
             if not road.done():
                 await stopping
                 await self._crowd.stop()
-                await self._gateway.close()
+                await self.gateway.close()
                 self._is_stopping = True
                 self._pipeline.submit(EndSession(), _ignore)
                 self._pipeline.stop()
             await road
         finally:
             self._is_stopping = True
-            tasks = (road, clock, stopping, *self._inquiries)
+            tasks = (road, clock, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._gateway.abort()
-            await self._catch_up_service.stop()
+            await self.cancel_tasks()
+            self.gateway.abort()
+            await self.catch_up_service.stop()
             await self._crowd.stop()
             await self._follower.stop()
 
     @property
-    def views(self) -> Views:
-        return self._engine.views
-
-    @property
-    def rules(self) -> Rules:
-        return self._engine.state.rules
-
-    @property
     def is_busy(self) -> bool:
         return self._pipeline.queue_depth >= QUEUE_MAX
-
-    @property
-    def is_halted(self) -> bool:
-        return self._engine.state.is_halted
-
-    @property
-    def is_read_only(self) -> bool:
-        return False
 
     @property
     def requests_per_second(self) -> int:
@@ -232,60 +210,39 @@ class Node:
     def now_us(self) -> int:
         return self._clock.now_us()
 
-    @property
-    def first_seq(self) -> int:
-        return self._catch_up_service.first_seq
-
-    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
-        return self._catch_up_service.start(request, take, done)
-
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
         if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
             self._pipeline.submit(command, done)
 
     def dry_run(self, command: PlaceOrder) -> list[Event] | None:
-        """Trading goes before questions: after one that took long there is a rest, whoever asks."""
+        """As in the port. After a dry run that took long, the next ones are refused for a while: trading goes first."""
         now_us, begun_us = self.now_us(), thread_cpu_us()
-        if self.is_busy or now_us < self._rehearse_from_us:
+        if now_us < self._dry_run_from_us:
             return None
-        events = dry_run(self._engine.state, now_us, command)
+        events = super().dry_run(command)
         took_us = thread_cpu_us() - begun_us
         if took_us > DRY_RUN_US:
-            self._rehearse_from_us = now_us + DRY_RUN_RESTS * took_us
+            self._dry_run_from_us = now_us + DRY_RUN_RESTS * took_us
         return events
-
-    def margin(self, command: PlaceOrder) -> MarginQuote:
-        return MarginQuote(*margin_quote(self._engine.state, self.now_us(), command))
-
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
-        inquiry = asyncio.create_task(self._explain(user_id, order_id, done))
-        self._inquiries.add(inquiry)
-        inquiry.add_done_callback(self._inquiries.discard)
 
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
 
-    def publish(self, change: Change) -> None:
-        self._gateway.publish(change)
-
-    def flush(self) -> None:
-        self._gateway.flush()
-
     def _measure(self, port: int, journal: JournalWriter) -> "Metrics":
         from exchange.runtime.metrics import Metrics  # what nobody asked for is not to make the start longer
 
-        return Metrics(port, self._settings.path, self._engine, journal, lambda: self._gateway.connected)
+        return Metrics(port, self.path, self.engine, journal, lambda: self.gateway.connected)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
         """A conversation with a client in this process: `send` takes every text for it."""
-        return self._gateway.open_local_session(send, _ignore_reason)
+        return self.gateway.open_local_session(send, _ignore_reason)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
-        url = await self._gateway.bind(self._settings.host, self._settings.port)
+        url = await self.gateway.bind(self._settings.host, self._settings.port)
         await self._execute(StartSession(__version__))
         if self._settings.demo:
             await asyncio.gather(*map(self._execute, start_prices(self.views)))
-        await self._gateway.open()
+        await self.gateway.open()
         listening(url)
         self._follower.start()
         if self._settings.demo_seed is not None:
@@ -299,27 +256,15 @@ class Node:
         if not await recorded:
             raise JournalFullError("the disk is full: make room, then start again")
 
-    async def _explain(
-        self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]
-    ) -> None:
-        """Read on a thread of its own: the events that are recorded, and those that are not yet, as of now."""
-        steps: list[TimelineStep] | RpcError = internal_error()
-        async with self._inquiry_turn:
-            last_seq, unrecorded = self._engine.head.seq, event_rows(self._pipeline.unwritten_events)
-            try:
-                steps = await asyncio.to_thread(
-                    own_order_timeline, self._settings.path, user_id, order_id, last_seq, unrecorded
-                )
-            except JournalArchivedError:
-                steps = order_archived(self.first_seq)
-            except Exception:
-                _log.exception("order %d could not be explained", order_id)
-        done(steps)
-        self._gateway.send_all()
+    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
+        """As in `ServedExchange`, in a thread. Takes events that are not recorded yet from the pipeline."""
+        async with self._timeline_lock:
+            last_seq, unrecorded = self.engine.head.seq, event_rows(self._pipeline.unwritten_events)
+            return await asyncio.to_thread(own_order_timeline, self.path, user_id, order_id, last_seq, unrecorded)
 
     async def _watch_clock(self) -> None:
         while True:
-            until_day_end_us = next_day_end_us(self._engine.head.ts_us) - self.now_us()
+            until_day_end_us = next_day_end_us(self.engine.head.ts_us) - self.now_us()
             await asyncio.sleep(min(max(until_day_end_us / US_PER_SECOND, 0.001), CLOCK_LOOK_SECONDS))
             self._pipeline.check_clock()
 

@@ -1,0 +1,113 @@
+"""The exchange port of an engine in this process: all that a node, a replay and the tests' exchange share."""
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
+from exchange.catch_up.service import CatchUpService
+from exchange.domain.commands import PlaceOrder
+from exchange.domain.events import Event
+from exchange.domain.rules import Rules
+from exchange.engine.engine import Engine
+from exchange.gateway.exchange_port import ExchangePort, MarginQuote, TimelineDone
+from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
+from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.server import Gateway
+from exchange.journal.errors import JournalArchivedError
+from exchange.matching.dry_run import dry_run, margin_quote
+from exchange.projections.order_timeline import TimelineStep
+from exchange.projections.views import Change, Views
+
+_log = logging.getLogger(__name__)
+
+
+class EnginePort(ExchangePort):
+    """An exchange port that answers from `engine`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def views(self) -> Views:
+        return self.engine.views
+
+    @property
+    def rules(self) -> Rules:
+        return self.engine.state.rules
+
+    @property
+    def is_halted(self) -> bool:
+        return self.engine.state.is_halted
+
+    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
+        return None if self.is_busy else dry_run(self.engine.state, self.now_us(), command)
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        return MarginQuote(*margin_quote(self.engine.state, self.now_us(), command))
+
+
+class ServedExchange(EnginePort):
+    """An exchange on the journal at `path`, with a gateway. As a publisher it sends changes to the gateway's clients.
+
+    Catch-ups and timelines of orders are read from the journal.
+    """
+
+    def __init__(self, path: Path, engine: Engine, methods: Mapping[str, Method] = METHODS) -> None:
+        super().__init__(engine)
+        self.path = path
+        self.gateway = Gateway(self, methods)
+        self.catch_up_service = CatchUpService(path, self.gateway.recent, self.gateway.send_all)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def first_seq(self) -> int:
+        return self.catch_up_service.first_seq
+
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        return self.catch_up_service.start(request, take, done)
+
+    def explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
+        self.start_task(self._explain(user_id, order_id, done))
+
+    def publish(self, change: Change) -> None:
+        """Send one command's messages on the streams."""
+        self.gateway.publish(change)
+
+    def flush(self) -> None:
+        """Send the changes of books and tickers."""
+        self.gateway.flush()
+
+    def start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` as a task that `cancel_tasks` cancels."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def cancel_tasks(self) -> None:
+        """Cancel the tasks and wait until they have ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @abstractmethod
+    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
+        """The life of the user's own order as of now; empty if the user has no such order.
+
+        Raises JournalArchivedError if the order may be in an archive that is missing.
+        """
+
+    async def _explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
+        steps: list[TimelineStep] | RpcError = internal_error()
+        try:
+            steps = await self.read_timeline(user_id, order_id)
+        except JournalArchivedError:
+            steps = order_archived(self.first_seq)
+        except Exception:
+            _log.exception("order %d could not be explained", order_id)
+        done(steps)
+        self.gateway.send_all()
