@@ -445,6 +445,7 @@ def test_bisect_finds_the_first_command_that_comes_out_differently(
 
     def differently(state: State, command: Deposit) -> list[Event]:
         events = deposit(state, command)
+        assert isinstance(events, list)
         seen[0] += isinstance(events[0], Deposited)
         return [Deposited(command.user_id, command.amount_micros + 1), *events[1:]] if seen[0] == 3 else events
 

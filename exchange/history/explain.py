@@ -10,13 +10,14 @@ from exchange.domain.events import Event, Refused
 from exchange.domain.reasons import Reason
 from exchange.engine.recovery import Progress, event_rows, recover
 from exchange.history.moment import Moment, seq_at
-from exchange.history.refusal_details import Figures, refusal_figures
+from exchange.history.refusal_details import refusal_figures
 from exchange.history.replay import ReplayStep as Done
 from exchange.history.replay import replay_range
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow
+from exchange.matching.refusal import Figures
 from exchange.matching.state import State
 from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of, wire_name
 from exchange.runtime.order_audit_trail import read_order_audit_trail
@@ -96,9 +97,9 @@ def explain_command(path: Path, seq: int, progress: Progress) -> CommandStory:
         seq_at(reader, Moment(seq))
         ((record, command, events, _, engine),) = _proven(reader, seq, seq, progress)
     refused = None
-    for event in events:  # a refusal changes nothing: the state still is what refused it
+    for event in events:
         if isinstance(event, Refused):
-            refused = RefusalStory(event.reason, refusal_figures(engine.state, record.ts_us, command, event.reason))
+            refused = RefusalStory(event.reason, refusal_figures(engine.state, record.ts_us, command))
     return CommandStory(seq, record.ts_us, command, events, refused)
 
 

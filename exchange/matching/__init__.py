@@ -1,1 +1,1 @@
-"""The state machine, `apply(state, ts_us, command) -> list[Event]`: no clock, no I/O, no randomness, only integers."""
+"""The state machine: `apply(state, ts_us, command) -> list[Event]`. Only integers; no clock, no I/O, no randomness."""

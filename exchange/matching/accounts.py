@@ -1,15 +1,13 @@
-"""Accounts: cash, what of it is locked, positions, open orders, and the orders that lately ended.
+"""Accounts: cash, locks, positions, open orders, and the closed orders that are still kept.
 
     available = cash - locked
-    locked    = sum over open bids of (price * remaining / 1000, and the dearest fee it could meet)
+    locked    = sum over open bids of (price * remaining / 1000, plus the highest fee that its fills can cost)
               + margin: sum over instruments of collateral(max(0, open asks - position))
 
-A fill moves contracts from "open ask" to "short" and so leaves the seller's collateral as it is; a buyer's lock is at
-least what the fill costs. That is why no fill can make `available` less than it was. Where margins follow an index,
-that can: `available` may then be negative. But bids never lock more than the cash, so every fill can be paid.
+No fill can reduce `available`. A fill moves contracts from "open ask" to "short", so the seller's collateral stays the
+same, and a bid locks at least what its fills cost. If margins follow an index, a new price can make `available`
+negative. But bids never lock more than the cash, so every fill can be paid.
 """
-
-from __future__ import annotations
 
 from collections import OrderedDict
 
@@ -21,34 +19,42 @@ from exchange.matching.book import Order, OrderBook
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
 from exchange.matching.margin_profiles import collateral_micros, nanos_to_micros
 
-INSURANCE = "insurance"  # pays what others cannot
-FEES = "fees"  # is paid every fee
+# The exchange's own accounts: the insurance pays what an account cannot, and every fee is paid to "fees".
+INSURANCE = "insurance"
+FEES = "fees"
 
 
 class Position(msgspec.Struct, eq=False):
-    """What one account has in one instrument. A short is a negative position."""
+    """The contracts of one account in one instrument. A short is a negative position.
+
+    `collateral_micros` is locked for the contracts sold or offered beyond those owned. `maintenance_micros` is the cash
+    that the account must have to keep its short.
+    """
 
     book: OrderBook
     position_milli: int = 0
     open_asks_milli: int = 0
-    collateral_micros: int = 0  # locked for contracts sold, or offered, beyond those held
-    maintenance_micros: int = 0  # what the account must have to keep the contracts sold beyond those held
+    collateral_micros: int = 0
+    maintenance_micros: int = 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is held, sold or offered."""
+        """True if nothing is owned, sold or offered."""
         return not self.position_milli and not self.open_asks_milli
 
     @property
     def free_milli(self) -> int:
-        """Contracts held that no ask offers yet; negative: contracts that need collateral."""
+        """Contracts owned that no ask offers; if negative, the number of contracts that need collateral."""
         return self.position_milli - self.open_asks_milli
 
 
 class Account(msgspec.Struct, eq=False):
-    """One user's account, cash in micros of USDC. `margin_micros` is the part of what is locked that no bid locks.
+    """One user's account. Cash is in micros of USDC.
 
-    `shortfall_micros` is what the insurance has paid for it. Limits of its own are None where those of the rules hold.
+    `margin_micros` is the part of `locked_micros` that is collateral; bids lock the rest. `shortfall_micros` is the sum
+    that the insurance has paid for the account. A limit of None means that the limit of the rules applies.
+    `open_orders` are in order of placing, `closed_orders` in order of closing, and `client_orders` holds those of both
+    that have a client_order_id.
     """
 
     user_id: str
@@ -62,111 +68,123 @@ class Account(msgspec.Struct, eq=False):
     open_orders_max: int | None = None
     position_max_milli: int | None = None
     positions: dict[str, Position] = {}
-    open_orders: dict[int, Order] = {}  # oldest first
-    closed_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)  # first finished first
-    client_orders: dict[str, Order] = {}  # by client_order_id, open and lately finished
+    open_orders: dict[int, Order] = {}
+    closed_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)
+    client_orders: dict[str, Order] = {}
 
     @property
     def available_micros(self) -> int:
+        """Cash that is not locked; negative if margins rose above the cash."""
         return self.cash_micros - self.locked_micros
 
     @property
     def bids_micros(self) -> int:
-        """What resting bids lock."""
+        """The sum that resting bids lock."""
         return self.locked_micros - self.margin_micros
 
     def position(self, book: OrderBook) -> Position:
-        """The holding in the instrument of `book`, made where there was none."""
-        holding = self.positions.get(book.instrument_id)
-        if holding is None:
-            holding = self.positions[book.instrument_id] = Position(book)
-        return holding
+        """Return the position in the instrument of `book`; create an empty one if there is none."""
+        position = self.positions.get(book.instrument_id)
+        if position is None:
+            position = self.positions[book.instrument_id] = Position(book)
+        return position
 
-    def update_margin(self, holding: Position) -> None:
-        """Bring the margins of one instrument in line with its position, open asks and rates."""
-        book, position_milli = holding.book, holding.position_milli
-        uncovered_milli = holding.open_asks_milli - position_milli
+    def position_milli(self, instrument_id: str) -> int:
+        """Return the contracts owned in the instrument, negative if short."""
+        position = self.positions.get(instrument_id)
+        return position.position_milli if position is not None else 0
+
+    def update_margin(self, position: Position) -> None:
+        """Compute the margins of one instrument again, from its position, open asks and rates."""
+        book, position_milli = position.book, position.position_milli
+        uncovered_milli = position.open_asks_milli - position_milli
         needed = nanos_to_micros(book.initial_nanos, uncovered_milli) if uncovered_milli > 0 else 0
-        if more := needed - holding.collateral_micros:
+        if more := needed - position.collateral_micros:
             self.locked_micros += more
             self.margin_micros += more
-            holding.collateral_micros = needed
-        if book.maintenance_nanos or holding.maintenance_micros:
-            kept = nanos_to_micros(book.maintenance_nanos, -position_milli) if position_milli < 0 else 0
-            self.maintenance_micros += kept - holding.maintenance_micros
-            holding.maintenance_micros = kept
+            position.collateral_micros = needed
+        if book.maintenance_nanos or position.maintenance_micros:
+            maintenance = nanos_to_micros(book.maintenance_nanos, -position_milli) if position_milli < 0 else 0
+            self.maintenance_micros += maintenance - position.maintenance_micros
+            position.maintenance_micros = maintenance
 
-    def reserve(self, order: Order, charges: FeeSchedule) -> None:
-        """Set aside what the remainder of a limit order needs."""
+    def reserve(self, order: Order, fee_schedule: FeeSchedule) -> None:
+        """Lock the cash or collateral that the remainder of a limit order needs."""
         if order.side == "bid":
             assert order.price_micros is not None
-            self.locked_micros += charges.bid_lock_micros(order.price_micros, order.remaining_milli)
+            self.locked_micros += fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
-            holding = self.position(order.book)
-            holding.open_asks_milli += order.remaining_milli
-            self.update_margin(holding)
+            position = self.position(order.book)
+            position.open_asks_milli += order.remaining_milli
+            self.update_margin(position)
 
-    def release(self, order: Order, charges: FeeSchedule) -> None:
-        """Give back what `reserve` set aside for the remainder of a limit order."""
+    def release(self, order: Order, fee_schedule: FeeSchedule) -> None:
+        """Undo `reserve` for the remainder of a limit order."""
         if order.side == "bid":
             assert order.price_micros is not None
-            self.locked_micros -= charges.bid_lock_micros(order.price_micros, order.remaining_milli)
+            self.locked_micros -= fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
-            holding = self.position(order.book)
-            holding.open_asks_milli -= order.remaining_milli
-            self.update_margin(holding)
+            position = self.position(order.book)
+            position.open_asks_milli -= order.remaining_milli
+            self.update_margin(position)
 
     def close_order(self, order: Order, kept: int) -> None:
-        """Move an order that ended from open to finished, and forget the longest finished ones beyond `kept`."""
+        """Move an order from the open to the closed ones, and keep the newest `kept` of those."""
         del self.open_orders[order.order_id]
         self.closed_orders[order.order_id] = order
         self.evict(kept)
 
     def evict(self, kept: int) -> None:
-        """Forget the longest finished orders beyond `kept`."""
+        """Drop all closed orders but the newest `kept`."""
         while len(self.closed_orders) > kept:
-            _, forgotten = self.closed_orders.popitem(last=False)
-            if forgotten.client_order_id is not None:
-                del self.client_orders[forgotten.client_order_id]
+            _, evicted = self.closed_orders.popitem(last=False)
+            if evicted.client_order_id is not None:
+                del self.client_orders[evicted.client_order_id]
 
     def check(self, rules: Rules) -> None:
-        """Every invariant of one account."""
-        charges = fee_schedule_of(rules)
-        asks = dict.fromkeys(self.positions, 0)
-        bids = margin = maintenance = 0
-        for order_id, order in self.open_orders.items():
-            assert order.order_id == order_id and order.user_id == self.user_id, (
-                "an open order is filed under another's name"
-            )
-            assert order.level is not None, "an open order does not rest"
-            if order.side == "bid":
-                assert order.price_micros is not None
-                bids += charges.bid_lock_micros(order.price_micros, order.remaining_milli)
-            else:
-                asks[order.book.instrument_id] += order.remaining_milli
-        for instrument_id, holding in self.positions.items():
-            book = holding.book
-            assert holding.open_asks_milli == asks[instrument_id], "open asks are miscounted"
-            needed = collateral_micros(book, holding.open_asks_milli - holding.position_milli)
-            kept = nanos_to_micros(book.maintenance_nanos, max(0, -holding.position_milli))
-            assert holding.collateral_micros == needed, "collateral is not what position and asks need"
-            assert holding.maintenance_micros == kept, "maintenance is not what the position needs"
-            margin += needed
-            maintenance += kept
+        """Check every invariant of the account; AssertionError names the broken one."""
+        bids, margin, maintenance = self._check_open_orders(rules)
         assert self.margin_micros == margin, "the margin is not the sum of the collaterals"
-        assert self.maintenance_micros == maintenance, "the maintenance margin is not the sum of the positions'"
-        assert self.locked_micros == margin + bids <= NUMBER_MAX, "locks are not what is open"
+        assert self.maintenance_micros == maintenance, "the maintenance margin is not the sum over the positions"
+        assert self.locked_micros == margin + bids <= NUMBER_MAX, "the locked sum is not that of bids and collaterals"
         assert self.cash_micros >= 0 or self.user_id == INSURANCE, "an account is overdrawn"
-        assert bids <= max(0, self.cash_micros), "bids lock more than there is"
-        assert market_of(rules) or self.locked_micros <= self.cash_micros, "more is locked than there is"
+        assert bids <= max(0, self.cash_micros), "bids lock more than the cash"
+        assert market_of(rules) or self.locked_micros <= self.cash_micros, "more is locked than the cash"
         assert self.shortfall_micros >= 0, "a negative shortfall"
-        assert list(self.open_orders) == sorted(self.open_orders), "open orders are out of order"
+        assert list(self.open_orders) == sorted(self.open_orders), "open orders are not in order of their ids"
         for order_id, order in self.closed_orders.items():
-            assert order.order_id == order_id and order.level is None, "a finished order rests"
-            assert order_id not in self.open_orders, "an order is open and finished at once"
-        assert len(self.closed_orders) <= rules.finished_orders_kept, "more finished orders are kept than may be"
+            assert order.order_id == order_id and order.level is None, "a closed order rests"
+            assert order_id not in self.open_orders, "an order is both open and closed"
+        assert len(self.closed_orders) <= rules.finished_orders_kept, "more closed orders are kept than the rules allow"
         keyed = [o for orders in (self.open_orders, self.closed_orders) for o in orders.values() if o.client_order_id]
         assert len(keyed) == len(self.client_orders), "an order cannot be found by its client_order_id"
         for client_order_id, order in self.client_orders.items():
             assert order.client_order_id == client_order_id, "an order is filed under another client_order_id"
-            assert order.order_id in self.open_orders or order.order_id in self.closed_orders, "a lost order is named"
+            assert order.order_id in self.open_orders or order.order_id in self.closed_orders, (
+                "a dropped order is filed"
+            )
+
+    def _check_open_orders(self, rules: Rules) -> tuple[int, int, int]:
+        """Check open orders and positions; return the sums locked by bids, of collateral, and of maintenance."""
+        fee_schedule = fee_schedule_of(rules)
+        asks = dict.fromkeys(self.positions, 0)
+        bids = margin = maintenance = 0
+        for order_id, order in self.open_orders.items():
+            assert order.order_id == order_id and order.user_id == self.user_id, "an open order is filed under another"
+            assert order.level is not None, "an open order does not rest"
+            if order.side == "bid":
+                assert order.price_micros is not None
+                bids += fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
+            else:
+                asks[order.book.instrument_id] += order.remaining_milli
+        for instrument_id, position in self.positions.items():
+            book = position.book
+            assert book.instrument_id == instrument_id, "a position is filed under another instrument"
+            assert position.open_asks_milli == asks[instrument_id], "open asks are miscounted"
+            needed = collateral_micros(book, position.open_asks_milli - position.position_milli)
+            kept = nanos_to_micros(book.maintenance_nanos, max(0, -position.position_milli))
+            assert position.collateral_micros == needed, "collateral is not what position and asks need"
+            assert position.maintenance_micros == kept, "maintenance is not what the position needs"
+            margin += needed
+            maintenance += kept
+        return bids, margin, maintenance

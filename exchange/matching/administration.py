@@ -1,4 +1,4 @@
-"""Everything but orders: the founding, rules, sessions, accounts and cash, instruments, and the end of the day."""
+"""Every command but orders, index prices and settlements: rules, runs, accounts, cash, instruments, end of day."""
 
 from exchange.domain.commands import (
     ChangeRules,
@@ -29,7 +29,6 @@ from exchange.domain.events import (
     HaltSet,
     InstrumentStateChanged,
     LimitsSet,
-    Refused,
     RulesChanged,
     SeriesPaused,
     SeriesResumed,
@@ -49,12 +48,13 @@ from exchange.matching.index_update import sum_bid_locks, update_margins, within
 from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import list_all_series, list_instrument, margin_rates_of, set_margin_rates, set_marks
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
+from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
 
 
 def initialize(state: State, command: Genesis) -> list[Event]:
-    """Begin: from here on these rules hold."""
+    """Set the first rules, and open the exchange's own accounts."""
     assert not state.accounts and not state.books, "a genesis command in the middle of a journal"
     assert command.rules_version == RULES_VERSION, f"rules version {command.rules_version} is not known"
     assert validation_error(command.rules) is None, "contradictory rules"
@@ -64,81 +64,81 @@ def initialize(state: State, command: Genesis) -> list[Event]:
 
 
 def start_session(state: State, command: StartSession) -> list[Event]:
-    """The server came up: whoever asked for cancel-on-disconnect and was cut off by a crash gets it now."""
-    outcome = Changes()
-    outcome.events.append(SessionStarted(command.program_version))
+    """Note that a run of the server began, and carry out cancel-on-disconnect for accounts that a crash cut off."""
+    changes = Changes()
+    changes.events.append(SessionStarted(command.program_version))
     for account in state.accounts.values():
         if account.cancel_on_disconnect:
-            _cut_off(state, outcome, account, still_enabled=False)
-    return outcome.take_events()
+            _cut_off(state, changes, account, still_enabled=False)
+    return changes.take_events()
 
 
-def open_account(state: State, command: OpenAccount) -> list[Event]:
+def open_account(state: State, command: OpenAccount) -> Result:
+    """Open an account with its starting cash."""
     if command.user_id in state.accounts:
-        return [Refused(command.user_id, Reason.ACCOUNT_EXISTS)]
+        return FailedCheck(Reason.ACCOUNT_EXISTS)
     if not 0 <= command.cash_micros <= state.cash_room_micros:
-        return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
-    outcome = Changes()
-    account = state.accounts[command.user_id] = Account(command.user_id)
-    outcome.events.append(AccountOpened(command.user_id))
-    _pay(state, outcome, account, command.cash_micros)
-    return outcome.take_events()
+        return _invalid_amount(state, command.cash_micros)
+    return _opened_account(state, command.user_id, command.cash_micros)
 
 
-def deposit(state: State, command: Deposit) -> list[Event]:
+def deposit(state: State, command: Deposit) -> Result:
+    """Pay cash into an account."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        return FailedCheck(Reason.UNKNOWN_USER)
     if not 0 < command.amount_micros <= state.cash_room_micros:
-        return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
-    outcome = Changes()
-    outcome.events.append(Deposited(command.user_id, command.amount_micros))
-    _pay(state, outcome, account, command.amount_micros)
-    return outcome.take_events()
+        return _invalid_amount(state, command.amount_micros)
+    changes = Changes()
+    changes.events.append(Deposited(command.user_id, command.amount_micros))
+    _pay(state, changes, account, command.amount_micros)
+    return changes.take_events()
 
 
-def withdraw_cash(state: State, command: Withdraw) -> list[Event]:
-    """Only what is available can be withdrawn, never what is locked."""
+def withdraw_cash(state: State, command: Withdraw) -> Result:
+    """Pay cash out of an account; cash that is locked cannot be withdrawn."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        return FailedCheck(Reason.UNKNOWN_USER)
     if command.amount_micros <= 0:
-        return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
+        return _invalid_amount(state, command.amount_micros)
     if command.amount_micros > account.available_micros:
-        return [Refused(command.user_id, Reason.INSUFFICIENT_BALANCE)]
-    outcome = Changes()
-    outcome.events.append(Withdrawn(command.user_id, command.amount_micros))
-    _pay(state, outcome, account, -command.amount_micros)
-    return outcome.take_events()
+        figures: Figures = {"needed_micros": command.amount_micros, "available_micros": account.available_micros}
+        return FailedCheck(Reason.INSUFFICIENT_BALANCE, figures)
+    changes = Changes()
+    changes.events.append(Withdrawn(command.user_id, command.amount_micros))
+    _pay(state, changes, account, -command.amount_micros)
+    return changes.take_events()
 
 
-def create_instrument(state: State, ts_us: int, command: CreateInstrument) -> list[Event]:
+def create_instrument(state: State, ts_us: int, command: CreateInstrument) -> Result:
+    """List an instrument by command."""
     terms = _terms(command)
     if terms is None or terms.expiration_s * 1_000_000 <= ts_us:
-        return [Refused(None, Reason.INVALID_TERMS)]
+        return FailedCheck(Reason.INVALID_TERMS)
     if terms.instrument_id in state.books:
-        return [Refused(None, Reason.INSTRUMENT_EXISTS)]
-    outcome = Changes()
-    book = list_instrument(state, outcome, terms, command.tick_micros, command.min_size_milli)
-    set_marks(state, outcome, book.asset, [book])
-    return outcome.take_events()
+        return FailedCheck(Reason.INSTRUMENT_EXISTS)
+    changes = Changes()
+    book = list_instrument(state, changes, terms, command.tick_micros, command.min_size_milli)
+    set_marks(state, changes, book.asset, [book])
+    return changes.take_events()
 
 
-def change_instrument_state(state: State, ts_us: int, instrument_id: str, new_state: InstrumentState) -> list[Event]:
-    """Pause or resume. An expired instrument stays expired."""
+def change_instrument_state(state: State, ts_us: int, instrument_id: str, new_state: InstrumentState) -> Result:
+    """Pause or resume an instrument. An expired instrument stays expired."""
     book = state.books.get(instrument_id)
     if book is None:
-        return [Refused(None, Reason.INSTRUMENT_NOT_FOUND)]
+        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if book.state == "expired" or ts_us >= book.expiration_us:
-        return [Refused(None, Reason.INSTRUMENT_EXPIRED)]
+        return FailedCheck(Reason.INSTRUMENT_EXPIRED)
     book.state = new_state
     return [InstrumentStateChanged(instrument_id, new_state)]
 
 
 def change_series_state(
     state: State, ts_us: int, command: PauseSeries | ResumeSeries, new_state: InstrumentState
-) -> list[Event]:
-    """Pause or resume every live instrument of an asset, of an expiration, of both, or all there are."""
+) -> Result:
+    """Pause or resume the live instruments of an asset and an expiration; None stands for any of them."""
     asset, expiration_s = command.asset, command.expiration_s
     named = [
         book
@@ -149,7 +149,7 @@ def change_series_state(
         and expiration_s in (None, book.expiration_us // US_PER_SECOND)
     ]
     if not named and (asset is not None or expiration_s is not None):
-        return [Refused(None, Reason.UNKNOWN_SERIES)]
+        return FailedCheck(Reason.UNKNOWN_SERIES)
     events: list[Event] = []
     for book in named:
         if book.state != new_state:
@@ -160,94 +160,101 @@ def change_series_state(
 
 
 def set_halt(state: State, command: SetHalt) -> list[Event]:
+    """Halt all trading, or end the halt."""
     state.is_halted = command.halted
     return [HaltSet(command.halted)]
 
 
-def set_suspended(state: State, command: SetSuspended) -> list[Event]:
+def set_suspended(state: State, command: SetSuspended) -> Result:
+    """Suspend an account, or end its suspension."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        return FailedCheck(Reason.UNKNOWN_USER)
     account.is_suspended = command.suspended
     return [SuspensionSet(command.user_id, command.suspended)]
 
 
-def set_limits(state: State, command: SetLimits) -> list[Event]:
+def set_limits(state: State, command: SetLimits) -> Result:
+    """Set limits of one account; None means that the limit of the rules applies."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        return FailedCheck(Reason.UNKNOWN_USER)
     limits = command.open_orders_max, command.position_max_milli
     if not all(limit is None or 0 <= limit <= NUMBER_MAX for limit in limits):
-        return [Refused(command.user_id, Reason.INVALID_LIMITS)]
+        return FailedCheck(Reason.INVALID_LIMITS)
     account.open_orders_max, account.position_max_milli = limits
     return [LimitsSet(command.user_id, *limits)]
 
 
-def change_rules(state: State, ts_us: int, command: ChangeRules) -> list[Event]:
-    """From here on other rules hold: whatever follows from rules is brought in line with them."""
+def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
+    """Replace the rules, and update everything that is derived from them: margins, locks, series, liquidations."""
     rules = command.rules
-    if validation_error(rules) or (state.market is not None and market_of(rules) is None):
-        return [Refused(None, Reason.INVALID_RULES)]
+    if failed := _why_rules_invalid(state, rules):
+        return failed
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
     if not within_limits(state, fee_schedule_of(rules), rates):
-        return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
+        return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
     state.set_rules(rules)
-    outcome = Changes()
-    outcome.events.append(RulesChanged(rules))
-    outcome.events += _open_own_accounts(state)
+    changes = Changes()
+    changes.events.append(RulesChanged(rules))
+    changes.events += _open_own_accounts(state)
     for instrument_id, new in rates.items():
         set_margin_rates(state.books[instrument_id], new)
     for account in state.accounts.values():
-        outcome.track(account)
-        account.locked_micros = account.margin_micros + sum_bid_locks(account, state.charges)
-        update_margins(outcome, account)
+        changes.track(account)
+        account.locked_micros = account.margin_micros + sum_bid_locks(account, state.fee_schedule)
+        update_margins(changes, account)
         account.evict(rules.finished_orders_kept)
-        cancel_unaffordable_bids(state, outcome, account)
+        cancel_unaffordable_bids(state, changes, account)
     for index in state.indexes.values():
         index.listed = None
-    list_all_series(state, outcome, ts_us)
-    liquidate(state, outcome, state.accounts.values())
-    return outcome.take_events()
+    list_all_series(state, changes, ts_us)
+    liquidate(state, changes, state.accounts.values())
+    return changes.take_events()
 
 
-def set_cancel_on_disconnect(state: State, command: SetCancelOnDisconnect) -> list[Event]:
+def set_cancel_on_disconnect(state: State, command: SetCancelOnDisconnect) -> Result:
+    """Switch cancel-on-disconnect of one account on or off."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        return FailedCheck(Reason.UNKNOWN_USER)
     account.cancel_on_disconnect = command.enabled
     return [CancelOnDisconnectSet(command.user_id, command.enabled)]
 
 
-def disconnect(state: State, command: Disconnect) -> list[Event]:
-    """A connection with cancel-on-disconnect is gone: the user's orders go with it."""
+def disconnect(state: State, command: Disconnect) -> Result:
+    """Cancel the user's orders, because a connection with cancel-on-disconnect was lost."""
     account = state.accounts.get(command.user_id)
     if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
-    outcome = Changes()
-    _cut_off(state, outcome, account, command.still_enabled)
-    return outcome.take_events()
+        return FailedCheck(Reason.UNKNOWN_USER)
+    changes = Changes()
+    _cut_off(state, changes, account, command.still_enabled)
+    return changes.take_events()
 
 
 def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
-    """08:00 UTC has passed: series that are due expire, and in a market settle; elsewhere day orders end."""
+    """End the exchange day at 08:00 UTC: expire and settle the series that are due, and cancel the other day orders.
+
+    Without a market, series expire and are not settled.
+    """
     assert command.day_end_us <= ts_us, "the day ended before its end"
-    outcome = Changes()
-    outcome.events.append(DayEnded(command.day_end_us))
+    changes = Changes()
+    changes.events.append(DayEnded(command.day_end_us))
     live = [book for book in state.books.values() if book.state != "expired"]
     expired = [book for book in live if book.expiration_us <= command.day_end_us]
     for book in live:
         if book.expiration_us <= command.day_end_us:
-            cancel_each(state, outcome, book.resting(), "instrument_expired")
-            state.evict_closed(book)
-            outcome.events.append(InstrumentStateChanged(book.instrument_id, "expired"))
+            cancel_each(state, changes, book.resting(), "instrument_expired")
+            state.expire(book)
+            changes.events.append(InstrumentStateChanged(book.instrument_id, "expired"))
         else:
             day_orders = [order for order in book.resting() if order.time_in_force == "day"]
-            cancel_each(state, outcome, day_orders, "day_end")
+            cancel_each(state, changes, day_orders, "day_end")
     if state.market is not None:
-        settle(state, outcome, expired_series(state, expired))
-        list_all_series(state, outcome, ts_us)
-        liquidate(state, outcome, state.accounts.values())
-    return outcome.take_events()
+        settle(state, changes, expired_series(state, expired))
+        list_all_series(state, changes, ts_us)
+        liquidate(state, changes, state.accounts.values())
+    return changes.take_events()
 
 
 def _open_own_accounts(state: State) -> list[Event]:
@@ -257,17 +264,38 @@ def _open_own_accounts(state: State) -> list[Event]:
     if state.market is not None:
         needed.append(INSURANCE)
     missing = [user_id for user_id in needed if user_id not in state.accounts]
-    return [event for user_id in missing for event in open_account(state, OpenAccount(user_id, 0))]
+    return [event for user_id in missing for event in _opened_account(state, user_id, 0)]
+
+
+def _opened_account(state: State, user_id: str, cash_micros: int) -> list[Event]:
+    changes = Changes()
+    account = state.accounts[user_id] = Account(user_id)
+    changes.events.append(AccountOpened(user_id))
+    _pay(state, changes, account, cash_micros)
+    return changes.take_events()
+
+
+def _invalid_amount(state: State, amount_micros: int) -> FailedCheck:
+    figures: Figures = {"amount_micros": amount_micros, "all_cash_micros": state.total_cash_micros}
+    return FailedCheck(Reason.INVALID_AMOUNT, figures)
+
+
+def _why_rules_invalid(state: State, rules: Rules) -> FailedCheck | None:
+    contradiction = validation_error(rules)
+    if contradiction is None and state.market is not None and market_of(rules) is None:
+        contradiction = "the market would be taken away"
+    return None if contradiction is None else FailedCheck(Reason.INVALID_RULES, {"contradiction": contradiction})
 
 
 def _rates(rules: Rules, book: OrderBook) -> MarginRates:
-    """What a short of this book must lock by the rules, at its mark where it has one."""
+    """Return the margin rates of an instrument by these rules: its strike if it has no mark."""
     if book.mark_micros is None:
         return cash_secured_rates(book.strike_micros)
     return margin_rates_of(rules, book, book.index_micros, book.mark_micros)
 
 
 def _terms(command: CreateInstrument) -> InstrumentTerms | None:
+    """Parse the instrument's id; None if the id, the tick or the minimum size is not valid."""
     tick, min_size = command.tick_micros, command.min_size_milli
     if tick <= 0 or tick % PRICE_STEP_MICROS or not 0 < min_size <= SIZE_MAX_MILLI:
         return None
@@ -277,14 +305,16 @@ def _terms(command: CreateInstrument) -> InstrumentTerms | None:
         return None
 
 
-def _pay(state: State, outcome: Changes, account: Account, amount_micros: int) -> None:
-    outcome.track(account)
+def _pay(state: State, changes: Changes, account: Account, amount_micros: int) -> None:
+    """Add cash to an account, or take it out if negative; the total cash of the exchange changes with it."""
+    changes.track(account)
     account.cash_micros += amount_micros
     state.total_cash_micros += amount_micros
 
 
-def _cut_off(state: State, outcome: Changes, account: Account, still_enabled: bool) -> None:
+def _cut_off(state: State, changes: Changes, account: Account, still_enabled: bool) -> None:
+    """Carry out cancel-on-disconnect."""
     orders = list(account.open_orders.values())
-    cancel_each(state, outcome, orders, "cancel_on_disconnect")
+    cancel_each(state, changes, orders, "cancel_on_disconnect")
     account.cancel_on_disconnect = still_enabled
-    outcome.events.append(AllCancelled(account.user_id, len(orders)))
+    changes.events.append(AllCancelled(account.user_id, len(orders)))

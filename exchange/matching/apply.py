@@ -1,4 +1,4 @@
-"""`apply`: one command in, its events out. Everything the exchange ever decides is decided below this function."""
+"""`apply`: one command in, its events out. Every decision of the exchange is made below this function."""
 
 from exchange.domain.commands import (
     CancelAll,
@@ -29,7 +29,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
-from exchange.domain.events import Event, Forked, SessionEnded
+from exchange.domain.events import Event, Forked, Refused, SessionEnded
 from exchange.matching.administration import (
     change_instrument_state,
     change_rules,
@@ -49,16 +49,36 @@ from exchange.matching.administration import (
 )
 from exchange.matching.index_update import set_index_price
 from exchange.matching.orders import cancel, cancel_all, edit, place
+from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.settlement import settle_series
 from exchange.matching.state import State
 
 
 def apply(state: State, ts_us: int, command: Command) -> list[Event]:
-    """Carry out `command` at `ts_us` (microseconds since the epoch) and return what it caused, at least one event.
+    """Carry out `command` at `ts_us` (microseconds since the epoch) and return its events, at least one.
 
-    The same commands on the same state give the same events, on every machine. A business refusal is an event.
+    The same commands on the same state cause the same events on every machine. A refusal is an event too.
     AssertionError means that the state is broken: the caller must stop.
     """
+    result = _execute(state, ts_us, command)
+    if isinstance(result, list):
+        return result
+    # Commands of the administrator that concern no single account have no user_id.
+    return [Refused(getattr(command, "user_id", None), result.reason)]
+
+
+def why_refused(state: State, ts_us: int, command: Command) -> FailedCheck:
+    """Return the check that `command` fails, with the figures that it compares.
+
+    The caller must know that `state` refuses the command: a command that is accepted changes the state, and raises
+    AssertionError here. A refusal changes nothing, so the state after it serves as well as the state before it.
+    """
+    result = _execute(state, ts_us, command)
+    assert isinstance(result, FailedCheck), "the command was not refused"
+    return result
+
+
+def _execute(state: State, ts_us: int, command: Command) -> Result:
     match command:
         case PlaceOrder():
             return place(state, ts_us, command)
@@ -89,7 +109,7 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
         case SetIndexPrice():
             return set_index_price(state, ts_us, command)
         case SettleSeries():
-            return settle_series(state, command)
+            return settle_series(state, ts_us, command)
         case PauseSeries():
             return change_series_state(state, ts_us, command, "paused")
         case ResumeSeries():

@@ -1,7 +1,7 @@
 """The order book of one instrument: price levels in a SortedDict, and in each level the orders in time priority.
 
-A level is a doubly linked list through the orders themselves: entering, leaving and finding the head take the same few
-steps whatever the length of the queue, and an order costs no more than its own fields.
+A level is a doubly linked list through the orders themselves. To append an order, to remove one and to find the head
+take constant time, and an order needs no memory but its own fields.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from exchange.domain.instruments import InstrumentTerms
 
 
 class Order(msgspec.Struct, eq=False):
-    """One order, open or lately finished. `size_milli` includes what is filled; `original_*` are as it was placed."""
+    """One order, open or closed. `size_milli` includes the filled part; `original_*` are the terms when it was placed.
+
+    `level`, `before` and `after` are set while the order rests.
+    """
 
     order_id: int
     user_id: str
@@ -32,13 +35,13 @@ class Order(msgspec.Struct, eq=False):
     original_price_micros: int | None
     original_size_milli: int
     reduce_only: bool = False
-    level: PriceLevel | None = None  # while it rests
+    level: PriceLevel | None = None
     before: Order | None = None
     after: Order | None = None
 
 
 class PriceLevel(msgspec.Struct, eq=False):
-    """The orders resting at one price, first come first. A level in a book is never empty."""
+    """The orders resting at one price, in order of arrival. A level in a book is never empty."""
 
     price_micros: int
     head: Order | None = None
@@ -52,7 +55,7 @@ class PriceLevel(msgspec.Struct, eq=False):
 
 
 class BookSide:
-    """All resting bids, or all resting asks. `best` is the level that trades first, None where there is none."""
+    """All resting bids, or all resting asks. `best` is the level that trades first, None if the side is empty."""
 
     __slots__ = ("best", "is_bid", "levels")
 
@@ -66,7 +69,7 @@ class BookSide:
         return reversed(self.levels.values()) if self.is_bid else iter(self.levels.values())
 
     def append(self, order: Order, price_micros: int) -> None:
-        """Rest `order` at the back of the queue at `price_micros`."""
+        """Rest `order` at the end of the queue at `price_micros`. O(log levels) if the level is new, else O(1)."""
         level = self.levels.get(price_micros)
         if level is None:
             level = self.levels[price_micros] = PriceLevel(price_micros)
@@ -74,7 +77,8 @@ class BookSide:
             if best is None or (price_micros > best.price_micros) == self.is_bid:
                 self.best = level
         order.level = level
-        order.price_micros = level.price_micros  # one int object a level, however many orders
+        # All orders of a level share one int object, which saves memory.
+        order.price_micros = level.price_micros
         order.before = tail = level.tail
         if tail is None:
             level.head = order
@@ -83,7 +87,7 @@ class BookSide:
         level.tail = order
 
     def remove(self, order: Order) -> None:
-        """Take a resting order out of its queue."""
+        """Take a resting order out of its queue. O(log levels) if its level becomes empty, else O(1)."""
         level, before, after = order.level, order.before, order.after
         assert level is not None, "only a resting order can leave the book"
         if before is None:
@@ -101,39 +105,43 @@ class BookSide:
                 self.best = self.levels.peekitem(-1 if self.is_bid else 0)[1] if self.levels else None
 
     def crosses(self, limit_micros: int | None) -> Iterator[Order]:
-        """The resting orders that an opposite order with this limit (None: any price) could trade with, in turn."""
+        """Yield the resting orders that an opposite order with this limit could trade with, in the order of trading.
+
+        A limit of None stands for any price.
+        """
         for level in self:
             if limit_micros is not None and not self.reaches(level, limit_micros):
                 return
             yield from level
 
     def reaches(self, level: PriceLevel, limit_micros: int) -> bool:
-        """Whether an opposite order with this limit may trade at `level`."""
+        """True if an opposite order with this limit may trade at `level`."""
         return level.price_micros >= limit_micros if self.is_bid else level.price_micros <= limit_micros
 
     def check(self) -> None:
-        """Every invariant of one side."""
+        """Check every invariant of one side; AssertionError names the broken one."""
         prices = [level.price_micros for level in self]
         assert prices == sorted(self.levels, reverse=self.is_bid), "levels are out of order"
         assert (self.best.price_micros if self.best else None) == (prices[0] if prices else None), "best is not best"
         for price_micros, level in self.levels.items():
             orders = list(level)
             assert orders, "an empty level is left in the book"
-            assert level.price_micros == price_micros, "a level stands at another price than its own"
+            assert level.price_micros == price_micros, "a level is filed under another price"
             assert level.head is orders[0] and level.tail is orders[-1], "a queue has lost an end"
             for before, after in zip([None, *orders], [*orders, None], strict=True):
                 assert after is None or after.before is before, "a queue is broken"
             for order in orders:
                 assert order.level is level and order.price_micros == price_micros, "an order rests at a wrong level"
                 assert order.remaining_milli > 0, "an order without remainder rests"
-                assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "an order rests that never may"
+                assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "this order may never rest"
 
 
 class OrderBook:
-    """One instrument: its terms, its state, what it is worth, and both sides of its order book.
+    """One instrument: its terms, state, prices and margin rates, and both sides of its order book.
 
-    `number` counts listings. `index_micros` is 0 and `mark_micros` None while the asset has no index; `*_nanos` are
-    what a short contract locks and must keep, in thousandths of a micro.
+    `number` counts listings. `index_micros` is 0 and `mark_micros` None while the asset has no index. `initial_nanos`
+    and `maintenance_nanos` are the margins of one short contract, in thousandths of a micro. `delivery_micros` is None
+    until the instrument is settled.
     """
 
     __slots__ = (
@@ -175,9 +183,10 @@ class OrderBook:
         self.mark_micros: int | None = None
         self.initial_nanos = 0
         self.maintenance_nanos = 0
-        self.delivery_micros: int | None = None  # once it is settled
+        self.delivery_micros: int | None = None
 
     def side(self, side: Side) -> BookSide:
+        """The side on which an order on `side` rests."""
         return self.bids if side == "bid" else self.asks
 
     def opposite(self, side: Side) -> BookSide:
@@ -190,14 +199,18 @@ class OrderBook:
         return sorted(orders, key=lambda order: order.order_id)
 
     def check(self) -> None:
-        """Every invariant of the book."""
+        """Check every invariant of the book; AssertionError names the broken one."""
         self.bids.check()
         self.asks.check()
         bid, ask = self.bids.best, self.asks.best
         assert bid is None or ask is None or bid.price_micros < ask.price_micros, "book is crossed"
         assert self.state != "expired" or (bid is None and ask is None), "orders rest in an expired instrument"
         assert self.delivery_micros is None or self.state == "expired", "a live instrument is settled"
-        assert (self.mark_micros is None) == (self.index_micros == 0), "a mark without an index, or the other way round"
-        assert self.initial_nanos >= self.maintenance_nanos >= 0 < self.initial_nanos, "margins are upside down"
+        assert (self.mark_micros is None) == (self.index_micros == 0), (
+            "a mark without an index, or an index without one"
+        )
+        assert self.initial_nanos >= self.maintenance_nanos >= 0 < self.initial_nanos, (
+            "initial margin below maintenance"
+        )
         for side, orders in (("bid", self.bids), ("ask", self.asks)):
             assert all(order.side == side for level in orders for order in level), "an order rests on the wrong side"

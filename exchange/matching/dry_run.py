@@ -1,4 +1,4 @@
-"""What an order would do if it were placed now: it is tried on a copy of what it meets, and nothing is changed."""
+"""Dry run of an order: it is placed in a scratch copy of the part of the state that it can meet."""
 
 from collections import OrderedDict
 from copy import copy
@@ -7,17 +7,22 @@ from typing import NamedTuple
 from msgspec import structs
 
 from exchange.domain.commands import PlaceOrder
-from exchange.domain.events import Event, Refused
+from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
+from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.matching.accounts import FEES, Account, Position
+from exchange.matching.apply import apply
 from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.margin_profiles import nanos_to_micros
-from exchange.matching.orders import lock_needed, place, size_to_place_milli, why_not_placed
+from exchange.matching.order_checks import lock_needed, size_to_place_milli, why_not_placed
 from exchange.matching.state import State
 
 
 class MarginQuote(NamedTuple):
-    """What a limit order would lock more, what one short contract locks and must keep, and which check refuses it."""
+    """The sum that a limit order would lock, the margins of one short contract, and the reason of a refusal.
+
+    The margins are None while the instrument has no mark price. `reason` is None if the order would be accepted.
+    """
 
     needed_micros: int
     initial_micros: int | None
@@ -26,89 +31,97 @@ class MarginQuote(NamedTuple):
 
 
 def dry_run(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
-    """The events that the order would cause. Ids begin with 0: a new order and its trades have none yet."""
-    account = state.accounts.get(command.user_id)
-    if account is None:
-        return [Refused(command.user_id, Reason.UNKNOWN_USER)]
-    return place(_scratch_state(state, account, command), ts_us, command)
+    """Return the events that the order would cause now; `state` does not change.
+
+    The ids of new orders and trades begin with 0, because they have none yet.
+    """
+    return apply(_scratch_state(state, command), ts_us, command)
 
 
 def margin_quote(state: State, ts_us: int, command: PlaceOrder) -> MarginQuote:
-    """What a limit order would need. A mark, and so margins that follow it, needs an index."""
+    """Return the margins of a limit order. A market order has none, because its price is not known before it trades."""
     account, book = state.accounts.get(command.user_id), state.books.get(command.instrument_id)
     if account is None:
         return MarginQuote(0, None, None, Reason.UNKNOWN_USER)
     if book is None:
         return MarginQuote(0, None, None, Reason.INSTRUMENT_NOT_FOUND)
     size = size_to_place_milli(account, book, command)
-    reason = why_not_placed(state, ts_us, account, book, None, command, size)
-    assert command.price_micros is not None, "what a market order needs is not known before it trades"
+    failed = why_not_placed(state, ts_us, account, book, None, command, size)
+    reason = failed.reason if failed is not None else None
+    assert command.price_micros is not None, "a margin quote for a market order"
     needed = max(0, lock_needed(state, account, book, command.side, command.price_micros, max(0, size)))
     if book.mark_micros is None:
         return MarginQuote(needed, None, None, reason)
-    initial, maintenance = (nanos_to_micros(nanos, 1_000) for nanos in (book.initial_nanos, book.maintenance_nanos))
+    initial = nanos_to_micros(book.initial_nanos, MILLI_PER_CONTRACT)
+    maintenance = nanos_to_micros(book.maintenance_nanos, MILLI_PER_CONTRACT)
     return MarginQuote(needed, initial, maintenance, reason)
 
 
-def _scratch_state(state: State, account: Account, command: PlaceOrder) -> State:
-    """The state as far as the order can see it: its book down to where it stops, and who has an order there."""
-    stage = State(state.rules, state.rules_version)
-    stage.next_order_id = stage.next_trade_id = 0
-    stage.is_halted = state.is_halted
-    stage.indexes = state.indexes
-    book = state.books.get(command.instrument_id)
-    user = _copied_account(stage, account)
+def _scratch_state(state: State, command: PlaceOrder) -> State:
+    """Copy the part of the state that the order can meet: its book down to its last fill, and the accounts there."""
+    scratch = State(state.rules, state.rules_version)
+    scratch.next_order_id = scratch.next_trade_id = 0
+    scratch.is_halted = state.is_halted
+    scratch.indexes = state.indexes
+    account = state.accounts.get(command.user_id)
+    if account is None:
+        return scratch
+    user = _copy_account(scratch, account)
     if fees := state.accounts.get(FEES):
-        _copied_account(stage, fees)
+        _copy_account(scratch, fees)
     known = account.client_orders.get(command.client_order_id) if command.client_order_id is not None else None
     if known is not None and known.client_order_id is not None:
         user.client_orders[known.client_order_id] = known
+    book = state.books.get(command.instrument_id)
     if book is not None:
-        _copy_book(stage, state, book, account, command)
+        _copy_book(scratch, state, book, account, command)
+    # Only some of the open orders are copied, so the limit is lowered by the number of those that are missing.
     open_orders_max = account.open_orders_max if account.open_orders_max is not None else state.rules.open_orders_max
     user.open_orders_max = open_orders_max - len(account.open_orders) + len(user.open_orders)
-    return stage
+    return scratch
 
 
-def _copied_account(stage: State, account: Account) -> Account:
-    copied = stage.accounts.get(account.user_id)
+def _copy_account(scratch: State, account: Account) -> Account:
+    """Copy an account without its orders and positions, unless it is copied already."""
+    copied = scratch.accounts.get(account.user_id)
     if copied is None:
-        copied = stage.accounts[account.user_id] = structs.replace(
+        copied = scratch.accounts[account.user_id] = structs.replace(
             account, positions={}, open_orders={}, closed_orders=OrderedDict(), client_orders={}
         )
     return copied
 
 
-def _copy_book(stage: State, state: State, book: OrderBook, account: Account, command: PlaceOrder) -> None:
+def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, command: PlaceOrder) -> None:
+    """Copy a book with the orders that the new order could trade with, and the user's own orders on its side."""
     copied = copy(book)
     copied.bids, copied.asks = BookSide(is_bid=True), BookSide(is_bid=False)
-    stage.add(copied)
-    _copy_holding(stage, account, copied)
+    scratch.add(copied)
+    _copy_position(scratch, account, copied)
     wanted_milli = command.size_milli
     for maker in book.opposite(command.side).crosses(command.price_micros):
         if wanted_milli <= 0:
             break
-        _copy_order(stage, state, maker, copied)
+        _copy_order(scratch, state, maker, copied)
         if maker.user_id != account.user_id or state.rules.self_trade_prevention == "off":
             wanted_milli -= maker.remaining_milli
     for order in account.open_orders.values():
         if order.book is book and order.side == command.side:
-            _copy_order(stage, state, order, copied)
+            _copy_order(scratch, state, order, copied)
 
 
-def _copy_holding(stage: State, account: Account, book: OrderBook) -> None:
-    holding = account.positions.get(book.instrument_id)
-    if holding is not None:
-        copied: Position = structs.replace(holding, book=book)
-        stage.accounts[account.user_id].positions[book.instrument_id] = copied
+def _copy_position(scratch: State, account: Account, book: OrderBook) -> None:
+    position = account.positions.get(book.instrument_id)
+    if position is not None:
+        copied: Position = structs.replace(position, book=book)
+        scratch.accounts[account.user_id].positions[book.instrument_id] = copied
 
 
-def _copy_order(stage: State, state: State, order: Order, book: OrderBook) -> None:
+def _copy_order(scratch: State, state: State, order: Order, book: OrderBook) -> None:
     owner = state.accounts[order.user_id]
-    if owner.user_id not in stage.accounts or book.instrument_id not in stage.accounts[owner.user_id].positions:
-        _copied_account(stage, owner)
-        _copy_holding(stage, owner, book)
-    account = stage.accounts[owner.user_id]
+    if owner.user_id not in scratch.accounts or book.instrument_id not in scratch.accounts[owner.user_id].positions:
+        _copy_account(scratch, owner)
+        _copy_position(scratch, owner, book)
+    account = scratch.accounts[owner.user_id]
     copied = structs.replace(order, book=book, level=None, before=None, after=None)
     account.open_orders[order.order_id] = copied
     if order.client_order_id is not None:

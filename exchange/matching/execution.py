@@ -1,4 +1,4 @@
-"""How an accepted order enters: it is recorded, trades as far as it goes, and its remainder rests or is cancelled."""
+"""Execution of an accepted order: it is recorded, trades as far as it goes, and its remainder rests or is cancelled."""
 
 from msgspec import UNSET
 
@@ -10,11 +10,14 @@ from exchange.matching.fills import BuyingPower, fillable, match
 from exchange.matching.state import Changes, State
 
 
-def accept(state: State, outcome: Changes, order: Order, liquidation: BuyingPower | None = None) -> None:
-    """Take in an order that passed every check. `liquidation` is the budget of one that the exchange placed itself."""
+def accept(state: State, changes: Changes, order: Order, liquidation: BuyingPower | None = None) -> None:
+    """Accept and execute an order that passed every check.
+
+    `liquidation` is the budget of a liquidation order, which the exchange places itself.
+    """
     account = state.accounts[order.user_id]
     state.next_order_id += 1
-    outcome.events.append(
+    changes.events.append(
         OrderAccepted(
             order.order_id,
             account.user_id,
@@ -33,23 +36,24 @@ def accept(state: State, outcome: Changes, order: Order, liquidation: BuyingPowe
     if order.client_order_id is not None:
         account.client_orders[order.client_order_id] = order
     account.open_orders[order.order_id] = order
-    trade_and_rest(state, outcome, order, liquidation)
+    trade_and_rest(state, changes, order, liquidation)
 
 
-def trade_and_rest(state: State, outcome: Changes, order: Order, budget: BuyingPower | None = None) -> None:
+def trade_and_rest(state: State, changes: Changes, order: Order, budget: BuyingPower | None = None) -> None:
     """Trade an order that enters the book, then rest its remainder or cancel it."""
     account = state.accounts[order.user_id]
     reason: CancelReason = "ioc_remainder"
     if order.price_micros is None:
         reason = "market_remainder"
-        if order.time_in_force != "fok":  # one that came so far can be paid as a whole, or ends unfilled
+        # A FOK market order needs no budget: a check has found that the account can pay for all of it.
+        if order.time_in_force != "fok":
             budget = BuyingPower(state, account, order.book, order.side)
     else:
-        outcome.track_for(account, order)
-        account.reserve(order, state.charges)
+        changes.track_order(account, order)
+        account.reserve(order, state.fee_schedule)
     if order.time_in_force == "fok" and fillable(state, order) < order.remaining_milli:
         reason = "fok_unfilled"
-    elif not match(state, outcome, order, budget):
+    elif not match(state, changes, order, budget):
         reason = "insufficient_balance"
     if not order.remaining_milli:
         account.close_order(order, state.rules.finished_orders_kept)
@@ -57,4 +61,4 @@ def trade_and_rest(state: State, outcome: Changes, order: Order, budget: BuyingP
         assert order.price_micros is not None, "a market order may not rest"
         order.book.side(order.side).append(order, order.price_micros)
     else:
-        close_order(state, outcome, order, reason)
+        close_order(state, changes, order, reason)

@@ -1,4 +1,4 @@
-"""What trading costs: the fee of a fill and of a delivery, and what a bid sets aside for them."""
+"""Fees of fills and deliveries, and the part of a bid's lock that covers them."""
 
 import msgspec
 
@@ -7,39 +7,46 @@ from exchange.domain.units import MILLI_PER_CONTRACT, PPM
 
 
 class FeeSchedule(msgspec.Struct, frozen=True):
-    """The fees of the rules, in parts per million of the premium and of the index; `cap_ppm` limits the latter."""
+    """The fees of the rules, in parts per million (ppm) of the premium and of the index.
+
+    `cap_ppm` limits a fee by the index to a part of the premium; it is 0 if fills cost no fee by the index. `are_none`
+    is true if fills cost no fee at all.
+    """
 
     maker_premium_ppm: int = 0
     taker_premium_ppm: int = 0
     maker_index_ppm: int = 0
     taker_index_ppm: int = 0
-    cap_ppm: int = 0  # of the premium; 0 where nothing is charged by the index
+    cap_ppm: int = 0
     delivery_ppm: int = 0
     delivery_cap_ppm: int = 0
-    are_none: bool = True  # for fills
+    are_none: bool = True
 
     def maker_fee_micros(self, cost_micros: int, size_milli: int, index_micros: int) -> int:
+        """Fee of the maker for one fill; `cost_micros` is the premium of the whole fill."""
         by_index = _capped(index_micros * size_milli, self.maker_index_ppm, cost_micros, self.cap_ppm)
         return cost_micros * self.maker_premium_ppm // PPM + by_index
 
     def taker_fee_micros(self, cost_micros: int, size_milli: int, index_micros: int) -> int:
+        """Fee of the taker for one fill; `cost_micros` is the premium of the whole fill."""
         by_index = _capped(index_micros * size_milli, self.taker_index_ppm, cost_micros, self.cap_ppm)
         return cost_micros * self.taker_premium_ppm // PPM + by_index
 
     def delivery_fee_micros(self, payout_micros: int, size_milli: int, delivery_micros: int) -> int:
+        """Fee of an account that is paid at settlement; `payout_micros` is positive."""
         return _capped(delivery_micros * size_milli, self.delivery_ppm, payout_micros, self.delivery_cap_ppm)
 
     def bid_lock_micros(self, price_micros: int, remaining_milli: int) -> int:
-        """What a resting bid locks: its cost, and the dearest fee that its fills could meet."""
+        """Return the sum that a resting bid locks: its cost, and the highest fee that its fills can cost."""
         cost = price_micros * remaining_milli // MILLI_PER_CONTRACT
         if self.are_none:
             return cost
-        dearest_ppm = max(self.maker_premium_ppm, self.taker_premium_ppm)
-        return cost + cost * dearest_ppm // PPM + cost * self.cap_ppm // PPM
+        highest_ppm = max(self.maker_premium_ppm, self.taker_premium_ppm)
+        return cost + cost * highest_ppm // PPM + cost * self.cap_ppm // PPM
 
 
 def fee_schedule_of(rules: Rules) -> FeeSchedule:
-    """The fees that these rules take."""
+    """Return the fees of these rules."""
     fees, market = rules.fees, market_of(rules)
     if market is None:
         of_index = (0, 0, 0, 0, 0)
@@ -59,5 +66,5 @@ def fee_schedule_of(rules: Rules) -> FeeSchedule:
 
 
 def _capped(notional_milli: int, ppm: int, premium_micros: int, cap_ppm: int) -> int:
-    """`ppm` of the notional (micros times millicontracts), at most `cap_ppm` of the premium; each rounded down."""
+    """`ppm` of the notional (micros * millicontracts), at most `cap_ppm` of the premium; both are rounded down."""
     return min(notional_milli * ppm // (MILLI_PER_CONTRACT * PPM), premium_micros * cap_ppm // PPM)

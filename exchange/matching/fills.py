@@ -1,7 +1,8 @@
-"""Trading: price, then time, at the resting order's price; self-trade prevention; the budget of market orders.
+"""Trading: price-time priority at the resting order's price, self-trade prevention, the budget of market orders.
 
-A market order's budget is fixed when it arrives: a buyer may spend what is available then, a seller may sell the
-contracts held free and as many more as what is available can back. What its own fills release does not add to it.
+The budget of a market order is fixed when it arrives. A buyer may spend the available cash. A seller may sell the
+contracts that no ask offers, and as many more as the available cash can back. Cash that its own fills release is not
+added to the budget.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from exchange.matching.margin_profiles import collateral_micros, coverable_milli
 from exchange.matching.state import Changes, State
 
 
-def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | None) -> bool:
-    """Trade `taker` until it is filled, nothing more crosses, or its budget is spent: False says the last."""
+def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | None) -> bool:
+    """Trade `taker` until it is filled or nothing more crosses (True), or its budget is spent (False)."""
     opposite = taker.book.opposite(taker.side)
     limit_micros, user_id = taker.price_micros, taker.user_id
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
@@ -29,13 +30,13 @@ def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | No
         maker = level.head
         assert maker is not None, "an empty level is left in the book"
         if maker.user_id == user_id and prevents_self_trade:
-            cancel_resting(state, outcome, maker, "self_trade_prevention")
+            cancel_resting(state, changes, maker, "self_trade_prevention")
             continue
         wanted = size = min(taker.remaining_milli, maker.remaining_milli)
         if budget is not None:
             size = budget.affords_milli(level.price_micros, wanted)
         if size:
-            paid = _fill(state, outcome, maker, taker, level.price_micros, size)
+            paid = _fill(state, changes, maker, taker, level.price_micros, size)
             if budget is not None:
                 budget.spend(paid, size)
         if size < wanted:
@@ -44,43 +45,46 @@ def match(state: State, outcome: Changes, taker: Order, budget: BuyingPower | No
 
 
 def fillable(state: State, order: Order) -> int:
-    """How much of `order` the book could fill now, up to its remainder, without the user's own resting orders."""
-    found = _walk(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
-    return sum(size for _, size in found)
+    """Return how much of `order` the book can fill now, up to its remainder; the user's own orders do not count."""
+    fills = _possible_fills(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
+    return sum(size for _, size in fills)
 
 
 def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_milli: int, in_full: bool) -> bool:
-    """Whether a market order's budget buys or sells anything at all, or (`in_full`) all that the book would fill."""
+    """True if the budget of a market order pays for some part of it; with `in_full`, for all that the book would fill.
+
+    True as well if the order would not trade: it is then cancelled, which costs nothing.
+    """
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
-    found = _walk(state, account.user_id, book, side, None, size_milli)
+    fills = _possible_fills(state, account.user_id, book, side, None, size_milli)
     if not in_full:
-        return not found or budget.affords_milli(found[0][0], found[0][1]) > 0
-    if sum(size for _, size in found) < size_milli:
-        return True  # it will be cancelled as unfilled, which costs nothing
-    return budget.pays(sum(budget.paid_micros(price, size) for price, size in found), size_milli)
+        return not fills or budget.affords_milli(fills[0][0], fills[0][1]) > 0
+    if sum(size for _, size in fills) < size_milli:
+        return True
+    return budget.pays(sum(budget.paid_micros(price, size) for price, size in fills), size_milli)
 
 
 def released_micros(book: OrderBook, uncovered_milli: int, size_milli: int) -> int:
-    """The collateral that buying so many contracts sets free, of `uncovered_milli` that need it."""
+    """Return the collateral that a purchase of `size_milli` releases, if `uncovered_milli` contracts need some."""
     if uncovered_milli <= 0:
         return 0
     return collateral_micros(book, uncovered_milli) - collateral_micros(book, uncovered_milli - size_milli)
 
 
 class BuyingPower:
-    """What an order that never rests may still spend or sell. It is fixed when the order arrives.
+    """The budget of an order that never rests: how much it may still spend or sell.
 
-    A buyer has the cash that is available, and in a market what buying back shorts sets free, as long as there is cash
-    that no bid locks. A liquidation buys with all the cash there is.
+    A buyer has the available cash. In a market it also has the collateral that its purchase of shorts releases, up to
+    the cash that no bid locks. A liquidation has all the cash that no bid locks.
     """
 
     __slots__ = (
         "_book",
         "_bought_milli",
         "_cash_micros",
-        "_charges",
+        "_fees",
         "_free_micros",
         "_milli",
         "_side",
@@ -92,10 +96,10 @@ class BuyingPower:
     ) -> None:
         self._book = book
         self._side = side
-        self._charges = state.charges
+        self._fees = state.fee_schedule
         self._bought_milli = self._milli = self._uncovered_milli = 0
-        holding = account.positions.get(book.instrument_id)
-        free_milli = holding.free_milli if holding is not None else 0
+        position = account.positions.get(book.instrument_id)
+        free_milli = position.free_milli if position is not None else 0
         if side == "ask":
             covered = coverable_milli(book, account.available_micros + collateral_micros(book, -free_milli))
             self._milli = max(0, free_milli + covered)
@@ -106,7 +110,10 @@ class BuyingPower:
             self._uncovered_milli = -free_milli
 
     def affords_milli(self, price_micros: int, wanted_milli: int) -> int:
-        """How many of the contracts wanted the budget covers at this price, fees included, exactly."""
+        """Return how many of the wanted contracts the budget covers at this price, fees included. Exact.
+
+        O(log wanted) for a buyer, by bisection, because fees are rounded for each fill.
+        """
         if self._side == "ask":
             return min(wanted_milli, self._milli)
         if self.pays(self.paid_micros(price_micros, wanted_milli), wanted_milli):
@@ -121,14 +128,14 @@ class BuyingPower:
         return affordable
 
     def paid_micros(self, price_micros: int, size_milli: int) -> int:
-        """What a buyer pays for one fill, fee included."""
+        """Return the sum that a buyer pays for one fill, fee included."""
         cost = price_micros * size_milli // MILLI_PER_CONTRACT
-        if self._charges.are_none:
+        if self._fees.are_none:
             return cost
-        return cost + self._charges.taker_fee_micros(cost, size_milli, self._book.index_micros)
+        return cost + self._fees.taker_fee_micros(cost, size_milli, self._book.index_micros)
 
     def pays(self, paid_micros: int, size_milli: int) -> bool:
-        """Whether there is enough to pay so much for so many more contracts."""
+        """True if the budget covers `paid_micros` for `size_milli` more contracts."""
         bought = self._bought_milli
         freed = (
             released_micros(self._book, self._uncovered_milli - bought, size_milli) if self._uncovered_milli > 0 else 0
@@ -136,7 +143,7 @@ class BuyingPower:
         return paid_micros <= self._free_micros + freed and paid_micros <= self._cash_micros
 
     def spend(self, paid_micros: int, size_milli: int) -> None:
-        """Take a fill out of it."""
+        """Deduct a fill."""
         if self._side == "ask":
             self._milli -= size_milli
             return
@@ -147,38 +154,38 @@ class BuyingPower:
         self._cash_micros -= paid_micros
 
 
-def _walk(
+def _possible_fills(
     state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
 ) -> list[tuple[int, int]]:
-    """The (price, size) of the fills that such an order would get now, up to `size_milli`."""
+    """Return (price, size) of the fills that such an order would get now, up to `size_milli`."""
     own_trade = state.rules.self_trade_prevention == "off"
-    found = []
+    fills = []
     for maker in book.opposite(side).crosses(limit_micros):
         if size_milli == 0:
             break
         if own_trade or maker.user_id != user_id:
             size = min(size_milli, maker.remaining_milli)
             assert maker.price_micros is not None
-            found.append((maker.price_micros, size))
+            fills.append((maker.price_micros, size))
             size_milli -= size
-    return found
+    return fills
 
 
-def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
-    """Exchange `size` contracts for cash between two orders. Returns what the taker pays, fee included, in micros."""
-    charges, book = state.charges, maker.book
+def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
+    """Exchange `size` contracts for cash between two orders. Return the taker's cost, fee included, in micros."""
+    fees, book = state.fee_schedule, maker.book
     maker_account, taker_account = state.accounts[maker.user_id], state.accounts[taker.user_id]
     cost = price * size // MILLI_PER_CONTRACT
     maker_fee = taker_fee = 0
-    if not charges.are_none:
-        maker_fee = charges.maker_fee_micros(cost, size, book.index_micros)
-        taker_fee = charges.taker_fee_micros(cost, size, book.index_micros)
+    if not fees.are_none:
+        maker_fee = fees.maker_fee_micros(cost, size, book.index_micros)
+        taker_fee = fees.taker_fee_micros(cost, size, book.index_micros)
     book.last_micros = price
     maker_remaining = maker.remaining_milli - size
     taker_remaining = taker.remaining_milli - size
     trade_id = state.next_trade_id
     state.next_trade_id = trade_id + 1
-    outcome.events.append(
+    changes.events.append(
         Traded(
             trade_id,
             book.instrument_id,
@@ -196,14 +203,14 @@ def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int
         )
     )
     if taker.side == "bid":
-        _settle_ask(outcome, maker_account, maker, cost - maker_fee, size)
-        _settle_bid(outcome, charges, taker_account, taker, cost + taker_fee, size)
+        _settle_ask(changes, maker_account, maker, cost - maker_fee, size)
+        _settle_bid(changes, fees, taker_account, taker, cost + taker_fee, size)
     else:
-        _settle_bid(outcome, charges, maker_account, maker, cost + maker_fee, size)
-        _settle_ask(outcome, taker_account, taker, cost - taker_fee, size)
+        _settle_bid(changes, fees, maker_account, maker, cost + maker_fee, size)
+        _settle_ask(changes, taker_account, taker, cost - taker_fee, size)
     if maker_fee or taker_fee:
         collector = state.accounts[FEES]
-        outcome.track(collector)
+        changes.track(collector)
         collector.cash_micros += maker_fee + taker_fee
     if not maker_remaining:
         book.side(maker.side).remove(maker)
@@ -211,29 +218,29 @@ def _fill(state: State, outcome: Changes, maker: Order, taker: Order, price: int
     return cost + taker_fee
 
 
-def _settle_bid(outcome: Changes, charges: FeeSchedule, account: Account, order: Order, paid: int, size: int) -> None:
-    """The buyer pays, gets the contracts, and gets back what the filled part had locked beyond that."""
+def _settle_bid(changes: Changes, fees: FeeSchedule, account: Account, order: Order, paid: int, size: int) -> None:
+    """The buyer pays and receives the contracts; the lock of the filled part is released."""
     price = order.price_micros
-    holding = account.position(order.book)
-    outcome.track_position(account, holding)
+    position = account.position(order.book)
+    changes.track_position(account, position)
     account.cash_micros -= paid
     remaining = order.remaining_milli - size
     if price is not None:
-        held = charges.bid_lock_micros(price, order.remaining_milli)
-        account.locked_micros -= held - charges.bid_lock_micros(price, remaining)
+        locked = fees.bid_lock_micros(price, order.remaining_milli)
+        account.locked_micros -= locked - fees.bid_lock_micros(price, remaining)
     order.remaining_milli = remaining
-    holding.position_milli += size
-    if holding.collateral_micros:
-        account.update_margin(holding)
+    position.position_milli += size
+    if position.collateral_micros:
+        account.update_margin(position)
 
 
-def _settle_ask(outcome: Changes, account: Account, order: Order, received: int, size: int) -> None:
-    """The seller is paid and gives the contracts: those of a limit order were counted as offered until now."""
-    holding = account.position(order.book)
-    outcome.track_position(account, holding)
+def _settle_ask(changes: Changes, account: Account, order: Order, received: int, size: int) -> None:
+    """The seller is paid and delivers the contracts. A limit order no longer offers them."""
+    position = account.position(order.book)
+    changes.track_position(account, position)
     account.cash_micros += received
     order.remaining_milli -= size
-    holding.position_milli -= size
+    position.position_milli -= size
     if order.price_micros is not None:
-        holding.open_asks_milli -= size
-    account.update_margin(holding)
+        position.open_asks_milli -= size
+    account.update_margin(position)

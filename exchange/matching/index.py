@@ -1,17 +1,19 @@
-"""The index of an asset: its price, and what its average over the last half hour of the day has come to so far."""
+"""The index of an asset: its price, and its running average over the last half hour of the day."""
 
 import msgspec
 
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 
-WINDOW_US = 30 * 60 * US_PER_SECOND  # before 08:00 UTC, over which a delivery price is averaged
+# A delivery price is the average of the index over this time before 08:00 UTC.
+WINDOW_US = 30 * 60 * US_PER_SECOND
 
 
 class IndexState(msgspec.Struct, eq=False):
-    """`window_sum` is the sum of price times duration (micros times microseconds) within the window of this day, up to
-    `ts_us`, and `window_us` the time that it covers. All series expire at 08:00 UTC, so one window a day is enough.
+    """The index price since `ts_us`, and the sums for its average.
 
-    `listed` says for which strike and day every series is known to be listed; it is only a shortcut.
+    `window_sum` is the sum of price * duration (micros * microseconds) within this day's window, up to `ts_us`.
+    `window_us` is the time that the sum covers. All series expire at 08:00 UTC, so one window a day is enough.
+    `listed` is a cache: the strike and the day for which all series are already listed.
     """
 
     price_micros: int
@@ -21,7 +23,7 @@ class IndexState(msgspec.Struct, eq=False):
     listed: tuple[int, int] | None = None
 
     def move(self, price_micros: int, ts_us: int) -> None:
-        """The price is another one from `ts_us` on."""
+        """Set the price from `ts_us` on, and add the previous one to the window."""
         day_end_us = next_day_end_us(ts_us)
         if next_day_end_us(self.ts_us) != day_end_us:
             self.window_sum = self.window_us = 0
@@ -33,8 +35,9 @@ class IndexState(msgspec.Struct, eq=False):
         self.ts_us = ts_us
 
     def delivery_micros(self, day_end_us: int, tick_micros: int) -> int | None:
-        """The average over the window before `day_end_us`, rounded once, half up, to the tick; a price holds until the
-        next one. None where all that is known came later.
+        """Return the average over the window before `day_end_us`, rounded once, half up, to the tick.
+
+        A price holds until the next one. None if the first known price came after `day_end_us`.
         """
         if self.ts_us >= day_end_us:
             return None

@@ -1,9 +1,9 @@
-"""What comes of a new index price or new rules for everyone: marks, margins, and whether these can be carried."""
+"""Effects of a new index price or of new rules on all accounts: marks, margins, and the limits of both."""
 
 from collections.abc import Mapping
 
 from exchange.domain.commands import SetIndexPrice
-from exchange.domain.events import Event, IndexPriceSet, Refused
+from exchange.domain.events import IndexPriceSet
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Market
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS
@@ -13,95 +13,100 @@ from exchange.matching.index import IndexState
 from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import list_series, margin_rates_of, set_marks
 from exchange.matching.margin_profiles import MarginRates, mark_micros, nanos_to_micros
+from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.state import Changes, State
 
 
-def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> list[Event]:
-    """Record the price; then list what it asks for, mark and margin everything on the asset, and liquidate."""
+def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
+    """Record the price; then list new series, update marks and margins of the asset, and liquidate."""
     asset, price_micros = command.asset, command.price_micros
-    if reason := _why_not_set(state, command):
-        return [Refused(None, reason)]
+    if failed := _why_not_set(state, command):
+        return failed
     assert state.market is not None
-    outcome = Changes()
+    changes = Changes()
     index = state.indexes.get(asset)
     if index is None:
         state.indexes[asset] = IndexState(price_micros, ts_us)
     else:
         index.move(price_micros, ts_us)
-    outcome.events.append(IndexPriceSet(asset, price_micros))
+    changes.events.append(IndexPriceSet(asset, price_micros))
     for series in state.market.series:
         if series.asset == asset:
-            list_series(state, outcome, ts_us, series)
-    set_marks(state, outcome, asset, list(state.live.get(asset, {}).values()))
+            list_series(state, changes, ts_us, series)
+    set_marks(state, changes, asset, list(state.live.get(asset, {}).values()))
     for account in state.accounts.values():
-        update_margins(outcome, account, asset)
-    liquidate(state, outcome, state.accounts.values())
-    return outcome.take_events()
+        update_margins(changes, account, asset)
+    liquidate(state, changes, state.accounts.values())
+    return changes.take_events()
 
 
-def update_margins(outcome: Changes, account: Account, asset: str | None = None) -> None:
-    """Bring the account's margins in line with new rates: of what it has or offers on one asset, or on all of them."""
-    holdings = [h for h in account.positions.values() if asset in (None, h.book.asset) and not h.is_empty]
-    for holding in sorted(holdings, key=_listing):
-        outcome.track_margin(account, holding)
-        account.update_margin(holding)
+def update_margins(changes: Changes, account: Account, asset: str | None = None) -> None:
+    """Update the account's margins after a change of rates, on one asset or (None) on all."""
+    positions = [p for p in account.positions.values() if asset in (None, p.book.asset) and not p.is_empty]
+    for position in sorted(positions, key=_listing_number):
+        changes.track_margin(account, position)
+        account.update_margin(position)
 
 
-def within_limits(state: State, charges: FeeSchedule, rates: Mapping[str, MarginRates]) -> bool:
-    """Whether what every account would lock and maintain at these rates and fees stays a number of the wire."""
+def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRates]) -> bool:
+    """True if at these rates and fees the locks and margins of every account stay within NUMBER_MAX."""
     for account in state.accounts.values():
         locked = account.margin_micros
-        maintained = account.maintenance_micros
-        for instrument_id, holding in account.positions.items():
+        maintenance = account.maintenance_micros
+        for instrument_id, position in account.positions.items():
             if new := rates.get(instrument_id):
-                uncovered, short = holding.open_asks_milli - holding.position_milli, -holding.position_milli
-                locked += nanos_to_micros(new.initial_nanos, max(0, uncovered)) - holding.collateral_micros
-                maintained += nanos_to_micros(new.maintenance_nanos, max(0, short)) - holding.maintenance_micros
+                uncovered, short = position.open_asks_milli - position.position_milli, -position.position_milli
+                locked += nanos_to_micros(new.initial_nanos, max(0, uncovered)) - position.collateral_micros
+                maintenance += nanos_to_micros(new.maintenance_nanos, max(0, short)) - position.maintenance_micros
         bids = account.bids_micros
-        if charges is not state.charges:
-            bids = sum_bid_locks(account, charges)
-        if locked + bids > NUMBER_MAX or maintained > NUMBER_MAX:
+        if fees is not state.fee_schedule:
+            bids = sum_bid_locks(account, fees)
+        if locked + bids > NUMBER_MAX or maintenance > NUMBER_MAX:
             return False
     return True
 
 
-def sum_bid_locks(account: Account, charges: FeeSchedule) -> int:
-    """What the account's open bids lock with these fees."""
+def sum_bid_locks(account: Account, fees: FeeSchedule) -> int:
+    """Return the sum that the account's open bids lock with these fees."""
     return sum(
-        charges.bid_lock_micros(order.price_micros, order.remaining_milli)
+        fees.bid_lock_micros(order.price_micros, order.remaining_milli)
         for order in account.open_orders.values()
         if order.side == "bid" and order.price_micros is not None
     )
 
 
-def _why_not_set(state: State, command: SetIndexPrice) -> Reason | None:
+def _why_not_set(state: State, command: SetIndexPrice) -> FailedCheck | None:
     market, asset, price_micros = state.market, command.asset, command.price_micros
     if market is None:
-        return Reason.NO_MARKET
+        return FailedCheck(Reason.NO_MARKET)
     if not _is_known(state, market, asset):
-        return Reason.UNKNOWN_ASSET
+        return FailedCheck(Reason.UNKNOWN_ASSET)
+    figures: Figures = {"price_micros": price_micros}
     if not 0 < price_micros <= PRICE_MAX_MICROS:
-        return Reason.INVALID_INDEX_PRICE
+        return FailedCheck(Reason.INVALID_INDEX_PRICE, figures | {"max_price_micros": PRICE_MAX_MICROS})
     index = state.indexes.get(asset)
     if index is not None and market.index_jump_max and not command.forced:
         low, high = sorted((index.price_micros, price_micros))
         if high > low * market.index_jump_max:
-            return Reason.INDEX_JUMP
+            figures |= {"last_price_micros": index.price_micros, "index_jump_max": market.index_jump_max}
+            return FailedCheck(Reason.INDEX_JUMP, figures)
     rates = {
         book.instrument_id: margin_rates_of(
             state.rules, book, price_micros, mark_micros(book, price_micros, market.mark_spread_max_ppm)
         )
         for book in state.live.get(asset, {}).values()
     }
-    return None if within_limits(state, state.charges, rates) else Reason.EXPOSURE_ABOVE_MAXIMUM
+    if not within_limits(state, state.fee_schedule, rates):
+        return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
+    return None
 
 
 def _is_known(state: State, market: Market, asset: str) -> bool:
-    """Whether anything is listed on the asset, or some rule lists something on it."""
+    """True if an instrument on the asset is listed, or a rule lists some."""
     if asset in state.indexes or any(series.asset == asset for series in market.series):
         return True
     return any(book.asset == asset for book in state.books.values())
 
 
-def _listing(holding: Position) -> int:
-    return holding.book.number
+def _listing_number(position: Position) -> int:
+    return position.book.number

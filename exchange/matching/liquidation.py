@@ -1,4 +1,8 @@
-"""Liquidation: an account whose cash is below its maintenance margin loses its orders, then its shorts, worst first."""
+"""Liquidation of accounts whose cash is below their maintenance margin: first their orders, then their shorts.
+
+The short with the highest maintenance margin is bought back first. Model: Deribit's liquidations; docs/market.md has
+the rules.
+"""
 
 from collections.abc import Iterable
 
@@ -12,51 +16,56 @@ from exchange.matching.fills import BuyingPower
 from exchange.matching.state import Changes, State
 
 
-def liquidate_traders(state: State, outcome: Changes) -> None:
-    """Look at the accounts of the trades in this outcome."""
+def liquidate_traders(state: State, changes: Changes) -> None:
+    """Liquidate the accounts of the trades in these changes, if they must be."""
     if state.market is not None:
-        liquidate(state, outcome, _traders(state, outcome, 0))
+        liquidate(state, changes, _traders(state, changes, 0))
 
 
-def liquidate(state: State, outcome: Changes, candidates: Iterable[Account]) -> None:
-    """Liquidate those of the accounts that must be, in turn; then whoever traded with them. Each is looked at once."""
+def liquidate(state: State, changes: Changes, candidates: Iterable[Account]) -> None:
+    """Liquidate those of the accounts that must be, in turn, then the accounts that traded with them.
+
+    An account is liquidated at most once in one command.
+    """
+    # The loop appends to the queue that it reads.
     queue = list(candidates)
-    looked_at: dict[str, None] = {}
-    for account in queue:  # which grows
+    done: dict[str, None] = {}
+    for account in queue:
         if account.cash_micros >= account.maintenance_micros or account.user_id == INSURANCE:
             continue
-        if account.user_id not in looked_at:
-            looked_at[account.user_id] = None
-            before = len(outcome.events)
-            _liquidate(state, outcome, account)
-            queue += _traders(state, outcome, before)
+        if account.user_id not in done:
+            done[account.user_id] = None
+            before = len(changes.events)
+            _liquidate(state, changes, account)
+            queue += _traders(state, changes, before)
 
 
-def _traders(state: State, outcome: Changes, start: int) -> list[Account]:
-    """Who traded, from event `start` on: the maker, then the taker, of each trade in turn."""
+def _traders(state: State, changes: Changes, start: int) -> list[Account]:
+    """Return the accounts that traded, from event `start` on: the maker, then the taker, of each trade in turn."""
     return [
         state.accounts[user_id]
-        for event in outcome.events[start:]
+        for event in changes.events[start:]
         if type(event) is Traded
         for user_id in (event.maker_user_id, event.taker_user_id)
     ]
 
 
-def _liquidate(state: State, outcome: Changes, account: Account) -> None:
-    start = len(outcome.events)
-    outcome.events.append(LiquidationStarted(account.user_id, account.cash_micros, account.maintenance_micros))
-    cancel_each(state, outcome, list(account.open_orders.values()), "liquidation")
-    shorts = [holding for holding in account.positions.values() if holding.maintenance_micros]
-    for holding in sorted(shorts, key=lambda short: (-short.maintenance_micros, short.book.number)):
+def _liquidate(state: State, changes: Changes, account: Account) -> None:
+    start = len(changes.events)
+    changes.events.append(LiquidationStarted(account.user_id, account.cash_micros, account.maintenance_micros))
+    cancel_each(state, changes, list(account.open_orders.values()), "liquidation")
+    shorts = [position for position in account.positions.values() if position.maintenance_micros]
+    for position in sorted(shorts, key=lambda short: (-short.maintenance_micros, short.book.number)):
         if account.cash_micros >= account.maintenance_micros:
             break
-        if holding.book.state == "open" and not state.is_halted:
-            _buy_back(state, outcome, account, holding)
-    if len(outcome.events) == start + 1:
-        outcome.events.pop()  # nothing could be done now
+        if position.book.state == "open" and not state.is_halted:
+            _buy_back(state, changes, account, position)
+    # If nothing could be cancelled or bought now, no liquidation has started.
+    if len(changes.events) == start + 1:
+        changes.events.pop()
 
 
-def _buy_back(state: State, outcome: Changes, account: Account, short: Position) -> None:
+def _buy_back(state: State, changes: Changes, account: Account, short: Position) -> None:
     book = short.book
     limit_micros = _limit_micros(state, book)
     best, size_milli = book.asks.best, min(-short.position_milli, SIZE_MAX_MILLI)
@@ -78,11 +87,11 @@ def _buy_back(state: State, outcome: Changes, account: Account, short: Position)
         limit_micros,
         size_milli,
     )
-    accept(state, outcome, order, budget)
+    accept(state, changes, order, budget)
 
 
 def _limit_micros(state: State, book: OrderBook) -> int:
-    """The highest price that a liquidation pays: so much of the index above the mark, rounded up to the tick."""
+    """Return the highest price that a liquidation pays: the mark plus a part of the index, rounded up to the tick."""
     assert state.market is not None and book.mark_micros is not None, "a maintenance margin without a mark"
     above = book.index_micros * state.market.liquidation_limit_ppm // PPM
     highest = min(book.mark_micros + above, PRICE_MAX_MICROS)

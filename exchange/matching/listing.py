@@ -1,4 +1,4 @@
-"""Listing: instruments by command and by rule, and what they are worth from the beginning."""
+"""Listing of instruments, by command and by rule, with their first marks and margin rates."""
 
 from exchange.domain.enums import OptionType
 from exchange.domain.events import InstrumentCreated, MarksSet
@@ -12,13 +12,13 @@ from exchange.matching.state import Changes, State, chunks
 
 
 def list_instrument(
-    state: State, outcome: Changes, terms: InstrumentTerms, tick_micros: int, min_size_milli: int
+    state: State, changes: Changes, terms: InstrumentTerms, tick_micros: int, min_size_milli: int
 ) -> OrderBook:
-    """List one instrument."""
+    """List one instrument. Its shorts lock the strike until `set_marks` sets other rates."""
     book = OrderBook(terms, tick_micros, min_size_milli, "open", len(state.books))
     state.add(book)
     set_margin_rates(book, cash_secured_rates(book.strike_micros))
-    outcome.events.append(
+    changes.events.append(
         InstrumentCreated(
             terms.instrument_id,
             terms.asset,
@@ -32,8 +32,8 @@ def list_instrument(
     return book
 
 
-def list_series(state: State, outcome: Changes, ts_us: int, series: Series) -> list[OrderBook]:
-    """List whatever the rule asks for and is not listed, around the index; nothing where there is none."""
+def list_series(state: State, changes: Changes, ts_us: int, series: Series) -> list[OrderBook]:
+    """List the missing instruments of one rule around the index price; none if the asset has no index."""
     index = state.indexes.get(series.asset)
     if index is None:
         return []
@@ -55,19 +55,19 @@ def list_series(state: State, outcome: Changes, ts_us: int, series: Series) -> l
                 instrument_id = instrument_id_of(series.asset, expiration_s, strike_usdc, option_type)
                 if instrument_id not in state.books:
                     terms = parse_instrument_id(instrument_id)
-                    listed.append(list_instrument(state, outcome, terms, series.tick_micros, series.min_size_milli))
+                    listed.append(list_instrument(state, changes, terms, series.tick_micros, series.min_size_milli))
     return listed
 
 
-def list_all_series(state: State, outcome: Changes, ts_us: int) -> None:
-    """List what every rule asks for, with the marks of what is new."""
+def list_all_series(state: State, changes: Changes, ts_us: int) -> None:
+    """List the missing instruments of every rule, and mark them."""
     if state.market is not None:
         for series in state.market.series:
-            set_marks(state, outcome, series.asset, list_series(state, outcome, ts_us, series))
+            set_marks(state, changes, series.asset, list_series(state, changes, ts_us, series))
 
 
-def set_marks(state: State, outcome: Changes, asset: str, books: list[OrderBook]) -> None:
-    """Mark these instruments of one asset by its index, and set what shorts of them must lock; nothing without one."""
+def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]) -> None:
+    """Set marks and margin rates of these instruments of one asset by its index; do nothing if it has no index."""
     index = state.indexes.get(asset)
     if index is None or not books:
         return
@@ -78,15 +78,16 @@ def set_marks(state: State, outcome: Changes, asset: str, books: list[OrderBook]
         book.mark_micros = mark_micros(book, index.price_micros, state.market.mark_spread_max_ppm)
         marks[book.instrument_id] = book.mark_micros
         set_margin_rates(book, margin_rates_of(state.rules, book, book.index_micros, book.mark_micros))
-    outcome.events += [MarksSet(asset, part) for part in chunks(marks)]
+    changes.events += [MarksSet(asset, part) for part in chunks(marks)]
 
 
 def margin_rates_of(rules: Rules, book: OrderBook, index_micros: int, mark: int) -> MarginRates:
-    """What a short contract must lock by the rules, at this index and mark."""
+    """Return the margin rates of a short contract by the rules, at this index and mark."""
     if rules.collateral == "cash_secured":
         return cash_secured_rates(book.strike_micros)
     return standard_rates(book.is_call, book.strike_micros, index_micros, mark)
 
 
 def set_margin_rates(book: OrderBook, rates: MarginRates) -> None:
+    """Set the margin rates of an instrument; the margins of accounts do not change until `Account.update_margin`."""
     book.initial_nanos, book.maintenance_nanos = rates

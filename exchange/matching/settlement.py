@@ -1,13 +1,11 @@
-"""Settlement: what every position in an expired series is paid, and who pays it when its owner cannot."""
+"""Settlement: the payout of every position in an expired series, and the insurance for accounts that cannot pay."""
 
 from typing import NamedTuple
 
 from exchange.domain.commands import SettleSeries
 from exchange.domain.events import (
     DeliveryPriceSet,
-    Event,
     PositionSettled,
-    Refused,
     SettlementDelayed,
     ShortfallCovered,
 )
@@ -18,11 +16,12 @@ from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_unaffordable_bids
 from exchange.matching.liquidation import liquidate
 from exchange.matching.margin_profiles import intrinsic_micros
+from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.state import Changes, State
 
 
-class Expired(NamedTuple):
-    """The instruments of one asset that expire together, and the price at which they settle, if there is one."""
+class ExpiredSeries(NamedTuple):
+    """The instruments of one asset that expire together, and their delivery price, None if it is not known."""
 
     books: list[OrderBook]
     delivery_micros: int | None
@@ -37,104 +36,115 @@ class Expired(NamedTuple):
 
 
 class Payout(NamedTuple):
-    """What one position is paid, or pays; and the fee of who is paid."""
+    """The settlement of one position: a positive payout is paid to its account, less the fee; a negative one by it."""
 
     account: Account
-    holding: Position
+    position: Position
     payout_micros: int
     fee_micros: int
 
 
-def settle_series(state: State, command: SettleSeries) -> list[Event]:
-    """Settle, at the administrator's price, a series that waits for one."""
+def settle_series(state: State, ts_us: int, command: SettleSeries) -> Result:
+    """Settle a series whose settlement is delayed, at the price that the administrator gives."""
     books = [
         book
         for book in state.books.values()
         if book.asset == command.asset and book.expiration_us == command.expiration_s * US_PER_SECOND
     ]
-    expired = Expired(books, command.price_micros)
-    if reason := _why_not_settled(state, expired):
-        return [Refused(None, reason)]
-    outcome = Changes()
-    settle(state, outcome, [expired])
-    liquidate(state, outcome, state.accounts.values())
-    return outcome.take_events()
+    expired = ExpiredSeries(books, command.price_micros)
+    if failed := _why_not_settled(state, ts_us, expired, command.price_micros):
+        return failed
+    changes = Changes()
+    settle(state, changes, [expired])
+    liquidate(state, changes, state.accounts.values())
+    return changes.take_events()
 
 
-def expired_series(state: State, books: list[OrderBook]) -> list[Expired]:
-    """These books, which have just expired, as series, each with the average of the index as its delivery price."""
+def expired_series(state: State, books: list[OrderBook]) -> list[ExpiredSeries]:
+    """Group books that have just expired into series; the delivery price is the average of the index."""
     series: dict[tuple[int, str], list[OrderBook]] = {}
     for book in sorted(books, key=lambda book: book.expiration_us):
         series.setdefault((book.expiration_us, book.asset), []).append(book)
-    found = []
-    for (expiration_us, asset), together in series.items():
+    expired = []
+    for (expiration_us, asset), listed in series.items():
         index = state.indexes.get(asset)
-        tick_micros = min(book.tick_micros for book in together)
-        found.append(Expired(together, index.delivery_micros(expiration_us, tick_micros) if index else None))
-    return found
+        tick_micros = min(book.tick_micros for book in listed)
+        expired.append(ExpiredSeries(listed, index.delivery_micros(expiration_us, tick_micros) if index else None))
+    return expired
 
 
-def settle(state: State, outcome: Changes, series: list[Expired]) -> None:
-    """Pay every position in these series. One without a price waits; all do if the payouts could not be carried."""
-    payments = [_payments(state, one) for one in series]
-    is_carried = _can_pay(state, [payment for paid in payments for payment in paid])
+def settle(state: State, changes: Changes, series: list[ExpiredSeries]) -> None:
+    """Settle every position in these series.
+
+    A series without a delivery price is delayed. If the payouts exceed the largest number, all of them are delayed.
+    """
+    payouts = [_payouts(state, expired) for expired in series]
+    within_limits = _within_limits(state, [payout for of_series in payouts for payout in of_series])
     nets: dict[str, int] = {}
-    for one, paid in zip(series, payments, strict=True):
-        if one.delivery_micros is None or not is_carried:
-            outcome.events.append(SettlementDelayed(one.asset, one.expiration_s))
+    for expired, of_series in zip(series, payouts, strict=True):
+        if expired.delivery_micros is None or not within_limits:
+            changes.events.append(SettlementDelayed(expired.asset, expired.expiration_s))
             continue
-        outcome.events.append(DeliveryPriceSet(one.asset, one.expiration_s, one.delivery_micros))
-        for payment in paid:
-            _end_position(state, outcome, payment, nets)
-        _drop_positions(state, one, one.delivery_micros)
-    _pay(state, outcome, nets)
+        changes.events.append(DeliveryPriceSet(expired.asset, expired.expiration_s, expired.delivery_micros))
+        for payout in of_series:
+            _close_position(state, changes, payout, nets)
+        _drop_positions(state, expired, expired.delivery_micros)
+    _pay(state, changes, nets)
     for account in state.accounts.values():
-        cancel_unaffordable_bids(state, outcome, account)
+        cancel_unaffordable_bids(state, changes, account)
 
 
-def _why_not_settled(state: State, expired: Expired) -> Reason | None:
+def _why_not_settled(state: State, ts_us: int, expired: ExpiredSeries, price_micros: int) -> FailedCheck | None:
     if state.market is None:
-        return Reason.NO_MARKET
-    if not expired.books:
-        return Reason.UNKNOWN_SERIES
-    if any(book.state != "expired" for book in expired.books):
-        return Reason.SERIES_NOT_EXPIRED
-    if any(book.delivery_micros is not None for book in expired.books):
-        return Reason.SERIES_SETTLED
-    price_micros = expired.delivery_micros
-    assert price_micros is not None
+        return FailedCheck(Reason.NO_MARKET)
+    books = expired.books
+    if not books:
+        return FailedCheck(Reason.UNKNOWN_SERIES)
+    figures: Figures
+    if any(book.state != "expired" for book in books):
+        figures = {"ts_us": ts_us, "expiration_us": books[0].expiration_us}
+        return FailedCheck(Reason.SERIES_NOT_EXPIRED, figures)
+    for book in books:
+        if book.delivery_micros is not None:
+            return FailedCheck(Reason.SERIES_SETTLED, {"delivery_price_micros": book.delivery_micros})
     if not 0 < price_micros <= PRICE_MAX_MICROS or price_micros % PRICE_STEP_MICROS:
-        return Reason.INVALID_DELIVERY_PRICE
-    return None if _can_pay(state, _payments(state, expired)) else Reason.EXPOSURE_ABOVE_MAXIMUM
+        figures = {"price_micros": price_micros, "max_price_micros": PRICE_MAX_MICROS}
+        return FailedCheck(Reason.INVALID_DELIVERY_PRICE, figures)
+    if not _within_limits(state, _payouts(state, expired)):
+        return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
+    return None
 
 
-def _payments(state: State, expired: Expired) -> list[Payout]:
-    """Accounts in order of opening, instruments in order of listing. Exact: prices are multiples of 1,000 micros."""
+def _payouts(state: State, expired: ExpiredSeries) -> list[Payout]:
+    """Return the payouts by account in order of opening, then by instrument in order of listing.
+
+    They are exact, because prices are multiples of 1,000 micros.
+    """
     delivery_micros = expired.delivery_micros
     if delivery_micros is None:
         return []
-    payments = []
+    payouts = []
     for account in state.accounts.values():
         for book in expired.books:
-            holding = account.positions.get(book.instrument_id)
-            if holding is None or not holding.position_milli:
+            position = account.positions.get(book.instrument_id)
+            if position is None or not position.position_milli:
                 continue
-            quantity = holding.position_milli
+            quantity = position.position_milli
             value = intrinsic_micros(book.is_call, book.strike_micros, delivery_micros)
             payout = value * quantity // MILLI_PER_CONTRACT
-            fee = state.charges.delivery_fee_micros(payout, quantity, delivery_micros) if payout > 0 else 0
-            payments.append(Payout(account, holding, payout, fee))
-    return payments
+            fee = state.fee_schedule.delivery_fee_micros(payout, quantity, delivery_micros) if payout > 0 else 0
+            payouts.append(Payout(account, position, payout, fee))
+    return payouts
 
 
-def _can_pay(state: State, payments: list[Payout]) -> bool:
-    """Whether every number that comes of these payments stays a number of the wire."""
+def _within_limits(state: State, payouts: list[Payout]) -> bool:
+    """True if every number that results from these payouts stays within NUMBER_MAX."""
     nets: dict[str, int] = {}
-    for payment in payments:
-        if abs(payment.payout_micros) > NUMBER_MAX:
+    for payout in payouts:
+        if abs(payout.payout_micros) > NUMBER_MAX:
             return False
-        user_id = payment.account.user_id
-        nets[user_id] = nets.get(user_id, 0) + payment.payout_micros - payment.fee_micros
+        user_id = payout.account.user_id
+        nets[user_id] = nets.get(user_id, 0) + payout.payout_micros - payout.fee_micros
     if not nets:
         return True
     uncovered = sum(
@@ -145,42 +155,42 @@ def _can_pay(state: State, payments: list[Payout]) -> bool:
     return state.total_cash_micros + max(0, -insurance) <= NUMBER_MAX and max(shortfalls) + uncovered <= NUMBER_MAX
 
 
-def _end_position(state: State, outcome: Changes, payment: Payout, nets: dict[str, int]) -> None:
-    """A position ends; what it is paid is added to what its owner is due."""
-    account, holding, payout, fee = payment
-    outcome.track_position(account, holding)
-    outcome.events.append(
-        PositionSettled(account.user_id, holding.book.instrument_id, holding.position_milli, payout, fee)
+def _close_position(state: State, changes: Changes, payout: Payout, nets: dict[str, int]) -> None:
+    """Close a position, and add its payout to the net sum of its account."""
+    account, position, payout_micros, fee = payout
+    changes.track_position(account, position)
+    changes.events.append(
+        PositionSettled(account.user_id, position.book.instrument_id, position.position_milli, payout_micros, fee)
     )
-    holding.position_milli = 0
-    account.update_margin(holding)
-    nets[account.user_id] = nets.get(account.user_id, 0) + payout - fee
+    position.position_milli = 0
+    account.update_margin(position)
+    nets[account.user_id] = nets.get(account.user_id, 0) + payout_micros - fee
     if fee:
         nets[FEES] = nets.get(FEES, 0) + fee
 
 
-def _drop_positions(state: State, expired: Expired, delivery_micros: int) -> None:
-    """The series is settled: nobody has anything in it any more."""
+def _drop_positions(state: State, expired: ExpiredSeries, delivery_micros: int) -> None:
+    """Mark the series as settled, and remove its positions from all accounts."""
     for book in expired.books:
         book.delivery_micros = delivery_micros
         for account in state.accounts.values():
             account.positions.pop(book.instrument_id, None)
 
 
-def _pay(state: State, outcome: Changes, nets: dict[str, int]) -> None:
-    """Pay every account what it is due, net, in order of opening; the insurance pays what one cannot."""
+def _pay(state: State, changes: Changes, nets: dict[str, int]) -> None:
+    """Pay every account its net sum, in order of opening. The insurance pays the sum that an account cannot pay."""
     insurance = state.accounts.get(INSURANCE)
     for account in state.accounts.values():
         net = nets.get(account.user_id, 0)
         if not net:
             continue
-        outcome.track(account)
+        changes.track(account)
         account.cash_micros += net
         if account.cash_micros < 0 and account is not insurance:
             assert insurance is not None, "a market without an insurance"
             missing = -account.cash_micros
-            outcome.track(insurance)
+            changes.track(insurance)
             insurance.cash_micros -= missing
             account.cash_micros = 0
             account.shortfall_micros += missing
-            outcome.events.append(ShortfallCovered(account.user_id, missing, account.shortfall_micros))
+            changes.events.append(ShortfallCovered(account.user_id, missing, account.shortfall_micros))

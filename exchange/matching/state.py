@@ -1,4 +1,4 @@
-"""The whole state of the exchange, and the record of what one command changes in it."""
+"""The whole state of the exchange, and the changes that one command makes in it."""
 
 from collections.abc import Iterator
 
@@ -14,15 +14,15 @@ from exchange.matching.index import IndexState
 
 
 class State:
-    """Everything that decides the outcome of a command. Starts empty; the first command is the genesis.
+    """Everything that decides the outcome of a command. A new state is empty; its first command is the genesis.
 
-    `live` are the books that have not expired, by asset; `market` and `charges` follow from the rules.
+    `live` holds the books that have not expired, by asset. `market` and `fee_schedule` are derived from the rules.
     """
 
     __slots__ = (
         "accounts",
         "books",
-        "charges",
+        "fee_schedule",
         "indexes",
         "is_halted",
         "live",
@@ -47,43 +47,43 @@ class State:
         self.indexes: dict[str, IndexState] = {}
 
     def set_rules(self, rules: Rules) -> None:
-        """From here on these rules hold."""
+        """Replace the rules, and what is derived from them."""
         self.rules = rules
         self.market = market_of(rules)
-        self.charges = fee_schedule_of(rules)
+        self.fee_schedule = fee_schedule_of(rules)
 
     def add(self, book: OrderBook) -> None:
-        """List an instrument."""
+        """Add an instrument."""
         self.books[book.instrument_id] = book
         if book.state != "expired":
             self.live.setdefault(book.asset, {})[book.instrument_id] = book
 
-    def evict_closed(self, book: OrderBook) -> None:
-        """Nothing trades in this instrument any more."""
+    def expire(self, book: OrderBook) -> None:
+        """Mark an instrument as expired."""
         book.state = "expired"
         del self.live[book.asset][book.instrument_id]
 
     @property
     def cash_room_micros(self) -> int:
-        """How much more cash there can be: what all accounts but the insurance own stays a number of the wire."""
+        """How much more can be deposited until the cash of all accounts but the insurance reaches NUMBER_MAX."""
         insurance = self.accounts.get(INSURANCE)
         overdrawn = max(0, -insurance.cash_micros) if insurance is not None else 0
         return NUMBER_MAX - self.total_cash_micros - overdrawn
 
     def check(self) -> None:
-        """Every invariant of the exchange; AssertionError names the one that is broken."""
+        """Check every invariant of the exchange; AssertionError names the broken one."""
         positions = dict.fromkeys(self.books, 0)
         open_orders = 0
         for user_id, account in self.accounts.items():
-            assert account.user_id == user_id, "an account is filed under another's name"
+            assert account.user_id == user_id, "an account is filed under another name"
             account.check(self.rules)
             open_orders += len(account.open_orders)
-            for instrument_id, holding in account.positions.items():
-                positions[instrument_id] += holding.position_milli
+            for instrument_id, position in account.positions.items():
+                positions[instrument_id] += position.position_milli
         assert all(quantity == 0 for quantity in positions.values()), "positions do not sum to zero"
         cash = sum(account.cash_micros for account in self.accounts.values())
         assert cash == self.total_cash_micros, "cash was created or lost"
-        assert self.cash_room_micros >= 0, "there is more cash than there can be"
+        assert self.cash_room_micros >= 0, "there is more cash than the largest number"
         resting = 0
         for instrument_id, book in self.books.items():
             assert book.instrument_id == instrument_id, "a book is filed under another instrument"
@@ -97,7 +97,10 @@ class State:
 
 
 class Changes:
-    """What one command does: its events so far, and which accounts and holdings it touched, as they were before."""
+    """The changes of one command: its events so far, and the accounts and positions it changed, with their old values.
+
+    Call a `track` method before the first change of an account or position. `take_events` compares old and new values.
+    """
 
     __slots__ = ("_balances", "_margins", "_positions", "events")
 
@@ -108,7 +111,7 @@ class Changes:
         self._margins: dict[tuple[str, str], tuple[Position, int]] = {}
 
     def track(self, account: Account) -> None:
-        """Remember the account's cash and locks, before their first change."""
+        """Note cash, lock and maintenance margin of the account."""
         if account.user_id not in self._balances:
             self._balances[account.user_id] = (
                 account,
@@ -117,53 +120,53 @@ class Changes:
                 account.maintenance_micros,
             )
 
-    def track_position(self, account: Account, holding: Position) -> None:
-        """Remember the account and one of its holdings, before their first change."""
+    def track_position(self, account: Account, position: Position) -> None:
+        """Note the account, and size and collateral of one of its positions."""
         user_id = account.user_id
         if user_id not in self._balances:
             self.track(account)
-        key = (user_id, holding.book.instrument_id)
+        key = (user_id, position.book.instrument_id)
         if key not in self._positions:
-            _, collateral_micros = self._margins.pop(key, (holding, holding.collateral_micros))
-            self._positions[key] = (holding, holding.position_milli, collateral_micros)
+            _, collateral_micros = self._margins.pop(key, (position, position.collateral_micros))
+            self._positions[key] = (position, position.position_milli, collateral_micros)
 
-    def track_margin(self, account: Account, holding: Position) -> None:
-        """Remember the account and the collateral of one of its holdings, which alone is to change."""
+    def track_margin(self, account: Account, position: Position) -> None:
+        """Note the account, and the collateral of one of its positions, whose size will not change."""
         self.track(account)
-        key = (account.user_id, holding.book.instrument_id)
+        key = (account.user_id, position.book.instrument_id)
         if key not in self._positions:
-            self._margins.setdefault(key, (holding, holding.collateral_micros))
+            self._margins.setdefault(key, (position, position.collateral_micros))
 
-    def track_for(self, account: Account, order: Order) -> None:
-        """Remember what an order's coming, going or changing may change: cash and locks, and for an ask the holding."""
+    def track_order(self, account: Account, order: Order) -> None:
+        """Note the account of an order, and for an ask also its position."""
         if order.side == "bid":
             self.track(account)
         else:
             self.track_position(account, account.position(order.book))
 
     def take_events(self) -> list[Event]:
-        """The events, completed by what came out different, in order of first touch: margins, positions, balances."""
+        """Return the events, completed by changed margins, positions and balances in order of tracking."""
         events = self.events
         margins: dict[str, dict[str, int]] = {}
-        for (user_id, instrument_id), (holding, collateral_micros) in self._margins.items():
-            if holding.collateral_micros != collateral_micros:
-                margins.setdefault(user_id, {})[instrument_id] = holding.collateral_micros
+        for (user_id, instrument_id), (position, collateral_micros) in self._margins.items():
+            if position.collateral_micros != collateral_micros:
+                margins.setdefault(user_id, {})[instrument_id] = position.collateral_micros
         for user_id, locked_micros in margins.items():
             events += [MarginsChanged(user_id, part) for part in chunks(locked_micros)]
-        for (user_id, instrument_id), (holding, position_milli, collateral_micros) in self._positions.items():
-            if holding.position_milli != position_milli or holding.collateral_micros != collateral_micros:
+        for (user_id, instrument_id), (position, position_milli, collateral_micros) in self._positions.items():
+            if position.position_milli != position_milli or position.collateral_micros != collateral_micros:
                 events.append(
-                    PositionChanged(user_id, instrument_id, holding.position_milli, holding.collateral_micros)
+                    PositionChanged(user_id, instrument_id, position.position_milli, position.collateral_micros)
                 )
         for user_id, (account, cash, locked, maintenance) in self._balances.items():
-            kept = account.maintenance_micros
-            if account.cash_micros != cash or account.locked_micros != locked or kept != maintenance:
-                events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros, kept or UNSET))
+            new = account.maintenance_micros
+            if account.cash_micros != cash or account.locked_micros != locked or new != maintenance:
+                events.append(BalanceChanged(user_id, account.cash_micros, account.locked_micros, new or UNSET))
         return events
 
 
 def chunks(by_instrument: dict[str, int]) -> Iterator[dict[str, int]]:
-    """What one event may tell at a time, in the order given."""
+    """Split into parts of at most INSTRUMENTS_MAX items, which one event can hold, in the given order."""
     items = list(by_instrument.items())
     for start in range(0, len(items), INSTRUMENTS_MAX):
         yield dict(items[start : start + INSTRUMENTS_MAX])

@@ -1,7 +1,7 @@
-"""The state as canonical bytes and back, and its digest.
+"""Encoding of the state as canonical bytes, its decoding, and its digest.
 
 The bytes are MessagePack of nested arrays in a fixed order: books in order of listing, levels best first, orders in
-queue order, accounts in order of opening. Two states are equal if and only if their bytes are.
+order of their queue, accounts in order of opening. Two states are equal if and only if their bytes are equal.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ decode = msgspec.msgpack.Decoder().decode
 
 
 def encode_state(state: State) -> bytes:
-    """The canonical image of the whole state."""
+    """Return the whole state as canonical bytes."""
     return _encoder.encode(
         [
             msgspec.to_builtins(state.rules),
@@ -38,12 +38,12 @@ def encode_state(state: State) -> bytes:
 
 
 def digest(state: State) -> str:
-    """SHA-256 of the image, in hexadecimal."""
+    """Return the SHA-256 of the encoded state, in hexadecimal."""
     return hashlib.sha256(encode_state(state)).hexdigest()
 
 
 def decode_state(image: bytes) -> State:
-    """The state of which `image` was taken. Bytes that are no such image raise whatever comes first."""
+    """Return the state that `encode_state` encoded as `image`. Other bytes raise an exception of any type."""
     rules, version, next_order_id, next_trade_id, total_cash, is_halted, indexes, accounts, books = decode(image)
     state = State(msgspec.convert(rules, Rules), version)
     state.next_order_id = next_order_id
@@ -57,11 +57,12 @@ def decode_state(image: bytes) -> State:
         state.accounts[account.user_id] = account
     for row in books:
         _restore_book(state, *row)
-    for fields, holdings, finished in accounts:
+    for fields, positions, closed_orders in accounts:
         account = state.accounts[fields[0]]
-        for instrument_id, *held in holdings:
-            account.positions[instrument_id] = Position(state.books[instrument_id], *held)
-        for row in finished:  # the instrument, then the order
+        for instrument_id, *numbers in positions:
+            account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
+        # Each row is the instrument, then the order.
+        for row in closed_orders:
             order = Order(row[1], account.user_id, state.books[row[0]], *row[2:])
             account.closed_orders[order.order_id] = order
             if order.client_order_id is not None:
@@ -71,7 +72,7 @@ def decode_state(image: bytes) -> State:
 
 
 def _index_row(asset: str, index: IndexState) -> list[Any]:
-    """The sum of prices over time may exceed 64 bits, and so is written in digits."""
+    """The sum of prices over time can exceed the 64 bits of MessagePack, so it is written in digits."""
     return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us]
 
 
@@ -92,12 +93,12 @@ def _account_row(account: Account) -> list[Any]:
         [
             [
                 instrument_id,
-                holding.position_milli,
-                holding.open_asks_milli,
-                holding.collateral_micros,
-                holding.maintenance_micros,
+                position.position_milli,
+                position.open_asks_milli,
+                position.collateral_micros,
+                position.maintenance_micros,
             ]
-            for instrument_id, holding in account.positions.items()
+            for instrument_id, position in account.positions.items()
         ],
         [[order.book.instrument_id, *_order_row(order)] for order in account.closed_orders.values()],
     ]
@@ -158,7 +159,8 @@ def _restore_book(
     book.last_micros, book.index_micros, book.mark_micros = values[:3]
     book.initial_nanos, book.maintenance_nanos, book.delivery_micros = values[3:]
     for side, rows in ((book.bids, bids), (book.asks, asks)):
-        for row in rows:  # the user, then the order
+        # Each row is the user, then the order.
+        for row in rows:
             account = state.accounts[row[0]]
             order = Order(row[1], account.user_id, book, *row[2:])
             assert order.price_micros is not None

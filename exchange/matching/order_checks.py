@@ -1,0 +1,269 @@
+"""The checks of an order before it is placed or edited. They only read; the first that fails names the refusal."""
+
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from exchange.domain.commands import PlaceOrder
+from exchange.domain.enums import Side
+from exchange.domain.reasons import Reason
+from exchange.domain.units import (
+    MILLI_PER_CONTRACT,
+    NUMBER_MAX,
+    PRICE_MAX_MICROS,
+    SIZE_MAX_MILLI,
+    US_PER_SECOND,
+    cost_micros,
+)
+from exchange.matching.accounts import Account
+from exchange.matching.book import Order, OrderBook
+from exchange.matching.fills import BuyingPower, can_pay, released_micros
+from exchange.matching.margin_profiles import collateral_micros
+from exchange.matching.refusal import FailedCheck, Figures
+from exchange.matching.state import State
+
+
+class Edit(NamedTuple):
+    """The terms of an open order after an edit. `remaining_milli` is the part of the new size that is not filled."""
+
+    order: Order
+    price_micros: int
+    size_milli: int
+    remaining_milli: int
+
+
+def why_not_placed(
+    state: State,
+    ts_us: int,
+    account: Account,
+    book: OrderBook | None,
+    known: Order | None,
+    command: PlaceOrder,
+    size_milli: int,
+) -> FailedCheck | None:
+    """Return the first check that the order fails, None if it may be placed.
+
+    `known` is the order of the same user with the same client_order_id. `size_milli` is the size to place, which for a
+    reduce-only order may be less than the size of the command.
+    """
+    price, side = command.price_micros, command.side
+    if account.is_suspended:
+        return FailedCheck(Reason.USER_SUSPENDED)
+    if book is None:
+        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
+    if failed := _why_closed(state, ts_us, book):
+        return failed
+    if command.reduce_only is not UNSET and not _reducible_milli(account, book, side):
+        return FailedCheck(
+            Reason.NOTHING_TO_REDUCE, {"side": side, "position_milli": account.position_milli(book.instrument_id)}
+        )
+    if failed := _why_bad_size(book, command.size_milli, 0, price) or _why_bad_price(book, price):
+        return failed
+    if known is not None:
+        return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": known.order_id})
+    open_orders_max = account.open_orders_max if account.open_orders_max is not None else state.rules.open_orders_max
+    if len(account.open_orders) >= open_orders_max:
+        return FailedCheck(
+            Reason.TOO_MANY_OPEN_ORDERS,
+            {"open_orders": len(account.open_orders), "open_orders_max": open_orders_max},
+        )
+    if command.reduce_only is UNSET and (failed := _why_beyond_limit(state, account, book, side, size_milli, None)):
+        return failed
+    if command.post_only and (failed := _why_would_trade(state, account, book, side, price)):
+        return failed
+    if side == "ask" and _is_stale(state, ts_us, book) and ask_lock_needed(account, book, size_milli) > 0:
+        return _index_stale(state, ts_us, book)
+    if price is None:
+        enough = can_pay(state, account, book, side, size_milli, command.time_in_force == "fok")
+    elif side == "bid" and command.time_in_force in ("ioc", "fok"):
+        needed = state.fee_schedule.bid_lock_micros(price, size_milli)
+        enough = needed <= account.available_micros or BuyingPower(state, account, book, side).pays(needed, size_milli)
+    else:
+        enough = is_available(account, lock_needed(state, account, book, side, price, size_milli))
+    return None if enough else _cannot_place(state, account, book, command, size_milli)
+
+
+def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> FailedCheck | None:
+    """Return the first check that the edit fails, None if the order may have these terms."""
+    order, price, size, remaining = edit
+    book = order.book
+    if account.is_suspended:
+        return FailedCheck(Reason.USER_SUSPENDED)
+    if failed := _why_closed(state, ts_us, book) or _why_bad_size(book, size, size - remaining, price):
+        return failed
+    if failed := _why_bad_price(book, price) or _why_beyond_limit(state, account, book, order.side, remaining, order):
+        return failed
+    if order.post_only and (failed := _why_would_trade(state, account, book, order.side, price)):
+        return failed
+    more = edit_lock_needed(state, account, order, price, remaining)
+    if order.side == "ask" and more > 0 and _is_stale(state, ts_us, book):
+        return _index_stale(state, ts_us, book)
+    if is_available(account, more):
+        return None
+    figures: Figures = {"needed_micros": more, "available_micros": account.available_micros}
+    return FailedCheck(Reason.INSUFFICIENT_BALANCE, figures)
+
+
+def size_to_place_milli(account: Account, book: OrderBook | None, command: PlaceOrder) -> int:
+    """Return the size of the command; for a reduce-only order, at most the position that it would reduce."""
+    if command.reduce_only is UNSET or book is None:
+        return command.size_milli
+    return min(command.size_milli, _reducible_milli(account, book, command.side))
+
+
+def is_available(account: Account, needed_micros: int) -> bool:
+    """True if the account can lock so much more. To lock nothing more is always possible, even under a margin call."""
+    return needed_micros <= max(0, account.available_micros)
+
+
+def lock_needed(state: State, account: Account, book: OrderBook, side: Side, price_micros: int, size_milli: int) -> int:
+    """Return how many micros more an order of `size_milli` at this price would lock."""
+    if side == "bid":
+        return state.fee_schedule.bid_lock_micros(price_micros, size_milli)
+    return ask_lock_needed(account, book, size_milli)
+
+
+def ask_lock_needed(account: Account, book: OrderBook, size_milli: int) -> int:
+    """Return how many micros of collateral an ask of `size_milli` would lock more."""
+    position = account.positions.get(book.instrument_id)
+    if position is None:
+        return collateral_micros(book, size_milli)
+    return collateral_micros(book, size_milli - position.free_milli) - position.collateral_micros
+
+
+def edit_lock_needed(state: State, account: Account, order: Order, price_micros: int, remaining_milli: int) -> int:
+    """Return how many micros more an open order would lock with this price and remainder; negative if less."""
+    if order.side == "bid":
+        assert order.price_micros is not None
+        locked = state.fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
+        return state.fee_schedule.bid_lock_micros(price_micros, remaining_milli) - locked
+    return ask_lock_needed(account, order.book, remaining_milli - order.remaining_milli)
+
+
+def _reducible_milli(account: Account, book: OrderBook, side: Side) -> int:
+    """Return the part of the position that orders on `side` bring nearer to zero."""
+    position_milli = account.position_milli(book.instrument_id)
+    return max(0, -position_milli if side == "bid" else position_milli)
+
+
+def _why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck | None:
+    if state.is_halted:
+        return FailedCheck(Reason.EXCHANGE_HALTED)
+    if book.state == "expired" or ts_us >= book.expiration_us:
+        return FailedCheck(Reason.INSTRUMENT_EXPIRED, {"ts_us": ts_us, "expiration_us": book.expiration_us})
+    return FailedCheck(Reason.INSTRUMENT_PAUSED) if book.state == "paused" else None
+
+
+def _why_bad_size(book: OrderBook, size_milli: int, filled_milli: int, price_micros: int | None) -> FailedCheck | None:
+    if size_milli < book.min_size_milli:
+        figures: Figures = {"size_milli": size_milli, "min_size_milli": book.min_size_milli}
+        return FailedCheck(Reason.SIZE_BELOW_MINIMUM, figures)
+    if size_milli > SIZE_MAX_MILLI:
+        return FailedCheck(Reason.SIZE_ABOVE_MAXIMUM, {"size_milli": size_milli, "max_size_milli": SIZE_MAX_MILLI})
+    if size_milli <= filled_milli:
+        return FailedCheck(Reason.SIZE_NOT_ABOVE_FILLED, {"size_milli": size_milli, "filled_milli": filled_milli})
+    if price_micros is not None and (cost := cost_micros(price_micros, size_milli)) > NUMBER_MAX:
+        return FailedCheck(Reason.COST_ABOVE_MAXIMUM, {"cost_micros": cost, "max_cost_micros": NUMBER_MAX})
+    return None
+
+
+def _why_bad_price(book: OrderBook, price_micros: int | None) -> FailedCheck | None:
+    if price_micros is None:
+        return None
+    if price_micros <= 0:
+        return FailedCheck(Reason.PRICE_NOT_POSITIVE, {"price_micros": price_micros})
+    if price_micros % book.tick_micros:
+        return FailedCheck(Reason.PRICE_OFF_TICK, {"price_micros": price_micros, "tick_micros": book.tick_micros})
+    if price_micros > PRICE_MAX_MICROS:
+        figures: Figures = {"price_micros": price_micros, "max_price_micros": PRICE_MAX_MICROS}
+        return FailedCheck(Reason.PRICE_ABOVE_MAXIMUM, figures)
+    return None
+
+
+def _why_beyond_limit(
+    state: State, account: Account, book: OrderBook, side: Side, size_milli: int, edited: Order | None
+) -> FailedCheck | None:
+    """Fail if position, open orders on this side and `size_milli` together could exceed the account's limit."""
+    limit_milli = account.position_max_milli
+    if limit_milli is None:
+        limit_milli = state.market.position_max_milli if state.market is not None else 0
+    if not limit_milli:
+        return None
+    position_milli = account.position_milli(book.instrument_id)
+    open_milli = sum(
+        order.remaining_milli
+        for order in account.open_orders.values()
+        if order.book is book and order.side == side and order is not edited
+    )
+    if (position_milli if side == "bid" else -position_milli) + open_milli + size_milli <= limit_milli:
+        return None
+    return FailedCheck(
+        Reason.POSITION_ABOVE_MAXIMUM,
+        {
+            "position_milli": position_milli,
+            "open_orders_milli": open_milli,
+            "size_milli": size_milli,
+            "position_max_milli": limit_milli,
+        },
+    )
+
+
+def _why_would_trade(
+    state: State, account: Account, book: OrderBook, side: Side, price_micros: int | None
+) -> FailedCheck | None:
+    """Fail if an order at this price would trade. The user's own orders would be cancelled, so they do not count."""
+    best_micros = _best_price_micros(state, account, book, side, price_micros)
+    if best_micros is None:
+        return None
+    if price_micros is None:
+        return FailedCheck(Reason.POST_ONLY_WOULD_TRADE)
+    figures: Figures = {"price_micros": price_micros, "best_price_micros": best_micros}
+    return FailedCheck(Reason.POST_ONLY_WOULD_TRADE, figures)
+
+
+def _best_price_micros(
+    state: State, account: Account, book: OrderBook, side: Side, limit_micros: int | None
+) -> int | None:
+    """Return the price of the first resting order that an order on `side` would trade with; None if there is none."""
+    own_trade = state.rules.self_trade_prevention == "off"
+    for maker in book.opposite(side).crosses(limit_micros):
+        if own_trade or maker.user_id != account.user_id:
+            return maker.price_micros
+    return None
+
+
+def _is_stale(state: State, ts_us: int, book: OrderBook) -> bool:
+    """True if the last index price is too old to compute the collateral of a sale."""
+    index = state.indexes.get(book.asset)
+    if index is None or state.market is None or not state.market.index_age_max_s:
+        return False
+    return ts_us - index.ts_us > state.market.index_age_max_s * US_PER_SECOND
+
+
+def _index_stale(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
+    assert state.market is not None, "an index without a market"
+    index_ts_us, age_max_s = state.indexes[book.asset].ts_us, state.market.index_age_max_s
+    return FailedCheck(Reason.INDEX_STALE, {"ts_us": ts_us, "index_ts_us": index_ts_us, "index_age_max_s": age_max_s})
+
+
+def _cannot_place(state: State, account: Account, book: OrderBook, command: PlaceOrder, size_milli: int) -> FailedCheck:
+    """The sums behind a refusal for lack of cash.
+
+    A market order has no sum that it needs, so its figures hold the price or the collateral that it would meet.
+    """
+    side, price = command.side, command.price_micros
+    figures: Figures = {}
+    if price is not None:
+        figures["needed_micros"] = lock_needed(state, account, book, side, price, size_milli)
+    figures["available_micros"] = account.available_micros
+    if side == "ask":
+        if price is None:
+            figures["collateral_per_contract_micros"] = collateral_micros(book, MILLI_PER_CONTRACT)
+        return FailedCheck(Reason.INSUFFICIENT_BALANCE, figures)
+    position = account.positions.get(book.instrument_id)
+    if command.time_in_force in ("ioc", "fok") and position is not None and state.market is not None:
+        figures["freed_micros"] = released_micros(book, -position.free_milli, size_milli)
+        figures["cash_beyond_bids_micros"] = account.cash_micros - account.bids_micros
+    if price is None and (best_micros := _best_price_micros(state, account, book, side, None)) is not None:
+        figures["best_price_micros"] = best_micros
+    return FailedCheck(Reason.INSUFFICIENT_BALANCE, figures)
