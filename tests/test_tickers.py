@@ -228,7 +228,7 @@ def test_memory_is_bounded_by_how_much_is_told_too(monkeypatch: pytest.MonkeyPat
         told = update_of(change, engine.views)
         sizes.append(told.size)
         recent.add(told)
-        kept = len(recent._told)
+        kept = len(recent._updates)
         assert sum(sizes[-kept:]) <= 200 and (kept == seq or sum(sizes[-kept - 1 :]) > 200)
         assert recent.between(seq - kept + 1, seq) is not None
         assert kept == seq or recent.between(seq - kept, seq) is None

@@ -1,1 +1,1 @@
-"""Sends clients the notifications that they missed while they were away."""
+"""Replays the notifications that clients missed. docs/catch-up.md explains it with a picture."""

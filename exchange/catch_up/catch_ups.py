@@ -21,7 +21,9 @@ class Subscriber(Protocol):
         """Start the replay of missed notifications; it calls `take` and `done` later, never at once."""
         ...
 
-    def close_connection(self, reason: str, /) -> None: ...
+    def close_connection(self, reason: str, /) -> None:
+        """Close the connection with code 1011 and this reason."""
+        ...
 
 
 class _CatchUp:
@@ -41,8 +43,9 @@ class _CatchUp:
 class CatchUps:
     """Runs the catch-ups of one session, one at a time.
 
-    A catch-up subscribes to its streams when it starts, and so fixes the last command to replay. The outbox buffers
-    live notifications until then. If the buffer is overrun, the catch-up starts again where the replay ended.
+    A catch-up subscribes to its streams when it starts. That fixes the last command to replay: the outbox buffers the
+    notifications of later commands until the replay is complete. If the buffer is overrun, the catch-up starts again
+    after the last replayed command.
     """
 
     def __init__(self, session: Subscriber, outbox: Outbox) -> None:
@@ -77,7 +80,7 @@ class CatchUps:
             self._running.handle.pause(is_paused)
 
     def on_seek(self) -> None:
-        """Skip all missed notifications and let every stream go live: the exchange moved to another moment."""
+        """Skip missed notifications and let every stream go live, because the exchange moved to another moment."""
         names = list(self._by_channel)
         if self._running is not None and self._running.buffer is not None:
             self._outbox.stop_buffering(self._running.buffer)
@@ -115,7 +118,7 @@ class CatchUps:
             self._outbox.deliver(channel_name, text)
 
     def _done(self, error: str | None) -> None:
-        """Go live, or replay again if the buffer is overrun. On an error the connection ends: better than a hole."""
+        """Go live, or replay again if the buffer is overrun. An error closes the connection, to leave no hole."""
         catch_up = self._running
         assert catch_up is not None and catch_up.buffer is not None, "a replay ended for no catch-up"
         catch_up.handle = None

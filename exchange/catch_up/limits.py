@@ -15,5 +15,5 @@ BATCH_BUFFER_MAX = 32 * 1024 * 1024
 # Subprocesses that replay the journal at the same time. Further catch-ups wait for one.
 WORKERS_MAX = 4
 
-# If a client reads nothing of a catch-up for so long, the connection is closed (1011).
+# If a client reads nothing of a catch-up during this time, the connection is closed (1011).
 STALL_SECONDS = 30

@@ -28,8 +28,9 @@ class Worker:
         self._process = process
         self._up_to = request.up_to
         self._on_evict = on_evict
-        self._line = b""  # the beginning of a line that is not complete yet
-        self._command: list[ReplayedMessage] = []  # of the last command, of which more may follow
+        self._line = b""  # an incomplete last line
+        # Messages of the last command that was read. More of them may follow.
+        self._command: list[ReplayedMessage] = []
 
     async def next_messages(self) -> list[ReplayedMessage]:
         """Wait for the notifications of the next commands, each command's complete. Empty only at the end.
@@ -54,7 +55,7 @@ class Worker:
     async def _last_messages(self) -> list[ReplayedMessage]:
         code = await self._process.wait()
         if code or self._line:
-            raise JournalError(f"the process that reads the journal ended with code {code}")
+            raise JournalError(f"the worker ended with code {code}; its error message is above in the log")
         self.next_seq = self._up_to + 1
         return self._command
 
@@ -112,7 +113,7 @@ class WorkerPool:
         self._running += 1
 
     def _evict_idle(self) -> None:
-        """Evict as many idle workers as there are catch-ups that would wait in vain for a free place."""
+        """Evict an idle worker for each catch-up in the queue for which no place is free."""
         missing = min(self._queued, self._queued + self._running - WORKERS_MAX)
         for worker in list(self._idle)[: max(missing, 0)]:
             del self._idle[worker]

@@ -17,13 +17,14 @@ from exchange.catch_up.worker import keys_of
 from exchange.journal.archives import archives_of
 from exchange.journal.opening import open_journal_reader
 
-COMMANDS_AT_ONCE = 500  # commands from memory, before other connections get their turn
+# Commands that are delivered from memory before other connections get their turn.
+COMMANDS_AT_ONCE = 500
 
 _log = logging.getLogger(__name__)
 
 
 class CatchUpService:
-    """All catch-ups of a running exchange. `flush` sends the notifications that sessions have taken."""
+    """All catch-ups of a running exchange. `flush` writes delivered notifications to the sockets."""
 
     def __init__(self, path: Path, recent: RecentUpdates, flush: Callable[[], None]) -> None:
         self.path = path
@@ -32,7 +33,8 @@ class CatchUpService:
         self.pool = WorkerPool(path)
         self._tasks: set[_CatchUpTask] = set()
         with open_journal_reader(path) as reader:
-            self._first_seq = reader.bases[-1].head.seq + 1  # in the journal itself, without its archives
+            # Of the journal itself, without its archives.
+            self._first_seq = reader.bases[-1].head.seq + 1
 
     @property
     def first_seq(self) -> int:
@@ -58,7 +60,7 @@ class CatchUpService:
 
 
 class _CatchUpTask:
-    """One catch-up, as an asyncio task. `_request` shrinks: it is the part that is not delivered yet."""
+    """One catch-up, as an asyncio task. `_request` is the part of the request that is not delivered yet."""
 
     def __init__(self, service: CatchUpService, request: CatchUpRequest, take: Take, done: Done) -> None:
         self._service = service
@@ -67,8 +69,9 @@ class _CatchUpTask:
         self._done = done
         self._updates = self._from_memory()
         self._is_paused = False
-        self._wake = asyncio.Event()  # set when the client reads again, and when the worker is evicted
-        self._stalled_at = 0.0  # time of the event loop
+        # Set when the client reads again, and when the worker is evicted.
+        self._wake = asyncio.Event()
+        self._stalled_at = 0.0  # seconds of the event loop
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     def pause(self, is_paused: bool) -> None:
@@ -88,10 +91,11 @@ class _CatchUpTask:
                 self._updates = self._from_memory()
             await self._send_updates(self._updates)
         except TimeoutError:
-            error = f"nothing of what was missed was taken for {STALL_SECONDS} seconds"
-        except Exception:  # whatever it was, the client must not take the rest for the whole
-            _log.exception("commands %d to %d could not be looked back at", self._request.from_seq, self._request.up_to)
-            error = "what was missed could not be read from the journal; the server's log says more"
+            error = f"the client read no missed notifications for {STALL_SECONDS} seconds"
+        except Exception:
+            # After any failure the connection must end: the client would take the rest for the whole.
+            _log.exception("commands %d to %d could not be replayed", self._request.from_seq, self._request.up_to)
+            error = "missed notifications could not be read from the journal; the server's log has the reason"
         self._done(error)
         self._service.flush()
 
@@ -118,14 +122,14 @@ class _CatchUpTask:
         if worker.is_evicted:
             await self._wait_until_taken()
 
-    def _deliver(self, missed: Iterable[tuple[str, bytes]]) -> None:
-        for channel_name, text in missed:
+    def _deliver(self, notifications: Iterable[tuple[str, bytes]]) -> None:
+        for channel_name, text in notifications:
             self._take(channel_name, text)
         self._service.flush()
         self._stalled_at = asyncio.get_running_loop().time() + STALL_SECONDS
 
     async def _wait_until_taken(self, worker: Worker | None = None) -> None:
-        """Wait while the client reads nothing, or until `worker` is evicted. Raises TimeoutError at `_stalled_at`."""
+        """Wait while the client reads nothing and `worker` is not evicted. Raises TimeoutError at `_stalled_at`."""
         with self._service.pool.idle(worker) if worker and self._is_paused else contextlib.nullcontext():
             async with asyncio.timeout_at(self._stalled_at):
                 while self._is_paused and not (worker and worker.is_evicted):

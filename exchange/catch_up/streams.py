@@ -1,6 +1,6 @@
-"""The streams, all channels but books and tickers: what a command tells on them, also to those who missed it.
+"""Stream channels, which are all channels but books and tickers: the notifications that one command causes.
 
-Live or years later from the journal, the texts are made here, and so they are the same to the letter.
+Live notifications and replayed ones are encoded here, so their texts are identical.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from exchange.projections.wire_types import (
 
 _encode_json = msgspec.json.Encoder().encode
 
-Key = tuple[str, str]  # a channel's name, and for user.* the user
+# Channel name and user id. The user id is empty for channels that are the same for all users.
+Key = tuple[str, str]
 
 
 class PositionSnapshot(NamedTuple):
-    """A position as it was, and what its contracts were worth: one index price may change those of all accounts."""
+    """A position and its valuation after one command. An index price may change the positions of all accounts."""
 
     user_id: str
     instrument_id: str
@@ -44,9 +45,9 @@ class PositionSnapshot(NamedTuple):
 
 
 class CommandUpdate(msgspec.Struct, frozen=True):
-    """What command `seq` has to tell. It stays as it is, whatever later commands change.
+    """What command `seq` changed, as stream channels report it. Later commands do not change it.
 
-    `size` is how many things it tells: what it takes to remember it.
+    `size` counts the items, as a measure of the memory that it takes.
     """
 
     seq: int
@@ -63,40 +64,41 @@ class CommandUpdate(msgspec.Struct, frozen=True):
 
 
 class RecentUpdates:
-    """What the last commands told, so that who was away for a moment need not wait until the journal is read."""
+    """Recent updates in memory, so that clients which connect again soon need no journal read."""
 
     def __init__(self, seq: int) -> None:
-        self.next_seq = seq + 1  # of the first command that has not told anything yet
-        self._told: deque[CommandUpdate] = deque()
+        self.next_seq = seq + 1  # the first command that is not published yet
+        self._updates: deque[CommandUpdate] = deque()
         self._size = 0
 
     def restart(self, seq: int) -> None:
-        """Forget everything: what comes next is the command after `seq`."""
+        """Forget everything. The next update is that of the command after `seq`."""
         self.next_seq = seq + 1
-        self._told.clear()
+        self._updates.clear()
         self._size = 0
 
-    def add(self, told: CommandUpdate) -> None:
-        assert told.seq == self.next_seq, "a command was skipped"
+    def add(self, update: CommandUpdate) -> None:
+        """Remember the update of the next command, and forget the oldest ones beyond the limits."""
+        assert update.seq == self.next_seq, "a command was skipped"
         self.next_seq += 1
-        self._told.append(told)
-        self._size += told.size
-        while len(self._told) > RECENT_MAX or self._size > RECENT_SIZE_MAX:
-            self._size -= self._told.popleft().size
+        self._updates.append(update)
+        self._size += update.size
+        while len(self._updates) > RECENT_MAX or self._size > RECENT_SIZE_MAX:
+            self._size -= self._updates.popleft().size
 
     def between(self, first_seq: int, last_seq: int) -> list[CommandUpdate] | None:
-        """What these commands told; None where the first of them is forgotten."""
-        start = first_seq - (self.next_seq - len(self._told))
-        return None if start < 0 else list(islice(self._told, start, start + last_seq + 1 - first_seq))
+        """The updates of these commands, both included; None if the first of them is forgotten."""
+        start = first_seq - (self.next_seq - len(self._updates))
+        return None if start < 0 else list(islice(self._updates, start, start + last_seq + 1 - first_seq))
 
 
 def key_of(channel_name: str, user_id: str) -> Key:
-    """The key of a stream as `user_id` has it."""
+    """The key of a stream channel for `user_id`."""
     return channel_name, user_id if channel_name.startswith("user.") else ""
 
 
 def update_of(change: Change, views: Views) -> CommandUpdate:
-    """What a command has to tell. To be called before the next one is projected."""
+    """The update of one command. Call it before the next command is projected."""
     return CommandUpdate(
         change.seq,
         [copy(order) for order in change.orders.values()],
@@ -120,14 +122,14 @@ def update_of(change: Change, views: Views) -> CommandUpdate:
     )
 
 
-def encode(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
+def encode(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
     """The notifications of one command on the wanted streams.
 
-    Orders come first, then what they traded, what positions and balances became, and what everybody may know.
+    The order is fixed: the user's orders, trades, positions and balance, then the public channels.
     """
-    for key, data in _items_of(told, wanted):
+    for key, data in _items_of(update, wanted):
         if key in wanted:
-            yield key, _text(key[0], told.seq, data)
+            yield key, _text(key[0], update.seq, data)
 
 
 def _text(channel_name: str, seq: int, data: Any) -> bytes:
@@ -138,26 +140,26 @@ def _text(channel_name: str, seq: int, data: Any) -> bytes:
     )
 
 
-def _items_of(told: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
-    yield from _by_key((("user.orders", order.user_id), order) for order in told.orders).items()
-    yield from _by_key((("user.trades", user_id), trade) for user_id, trade in told.user_trades).items()
-    yield from _positions(told.positions, wanted).items()
-    for balance in told.balances:
+def _items_of(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, Any]]:
+    yield from _by_key((("user.orders", order.user_id), order) for order in update.orders).items()
+    yield from _by_key((("user.trades", user_id), trade) for user_id, trade in update.user_trades).items()
+    yield from _positions(update.positions, wanted).items()
+    for balance in update.balances:
         yield ("user.balance", balance.user_id), balance
-    yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in told.trades).items()
-    if told.index is not None:
-        yield (f"index.{told.index.asset}", ""), told.index
-    yield from _by_key(((f"instruments.{one.asset}", ""), one) for one in told.instruments).items()
-    if told.settlements:
-        yield ("settlement", ""), told.settlements
-    if told.halted is not None:
-        yield ("status", ""), MarketStatus(told.halted)
+    yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in update.trades).items()
+    if update.index is not None:
+        yield (f"index.{update.index.asset}", ""), update.index
+    yield from _by_key(((f"instruments.{one.asset}", ""), one) for one in update.instruments).items()
+    if update.settlements:
+        yield ("settlement", ""), update.settlements
+    if update.halted is not None:
+        yield ("status", ""), MarketStatus(update.halted)
 
 
-def _positions(held: list[PositionSnapshot], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
-    """Only those that are wanted: to say how a position stands takes longer than all the rest."""
+def _positions(snapshots: list[PositionSnapshot], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
+    """Views of the wanted positions only: computing them takes longer than all the other items."""
     positions: dict[Key, list[PositionView]] = {}
-    for user_id, instrument_id, position, mark_micros, value_micros in held:
+    for user_id, instrument_id, position, mark_micros, value_micros in snapshots:
         if (key := ("user.positions", user_id)) in wanted:
             positions.setdefault(key, []).append(position.view(instrument_id, mark_micros, value_micros))
     return positions

@@ -1,4 +1,4 @@
-"""Who listens to what, and what they are sent: streams after every command, books and tickers after every batch."""
+"""The subscribers of all channels. Streams are sent after every command, books and tickers after every batch."""
 
 from typing import Any, Protocol
 
@@ -47,25 +47,28 @@ class BookChange(msgspec.Struct, tag_field="type", tag="change"):
     asks: list[BookLevel]
 
 
-_UNLISTED = Depth()  # of an instrument before it was listed, which only a replay can come to
+# The book of an instrument that is not listed yet. Only a replay can have subscribers of it.
+_UNLISTED = Depth()
 
 
 class Subscriptions:
-    """All subscriptions. Notifications leave in `seq` order: first what a command tells, after its answer."""
+    """All subscriptions of a running exchange. Notifications leave in `seq` order, after the answer to their command."""
 
     def __init__(self, views: Views) -> None:
         self.recent = RecentUpdates(views.seq)
         self._views = views
-        self._listeners: dict[Key, dict[Subscriber, None]] = {}  # of streams
+        # Of streams.
+        self._listeners: dict[Key, dict[Subscriber, None]] = {}
         self._books: dict[str, dict[int, _BookFeed]] = {}  # by instrument and depth
         self._changed_books: dict[str, None] = {}
         self._tickers: dict[str, _TickerFeed] = {}  # by instrument
         self._changed_tickers: dict[str, None] = {}
-        self._tickers_minute = 0  # of exchange time, when they were looked at last
+        # The minute of exchange time in which all tickers were compared last.
+        self._tickers_minute = 0
         self._cancel_on_disconnect: dict[str, set[Subscriber]] = {}
 
     def subscribe(self, session: Subscriber, channel: Channel) -> None:
-        """Start sending a channel; a book begins with a snapshot, a ticker with how it is."""
+        """Start to send a channel. A book begins with a snapshot, a ticker with its current values."""
         if channel.is_stream:
             self._listeners.setdefault(key_of(channel.name, session.user_id), {})[session] = None
             return
@@ -83,7 +86,7 @@ class Subscriptions:
         feed.join(session, self._views)
 
     def unsubscribe(self, session: Subscriber, channel: Channel) -> None:
-        """Stop sending a channel, where it was being sent."""
+        """Stop sending a channel, if it was subscribed."""
         if channel.is_stream:
             key = key_of(channel.name, session.user_id)
             listeners = self._listeners.get(key, {})
@@ -101,40 +104,40 @@ class Subscriptions:
                 del self._books[channel.instrument_id][channel.depth]
 
     def forget(self, session: Subscriber) -> None:
-        """The connection is gone."""
+        """Remove all subscriptions of a closed connection."""
         for channel in session.channels.values():
             self.unsubscribe(session, channel)
 
     def set_cancel_on_disconnect(self, session: Subscriber, enabled: bool) -> bool:
-        """Note whether this connection wants it. Returns whether any connection of the same user does."""
+        """Switch cancel-on-disconnect of one connection. Returns True if any connection of its user has it."""
         sessions = self._cancel_on_disconnect.setdefault(session.user_id, set())
         (sessions.add if enabled else sessions.discard)(session)
         return bool(sessions)
 
     def on_seek(self, views: Views) -> None:
-        """Go on from another moment: books and tickers begin again there, streams say nothing of what is left out."""
+        """Continue at another moment: books and tickers begin again, streams skip the commands in between."""
         self._views = views
         self.recent.restart(views.seq)
         self._changed_books = {}
         for books in self._books.values():
             for depth, book in books.items():
-                books[depth] = begun = _BookFeed(book.channel, views)
+                books[depth] = new_book = _BookFeed(book.channel, views)
                 for session in book.seen_seq:
-                    begun.join(session, views)
+                    new_book.join(session, views)
         self._changed_tickers = {}
         for ticker in self._tickers.values():
-            ticker.begin(views)
+            ticker.restart(views)
 
     def publish(self, change: Change) -> None:
-        """Send what one command has to tell on the streams, and remember it; `flush` sends books and tickers."""
+        """Send the stream notifications of one command and remember its update. `flush` sends books and tickers."""
         if change.books:
             self._changed_books |= dict.fromkeys(change.books)
         if self._tickers:
             self._note_tickers(change)
-        told = update_of(change, self._views)
-        self.recent.add(told)
+        update = update_of(change, self._views)
+        self.recent.add(update)
         if self._listeners:
-            for key, text in encode(told, self._listeners):
+            for key, text in encode(update, self._listeners):
                 for session in self._listeners[key]:
                     session.notify(key[0], text)
 
@@ -150,7 +153,7 @@ class Subscriptions:
         self._changed_tickers = {}
 
     def _note_tickers(self, change: Change) -> None:
-        """Which tickers a command may have changed. A minute that passes may change them all, as may a settlement."""
+        """Note the tickers that a command may have changed: all of them in a new minute and after a settlement."""
         minute = change.ts_us // US_PER_MINUTE
         if minute != self._tickers_minute or change.settlements:
             self._tickers_minute = minute
@@ -160,13 +163,14 @@ class Subscriptions:
         if change.repriced:
             instruments = self._views.instruments
             for instrument_id in self._tickers:
-                instrument = instruments.get(instrument_id)  # None: not listed yet, which only a replay can come to
+                # None if it is not listed yet. Only a replay can have subscribers of it.
+                instrument = instruments.get(instrument_id)
                 if instrument is not None and instrument.asset in change.repriced:
                     self._changed_tickers[instrument_id] = None
 
 
 class _TickerFeed:
-    """One ticker channel: who listens, and what they were sent last."""
+    """One ticker channel: its subscribers and the ticker that was sent last."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -174,19 +178,19 @@ class _TickerFeed:
         self._last: Ticker | None = None
 
     def join(self, session: Subscriber, views: Views) -> None:
-        """Send the ticker as of now."""
+        """Subscribe, and send the current ticker."""
         self.listeners[session] = None
         if self.channel.instrument_id in views.instruments:
             ticker = views.ticker(self.channel.instrument_id)
             session.notify(self.channel.name, notification_text(self.channel.name, ticker))
 
-    def begin(self, views: Views) -> None:
-        """Send everybody the ticker as of now, whatever they were sent before."""
+    def restart(self, views: Views) -> None:
+        """Send all subscribers the current ticker, even if it equals the last one."""
         self._last = None
         self.flush(views)
 
     def flush(self, views: Views) -> None:
-        """Send the ticker, where more of it than its time is different from what was sent last."""
+        """Send the ticker if anything but its time differs from the last one."""
         if self.channel.instrument_id not in views.instruments:
             return
         ticker = views.ticker(self.channel.instrument_id)
@@ -199,12 +203,12 @@ class _TickerFeed:
 
 
 def _content(ticker: Ticker) -> tuple[Any, ...]:
-    """What a ticker says besides when."""
+    """The ticker without its instrument, seq and time."""
     return msgspec.structs.astuple(ticker)[3:]
 
 
 class _BookFeed:
-    """One book channel: what its listeners have seen, and up to which seq each has seen it."""
+    """One book channel: the levels that its subscribers have, and the seq at which each got them."""
 
     def __init__(self, channel: Channel, views: Views) -> None:
         self.channel = channel
@@ -212,13 +216,13 @@ class _BookFeed:
         self.seen_seq: dict[Subscriber, int] = {}
 
     def join(self, session: Subscriber, views: Views) -> None:
-        """Send a snapshot, as of now."""
+        """Subscribe, and send a snapshot of the current book."""
         self.seen_seq[session] = views.seq
         snapshot = BookSnapshot(self.channel.instrument_id, views.seq, views.ts_us, self._bids, self._asks)
         session.notify(self.channel.name, notification_text(self.channel.name, snapshot))
 
     def flush(self, views: Views) -> None:
-        """Send the levels that differ from what was sent last; nothing where none does."""
+        """Send the levels that differ from the last ones, if any do."""
         bids, asks = self._levels(views)
         bid_changes, ask_changes = _differences(self._bids, bids), _differences(self._asks, asks)
         if not bid_changes and not ask_changes:
@@ -239,7 +243,7 @@ class _BookFeed:
 
 
 def _differences(old: list[BookLevel], new: list[BookLevel]) -> list[BookLevel]:
-    """The levels of `new` that are not in `old`, and those that left, with size 0."""
+    """The levels of `new` that are not in `old`, and those that were removed, with size 0."""
     if old == new:
         return []
     before = {level.price_micros: level for level in old}
