@@ -11,6 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from exchange.journal import views
 from exchange.journal.errors import (
     JournalDamagedError,
     JournalError,
@@ -71,6 +72,7 @@ def prepare(path: Path) -> None:
             _check(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection, path)
+        _update_views(connection, path)
     except sqlite3.Error as error:
         raise JournalError(f"cannot prepare the journal at {path}: {error}") from error
     finally:
@@ -94,17 +96,33 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     known = known_migrations()
     (done,) = connection.execute("PRAGMA user_version").fetchone()
     for number, file in enumerate(known[done:], done + 1):
-        connection.set_authorizer(_deny_transactions)
         try:
-            connection.executescript("BEGIN IMMEDIATE;\n" + file.read_text(encoding="utf-8"))
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.set_authorizer(None)
-            connection.execute("COMMIT")
-        except BaseException as error:
-            connection.set_authorizer(None)
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _run_whole(connection, file.read_text(encoding="utf-8") + f"\n;PRAGMA user_version = {number};")
+        except sqlite3.Error as error:
             raise JournalError(f"migration {file.name} failed on {path}, nothing of it was kept: {error}") from error
+
+
+def _update_views(connection: sqlite3.Connection, path: Path) -> None:
+    if views.are_current(connection):
+        return
+    try:
+        _run_whole(connection, views.replacement_script())
+    except sqlite3.Error as error:
+        raise JournalError(f"the views of {path} cannot be replaced, the old ones were kept: {error}") from error
+
+
+def _run_whole(connection: sqlite3.Connection, script: str) -> None:
+    """Run a script as one transaction, which it cannot end itself. Nothing of it is kept if it fails."""
+    connection.set_authorizer(_deny_transactions)
+    try:
+        connection.executescript("BEGIN IMMEDIATE;\n" + script)
+        connection.set_authorizer(None)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.set_authorizer(None)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def schema_faults(path: Path) -> list[str]:
@@ -115,15 +133,17 @@ def schema_faults(path: Path) -> list[str]:
     with contextlib.closing(connect_read_only(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         found = _objects(connection)
+        faults = views.view_faults(connection, version)
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         for file in known_migrations()[:version]:
             fresh.executescript(file.read_text(encoding="utf-8"))
         expected = _objects(fresh)
-    return [
+    faults += [
         f"{kind} {name} is {'missing' if (kind, name) not in found else 'not as it was made'}"
         for (kind, name), text in expected.items()
         if found.get((kind, name)) != text
-    ] + [
+    ]
+    return faults + [
         f"trigger {name} is not one of the exchange's"
         for kind, name in found
         if kind == "trigger" and (kind, name) not in expected
@@ -131,7 +151,7 @@ def schema_faults(path: Path) -> list[str]:
 
 
 def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'view'")
     return {(kind, name): text for kind, name, text in rows}
 
 

@@ -1,12 +1,12 @@
 """SQL over the whole history: the journal and the archives beside it as if nothing had ever been sealed away."""
 
-import re
 import sqlite3
 from pathlib import Path
 
+from exchange.journal import views
 from exchange.journal.archives import archives_of
 from exchange.journal.errors import JournalError
-from exchange.journal.schema import connect_read_only, known_migrations, read_only_uri
+from exchange.journal.schema import connect_read_only, read_only_uri
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
 _ARCHIVES_MAX = 10  # that SQLite attaches to one connection
@@ -31,8 +31,8 @@ def connect_union(path: Path) -> sqlite3.Connection:
             )
         if archives:
             _join(connection, [archive.path for archive in archives])
-        if archives or not _is_up_to_date(connection):
-            _create_views(connection)
+        if archives or not views.are_current(connection):
+            connection.executescript(views.creation_script(temporary=True))
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_deny_other_files)
     except BaseException:
@@ -50,20 +50,6 @@ def _join(connection: sqlite3.Connection, archives: list[Path]) -> None:
     for table, columns in (("commands", _COMMANDS), ("events", _EVENTS)):
         parts = " UNION ALL ".join(f"SELECT {columns} FROM {schema}.{table}" for schema in schemas)
         connection.execute(f"CREATE TEMP VIEW {table} AS {parts}")
-
-
-def _is_up_to_date(connection: sqlite3.Connection) -> bool:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return bool(version == len(known_migrations()))
-
-
-def _create_views(connection: sqlite3.Connection) -> None:
-    """The views of the migrations, for this connection only: there, names mean the joined tables."""
-    for file in known_migrations():
-        script = file.read_text(encoding="utf-8")
-        if "CREATE VIEW" in script:
-            script = re.sub(r"\bCREATE VIEW\b", "CREATE TEMP VIEW", script)
-            connection.executescript(re.sub(r"\bDROP VIEW ", "DROP VIEW temp.", script))
 
 
 def _deny_other_files(action: int, *_: str | None) -> int:

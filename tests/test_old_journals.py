@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from exchange.cli.main import main
 from exchange.history.rebuild import Rebuilt, rebuild
 from exchange.history.verify import verify
+from exchange.journal import views
+from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.journal.schema import known_migrations
@@ -21,16 +23,25 @@ from tests.test_sql import COLUMNS
 # Its commands, each line with its time, and below each the events that it recorded for them.
 RECORDED = Path(__file__).parent / "old_journal.txt"
 LAST_HASH = "f695af504f5088c8223db4257dbaa5b3d99a7ac2eec5cff903fa6fdeb6d3e824"
-SCHEMA = 4  # that it knew
+# The migrations that once created views, as they were.
+OLD_SCHEMAS = Path(__file__).parent / "old_schemas"
+
+
+def apply_old_schema(connection: sqlite3.Connection, schema: int) -> None:
+    """Apply the first migrations as they were when they were the newest."""
+    for migration in known_migrations()[:schema]:
+        old = OLD_SCHEMAS / migration.name
+        connection.executescript((old if old.exists() else migration).read_text(encoding="utf-8"))
+    connection.execute(f"PRAGMA user_version = {schema}")
 
 
 def no_bar(done: int, total: int) -> None:
     pass
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file as it was left, when there was no market and no view of one."""
+@pytest.fixture(scope="module", params=range(1, len(known_migrations()) + 1))
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file as a program of each schema left it: without a market, and with the views of then."""
     path = tmp_path_factory.mktemp("old") / "exchange.db"
     commands: list[tuple[int, str]] = []
     events: list[tuple[int, int, str]] = []
@@ -44,9 +55,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = chain(Head(), commands)
     assert records[-1].hash.hex() == LAST_HASH
     with closing(sqlite3.connect(path)) as connection:
-        for migration in known_migrations()[:SCHEMA]:
-            connection.executescript(migration.read_text(encoding="utf-8"))
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        apply_old_schema(connection, request.param)
         connection.executemany("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", records)
         connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", events)
         connection.commit()
@@ -109,7 +118,7 @@ def test_the_views_say_what_they_said(path: Path) -> None:
         for name, (columns, rows) in old.items():
             assert columns == columns_of(connection, name)[: len(columns)]
             assert connection.execute(f"SELECT {', '.join(columns)} FROM {name}").fetchall() == rows, name
-    assert sum(len(rows) for _, rows in old.values()) > 500
+    assert not old or sum(len(rows) for _, rows in old.values()) > 500
 
 
 def test_sql_knows_all_views_before_it_is_brought_up_to_date(path: Path) -> None:
@@ -118,6 +127,60 @@ def test_sql_knows_all_views_before_it_is_brought_up_to_date(path: Path) -> None
         outcome = CliRunner().invoke(main, ["sql", "--csv", "--db", str(path), f"SELECT * FROM {view}"])
         assert outcome.stdout.splitlines()[0] == columns.replace(" ", ","), view
     assert path.read_bytes() == before
+
+
+def test_it_ends_with_the_schema_of_a_new_journal(path: Path, tmp_path: Path) -> None:
+    open_once(path)
+    open_once(new := tmp_path / "new.db")
+    assert schema_of(path) == schema_of(new)
+    with closing(sqlite3.connect(path)) as connection:
+        assert views.are_current(connection)
+
+
+def test_the_views_of_releases_are_known() -> None:
+    """A journal that only an older program has written keeps its views; `verify` must not report them."""
+    for schema, expected in views.RELEASED.items():
+        with closing(sqlite3.connect(":memory:")) as connection:
+            apply_old_schema(connection, schema)
+            rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'")
+            assert views.fingerprint(dict(rows.fetchall())) == expected, schema
+    assert views.fingerprint(views.view_texts()) in views.RELEASED.values(), "add the fingerprint of the new views"
+
+
+def test_views_that_are_not_those_of_the_program_are_replaced(path: Path) -> None:
+    """Views of the user's own stay as they are."""
+    open_once(path)
+    with closing(sqlite3.connect(path)) as connection:
+        before = schema_of(path)
+        connection.execute("DROP VIEW trades")
+        connection.execute("CREATE VIEW trades AS SELECT 1 AS mine")
+        connection.execute("DROP VIEW marks")
+        connection.execute("CREATE VIEW mine AS SELECT * FROM fills")
+    damage = verify(path, False, no_bar).damage
+    assert damage is not None and damage.endswith("view trades is not as it was made")
+    open_once(path)
+    assert verify(path, False, no_bar).damage is None
+    after = schema_of(path)
+    assert after.pop(("view", "mine")) == "CREATE VIEW mine AS SELECT * FROM fills"
+    assert after == before
+
+
+def test_views_that_cannot_be_created_leave_the_old_ones(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_once(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP VIEW marks")
+    before, script = schema_of(path), views.replacement_script()
+    monkeypatch.setattr(views, "replacement_script", lambda: script + "CREATE VIEW trades AS SELECT 1;")
+    with pytest.raises(JournalError, match="the old ones were kept: view trades already exists"):
+        open_once(path)
+    assert schema_of(path) == before
+
+
+def schema_of(path: Path) -> dict[tuple[str, str], str]:
+    """The text of each table, trigger and view, by kind and name."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        return {(kind, name): text for kind, name, text in rows}
 
 
 def columns_of(connection: sqlite3.Connection, view: str) -> list[str]:

@@ -1,0 +1,81 @@
+"""The SQL views of a journal. `views.sql` is their only definition.
+
+A journal gets these views whenever it is opened for writing and has others. The text that SQLite keeps of a view is
+compared, so no version number has to be raised when `views.sql` changes.
+"""
+
+import hashlib
+import re
+import sqlite3
+from functools import cache
+from importlib.resources import files
+
+# Fingerprints of the views that releases put into journals, by the first schema that had them. A journal or an
+# archive that only an older release has written still holds these: they are old, not damaged. Add the fingerprint of
+# the released views here before changing `views.sql`; a test of the old schemas fails otherwise.
+RELEASED = {
+    3: "852ef9832df447c3b66f73646fb552531d71fc5e8f878fa0a0ce53d58e5ca40d",
+    5: "bc465fbfffd23768b2bf1151988cf0bd5b72375fea9803c2d4df7ed862972faf",
+    6: "a89d1b1948c53380886dc9d70dd50f586266b41c13aab64196150657664bd799",
+}
+_FIRST_SCHEMA = min(RELEASED)
+_UTC_ISO = re.compile(r"\butc_iso\(([\w.]+)\)")
+_UTC_ISO_SQL = r"strftime('%Y-%m-%dT%H:%M:%S', \1 / 1000000, 'unixepoch') || printf('.%06dZ', \1 % 1000000)"
+
+
+@cache
+def view_texts() -> dict[str, str]:
+    """The text that SQLite keeps of each view, by name."""
+    scratch = sqlite3.connect(":memory:")
+    try:
+        scratch.executescript(creation_script())
+        return _texts_in(scratch)
+    finally:
+        scratch.close()
+
+
+def creation_script(temporary: bool = False) -> str:
+    """SQL that creates all views; `temporary` ones exist for one connection and read its temporary tables first."""
+    text = files("exchange.journal").joinpath("views.sql").read_text(encoding="utf-8")
+    text = _UTC_ISO.sub(_UTC_ISO_SQL, text)
+    return re.sub(r"^CREATE VIEW\b", "CREATE TEMP VIEW", text, flags=re.MULTILINE) if temporary else text
+
+
+def replacement_script() -> str:
+    """SQL that replaces all views that a journal has by those of `views.sql`."""
+    return "".join(f"DROP VIEW IF EXISTS {name};\n" for name in view_texts()) + creation_script()
+
+
+def are_current(connection: sqlite3.Connection) -> bool:
+    """True if the database has exactly these views; views that a user added do not count."""
+    return _ours_in(connection) == view_texts()
+
+
+def view_faults(connection: sqlite3.Connection, schema: int) -> list[str]:
+    """The views that are missing or changed. The views of an older release are no fault.
+
+    `schema`: the number of migrations that the journal has had.
+    """
+    found, expected = _ours_in(connection), view_texts()
+    if fingerprint(found) in RELEASED.values() or (schema < _FIRST_SCHEMA and not found):
+        return []
+    return [
+        f"view {name} is {'missing' if name not in found else 'not as it was made'}"
+        for name, text in expected.items()
+        if found.get(name) != text
+    ]
+
+
+def fingerprint(texts: dict[str, str]) -> str:
+    """A SHA-256 of the names and texts of views."""
+    text = "".join(f"{name}\n{texts[name]}\n" for name in sorted(texts))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ours_in(connection: sqlite3.Connection) -> dict[str, str]:
+    expected = view_texts()
+    return {name: text for name, text in _texts_in(connection).items() if name in expected}
+
+
+def _texts_in(connection: sqlite3.Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT name, sql FROM main.sqlite_schema WHERE type = 'view'").fetchall())
