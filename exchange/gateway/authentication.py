@@ -38,4 +38,4 @@ def log_in(caller: Caller, user_id: str) -> r.LoginResult:
 
 
 def _invalid_credentials(detail: str) -> RpcError:
-    return RpcError(1020, "Invalid credentials", "invalid_credentials", detail)
+    return RpcError("invalid_credentials", detail)

@@ -81,4 +81,4 @@ def _listed(instrument_id: str, name: str, views: Views) -> str:
 
 
 def _unknown(name: str, detail: str) -> RpcError:
-    return RpcError(1023, "Unknown channel", "unknown_channel", f"{name!r:.120}: {detail}", channel=name[:200])
+    return RpcError("unknown_channel", f"{name!r:.120}: {detail}", channel=name[:200])

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from exchange.domain.reasons import REFUSALS, Reason
+from exchange.gateway.error_kinds import ERROR_KINDS
 
 _INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
 _encoder = msgspec.json.Encoder()
@@ -15,35 +16,36 @@ TEST_REQUEST = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_re
 
 
 class RpcError(Exception):
-    """A request that is answered with an error: `code` and `message` of the protocol, `data` with a stable `reason`."""
+    """A request that is answered with an error. The stable `reason` has its code and its message in `ERROR_KINDS`."""
 
-    def __init__(self, code: int, message: str, reason: str, detail: str, **data: Any) -> None:
+    def __init__(self, reason: str, detail: str, **data: Any) -> None:
         super().__init__(detail)
+        code, message = ERROR_KINDS[reason]
         self.body = {"code": code, "message": message, "data": {"reason": reason, "detail": detail, **data}}
 
 
 def parse_error(detail: str) -> RpcError:
-    return RpcError(-32700, "Parse error", "parse_error", detail)
+    return RpcError("parse_error", detail)
 
 
 def invalid_request(detail: str, reason: str = "invalid_request") -> RpcError:
-    return RpcError(-32600, "Invalid Request", reason, detail)
+    return RpcError(reason, detail)
 
 
 def method_not_found(method: str) -> RpcError:
-    return RpcError(-32601, "Method not found", "method_not_found", f"there is no method {method!r:.80}")
+    return RpcError("method_not_found", f"there is no method {method!r:.80}")
 
 
 def invalid_params(param: str | None, detail: str, reason: str = "invalid_params", **data: Any) -> RpcError:
-    return RpcError(-32602, "Invalid params", reason, detail, param=param, **data)
+    return RpcError(reason, detail, param=param, **data)
 
 
 def must_authenticate() -> RpcError:
-    return RpcError(1001, "Must authenticate first", "must_authenticate", "send public/auth on this connection first")
+    return RpcError("must_authenticate", "send public/auth on this connection first")
 
 
 def internal_error() -> RpcError:
-    return RpcError(-32603, "Internal error", "internal_error", "the fault is ours; the server's log says more")
+    return RpcError("internal_error", "the fault is ours; the server's log says more")
 
 
 def order_archived(first_seq: int) -> RpcError:
@@ -56,26 +58,22 @@ def refused(reason: Reason, **data: Any) -> RpcError:
     refusal = REFUSALS[reason]
     if refusal.param is not None:
         data["param"] = refusal.param
-    return RpcError(refusal.code, refusal.message, reason.value, refusal.detail, **data)
+    return RpcError(reason.value, refusal.detail, **data)
 
 
 def rate_limited(detail: str, retry_after_ms: int) -> RpcError:
-    return RpcError(1007, "Rate limit exceeded", "rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
+    return RpcError("rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
 
 
 def read_only_replay() -> RpcError:
     return RpcError(
-        1027,
-        "Replay is read-only",
         "read_only_replay",
         "this is the past: it can be watched, as anyone who had an account then, and nothing in it can be changed",
     )
 
 
 def journal_unavailable() -> RpcError:
-    return RpcError(
-        1024, "Journal unavailable", "journal_unavailable", "the command was not recorded and has no effect; try later"
-    )
+    return RpcError("journal_unavailable", "the command was not recorded and has no effect; try later")
 
 
 class Request(msgspec.Struct, frozen=True):

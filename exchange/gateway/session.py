@@ -315,7 +315,7 @@ class Session:
             if not self.caller.user_id:
                 raise jsonrpc.must_authenticate()
             if method.access == "admin" and self.caller.user_id != "admin":
-                raise RpcError(1025, "Not permitted", "not_permitted", "only the administrator may do this")
+                raise RpcError("not_permitted", "only the administrator may do this")
         if method.answer is None:
             call.succeed(method.handle(self.caller, call.params))
             return
