@@ -42,7 +42,7 @@ bench: $(VENV)/bench-installed  ## print figure, reference and ratio of each ben
 
 docs: $(VENV)/dev-installed  ## write docs/cli.md and the documents of the wire from the code
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
-	$(BIN)/python -m exchange.cli.api_reference
+	$(BIN)/python -m tests.api_reference
 
 wheel: $(VENV)/dev-installed  ## build sdist and wheel in build/dist/, install them elsewhere and test them
 	rm -rf build/dist

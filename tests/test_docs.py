@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
@@ -20,7 +21,9 @@ from exchange.cli.main import main as cli
 from exchange.cli.reference import reference
 from exchange.client import connect as connect_client
 from exchange.client.messages import BookMessage
-from exchange.domain.reasons import REFUSALS
+from exchange.domain.enums import CancelReason
+from exchange.gateway.channel_document import CHANNEL_KINDS
+from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from exchange.runtime.rule_settings import read_rules
@@ -260,7 +263,7 @@ def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> Non
 
 
 def test_the_messages_of_the_readme_are_answered_without_an_error(tmp_path: Path) -> None:
-    ((_, text),) = blocks("json")
+    (text,) = [text for page, text in blocks("json") if page == "README.md"]
 
     async def run() -> list[str]:
         async with server(tmp_path / "exchange.db") as (_, url), connect(url) as socket:
@@ -281,13 +284,13 @@ def test_make_targets_exist() -> None:
     assert targets and all(f"\n{target}:" in makefile for target in targets)
 
 
-def test_the_protocol_page_names_every_method_and_every_code() -> None:
+def test_the_protocol_page_explains_every_code_and_channel() -> None:
     text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
-    assert [method for method in METHODS if f"`{method}`" not in text] == []
+    kinds = set(ERROR_KINDS.values())
+    assert [kind.code for kind in kinds if f"| {kind.code} | {kind.message} |" not in text] == []
     assert set(re.findall(r"`((?:public|private|admin)/\w+)`", text)) <= set(METHODS)
-    assert [
-        refusal.code for refusal in REFUSALS.values() if f"| {refusal.code} | {refusal.message} |" not in text
-    ] == []
+    assert [kind.address for kind in CHANNEL_KINDS.values() if f"\n| `{kind.address}`" not in text] == []
+    assert [reason for reason in get_args(CancelReason) if f"\n| `{reason}` |" not in text] == []
 
 
 def test_links_lead_somewhere() -> None:

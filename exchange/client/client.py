@@ -251,6 +251,10 @@ class Client:
         """The rules in force."""
         return (await self._typed("public/get_rules", RulesResult)).rules
 
+    async def get_api(self) -> dict[str, Any]:
+        """The OpenRPC document of the methods of the server."""
+        return await self._typed("public/get_api", dict[str, Any])
+
     # Subscriptions
 
     async def subscribe(self, *channels: str, from_seq: int | None = None) -> Subscription:

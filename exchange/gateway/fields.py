@@ -29,17 +29,17 @@ _UNITS = {
     "_usdc": "USDC",
     "_s": "seconds",
 }
+# Parameters have the same name in the code as on the wire.
 _NAMES_IN_CODE = {wire_name: name for name, wire_name in WIRE_NAMES.items()}
 
 
-def field_of(type_name: str, wire_name: str) -> Field:
-    """The meaning of a field with its unit. Raises KeyError if it has no entry."""
+def field_of(type_name: str, wire_name: str, name: str) -> Field:
+    """The meaning of a field with its unit; `name` is its name in the code. Raises KeyError if it has no entry."""
     found = FIELDS.get(f"{type_name}.{wire_name}") or FIELDS[wire_name]
-    return found if found.unit else found._replace(unit=_unit_of(wire_name))
+    return found if found.unit else found._replace(unit=_unit_of(_NAMES_IN_CODE.get(name, name)))
 
 
-def _unit_of(wire_name: str) -> str:
-    name = _NAMES_IN_CODE.get(wire_name, wire_name)
+def _unit_of(name: str) -> str:
     return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
 
 
@@ -87,7 +87,7 @@ FIELDS: dict[str, Field] = {
     "reduce_only": Field("True if the order may only reduce a position: it is cut down to the position."),
     "remaining": Field("Size that has not traded."),
     "rules": Field("The rules of the exchange."),
-    "seq": Field("Sequence number of the command; of the last one before the answer, if the method only reads."),
+    "seq": Field("Sequence number of the command."),
     "shortfall": Field("Sum that the insurance has paid for the account so far."),
     "side": Field("bid to buy, ask to sell."),
     "size": Field("Total size of the order, filled part included."),
@@ -150,8 +150,10 @@ FIELDS: dict[str, Field] = {
     # Parts of results and messages.
     "Account.realised_pnl": Field("Realised profit of all time, fees and settlements included."),
     "Account.unrealised_pnl": Field("Sum of the unrealised profits of the positions; null beyond 2^53 - 1."),
+    "Account.seq": Field("Sequence number of the last command that is included."),
     "Account.limits": Field("The limits that hold for the user: the user's own, else those of the rules."),
     "BookChange.seq": Field("Sequence number of the last command that is included."),
+    "Balance.seq": Field("Sequence number of the last command that is included."),
     "BookChange.prev_seq": Field("The `seq` of the message before this one on the channel."),
     "BookChange.type": Field("Always change."),
     "BookChange.bids": Field("Bid levels that changed. Size 0: the level left the view."),
@@ -193,6 +195,51 @@ FIELDS: dict[str, Field] = {
     "UserTrade.price": Field("Price of one contract."),
     "UserTrade.side": Field("The user's own side."),
     "UserTrade.size": Field("Size of the trade."),
+    "CancelAllResult.cancelled": Field("Number of orders that were cancelled."),
+    "DeliveryPrice.delivery_price": Field("Price of the asset at which the series was settled."),
+    "DryRunResult.balance": Field("The balance that the user would have."),
+    "DryRunResult.dry_run": Field("Always true."),
+    "DryRunResult.duplicate": Field("True if the user already has this order under the same client_order_id."),
+    "DryRunResult.order": Field("The order as it would be; its order_id is 0."),
+    "DryRunResult.position": Field("The position in the instrument that the user would have."),
+    "DryRunResult.trades": Field("The trades that would happen; their trade_id and seq are 0."),
+    "InstrumentResult.instrument": Field("The instrument after the command."),
+    "HaltResult.seq": Field("Sequence number of the last command that is included."),
+    "InsuranceResult.seq": Field("Sequence number of the last command that is included."),
+    "InsuranceResult.balance": Field("Cash of the insurance. It may be negative."),
+    "MarginResult.amount": Field("Size of the order."),
+    "MarginResult.available": Field("Cash of the user that is not locked."),
+    "MarginResult.detail": Field("A sentence about the refusal; only if the order would be refused."),
+    "MarginResult.initial_margin": Field("Cash that one short contract locks; null without an index price."),
+    "MarginResult.maintenance_margin": Field("Cash that one short contract must keep; null without an index price."),
+    "MarginResult.needed": Field("Cash that the order would lock in addition."),
+    "MarginResult.passes": Field("True if the order would be accepted."),
+    "MarginResult.price": Field("Limit price of one contract."),
+    "MarginResult.reason": Field("The reason of the refusal; only if the order would be refused."),
+    "OrderBookResult.seq": Field("Sequence number of the last command that is included."),
+    "OrderResult.duplicate": Field("True if the order was placed before under the same client_order_id."),
+    "PauseResult.count": Field("Number of instruments that changed; only without an instrument_id."),
+    "PauseResult.instrument": Field("The instrument after the command; only with an instrument_id."),
+    "RulesResult.seq": Field("Sequence number of the last command that is included."),
+    "SubscribeResult.channels": Field("Names of the channels that are now subscribed."),
+    "SubscribeResult.seq": Field("The first command that is still to come. The streams catch up with those before it."),
+    "TimeResult.ts_us": Field("Exchange time."),
+    "TimelineResult.steps": Field("The steps in the life of the order, the oldest first."),
+    "UserLimitsResult.open_orders_max": Field("The user's own limit of open orders; null: as in the rules."),
+    "UserLimitsResult.position_max": Field("The user's own limit of positions; 0: no limit; null: as in the rules."),
+    "VersionResult.version": Field("Version of the exchange."),
+    # Replays.
+    "SeekParams.seq": Field("Go to the moment right after this command."),
+    "SeekParams.ts_us": Field("Go to this exchange time."),
+    "SpeedParams.speed": Field("Speed relative to the original, above 0; null: as fast as possible.", "factor"),
+    "ReplayStatus.at_end": Field("True if the replay has reached its last command."),
+    "ReplayStatus.first_seq": Field("Sequence number of the first command of the replay."),
+    "ReplayStatus.last_seq": Field("Sequence number of the last command of the replay."),
+    "ReplayStatus.paused": Field("True while the replay is paused."),
+    "ReplayStatus.seeking": Field("Sequence number to which the replay is on its way; null if it is not seeking."),
+    "ReplayStatus.seq": Field("Sequence number of the last command that was replayed."),
+    "ReplayStatus.speed": Field("Speed relative to the original; null: as fast as possible.", "factor"),
+    "ReplayStatus.ts_us": Field("Exchange time at this point of the replay."),
     # Steps in the life of an order.
     "command": Field("Kind of the command that caused the step. Left out if another user's command caused a fill."),
     "step": Field("Kind of the step."),

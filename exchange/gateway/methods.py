@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
 from exchange.gateway import admin, connection, queries, trading
 from exchange.gateway import params as p
 from exchange.gateway import results as r
+from exchange.gateway.api_document import openrpc_document
 from exchange.gateway.authentication import authenticate, authentication_answer
 from exchange.gateway.caller import Caller
 from exchange.projections.wire_types import (
@@ -85,7 +89,25 @@ def _cancel_on_disconnect(summary: str, enabled: bool) -> Method:
     return method._replace(undo=connection.undo_cancel_on_disconnect, waits=True)
 
 
-METHODS: dict[str, Method] = {
+def with_api(methods: dict[str, Method]) -> dict[str, Method]:
+    """These methods, and the two names of the one that answers with the OpenRPC document of all of them."""
+
+    @cache
+    def document() -> msgspec.Raw:
+        """Encoded at the first request, then kept."""
+        return msgspec.Raw(msgspec.json.encode(openrpc_document(complete)))
+
+    method = public(
+        "The OpenRPC document of the methods of this server.",
+        p.NoParams,
+        lambda caller, params: document(),
+        dict[str, Any],
+    )
+    complete = methods | {"public/get_api": method, "rpc.discover": method}
+    return complete
+
+
+_METHODS: dict[str, Method] = {
     "public/auth": public(
         "Log in as a user, whose account is opened if there is none, or as the administrator.",
         p.AuthParams,
@@ -385,3 +407,5 @@ METHODS: dict[str, Method] = {
         AccountView,
     ),
 }
+
+METHODS: dict[str, Method] = with_api(_METHODS)

@@ -1,12 +1,13 @@
-"""JSON Schemas of the types on the wire, by their names on the wire, with the meaning and the unit of each field."""
+"""JSON Schemas of the types on the wire, with the meaning and the unit of each field."""
 
-import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
+from msgspec.inspect import StructType, multi_type_info
 
-from exchange.gateway.fields import field_of
+from exchange.gateway.fields import Field, field_of
 
 Schema = dict[str, Any]
 
@@ -24,9 +25,19 @@ class SchemaSet(NamedTuple):
 
 def schemas_of(types: Iterable[Any]) -> SchemaSet:
     """The schemas of these types; references begin with `#/components/schemas/`. Raises KeyError for a new field."""
+    types = list(types)
     found, objects = msgspec.json.schema_components(types, ref_template=_REFERENCE + "{name}")
-    components = {wire_type_name(name): _described(wire_type_name(name), schema) for name, schema in objects.items()}
+    structs = {struct.__name__: struct for struct in _structs_in(list(multi_type_info(types)))}
+    components = {
+        wire_type_name(name): _described(structs[name], schema) if name in structs else _plain(schema)
+        for name, schema in objects.items()
+    }
     return SchemaSet([_plain(schema) for schema in found], _reachable(list(found), components))
+
+
+def reference_to(name: str) -> Schema:
+    """A reference to the object of this name."""
+    return {"$ref": _REFERENCE + name}
 
 
 def name_of_reference(reference: str) -> str:
@@ -51,26 +62,43 @@ def wire_type_name(name: str) -> str:
     return name.removesuffix("View")
 
 
-def summary_of(type_: Any) -> str:
-    """The first paragraph of the docstring, on one line."""
-    return inspect.cleandoc(type_.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+def _structs_in(info: Any) -> Iterator[type[msgspec.Struct]]:
+    """Each struct within these type descriptions of msgspec."""
+    pending, seen = list(info), dict[type[msgspec.Struct], None]()
+    while pending:
+        part = pending.pop()
+        if isinstance(part, StructType):
+            if part.cls in seen:
+                continue
+            seen[part.cls] = None
+            pending += [field.type for field in part.fields]
+        pending += getattr(part, "types", ())
+        pending += [getattr(part, name) for name in ("item_type", "type") if hasattr(part, name)]
+    return iter(seen)
 
 
-def _described(name: str, schema: Schema) -> Schema:
+def _described(struct: type[msgspec.Struct], schema: Schema) -> Schema:
     """An object with the meaning of its fields, without the fields that no client gets."""
+    name = wire_type_name(struct.__name__)
     schema = _plain(schema)
     schema["title"] = name
     if "description" in schema:
         schema["description"] = schema["description"].partition("\n\n")[0].replace("\n", " ")
+    fields = schema["properties"]
     for hidden in _HIDDEN.get(name, ()):
-        del schema["properties"][hidden]
-    for field_name, field_schema in schema.get("properties", {}).items():
-        schema["properties"][field_name] = _with_meaning(name, field_name, field_schema)
+        del fields[hidden]
+    names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
+    schema["properties"] = {
+        field: _with_meaning(part, field_of(name, field, names.get(field, field))) for field, part in fields.items()
+    }
+    is_sent_by_clients = struct.__struct_config__.forbid_unknown_fields
+    if not is_sent_by_clients and not struct.__struct_config__.omit_defaults:
+        left_out = [part.encode_name for part in msgspec.structs.fields(struct) if part.default is UNSET]
+        schema["required"] = [field for field in fields if field not in left_out]
     return schema
 
 
-def _with_meaning(type_name: str, field_name: str, schema: Schema) -> Schema:
-    field = field_of(type_name, field_name)
+def _with_meaning(schema: Schema, field: Field) -> Schema:
     meaning: Schema = {"description": field.description}
     if field.unit:
         meaning["x-unit"] = field.unit
@@ -80,10 +108,10 @@ def _with_meaning(type_name: str, field_name: str, schema: Schema) -> Schema:
 
 
 def _plain(value: Any) -> Any:
-    r"""Without what readers in other languages do not know: `\Z` in patterns, and discriminators of anyOf."""
+    r"""Only with values that JSON has, and without `\Z` in patterns and discriminators, which other languages lack."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items() if name != "discriminator"}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if isinstance(value, str):
         if value.startswith(_REFERENCE):

@@ -25,7 +25,7 @@ from exchange.gateway.authentication import log_in
 from exchange.gateway.caller import Caller
 from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
-from exchange.gateway.methods import METHODS, Method, public
+from exchange.gateway.methods import METHODS, Method, public, with_api
 from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
 from exchange.journal.errors import JournalError
@@ -76,12 +76,16 @@ class _SupersededError(Exception):
     """Somebody wants to be elsewhere, or nobody anywhere any more."""
 
 
-class _SeekParams(p.Params, frozen=True):
+class SeekParams(p.Params, frozen=True):
+    """Parameters of `replay/seek`: one of the two."""
+
     seq: p.Seq | None = None
     ts_us: p.Number | None = None
 
 
-class _SpeedParams(p.Params, frozen=True):
+class SpeedParams(p.Params, frozen=True):
+    """Parameters of `replay/speed`."""
+
     speed: Annotated[float, Meta(gt=0)] | None
 
 
@@ -117,7 +121,8 @@ class ReplayServer(ServedExchange):
         self._reader = reader
         self._first_seq, self._last_seq, self._speed, self._is_paused = scope
         self._now_seconds = now_seconds or asyncio.get_running_loop().time
-        super().__init__(reader.path, self._engine_before_the_first_order(), self._methods())
+        self.methods = self._methods()
+        super().__init__(reader.path, self._engine_before_the_first_order(), self.methods)
         self._users = self._users_to_come()
         self._upcoming: deque[Record] = deque()
         self._has_audience = False
@@ -177,7 +182,7 @@ class ReplayServer(ServedExchange):
 
     def _methods(self) -> Mapping[str, Method]:
         """The methods of the exchange, and those that control the replay."""
-        return METHODS | {
+        methods = METHODS | {
             "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
             "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
             "replay/status": public(
@@ -191,18 +196,19 @@ class ReplayServer(ServedExchange):
             ),
             "replay/speed": public(
                 "Replay so many times as fast as recorded; null: as fast as possible.",
-                _SpeedParams,
+                SpeedParams,
                 lambda caller, params: self._set_speed(params.speed),
                 ReplayStatus,
             ),
             "replay/seek": public(
                 "Go to the moment after a command, or to a time.",
-                _SeekParams,
+                SeekParams,
                 lambda caller, params: self._seek(params),
                 ReplayStatus,
                 _seek_result,
             ),
         }
+        return with_api(methods)
 
     def _enter(self, caller: Caller, params: p.AuthParams) -> Any:
         """Enter any account that there is by the end, so that a client may be there before its account was opened."""
@@ -232,7 +238,7 @@ class ReplayServer(ServedExchange):
         self._keep_new_rhythm()
         return self.status
 
-    def _seek(self, params: _SeekParams) -> Inquiry:
+    def _seek(self, params: SeekParams) -> Inquiry:
         """Go to right after a command, or to a time: books begin again there, streams leave out what lies between."""
         if (params.seq is None) == (params.ts_us is None):
             raise invalid_params("seq", "say where to: either seq or ts_us, one of the two")

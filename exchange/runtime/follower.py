@@ -5,6 +5,7 @@ comes to with the digests that the exchange records, and raises the alarm where 
 no follower, and so no snapshot.
 """
 
+import asyncio
 import gc
 import logging
 import os
@@ -25,13 +26,14 @@ from exchange.journal.protocols import JournalReader
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.server_settings import SNAPSHOTS_KEPT
 from exchange.snapshots.store import Snapshot, SnapshotStore
-from exchange.subprocesses import Supervisor, is_orphaned, set_up_subprocess
+from exchange.subprocesses import run_module, set_up_subprocess
 
 DIVERGED = 3  # exit code of the process
 LOOK_SECONDS = 0.1  # between two looks at a journal that has nothing new
 TELL_SECONDS = 1.0  # at least, between two writings of how far it is
 COMMANDS_AT_ONCE = 2_000
 RETRY_SECONDS_MAX = 60.0  # before a follower that failed is started again
+ALARM_LOOK_SECONDS = 1.0  # between two looks whether the alarm still stands
 HOW_TO_DEAL = (
     "`exchange journal verify` names the command; when it is dealt with, `exchange follow --once` compares anew, and "
     "`exchange follow --dismiss` passes over it"
@@ -126,29 +128,47 @@ class Follower:
 
 
 class FollowerProcess:
-    """Keeps a follower running beside the exchange, except while an alarm stands. `every` 0: no follower."""
+    """Keeps a follower running beside the exchange. One that fails is started again, unless it raised the alarm."""
 
     def __init__(self, path: Path, every: int) -> None:
         self._path = path
         self._every = every
-        self._supervisor = Supervisor(
-            "follower", __name__, retry_seconds_max=RETRY_SECONDS_MAX, blocked=self._reason_to_wait
-        )
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the follower. Logs an error if an alarm stands."""
+        if alarm := standing_alarm(self._path):
+            _log.error("ALARM: %s. It stands, and no snapshots are made: %s", alarm.text, HOW_TO_DEAL)
         if self._every:
-            self._supervisor.start(str(self._path), str(self._every))
-        elif reason := self._reason_to_wait():
-            _log.error("%s", reason)
+            self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def stop(self) -> None:
-        """End the follower. It leaves no incomplete snapshot behind."""
-        await self._supervisor.stop()
+        """End it; a snapshot half made leaves nothing behind."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    def _reason_to_wait(self) -> str | None:
-        alarm = standing_alarm(self._path)
-        return f"ALARM: {alarm.text}. No snapshots are made while it stands: {HOW_TO_DEAL}" if alarm else None
+    async def _keep(self) -> None:
+        pause_seconds = 1.0
+        while True:
+            if standing_alarm(self._path):  # until somebody deals with it
+                await asyncio.sleep(ALARM_LOOK_SECONDS)
+                continue
+            began_seconds = time.monotonic()
+            try:
+                arguments = str(self._path), str(self._every), str(os.getpid())
+                async with run_module(__name__, *arguments, stdout=asyncio.subprocess.DEVNULL) as process:
+                    code = await process.wait()
+            except OSError as error:
+                _log.warning("no snapshots are made: %s", error)
+            else:
+                if code == DIVERGED:
+                    _log.error("the follower raised the alarm and has stopped, no snapshots are made: %s", HOW_TO_DEAL)
+                    continue
+                _log.warning("the follower ended with code %d, and is started again", code)
+            if time.monotonic() - began_seconds > RETRY_SECONDS_MAX:
+                pause_seconds = 1.0
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, RETRY_SECONDS_MAX)
 
 
 def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
@@ -202,7 +222,7 @@ def main() -> None:
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
     told_seq, told_seconds = 0, 0.0
     try:
-        while not is_orphaned(exchange_pid):
+        while os.getppid() == exchange_pid:
             if not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
             if follower.seq != told_seq and time.monotonic() - told_seconds > TELL_SECONDS:
