@@ -44,6 +44,9 @@ docs: $(VENV)/dev-installed  ## write docs/cli.md and the documents of the wire 
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
 	$(BIN)/python -m tests.api_reference
 
+site: $(VENV)/site-installed  ## build the documentation as a web site in build/site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 wheel: $(VENV)/dev-installed  ## build sdist and wheel in build/dist/, install them elsewhere and test them
 	rm -rf build/dist
 	$(BIN)/python -m build --outdir build/dist
@@ -60,6 +63,9 @@ lock:  ## write constraints.txt: the newest versions that pyproject.toml allows
 	rm -rf build/lock && mkdir -p build && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,fast,bench,site]'
 	build/lock/bin/pip freeze --exclude event-sourced-exchange > constraints.txt
+
+release:  ## make release VERSION=1.2.3: date the changelog, set the version, run all checks, commit and tag
+	.ci/release $(VERSION)
 
 # Running needs few packages and compiles none. If this platform has no wheel of uvloop, the exchange runs without it.
 $(VENV)/run-installed: pyproject.toml constraints.txt
