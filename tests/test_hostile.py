@@ -137,7 +137,7 @@ def test_subscriptions_have_a_limit_and_all_or_none_are_made() -> None:
         first, second, again, snapshot = answers(alice)
         assert first["error"]["code"] == second["error"]["code"] == -32602
         assert again["result"] == channels[:1] and snapshot["params"]["data"]["type"] == "snapshot"
-        assert len(alice.session.channels) == SUBSCRIPTIONS_MAX
+        assert len(alice.session.channels.subscribed) == SUBSCRIPTIONS_MAX
         await desk.stop()
 
     run(conversation())

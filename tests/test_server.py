@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from exchange.engine.recovery import recover
+from exchange.gateway import request_queue
 from exchange.gateway import server as gateway_server
-from exchange.gateway import session
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -271,7 +271,7 @@ def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
 
 def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer is followed by a rest: others are answered in between, also those that ask for a command."""
-    monkeypatch.setattr(session, "TURN_SECONDS", 0)
+    monkeypatch.setattr(request_queue, "TURN_SECONDS", 0)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -373,7 +373,7 @@ def test_what_was_sent_before_good_bye_is_carried_out(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch, turn_seconds: int, enabled: bool
 ) -> None:
     """All in one piece: who one is, orders with questions between them, and the end; then cancel-on-disconnect."""
-    monkeypatch.setattr(session, "TURN_SECONDS", turn_seconds)
+    monkeypatch.setattr(request_queue, "TURN_SECONDS", turn_seconds)
     count = 150
 
     async def conversation() -> None:

@@ -229,7 +229,7 @@ def test_unsubscribing_during_the_fill(hold: Hold) -> None:
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
         assert scene.desk.backfills[1].is_over
         assert heard(alice) == ["un", "un", "buy"]
-        assert not scene.desk.subscriptions._listeners and not alice.session._catch_ups._by_channel
+        assert not scene.desk.subscriptions._listeners and not alice.session.channels._catch_ups._by_channel
 
     hold(conversation)
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(8, "user.orders"))
         await scene.send(scene.trader, *[buy()] * 20)
-        running = alice.session._catch_ups._running
+        running = alice.session.channels._catch_ups._running
         assert running is not None and running.buffer is not None and running.buffer.is_overrun
         scene.desk.backfills[0].go_on()
         await scene.send(scene.trader, buy())
@@ -369,7 +369,7 @@ def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
         alice.send(json.dumps(subscribe(4)))
         error = json.loads(alice.take()[0])["error"]
         assert error["code"] == -32602 and error["data"]["reason"] == "from_seq_archived"
-        assert error["data"]["first_seq"] == 5 and not alice.session.channels
+        assert error["data"]["first_seq"] == 5 and not alice.session.channels.subscribed
         await scene.send(alice, subscribe(5, "user.orders"))
         scene.desk.backfills[0].go_on()
         assert heard(alice) == ["sub", *orders(5, 6, 7, 8)]

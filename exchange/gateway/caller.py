@@ -1,8 +1,9 @@
-"""The client whose request a method handles: its user, its connection, and the exchange behind both."""
+"""The client whose request a method handles: its user, its connection, and the exchange. And the deferred result."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
@@ -56,3 +57,9 @@ class Caller:
     def views(self) -> Views:
         """The read models of the exchange."""
         return self.exchange.views
+
+
+class Inquiry(NamedTuple):
+    """A deferred result: a handler returns it if the result takes time. `ask` takes the callback that receives it."""
+
+    ask: Callable[[Callable[[Any], None]], None]

@@ -20,7 +20,7 @@ class Subscriber(Protocol):
     def user_id(self) -> str: ...
 
     @property
-    def channels(self) -> dict[str, Channel]:
+    def subscribed(self) -> dict[str, Channel]:
         """The channels it has subscribed to, by name."""
         ...
 
@@ -105,7 +105,7 @@ class Subscriptions:
 
     def forget(self, session: Subscriber) -> None:
         """Remove all subscriptions of a closed connection."""
-        for channel in session.channels.values():
+        for channel in session.subscribed.values():
             self.unsubscribe(session, channel)
 
     def set_cancel_on_disconnect(self, session: Subscriber, enabled: bool) -> bool:

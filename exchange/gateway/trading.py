@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
@@ -14,7 +13,7 @@ from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
 from exchange.gateway import params as p
 from exchange.gateway import results as r
-from exchange.gateway.caller import Caller
+from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
@@ -22,12 +21,6 @@ from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 
 DRY_RUN_RETRY_MS = 100
-
-
-class Inquiry(NamedTuple):
-    """A question that takes its time: `ask` is given whom to tell what was found."""
-
-    ask: Callable[[Callable[[Any], None]], None]
 
 
 def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:

@@ -22,11 +22,10 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
 from exchange.gateway import params as p
 from exchange.gateway.authentication import log_in
-from exchange.gateway.caller import Caller
+from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public, with_api
-from exchange.gateway.trading import Inquiry
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader

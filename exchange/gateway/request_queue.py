@@ -1,0 +1,243 @@
+"""The requests of one connection: when each may start, and in which order their answers leave.
+
+A request waits until it starts. A query is answered when it starts. A command and an inquiry are *in flight* from then
+on: a command until it is durable and applied, an inquiry until its outcome is known.
+
+Answers leave in the order of the requests, and a request sees the effects of all requests before it. Commands are
+answered in the order of their submission, so that a command may start while others are in flight. Everything else waits
+until nothing is in flight, also the refusal of a request that fails before it becomes a command. A method that `waits`
+is alone in flight.
+
+    state        in flight                         may start
+    idle         nothing                           any request
+    pipelining   commands that need not wait       a command that need not wait
+    exclusive    one request of a method that      nothing
+                 `waits`
+
+    event                                  idle          pipelining    exclusive
+    a query or a refusal starts            idle          -             -
+    a command starts                       pipelining    pipelining    -
+    a request that `waits` starts          exclusive     -             -
+    the last one in flight is answered     -             idle          idle
+
+The state is not stored: `_in_flight` and `_is_exclusive` say it. Two conditions suspend starting in every state:
+
+    suspended by   because                                 until
+    backpressure   the client does not read its answers    it reads, or the connection is closed
+    yielding       the connection used up its turn         other connections had their turn
+
+After `close` the answers go nowhere: queries are dropped, inquiries are abandoned, but waiting commands still start.
+When none waits any more, the queue is drained.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from exchange.domain.commands import Command
+from exchange.gateway import jsonrpc
+from exchange.gateway.caller import Caller, Inquiry
+from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.limits import TURN_SECONDS
+from exchange.gateway.methods import Method
+from exchange.projections.views import Change
+
+_log = logging.getLogger(__name__)
+
+BUSY_RETRY_MS = 100
+
+# Takes the text of an answer; None for a JSON-RPC notification, which has no answer.
+Reply = Callable[[bytes | None], None]
+CallLater = Callable[[Callable[[], None]], None]
+
+
+class Call(msgspec.Struct, eq=False):
+    """One request: its method and parameters, or the error to answer with; and `reply`, which takes the answer."""
+
+    raw_id: bytes | None
+    reply: Reply
+    name: str = ""
+    error: RpcError | None = None
+    method: Method | None = None
+    params: Any = None
+
+    @property
+    def can_pipeline(self) -> bool:
+        """True if it may start while commands are in flight."""
+        return self.method is not None and self.method.answer is not None and not self.method.waits
+
+    def succeed(self, result: Any) -> None:
+        """Answer with a result."""
+        self.reply(None if self.raw_id is None else jsonrpc.result_text(self.raw_id, result))
+
+    def fail(self, error: RpcError) -> None:
+        """Answer with an error."""
+        self.reply(None if self.raw_id is None else jsonrpc.error_text(self.raw_id, error))
+
+
+class RequestQueue:
+    """Starts the requests of one connection in order, and answers them.
+
+    `call_later` calls a function after other connections had their turn; None if there are no others. `on_drained` is
+    called when the queue is closed and all its commands are submitted; it may be called again.
+    """
+
+    def __init__(self, caller: Caller, call_later: CallLater | None, on_drained: Callable[[], None]) -> None:
+        self._caller = caller
+        self._exchange = caller.exchange
+        self._call_later = call_later
+        self._on_drained = on_drained
+        self._waiting: deque[Call] = deque()
+        self._in_flight = 0
+        self._is_exclusive = False
+        self._inquiries: dict[Call, None] = {}
+        self._is_backpressured = False
+        self._is_yielding = False
+        self._worked_seconds = 0.0
+        self._is_closed = False
+
+    @property
+    def unanswered(self) -> int:
+        """The number of requests that wait or are in flight."""
+        return self._in_flight + len(self._waiting)
+
+    def add(self, call: Call) -> None:
+        """Take the next request."""
+        self._waiting.append(call)
+        self._start_waiting()
+
+    def set_backpressure(self, is_backpressured: bool) -> None:
+        """Start nothing while the client does not read its answers."""
+        self._is_backpressured = is_backpressured
+        self._start_waiting()
+
+    def close(self) -> None:
+        """Drop queries and inquiries; commands that wait still start."""
+        self._is_closed = True
+        self._waiting = deque(call for call in self._waiting if call.method is not None and call.method.answer)
+        for call in list(self._inquiries):
+            self._end_inquiry(call)
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        """Start requests as far as the state allows, for one turn."""
+        while self._waiting and not self._is_exclusive and (self._is_closed or not self._is_backpressured):
+            if (self._in_flight and not self._waiting[0].can_pipeline) or self._is_yielding:
+                return
+            call = self._waiting.popleft()
+            began_seconds = time.perf_counter()
+            try:
+                self._start(call)
+            except RpcError as error:
+                self._refuse(call, error)
+            except Exception:
+                _log.exception("a request failed: %s", call.name)
+                self._refuse(call, jsonrpc.internal_error())
+            self._worked_seconds += time.perf_counter() - began_seconds
+            if self._worked_seconds > TURN_SECONDS and self._call_later is not None:
+                self._is_yielding = True
+                self._call_later(self._resume)
+        if self._is_closed and not self._waiting and not self._is_exclusive:
+            self._on_drained()
+
+    def _resume(self) -> None:
+        """Begin a new turn."""
+        self._is_yielding, self._worked_seconds = False, 0.0
+        self._start_waiting()
+
+    def _start(self, call: Call) -> None:
+        """Answer the request, or put it in flight. Raises RpcError if it is refused."""
+        method = call.method
+        if method is None or call.error is not None:
+            raise call.error or jsonrpc.internal_error()
+        if method.access != "public":
+            self._check_access(method)
+        if method.answer is None:
+            call.succeed(method.handle(self._caller, call.params))
+            return
+        if self._exchange.is_busy:
+            raise jsonrpc.rate_limited("too many commands are waiting for the journal", BUSY_RETRY_MS)
+        result = method.handle(self._caller, call.params)
+        if isinstance(result, Command):
+            self._submit(call, method, result)
+        elif isinstance(result, Inquiry):
+            self._inquire(call, method, result)
+        else:
+            call.succeed(result)
+
+    def _check_access(self, method: Method) -> None:
+        """Raise RpcError if the caller may not call a private or an admin method."""
+        if method.access == "admin" and self._exchange.is_read_only:
+            raise jsonrpc.read_only_replay()
+        if not self._caller.user_id:
+            raise jsonrpc.must_authenticate()
+        if method.access == "admin" and self._caller.user_id != "admin":
+            raise RpcError("not_permitted", "only the administrator may do this")
+
+    def _refuse(self, call: Call, error: RpcError) -> None:
+        """Answer with an error, after the commands in flight are answered."""
+        if self._in_flight:
+            call.method, call.error = None, error
+            self._waiting.appendleft(call)
+        else:
+            call.fail(error)
+
+    def _submit(self, call: Call, method: Method, command: Command) -> None:
+        if self._exchange.is_read_only:
+            if method.undo is not None:
+                method.undo(self._caller)
+            raise jsonrpc.read_only_replay()
+        self._in_flight += 1
+        self._is_exclusive = method.waits
+        self._exchange.submit(command, lambda change: self._on_command_done(call, method, change))
+
+    def _on_command_done(self, call: Call, method: Method, change: Change | None) -> None:
+        """Answer a command that is durable and applied; None: it could not be recorded."""
+        self._in_flight -= 1
+        self._is_exclusive = False
+        if change is None:
+            if method.undo is not None:
+                method.undo(self._caller)
+            call.fail(jsonrpc.journal_unavailable())
+        elif change.refused is not None and change.refused != method.ignores:
+            call.fail(jsonrpc.refused(change.refused, seq=change.seq))
+        else:
+            self._answer(call, method, change)
+        self._start_waiting()
+
+    def _inquire(self, call: Call, method: Method, inquiry: Inquiry) -> None:
+        if self._is_closed:
+            return
+        self._in_flight += 1
+        self._is_exclusive = method.waits
+        self._inquiries[call] = None
+        inquiry.ask(lambda outcome: self._on_inquiry_done(call, method, outcome))
+
+    def _on_inquiry_done(self, call: Call, method: Method, outcome: Any) -> None:
+        """Answer an inquiry, unless it was abandoned."""
+        if call in self._inquiries:
+            self._end_inquiry(call)
+            self._answer(call, method, outcome)
+            self._start_waiting()
+
+    def _end_inquiry(self, call: Call) -> None:
+        del self._inquiries[call]
+        self._in_flight -= 1
+        self._is_exclusive = False
+
+    def _answer(self, call: Call, method: Method, outcome: Any) -> None:
+        """Answer with the changes of a command, or with the outcome of an inquiry."""
+        assert method.answer is not None, "a command or an inquiry without an answer"
+        try:
+            call.succeed(method.answer(self._caller, outcome))
+        except RpcError as error:
+            call.fail(error)
+        except Exception:
+            _log.exception("a request was carried out, but could not be answered: %s", call.name)
+            call.fail(jsonrpc.internal_error())
