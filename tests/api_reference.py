@@ -73,10 +73,11 @@ def examples() -> dict[str, Example]:
 
 
 class ReplayExamples(NamedTuple):
-    """The methods of a replay, and an example of each that the exchange itself does not have."""
+    """The methods of a replay, an example of each that only a replay has, and its answer to `public/get_api`."""
 
     methods: Mapping[str, DescribedMethod]
     examples: dict[str, Example]
+    api: dict[str, Any]
 
 
 async def replay_examples() -> ReplayExamples:
@@ -89,7 +90,7 @@ async def replay_examples() -> ReplayExamples:
             answers: asyncio.Queue[bytes] = asyncio.Queue()
             session = server.gateway.open_local_session(answers.put_nowait, lambda reason: None)
             found: dict[str, Example] = {}
-            for request_id, (method, params) in enumerate(REPLAY_CALLS.items(), 1):
+            for request_id, (method, params) in enumerate((REPLAY_CALLS | {"public/get_api": {}}).items(), 1):
                 request = {"jsonrpc": "2.0", "id": request_id, "method": method} | (
                     {"params": params} if params else {}
                 )
@@ -97,7 +98,7 @@ async def replay_examples() -> ReplayExamples:
                 found[method] = Example(request, json.loads(await answers.get()))
             session.close()
             await server.close()
-            return ReplayExamples(server.methods, found)
+            return ReplayExamples(server.methods, found, found.pop("public/get_api").answer["result"])
 
 
 def _yaml(document: dict[str, Any]) -> str:
@@ -112,7 +113,7 @@ def _with_methods(page: str) -> str:
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     assert begin and end, "docs/protocol.md has lost the marks around its methods"
-    methods, of_replay = asyncio.run(replay_examples())
+    methods, of_replay, _ = asyncio.run(replay_examples())
     return before + begin + "\n" + "\n".join(_sections(methods, examples() | of_replay)) + "\n" + end + after
 
 

@@ -136,8 +136,13 @@ def test_each_example_fits_its_schemas(described: dict[str, Any]) -> None:
     check_example(examples()[described["name"]], described, OPENRPC)
 
 
+def test_a_server_answers_with_the_document_of_its_own_methods(replay: ReplayExamples) -> None:
+    assert replay.api == openrpc_document(replay.methods) != OPENRPC
+    assert METHODS["rpc.discover"] is METHODS["public/get_api"]
+
+
 def test_the_examples_of_a_replay_fit_their_schemas(replay: ReplayExamples) -> None:
-    document = openrpc_document(replay.methods)
+    document = replay.api
     described = {method["name"]: method for method in document["methods"]}
     assert list(described) == list(replay.methods) and set(described) - set(METHODS) == set(replay.examples)
     for name, example in replay.examples.items():
@@ -207,9 +212,8 @@ def test_each_declared_reason_is_one_of_an_existing_method() -> None:
     assert {reason for reasons in METHOD_REASONS.values() for reason in reasons} <= set(ERROR_KINDS)
 
 
-def test_each_meaning_is_of_a_field_and_each_number_has_its_unit(replay: ReplayExamples) -> None:
-    document = openrpc_document(replay.methods)
-    objects = document["components"]["schemas"] | ASYNCAPI["components"]["schemas"]
+def test_each_meaning_is_of_a_field_and_each_price_has_its_unit(replay: ReplayExamples) -> None:
+    objects = replay.api["components"]["schemas"] | ASYNCAPI["components"]["schemas"]
     used = {f"{name}.{field}" for name, schema in objects.items() for field in schema.get("properties", ())}
     used |= {
         f"{method.params.__name__}.{field}"

@@ -29,6 +29,7 @@ from exchange.client.messages import (
     TradesMessage,
     message_of,
 )
+from exchange.gateway.methods import METHODS
 from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import BookLevel
 from exchange.runtime.server_settings import admin_secret_file
@@ -82,6 +83,7 @@ def test_methods_return_typed_results(tmp_path: Path) -> None:
             assert await alice.get_open_orders() == []
             assert (await alice.get_order_book(INSTRUMENT)).bids == []
             assert await alice.get_time_us() > 0
+            assert [method["name"] for method in (await alice.get_api())["methods"]] == list(METHODS)
             assert (await next_of(messages, BookMessage)).best_bid is None
             statuses = [(await next_of(messages, OrdersMessage))[0].status for _ in range(4)]
             assert statuses == ["open", "open", "partially_filled", "cancelled"]

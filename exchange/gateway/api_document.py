@@ -107,7 +107,7 @@ def _method(name: str, method: DescribedMethod, params: Schema, result: Schema) 
                 "name": param,
                 "description": schema["description"],
                 "required": param in required,
-                "schema": schema,
+                "schema": {keyword: value for keyword, value in schema.items() if keyword != "description"},
             }
             for param, schema in params["properties"].items()
         ],

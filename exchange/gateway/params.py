@@ -1,4 +1,7 @@
-"""The parameters of every method, typed. Unknown ones are refused: a misspelt `pricee` must never trade at market."""
+"""The parameters of each method. The decoder refuses unknown ones: a misspelt `pricee` must never trade at market.
+
+The meaning of each parameter is in `fields.py`. The documents of the wire are made from both.
+"""
 
 import re
 from typing import Annotated, Any, Literal
@@ -23,7 +26,8 @@ from exchange.gateway.limits import (
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]  # whatever is sent may be recorded: not too much
+# The journal records also the ids of instruments that do not exist, so their length has a limit.
+InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]
 Asset = Annotated[str, Meta(max_length=ASSET_MAX)]
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
@@ -48,11 +52,11 @@ TIMES_IN_FORCE: dict[str, TimeInForce] = {
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
+    """The parameters of a method."""
 
 
 class NoParams(Params, frozen=True):
-    pass
+    """The parameters of a method that takes none."""
 
 
 class AuthParams(Params, frozen=True):
