@@ -1,4 +1,4 @@
-"""`exchange account`: what a user has, and paying in and out."""
+"""`exchange account`: balance, margin and positions of a user."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,12 +13,13 @@ from exchange.cli.output import add_rows, console, print_json, table
 from exchange.cli.settlements import payouts
 from exchange.projections.wire_types import AccountView, PositionView, UserSettlement
 
-_SETTLEMENTS_SHOWN = 5  # the last; `exchange settlements` has more
+# `exchange settlements` shows more of them.
+_SETTLEMENTS_SHOWN = 5
 
 
 @click.group()
 def account() -> None:
-    """See an account, pay into it, pay out of it."""
+    """Show an account, deposit cash, withdraw cash."""
 
 
 @account.command()
@@ -28,7 +29,8 @@ def account() -> None:
 def show(user_id: str, path: Path, as_json: bool) -> None:
     """Show balance, margin, profit, positions and the last settlements, as of the last recorded command.
 
-    locked: what bids and margin hold; maintenance: cash below it is liquidated; shortfall: what the insurance paid.
+    locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
+    that the insurance account paid for this account.
 
     \b
     Example:
@@ -44,7 +46,7 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
 
 
 def print_account(shown: AccountView, moment: str, settled: Sequence[UserSettlement] = ()) -> None:
-    """Balance, positions and settlements, as tables. The last of them says of which moment they are."""
+    """Print balance, positions and settlements as tables; `moment` is the caption of the last one."""
     tables = [_money(shown)]
     if shown.positions:
         tables.append(_positions(shown.positions))
@@ -54,7 +56,7 @@ def print_account(shown: AccountView, moment: str, settled: Sequence[UserSettlem
     for number, one in enumerate(tables):
         console().print(*([""] if number else []), one, sep="\n")
     if shown.suspended:
-        click.echo(f"{shown.user_id} is suspended: reading and cancelling only")
+        click.echo(f"{shown.user_id} is suspended: it may only read and cancel")
 
 
 def _money(shown: AccountView) -> Table:
@@ -106,5 +108,5 @@ def _decimals(amounts: Iterable[int | None]) -> int:
 
 
 def _cash(micros: int | None, decimals: int) -> str:
-    """`-` for what is beyond all numbers."""
+    """Format an amount; `-` if it exceeds the range of exact JSON numbers."""
     return "-" if micros is None else cash(micros, decimals)

@@ -1,4 +1,4 @@
-"""`exchange admin`: what only the administrator may do, over the API of the exchange that runs."""
+"""`exchange admin`: the administrator's methods of the running exchange."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Se
 
 @click.group()
 def admin() -> None:
-    """Run a market: index prices, settlement, pauses and halts, users, rules.
+    """Run a market: set index prices and rules, settle, pause, halt, manage users.
 
-    These are methods of a running exchange. They use the secret in the file beside the journal, and every change is
-    recorded, effective from its seq.
+    Each command calls a running exchange with the secret in the file next to the journal. Every change is recorded as a
+    command and takes effect at its sequence number (seq).
     """
 
 
@@ -30,7 +30,7 @@ def admin() -> None:
 @db_option
 @json_option
 def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    """Pay AMOUNT USDC into an account.
+    """Deposit AMOUNT USDC into an account.
 
     \b
     Example:
@@ -45,7 +45,7 @@ def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None
 @db_option
 @json_option
 def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    """Pay AMOUNT USDC out of an account: at most what is available.
+    """Withdraw AMOUNT USDC, at most the available cash, from an account.
 
     \b
     Example:
@@ -69,11 +69,13 @@ def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: boo
 @admin.command("set-index")
 @click.argument("asset", type=ASSET)
 @click.argument("price_micros", metavar="PRICE", type=USDC)
-@click.option("--force", is_flag=True, help="However far it is from the last price (rule market.index_jump_max).")
+@click.option(
+    "--force", is_flag=True, help="Accept a price further from the last one than the rule market.index_jump_max allows."
+)
 @db_option
 @json_option
 def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: bool) -> None:
-    """Set the index price of ASSET. Marks, margins, listing and liquidations follow from it.
+    """Set the index price of ASSET, in USDC. It updates marks, margins and listings, and may cause liquidations.
 
     \b
     Example:
@@ -84,7 +86,7 @@ def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: b
         print_json(result)
         return
     index = msgspec.convert(result, IndexPrice)
-    click.echo(f"the index of {index.asset} is at {usdc(index.price_micros)} (seq {index.seq})")
+    click.echo(f"the index price of {index.asset} is {usdc(index.price_micros)} USDC (seq {index.seq})")
 
 
 @admin.command()
@@ -94,7 +96,7 @@ def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: b
 @db_option
 @json_option
 def settle(asset: str, expiration_s: int, price_micros: int, path: Path, as_json: bool) -> None:
-    """Settle a series that waits, closed, for a delivery price. `exchange settlements` shows which do.
+    """Settle an expired series at PRICE. `exchange settlements` shows the series that wait for a price.
 
     \b
     Example:
@@ -112,13 +114,18 @@ def settle(asset: str, expiration_s: int, price_micros: int, path: Path, as_json
 
 
 def _choosing(function: Any) -> Any:
-    """Which instruments a pause is about."""
+    """Add the arguments that select the instruments to pause or resume."""
     for decorate in reversed(
         (
             click.argument("instrument_id", metavar="[INSTRUMENT]", type=INSTRUMENT, required=False),
             click.option("--asset", type=ASSET, help="Every instrument on this asset."),
-            click.option("--expiration", "expiration_s", type=EXPIRATION, help="Every one that expires on this day."),
-            click.option("--all", "every", is_flag=True, help="Every instrument there is."),
+            click.option(
+                "--expiration",
+                "expiration_s",
+                type=EXPIRATION,
+                help="Every instrument that expires on this date, such as 28FEB26.",
+            ),
+            click.option("--all", "every", is_flag=True, help="Every instrument."),
             db_option,
             json_option,
         )
@@ -130,7 +137,7 @@ def _choosing(function: Any) -> Any:
 @admin.command()
 @_choosing
 def pause(**given: Any) -> None:
-    """Refuse new orders and edits in one instrument, or in many; cancelling stays possible.
+    """Refuse new orders and edits in one or many instruments. Users can still cancel.
 
     \b
     Examples:
@@ -144,7 +151,7 @@ def pause(**given: Any) -> None:
 @admin.command()
 @_choosing
 def resume(**given: Any) -> None:
-    """Let trade go on where it was paused.
+    """Resume trading in paused instruments.
 
     \b
     Examples:
@@ -166,7 +173,7 @@ def _pause(
 ) -> None:
     is_series = asset is not None or expiration_s is not None
     if [instrument_id is not None, is_series, every].count(True) != 1:
-        raise click.UsageError("name one INSTRUMENT, or --asset and --expiration, or --all")
+        raise click.UsageError("expected one of: INSTRUMENT, --asset and/or --expiration, --all")
     result = call_as_admin(path, method, instrument_id=instrument_id, asset=asset, expiration=expiration_s)
     if as_json:
         print_json(result)
@@ -180,7 +187,7 @@ def _pause(
 @db_option
 @json_option
 def halt(path: Path, as_json: bool) -> None:
-    """Halt the whole exchange: from here on nothing but reading and cancelling.
+    """Halt the whole exchange: users can only read and cancel until `exchange admin end-halt`.
 
     \b
     Example:
@@ -188,7 +195,7 @@ def halt(path: Path, as_json: bool) -> None:
     """
     result = call_as_admin(path, "admin/halt")
     print_answer(
-        result, f"halted: reading and cancelling only, until `exchange admin end-halt` (seq {result['seq']})", as_json
+        result, f"halted: users can only read and cancel until `exchange admin end-halt` (seq {result['seq']})", as_json
     )
 
 
@@ -196,7 +203,7 @@ def halt(path: Path, as_json: bool) -> None:
 @db_option
 @json_option
 def end_halt(path: Path, as_json: bool) -> None:
-    """Let trade go on after a halt.
+    """End a halt: trading resumes.
 
     \b
     Example:
@@ -211,7 +218,7 @@ def end_halt(path: Path, as_json: bool) -> None:
 @db_option
 @json_option
 def suspend(user_id: str, path: Path, as_json: bool) -> None:
-    """Refuse a user's new orders and edits. What is open stays, and may be cancelled.
+    """Refuse new orders and edits of a user. Open orders stay, and the user can cancel them.
 
     \b
     Example:
@@ -226,7 +233,7 @@ def suspend(user_id: str, path: Path, as_json: bool) -> None:
 @db_option
 @json_option
 def reinstate(user_id: str, path: Path, as_json: bool) -> None:
-    """Let a suspended user trade again.
+    """Allow a suspended user to trade again.
 
     \b
     Example:
@@ -251,7 +258,7 @@ def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -
     """
     result = call_as_admin(path, "admin/cancel_all", user_id=user_id, instrument_id=instrument_id)
     ids = ", ".join(map(str, result["order_ids"]))
-    print_answer(result, f"cancelled {ids} of {user_id}" if ids else f"{user_id} had nothing open", as_json)
+    print_answer(result, f"cancelled {ids} of {user_id}" if ids else f"{user_id} had no open orders", as_json)
 
 
 @admin.command("account")
@@ -259,7 +266,7 @@ def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -
 @db_option
 @json_option
 def account_(user_id: str, path: Path, as_json: bool) -> None:
-    """Show a user's account as the running exchange has it, limits and suspension included.
+    """Show the account of a user in the running exchange, with its limits and suspension.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`exchange admin create-instrument`: list an option by hand."""
+"""`exchange admin create-instrument`: list one option by hand."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from exchange.cli.output import print_json
 @click.command("create-instrument")
 @click.argument("instrument_id", type=INSTRUMENT)
 @click.option(
-    "--tick-size", "tick_micros", type=USDC, default="0.01", show_default=True, help="Step between prices, in USDC."
+    "--tick-size", "tick_micros", type=USDC, default="0.01", show_default=True, help="Smallest price step, in USDC."
 )
 @click.option(
     "--min-size",
@@ -26,7 +26,7 @@ from exchange.cli.output import print_json
 @db_option
 @json_option
 def create_instrument(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path, as_json: bool) -> None:
-    """List an option. Its id says everything: asset, day of expiry, strike, Call or Put.
+    """List an option. The instrument id gives asset, expiry date, strike, and call (C) or put (P).
 
     \b
     Example:
@@ -38,4 +38,6 @@ def create_instrument(instrument_id: str, tick_micros: int, min_size_milli: int,
         print_json(result)
     else:
         tick, smallest = usdc(tick_micros), contracts(min_size_milli)
-        click.echo(f"{instrument_id} is listed: tick {tick} USDC, at least {smallest} contracts (seq {result['seq']})")
+        click.echo(
+            f"{instrument_id} is listed: tick {tick} USDC, minimum size {smallest} contracts (seq {result['seq']})"
+        )

@@ -1,4 +1,4 @@
-"""`exchange admin limits`: a user's own limits."""
+"""`exchange admin limits`: limits of one user, which override the rules."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from exchange.cli.output import print_answer
 
 
 class _OrDefault(click.ParamType[Any]):
-    """A limit, or `default`: the one of the rules."""
+    """A number of type `of`, or the word `default`, which means the limit in the rules."""
 
     def __init__(self, of: click.ParamType[Any]) -> None:
         self.name = f"{of.name}|default"
@@ -25,23 +25,30 @@ class _OrDefault(click.ParamType[Any]):
 
 @click.command()
 @click.argument("user_id", metavar="USER", type=USER)
-@click.option("--open-orders", type=_OrDefault(click.IntRange(0)), metavar="N|default", help="Open orders at most.")
 @click.option(
-    "--position", type=_OrDefault(CONTRACTS), metavar="N|default", help="Contracts in one instrument at most; 0: any."
+    "--open-orders", type=_OrDefault(click.IntRange(0)), metavar="N|default", help="Maximum number of open orders."
+)
+@click.option(
+    "--position",
+    type=_OrDefault(CONTRACTS),
+    metavar="N|default",
+    help="Maximum position in one instrument, in contracts; 0: unlimited.",
 )
 @db_option
 @json_option
 def limits(user_id: str, open_orders: Any, position: Any, path: Path, as_json: bool) -> None:
-    """Give a user limits of his own, in place of those of the rules; default: those of the rules again.
+    """Set limits for one user, which override the rules; `default` restores the limit of the rules.
 
-    What is not named stays as it is.
+    A limit without an option stays as it is.
 
     \b
     Example:
       exchange admin limits alice --open-orders 50 --position 100
     """
     if open_orders is None and position is None:
-        raise click.UsageError("name a limit: --open-orders, --position, or both; `exchange admin account` shows them")
+        raise click.UsageError(
+            "expected --open-orders, --position, or both; `exchange admin account` shows the limits in force"
+        )
     with admin_client_of(path) as client:
         views = read_views(path)
         require_user(views, user_id, path)
@@ -60,14 +67,16 @@ def limits(user_id: str, open_orders: Any, position: Any, path: Path, as_json: b
 
 
 def _limit(given: Any, own: int | None) -> int | None:
-    """None: the one of the rules."""
+    """The limit to send; None means the limit of the rules."""
     return own if given is None else None if given == "default" else given
 
 
 def limits_text(open_orders_max: int | None, position_max_milli: int | None) -> str:
-    """None: that of the rules."""
-    orders = "open orders as the rules say" if open_orders_max is None else f"at most {open_orders_max:,} open orders"
+    """The limits in words; None means the limit of the rules."""
+    orders = (
+        "open orders limited by the rules" if open_orders_max is None else f"at most {open_orders_max:,} open orders"
+    )
     if position_max_milli is None:
-        return f"{orders}, positions as the rules say"
-    of_size = f"up to {contracts(position_max_milli)} contracts" if position_max_milli else "of any size"
+        return f"{orders}, positions limited by the rules"
+    of_size = f"up to {contracts(position_max_milli)} contracts" if position_max_milli else "unlimited"
     return f"{orders}, positions {of_size}"

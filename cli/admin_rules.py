@@ -1,4 +1,4 @@
-"""`exchange admin rules`: the rules in force, and changes of them."""
+"""`exchange admin rules`: show and change the rules in force."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settin
 @db_option
 @json_option
 def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ...], path: Path, as_json: bool) -> None:
-    """Show the rules in force, or change them, and show what is different from then on.
+    """Show the rules in force, or change them and show the differences.
 
-    A FILE, TOML or JSON as `exchange init --rules` takes it, stands in place of all of them; --series and --set change
-    some. All rules are recorded together, and hold from that seq on.
+    FILE (TOML or JSON, as for `exchange init --rules`) replaces all rules. --series and --set change single rules. A
+    change records the complete rules, which take effect at its seq.
 
     \b
     Examples:
@@ -44,9 +44,9 @@ def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ..
     if as_json:
         print_json(found)
     elif is_changed:
-        _print_difference(flat_settings(before), flat_settings(after), f"from seq {found['seq']} on")
+        _print_difference(flat_settings(before), flat_settings(after), f"in force since seq {found['seq']}")
     elif file or series or settings:
-        click.echo("these are the rules already: nothing was changed")
+        click.echo("the rules are already like this: nothing was changed")
     else:
         shown = table("rule", "", caption=f"at seq {found['seq']}")
         add_rows(shown, flat_settings(before).items())

@@ -1,4 +1,4 @@
-"""A second name for a command, kept so that scripts that use it go on working."""
+"""A second name for a command, so that scripts with the old name keep working."""
 
 import inspect
 

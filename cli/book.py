@@ -1,4 +1,4 @@
-"""`exchange book`: a live ladder in the terminal."""
+"""`exchange book`: a live order book in the terminal."""
 
 import asyncio
 import contextlib
@@ -15,19 +15,22 @@ from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 
-_DRAW_SECONDS = 0.1  # between two drawings
+# Pause between two drawings.
+_DRAW_SECONDS = 0.1
 
 
 @click.command()
 @click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
 @click.option(
-    "--depth", type=click.IntRange(1, BOOK_DEPTH_MAX), default=10, show_default=True, help="Prices on each side."
+    "--depth", type=click.IntRange(1, BOOK_DEPTH_MAX), default=10, show_default=True, help="Number of prices per side."
 )
-@click.option("--once", is_flag=True, help="Show it once and end; so it is also without a terminal.")
+@click.option(
+    "--once", is_flag=True, help="Print the book once and exit. This is the default if output is not a terminal."
+)
 @db_option
 @json_option
 def book(instrument_id: str, depth: int, once: bool, path: Path, as_json: bool) -> None:
-    """Watch an order book: asks above, bids below, and the last trades. Ctrl-C ends it.
+    """Watch an order book until Ctrl-C: asks above, bids below, then the last trades.
 
     \b
     Examples:
@@ -57,7 +60,7 @@ async def _show(url: str, instrument_id: str, depth: int, once: bool, as_json: b
 
 
 async def _watch(ladder: Ladder, messages: Subscription) -> None:
-    """Draw whenever there is news, but not all the time."""
+    """Draw after each change, at most once per `_DRAW_SECONDS`."""
     screen = console()
     with Live(ladder.draw(screen.height), console=screen, auto_refresh=False) as live:
         async for message in messages:

@@ -1,4 +1,4 @@
-"""`exchange bot`: somebody to trade with."""
+"""`exchange bot`: trading bots that connect as clients."""
 
 import asyncio
 import contextlib
@@ -21,18 +21,18 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @click.group()
 def bot() -> None:
-    """Run a bot against an exchange until Ctrl-C; it trades as an ordinary client.
+    """Run a trading bot as an ordinary client until Ctrl-C.
 
-    Its account needs money for what it quotes: `exchange admin deposit` pays it in.
+    The account of the bot needs cash for its quotes: see `exchange admin deposit`.
     """
 
 
 def _connecting(function: _Function) -> _Function:
-    """What every bot takes."""
+    """Add the options that all bots share."""
     for decorate in reversed(
         (
-            click.option("--seed", type=int, default=1, show_default=True, help="What it takes its chances from."),
-            click.option("--url", help="Of the exchange.  [default: the one that runs on the journal]"),
+            click.option("--seed", type=int, default=1, show_default=True, help="Random seed."),
+            click.option("--url", help="URL of the exchange.  [default: the exchange that runs on the journal]"),
             db_option,
         )
     ):
@@ -42,14 +42,16 @@ def _connecting(function: _Function) -> _Function:
 
 @bot.command("market-maker")
 @_connecting
-@click.option("--user", "user_id", type=USER, default="maker", show_default=True, help="Whose account.")
+@click.option(
+    "--user", "user_id", type=USER, default="maker", show_default=True, help="User whose account the bot uses."
+)
 @click.option(
     "--volatility",
     type=click.FloatRange(0.01, 10),
-    help="What it values options at; 0.8 is 80 % a year.  [default: BTC 0.5, ETH 0.65, others 0.8]",
+    help="Annual volatility for pricing; 0.8 is 80 %.  [default: BTC 0.5, ETH 0.65, others 0.8]",
 )
 def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatility: float | None) -> None:
-    """Quote both sides of every listed option, around Black-Scholes values, leaning against what it holds.
+    """Quote both sides of every listed option around its Black-Scholes value. Positions skew the quotes.
 
     \b
     Example:
@@ -60,7 +62,9 @@ def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatilit
 
 @bot.command()
 @_connecting
-@click.option("--user", "user_id", type=USER, default="taker", show_default=True, help="Whose account.")
+@click.option(
+    "--user", "user_id", type=USER, default="taker", show_default=True, help="User whose account the bot uses."
+)
 def taker(seed: int, url: str | None, path: Path, user_id: str) -> None:
     """Buy and sell small sizes at random, and sometimes close a position.
 
@@ -74,7 +78,7 @@ def taker(seed: int, url: str | None, path: Path, user_id: str) -> None:
 def _run(trading: Bot, url: str, user_id: str) -> None:
     async def run() -> None:
         async with connect(url, user_id) as client:
-            click.echo(f"{user_id} trades on {url}: Ctrl-C ends it, its orders stay open")
+            click.echo(f"{user_id} trades on {url}; Ctrl-C stops the bot, its orders stay open")
             await run_bot(client, trading)
 
     with contextlib.suppress(KeyboardInterrupt):

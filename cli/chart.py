@@ -1,4 +1,4 @@
-"""`exchange chart`: pictures of a journal, as PNG or as a page that can be zoomed."""
+"""`exchange chart`: charts of a journal, as a PNG picture or an HTML page with zoom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from exchange.amounts import short_time
 from exchange.cli.current_views import read_views, require_instrument, require_user
-from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option
+from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, from_option, to_option
 from exchange.cli.progress import ReplayBar
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
 from exchange.history.chart_data import DepthStep, depths, latencies, prices, profits
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     import altair
 
 _WIDTH, _HEIGHT = 900, 420
-_TRADES_MAX = 20_000  # drawn; a picture has room for no more
-_DOT_SIZES = [6, 90]  # in square pixels: to be seen, and not to hide the lines
-_FEW = 30  # points, that are drawn one by one as well: of one alone there is no line
-_OUTER = 0.03  # of a picture's width: how far the last price of a side is drawn beyond it
+# More trades than this would overlap in the picture.
+_TRADES_MAX = 20_000
+# Areas of the dots in square pixels: visible, but not hiding the lines.
+_DOT_SIZES = [6, 90]
+# Fewer points than this are also drawn as dots, because a single point makes no line.
+_FEW = 30
+# The fraction of the width by which the outermost step of each side is extended.
+_OUTER = 0.03
 _COLOURS = {"bid": "#2a9d5c", "ask": "#d1495b"}
 _INDEX_COLOUR = "#777777"
 
 
 def _out_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     if path.suffix.lower() not in (".png", ".html"):
-        raise click.BadParameter(f"{path} must end with .png or .html.", ctx, param)
+        raise click.BadParameter(
+            f"{path} is neither a picture nor a page; expected a name that ends with .png or .html.", ctx, param
+        )
     return path
 
 
@@ -39,29 +45,23 @@ _out_option = click.option(
     callback=_out_file,
     required=True,
     metavar="FILE.png|.html",
-    help="Where the picture goes. What is there is replaced.",
-)
-_from_option = click.option(
-    "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first]"
-)
-_to_option = click.option(
-    "--to", "end", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="End here.  [default: the last]"
+    help="Write the chart to this file. An existing file is replaced.",
 )
 
 
 @click.group()
 def chart() -> None:
-    """Draw what happened. Needs the extra `charts`: pip install 'event-sourced-exchange[charts]'."""
+    """Draw charts of recorded data. Needs the extra `charts`: pip install 'event-sourced-exchange[charts]'."""
 
 
 @chart.command()
 @click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
-@_from_option
-@_to_option
+@from_option
+@to_option
 @db_option
 @_out_option
-def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out: Path) -> None:
-    """Trades, and the best bid and ask, over time; and the index of the asset, on an axis of its own.
+def price(instrument_id: str, start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
+    """Draw trades, best bid and best ask over time, and the index price on a second axis.
 
     \b
     Example:
@@ -122,11 +122,18 @@ def price(instrument_id: str, start: Moment | None, end: Moment, path: Path, out
 
 @chart.command()
 @click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
-@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="When.  [default: now]")
+@click.option(
+    "--at",
+    "moment",
+    type=MOMENT,
+    default=Moment(),
+    metavar="SEQ|TIME",
+    help="Sequence number or time (UTC).  [default: now]",
+)
 @db_option
 @_out_option
 def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
-    """The book at a moment: how much can be had up to which price.
+    """Draw the order book at a moment: the cumulative size up to each price.
 
     \b
     Example:
@@ -146,7 +153,7 @@ def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
         color=alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))),
         tooltip=["side:N", "price:Q", "contracts:Q"],
     )
-    # What can be had stays the same until the next price outwards: rightwards for asks, leftwards for bids.
+    # The cumulative size is constant up to the next worse price: to the right for asks, to the left for bids.
     bids = area.mark_area(interpolate="step-before", opacity=0.5, line=True).transform_filter("datum.side == 'bid'")
     asks = area.mark_area(interpolate="step-after", opacity=0.5, line=True).transform_filter("datum.side == 'ask'")
     _save(
@@ -157,24 +164,26 @@ def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
 
 
 def _with_outer_ends(steps: list[DepthStep]) -> list[tuple[DepthStep, float]]:
-    """Each step with its price, and the last ones of both sides once more further out: one alone would have no area."""
+    """Each step with its price. The outermost step of each side is repeated further out, to give it an area."""
     prices_micros = [step.price_micros for step in steps]
     reach_micros = _OUTER * ((max(prices_micros) - min(prices_micros)) or max(prices_micros)) if steps else 0
     drawn = [(step, float(step.price_micros)) for step in steps]
     for side, outwards in (("bid", -1), ("ask", 1)):
-        if of_side := [step for step in steps if step.side == side]:
-            drawn.append((of_side[-1], of_side[-1].price_micros + outwards * reach_micros))
+        if side_steps := [step for step in steps if step.side == side]:
+            drawn.append((side_steps[-1], side_steps[-1].price_micros + outwards * reach_micros))
     return drawn
 
 
 @chart.command()
-@click.option("--user", "users", type=USER, multiple=True, help="Only this one; may be repeated.  [default: all]")
-@_from_option
-@_to_option
+@click.option(
+    "--user", "users", type=USER, multiple=True, help="Draw only this user. Repeatable.  [default: all users]"
+)
+@from_option
+@to_option
 @db_option
 @_out_option
-def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, out: Path) -> None:
-    """Profit and loss of each user over time, realised (also by settlements) and unrealised, fees deducted.
+def pnl(users: tuple[str, ...], start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
+    """Draw profit and loss of users over time, after fees: realised (also by settlements) plus unrealised.
 
     \b
     Example:
@@ -203,12 +212,12 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment, path: Path, o
 
 
 @chart.command()
-@_from_option
-@_to_option
+@from_option
+@to_option
 @db_option
 @_out_option
 def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
-    """How long answers took: from when a command got its seq until its answer left, as the exchange recorded it live.
+    """Draw the time from a command's seq to its answer, as recorded by the running exchange.
 
     \b
     Example:
@@ -218,14 +227,15 @@ def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> 
     found = latencies(path, *span(path, start, end))
     if not found:
         raise click.ClickException(
-            f"no answer was recorded in {path} there: only a running exchange records when it answers"
+            f"{path} has no answer times for these commands: only a running exchange records them"
         )
     rows = [
         {"time": point.ts_us / 1_000, "answers": name, "ms": max(taken_us, 1) / 1_000}
         for point in found
         for name, taken_us in (("longest", point.longest_us), ("99 of 100", point.p99_us), ("median", point.median_us))
     ]
-    names = ["longest", "99 of 100", "median"]  # where two are the same, both can be seen
+    # The longest line is drawn thickest and first, so that equal values stay visible.
+    names = ["longest", "99 of 100", "median"]
     lines = (
         alt.Chart(alt.InlineData(rows))
         .mark_line(point=len(found) < _FEW)
@@ -242,16 +252,16 @@ def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> 
 def _altair() -> Any:
     try:
         import altair
-        import vl_convert  # noqa: F401 - what altair draws with
+        import vl_convert  # noqa: F401 - altair needs it to draw
     except ImportError as error:
         raise click.ClickException(
-            f"charts need the extra of that name ({error}): pip install 'event-sourced-exchange[charts]'"
+            f"charts need the extra `charts` ({error}): pip install 'event-sourced-exchange[charts]'"
         ) from error
     return altair
 
 
 def _usdc(alt: Any, rows: list[dict[str, Any]], field: str) -> dict[str, Any]:
-    """An axis of amounts, on which one amount alone stands in the middle, under its own name and not a rounded one."""
+    """An axis of amounts. A single amount is placed in the middle, and labels are not rounded."""
     known = [row[field] for row in rows if row[field] is not None]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     margin = 0 if low < high else abs(low) / 10 or 1
@@ -270,5 +280,6 @@ def _save(drawing: altair.LayerChart | altair.Chart, title: str, out: Path) -> N
     if out.suffix.lower() == ".png":
         finished.save(out, format="png", scale_factor=2)
     else:
-        finished.interactive().save(out, format="html", inline=True)  # everything in the file: it works offline
+        # `inline` puts all scripts into the file, so that it works offline.
+        finished.interactive().save(out, format="html", inline=True)
     click.echo(f"{out}: {title}")

@@ -1,4 +1,4 @@
-"""The running exchange, for commands: found by its journal's lock, asked one thing after the other."""
+"""Calls to the running exchange, whose address is in the lock file of its journal."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,11 +30,11 @@ _ANSWER_SECONDS = 30
 
 
 class NoServerError(Exception):
-    """There is no exchange to talk to; the message is for people."""
+    """No exchange answers; the message tells the user what to do."""
 
 
 class RunningExchange:
-    """`exchange.client` for who asks one thing after the other. A context manager; raises ServerError."""
+    """A blocking client that makes one call at a time. A context manager; raises ServerError."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -62,31 +62,35 @@ class RunningExchange:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await self._client.call(method, **params)
         except TimeoutError:
-            raise NoServerError(f"{self._url} gave no answer for {_ANSWER_SECONDS} seconds") from None
+            raise NoServerError(
+                f"{self._url} did not answer within {_ANSWER_SECONDS} seconds: check the exchange and try again"
+            ) from None
 
 
 def url_of(path: Path) -> str:
-    """Where the exchange listens that runs on the journal at `path`; NoServerError says how to start one."""
-    holder = lock_owner(path)
-    if holder is None:
+    """The URL of the exchange that runs on the journal at `path`. Raises NoServerError."""
+    owner = lock_owner(path)
+    if owner is None:
         raise NoServerError(f"no exchange is running on {path}: start it with `{command_line('serve', path)}`")
-    if holder.url is None:
-        raise NoServerError(f"{path} is held by process {holder.pid}, which does not listen yet: try again in a moment")
-    return holder.url
+    if owner.url is None:
+        raise NoServerError(
+            f"{path} is locked by process {owner.pid}, which does not listen yet: try again in a moment"
+        )
+    return owner.url
 
 
 def client_of(path: Path) -> RunningExchange:
-    """A client of the exchange that runs on the journal at `path`; NoServerError says how to start one."""
+    """A client of the exchange that runs on the journal at `path`. Raises NoServerError."""
     return RunningExchange(url_of(path))
 
 
 def log_in(client: RunningExchange, user_id: str) -> None:
-    """Authenticate as a user. An account that is not known is opened by this."""
+    """Authenticate as a user. The exchange opens an account for a new user."""
     client.call("public/auth", grant_type="client_credentials", client_id=user_id)
 
 
 def log_in_as_admin(client: RunningExchange, path: Path) -> None:
-    """Authenticate as the administrator of the journal at `path`, with the secret in the file beside it."""
+    """Authenticate as the administrator, with the secret in the file next to the journal at `path`."""
     secret = admin_secret_of(path)
     client.call("public/auth", grant_type="client_credentials", client_id="admin", client_secret=secret)
 
@@ -106,9 +110,11 @@ def call_as_admin(path: Path, method: str, **params: Any) -> Any:
 
 
 def admin_secret_of(path: Path) -> str:
-    """The administrator's secret of the journal at `path`; NoServerError where there is none."""
+    """The administrator's secret of the journal at `path`. Raises NoServerError if its file is missing."""
     file = admin_secret_file(path)
     try:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError as error:
-        raise NoServerError(f"the administrator's secret is not in {file}: it was written there on creation") from error
+        raise NoServerError(
+            f"the administrator's secret is missing: {file}, written when the journal was created, does not exist"
+        ) from error

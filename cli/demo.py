@@ -1,4 +1,4 @@
-"""`exchange demo`: an exchange that is alive when one connects."""
+"""`exchange demo`: an exchange with a live market."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from exchange.runtime.server_settings import ServerSettings
 @db_option
 @host_option
 @port_option
-@click.option("--seed", type=int, default=1, show_default=True, help="What the bots and the index are decided by.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
 @insecure_option
 def demo(path: Path, host: str, port: int, seed: int, clock_start_us: int | None, insecure: bool) -> None:
-    """Run an exchange with a market on it until Ctrl-C: an index that moves, market makers and traders.
+    """Run an exchange with a live market until Ctrl-C: a moving index, market makers and traders.
 
-    Options on SOL, BTC and ETH; bots are ordinary clients, in a process that ends with this one. On a journal that is
-    there already everything goes on from where it was.
+    The market has options on SOL, BTC and ETH. The bots are ordinary clients in a child process. If the journal exists,
+    the market continues from its last state.
 
     \b
     Example:

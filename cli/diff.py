@@ -23,9 +23,9 @@ _journal_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("b", type=_journal_file, callback=regular_file)
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
-    """Say where two journals part: the first command, its fields, and the fills that only one of them has.
+    """Show the first command in which two journals differ, its fields, and the fills that only one journal has.
 
-    Exit code 0: the same, 1: different, 2: they cannot be compared.
+    Exit code 0: same, 1: different, 2: not comparable.
 
     \b
     Example:
@@ -45,15 +45,15 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 
 def _print(found: Difference, a: Path, b: Path) -> None:
     if found.is_none:
-        click.echo(f"the same {found.common_seq - found.first_seq + 1:,} commands, and the same events")
+        click.echo(f"both have the same {found.common_seq - found.first_seq + 1:,} commands and the same events")
     if found.first_seq > 1:
-        click.echo(f"compared from seq {found.first_seq} on: one of them begins there, its archives are not beside it")
+        click.echo(f"compared from seq {found.first_seq}: one journal begins there, and its archives are missing")
     if found.events_up_to < found.common_seq:
-        click.echo(f"compared up to seq {found.events_up_to} in their events: one of them has recorded no more of them")
+        click.echo(f"compared events up to seq {found.events_up_to}: one journal has recorded no later events")
     if found.is_none:
         return
     if found.events_seq is not None:
-        click.echo(f"seq {found.events_seq} is the same command, but other events are recorded for it")
+        click.echo(f"seq {found.events_seq} is the same command, but its recorded events differ")
     for path, after in ((a, found.after_a), (b, found.after_b)):
         click.echo(f"{path}: {after:,} {'command' if after == 1 else 'commands'} after seq {found.common_seq}")
     if found.fields:
@@ -63,16 +63,16 @@ def _print(found: Difference, a: Path, b: Path) -> None:
         for path, is_altered in ((a, found.altered_a), (b, found.altered_b)):
             if is_altered:
                 seq = found.common_seq + 1
-                click.echo(f"{path}: its seq {seq} is not what was recorded there: see `exchange journal verify`")
+                click.echo(f"{path}: seq {seq} was altered after it was recorded: see `exchange journal verify`")
     elif found.after_a or found.after_b:
-        click.echo(f"{a if found.after_a else b} goes on where the other one ends")
+        click.echo(f"{a if found.after_a else b} continues after the end of the other journal")
     for path, fills in ((a, found.fills_only_in_a), (b, found.fills_only_in_b)):
         if fills:
             _print_fills(path, fills)
 
 
 def _print_fills(path: Path, fills: list[Fill]) -> None:
-    more = f"and {len(fills) - _FILLS_SHOWN:,} more: --json has all of them" if len(fills) > _FILLS_SHOWN else ""
+    more = f"and {len(fills) - _FILLS_SHOWN:,} more: --json prints all of them" if len(fills) > _FILLS_SHOWN else ""
     shown = table(f"fills only in {path}", ">contracts", ">price", "taker", "maker", caption=more)
     add_rows(
         shown,

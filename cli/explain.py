@@ -1,4 +1,4 @@
-"""`exchange explain`: why an order became what it is, and why a command was refused."""
+"""`exchange explain`: the history of an order, and the effect of a command."""
 
 from pathlib import Path
 
@@ -27,15 +27,20 @@ from exchange.projections.order_timeline import (
 
 @click.command()
 @click.argument("order_id", type=click.IntRange(1), required=False)
-@click.option("--seq", type=click.IntRange(1), help="Explain what command SEQ did, or why it was refused.")
-@click.option("--fast", is_flag=True, help="Believe the recorded events of ORDER_ID without replaying its commands.")
+@click.option(
+    "--seq",
+    type=click.IntRange(1),
+    help="Explain the command with this sequence number: its effect, or the reason of its refusal.",
+)
+@click.option("--fast", is_flag=True, help="Trust the recorded events of the order; do not replay its commands.")
 @db_option
 @json_option
 def explain(order_id: int | None, seq: int | None, fast: bool, path: Path, as_json: bool) -> None:
-    """Tell the life of an order: placed, edited, filled, ended, by whom and why. Or what one command did.
+    """Show the history of an order, with the user and the reason of each step, or the effect of one command.
 
-    A refused order has no ORDER_ID: the error that the client got, and `exchange journal tail`, have its seq. What is
-    recorded is proven: where the events are not what the commands cause, that is said, with exit code 1.
+    A refused order has no ORDER_ID; find its sequence number (seq) in the client's error or in `exchange journal tail`.
+    The commands are carried out again to verify the recorded events. If they differ, the command reports it and exits
+    with code 1.
 
     \b
     Examples:
@@ -44,9 +49,9 @@ def explain(order_id: int | None, seq: int | None, fast: bool, path: Path, as_js
       exchange explain 17 --json | jq '.steps[].step'
     """
     if (order_id is None) == (seq is None):
-        raise click.UsageError("name an ORDER_ID, or a command with --seq, one of the two")
+        raise click.UsageError("expected either ORDER_ID or --seq")
     if fast and seq is not None:
-        raise click.UsageError("--fast goes with ORDER_ID: what a command did is always worked out")
+        raise click.UsageError("--fast needs ORDER_ID: a command is always replayed. Remove --fast or --seq")
     story: OrderStory | CommandStory
     with ReplayBar() as bar:
         if order_id is not None:
@@ -64,7 +69,7 @@ def explain(order_id: int | None, seq: int | None, fast: bool, path: Path, as_js
 
 def _print_order(story: OrderStory) -> None:
     placed = story.steps[0]
-    assert isinstance(placed, PlacedStep), "a life that does not begin with its placing"
+    assert isinstance(placed, PlacedStep), "the history of an order does not begin with its placing"
     click.echo(f"order {story.order_id} of {placed.user_id} in {placed.instrument_id}\n")
     for step in story.steps:
         click.echo(columns((str(step.seq), -8), (iso_time(step.ts_us), 27), (_sentence(step, placed), 0)))
@@ -75,12 +80,12 @@ def _print_order(story: OrderStory) -> None:
 def _print_command(story: CommandStory) -> None:
     click.echo(record_line(story.seq, story.ts_us, encode_command(story.command).decode()))
     if story.refused is None:
-        click.echo("\nwhat it caused:")
+        click.echo("\nevents:")
         for event in story.events:
             click.echo("  " + columns((kind_of(event), 24), (describe(event), 0)))
         return
     refusal = REFUSALS[story.refused.reason]
-    click.echo(f"\nrefused, and changed nothing: {refusal.message} ({refusal.code}, {story.refused.reason})")
+    click.echo(f"\nrefused, no effect: {refusal.message} ({refusal.code}, {story.refused.reason})")
     click.echo(f"  {refusal.detail}")
     for name, value in story.refused.figures.items():
         click.echo("  " + fields_text({name: value}))
@@ -91,10 +96,10 @@ def _sentence(step: TimelineStep, placed: PlacedStep) -> str:
         case PlacedStep():
             return _placed(step)
         case EditedStep():
-            place = "kept its place in the queue" if step.kept_place else "went to the back of the queue"
+            place = "kept its place in the queue" if step.kept_place else "moved to the back of the queue"
             return (
-                f"edited by {placed.user_id} to {usdc(step.price_micros)}, {contracts(step.remaining_milli)} to go, "
-                f"from {usdc(step.previous_price_micros)}, {contracts(step.previous_remaining_milli)} to go: {place}"
+                f"edited by {placed.user_id} to {contracts(step.remaining_milli)} at {usdc(step.price_micros)}, "
+                f"before {contracts(step.previous_remaining_milli)} at {usdc(step.previous_price_micros)}: {place}"
             )
         case FilledStep():
             return _filled(step, placed)
@@ -114,7 +119,7 @@ def _placed(step: PlacedStep) -> str:
     terms += ["post-only"] if step.post_only else []
     terms += ["reduce-only"] if step.reduce_only else []
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
-    whose = f"the exchange for {step.user_id}, to buy back a short" if step.liquidation else step.user_id
+    whose = f"the exchange for {step.user_id}, to liquidate a short position" if step.liquidation else step.user_id
     return f"placed by {whose}: {', '.join(terms)}"
 
 
@@ -126,7 +131,7 @@ def _filled(step: FilledStep, placed: PlacedStep) -> str:
     edited = ", which was edited" if step.liquidity == "maker" and step.command == "edit_order" else ""
     how = f"by {whose}{edited}" if step.liquidity == "maker" else f"against {whose}"
     fee = f", fee {usdc(step.fee_micros)}" if step.fee_micros else ""
-    rest = f"; {contracts(step.remaining_milli)} to go" if step.remaining_milli else ""
+    rest = f"; {contracts(step.remaining_milli)} remain" if step.remaining_milli else ""
     completely = "" if step.remaining_milli else "completely "
     return f"filled {completely}{how}: {contracts(step.size_milli)} at {usdc(step.price_micros)}{fee}{rest}"
 
@@ -135,13 +140,13 @@ def _cancelled(step: CancelledStep, placed: PlacedStep) -> str:
     user_id, rest = placed.user_id, contracts(step.remaining_milli)
     match step.reason:
         case "user_request":
-            how = f"by {user_id}, with all others" if step.command == "cancel_all" else f"by {user_id}"
+            how = f"by {user_id}, with all other orders" if step.command == "cancel_all" else f"by {user_id}"
         case "ioc_remainder":
-            how = "as ioc: nothing more could be traded at once"
+            how = "because an ioc order cancels the rest that cannot trade at once"
         case "market_remainder":
-            how = "as market: the book had nothing more to trade with"
+            how = "because the book had no more orders for a market order"
         case "fok_unfilled":
-            how = "as fok: not all of it could be filled at once"
+            how = "because a fok order must fill completely at once"
         case "self_trade_prevention":
             how = f"by self-trade prevention when {user_id}'s order {step.by_order_id} would have traded with it"
         case "instrument_expired":
@@ -151,18 +156,18 @@ def _cancelled(step: CancelledStep, placed: PlacedStep) -> str:
         case "cancel_on_disconnect" if step.command == "start_session":
             how = f"because the exchange had crashed and {user_id} has cancel-on-disconnect"
         case "cancel_on_disconnect":
-            how = f"because the connection of {user_id} was gone (cancel-on-disconnect)"
+            how = f"because {user_id} disconnected (cancel-on-disconnect)"
         case "insufficient_balance" if step.command in ("end_day", "settle_series", "change_rules"):
-            how = f"because {user_id} had not enough cash left for it"
+            how = f"because {user_id} had too little cash left for it"
         case "insufficient_balance":
-            how = "because the money ran out"
+            how = "because the cash was used up"
         case "admin":
             how = "by the administrator"
         case "liquidation":
             how = f"because {user_id} was liquidated: the cash was below the maintenance margin"
         case _:
             how = f"({step.reason})"
-    return f"cancelled {how}; {rest} was left"
+    return f"cancelled {how}; {rest} remained"
 
 
 def _reason(step: RefusedStep) -> str:

@@ -1,4 +1,4 @@
-"""`exchange follow`: the follower as a command."""
+"""`exchange follow`: run the follower, or deal with its alarm."""
 
 import contextlib
 import time
@@ -15,22 +15,22 @@ from exchange.runtime.server_settings import SNAPSHOT_EVERY
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Compare everything there is, and end: exit code 1 where a digest differs.")
-@click.option("--dismiss", is_flag=True, help="Take the alarm back, and pass over what it was raised for, and end.")
+@click.option("--once", is_flag=True, help="Compare all recorded digests and exit: exit code 1 if one differs.")
+@click.option("--dismiss", is_flag=True, help="Dismiss the alarm, ignore that mismatch from now on, and exit.")
 @click.option(
     "--snapshot-every",
     type=click.IntRange(0),
     default=SNAPSHOT_EVERY,
     show_default=True,
     metavar="COMMANDS",
-    help="How often to save the state; 0: never.",
+    help="Save a snapshot of the state after this many commands; 0: never.",
 )
 @db_option
 def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
-    """Read along with an exchange, apply every command once more, and raise the alarm where that comes out differently.
+    """Follow the journal until Ctrl-C: apply every command again and raise an alarm if a digest differs.
 
-    The exchange starts one of these itself (unless --snapshot-every is 0). Ctrl-C ends it. An alarm stays, also when
-    the exchange is started again, until --once finds that everything comes out as recorded, or --dismiss.
+    `exchange serve` starts a follower itself, unless its --snapshot-every is 0. An alarm remains, also after a restart
+    of the exchange, until --once finds no difference or --dismiss removes it.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
       exchange follow --dismiss
     """
     if once and dismiss:
-        raise click.UsageError("--once compares, --dismiss does without: take one of them.")
+        raise click.UsageError("--once and --dismiss exclude each other: remove one of them")
     if dismiss:
         _dismiss(path)
         return
@@ -58,19 +58,19 @@ def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
         finally:
             follower.tell()
     compared = (
-        f"digests compared up to seq {follower.compared_seq}" if follower.compared_seq else "no digest to compare"
+        f"digests compared up to seq {follower.compared_seq}" if follower.compared_seq else "no digests to compare"
     )
     click.echo(f"at seq {follower.seq}, {compared}")
     if alarm is not None and follower.compared_seq >= alarm.seq:
         clear_alarm(path)
-        click.echo(f"the alarm for seq {alarm.seq} is taken back: that digest comes out as recorded")
+        click.echo(f"the alarm for seq {alarm.seq} is removed: its digest matches")
 
 
 def _dismiss(path: Path) -> None:
     with open_journal_reader(path):
         alarm = dismiss_alarm(path)
     click.echo(
-        f"no alarm stands for {path}"
+        f"there is no alarm for {path}"
         if alarm is None
-        else f"the alarm is dismissed: digests up to seq {alarm.seq} that differ are passed over from now on"
+        else f"the alarm is dismissed: differing digests up to seq {alarm.seq} are ignored from now on"
     )

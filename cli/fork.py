@@ -1,4 +1,4 @@
-"""`exchange fork`: a new journal that shares the past of another one."""
+"""`exchange fork`: create a journal that shares the past of another one."""
 
 from pathlib import Path
 
@@ -13,11 +13,18 @@ from exchange.journal.opening import open_journal_reader
 
 
 @click.command()
-@click.option("--at", "moment", type=MOMENT, required=True, metavar="SEQ|TIME", help="The last command in common.")
+@click.option(
+    "--at",
+    "moment",
+    type=MOMENT,
+    required=True,
+    metavar="SEQ|TIME",
+    help="Last shared command: sequence number or time (UTC).",
+)
 @click.argument("new_path", type=click.Path(dir_okay=False, path_type=Path), metavar="NEW.db")
 @db_option
 def fork(moment: Moment, new_path: Path, path: Path) -> None:
-    """Make a journal that goes its own way from a past point on. The old one is only read, and may be running.
+    """Create a journal NEW.db with the commands up to a past moment. The exchange may be running.
 
     \b
     Example:
@@ -27,6 +34,6 @@ def fork(moment: Moment, new_path: Path, path: Path) -> None:
         seq = seq_at(reader, moment)
     with ReplayBar() as bar:
         head = fork_journal(path, seq, new_path, bar)
-    click.echo(f"{new_path}: as {path} up to seq {seq}; seq {head.seq} records where it comes from")
+    click.echo(f"{new_path}: a copy of {path} up to seq {seq}; its seq {head.seq} records the origin")
     time = iso_time(head.ts_us)
-    click.echo(f"Next: {command_line('serve', new_path)} --clock-start {time}   (goes on at that time, not now)")
+    click.echo(f"Next: {command_line('serve', new_path)} --clock-start {time}   (continues at that time)")

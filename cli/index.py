@@ -1,4 +1,4 @@
-"""`exchange index`: what the assets are worth that options are written on."""
+"""`exchange index`: the index prices of the underlying assets."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from exchange.cli.output import add_rows, console, print_json, table
 
 @click.group()
 def index() -> None:
-    """Index prices: marks, margins and settlements follow from them."""
+    """Show and feed index prices, from which marks, margins and settlements are computed."""
 
 
 @index.command()
@@ -20,7 +20,7 @@ def index() -> None:
 @db_option
 @json_option
 def show(asset: str | None, path: Path, as_json: bool) -> None:
-    """Show the last index price of each asset, or of one.
+    """Show the last index price of every asset, or of ASSET.
 
     \b
     Examples:
@@ -34,7 +34,9 @@ def show(asset: str | None, path: Path, as_json: bool) -> None:
         return
     if not found:
         set_one = command_line(f"admin set-index {asset or 'SOL'} 150", path)
-        click.echo(f"There is no index price{f' of {asset}' if asset else ''}. While the exchange runs: {set_one}")
+        click.echo(
+            f"there is no index price{f' of {asset}' if asset else ''}; to set one while the exchange runs: {set_one}"
+        )
         return
     shown = table("index", ">price", "since", ">seq", caption=as_of(views))
     add_rows(shown, ((one.asset, usdc(one.price_micros), short_time(one.ts_us), str(one.seq)) for one in found))

@@ -1,4 +1,4 @@
-"""`exchange index feed`: prices for a running exchange, from a file, from standard input or from a random walk."""
+"""`exchange index feed`: send index prices from a random walk, a CSV file or standard input."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ from exchange.domain.units import PPM, US_PER_SECOND
 
 
 class Price(NamedTuple):
-    """`after_us`: how long after the price before it is to be sent."""
+    """One price to send, `after_us` microseconds after the previous one."""
 
     asset: str
     price_micros: int
@@ -33,7 +33,7 @@ class Price(NamedTuple):
 def _volatility(text: str) -> int:
     ppm = int(Decimal(text) * PPM) if text.replace(".", "", 1).isdigit() else 0
     if not 0 < ppm <= 100 * PPM:
-        raise ValueError(f"{text!r} is no volatility: 0.8 is 80 % a year")
+        raise ValueError(f"{text!r} is not a volatility; expected a number up to 100, such as 0.8 for 80 % a year")
     return ppm
 
 
@@ -43,21 +43,23 @@ def _volatility(text: str) -> int:
     "--csv",
     "csv_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Lines `time, asset, price`; the time in ISO 8601 or in microseconds.",
+    help="Read lines `time,asset,price` from this file; time in ISO 8601 or microseconds, price in USDC.",
 )
-@click.option("--stdin", "from_stdin", is_flag=True, help="Lines `ASSET PRICE` from standard input, sent as they come.")
+@click.option(
+    "--stdin", "from_stdin", is_flag=True, help="Read lines `ASSET PRICE` from standard input and send each at once."
+)
 @click.option(
     "--speed",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="With --csv: times as fast as it was recorded; 0: at once.",
+    help="With --csv: multiple of the recorded speed; 0: without pauses.",
 )
 @click.option(
     "--volatility",
     "volatility_ppm",
     type=Parsed("volatility", _volatility),
-    help="Of a walk, per year.  [default: BTC 0.5, ETH 0.65, others 0.8]",
+    help="Annual volatility of the walk.  [default: BTC 0.5, ETH 0.65, others 0.8]",
 )
 @click.option(
     "--every",
@@ -66,11 +68,13 @@ def _volatility(text: str) -> int:
     default=1_000,
     show_default=True,
     metavar="MS",
-    help="Between two steps of a walk.",
+    help="Time between two steps of the walk, in milliseconds.",
 )
-@click.option("--start", "start_micros", type=USDC, help="Where a walk begins.  [default: the last index price]")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of a walk.")
-@click.option("--count", type=click.IntRange(1), help="Of prices, then it ends.  [default: all there are]")
+@click.option(
+    "--start", "start_micros", type=USDC, help="First price of the walk, in USDC.  [default: the last index price]"
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the walk.")
+@click.option("--count", type=click.IntRange(1), help="Stop after this many prices.  [default: no limit]")
 @db_option
 def feed(
     asset: str | None,
@@ -84,9 +88,9 @@ def feed(
     count: int | None,
     path: Path,
 ) -> None:
-    """Send index prices to the running exchange: of a random walk of ASSET, or from --csv or --stdin. Ctrl-C ends it.
+    """Send index prices to the running exchange until Ctrl-C: a random walk of ASSET, a CSV file, or standard input.
 
-    A price that the exchange refuses is named on standard error, and the feed goes on.
+    If the exchange refuses a price, the feed reports it on standard error and continues.
 
     \b
     Examples:
@@ -95,7 +99,7 @@ def feed(
       some_program | exchange index feed --stdin
     """
     if [asset is not None, csv_path is not None, from_stdin].count(True) != 1:
-        raise click.UsageError("name one source: an ASSET for a random walk, --csv FILE, or --stdin")
+        raise click.UsageError("expected one source: ASSET for a random walk, --csv FILE, or --stdin")
     if csv_path is None:
         refuse_given(("--speed",), "--csv FILE")
     if asset is None:
@@ -120,14 +124,14 @@ def feed(
 
 
 def _walked(asset: str, walk: IndexWalk, tick_ms: int) -> Iterator[Price]:
-    """The price it begins with, then one every tick."""
+    """The first price of the walk, then one per tick."""
     yield Price(asset, walk.price_micros)
     while True:
         yield Price(asset, walk.step(), tick_ms * 1_000)
 
 
 def _recorded(path: Path, speed: float) -> Iterator[Price]:
-    """What is in a file, in its rhythm; UsageError names the line that cannot be read."""
+    """The prices in a CSV file, with the pauses between them. Raises a UsageError that names a malformed line."""
     before_us: int | None = None
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
@@ -148,7 +152,7 @@ def _recorded(path: Path, speed: float) -> Iterator[Price]:
 
 
 async def _send_all(admin: Client, prices: Iterator[Price]) -> None:
-    """Each when it is due, however long the sending takes."""
+    """Send each price when it is due. A slow answer does not shift the later ones."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     for price in prices:
@@ -158,7 +162,7 @@ async def _send_all(admin: Client, prices: Iterator[Price]) -> None:
 
 
 async def _send_lines(admin: Client, count: int | None) -> None:
-    """What comes on standard input, until it ends."""
+    """Send the prices on standard input until it ends, or `count` were sent."""
     sent = 0
     while sent != count and (line := await asyncio.to_thread(sys.stdin.readline)):
         words = line.split()
@@ -168,14 +172,14 @@ async def _send_lines(admin: Client, count: int | None) -> None:
             asset, price_text = words
             price = Price(asset, parse_usdc(price_text))
         except ValueError:
-            click.echo(f"not understood: {line.strip()!r}; expected an asset and a price, such as SOL 150.25", err=True)
+            click.echo(f"ignored {line.strip()!r}: expected an asset and a price, such as SOL 150.25", err=True)
             continue
         await _send(admin, price)
         sent += 1
 
 
 async def _send(admin: Client, price: Price) -> None:
-    """One price. What is refused, or was under way when the connection broke, is named, and the feed goes on."""
+    """Send one price; report it if it is refused, or if the connection broke before the answer."""
     try:
         await admin.call("admin/set_index_price", asset=price.asset.upper(), price=price.price_micros)
     except ExchangeError as error:

@@ -1,4 +1,4 @@
-"""`exchange init`: a new journal, with the rules it begins by."""
+"""`exchange init`: create a journal with its first rules."""
 
 import asyncio
 from pathlib import Path
@@ -24,27 +24,27 @@ _ppm = click.IntRange(0, PPM)
     "--rules",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Rules in TOML or JSON; what it does not name is as it would be without it.",
+    help="Read rules from this TOML or JSON file. Rules that the file does not set keep their defaults.",
 )
 @series_option
 @click.option(
     "--self-trade-prevention",
     type=click.Choice(["cancel_resting", "off"]),
-    help="What happens when a user's order meets another of his own."
+    help="Cancel a user's resting order when another order of the same user would trade with it, or let them trade."
     f"  [default: {DEFAULT_RULES.self_trade_prevention}]",
 )
-@click.option("--maker-fee-ppm", type=_ppm, help="Maker's fee, in millionths of the premium.  [default: 0]")
-@click.option("--taker-fee-ppm", type=_ppm, help="Taker's fee, in millionths of the premium.  [default: 0]")
+@click.option("--maker-fee-ppm", type=_ppm, help="Maker fee, in millionths of the premium.  [default: 0]")
+@click.option("--taker-fee-ppm", type=_ppm, help="Taker fee, in millionths of the premium.  [default: 0]")
 @click.option(
     "--open-orders-max",
     type=click.IntRange(0),
-    help=f"Open orders that one user may have; 0: nobody places any.  [default: {DEFAULT_RULES.open_orders_max}]",
+    help=f"Maximum number of open orders of one user; 0: no orders.  [default: {DEFAULT_RULES.open_orders_max}]",
 )
 @click.option(
     "--starting-cash",
     "starting_cash_micros",
     type=USDC,
-    help=f"USDC that a new account begins with.  [default: {usdc(DEFAULT_RULES.starting_cash_micros)}]",
+    help=f"Cash of a new account, in USDC.  [default: {usdc(DEFAULT_RULES.starting_cash_micros)}]",
 )
 @set_option
 @clock_start_option
@@ -60,9 +60,9 @@ def init(
     settings: tuple[str, ...],
     clock_start_us: int | None,
 ) -> None:
-    """Create a journal. Its rules are recorded in it; `exchange admin rules` can change them later.
+    """Create a journal and record its rules. `exchange admin rules` can change them later.
 
-    What options say goes before what is in FILE, and --set before everything else.
+    Options override the file, and --set overrides the other options.
 
     \b
     Examples:
@@ -82,7 +82,7 @@ def init(
         rules = edited_rules(rules, [f"{name}={value}" for name, value in given.items() if value is not None])
         rules = edited_rules(with_series(rules, series), settings)
         if series and market_of(rules) is None:
-            raise RulesError("--series has options listed, and --set market=null takes the market away: leave one out")
+            raise RulesError("--series needs a market, and --set market=null removes it: remove one of them")
     except RulesError as error:
         raise click.UsageError(str(error)) from error
     _refuse_existing(path)
@@ -91,7 +91,7 @@ def init(
         _refuse_existing(path)
         asyncio.run(_create(ServerSettings(path, rules=rules, clock_start_us=clock_start_us)))
     click.echo(f"journal       {path}")
-    click.echo(f"admin secret  {admin_secret_file(path)} (readable by you only)")
+    click.echo(f"admin secret  {admin_secret_file(path)} (only you can read it)")
     click.echo(f"market        {_market(rules)}")
     click.echo(f"\nNext: {command_line('serve', path)}")
 
@@ -99,12 +99,10 @@ def init(
 def _market(rules: Rules) -> str:
     market = market_of(rules)
     if market is None:
-        return "none: orders are matched and nothing else"
+        return "none: orders are matched, without index prices and margins"
     if not market.series:
-        return "no series are listed by themselves; --series SOL:10 would have options on SOL listed"
-    return (
-        f"options on {', '.join(series.asset for series in market.series)}, listed with the first index price of each"
-    )
+        return "no options are listed automatically; --series SOL:10 would list options on SOL"
+    return f"options on {', '.join(series.asset for series in market.series)}, listed at the first index price of each"
 
 
 async def _create(settings: ServerSettings) -> None:
@@ -112,13 +110,13 @@ async def _create(settings: ServerSettings) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    """Fail where there is a journal with anything in it, or another file; a JournalError where that is no journal."""
+    """Raise a ClickException if the journal has commands, and a JournalError if the file is not a journal."""
     if not path.exists() or path.stat().st_size == 0:
         return
     with open_journal_reader(path) as reader:
         head = reader.head()
     if head.seq:
         raise click.ClickException(
-            f"{path} exists already and holds {head.seq} {'command' if head.seq == 1 else 'commands'}: "
+            f"{path} already exists, with {head.seq} {'command' if head.seq == 1 else 'commands'}: "
             f"start it with `{command_line('serve', path)}`, or name another file with --db"
         )

@@ -1,4 +1,4 @@
-"""`exchange instrument`: what can be traded."""
+"""`exchange instrument`: the listed options."""
 
 import time
 from pathlib import Path
@@ -17,17 +17,17 @@ from exchange.projections.wire_types import Instrument
 
 @click.group()
 def instrument() -> None:
-    """List new instruments, and see those that are listed."""
+    """Show the listed instruments, or list a new one."""
 
 
 @instrument.command("list")
 @click.option("--asset", help="Only options on this asset, such as SOL.")
-@click.option("--all", "with_expired", is_flag=True, help="Expired ones too.")
-@click.option("--ids", "only_ids", is_flag=True, help="Only the ids, one a line, for a script.")
+@click.option("--all", "with_expired", is_flag=True, help="Include expired instruments.")
+@click.option("--ids", "only_ids", is_flag=True, help="Print only the ids, one per line, for a script.")
 @db_option
 @json_option
 def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_json: bool) -> None:
-    """Show what is listed, as of the last recorded command.
+    """Show the listed instruments, as of the last recorded command.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_
       OPTION=$(exchange instrument list --asset SOL --ids | head -1)
     """
     if only_ids and as_json:
-        raise click.UsageError("--ids and --json are two ways to print: choose one")
+        raise click.UsageError("--ids and --json exclude each other: remove one of them")
     views = read_views(path)
     wanted = asset.upper() if asset else None
     listed = [
@@ -51,11 +51,12 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_
         _print(listed, views)
     else:
         create_it = command_line(f"admin create-instrument {_example(wanted or 'SOL', views.ts_us)}", path)
-        click.echo(f"Nothing is listed{f' on {wanted}' if wanted else ''}. While the exchange runs: {create_it}")
+        on_asset = f" on {wanted}" if wanted else ""
+        click.echo(f"no instruments are listed{on_asset}; to list one while the exchange runs: {create_it}")
 
 
 def _example(asset: str, ts_us: int) -> str:
-    """An option that could be listed: it expires well after this time, and after now."""
+    """An example id of an option that expires well after `ts_us` and after the present."""
     expiration_us = next_day_end_us(max(ts_us, time.time_ns() // 1_000)) + 30 * US_PER_DAY
     return instrument_id_of(asset, expiration_us // US_PER_SECOND, 150, "call")
 

@@ -1,8 +1,8 @@
-"""`exchange journal`: the group of commands about the journal; each command is in a module of its own."""
+"""`exchange journal`: the group; each command is in its own module, `journal_*.py`."""
 
 import click
 
 
 @click.group()
 def journal() -> None:
-    """Read what is recorded, also while the exchange runs."""
+    """Inspect, verify, copy and shrink the journal."""

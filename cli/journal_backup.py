@@ -1,4 +1,4 @@
-"""`exchange journal backup`: a copy of the journal."""
+"""`exchange journal backup`: copy the journal."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from exchange.history import transfer
 @click.argument("new_path", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
 @db_option
 def backup(new_path: Path, path: Path) -> None:
-    """Copy the journal as it is at one moment, also while the exchange runs on it.
+    """Copy the journal to FILE, in the state of one moment. The exchange may be running.
 
-    The copy is a journal: the exchange starts on it. Archives are files of their own and are not in it, nor are
-    snapshots, which are only a shortcut, nor the administrator's secret, which is made anew.
+    The exchange can start on the copy. It does not include archives (copy these files yourself), snapshots (they can be
+    created again) or the administrator's secret (a new one is created at the first start).
 
     \b
     Example:
@@ -24,4 +24,4 @@ def backup(new_path: Path, path: Path) -> None:
     """
     with ReplayBar("copying") as bar:
         last_seq = transfer.backup(path, new_path, bar)
-    click.echo(f"{new_path}: the journal up to seq {last_seq}")
+    click.echo(f"{new_path}: copied the journal up to seq {last_seq}")

@@ -1,4 +1,4 @@
-"""`exchange journal bisect`: the first command that two versions of the program carry out differently."""
+"""`exchange journal bisect`: find the first command that two versions of the program carry out differently."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from exchange.history.event_text import describe
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
     metavar="DIGESTS",
-    help="What `exchange journal digests` of another version wrote.",
+    help="File that `exchange journal digests` of the other version wrote.",
 )
 @db_option
 @json_option
 def bisect(against: Path, path: Path, as_json: bool) -> None:
-    """Find the first command that this version of the program carries out differently. Exit code 1 if there is one.
+    """Find the first command that this version carries out differently. Exit code 1 if there is one.
 
     \b
     Example:
@@ -33,16 +33,18 @@ def bisect(against: Path, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(None if parting is None else parting.recorded)
     elif parting is None:
-        click.echo("every digest is the same")
+        click.echo("all digests are the same")
     elif parting.step is None:
         first, last = parting.recorded.first_seq, parting.recorded.last_seq
         click.echo(
-            f"seq {first} to {last} come out differently: {parting.recorded.events} then, {parting.computed} now"
+            f"seq {first} to {last} differ: digest {parting.recorded.events} in the file, {parting.computed} now"
         )
-        click.echo(f"To find the command: exchange journal digests --from {first} --to {last}, with the other version")
+        click.echo(
+            f"To find the command, run with the other version: exchange journal digests --from {first} --to {last}"
+        )
     else:
         record = parting.step.record
-        click.echo(f"seq {record.seq} comes out differently: {record.payload}")
+        click.echo(f"seq {record.seq} differs: {record.payload}")
         for event in parting.step.events:
             click.echo(f"  now: {describe(event)}")
     if parting is not None:

@@ -1,4 +1,4 @@
-"""`exchange journal check`: invariants as SQL queries."""
+"""`exchange journal check`: run the invariants, which are SQL queries."""
 
 from pathlib import Path
 
@@ -17,14 +17,15 @@ from exchange.journal.errors import JournalError
     type=click.Path(exists=True, path_type=Path),
     multiple=True,
     metavar="FILE|FOLDER",
-    help="Also these checks: a file with one query, or a folder of *.sql files. May be repeated.",
+    help="Add your checks: a file with one query, or a folder of *.sql files. Repeatable.",
 )
 @db_option
 @json_option
 def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
-    """Put the invariants to the journal as SQL queries: each returns the rows that break it.
+    """Run the invariants on the journal as SQL queries: each query returns the rows that break its invariant.
 
-    A check of your own is a file that begins with a comment, which says what must hold, and one query.
+    A check of your own is a file with a comment that states the invariant, then one query. Exit code 0: all hold, 1:
+    one is broken, 2: wrong usage, a malformed check, or no readable journal.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`exchange journal compact`: keep the journal small, and lose nothing."""
+"""`exchange journal compact`: move older commands into an archive file."""
 
 from pathlib import Path
 
@@ -14,16 +14,21 @@ from exchange.journal.opening import open_journal_reader
 
 @click.command()
 @click.option(
-    "--before", "moment", type=MOMENT, required=True, metavar="SEQ|TIME", help="The first command that stays."
+    "--before",
+    "moment",
+    type=MOMENT,
+    required=True,
+    metavar="SEQ|TIME",
+    help="First command that stays in the journal: sequence number or time (UTC).",
 )
 @db_option
 @json_option
 def compact(moment: Moment, path: Path, as_json: bool) -> None:
-    """Seal older commands into an archive file beside the journal.
+    """Move older commands into an archive file in a folder next to the journal.
 
-    The archive is a journal of its own, which `exchange journal verify --db ARCHIVE` checks. The exchange starts
-    without it; what looks back (replay, state, sql, verify ...) finds it as long as it stays in that folder. Stop the
-    exchange first.
+    Stop the exchange first. The archive is a journal of its own: `exchange journal verify --db ARCHIVE` checks it. The
+    exchange starts without it. Commands about the past (replay, state, sql, verify ...) read it if it stays in that
+    folder.
 
     \b
     Examples:
@@ -38,6 +43,6 @@ def compact(moment: Moment, path: Path, as_json: bool) -> None:
         print_json(done._asdict() | {"archive": str(done.archive)})
         return
     click.echo(
-        f"seq {done.first_seq} to {done.last_seq} are in {done.archive}; "
-        f"{path} went from {done.bytes_before:,} to {done.bytes_after:,} bytes"
+        f"moved seq {done.first_seq} to {done.last_seq} to {done.archive}; "
+        f"{path} shrank from {done.bytes_before:,} to {done.bytes_after:,} bytes"
     )

@@ -1,4 +1,4 @@
-"""`exchange journal digests`: digests of the events, for another version of the program."""
+"""`exchange journal digests`: write digests for a comparison with another version of the program."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ from exchange.history.moment import Moment, span
 
 
 @click.command()
-@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Commands to one digest.")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Number of commands per digest.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("-"),
-    help="A file; .gz compresses.  [default: standard output]",
+    help="Write to this file (compressed if it ends with .gz).  [default: standard output]",
 )
 @from_option
 @to_option
 @db_option
 def digests(every: int, out: Path, start: Moment | None, end: Moment | None, path: Path) -> None:
-    """Write digests of what the commands cause with this version of the program, for another one to compare with.
+    """Write digests of the events that this version of the program computes from the commands.
 
     \b
     Example:

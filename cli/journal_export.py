@@ -1,4 +1,4 @@
-"""`exchange journal export`: commands as JSON lines."""
+"""`exchange journal export`: write the commands as JSON lines."""
 
 import contextlib
 from pathlib import Path
@@ -17,7 +17,7 @@ from exchange.history.moment import Moment, span
 @to_option
 @db_option
 def export(out: Path, start: Moment | None, end: Moment | None, path: Path) -> None:
-    """Write the commands as JSON lines to FILE, or to standard output; compressed where the name ends with .gz.
+    """Write the commands as JSON lines to FILE (compressed if it ends with .gz) or to standard output.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`exchange journal import`: a new journal from exported commands."""
+"""`exchange journal import`: create a journal from exported commands."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from exchange.history import transfer
 @click.argument("source", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True), metavar="FILE")
 @db_option
 def import_(source: Path, path: Path) -> None:
-    """Make a new journal from exported commands; - reads standard input. Every line is checked and carried out.
+    """Create a journal from the exported commands in FILE, or - for standard input. Every line is verified.
 
     \b
     Example:

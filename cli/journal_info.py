@@ -29,7 +29,7 @@ ORDER BY seq DESC LIMIT 1
 
 
 class Info(msgspec.Struct):
-    """`size_bytes`: with what SQLite still has in its write-ahead log. `commands`: how many of each kind."""
+    """Summary of a journal. `size_bytes` includes SQLite's write-ahead log; `commands` counts them by kind."""
 
     path: str
     size_bytes: int
@@ -51,7 +51,7 @@ class Info(msgspec.Struct):
     @property
     def written_by(self) -> str:
         if self.holder is None:
-            return "nobody: no exchange is running on it"
+            return "none: no exchange is running on it"
         pid = f"process {self.holder.pid}" if self.holder.pid else "a process"
         return f"{pid}, listening on {self.holder.url}" if self.holder.url else f"{pid}, not listening yet"
 
@@ -60,9 +60,9 @@ class Info(msgspec.Struct):
 @db_option
 @json_option
 def info(path: Path, as_json: bool) -> None:
-    """Show what the journal is: its size, its rules, what is in it, and who is writing to it.
+    """Show size, rules, contents, follower and writing process of the journal.
 
-    Exit code 1 while an alarm of the follower stands.
+    Exit code 1 if the follower has raised an alarm.
 
     \b
     Example:
@@ -78,7 +78,7 @@ def info(path: Path, as_json: bool) -> None:
 
 
 def read_info(path: Path) -> Info:
-    """Everything about the journal at `path`, its archives included. Raises a JournalError."""
+    """Collect the summary of the journal at `path` and its archives. Raises JournalError."""
     with open_journal_reader(path) as reader:
         archives = [str(file) for file in journal_files(path)[:-1]]
         base = reader.bases[0]
@@ -117,10 +117,10 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _rules(told: str | None, base: Checkpoint) -> Rules | None:
-    """Those that a change or the genesis told of; where that is archived away, those of the state before it all."""
+def _rules(recorded: str | None, base: Checkpoint) -> Rules | None:
+    """The rules in the last `recorded` command that sets them; if it is in an archive, those of the base state."""
     with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError):
-        if told is not None and isinstance(command := decode_command(told), Genesis | ChangeRules):
+        if recorded is not None and isinstance(command := decode_command(recorded), Genesis | ChangeRules):
             return command.rules
         if base.head.seq:
             return Engine.restore(unpack(base.snapshot)).state.rules
@@ -142,7 +142,7 @@ def _print(found: Info) -> None:
             ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
             *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),
-            *([("followed", _followed(found.follower))] if found.follower else []),
+            *([("follower", _followed(found.follower))] if found.follower else []),
             *([("ALARM", f"{found.alarm.text}. {HOW_TO_DEAL}")] if found.alarm else []),
         ),
     )
@@ -156,7 +156,7 @@ def _print(found: Info) -> None:
 
 def _followed(status: FollowerStatus) -> str:
     snapshot = f"snapshot at seq {status.snapshot_seq}" if status.snapshot_seq else "no snapshot yet"
-    compared = f", digests the same up to seq {status.compared_seq}" if status.compared_seq else ""
+    compared = f", digests verified up to seq {status.compared_seq}" if status.compared_seq else ""
     return f"up to seq {status.seq}, {snapshot}{compared}"
 
 

@@ -11,11 +11,11 @@ from exchange.history.rebuild import rebuild as rebuild_events
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--dry-run", is_flag=True, help="Report the differences without writing.")
 @db_option
 @json_option
 def rebuild(dry_run: bool, path: Path, as_json: bool) -> None:
-    """Write the events anew from the commands, byte for byte. Stop the exchange first; archives stay as they are.
+    """Write all events again from the commands. Stop the exchange first. Archives are not changed.
 
     \b
     Example:

@@ -15,16 +15,17 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head, Record
 
-_LOOK_SECONDS = 0.1  # between two looks at a journal that is followed
+# Pause between two checks for new commands with --follow.
+_POLL_SECONDS = 0.1
 
 
 @click.command()
-@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="How many commands.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with those that come, until Ctrl-C.")
+@click.option("-n", "count", type=click.IntRange(0), default=20, show_default=True, help="Number of commands.")
+@click.option("-f", "--follow", is_flag=True, help="Print new commands as they are recorded, until Ctrl-C.")
 @db_option
 @json_option
 def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
-    """Show the last commands, oldest first: seq, time, kind, user, instrument, and the rest of it.
+    """Show the last commands, oldest first: seq, time, kind, user, instrument and the other fields.
 
     \b
     Examples:
@@ -52,4 +53,4 @@ def _records(reader: JournalReader, count: int, follow: bool) -> Iterator[Record
             yield record
         version = reader.data_version()
         while reader.data_version() == version:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)

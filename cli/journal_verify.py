@@ -14,19 +14,19 @@ from exchange.journal.errors import JournalError
 
 
 @click.command()
-@click.option("--fast", is_flag=True, help="Only the chain of commands: hashes, seqs, times.")
+@click.option("--fast", is_flag=True, help="Verify only the chain of commands: hashes, sequence numbers, times.")
 @db_option
 @json_option
 def verify(fast: bool, path: Path, as_json: bool) -> None:
-    """Carry out everything once more and compare it with what is recorded.
+    """Carry out all commands again and compare the results with the journal.
 
-    The hash chain, every event, every digest and snapshot, the invariants after every 1,000 commands, the schema with
-    its triggers, and the file itself; archives too. Exit code 0: sound, 1: damaged, 2: there is no journal to read.
+    Verifies the hash chain, every event, digest and snapshot, the invariants after every 1,000 commands, the schema
+    with its triggers, and the file itself, archives included. Exit code 0: sound, 1: damaged, 2: no readable journal.
 
     \b
     Examples:
       exchange journal verify
-      exchange journal verify --fast && echo untouched
+      exchange journal verify --fast && echo intact
     """
     try:
         with ReplayBar("verifying") as bar:
@@ -57,9 +57,11 @@ def _rows(verdict: Verdict, fast: bool) -> Iterator[tuple[str, str]]:
     yield "commands", f"{verdict.commands:,}, seq {verdict.first_seq} to {verdict.last_seq}"
     if not fast:
         behind = (
-            f", those of the last {verdict.events_behind} commands not recorded yet" if verdict.events_behind else ""
+            f"; those of the last {verdict.events_behind} commands are not recorded yet"
+            if verdict.events_behind
+            else ""
         )
         yield "events", f"{verdict.events:,}{behind}"
-        yield "snapshots", f"{verdict.snapshots} are the states they say"
-        yield "digests", f"{verdict.digests} came out as recorded"
+        yield "snapshots", f"{verdict.snapshots} match"
+        yield "digests", f"{verdict.digests} match"
         yield "digest", verdict.digest or ""

@@ -1,4 +1,4 @@
-"""A ladder: one order book and its last trades, kept up to date from the channels and drawn for a terminal."""
+"""A ladder: one order book and its last trades, updated from channels and drawn for a terminal."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -16,9 +16,12 @@ from exchange.projections.wire_types import BookLevel, Trade
 
 TRADES_SHOWN = 8
 BUY, SELL = "green", "red"
-_TRADES_MIN = 3  # trades that are shown in any case
-_LINES_AROUND = 9  # title, headings, spread, blank lines, and the line of the cursor
-_WIDTH_MIN = 8  # of a column of the book, so that it stands still while sizes change
+# Trades that are shown even if the terminal is small.
+_TRADES_MIN = 3
+# Lines that are not prices or trades: title, headings, spread, blank lines, and the line of the cursor.
+_LINES_AROUND = 9
+# Minimum width of a column, so that the columns do not move while sizes change.
+_WIDTH_MIN = 8
 
 
 class Ladder:
@@ -28,8 +31,9 @@ class Ladder:
         self.instrument_id = instrument_id
         self.seq = 0
         self.ts_us = 0
-        self.bids: list[BookLevel] = []  # best first
-        self.asks: list[BookLevel] = []  # best first
+        # Both sides begin with the best price.
+        self.bids: list[BookLevel] = []
+        self.asks: list[BookLevel] = []
         self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)
 
     @property
@@ -40,19 +44,19 @@ class Ladder:
         self.seq, self.ts_us, self.bids, self.asks = book.seq, book.ts_us, book.bids, book.asks
 
     def show_past(self, views: Views, depth: int) -> None:
-        """Take book and trades as they are in `views`."""
+        """Show the book and the trades of `views`."""
         book = views.depths[self.instrument_id]
         self.seq, self.ts_us, self.bids, self.asks = views.seq, views.ts_us, book.bids(depth), book.asks(depth)
         self._trades.extend(views.tape.trades(self.instrument_id, TRADES_SHOWN))
 
     def show_trades(self, trades: Iterable[Trade]) -> None:
-        """Take trades, oldest first; those that are known already change nothing."""
+        """Add trades, oldest first. Known trades are ignored."""
         for trade in trades:
             if not self._trades or trade.trade_id > self._trades[0].trade_id:
                 self._trades.appendleft(trade)
 
     def draw(self, lines_max: int | None = None) -> RenderableType:
-        """The ladder as it is now. Where it does not fit into `lines_max`, what is far from the market is left out."""
+        """Draw the ladder. If it has more than `lines_max` lines, prices far from the market are left out."""
         bids, asks, trades = self.bids, self.asks, self.trades
         if lines_max is not None:
             left = lines_max - _LINES_AROUND
@@ -84,7 +88,7 @@ def _draw_book(bids: list[BookLevel], asks: list[BookLevel]) -> Table:
 
 
 def _draw_trades(trades: list[Trade]) -> RenderableType:
-    """Newest first, each with an arrow where its price differs from that of the one before."""
+    """Draw trades, newest first. An arrow shows that the price changed from the trade before."""
     if not trades:
         return Text("no trades yet", "dim")
     prices = price_decimals(trade.price_micros for trade in trades)

@@ -1,4 +1,4 @@
-"""The command `exchange`: all commands in one group, and one place where what goes wrong becomes a sentence."""
+"""The command `exchange`: puts all commands together and turns exceptions into error messages."""
 
 import logging
 import sqlite3
@@ -58,14 +58,14 @@ _log = logging.getLogger(__name__)
 
 
 class _RefusedError(click.ClickException):
-    """What the exchange answered: `error 1002: Insufficient balance: ...`."""
+    """An error answer of the exchange, such as `error 1002: Insufficient balance: ...`."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(self.format_message(), file=file, err=True)
 
 
 class _Group(click.Group):
-    """Ends with one clear message and exit code 1 where a command fails, and 2 (click's own) where it was misused."""
+    """Reports a failure in one message: exit code 1 for a failed command, and click's 2 for a wrong command line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -78,29 +78,29 @@ class _Group(click.Group):
         except (JournalError, NoServerError) as error:
             raise click.ClickException(str(error)) from error
         except sqlite3.Error as error:
-            raise click.ClickException(f"the journal cannot be read ({error}): is the file or the disk bad?") from error
+            raise click.ClickException(f"the journal cannot be read ({error}): check the file and the disk") from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from error
         except Exception as error:
-            _log.exception("a bug of ours")
+            _log.exception("unexpected error")
             raise click.ClickException(
-                f"this should not happen ({type(error).__name__}: {error}): please report it with the lines above"
+                f"unexpected error ({type(error).__name__}: {error}): please report it with the lines above"
             ) from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="exchange")
 def main() -> None:
-    """An event-sourced options exchange: every command in an SQLite journal first.
+    """Run and inspect an options exchange that records every command in an SQLite journal.
 
     \b
     Begin with:
-      exchange demo                       a market to play with
-      exchange instrument list            what is listed (in another terminal)
-      exchange order buy --help           how to trade
+      exchange demo                       start an exchange with a live market
+      exchange instrument list            list the instruments (in another terminal)
+      exchange order buy --help           learn how to trade
 
-    At the terminal prices are USDC (1.50) and sizes are contracts (0.5). With --json they are the protocol's integers:
+    Commands take and print prices in USDC (1.50) and sizes in contracts (0.5). --json prints the protocol's integers:
     micros and millicontracts.
     """
 

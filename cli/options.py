@@ -1,4 +1,4 @@
-"""Options and types of values that several commands share."""
+"""Options and argument types that several commands share."""
 
 import os
 import re
@@ -18,7 +18,7 @@ DEFAULT_PATH = Path("data/exchange.db")
 
 
 class Parsed(click.ParamType[Any]):
-    """A value as `parse` understands it; what `parse` raises is the user's mistake."""
+    """Converts an argument with `parse`. A ValueError from `parse` becomes a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any], hint: str = "") -> None:
         self.name = name
@@ -40,13 +40,13 @@ def _instrument_id(text: str) -> str:
 
 def _user_id(text: str) -> str:
     if re.match(NAME_PATTERN, text) is None:
-        raise ValueError(f"{text!r} is not a user's name: 1 to 64 letters, digits and _ . @ -")
+        raise ValueError(f"{text!r} is not a user name; expected 1 to 64 letters, digits or _ . @ -")
     return text
 
 
 def _asset(text: str) -> str:
     if re.fullmatch(ASSET_PATTERN, text.upper()) is None:
-        raise ValueError(f"{text!r} is not an asset: 1 to 10 letters and digits, such as SOL")
+        raise ValueError(f"{text!r} is not an asset; expected 1 to 10 letters and digits, such as SOL")
     return text.upper()
 
 
@@ -60,18 +60,21 @@ INSTRUMENT = Parsed("instrument", _instrument_id)
 ASSET = Parsed("asset", _asset)
 EXPIRATION = Parsed("day", parse_expiration)
 USER = Parsed("user", _user_id)
-TIME = Parsed("time", parse_time_us, ": write it like 2026-02-20T00:00:00Z")
+TIME = Parsed("time", parse_time_us, "; expected a time such as 2026-02-20T00:00:00Z")
 SERIES = Parsed("series", parse_series)
-MOMENT = Parsed("seq or time", _moment, ": write a seq, like 1234, or a time, like 2026-02-20T00:00:00Z")
+MOMENT = Parsed(
+    "seq or time", _moment, "; expected a sequence number such as 1234, or a time such as 2026-02-20T00:00:00Z"
+)
 
 
 def regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
-    """A device or a pipe is no place for a journal; trying would leave files beside it, or wait for ever.
+    """Refuse a path that is not a regular file, and resolve a symbolic link to its target.
 
-    A link stands for the file that it points to: its lock, archives and snapshots are beside that one.
+    Opening a device or a pipe as a journal could block for ever or leave files next to it. The lock, the archives and
+    the snapshots of a journal are next to the link's target.
     """
     if os.path.exists(path) and not path.is_file():
-        raise click.BadParameter(f"{path} is not a regular file.", ctx, param)
+        raise click.BadParameter(f"{path} is not a regular file; expected the path of a journal.", ctx, param)
     return path.resolve() if os.path.islink(path) else path
 
 
@@ -84,52 +87,68 @@ db_option = click.option(
     show_default=True,
     envvar="EXCHANGE_DB",
     show_envvar=True,
-    help="The journal file.",
+    help="Path of the journal file.",
 )
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, in the protocol's integer units, instead of a table."
+    "--json", "as_json", is_flag=True, help="Print JSON with the protocol's integer units instead of text."
 )
 user_option = click.option(
-    "--user", "user_id", type=USER, required=True, envvar="EXCHANGE_USER", show_envvar=True, help="Whose account."
+    "--user",
+    "user_id",
+    type=USER,
+    required=True,
+    envvar="EXCHANGE_USER",
+    show_envvar=True,
+    help="User whose account the command uses.",
 )
 clock_start_option = click.option(
     "--clock-start",
     "clock_start_us",
     type=TIME,
     metavar="TIME",
-    help="Where exchange time starts, such as 2026-02-20T00:00:00Z; from there it runs at normal speed. "
-    "Never before the last recorded command.  [default: now]",
+    help="Start exchange time here (UTC), such as 2026-02-20T00:00:00Z. It then runs at normal speed. If the last "
+    "recorded command is later, exchange time continues from that command.  [default: now]",
 )
 from_option = click.option(
-    "--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first command]"
+    "--from",
+    "start",
+    type=MOMENT,
+    metavar="SEQ|TIME",
+    help="Begin here: sequence number or time (UTC).  [default: the first command]",
 )
-to_option = click.option("--to", "end", type=MOMENT, metavar="SEQ|TIME", help="End here.  [default: the last command]")
+to_option = click.option(
+    "--to",
+    "end",
+    type=MOMENT,
+    metavar="SEQ|TIME",
+    help="End here: sequence number or time (UTC).  [default: the last command]",
+)
 
 set_option = click.option(
     "--set",
     "settings",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Set one rule, such as market.index_age_max_s=30 or fees=deribit. May be repeated.",
+    help="Set one rule, such as market.index_age_max_s=30 or fees=deribit. Repeatable.",
 )
 series_option = click.option(
     "--series",
     type=SERIES,
     metavar="ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]]",
     multiple=True,
-    help="List options on ASSET by themselves, such as SOL:10, in place of how they were. May be repeated.",
+    help="Auto-list options on ASSET, such as SOL:10. Replaces the series rule that ASSET had before. Repeatable.",
 )
 
 
 def refuse_given(options: Iterable[str], needed: str) -> None:
-    """UsageError where one of these options was given, which do nothing without what is `needed`."""
+    """Raise a UsageError if one of `options` is on the command line: they have no effect without `needed`."""
     context = click.get_current_context()
     for param in context.command.params:
         given = context.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and (option := next((one for one in param.opts if one in options), None)):
-            raise click.UsageError(f"{option} goes with {needed}: add it, or leave {option} out")
+            raise click.UsageError(f"{option} needs {needed}: add it, or leave {option} out")
 
 
 def command_line(arguments: str, path: Path) -> str:
-    """What to type to run `exchange ARGUMENTS` on the journal at `path`."""
+    """The command line that runs `exchange ARGUMENTS` on the journal at `path`."""
     return f"exchange {arguments}" + ("" if path == DEFAULT_PATH else f" --db {path}")

@@ -1,4 +1,4 @@
-"""`exchange order`: buy, sell, cancel, and see what is open."""
+"""`exchange order`: place, cancel and show orders."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,28 +19,31 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @click.group()
 def order() -> None:
-    """Buy, sell, cancel, and see what is open."""
+    """Buy, sell, close positions, cancel and show open orders."""
 
 
 def _placing(function: _Function) -> _Function:
-    """What buying and selling take."""
+    """Add the arguments and options of `buy` and `sell`."""
     for decorate in reversed(
         (
             click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT),
             click.argument("size_milli", metavar="SIZE", type=CONTRACTS),
             click.argument("price_micros", metavar="[PRICE]", type=USDC, required=False),
             user_option,
-            click.option("--market", is_flag=True, help="At the best prices there are; no PRICE."),
+            click.option("--market", is_flag=True, help="Place a market order, without PRICE."),
             click.option(
                 "--tif",
                 type=click.Choice(["gtc", "ioc", "fok", "day"]),
-                help="How long it stands: until cancelled, not at all, all or nothing, until 08:00 UTC."
-                "  [default: gtc; ioc with --market]",
+                help="Time in force. gtc: until cancelled; ioc: fill as much as possible at once, cancel the rest; "
+                "fok: fill completely at once or cancel; day: until 08:00 UTC.  [default: gtc; ioc with --market]",
             ),
-            click.option("--post-only", is_flag=True, help="Refuse it if it would trade at once."),
-            click.option("--reduce-only", is_flag=True, help="Only what brings your position nearer to zero."),
-            click.option("--client-order-id", help="Your own key: sending it twice makes one order."),
-            click.option("--dry-run", is_flag=True, help="Say what would come of it, and place nothing."),
+            click.option("--post-only", is_flag=True, help="Refuse the order if it would trade at once."),
+            click.option("--reduce-only", is_flag=True, help="Only reduce the position, never increase or reverse it."),
+            click.option(
+                "--client-order-id",
+                help="Your own key. If an order with this key was sent before, no second one is placed.",
+            ),
+            click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
             db_option,
             json_option,
         )
@@ -91,7 +94,9 @@ def _place(
     as_json: bool,
 ) -> None:
     if market == (price_micros is not None):
-        raise click.UsageError("a market order has no PRICE" if market else "give a PRICE, or --market")
+        raise click.UsageError(
+            "a market order has no PRICE: remove PRICE or --market" if market else "expected PRICE or --market"
+        )
     with client_of(path) as client:
         log_in(client, user_id)
         result = client.call(
@@ -119,7 +124,7 @@ def _place(
 @db_option
 @json_option
 def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path, as_json: bool) -> None:
-    """Close a position, as far as the book allows at once: at market, or at PRICE and better.
+    """Close a position as far as the book allows at once: at market, or at PRICE or better.
 
     \b
     Examples:
@@ -141,7 +146,7 @@ def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path
 
 
 def _print_placed(result: dict[str, Any]) -> None:
-    """What became of an order, or would."""
+    """Print the result of an order or of a dry run."""
     order, is_dry = msgspec.convert(result["order"], OrderView), result.get("dry_run", False)
     click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {_sentence(order)}")
     for trade in msgspec.convert(result["trades"], list[UserTrade]):
@@ -151,22 +156,20 @@ def _print_placed(result: dict[str, Any]) -> None:
             f"{trade.liquidity}, fee {usdc(trade.fee_micros)}"
         )
     if result.get("duplicate"):
-        click.echo("  this order was sent before: nothing was changed")
+        click.echo("  an order with this client order id exists: nothing was changed")
     if is_dry:
         balance = msgspec.convert(result["balance"], Balance)
         position = msgspec.convert(result["position"], PositionView)
         click.echo(f"  available {cash(balance.available_micros)}, locked {cash(balance.locked_micros)}")
-        click.echo(
-            f"  position {contracts(position.quantity_milli)}, for which {cash(position.locked_micros)} is locked"
-        )
-        click.echo("  this was a dry run: nothing was placed")
+        click.echo(f"  position {contracts(position.quantity_milli)}, {cash(position.locked_micros)} locked for it")
+        click.echo("  dry run: no order was placed")
 
 
 @order.command()
 @click.argument("order_id", type=int, required=False)
-@click.option("--client-order-id", help="The order with this key of yours.")
-@click.option("--all", "every", is_flag=True, help="All your open orders.")
-@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only in this instrument.")
+@click.option("--client-order-id", help="Cancel the order with this key.")
+@click.option("--all", "every", is_flag=True, help="Cancel all open orders of the user.")
+@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
 @user_option
 @db_option
 @json_option
@@ -187,7 +190,7 @@ def cancel(
       exchange order cancel --all --user alice
     """
     if [order_id is not None, client_order_id is not None, every].count(True) != 1:
-        raise click.UsageError("name one ORDER_ID, or --client-order-id, or --all")
+        raise click.UsageError("expected one of: ORDER_ID, --client-order-id, --all")
     with client_of(path) as client:
         log_in(client, user_id)
         if every:
@@ -200,7 +203,7 @@ def cancel(
         print_json(result)
     elif every:
         ids = ", ".join(map(str, result["order_ids"]))
-        click.echo(f"cancelled {ids}" if ids else "nothing was open")
+        click.echo(f"cancelled {ids}" if ids else "there were no open orders")
     else:
         order = msgspec.convert(result["order"], OrderView)
         click.echo(f"order {order.order_id} {_sentence(order)}")
@@ -208,7 +211,7 @@ def cancel(
 
 @order.command("list")
 @user_option
-@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only in this instrument.")
+@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
 @db_option
 @json_option
 def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -> None:
@@ -230,12 +233,12 @@ def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) ->
 
 
 def print_orders(orders: list[OrderView], user_id: str, moment: str) -> None:
-    """Open orders of a user, as a table."""
+    """Print the open orders of a user as a table."""
     if not orders:
         click.echo(f"{user_id} has no open orders ({moment})")
         return
     shown = table(
-        ">order", "instrument", "side", ">price", ">size", ">filled", "stands", "client order id", caption=moment
+        ">order", "instrument", "side", ">price", ">size", ">filled", "time in force", "client order id", caption=moment
     )
     prices = price_decimals(order.price_micros for order in orders if order.price_micros is not None)
     sizes = size_decimals(size for order in orders for size in (order.size_milli, order.filled_milli))
@@ -244,7 +247,7 @@ def print_orders(orders: list[OrderView], user_id: str, moment: str) -> None:
 
 
 def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:
-    """`prices` and `sizes`: the decimals of these columns."""
+    """The cells of one order; `prices` and `sizes` are the decimals of these columns."""
     return (
         str(order.order_id),
         order.instrument_id,
@@ -258,7 +261,7 @@ def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:
 
 
 def _sentence(order: OrderView) -> str:
-    """`filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
+    """The state of an order: `filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
     reason = f" ({order.cancel_reason})" if order.cancel_reason else ""
     price = "at market" if order.price_micros is None else f"@ {usdc(order.price_micros)}"
     filled = ""

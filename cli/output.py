@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs, errors on standard error."""
+"""Output of the commands: tables for people, JSON for programs, errors on standard error."""
 
 import sys
 from collections.abc import Iterable
@@ -11,22 +11,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_PIPED_WIDTH = 250  # columns: a table that goes into a pipe is not cut to a screen that is not there
+# Columns of a table that is not printed to a terminal: wide enough that no cell is cut.
+_PIPED_WIDTH = 250
 
 
 class UnreadableError(click.ClickException):
-    """There is nothing to compare: exit code 2, where 1 means that a difference was found."""
+    """The journals cannot be read or compared: exit code 2, because 1 means that a difference was found."""
 
     exit_code = 2
 
 
 def console() -> Console:
-    """Standard output, where it is at the moment of the call."""
+    """A console on the current standard output, which tests replace."""
     return Console(width=None if is_terminal() else _PIPED_WIDTH, highlight=False, markup=False)
 
 
 def is_terminal() -> bool:
-    """Whether somebody is looking: standard output may also be a pipe, a file, or closed."""
+    """True if standard output is a terminal, and not a pipe, a file or closed."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
@@ -48,18 +49,18 @@ def table(*columns: str, title: str = "", caption: str = "") -> Table:
 
 
 def add_rows(to: Table, rows: Iterable[Iterable[str]]) -> None:
-    """Add rows of plain text, in which no markup is understood."""
+    """Add rows of plain text: rich markup in it is not interpreted."""
     for row in rows:
         to.add_row(*(Text(printable(cell)) for cell in row))
 
 
 def print_json(value: Any) -> None:
-    """One line of compact JSON."""
+    """Print one line of compact JSON."""
     click.echo(msgspec.json.encode(value))
 
 
 def print_answer(result: Any, sentence: str, as_json: bool) -> None:
-    """The result as JSON, or the sentence that says the same."""
+    """Print the result as JSON, or `sentence`."""
     if as_json:
         print_json(result)
     else:
@@ -67,7 +68,7 @@ def print_answer(result: Any, sentence: str, as_json: bool) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` without what would steer a terminal: clients choose some of the texts that are shown."""
+    """Replace control characters in `text`: clients choose some of the texts, which could control the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for replays that take a while."""
+"""A progress bar for long replays."""
 
 import time
 from types import TracebackType
@@ -7,12 +7,14 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_PATIENCE_SECONDS = 1.0  # before a bar appears
-_LOOK_EVERY = 500  # commands
+# Time before the bar appears: a short replay shows none.
+_PATIENCE_SECONDS = 1.0
+# Commands between two updates, because reading the clock for every command would slow the replay.
+_UPDATE_EVERY = 500
 
 
 class ReplayBar:
-    """Hears how far a replay is; a bar appears on standard error once it has taken a second. A context manager."""
+    """Progress callback of a replay: shows a bar on standard error after one second. A context manager."""
 
     def __init__(self, label: str = "replaying") -> None:
         self._label = label
@@ -26,7 +28,7 @@ class ReplayBar:
         self.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        if done % _LOOK_EVERY and done != total:
+        if done % _UPDATE_EVERY and done != total:
             return
         if self._bar is None and time.monotonic() - self._started > _PATIENCE_SECONDS:
             console = Console(stderr=True)
@@ -45,7 +47,7 @@ class ReplayBar:
             self._bar.update(self._bar.task_ids[0], completed=done)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""Recorded commands as text: one line a command."""
+"""Recorded commands as text: one line per command."""
 
 from typing import Any
 
@@ -8,11 +8,12 @@ from exchange.amounts import contracts, iso_time, short_time, usdc
 from exchange.cli.output import columns
 from exchange.domain.units import US_PER_SECOND
 
-_SWITCHES = ("enabled", "halted", "suspended")  # what a command turns on, or off
+# Fields that a command turns on or off: here False is shown, too.
+_SWITCHES = ("enabled", "halted", "suspended")
 
 
 def record_line(seq: int, ts_us: int, payload: str) -> str:
-    """A command in one line: seq, time, kind, user, instrument, and the rest of it."""
+    """One line with seq, time, kind, user, instrument and the other fields of a command."""
     fields = msgspec.json.decode(payload, type=dict[str, Any])
     kind, user_id = str(fields.pop("kind", "?")), str(fields.pop("user_id", None) or "")
     instrument_id = str(fields.pop("instrument_id", None) or "")
@@ -27,7 +28,7 @@ def record_line(seq: int, ts_us: int, payload: str) -> str:
 
 
 def _place_order(fields: dict[str, Any]) -> str:
-    """`bid 1 @ 1.50 gtc`, and what else there is."""
+    """The fields of an order: `bid 1 @ 1.50 gtc`, then the others."""
     size, price = contracts(fields.pop("size_milli")), fields.pop("price_micros")
     side, type_, time_in_force = fields.pop("side"), fields.pop("type"), fields.pop("time_in_force")
     where = "market" if type_ == "market" else f"@ {usdc(price)}"
@@ -35,16 +36,18 @@ def _place_order(fields: dict[str, Any]) -> str:
 
 
 def fields_text(fields: dict[str, Any]) -> str:
-    """Every field that says something, in units for people."""
-    return " ".join(f"{_bare(name)}={_value(name, value)}" for name, value in fields.items() if _says(name, value))
+    """All fields that are set, in USDC, contracts and UTC."""
+    return " ".join(
+        f"{_without_unit(name)}={_value(name, value)}" for name, value in fields.items() if _is_shown(name, value)
+    )
 
 
-def _says(name: str, value: Any) -> bool:
-    """False is left out where it is what one expects."""
+def _is_shown(name: str, value: Any) -> bool:
+    """True if the field is set. False counts as not set, except for switches."""
     return value is not None and (value is not False or name in _SWITCHES) and value != ""
 
 
-def _bare(name: str) -> str:
+def _without_unit(name: str) -> str:
     for unit in ("_micros", "_milli", "_us"):
         name = name.removesuffix(unit)
     return name

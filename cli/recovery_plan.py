@@ -1,4 +1,4 @@
-"""`exchange recovery-plan`: the work of the next start."""
+"""`exchange recovery-plan`: predict the next start."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from exchange.history.recovery_plan import plan_recovery
 @db_option
 @json_option
 def recovery_plan(path: Path, as_json: bool) -> None:
-    """Say what a start would do now, and how long it would take, without doing it.
+    """Show the steps and the estimated time of a start, without starting.
 
     \b
     Example:
@@ -32,9 +32,9 @@ def recovery_plan(path: Path, as_json: bool) -> None:
             *(("skip", fault) for fault in found.skipped),
             ("replay", f"{found.commands:,} commands, up to seq {found.last_seq}"),
             ("complete", f"the events of {found.commands_without_events:,} commands"),
-            ("take", f"about {found.seconds:.1f} s" + (f", {rate:,.0f} commands a second" if rate else "")),
+            ("take", f"about {found.seconds:.1f} s" + (f", {rate:,.0f} commands per second" if rate else "")),
         ),
     )
     console().print(shown)
     if found.seconds > 10:
-        click.echo(f"To shorten it: {command_line('snapshot create', path)}")
+        click.echo(f"To shorten the start: {command_line('snapshot create', path)}")

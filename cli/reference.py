@@ -1,4 +1,4 @@
-"""Writes docs/cli.md: every command's help, as click prints it. `make docs` runs it, and a test compares."""
+"""Writes docs/cli.md: the help of every command, as click prints it. `make docs` runs it; a test compares."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,21 +7,22 @@ import click
 
 from exchange.cli.main import main
 
-_WIDTH = 100  # columns of the text, whatever the terminal has
+# Columns of the text: the page must not depend on the terminal.
+_WIDTH = 100
 _HEAD = """\
 # The command line
 
-Every command's `--help`, in one page. Written by `make docs`.
+The `--help` of every command. This page is generated: run `make docs`.
 """
 
 
 def reference() -> str:
-    """The whole page."""
+    """The text of docs/cli.md."""
     return _HEAD + "".join(f"\n## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(main, "exchange", None))
 
 
 def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
-    """Each command under its full name, groups before what is in them. Hidden ones are left out."""
+    """The name and help of each visible command, a group before its commands."""
     settings: dict[str, Any] = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context.command_path, command.get_help(context)

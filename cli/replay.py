@@ -1,4 +1,4 @@
-"""`exchange replay`: what happened, once more."""
+"""`exchange replay`: carry out recorded commands again, and print or serve their events."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ import msgspec
 
 from exchange.amounts import cash, contracts, iso_time
 from exchange.cli.current_views import require_instrument, require_user
-from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, refuse_given
+from exchange.cli.options import INSTRUMENT, USER, db_option, from_option, refuse_given, to_option
 from exchange.cli.output import add_rows, columns, console, is_terminal, print_json, table
 from exchange.cli.progress import ReplayBar
-from exchange.cli.server_process import StoppedEarlyError, Stopping, explained, is_loopback, run_loop
+from exchange.cli.server_process import StoppedEarlyError, Stopping, is_loopback, listen_error, run_loop
 from exchange.domain.events import OrderAccepted, Refused, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
 from exchange.history.event_text import affects, describe
@@ -25,11 +25,12 @@ from exchange.history.replay_server import ReplayOptions, serve_replay
 from exchange.history.runs import Run, run_of
 
 _MAX = float("inf")
-_SLEEP_SECONDS_MAX = 3_600.0  # at once: a clock cannot sleep for ever
+# A single sleep has an upper limit in the operating system, and recorded pauses can be longer.
+_SLEEP_SECONDS_MAX = 3_600.0
 
 
 class _SpeedType(click.ParamType[float]):
-    """Times faster than it was, like 1, 10 or 2.5x; infinity for max: as fast as it goes."""
+    """A multiple of the recorded speed, such as 1, 10 or 2.5x; infinity for `max`."""
 
     name = "speed"
 
@@ -41,25 +42,35 @@ class _SpeedType(click.ParamType[float]):
         except ValueError:
             speed = 0
         if not 0 < speed < _MAX:
-            self.fail(f"{value!r} is no speed: write 1, 10, 0.5 or max", param, ctx)
+            self.fail(f"{value!r} is not a speed; expected a positive number such as 1, 10 or 0.5, or max", param, ctx)
         return speed
 
 
 @click.command()
-@click.option("--session", "number", type=click.IntRange(1), help="This run of the server; see `exchange sessions`.")
-@click.option("--from", "start", type=MOMENT, metavar="SEQ|TIME", help="Begin here.  [default: the first command]")
-@click.option("--to", "end", type=MOMENT, metavar="SEQ|TIME", help="End here.  [default: the last command]")
-@click.option("--user", "user_id", type=USER, help="Only what concerns this user.")
-@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only what concerns this instrument.")
 @click.option(
-    "--speed", type=_SpeedType(), help="In the recorded rhythm: 1, 10 ..., or max.  [default: max; with --serve: 1]"
+    "--session", "number", type=click.IntRange(1), help="Replay this run of the server; `exchange sessions` lists them."
 )
-@click.option("--summary", is_flag=True, help="Print only the final digest and figures.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object an event, in the protocol's integers.")
-@click.option("--serve", is_flag=True, help="Let clients connect and watch, as if it were happening.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where --serve listens.")
+@from_option
+@to_option
+@click.option("--user", "user_id", type=USER, help="Print only events that affect this user.")
+@click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Print only events that affect this instrument.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="Where --serve listens; 0: any."
+    "--speed",
+    type=_SpeedType(),
+    help="Multiple of the recorded speed, such as 1 or 10, or max.  [default: max; with --serve: 1]",
+)
+@click.option("--summary", is_flag=True, help="Print only the final digest and totals.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per event, with the protocol's integer units."
+)
+@click.option("--serve", is_flag=True, help="Run a server on which clients watch the replay like a live exchange.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that --serve listens on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    help="Port that --serve listens on; 0: any free port.",
 )
 @click.option("--paused", is_flag=True, help="With --serve: wait for replay/resume.")
 @db_option
@@ -78,10 +89,10 @@ def replay(
     paused: bool,
     path: Path,
 ) -> None:
-    """Carry out recorded commands once more, and print what they cause as a tape to read.
+    """Carry out recorded commands again and print the events as text.
 
-    A whole session must end in the state that was recorded at its end; where it does not, that is said, with exit
-    code 1.
+    --session compares the final state with the state that was recorded at the end of that run. If they differ, the
+    command reports it and exits with code 1.
 
     \b
     Examples:
@@ -92,55 +103,58 @@ def replay(
       exchange replay --session 2 --serve --speed 10
     """
     if number is not None and (start or end):
-        raise click.UsageError("--session names what to replay by itself: leave --from and --to out")
-    session = None if number is None else run_of(path, number)
-    if session is not None:
-        start, end = Moment(session.first_seq), Moment(session.last_seq)
+        raise click.UsageError("--session selects all commands of one run: remove --from and --to")
+    run = None if number is None else run_of(path, number)
+    if run is not None:
+        start, end = Moment(run.first_seq), Moment(run.last_seq)
     first_seq, last_seq = span(path, start, end)
     if not serve:
-        refuse_given(("--paused", "--host", "--port"), "--serve, to which clients connect")
+        refuse_given(("--paused", "--host", "--port"), "--serve")
     if summary and (user_id or instrument_id):
-        raise click.UsageError("--summary is of everything: it does not go with --user and --instrument")
+        raise click.UsageError(
+            "--summary covers all users and instruments: remove --user and --instrument, or --summary"
+        )
     if serve:
         if summary or as_json or user_id or instrument_id:
             raise click.UsageError(
-                "--serve shows everything to whoever connects: it goes with --speed and --paused only"
+                "--serve shows all events to every client: remove --summary, --json, --user and --instrument"
             )
         _run_replay_server(path, ReplayOptions(first_seq, last_seq, _times(speed or 1.0), paused), host, port)
         return
-    figures = _Figures()
+    totals = _Totals()
     with contextlib.suppress(KeyboardInterrupt), ReplayBar() as bar:
         pace = _Pace(_times(speed or _MAX))
-        has_tape = not summary and is_terminal()  # which itself shows how far it is
+        # Events on a terminal show the progress themselves: no bar is needed once they begin.
+        prints_events = not summary and is_terminal()
 
         def progress(done: int, total: int) -> None:
-            if not has_tape or figures.last is None:
+            if not prints_events or totals.last is None:
                 bar(done, total)
 
         for step in replay_range(path, first_seq, last_seq, progress):
-            if has_tape:
+            if prints_events:
                 bar.stop()
             pace.wait(step.record.ts_us)
-            figures.add(step)
+            totals.add(step)
             if not summary:
                 _print(step, user_id, instrument_id, as_json)
     if summary:
-        figures.print(as_json)
-    if figures.last is not None and user_id is not None:
-        require_user(figures.last.engine.views, user_id, path)
-    if figures.last is not None and instrument_id is not None:
-        require_instrument(figures.last.engine.views, instrument_id, path)
-    if session is not None and figures.last is not None:
-        _compare(session, figures.last)
+        totals.print(as_json)
+    if totals.last is not None and user_id is not None:
+        require_user(totals.last.engine.views, user_id, path)
+    if totals.last is not None and instrument_id is not None:
+        require_instrument(totals.last.engine.views, instrument_id, path)
+    if run is not None and totals.last is not None:
+        _compare(run, totals.last)
 
 
 def _times(speed: float) -> float | None:
-    """None: as fast as it goes."""
+    """The speed, or None for the highest possible speed."""
     return None if speed == _MAX else speed
 
 
 class _Pace:
-    """Waits until it is time for a command, in the recorded rhythm times `speed`; None never waits."""
+    """Waits before each command, so that the replay has `speed` times the recorded speed. None never waits."""
 
     def __init__(
         self,
@@ -164,8 +178,8 @@ class _Pace:
             self._sleep(min(left_seconds, _SLEEP_SECONDS_MAX))
 
 
-class _Figures:
-    """What a replay amounted to."""
+class _Totals:
+    """The totals of a replay."""
 
     def __init__(self) -> None:
         self._began_seconds = time.monotonic()
@@ -238,44 +252,49 @@ def _print(step: ReplayStep, user_id: str | None, instrument_id: str | None, as_
             click.echo(columns((str(record.seq), -8), (iso_time(record.ts_us), 27), (words, 0)))
 
 
-def _compare(session: Run, last: ReplayStep) -> None:
-    """Say whether the session came out as it was recorded; ClickException where it did not."""
-    if last.record.seq != session.last_seq:
-        return  # interrupted
-    if session.digest is None:
-        click.echo(f"no digest was recorded at the end of session {session.number}: nothing to compare with", err=True)
+def _compare(run: Run, last: ReplayStep) -> None:
+    """Compare the final state with the recorded digest. Raises ClickException if they differ."""
+    if last.record.seq != run.last_seq:
+        # The replay was interrupted.
         return
-    if (now := last.engine.digest()) != session.digest:
+    if run.digest is None:
+        click.echo(f"session {run.number} recorded no digest at its end: the final state was not compared", err=True)
+        return
+    if (now := last.engine.digest()) != run.digest:
         raise click.ClickException(
-            f"session {session.number} ended in another state than this replay: {session.digest} was recorded at seq "
-            f"{session.last_seq}, and {now} came out now. `exchange journal verify` finds where they part"
+            f"session {run.number} recorded the digest {run.digest} at seq {run.last_seq}, but this replay "
+            f"computed {now}: `exchange journal verify` finds the first difference"
         )
-    click.echo(f"session {session.number} ends in the state that was recorded, digest {now}", err=True)
+    click.echo(f"session {run.number} ends in the recorded state, digest {now}", err=True)
 
 
-def _run_replay_server(path: Path, scope: ReplayOptions, host: str, port: int) -> None:
-    """Serve a replay until Ctrl-C."""
+def _run_replay_server(path: Path, options: ReplayOptions, host: str, port: int) -> None:
+    """Serve a replay until Ctrl-C. Raises UsageError if other machines can connect to `host`."""
     if not is_loopback(host):
-        raise click.UsageError(f"{host!r} can be reached from other machines, where everyone could see every account")
+        raise click.UsageError(
+            f"other machines can connect to {host!r} and could see every account; expected an address such as 127.0.0.1"
+        )
     try:
         with Stopping() as stopping:
-            run_loop(_serve(path, scope, host, port, stopping))
+            run_loop(_serve(path, options, host, port, stopping))
     except StoppedEarlyError:
         return
     except OSError as error:
-        raise explained(error, host, port) from error
+        raise listen_error(error, host, port) from error
 
 
-async def _serve(path: Path, scope: ReplayOptions, host: str, port: int, stopping: Stopping) -> None:
+async def _serve(path: Path, options: ReplayOptions, host: str, port: int, stopping: Stopping) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stopping.tell(lambda: loop.call_soon_threadsafe(stop.set))
 
     def listening(url: str) -> None:
-        begins = "waits for replay/resume" if scope.is_paused else "begins with the first subscription"
-        click.echo(f"listening on {url}\n\nseq {scope.first_seq} to {scope.last_seq} of {path}: it {begins}.")
-        click.echo("It stands before its first order; whoever has an account by the end can enter and watch it.")
-        click.echo("To steer it: replay/pause, replay/resume, replay/speed, replay/seek, replay/status.")
-        click.echo("Ctrl-C ends it.")
+        begins = "starts with replay/resume" if options.is_paused else "starts with the first subscription"
+        click.echo(
+            f"listening on {url}\n\nreplay of seq {options.first_seq} to {options.last_seq} of {path}; it {begins}."
+        )
+        click.echo("Every user who has an account at the end of the replay can log in.")
+        click.echo("Control it with replay/pause, replay/resume, replay/speed, replay/seek and replay/status.")
+        click.echo("Ctrl-C stops it.")
 
-    await serve_replay(path, scope, host, port, listening, stop)
+    await serve_replay(path, options, host, port, listening, stop)

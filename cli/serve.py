@@ -1,4 +1,4 @@
-"""`exchange serve`: the exchange itself, until Ctrl-C."""
+"""`exchange serve`: run the exchange until Ctrl-C."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from exchange.runtime.server_settings import DEFAULT_RULES, SNAPSHOT_EVERY, Serv
 @db_option
 @host_option
 @port_option
-@click.option("--demo", is_flag=True, help="Where the journal is new, make a market of options on SOL, BTC and ETH.")
+@click.option("--demo", is_flag=True, help="If the journal is new, create a market of options on SOL, BTC and ETH.")
 @click.option(
     "--snapshot-every",
     type=click.IntRange(0),
     default=SNAPSHOT_EVERY,
     show_default=True,
     metavar="COMMANDS",
-    help="How often the state is saved, for a quick start; 0: only when stopping.",
+    help="Save a snapshot of the state after this many commands, for a quick start; 0: only when stopping.",
 )
 @clock_start_option
 @click.option(
@@ -31,13 +31,13 @@ from exchange.runtime.server_settings import DEFAULT_RULES, SNAPSHOT_EVERY, Serv
     default=REQUESTS_PER_SECOND,
     show_default=True,
     metavar="REQUESTS",
-    help="Requests a second on one connection; 0: any number.",
+    help="Maximum requests per second on one connection; 0: unlimited.",
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Tell figures to Prometheus at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
+    help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
 )
 @insecure_option
 def serve(
@@ -51,7 +51,7 @@ def serve(
     metrics_port: int | None,
     insecure: bool,
 ) -> None:
-    """Run the exchange until Ctrl-C. A journal that is missing is created.
+    """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""A server in the foreground, for `serve`, `demo` and `replay --serve`: its options, its signals, its first lines."""
+"""Running a server in the foreground for `serve`, `demo` and `replay --serve`: options, signals, start messages."""
 
 import asyncio
 import errno
@@ -27,22 +27,26 @@ _T = TypeVar("_T")
 
 host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 port_option = click.option(
-    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port to listen on; 0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Port to listen on; 0: any free port.",
 )
-insecure_option = click.option("--insecure", is_flag=True, help="Listen also where other machines can connect.")
+insecure_option = click.option("--insecure", is_flag=True, help="Allow an address that other machines can connect to.")
 
 
 def refuse_foreign_host(host: str, insecure: bool) -> None:
-    """UsageError where other machines could connect and that was not asked for."""
+    """Raise a UsageError if other machines can connect to `host` and --insecure was not given."""
     if not insecure and not is_loopback(host):
         raise click.UsageError(
-            f"{host!r} can be reached from other machines, and accounts have no secrets yet, so whoever can connect "
-            "can trade as anyone. Use 127.0.0.1, or add --insecure if that is what you want."
+            f"other machines can connect to {host!r}, and accounts have no secrets yet: any client could trade as any "
+            "user. Use 127.0.0.1, or add --insecure to accept this."
         )
 
 
 def run_server(settings: ServerSettings) -> None:
-    """Run an exchange in the foreground until Ctrl-C; what goes wrong becomes a sentence."""
+    """Run an exchange in the foreground until Ctrl-C. Raises ClickException if it cannot listen."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     settings.path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -52,7 +56,7 @@ def run_server(settings: ServerSettings) -> None:
         _log.info("stopped before it was ready: nothing was changed")
         return
     except OSError as error:
-        raise explained(error, settings.host, settings.port) from error
+        raise listen_error(error, settings.host, settings.port) from error
     _log.info("stopped at seq %d, %s is closed", last_seq, settings.path)
 
 
@@ -77,11 +81,11 @@ async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
 
 
 class StoppedEarlyError(Exception):
-    """A signal came while the journal was being replayed."""
+    """A signal arrived during the replay of the journal."""
 
 
 class Stopping:
-    """SIGINT and SIGTERM ask the exchange to stop, also in the middle of a replay; the second one ends it at once."""
+    """Handles SIGINT and SIGTERM: the first signal asks the server to stop, the second one kills it at once."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -96,10 +100,11 @@ class Stopping:
             signal.signal(number, handler)
 
     def tell(self, tell: Callable[[], object]) -> None:
-        """Have `tell` called when a signal comes."""
+        """Set the function that is called when a signal arrives."""
         self._tell = tell
 
     def check(self) -> None:
+        """Raise StoppedEarlyError if a signal has arrived."""
         if self._asked:
             raise StoppedEarlyError
 
@@ -111,7 +116,7 @@ class Stopping:
 
 
 def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run under uvloop where it is installed."""
+    """Run `main` in an event loop: uvloop's if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -128,7 +133,7 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
     )
     return "\n".join(
         (
-            *_of_the_demo(settings, views),
+            *_demo_notes(settings, views),
             "In another terminal:",
             *(f"  {command_line(arguments, path)}" for arguments in _first_steps(views)),
             f"Or with any WebSocket client: connect to {url} and send",
@@ -138,19 +143,19 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
     )
 
 
-def _of_the_demo(settings: ServerSettings, views: Views) -> list[str]:
+def _demo_notes(settings: ServerSettings, views: Views) -> list[str]:
     if settings.demo and not views.live_instruments():
         return [
-            f"Nothing is listed: {settings.path} has rules of its own, which ask for nothing that the demo has.",
-            f"For the market of the demo begin a new journal: {command_line('demo', Path('data/demo.db'))}\n",
+            f"No options are listed: the rules in {settings.path} are not those of the demo market.",
+            f"To start the demo market in a new journal: {command_line('demo', Path('data/demo.db'))}\n",
         ]
     if settings.demo_seed is not None:
-        return ["The index moves once a second, three market makers quote every option, and some traders trade.\n"]
+        return ["The index moves once a second, three market makers quote every option, and six traders trade.\n"]
     return []
 
 
 def _first_steps(views: Views) -> list[str]:
-    """What to type first: where nothing is listed, what lists something."""
+    """The first commands to try; if no option is listed, those that list one."""
     live = views.live_instruments()
     if live:
         example = _example(live)
@@ -164,7 +169,7 @@ def _first_steps(views: Views) -> list[str]:
 
 
 def _example(live: list[Instrument]) -> str:
-    """Something to try: of the series that lives longest on the asset listed first, the one in the middle."""
+    """An option to try: in the middle of the longest-lived series on the first asset."""
     last_s = max(instrument.expiration_s for instrument in live)
     series = [one for one in live if (one.asset, one.expiration_s) == (live[0].asset, last_s)] or live
     calls = [one for one in series if one.option_type == "call"] or series
@@ -177,23 +182,27 @@ def _warn_of_clock(settings: ServerSettings) -> None:
     with open_journal_reader(settings.path) as reader:
         last_us = reader.head().ts_us
     if last_us > settings.clock_start_us:
-        _log.warning("exchange time does not go back: it continues at %s, after the last command", short_time(last_us))
+        _log.warning(
+            "--clock-start is before the last recorded command: exchange time continues from that command, at %s",
+            short_time(last_us),
+        )
 
 
 def is_loopback(host: str) -> bool:
+    """True if only this machine can connect to `host`."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def explained(error: OSError, host: str, port: int) -> click.ClickException:
-    """What kept the exchange from listening, or from its files."""
+def listen_error(error: OSError, host: str, port: int) -> click.ClickException:
+    """The error to show if the server could not listen or open a file."""
     where = f"port {port} on {host}"
     if error.filename is not None:
         return click.ClickException(f"{error.filename}: {error.strerror}")
     if error.errno == errno.EADDRINUSE:
-        return click.ClickException(f"{where} is in use: choose another with --port, or 0 for any free one")
+        return click.ClickException(f"{where} is in use: choose another port with --port, or 0 for any free port")
     if error.errno == errno.EACCES:
-        return click.ClickException(f"you have no right to listen on {where}: choose one above 1023 with --port")
+        return click.ClickException(f"no permission to listen on {where}: choose a port above 1023 with --port")
     return click.ClickException(f"cannot listen on {where}: {error.strerror or error}")

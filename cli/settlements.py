@@ -1,4 +1,4 @@
-"""`exchange settlements`: at what price series ended, and what became of positions in them."""
+"""`exchange settlements`: delivery prices of expired series, and the payouts of a user."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ from exchange.projections.wire_types import Settlement, UserSettlement
 
 @click.command()
 @click.option("--asset", type=ASSET, help="Only series on this asset.")
-@click.option("--user", "user_id", type=USER, help="What this user was paid, or paid, instead.")
-@click.option("-n", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="How many.")
+@click.option("--user", "user_id", type=USER, help="Show the payouts and payments of this user instead of the series.")
+@click.option("-n", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="Maximum number of rows.")
 @db_option
 @json_option
 def settlements(asset: str | None, user_id: str | None, count: int, path: Path, as_json: bool) -> None:
-    """Show how expired series were settled, newest first, and which of them wait for a price.
+    """Show the settlements of expired series, newest first, and the series that wait for a price.
 
     \b
     Examples:
@@ -28,7 +28,7 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
       exchange settlements --user alice
     """
     if asset is not None and user_id is not None:
-        raise click.UsageError("--asset is about series and --user about positions: one of the two")
+        raise click.UsageError("--asset and --user exclude each other: --asset selects series, --user shows payouts")
     views = read_views(path)
     if user_id is not None:
         require_user(views, user_id, path)
@@ -38,7 +38,7 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
         elif paid:
             console().print(payouts(paid, as_of(views)))
         else:
-            click.echo(f"nothing of {user_id} was settled yet ({as_of(views)})")
+            click.echo(f"no position of {user_id} has been settled ({as_of(views)})")
         return
     found = views.settlements.newest(count, asset=asset)
     if as_json:
@@ -47,7 +47,7 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
         console().print(_series(found, as_of(views)))
         _say_what_waits(found, path)
     else:
-        click.echo(f"nothing{f' on {asset}' if asset else ''} was settled yet ({as_of(views)})")
+        click.echo(f"no series{f' on {asset}' if asset else ''} has been settled ({as_of(views)})")
 
 
 def _series(found: list[Settlement], moment: str) -> Table:
@@ -70,7 +70,7 @@ def _series(found: list[Settlement], moment: str) -> Table:
 
 
 def payouts(paid: Sequence[UserSettlement], moment: str = "") -> Table:
-    """What became of positions, as a table."""
+    """A table of settled positions."""
     decimals = price_decimals(amount for one in paid for amount in (one.payout_micros, one.fee_micros))
     shown = table("settled", ">contracts", ">delivery price", ">payout", ">fee", "at", ">seq", caption=moment)
     add_rows(

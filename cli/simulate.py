@@ -1,4 +1,4 @@
-"""`exchange simulate`: the demo in simulated time, as fast as it goes."""
+"""`exchange simulate`: run the demo market in simulated time."""
 
 import asyncio
 import logging
@@ -19,11 +19,18 @@ _log = logging.getLogger("exchange")
 
 @click.command()
 @db_option
-@click.option("--seed", type=int, default=1, show_default=True, help="What the bots and the index are decided by.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @click.option(
-    "--from", "start_us", type=TIME, required=True, metavar="TIME", help="When it begins, such as 2026-02-20T00:00:00Z."
+    "--from",
+    "start_us",
+    type=TIME,
+    required=True,
+    metavar="TIME",
+    help="Start of the simulation (UTC), such as 2026-02-20T00:00:00Z.",
 )
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), required=True, help="How long it goes.")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), required=True, help="Length of the simulation, in hours."
+)
 @click.option(
     "--step",
     "step_s",
@@ -31,15 +38,15 @@ _log = logging.getLogger("exchange")
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How far the clock goes at once: one index price of each asset, and one thought of each bot.",
+    help="Length of a step, in seconds. In each step every index moves once and every bot acts once.",
 )
 @json_option
 def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as_json: bool) -> None:
-    """Let the market of the demo live through simulated time: bots trade, series list, expire and settle.
+    """Run the demo market in simulated time: bots trade, and options are listed, expire and settle.
 
-    The journal is an ordinary one, to look into and to serve. With the same options on a new journal everything comes
-    out the same, and ends in the same hash and digest. On a journal that is there already it goes on where that ends,
-    whether it was killed there or is to take longer; with another seed, other bots go on.
+    The result is an ordinary journal. The same options on a new journal give the same hash and digest. On an existing
+    journal the simulation continues from its end, after a crash or with more --hours. Another --seed continues with
+    other bots.
 
     \b
     Example:

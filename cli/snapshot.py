@@ -1,4 +1,4 @@
-"""`exchange snapshot`: saved states that shorten a start."""
+"""`exchange snapshot`: saved states, which shorten a start."""
 
 from pathlib import Path
 
@@ -17,14 +17,21 @@ from exchange.snapshots.store import SnapshotStore
 
 @click.group()
 def snapshot() -> None:
-    """Shortcuts for the next start. They may be deleted at any time; the journal never."""
+    """Create, list, verify and delete snapshots, which shorten the next start. The journal does not need them."""
 
 
 @snapshot.command()
-@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="Of when.  [default: now]")
+@click.option(
+    "--at",
+    "moment",
+    type=MOMENT,
+    default=Moment(),
+    metavar="SEQ|TIME",
+    help="Sequence number or time (UTC).  [default: now]",
+)
 @db_option
 def create(moment: Moment, path: Path) -> None:
-    """Save the state after a command, from the journal alone; also while the exchange runs.
+    """Save the state after a command, computed from the journal. The exchange may be running.
 
     \b
     Example:
@@ -33,28 +40,32 @@ def create(moment: Moment, path: Path) -> None:
     with ReplayBar() as bar:
         engine = engine_at(path, moment, bar)
     file = SnapshotStore(path).save(engine.snapshot())
-    click.echo(f"{file}: the state after seq {engine.head.seq}")
+    click.echo(f"{file}: saved the state after seq {engine.head.seq}")
 
 
 @snapshot.command("list")
 @db_option
 @json_option
 def list_(path: Path, as_json: bool) -> None:
-    """List the snapshots, and whether each is one that a start could use.
+    """List the snapshots and check whether a start could use each of them.
 
     \b
     Example:
       exchange snapshot list
     """
-    _show(check_snapshots(path), path, as_json)
+    _print(check_snapshots(path), path, as_json)
 
 
 @snapshot.command()
-@click.option("--fast", is_flag=True, help="Without replaying: checksums, and whether they belong to this journal.")
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Do not replay: check only the checksums, and that the snapshots belong to this journal.",
+)
 @db_option
 @json_option
 def verify(fast: bool, path: Path, as_json: bool) -> None:
-    """Compare each snapshot with the state that the commands make. Exit code 1 where one is not what it says.
+    """Compare each snapshot with the state computed from the commands. Exit code 1 if one differs.
 
     \b
     Example:
@@ -62,16 +73,22 @@ def verify(fast: bool, path: Path, as_json: bool) -> None:
     """
     with ReplayBar("verifying") as bar:
         found = check_snapshots(path, None if fast else bar)
-    _show(found, path, as_json)
-    if any(fit.fault is not None for fit in found):
+    _print(found, path, as_json)
+    if any(check.fault is not None for check in found):
         raise click.exceptions.Exit(1)
 
 
 @snapshot.command()
-@click.option("--keep", type=click.IntRange(0), default=SNAPSHOTS_KEPT, show_default=True, help="The newest so many.")
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=SNAPSHOTS_KEPT,
+    show_default=True,
+    help="Number of newest snapshots to keep.",
+)
 @db_option
 def prune(keep: int, path: Path) -> None:
-    """Delete all but the newest snapshots, and what a crash left half made.
+    """Delete all but the newest snapshots, and unfinished files of a crash.
 
     \b
     Example:
@@ -82,23 +99,23 @@ def prune(keep: int, path: Path) -> None:
     click.echo(f"deleted {len(deleted)}, kept {len(SnapshotStore(path).files())}")
 
 
-def _show(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
+def _print(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
     if as_json:
-        print_json([fit._asdict() for fit in found])
+        print_json([check._asdict() for check in found])
     elif found:
         shown = table("snapshot", ">seq", "time", ">bytes", "digest", "")
         rows = (
             (
-                fit.file,
-                str(fit.seq),
-                short_time(fit.ts_us) if fit.ts_us else "-",
-                f"{fit.size_bytes:,}",
-                fit.digest[:16],
-                fit.fault or "fits",
+                check.file,
+                str(check.seq),
+                short_time(check.ts_us) if check.ts_us else "-",
+                f"{check.size_bytes:,}",
+                check.digest[:16],
+                check.fault or "fits",
             )
-            for fit in found
+            for check in found
         )
         add_rows(shown, rows)
         console().print(shown)
     else:
-        click.echo(f"{path} has no snapshots: {command_line('snapshot create', path)} makes one")
+        click.echo(f"{path} has no snapshots; to create one: {command_line('snapshot create', path)}")

@@ -1,4 +1,4 @@
-"""`exchange sql`: ask the journal anything, without being able to change it."""
+"""`exchange sql`: query the journal, read-only."""
 
 import contextlib
 import csv
@@ -18,14 +18,15 @@ from exchange.cli.output import add_rows, console, printable, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
 
-_TABLE_ROWS_MAX = 10_000  # a table is measured as a whole before it is printed
+# A table is held in memory as a whole, because its widths depend on all rows.
+_TABLE_ROWS_MAX = 10_000
 _HELP = """\
-End a query with a semicolon; it may have several lines. Names and meanings are in docs/sql.md.
-  .tables          the tables and views
-  .schema [NAME]   how they are made
-  .help            this
+End a query with a semicolon; it may have several lines. docs/sql.md describes the views.
+  .tables          list the tables and views
+  .schema [NAME]   show their definitions
+  .help            show this help
   .quit            leave (or Ctrl-D)
-Beyond SQLite's own functions: book_at(seq, instrument, depth), balance_at(seq, user), mark_at(seq, instrument),
+In addition to SQLite's functions: book_at(seq, instrument, depth), balance_at(seq, user), mark_at(seq, instrument),
 usd(micros), iso(us)."""
 
 _Style = Literal["table", "csv", "json"]
@@ -33,13 +34,13 @@ _Style = Literal["table", "csv", "json"]
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line of names first.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row.")
 @db_option
 def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
-    """Ask the journal in SQL. It is opened read-only, also while the exchange runs; archives are included.
+    """Query the journal and its archives in SQL, read-only. The exchange may be running.
 
-    With QUERY: the answer. Without: a shell, or the queries that come from standard input.
+    Without QUERY, start a shell, or run the queries on standard input.
 
     \b
     Examples:
@@ -48,26 +49,26 @@ def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
       exchange sql "SELECT book_at(100, 'SOL_USDC-28FEB26-150-C', 5) AS book" --json
     """
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json are two ways to print: choose one")
+        raise click.UsageError("--csv and --json exclude each other: remove one of them")
     style: _Style = "csv" if as_csv else "json" if as_json else "table"
     with SqlSession(path, ReplayBar) as session:
         if query is not None:
-            _carry_out(session, query, style)
+            _run(session, query, style)
         elif sys.stdin.isatty():
             _shell(session, style)
         else:
             for statement in _Statements().of(sys.stdin):
-                _carry_out(session, statement, style)
+                _run(session, statement, style)
 
 
 def _shell(session: SqlSession, style: _Style) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives `input` its history and editing
-    click.echo("Read-only. .help says more, .quit leaves.")
+    click.echo("Read-only. .help shows help, .quit leaves.")
     statements = _Statements()
     for statement in statements.of(_typed(statements)):
         try:
-            _carry_out(session, statement, style)
+            _run(session, statement, style)
         except click.ClickException as error:
             error.show()
         except KeyboardInterrupt:
@@ -75,13 +76,13 @@ def _shell(session: SqlSession, style: _Style) -> None:
 
 
 class _Statements:
-    """Cuts lines into whole statements; `pending` is the beginning of the next one."""
+    """Splits lines into complete statements; `pending` is the unfinished rest."""
 
     def __init__(self) -> None:
         self.pending = ""
 
     def of(self, lines: Iterable[str]) -> Iterator[str]:
-        """Statements, and lines that begin with a dot, until .quit; at the end also a statement without a semicolon."""
+        """Statements and dot commands, until .quit. The last statement needs no semicolon."""
         for line in lines:
             if line.strip() in (".quit", ".exit"):
                 return
@@ -98,7 +99,7 @@ class _Statements:
 
 
 def _typed(statements: _Statements) -> Iterator[str]:
-    """The lines that somebody types, until Ctrl-D; Ctrl-C gives up the statement that was begun."""
+    """The typed lines, until Ctrl-D. Ctrl-C drops the unfinished statement."""
     while True:
         try:
             yield input("...> " if statements.pending else "sql> ") + "\n"
@@ -110,18 +111,18 @@ def _typed(statements: _Statements) -> Iterator[str]:
             click.echo()
 
 
-def _carry_out(session: SqlSession, statement: str, style: _Style) -> None:
+def _run(session: SqlSession, statement: str, style: _Style) -> None:
     command, _, name = statement.partition(" ")
     if command == ".help":
         click.echo(_HELP)
     elif command == ".tables":
-        _answer(session, "SELECT name, type FROM pragma_table_list WHERE name NOT LIKE 'sqlite%' ORDER BY 2, 1", style)
+        _query(session, "SELECT name, type FROM pragma_table_list WHERE name NOT LIKE 'sqlite%' ORDER BY 2, 1", style)
     elif command == ".schema":
         _print_schema(session, name.strip())
     elif command.startswith("."):
-        raise click.ClickException(f"there is no {command}: .help lists what there is")
+        raise click.ClickException(f"there is no command {command}: .help lists the commands")
     else:
-        _answer(session, statement, style)
+        _query(session, statement, style)
 
 
 def _print_schema(session: SqlSession, name: str) -> None:
@@ -134,13 +135,13 @@ def _print_schema(session: SqlSession, name: str) -> None:
         click.echo(f"{text};")
 
 
-def _answer(session: SqlSession, query: str, style: _Style) -> None:
-    """Carry out a query and print its rows as they come. Nothing is printed where there are no columns."""
+def _query(session: SqlSession, query: str, style: _Style) -> None:
+    """Run a query and print its rows; print nothing if it returns no columns."""
     try:
         cursor = session.run(query)
         if cursor.description is None:
             return
-        names = _told_apart([column[0] for column in cursor.description])
+        names = _unique_names([column[0] for column in cursor.description])
         rows = session.rows(cursor)
         if style == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -155,15 +156,15 @@ def _answer(session: SqlSession, query: str, style: _Style) -> None:
         raise click.ClickException(printable(str(error))) from error
 
 
-def _told_apart(names: list[str]) -> list[str]:
-    """The names of columns, with a number behind one that was there before: an object has each name once."""
-    told: list[str] = []
+def _unique_names(names: list[str]) -> list[str]:
+    """Column names, with a number appended to repeated ones, because a JSON object has each name once."""
+    unique: list[str] = []
     for name in names:
         number = 1
-        while (unique := name if number == 1 else f"{name}:{number}") in told:
+        while (candidate := name if number == 1 else f"{name}:{number}") in unique:
             number += 1
-        told.append(unique)
-    return told
+        unique.append(candidate)
+    return unique
 
 
 def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:

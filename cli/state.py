@@ -1,4 +1,4 @@
-"""`exchange state`: the exchange at any moment."""
+"""`exchange state`: the state of the exchange at any moment."""
 
 from pathlib import Path
 
@@ -21,14 +21,25 @@ from exchange.projections.wire_types import Instrument
 
 
 @click.command()
-@click.option("--at", "moment", type=MOMENT, default=Moment(), metavar="SEQ|TIME", help="When.  [default: now]")
-@click.option("--book", "instrument_id", type=INSTRUMENT, help="The order book of this instrument.")
 @click.option(
-    "--depth", type=click.IntRange(1, BOOK_DEPTH_MAX), default=10, show_default=True, help="Of --book, on each side."
+    "--at",
+    "moment",
+    type=MOMENT,
+    default=Moment(),
+    metavar="SEQ|TIME",
+    help="Sequence number or time (UTC).  [default: now]",
 )
-@click.option("--account", "account_of", type=USER, help="Balance and positions of this user.")
-@click.option("--orders", "orders_of", type=USER, help="Open orders of this user.")
-@click.option("--digest", "only_digest", is_flag=True, help="The SHA-256 of the whole state.")
+@click.option("--book", "instrument_id", type=INSTRUMENT, help="Show the order book of this instrument.")
+@click.option(
+    "--depth",
+    type=click.IntRange(1, BOOK_DEPTH_MAX),
+    default=10,
+    show_default=True,
+    help="With --book: number of prices per side.",
+)
+@click.option("--account", "account_of", type=USER, help="Show balance and positions of this user.")
+@click.option("--orders", "orders_of", type=USER, help="Show open orders of this user.")
+@click.option("--digest", "only_digest", is_flag=True, help="Show the SHA-256 digest of the state.")
 @db_option
 @json_option
 def state(
@@ -41,7 +52,7 @@ def state(
     path: Path,
     as_json: bool,
 ) -> None:
-    """Show the exchange as it was right after a command, or at a time. Without options: all of it, in short.
+    """Show the state right after a command or at a time. Without options: a summary.
 
     \b
     Examples:
@@ -82,7 +93,7 @@ def _as_json(
     orders_of: str | None,
     only_digest: bool,
 ) -> dict[str, object]:
-    """In the shapes of the protocol; without a choice, every account and every best quote."""
+    """The state in the protocol's types. Without options: all accounts and all best prices."""
     views = engine.views
     found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": engine.digest()}
     if instrument_id is not None:
@@ -124,7 +135,7 @@ def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
 
 
 def _print_summary(engine: Engine) -> None:
-    """Those that have expired are only counted. What a market adds is shown where there is one."""
+    """Print a summary. Expired instruments are only counted; indexes and margins need a market."""
     views, state = engine.views, engine.state
     live = views.live_instruments()
     expired = len(views.instruments) - len(live)
@@ -140,7 +151,7 @@ def _print_summary(engine: Engine) -> None:
                 (f"index of {asset}", f"{usdc(index.price_micros)} since {iso_time(index.ts_us)}")
                 for asset, index in state.indexes.items()
             ),
-            *([("halted", "no orders are taken")] if state.is_halted else []),
+            *([("halted", "new orders are refused")] if state.is_halted else []),
         ),
     )
     console().print(about, "", _accounts(engine), "", _books(engine, live), sep="\n")

@@ -1,4 +1,4 @@
-"""`exchange ticker`: one option at a glance, or all options on an asset as a chain."""
+"""`exchange ticker`: quotes and Greeks of one option, or of all options on an asset."""
 
 from pathlib import Path
 
@@ -18,12 +18,17 @@ _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
 
 @click.command()
 @click.argument("instrument_id", metavar="[INSTRUMENT]", type=INSTRUMENT, required=False)
-@click.option("--asset", type=ASSET, help="All options on this asset: calls to the left, puts to the right.")
-@click.option("--expiration", "expiration_s", type=EXPIRATION, help="With --asset: only those that expire on this day.")
+@click.option("--asset", type=ASSET, help="Show all options on this asset: calls left, puts right.")
+@click.option(
+    "--expiration",
+    "expiration_s",
+    type=EXPIRATION,
+    help="With --asset: only options that expire on this date, such as 28FEB26.",
+)
 @db_option
 @json_option
 def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | None, path: Path, as_json: bool) -> None:
-    """Show quotes, mark, implied volatility (iv), Greeks and open interest (OI), as of the last recorded command.
+    """Show quotes, mark price, implied volatility (iv), Greeks and open interest (OI), as of the last recorded command.
 
     \b
     Examples:
@@ -32,9 +37,9 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
       exchange ticker --asset SOL --json | jq '.[].mark'
     """
     if (instrument_id is None) == (asset is None):
-        raise click.UsageError("name an INSTRUMENT, or an asset with --asset, one of the two")
+        raise click.UsageError("expected either INSTRUMENT or --asset")
     if expiration_s is not None and asset is None:
-        raise click.UsageError("--expiration goes with --asset")
+        raise click.UsageError("--expiration needs --asset: add it, or remove --expiration")
     views = read_views(path)
     if instrument_id is not None:
         require_instrument(views, instrument_id, path)
@@ -53,7 +58,9 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
         _print_chains(listed, views)
     else:
         when = "" if expiration_s is None else f" for {expiration(expiration_s)}"
-        click.echo(f"Nothing is listed on {asset}{when}: {command_line('instrument list', path)} shows what is")
+        click.echo(
+            f"no options are listed on {asset}{when}: {command_line('instrument list', path)} shows the listed ones"
+        )
 
 
 def _print_one(shown: Ticker, moment: str) -> None:
@@ -88,7 +95,7 @@ def _print_one(shown: Ticker, moment: str) -> None:
 
 
 def _print_chains(listed: list[Instrument], views: Views) -> None:
-    """A table for each expiration; the earliest first."""
+    """Print one table per expiration, the earliest first."""
     screen = console()
     for number, expiration_s in enumerate(sorted({instrument.expiration_s for instrument in listed})):
         series = [instrument for instrument in listed if instrument.expiration_s == expiration_s]
@@ -99,7 +106,7 @@ def _print_chains(listed: list[Instrument], views: Views) -> None:
 
 
 def _chain(series: list[Instrument], views: Views) -> Table:
-    """One expiration: a row for each strike, the call left of it and the put to the right; a dash where none is."""
+    """The table of one expiration: one row per strike, call left, put right, a dash if one is not listed."""
     tickers = {(one.strike_micros, one.option_type): views.ticker(one.instrument_id) for one in series}
     decimals = price_decimals(one.tick_micros for one in series)
     index = next(iter(tickers.values())).index_micros

@@ -1,4 +1,4 @@
-"""`exchange what-if`: the same history with something changed, and what would have come out."""
+"""`exchange what-if`: replay an edited history and compare it with the real one."""
 
 import re
 from collections.abc import Iterator
@@ -35,8 +35,9 @@ from exchange.history.what_if import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.what_if import what_if as compare
 from exchange.runtime.rule_settings import RulesError
 
-_SHOWN_MAX = 20  # commands of a kind; --json has them all
-_WORDS_MAX = 12  # events of a command
+# Limits of the text output; --json has all commands and events.
+_COMMANDS_SHOWN_MAX = 20
+_EVENTS_SHOWN_MAX = 12
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
@@ -44,26 +45,49 @@ def _seqs(text: str) -> tuple[int, int]:
     """`100` or `100-120`, both ends included."""
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no seq and no range of them, such as 100 or 100-120")
+        raise ValueError(f"{text!r} is not a sequence number or a range; expected 100 or 100-120")
     first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last:
-        raise ValueError(f"{text!r} is no range: the first seq is 1, and a range goes upwards")
+        raise ValueError(f"{text!r} is not a range; expected FIRST-LAST with 1 <= FIRST <= LAST")
     return first, last
 
 
 @click.command("what-if")
-@click.option("--drop", "drops", type=Parsed("seq or range", _seqs), multiple=True, help="Leave these commands out.")
-@click.option("--without", type=USER, multiple=True, help="Leave out all that a user ever sent, the account included.")
+@click.option(
+    "--drop",
+    "drops",
+    type=Parsed("seq or range", _seqs),
+    multiple=True,
+    help="Leave out this command, or all commands in a range such as 100-120. Repeatable.",
+)
+@click.option(
+    "--without",
+    type=USER,
+    multiple=True,
+    help="Leave out all commands of this user, including the opening of the account. Repeatable.",
+)
 @click.option(
     "--insert",
     "inserts",
     type=(click.IntRange(1), click.Path(path_type=Path)),
     metavar="SEQ FILE",
     multiple=True,
-    help="Carry out the commands in FILE, one a line in JSON, right after command SEQ.",
+    help="Carry out the commands in FILE (one JSON object per line) right after command SEQ. Repeatable.",
 )
-@click.option("--set", "rules", metavar="NAME=VALUE", multiple=True, help="With another rule, throughout.")
-@click.option("--to", "moment", type=MOMENT, metavar="SEQ|TIME", help="Compare up to here.  [default: now]")
+@click.option(
+    "--set",
+    "rules",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Use this value of a rule for the whole history. Repeatable.",
+)
+@click.option(
+    "--to",
+    "moment",
+    type=MOMENT,
+    metavar="SEQ|TIME",
+    help="Compare up to here: sequence number or time (UTC).  [default: now]",
+)
 @db_option
 @json_option
 def what_if(
@@ -75,11 +99,11 @@ def what_if(
     path: Path,
     as_json: bool,
 ) -> None:
-    """Play the history with something changed beside the real one, and show what is different.
+    """Replay the history with changes, compare it with the real one, and show the differences.
 
-    Nothing is written. The options may be repeated and combined. Commands keep their times; those that name an order
-    mean the same order, whatever its number is then. What was accepted and is now refused is listed. The lines of FILE
-    are as `exchange journal tail --json` shows them under .command.
+    The journal is not changed. Options can be combined. Commands keep their times. A command that refers to an order
+    refers to the same order in the edited history, even if its id differs. The lines of FILE have the form that
+    `exchange journal tail --json` prints under .command.
 
     \b
     Examples:
@@ -89,7 +113,7 @@ def what_if(
       exchange what-if --set fees=100/200 --set self_trade_prevention=off
     """
     if not (drops or without or inserts or rules):
-        raise click.UsageError("say what would be different: --drop, --without, --insert or --set")
+        raise click.UsageError("expected at least one change: --drop, --without, --insert or --set")
     try:
         inserted: dict[int, list[Insertion]] = {}
         for seq, file in inserts:
@@ -106,20 +130,20 @@ def what_if(
 
 def _print(found: Comparison) -> None:
     click.echo(
-        f"seq {found.fork_seq + 1} to {found.last_seq} played twice: {_commands(found.dropped)} dropped, "
+        f"replayed seq {found.fork_seq + 1} to {found.last_seq} twice: {_commands(found.dropped)} dropped, "
         f"{_commands(len(found.inserted))} inserted"
     )
     for insertion in found.inserted:
         click.echo(f"  {insertion.where}: {_line(_outcome(insertion.edited))}")
     if found.is_same:
-        click.echo("nothing else changes: every other command has the same outcome, and everyone ends with the same")
+        click.echo("no other command has another outcome, and all accounts end the same")
         return
     click.echo(f"{_commands(found.changed)} with another outcome")
     if found.first_change is not None:
-        click.echo("\nthe first one:")
+        click.echo("\nfirst difference:")
         _print_change(found.first_change)
-    _print_all("accepted before, refused now:", found.impossible)
-    _print_all("refused before, accepted now:", found.possible)
+    _print_all("accepted in the real history, refused in the edited one:", found.impossible)
+    _print_all("refused in the real history, accepted in the edited one:", found.possible)
     _print_users(found)
 
 
@@ -127,26 +151,26 @@ def _print_change(change: OutcomeChange) -> None:
     click.echo(record_line(change.seq, change.ts_us, encode_command(change.command).decode()))
     real, edited = _outcome(change.real), _outcome(change.edited)
     same = 0
-    if max(len(real), len(edited)) > _WORDS_MAX:
+    if max(len(real), len(edited)) > _EVENTS_SHOWN_MAX:
         same = next((n for n, pair in enumerate(zip(real, edited, strict=False)) if pair[0] != pair[1]), 0)
     click.echo(f"    real    {_line(real, same)}")
     click.echo(f"    edited  {_line(edited, same)}")
     if real == edited:
-        click.echo("    the difference is in what is not shown here: --json has every event")
+        click.echo("    the difference is in events that are not shown here: --json prints all of them")
 
 
 def _print_all(title: str, changes: list[OutcomeChange]) -> None:
     if changes:
         click.echo(f"\n{title}")
-    for change in changes[:_SHOWN_MAX]:
+    for change in changes[:_COMMANDS_SHOWN_MAX]:
         _print_change(change)
-    if len(changes) > _SHOWN_MAX:
-        click.echo(f"    and {len(changes) - _SHOWN_MAX} more: --json has them all")
+    if len(changes) > _COMMANDS_SHOWN_MAX:
+        click.echo(f"    and {len(changes) - _COMMANDS_SHOWN_MAX} more: --json prints all of them")
 
 
 def _print_users(found: Comparison) -> None:
     if not found.users:
-        click.echo("\neveryone ends with the same cash and the same positions")
+        click.echo("\nall accounts end with the same cash and the same positions")
         return
     click.echo()
     users = table("user", *_pair_columns("cash"), *_pair_columns("profit"), *_pair_columns("fills"))
@@ -157,7 +181,7 @@ def _print_users(found: Comparison) -> None:
             for user in found.users
         ),
     )
-    add_rows(users, [("all together", *_cash(found.total_cash_micros))])
+    add_rows(users, [("total", *_cash(found.total_cash_micros))])
     console().print(users)
     if any(user.positions_milli for user in found.users):
         click.echo()
@@ -187,14 +211,14 @@ def _print_settlements(users: list[UserChange]) -> None:
 
 
 def _outcome(events: list[Event]) -> list[str]:
-    """What came of a command; balances and positions are left to the tables, listings and marks out."""
+    """The events of a command in words, without balances, positions, listings and marks."""
     return list(_words(events)) or ["nothing"]
 
 
 def _line(words: list[str], same: int = 0) -> str:
-    """In one line, without the first ones that are `same` in both histories, and without too many of the others."""
-    more = len(words) - same - _WORDS_MAX
-    shown = words[same : same + _WORDS_MAX]
+    """Join the words in one line, without the first `same` ones, which both histories share, and up to a limit."""
+    more = len(words) - same - _EVENTS_SHOWN_MAX
+    shown = words[same : same + _EVENTS_SHOWN_MAX]
     return ", ".join([*(["..."] if same else []), *shown, *([f"and {more} more"] if more > 0 else [])])
 
 
@@ -213,7 +237,7 @@ def _words(events: list[Event]) -> Iterator[str]:
             case OrderAccepted():
                 yield f"order {event.order_id} accepted"
             case OrderRepeated():
-                yield f"order {event.order_id} is meant, nothing changed"
+                yield f"order {event.order_id} exists already, nothing changed"
             case OrderEdited():
                 yield f"order {event.order_id} edited to {contracts(event.size_milli)} @ {usdc(event.price_micros)}"
             case Traded():

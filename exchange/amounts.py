@@ -1,4 +1,4 @@
-"""Numbers and times as people write and read them: USDC and contracts in decimals, UTC in ISO 8601. Never a float."""
+"""Reads and writes amounts and times for people: decimals of USDC and contracts, ISO 8601 in UTC. Never a float."""
 
 import re
 from collections.abc import Iterable
@@ -10,35 +10,37 @@ from exchange.domain.units import DAY_END_US, NUMBER_MAX, US_PER_SECOND
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROS_DIGITS = 6  # 1 USDC = 10**6 micros
-_MILLI_DIGITS = 3  # 1 contract = 10**3 millicontracts
+# 1 USDC is 10**6 micros.
+_MICROS_DIGITS = 6
+# 1 contract is 10**3 millicontracts.
+_MILLI_DIGITS = 3
 
 
 def parse_usdc(text: str) -> int:
-    """Micros in a decimal amount of USDC; ValueError where it is not exact."""
+    """Micros in a decimal amount of USDC. Raises ValueError if the result would not be exact."""
     return _parse(text, _MICROS_DIGITS, "1.50")
 
 
 def parse_contracts(text: str) -> int:
-    """Millicontracts in a decimal number of contracts; ValueError where it is not exact."""
+    """Millicontracts in a decimal number of contracts. Raises ValueError if the result would not be exact."""
     return _parse(text, _MILLI_DIGITS, "0.5")
 
 
 def parse_time_us(text: str) -> int:
-    """Microseconds since the epoch at an ISO 8601 time, UTC where it names no zone; ValueError."""
+    """Microseconds since the epoch of an ISO 8601 time; UTC is the default zone. Raises ValueError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no time") from error
+        raise ValueError(f"{text!r} is not a time") from error
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     if not 2000 <= time.year < 2100:
-        raise ValueError("the year must be one of 2000 to 2099")
+        raise ValueError(f"{text!r} is out of range: the year must be 2000 to 2099")
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def parse_expiration(text: str) -> int:
-    """Unix seconds of 08:00 UTC on a day written `2026-02-28`, or `28FEB26` as in ids of instruments; ValueError."""
+    """Unix seconds of 08:00 UTC on a date such as `28FEB26` or `2026-02-28`. Raises ValueError."""
     try:
         day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
         return int(day.timestamp()) + DAY_END_US // US_PER_SECOND
@@ -47,60 +49,62 @@ def parse_expiration(text: str) -> int:
     try:
         return parse_instrument_id(f"ANY_USDC-{text.upper()}-1-C").expiration_s
     except ValueError:
-        raise ValueError(f"{text!r} is no day: write it like 2026-02-28 or 28FEB26") from None
+        raise ValueError(
+            f"{text!r} is not a date; expected DMMMYY such as 28FEB26, or YYYY-MM-DD such as 2026-02-28"
+        ) from None
 
 
 def usdc(micros: int | None, decimals: int = 2) -> str:
-    """A price: `1.50`; with `decimals` or as many as it needs. `-` for None."""
+    """Format a price: `1.50`, with at least `decimals` decimals; `-` for None."""
     return "-" if micros is None else _format(micros, _MICROS_DIGITS, decimals)
 
 
 def cash(micros: int, decimals: int = 2) -> str:
-    """An amount of money, with separators between thousands: `10,000.00`."""
+    """Format an amount of cash, with separators between thousands: `10,000.00`."""
     whole, _, part = usdc(micros, decimals).partition(".")
     return f"{'-' if micros < 0 else ''}{abs(int(whole)):,}.{part}"
 
 
 def contracts(milli: int, decimals: int = 0) -> str:
-    """A size: `1`, `0.5`; with `decimals` or as many as it needs."""
+    """Format a size: `1`, `0.5`, with at least `decimals` decimals."""
     return _format(milli, _MILLI_DIGITS, decimals)
 
 
 def price_decimals(prices_micros: Iterable[int]) -> int:
-    """How many decimals a column of these prices needs."""
+    """The number of decimals that a column of these prices needs."""
     return max((len(usdc(price).partition(".")[2]) for price in prices_micros), default=2)
 
 
 def size_decimals(sizes_milli: Iterable[int]) -> int:
-    """How many decimals a column of these sizes needs."""
+    """The number of decimals that a column of these sizes needs."""
     return max((len(contracts(size).partition(".")[2]) for size in sizes_milli), default=0)
 
 
 def iso_time(ts_us: int) -> str:
-    """`2026-02-28T08:00:00.000000Z`."""
+    """Format a time: `2026-02-28T08:00:00.000000Z`."""
     return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def short_time(ts_us: int) -> str:
-    """`2026-02-28 08:00:00 UTC`."""
+    """Format a time: `2026-02-28 08:00:00 UTC`."""
     return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def expiration(expiration_s: int) -> str:
-    """The day on which a series expires, as in ids of instruments: `28FEB26`."""
+    """Format the expiry date of a series as in instrument ids: `28FEB26`."""
     return instrument_id_of("ANY", expiration_s, 1, "call").split("-")[1]
 
 
 def _parse(text: str, digits: int, example: str) -> int:
     if _NUMBER.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not a number: write digits and a decimal point only, for example {example}")
+        raise ValueError(f"{text!r} is not a number; expected digits and a decimal point, such as {example}")
     numerator, denominator = Decimal(text).as_integer_ratio()
     per_unit: int = 10**digits
     value, rest = divmod(numerator * per_unit, denominator)
     if rest:
-        raise ValueError(f"{text} has more than {digits} decimals, which cannot be represented exactly")
+        raise ValueError(f"{text} has too many decimals; expected at most {digits}")
     if value > NUMBER_MAX:
-        raise ValueError(f"{text} is too large: at most {_format(NUMBER_MAX, digits, 0)} is possible")
+        raise ValueError(f"{text} is too large; expected at most {_format(NUMBER_MAX, digits, 0)}")
     return value
 
 

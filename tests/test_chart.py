@@ -190,13 +190,13 @@ def test_a_picture_comes_out(path: Path, tmp_path: Path, what: tuple[str, ...], 
 
 
 WRONG = [
-    (("price", INSTRUMENT, "--out", "x.jpg"), 2, "x.jpg must end with .png or .html"),
-    (("price", "SOL_USDC-28FEB26-999-C", "--out", "x.png"), 1, "lists no SOL_USDC-28FEB26-999-C"),
+    (("price", INSTRUMENT, "--out", "x.jpg"), 2, "expected a name that ends with .png or .html"),
+    (("price", "SOL_USDC-28FEB26-999-C", "--out", "x.png"), 1, "SOL_USDC-28FEB26-999-C is not listed"),
     (("pnl", "--user", "zoe", "--out", "x.png"), 1, "no account 'zoe'"),
     (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 1, "the end comes before the beginning"),
     (("pnl", "--to", "999", "--out", "x.png"), 1, "there is no seq 999"),
     (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins later than that"),
-    (("latency", "--out", "x.png"), 1, "only a running exchange records when it answers"),
+    (("latency", "--out", "x.png"), 1, "only a running exchange records them"),
     (("pnl", "--out", "no/such/folder/x.png"), 1, "No such file or directory"),
 ]
 

@@ -62,7 +62,7 @@ def test_the_demo_market_is_listed(server: Server) -> None:
 def test_create_an_instrument(server: Server) -> None:
     arguments = ("instrument", "create", "xrp_usdc-03apr26-2-c", "--tick-size", "0.05", "--min-size", "0.5")
     text = said(exchange(*arguments, "--db", server.path))
-    assert text.startswith("XRP_USDC-3APR26-2-C is listed: tick 0.05 USDC, at least 0.5 contracts (seq ")
+    assert text.startswith("XRP_USDC-3APR26-2-C is listed: tick 0.05 USDC, minimum size 0.5 contracts (seq ")
     text = complained(exchange(*arguments, "--db", server.path))
     assert text == "error -32602: Invalid params: the instrument is listed already\n"
     result = said_json(exchange("instrument", "create", "XRP_USDC-3APR26-3-C", "--json", "--db", server.path))
@@ -95,7 +95,7 @@ def test_the_same_client_order_id_makes_one_order(server: Server) -> None:
     first = _order(server, *arguments)
     text = said(exchange("order", *arguments, "--db", server.path))
     assert text.startswith(f"order {first['order']['order_id']} open")
-    assert "this order was sent before: nothing was changed" in text
+    assert "an order with this client order id exists: nothing was changed" in text
     assert "[red]one" in said(exchange("order", "list", "--user", "twice.a", "--db", server.path))
     cancel = ("order", "cancel", "--client-order-id", "[red]one", "--user", "twice.a", "--db", server.path)
     assert "cancelled (user_request)" in said(exchange(*cancel))
@@ -120,7 +120,7 @@ def test_list_and_cancel(server: Server) -> None:
     assert text == "error 1008: Order already cancelled or filled: the order was cancelled\n"
     assert said(exchange("order", "cancel", "--all", "--instrument", other, *at)) == f"cancelled {ids[2]}\n"
     assert said_json(exchange("order", "cancel", "--all", "--json", *at))["order_ids"] == [ids[1]]
-    assert said(exchange("order", "cancel", "--all", *at)) == "nothing was open\n"
+    assert said(exchange("order", "cancel", "--all", *at)) == "there were no open orders\n"
     assert said(exchange("order", "list", *at)).startswith("cancel.a has no open orders (at seq ")
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_admin_secret(server: Server) -> None:
         assert text.startswith("error 1020: Invalid credentials: ")
         file.unlink()
         text = complained(exchange("account", "deposit", "pay.a", 1, "--db", server.path))
-        assert f"the administrator's secret is not in {file}" in text
+        assert f"the administrator's secret is missing: {file}" in text
     finally:
         file.write_text(secret)
 
@@ -277,4 +277,4 @@ def test_exchange_time_does_not_go_back(tmp_path: Path) -> None:
     with Server(path, "--clock-start", CLOCK_START) as running:
         exit_code, text = running.stop()
         assert (exit_code, f"  exchange admin rules --series SOL:10 --db {path}\n" in text) == (0, True)
-        assert "exchange time does not go back: it continues at 2026-03-01 00:00:00 UTC" in running.errors
+        assert "exchange time continues from that command, at 2026-03-01 00:00:00 UTC" in running.errors

@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     said(exchange("init", "--db", path, *RULES, "--clock-start", OPENING))
     with Server(path, "--clock-start", "2026-02-27T09:01:00Z") as running:
         text = said(exchange("admin", "set-index", "sol", 150, "--db", path))
-        assert re.fullmatch(r"the index of SOL is at 150\.00 \(seq \d+\)\n", text)
+        assert re.fullmatch(r"the index price of SOL is 150\.00 USDC \(seq \d+\)\n", text)
         yield running
 
 
@@ -58,7 +58,7 @@ def test_the_first_index_price_lists_the_series(server: Server) -> None:
     assert re.search(r"SOL +150\.00 +2026-02-27 09:0\d:\d\d UTC +\d+\n", text)
     text = said(exchange("index", "show", "BTC", "--db", server.path))
     assert text == (
-        "There is no index price of BTC. While the exchange runs: "
+        "there is no index price of BTC; to set one while the exchange runs: "
         f"exchange admin set-index BTC 150 --db {server.path}\n"
     )
 
@@ -67,7 +67,7 @@ def test_an_index_price_that_jumps_must_be_forced(server: Server) -> None:
     assert _admin_json(server, "set-index", "ETH", "1000.5")["price"] == 1_000_500_000
     text = _refused(server, "admin", "set-index", "ETH", 5_000)
     assert text.startswith("error -32602: Invalid params: the price is further from the last one than the rules' ")
-    assert "index of ETH is at 5000.00" in _admin(server, "set-index", "ETH", 5_000, "--force")
+    assert "index price of ETH is 5000.00 USDC" in _admin(server, "set-index", "ETH", 5_000, "--force")
     assert _refused(server, "admin", "set-index", "ETH", 0).startswith("error -32602: Invalid params: an index price")
     assert "nothing is listed on this asset" in _refused(server, "admin", "set-index", "DOGE", 1)
     assert "'S-L' is not an asset" in _refused(server, "admin", "set-index", "S-L", 1, exit_code=2)
@@ -104,7 +104,7 @@ def test_the_chain_of_an_asset(server: Server) -> None:
     whole = said(exchange("ticker", "--asset", "SOL", "--db", server.path))
     assert re.findall(r"SOL (\w+), index", whole) == ["28FEB26", "1MAR26", "6MAR26", "13MAR26", "27MAR26"]
     text = said(exchange(*day, "2MAR26", "--db", server.path))
-    assert text.startswith("Nothing is listed on SOL for 2MAR26: exchange instrument list --db ")
+    assert text.startswith("no options are listed on SOL for 2MAR26: exchange instrument list --db ")
 
 
 def test_one_ticker(server: Server) -> None:
@@ -120,7 +120,7 @@ def test_one_ticker(server: Server) -> None:
     assert (rows["bid"], rows["ask"], rows["mid"], rows["mark"]) == ("1 @ 5.40", "0.5 @ 5.50", "5.45", "5.45")
     assert (rows["last"], rows["index"], rows["open interest"], rows["state"]) == ("-", "150.00", "0", "open")
     assert re.fullmatch(r"3\d\.\d%", rows["implied volatility"]) and re.fullmatch(r"0\.5\d\d\d", rows["delta"])
-    assert "lists no SOL_USDC-27MAR26-1-C" in _refused(server, "ticker", "SOL_USDC-27MAR26-1-C")
+    assert "SOL_USDC-27MAR26-1-C is not listed" in _refused(server, "ticker", "SOL_USDC-27MAR26-1-C")
 
 
 def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
@@ -156,8 +156,8 @@ def test_a_dry_run_places_nothing(server: Server) -> None:
         f"would be partially filled: buy 2 {instrument_id} @ 1.60, filled 1 at 1.50\n"
         "  trade: 1 @ 1.50, taker, fee 0.00\n"
         "  available 9,996.90, locked 1.60\n"
-        "  position 1, for which 0.00 is locked\n"
-        "  this was a dry run: nothing was placed\n"
+        "  position 1, 0.00 locked for it\n"
+        "  dry run: no order was placed\n"
     )
     assert _refused(server, *arguments[:3], 9_000, "9", *arguments[5:-2]).startswith("error 1002: Insufficient balance")
     after = said_json(exchange("journal", "info", "--json", "--db", server.path))["commands"]["place_order"]
@@ -197,7 +197,7 @@ def test_pause_and_resume(server: Server) -> None:
     assert "error -32602: " in _refused(server, "admin", "pause", "--asset", "DOGE")
     for arguments in ((), (one, "--all"), ("--asset", "XRP", "--all")):
         text = _refused(server, "admin", "pause", *arguments, exit_code=2)
-        assert "name one INSTRUMENT, or --asset and --expiration, or --all" in text
+        assert "expected one of: INSTRUMENT, --asset and/or --expiration, --all" in text
 
 
 def test_a_halt(server: Server) -> None:
@@ -205,7 +205,7 @@ def test_a_halt(server: Server) -> None:
     order_id = _order(server, "buy", instrument_id, 1, 1, "--user", "halt.a")["order"]["order_id"]
     try:
         text = _admin(server, "halt")
-        assert re.match(r"halted: reading and cancelling only, until `exchange admin end-halt` \(seq \d+\)\n", text)
+        assert re.match(r"halted: users can only read and cancel until `exchange admin end-halt` \(seq \d+\)\n", text)
         text = _refused(server, "order", "buy", instrument_id, 1, 1, "--user", "halt.a")
         assert text.startswith("error 1009: Market closed or instrument expired: the exchange is halted")
         assert _order(server, "cancel", order_id, "--user", "halt.a")["order"]["status"] == "cancelled"
@@ -221,8 +221,8 @@ def test_suspend_cancel_and_reinstate_a_user(server: Server) -> None:
     assert _admin_json(server, "suspend", "bad.a")["suspended"] is True
     assert _refused(server, "order", *order).startswith("error 1025: Not permitted: the account is suspended")
     text = said(exchange("account", "show", "bad.a", "--db", server.path))
-    assert text.splitlines()[-1] == "bad.a is suspended: reading and cancelling only"
-    assert _admin(server, "cancel", "bad.a", CALL) == "bad.a had nothing open\n"
+    assert text.splitlines()[-1] == "bad.a is suspended: it may only read and cancel"
+    assert _admin(server, "cancel", "bad.a", CALL) == "bad.a had no open orders\n"
     assert _admin(server, "cancel", "bad.a") == f"cancelled {order_id} of bad.a\n"
     assert re.fullmatch(r"bad\.a may trade again \(seq \d+\)\n", _admin(server, "reinstate", "bad.a"))
     _order(server, *order)
@@ -234,12 +234,12 @@ def test_limits_of_a_user(server: Server) -> None:
     instrument_id = _instrument(server, 16)
     _order(server, "buy", instrument_id, 1, 1, "--user", "limits.a")
     text = _admin(server, "limits", "limits.a", "--open-orders", 1)
-    assert re.fullmatch(r"limits\.a: at most 1 open orders, positions as the rules say \(seq \d+\)\n", text)
+    assert re.fullmatch(r"limits\.a: at most 1 open orders, positions limited by the rules \(seq \d+\)\n", text)
     text = _admin(server, "limits", "limits.a", "--position", "2.5")
     assert text.startswith("limits.a: at most 1 open orders, positions up to 2.5 contracts (")
     assert _refused(server, "order", "buy", instrument_id, 1, 1, "--user", "limits.a").startswith("error 1026: ")
     assert _admin(server, "limits", "limits.a", "--open-orders", "default", "--position", 0).startswith(
-        "limits.a: open orders as the rules say, positions of any size ("
+        "limits.a: open orders limited by the rules, positions unlimited ("
     )
     result = _admin_json(server, "limits", "limits.a", "--position", 1)
     assert (result["open_orders_max"], result["position_max"]) == (None, 1_000)
@@ -248,7 +248,7 @@ def test_limits_of_a_user(server: Server) -> None:
     text = _admin(server, "account", "limits.a")
     assert re.search(r"limits\.a +9,999\.00 +1\.00 +0\.00 ", text)
     assert text.endswith("at most 10,000 open orders, positions up to 1 contracts\n")
-    assert "name a limit" in _refused(server, "admin", "limits", "limits.a", exit_code=2)
+    assert "expected --open-orders, --position, or both" in _refused(server, "admin", "limits", "limits.a", exit_code=2)
     assert "is not a number" in _refused(server, "admin", "limits", "limits.a", "--position", "x", exit_code=2)
     assert "has no account 'nobody'" in _refused(server, "admin", "limits", "nobody", "--position", 1)
 
@@ -265,7 +265,7 @@ def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> No
     assert (before["collateral"], before["market"]["index_age_max_s"]) == ("standard", 0)
     text = _admin(server, "rules")
     assert re.search(r"^market\.series\.ETH\.strike_spacing_usdc +100 *$", text, re.MULTILINE)
-    assert "these are the rules already: nothing was changed" in _admin(server, "rules", "--set", "fees=none")
+    assert "the rules are already like this: nothing was changed" in _admin(server, "rules", "--set", "fees=none")
 
     text = _admin(server, "rules", "--set", "fees=deribit", "--set", "market.series.ETH.strikes_each_side=1")
     assert [line.split() for line in text.splitlines()[2:-1]] == [
@@ -274,7 +274,7 @@ def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> No
         ["market.fees.taker_ppm", "0", "300"],
         ["market.fees.delivery_ppm", "0", "150"],
     ]
-    assert re.fullmatch(r"from seq \d+ on", text.splitlines()[-1].strip())
+    assert re.fullmatch(r"in force since seq \d+", text.splitlines()[-1].strip())
     found = said_json(exchange("journal", "info", "--json", "--db", server.path))
     assert found["rules"]["market"]["fees"]["taker_ppm"] == 300, "the rules in force, not those of the beginning"
 
@@ -297,7 +297,7 @@ def test_series_settle_and_one_waits(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     at, waiting = ("--db", path), "XRP_USDC-28FEB26-2-C"
     said(exchange("init", *at, *RULES, "--set", "market.fees=deribit", "--clock-start", OPENING))
-    assert said(exchange("settlements", *at)).startswith("nothing was settled yet (at seq 1, ")
+    assert said(exchange("settlements", *at)).startswith("no series has been settled (at seq 1, ")
     with Server(path, "--clock-start", "2026-02-27T09:01:00Z") as running:
         said(exchange("admin", "set-index", "SOL", 160, *at))
         said(exchange("admin", "create-instrument", waiting, *at))
@@ -331,7 +331,7 @@ def test_settlements_of_whom_and_what(server: Server) -> None:
     assert said_json(exchange("settlements", "--json", "--db", server.path)) == []
     _order(server, "cancel", "--all", "--user", "settled.a")
     text = said(exchange("settlements", "--user", "settled.a", "--db", server.path))
-    assert text.startswith("nothing of settled.a was settled yet (at seq ")
+    assert text.startswith("no position of settled.a has been settled (at seq ")
     text = _refused(server, "settlements", "--user", "settled.a", "--asset", "SOL", exit_code=2)
-    assert "--asset is about series and --user about positions: one of the two" in text
+    assert "--asset and --user exclude each other" in text
     assert "has no account 'nobody'" in _refused(server, "settlements", "--user", "nobody")

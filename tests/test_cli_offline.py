@@ -118,7 +118,7 @@ def test_init_makes_a_market_of_files_options_and_settings(tmp_path: Path) -> No
     path = tmp_path / "exchange.db"
     options = ("--starting-cash", "7", "--series", "sol:10", "--series", "BTC:1000:8:5", "--set", "fees=deribit")
     text = said(exchange("init", "--db", path, "--rules", file, *options, "--set", "market.series.SOL.dailies=3"))
-    assert "market        options on SOL, BTC, listed with the first index price of each\n" in text
+    assert "market        options on SOL, BTC, listed at the first index price of each\n" in text
     rules = said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
     assert (rules["starting_cash_micros"], rules["open_orders_max"]) == (7_000_000, 6)
     assert (rules["market"]["fees"]["taker_ppm"], rules["collateral"]) == (300, "standard")
@@ -133,7 +133,7 @@ def test_a_new_journal_has_a_market_unless_told_otherwise(path: Path, tmp_path: 
     assert "market" in said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
     plain = tmp_path / "plain.db"
     text = said(exchange("init", "--db", plain, "--set", "market=null"))
-    assert "market        none: orders are matched and nothing else\n" in text
+    assert "market        none: orders are matched, without index prices and margins\n" in text
     assert "market" not in said_json(exchange("journal", "info", "--db", plain, "--json"))["rules"]
 
 
@@ -146,7 +146,7 @@ def test_init_can_begin_at_another_time(tmp_path: Path) -> None:
 def test_init_refuses_a_journal_that_exists(path: Path) -> None:
     before = path.read_bytes()
     text = complained(exchange("init", "--db", path))
-    assert f"{path} exists already and holds 1 command: start it with `exchange serve --db {path}`" in text
+    assert f"{path} already exists, with 1 command: start it with `exchange serve --db {path}`" in text
     assert path.read_bytes() == before
 
 
@@ -172,8 +172,8 @@ def test_the_default_place_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_new_journal_reads_as_empty(path: Path) -> None:
     assert said_json(exchange("instrument", "list", "--db", path, "--json")) == []
-    assert "Nothing is listed." in said(exchange("instrument", "list", "--db", path))
-    assert "Nothing is listed on SOL." in said(exchange("instrument", "list", "--db", path, "--asset", "sol"))
+    assert "no instruments are listed;" in said(exchange("instrument", "list", "--db", path))
+    assert "no instruments are listed on SOL;" in said(exchange("instrument", "list", "--db", path, "--asset", "sol"))
 
 
 def test_info(path: Path) -> None:
@@ -183,7 +183,7 @@ def test_info(path: Path) -> None:
     assert found["holder"] is None
     assert found["snapshots"] == []
     text = said(exchange("journal", "info", "--db", path))
-    assert "nobody: no exchange is running on it" in text
+    assert "none: no exchange is running on it" in text
     assert re.search(r"starting_cash_micros +10000000000", text)
 
 
@@ -300,42 +300,42 @@ def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object,
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("order", "buy", CALL, "0.0005", "1.5", "--user", "a"), "more than 3 decimals"),
-        (("order", "buy", CALL, "1", "1.0000001", "--user", "a"), "more than 6 decimals"),
+        (("order", "buy", CALL, "0.0005", "1.5", "--user", "a"), "expected at most 3"),
+        (("order", "buy", CALL, "1", "1.0000001", "--user", "a"), "expected at most 6"),
         (("order", "buy", CALL, "1,5", "1", "--user", "a"), "is not a number"),
         (("order", "buy", CALL, "1e3", "1", "--user", "a"), "is not a number"),
         (("order", "buy", CALL, "1", "99999999999999", "--user", "a"), "is too large"),
-        (("order", "buy", CALL, "1", "--user", "a"), "give a PRICE, or --market"),
+        (("order", "buy", CALL, "1", "--user", "a"), "expected PRICE or --market"),
         (("order", "buy", CALL, "1", "1.5", "--market", "--user", "a"), "a market order has no PRICE"),
         (("order", "buy", "SOL-PERP", "1", "1", "--user", "a"), "is not an instrument id"),
         (("order", "buy", "SOL_USDC-30FEB26-150-C", "1", "1", "--user", "a"), "FEB 2026 has no day 30"),
         (("order", "buy", CALL, "1", "1"), "Missing option '--user'"),
-        (("order", "buy", CALL, "1", "1", "--user", "a b"), "is not a user's name"),
-        (("order", "cancel", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
-        (("order", "cancel", "1", "--all", "--user", "a"), "name one ORDER_ID, or --client-order-id, or --all"),
-        (("state", "--depth", "3"), "--depth goes with --book"),
-        (("sql", "--csv", "--json", "SELECT 1"), "--csv and --json are two ways to print"),
-        (("index", "feed", "SOL", "--speed", "3"), "--speed goes with --csv FILE"),
-        (("index", "feed", "--stdin", "--every", "3"), "--every goes with an ASSET for a random walk"),
-        (("instrument", "list", "--ids", "--json"), "--ids and --json are two ways to print"),
+        (("order", "buy", CALL, "1", "1", "--user", "a b"), "is not a user name"),
+        (("order", "cancel", "--user", "a"), "expected one of: ORDER_ID, --client-order-id, --all"),
+        (("order", "cancel", "1", "--all", "--user", "a"), "expected one of: ORDER_ID, --client-order-id, --all"),
+        (("state", "--depth", "3"), "--depth needs --book"),
+        (("sql", "--csv", "--json", "SELECT 1"), "--csv and --json exclude each other"),
+        (("index", "feed", "SOL", "--speed", "3"), "--speed needs --csv FILE"),
+        (("index", "feed", "--stdin", "--every", "3"), "--every needs an ASSET for a random walk"),
+        (("instrument", "list", "--ids", "--json"), "--ids and --json exclude each other"),
         (("account", "deposit", "a", "-5"), "No such option"),
-        (("admin", "settle", "SOL", "30FEB26", "150"), "'30FEB26' is no day: write it like 2026-02-28 or 28FEB26"),
-        (("admin", "pause"), "name one INSTRUMENT, or --asset and --expiration, or --all"),
-        (("ticker",), "name an INSTRUMENT, or an asset with --asset, one of the two"),
-        (("ticker", CALL, "--asset", "SOL"), "name an INSTRUMENT, or an asset with --asset, one of the two"),
-        (("ticker", CALL, "--expiration", "28FEB26"), "--expiration goes with --asset"),
+        (("admin", "settle", "SOL", "30FEB26", "150"), "'30FEB26' is not a date; expected DMMMYY such as 28FEB26"),
+        (("admin", "pause"), "expected one of: INSTRUMENT, --asset and/or --expiration, --all"),
+        (("ticker",), "expected either INSTRUMENT or --asset"),
+        (("ticker", CALL, "--asset", "SOL"), "expected either INSTRUMENT or --asset"),
+        (("ticker", CALL, "--expiration", "28FEB26"), "--expiration needs --asset"),
         (("init", "--set", "fee=1"), "--set fee=1: write NAME=VALUE, with one of these names: self_trade_prevention"),
         (("init", "--set", "open_orders_max=-1"), "--set open_orders_max=-1: Expected `int` >= 0"),
-        (("init", "--series", "SOL:10", "--set", "market=null"), "--series has options listed, and --set market=null"),
+        (("init", "--series", "SOL:10", "--set", "market=null"), "--series needs a market, and --set market=null"),
         (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one rule for its series"),
         (("init", "--series", "SOL"), "such as SOL:10 or BTC:1000:8:5"),
         (("init", "--rules", "nowhere.toml"), "'nowhere.toml' does not exist"),
-        (("serve", "--clock-start", "yesterday"), "write it like 2026-02-20T00:00:00Z"),
-        (("serve", "--clock-start", "1969-01-01"), "the year must be one of 2000 to 2099"),
+        (("serve", "--clock-start", "yesterday"), "expected a time such as 2026-02-20T00:00:00Z"),
+        (("serve", "--clock-start", "1969-01-01"), "the year must be 2000 to 2099"),
         (("serve", "--port", "70000"), "is not in the range"),
-        (("serve", "--host", "0.0.0.0"), "accounts have no secrets yet, so whoever can connect can trade as anyone"),
-        (("serve", "--host", ""), "can be reached from other machines"),
-        (("serve", "--host", "example.com"), "can be reached from other machines"),
+        (("serve", "--host", "0.0.0.0"), "accounts have no secrets yet: any client could trade as any user"),
+        (("serve", "--host", ""), "other machines can connect to"),
+        (("serve", "--host", "example.com"), "other machines can connect to"),
     ],
 )
 def test_misuse_is_told_apart(
@@ -364,7 +364,7 @@ def test_amounts_are_exact() -> None:
     assert parse_usdc(".000001") == 1
     assert parse_usdc("9007199254.740991") == 2**53 - 1
     assert parse_contracts("0.5") == 500
-    with pytest.raises(ValueError, match="more than 6 decimals"):
+    with pytest.raises(ValueError, match="expected at most 6"):
         parse_usdc("1." + "0" * 40 + "1")
     assert (usdc(1_500_000), usdc(-65_000), usdc(1), usdc(None)) == ("1.50", "-0.065", "0.000001", "-")
     assert (contracts(1_000), contracts(-500), contracts(1_000, 3)) == ("1", "-0.5", "1.000")
@@ -375,7 +375,7 @@ def test_days_of_expiration() -> None:
     assert parse_expiration("2026-02-28") == parse_expiration("28feb26") == parse_expiration("28FEB26") == 1_772_265_600
     assert expiration(1_772_265_600) == "28FEB26"
     for text in ("30FEB26", "2026-02-30", "28FEB", "28FEB26-150-C", ""):
-        with pytest.raises(ValueError, match="write it like 2026-02-28 or 28FEB26"):
+        with pytest.raises(ValueError, match="expected DMMMYY such as 28FEB26"):
             parse_expiration(text)
 
 
@@ -416,7 +416,7 @@ def test_a_port_that_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(node, "serve", serve)
     text = complained(exchange("serve", "--db", path))
-    assert "port 8765 on 127.0.0.1 is in use: choose another with --port, or 0 for any free one" in text
+    assert "port 8765 on 127.0.0.1 is in use: choose another port with --port, or 0 for any free port" in text
 
 
 def test_a_long_replay_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

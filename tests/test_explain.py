@@ -69,15 +69,15 @@ def test_the_life_of_an_order(tmp_path: Path) -> None:
         "       6  2026-02-20T00:00:06.000000Z  placed by alice: buy 2 at 1.50, gtc, client_order_id one\n"
         "       7  2026-02-20T00:00:07.000000Z  an edit by alice was refused: Invalid price (price_off_tick); "
         "see --seq 7\n"
-        "       9  2026-02-20T00:00:09.000000Z  edited by alice to 1.50, 1.9 to go, from 1.50, 2 to go: "
+        "       9  2026-02-20T00:00:09.000000Z  edited by alice to 1.9 at 1.50, before 2 at 1.50: "
         "kept its place in the queue\n"
-        "      10  2026-02-20T00:00:10.000000Z  edited by alice to 1.51, 1.9 to go, from 1.50, 1.9 to go: "
-        "went to the back of the queue\n"
-        "      11  2026-02-20T00:00:11.000000Z  filled by bob's market order 2: 0.4 at 1.51, fee 0.000604; 1.5 to go\n"
+        "      10  2026-02-20T00:00:10.000000Z  edited by alice to 1.9 at 1.51, before 1.9 at 1.50: "
+        "moved to the back of the queue\n"
+        "      11  2026-02-20T00:00:11.000000Z  filled by bob's market order 2: 0.4 at 1.51, fee 0.000604; 1.5 remain\n"
         "      13  2026-02-20T00:00:13.000000Z  filled by carol's order 3, which was edited: 0.5 at 1.51, "
-        "fee 0.000755; 1 to go\n"
+        "fee 0.000755; 1 remain\n"
         "      14  2026-02-20T00:00:14.000000Z  sent again by alice under its client_order_id: nothing changed\n"
-        "      15  2026-02-20T00:00:15.000000Z  cancelled by alice; 1 was left\n"
+        "      15  2026-02-20T00:00:15.000000Z  cancelled by alice; 1 remained\n"
         "      16  2026-02-20T00:00:16.000000Z  a cancellation by alice was refused: "
         "Order already cancelled or filled (order_already_cancelled); see --seq 16\n"
     )
@@ -109,40 +109,43 @@ def test_where_an_open_order_stands(tmp_path: Path) -> None:
 ENDINGS = {
     "self-trade prevention": (
         [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_500_000)],
-        "7 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 was left",
+        "7 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 remained",
     ),
     "self-trade prevention, by an edit": (
         [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_600_000), EditOrder("alice", 2, None, 1_500_000)],
-        "8 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 was left",
+        "8 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 remained",
     ),
-    "all": ([buy("alice", 1_000, 1_500_000), CancelAll("alice")], "7 cancelled by alice, with all others; 1 was left"),
+    "all": (
+        [buy("alice", 1_000, 1_500_000), CancelAll("alice")],
+        "7 cancelled by alice, with all other orders; 1 remained",
+    ),
     "ioc": (
         [buy("alice", 1_000, 1_500_000, time_in_force="ioc")],
-        "6 cancelled as ioc: nothing more could be traded at once; 1 was left",
+        "6 cancelled because an ioc order cancels the rest that cannot trade at once; 1 remained",
     ),
     "fok": (
         [buy("alice", 1_000, 1_500_000, time_in_force="fok")],
-        "6 cancelled as fok: not all of it could be filled at once; 1 was left",
+        "6 cancelled because a fok order must fill completely at once; 1 remained",
     ),
     "market": (
         [buy("alice", 1_000, None)],
-        "6 cancelled as market: the book had nothing more to trade with; 1 was left",
+        "6 cancelled because the book had no more orders for a market order; 1 remained",
     ),
     "day": (
         [buy("alice", 1_000, 1_500_000, time_in_force="day"), EndDay(next_day_end_us(START_US))],
-        "7 cancelled because the day ended: it was a day order; 1 was left",
+        "7 cancelled because the day ended: it was a day order; 1 remained",
     ),
     "expiry": (
         [buy("alice", 1_000, 1_500_000), EndDay(1_772_265_600_000_000)],
-        "7 cancelled because SOL_USDC-28FEB26-150-C expired; 1 was left",
+        "7 cancelled because SOL_USDC-28FEB26-150-C expired; 1 remained",
     ),
     "disconnect": (
         [buy("alice", 1_000, 1_500_000), Disconnect("alice", False)],
-        "7 cancelled because the connection of alice was gone (cancel-on-disconnect); 1 was left",
+        "7 cancelled because alice disconnected (cancel-on-disconnect); 1 remained",
     ),
     "crash": (
         [buy("alice", 1_000, 1_500_000), SetCancelOnDisconnect("alice", True), StartSession("test")],
-        "8 cancelled because the exchange had crashed and alice has cancel-on-disconnect; 1 was left",
+        "8 cancelled because the exchange had crashed and alice has cancel-on-disconnect; 1 remained",
     ),
 }
 
@@ -158,7 +161,7 @@ REFUSALS = {
     "needs more than there is": (
         [buy("alice", 1_000_000, 1_500_000)],
         [
-            "refused, and changed nothing: Insufficient balance (1002, insufficient_balance)",
+            "refused, no effect: Insufficient balance (1002, insufficient_balance)",
             "needed=1500.00",
             "available=1000.00",
         ],
@@ -202,7 +205,7 @@ def test_why_it_was_refused(tmp_path: Path, commands: list[Command], expected: l
     path = tmp_path / "exchange.db"
     engine = write_journal(path, history(*commands))
     text = said(exchange("explain", "--seq", engine.head.seq, "--db", path))
-    assert "refused, and changed nothing: " in text
+    assert "refused, no effect: " in text
     assert [line for line in expected if f"\n  {line}\n" not in text and f"\n{line}\n" not in text] == [], text
 
 

@@ -37,14 +37,14 @@ def why(path: Path, seq: int) -> str:
 
 LIVES = {
     13: [
-        "29 placed by the exchange for erin, to buy back a short: buy 2 at 43.80, ioc",
-        "29 filled against carol's order 12: 0.4 at 42.00, fee 0.0228; 1.6 to go",
-        "29 cancelled as ioc: nothing more could be traded at once; 1.6 was left",
+        "29 placed by the exchange for erin, to liquidate a short position: buy 2 at 43.80, ioc",
+        "29 filled against carol's order 12: 0.4 at 42.00, fee 0.0228; 1.6 remain",
+        "29 cancelled because an ioc order cancels the rest that cannot trade at once; 1.6 remained",
     ],
     16: [
-        "31 placed by the exchange for erin, to buy back a short: buy 1.6 at 45.82, ioc",
-        "31 filled against carol's order 14: 1.218 at 43.50, fee 0.069791; 0.382 to go",
-        "31 cancelled because the money ran out; 0.382 was left",
+        "31 placed by the exchange for erin, to liquidate a short position: buy 1.6 at 45.82, ioc",
+        "31 filled against carol's order 14: 1.218 at 43.50, fee 0.069791; 0.382 remain",
+        "31 cancelled because the cash was used up; 0.382 remained",
     ],
     12: [
         "25 placed by carol: sell 0.4 at 42.00, gtc",
@@ -52,19 +52,19 @@ LIVES = {
     ],
     8: [
         "19 placed by dave: buy 0.1 at 0.10, gtc",
-        "31 cancelled because dave was liquidated: the cash was below the maintenance margin; 0.1 was left",
+        "31 cancelled because dave was liquidated: the cash was below the maintenance margin; 0.1 remained",
     ],
     17: [
         "34 placed by alice: buy 0.1 at 1.00, gtc",
-        f"38 cancelled because {CALL} expired; 0.1 was left",
+        f"38 cancelled because {CALL} expired; 0.1 remained",
     ],
     19: [
         "60 placed by alice: buy 0.9 at 4.00, gtc",
-        "63 cancelled by the administrator; 0.9 was left",
+        "63 cancelled by the administrator; 0.9 remained",
     ],
     23: [
         "67 placed by bob: buy 0.5 at 5.00, ioc, reduce-only",
-        "67 cancelled as ioc: nothing more could be traded at once; 0.5 was left",
+        "67 cancelled because an ioc order cancels the rest that cannot trade at once; 0.5 remained",
     ],
 }
 
@@ -139,7 +139,7 @@ def test_a_bid_that_a_settlement_leaves_without_cash(tmp_path: Path) -> None:
     write_steps(path, [*steps, (day_end_us, EndDay(day_end_us))])
     assert told(path, 3) == [
         "7 placed by alice: buy 10 at 5.00, gtc",
-        "9 cancelled because alice had not enough cash left for it; 10 was left",
+        "9 cancelled because alice had too little cash left for it; 10 remained",
     ]
 
 

@@ -68,14 +68,14 @@ def test_lines_from_standard_input(tmp_path: Path) -> None:
     with Server(path, "--demo"):
         fed = feed(path, "--stdin", input_text="SOL 151.25\n\nwhat is this\nbtc 99000\n")
         assert (fed.returncode, fed.stdout) == (0, "")
-        assert fed.stderr == "not understood: 'what is this'; expected an asset and a price, such as SOL 150.25\n"
+        assert fed.stderr == "ignored 'what is this': expected an asset and a price, such as SOL 150.25\n"
     assert prices(path) == [("SOL", 151_250_000), ("BTC", 99_000_000_000)]
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("yesterday,SOL,150\n", "line 1: 'yesterday' is no time"),
+        ("yesterday,SOL,150\n", "line 1: 'yesterday' is not a time"),
         ("2026-02-20T09:00:00Z,SOL\n", "line 1: not enough values"),
         ("2026-02-20T09:00:00Z,SOL,15O\n", "line 1: '15O' is not a number"),
         ("2026-02-20T09:00:00Z,SOL,151\n2026-02-20T09:00:00Z,SOL,15O\n", "line 2: '15O' is not a number"),
@@ -92,8 +92,8 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, complain
 
 def test_one_source_is_named(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
-    assert "name one source" in complained(exchange("index", "feed", "--db", path), 2)
-    assert "name one source" in complained(exchange("index", "feed", "SOL", "--stdin", "--db", path), 2)
-    assert "is no volatility" in complained(exchange("index", "feed", "SOL", "--volatility", "x", "--db", path), 2)
+    assert "expected one source" in complained(exchange("index", "feed", "--db", path), 2)
+    assert "expected one source" in complained(exchange("index", "feed", "SOL", "--stdin", "--db", path), 2)
+    assert "is not a volatility" in complained(exchange("index", "feed", "SOL", "--volatility", "x", "--db", path), 2)
     assert "no exchange is running" in complained(exchange("index", "feed", "SOL", "--db", path))
     assert "random walk" in said(exchange("index", "feed", "--help"))

@@ -162,7 +162,7 @@ def test_ctrl_c_gives_up_the_statement_that_was_begun(path: Path) -> None:
 def test_what_begins_with_a_dot_also_comes_from_standard_input(path: Path) -> None:
     assert "commands_decoded" in said(run(path, typed=".tables\n.quit\nSELECT nonsense;\n"))
     assert said(run(path, ".schema open_orders")).startswith("CREATE VIEW open_orders AS\n")
-    assert "there is no .table: .help lists what there is" in complained(run(path, ".table"))
+    assert "there is no command .table: .help lists the commands" in complained(run(path, ".table"))
 
 
 def test_columns_of_one_name_are_told_apart(path: Path) -> None:

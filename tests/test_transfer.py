@@ -346,13 +346,13 @@ def test_diff_of_the_same_of_a_prefix_and_of_strangers(path: Path, tmp_path: Pat
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
     outcome = run("diff", path, copy)
-    assert (outcome.exit_code, outcome.stdout) == (0, f"the same {COUNT} commands, and the same events\n")
+    assert (outcome.exit_code, outcome.stdout) == (0, f"both have the same {COUNT} commands and the same events\n")
     longer = tmp_path / "longer.db"
     play(longer, seed=3, count=COUNT + 7)
     outcome = run("diff", path, longer)
     assert outcome.exit_code == 1
     assert f"7 commands after seq {COUNT}" in outcome.stdout
-    assert f"{longer} goes on where the other one ends" in outcome.stdout
+    assert f"{longer} continues after the end of the other journal" in outcome.stdout
     stranger = tmp_path / "stranger.db"
     play(stranger, seed=4)
     assert json.loads(run("diff", path, stranger, "--json").stdout)["common_seq"] == 0
@@ -370,15 +370,15 @@ def test_diff_says_what_it_could_not_compare(path: Path, tmp_path: Path) -> None
     assert (outcome.exit_code, outcome.stdout.splitlines()) == (
         0,
         [
-            f"the same {COUNT} commands, and the same events",
-            "compared up to seq 580 in their events: one of them has recorded no more of them",
+            f"both have the same {COUNT} commands and the same events",
+            "compared events up to seq 580: one journal has recorded no later events",
         ],
     )
     compact(copy, 100, lambda s: None, no_bar)
     archive_folder(copy).rename(tmp_path / "elsewhere")
     outcome = run("diff", path, copy)
     assert f"the same {COUNT - 99} commands" in outcome.stdout
-    assert "compared from seq 100 on: one of them begins there" in outcome.stdout
+    assert "compared from seq 100: one journal begins there" in outcome.stdout
     found = json.loads(run("diff", path, copy, "--json").stdout)
     assert (found["first_seq"], found["events_up_to"], found["same"]) == (100, COUNT, True)
 
@@ -390,7 +390,7 @@ def test_diff_of_events_that_another_version_recorded(path: Path, tmp_path: Path
         connection.execute("UPDATE events SET payload = json_set(payload, '$.x', 1) WHERE seq = 123 AND n = 0")
     outcome = run("diff", path, copy)
     assert outcome.exit_code == 1
-    assert "seq 123 is the same command, but other events are recorded for it" in outcome.stdout
+    assert "seq 123 is the same command, but its recorded events differ" in outcome.stdout
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_diff_of_a_copy_that_was_altered(
     assert (found["altered_a"], found["altered_b"]) == (False, True)
     assert fields is None or list(found["fields"]) == fields
     shown = run("diff", copy, path).stdout
-    assert f"{copy}: its seq {common_seq + 1} is not what was recorded there" in shown
+    assert f"{copy}: seq {common_seq + 1} was altered after it was recorded" in shown
 
 
 @pytest.mark.parametrize(("every", "name"), [(1, "d.jsonl"), (50, "d.jsonl.gz")])
@@ -438,7 +438,7 @@ def test_bisect_finds_the_first_command_that_comes_out_differently(
     digests = tmp_path / name
     assert run("journal", "digests", "--every", every, "--out", digests, db=path).exit_code == 0
     same = run("journal", "bisect", "--against", digests, db=path)
-    assert (same.exit_code, same.stdout) == (0, "every digest is the same\n")
+    assert (same.exit_code, same.stdout) == (0, "all digests are the same\n")
     with closing(sqlite3.connect(path)) as connection:
         deposits = connection.execute("SELECT seq FROM events WHERE kind = 'deposited' ORDER BY seq").fetchall()
     third, seen = deposits[2][0], [0]

@@ -84,19 +84,19 @@ def test_a_command_is_dropped(path: Path) -> None:
     assert (
         told(path, "--drop", 6)
         == """\
-seq 6 to 13 played twice: 1 command dropped, 0 commands inserted
+replayed seq 6 to 13 twice: 1 command dropped, 0 commands inserted
 3 commands with another outcome
 
-the first one:
+first difference:
        7  2026-02-20T00:00:07.000000Z  place_order        bob         SOL_USDC-28FEB26-150-C     bid 1 @ 1.60 gtc
     real    order 2 accepted, 1 @ 1.50 traded with alice's order 1
     edited  order 1 accepted
 
-user               cash     edited   difference   profit   edited   difference   fills   edited   difference
-────────────────────────────────────────────────────────────────────────────────────────────────────────────
-alice          1,001.50   1,000.00        -1.50     0.00     0.00         0.00       1        0           -1
-bob              998.50   1,000.00        +1.50     0.00     0.00         0.00       1        0           -1
-all together   3,000.00   3,000.00         0.00
+user        cash     edited   difference   profit   edited   difference   fills   edited   difference
+─────────────────────────────────────────────────────────────────────────────────────────────────────
+alice   1,001.50   1,000.00        -1.50     0.00     0.00         0.00       1        0           -1
+bob       998.50   1,000.00        +1.50     0.00     0.00         0.00       1        0           -1
+total   3,000.00   3,000.00         0.00
 
 user    position                 contracts   edited   difference
 ────────────────────────────────────────────────────────────────
@@ -110,15 +110,15 @@ def test_what_becomes_impossible_is_listed(path: Path) -> None:
     assert (
         told(path, "--drop", 8)
         == """\
-seq 8 to 13 played twice: 1 command dropped, 0 commands inserted
+replayed seq 8 to 13 twice: 1 command dropped, 0 commands inserted
 2 commands with another outcome
 
-the first one:
+first difference:
        9  2026-02-20T00:00:09.000000Z  edit_order         carol                                  order_id=3 price=1.45
     real    order 3 edited to 1 @ 1.45
     edited  refused: Order not found (order_not_found)
 
-accepted before, refused now:
+accepted in the real history, refused in the edited one:
        9  2026-02-20T00:00:09.000000Z  edit_order         carol                                  order_id=3 price=1.45
     real    order 3 edited to 1 @ 1.45
     edited  refused: Order not found (order_not_found)
@@ -126,15 +126,15 @@ accepted before, refused now:
     real    carol's order 3 cancelled (user_request)
     edited  refused: Order not found (order_not_found)
 
-everyone ends with the same cash and the same positions
+all accounts end with the same cash and the same positions
 """
     )
 
 
 def test_nothing_changes(path: Path) -> None:
     assert told(path, "--drop", 11) == (
-        "seq 11 to 13 played twice: 1 command dropped, 0 commands inserted\n"
-        "nothing else changes: every other command has the same outcome, and everyone ends with the same\n"
+        "replayed seq 11 to 13 twice: 1 command dropped, 0 commands inserted\n"
+        "no other command has another outcome, and all accounts end the same\n"
     )
     assert compare(path, Edits(drops=[(11, 11), (13, 13)])).is_same
     assert compare(path, Edits(rules=["fees=0/0"])).is_same
@@ -159,7 +159,7 @@ def test_ranges_and_several_options_at_once(path: Path) -> None:
 
 
 def test_only_up_to_a_moment(path: Path) -> None:
-    assert told(path, "--drop", 8, "--to", 9).startswith("seq 8 to 9 played twice: ")
+    assert told(path, "--drop", 8, "--to", 9).startswith("replayed seq 8 to 9 twice: ")
     assert told(path, "--drop", 8, "--to", 9) == told(path, "--drop", 8, "--to", "2026-02-20T00:00:09.5Z")
     assert seqs(compare(path, Edits([(8, 8)]), Moment(9)).impossible) == [9]
 
@@ -171,7 +171,7 @@ def test_commands_are_inserted(path: Path, tmp_path: Path) -> None:
     file.write_bytes(b"\n\n".join(map(encode_command, commands)))
     lines = told(path, "--insert", 6, file).splitlines()
     assert lines[:4] == [
-        "seq 7 to 13 played twice: 0 commands dropped, 2 commands inserted",
+        "replayed seq 7 to 13 twice: 0 commands dropped, 2 commands inserted",
         f"  {file}:1: order 2 accepted, 1 @ 1.50 traded with alice's order 1",
         f"  {file}:3: refused: Order already cancelled or filled (order_already_filled)",
         "1 command with another outcome",
@@ -237,14 +237,14 @@ def test_a_file_whose_line_is_no_command(path: Path, tmp_path: Path, line: str, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "say what would be different"),
+        ((), "expected at least one change"),
         (("--drop", 1), "seq 1 is the genesis"),
         (("--drop", 14), "the history compared holds seq 1 to 13"),
         (("--drop", "9-14"), "the history compared holds seq 1 to 13"),
         (("--drop", 10, "--to", 9), "the history compared holds seq 1 to 9"),
-        (("--drop", "9-8"), "a range goes upwards"),
-        (("--drop", "x"), "is no seq and no range"),
-        (("--drop", "0"), "the first seq is 1"),
+        (("--drop", "9-8"), "expected FIRST-LAST"),
+        (("--drop", "x"), "is not a sequence number or a range"),
+        (("--drop", "0"), "expected FIRST-LAST with 1 <= FIRST"),
         (("--set", "fees.x=1"), "with one of these names"),
         (("--set", "fees=1%"), "write fees=MAKER/TAKER in parts per million"),
         (("--without", "zed"), "--without zed: there is no such account up to here, only alice, bob, carol"),
