@@ -17,5 +17,4 @@ These modules hold no command of their own:
 - ladder.py draws an order book with its last trades
 - record_text.py shows a recorded command as one line
 - reference.py writes docs/cli.md
-- api_reference.py writes the generated documents of the API
 """
