@@ -41,5 +41,9 @@ class JournalDamagedError(JournalError):
     """What was read is not what was written."""
 
 
+class JournalUnreadableError(JournalDamagedError):
+    """SQLite cannot read a page of the file."""
+
+
 class JournalArchivedError(JournalError):
     """What was asked for was sealed into an archive that is not beside the journal."""

@@ -1,10 +1,12 @@
 """Faults of a journal's files that no replay comes across: stray rows, a changed schema, damaged pages."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.journal.errors import JournalUnreadableError
 from exchange.journal.schema import connect_read_only, schema_faults
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
@@ -22,9 +24,16 @@ def file_faults(path: Path) -> Iterator[FileFault]:
         for file, table, seq in reader.orphan_rows():
             yield FileFault(seq, f"{file} has a row of seq {seq} in its table {table}, where none belongs")
         for file in reader.files:
-            for fault in schema_faults(file):
-                yield FileFault(None, f"the schema of {file} is not the one that it was made with: {fault}")
-            with closing(connect_read_only(file)) as connection:
-                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                yield FileFault(None, f"SQLite finds {file} damaged: {found}")
+            try:
+                yield from _faults_in(file)
+            except sqlite3.DatabaseError as error:
+                raise JournalUnreadableError(f"{file} cannot be read: {error}") from error
+
+
+def _faults_in(file: Path) -> Iterator[FileFault]:
+    for fault in schema_faults(file):
+        yield FileFault(None, f"the schema of {file} is not the one that it was made with: {fault}")
+    with closing(connect_read_only(file)) as connection:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        yield FileFault(None, f"SQLite finds {file} damaged: {found}")

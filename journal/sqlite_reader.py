@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from exchange.journal.archives import archives_of
-from exchange.journal.errors import JournalArchivedError, JournalDamagedError
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
 from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
 from exchange.journal.schema import connect_read_only
@@ -40,7 +40,6 @@ class SqliteJournalReader:
         except BaseException:
             self._open.close()
             raise
-        self._connection = self._parts[-1].connection
 
     def __enter__(self) -> Self:
         return self
@@ -60,8 +59,7 @@ class SqliteJournalReader:
 
     def head(self) -> Head:
         """The last record, or an empty head."""
-        row = self._connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
-        return Head(*row) if row else self._parts[-1].base.head
+        return _last_record(self._parts[-1]) or self._parts[-1].base.head
 
     def head_at(self, seq: int) -> Head | None:
         """The record `seq` as a head; None where there is no such record."""
@@ -70,13 +68,13 @@ class SqliteJournalReader:
                 return base.head
         for part in self._parts:
             if part.base.head.seq < seq <= part.last_seq:
-                row = part.connection.execute("SELECT seq, ts_us, hash FROM commands WHERE seq = ?", (seq,)).fetchone()
-                return Head(*row) if row else None
+                rows = _rows(part, "SELECT seq, ts_us, hash FROM commands WHERE seq = ?", (seq,))
+                return next((Head(*row) for row in rows), None)
         return None
 
     def events_seq(self) -> int:
         """The last command whose events are recorded."""
-        (seq,) = self._connection.execute("SELECT max(seq) FROM events").fetchone()
+        ((seq,),) = _rows(self._parts[-1], "SELECT max(seq) FROM events")
         return self._parts[-1].base.head.seq if seq is None else int(seq)
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
@@ -110,23 +108,21 @@ class SqliteJournalReader:
         """The records of these seqs, in order, without a check of the chain. See `JournalReader.records_where`."""
         condition, values = _condition(any_of)
         query = f"SELECT seq, ts_us, payload, hash FROM commands WHERE seq BETWEEN ? AND ? {condition} ORDER BY seq"
-        for row in self._rows(query, values, first_seq, last_seq):
+        for row in self._rows_of_all(query, values, first_seq, last_seq):
             yield Record(*row)
 
     def events(self, first_seq: int, last_seq: int, any_of: Sequence[Fields] = ()) -> Iterator[EventRow]:
         """The recorded events of these commands, in order. See `JournalReader.events`."""
         condition, values = _condition(any_of)
         query = f"SELECT seq, n, payload FROM events WHERE seq BETWEEN ? AND ? {condition} ORDER BY seq, n"
-        return self._rows(query, values, first_seq, last_seq)
+        return self._rows_of_all(query, values, first_seq, last_seq)
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """What the exchange itself computed while it ran: seq, subject and digest, by seq."""
         for part in self._parts:
             if _schema_version(part.connection) >= 2:
-                rows = part.connection.execute(
-                    "SELECT seq, subject, digest FROM digests WHERE seq > ? ORDER BY seq, subject", (after_seq,)
-                )
-                for row in rows:
+                query = "SELECT seq, subject, digest FROM digests WHERE seq > ? ORDER BY seq, subject"
+                for row in _rows(part, query, (after_seq,)):
                     yield row
 
     def orphan_rows(self) -> Iterator[tuple[Path, str, int]]:
@@ -134,30 +130,27 @@ class SqliteJournalReader:
         for part in self._parts:
             for table in ("commands", "events"):
                 query = f"SELECT seq FROM {table} WHERE seq <= ? OR seq > ? ORDER BY seq LIMIT 1"
-                for (seq,) in part.connection.execute(query, (part.base.head.seq, part.last_seq)):
+                for (seq,) in _rows(part, query, (part.base.head.seq, part.last_seq)):
                     yield part.path, table, seq
 
     def answer_times(self, first_seq: int, last_seq: int) -> Iterator[tuple[int, int, int]]:
         """Of the last command of every batch that was answered live: seq, when it came, when its answer left."""
-        joined = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq)"
+        query = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq) WHERE seq BETWEEN ? AND ? ORDER BY seq"
         for part in self._parts:
             if _schema_version(part.connection) >= 4:
-                for row in part.connection.execute(
-                    f"{joined} WHERE seq BETWEEN ? AND ? ORDER BY seq", (first_seq, last_seq)
-                ):
+                for row in _rows(part, query, (first_seq, last_seq)):
                     yield row
 
     def data_version(self) -> int:
         """Changes whenever another connection has written."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        ((version,),) = _rows(self._parts[-1], "PRAGMA data_version")
         return int(version)
 
-    def _rows(self, query: str, values: list[str | int], first_seq: int, last_seq: int) -> Iterator[Any]:
+    def _rows_of_all(self, query: str, values: list[str | int], first_seq: int, last_seq: int) -> Iterator[Any]:
         """What every file with some of these commands has of them."""
         for part in self._parts:
             if part.last_seq >= first_seq and part.base.head.seq < last_seq:
-                rows = part.connection.execute(query, (first_seq, last_seq, *values))
-                for row in rows:  # and not `yield from`, which would close the cursor of a connection that is closed
+                for row in _rows(part, query, (first_seq, last_seq, *values)):
                     yield row
 
     def _open_parts(self) -> list[_Part]:
@@ -170,8 +163,7 @@ class SqliteJournalReader:
                     f"{path} begins with seq {part.base.head.seq + 1}: its name is not the one it was made with"
                 )
         for part, following in pairwise(parts):
-            row = part.connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
-            if row is None or Head(*row) != following.base.head:
+            if _last_record(part) != following.base.head:
                 raise JournalDamagedError(
                     f"{part.path} is an archive of another journal: it does not end with seq "
                     f"{following.base.head.seq} of {self.path}; take it away"
@@ -181,6 +173,21 @@ class SqliteJournalReader:
     def _open_part(self, path: Path, last_seq: int) -> _Part:
         connection = self._open.enter_context(closing(connect_read_only(path)))
         return _Part(path, connection, _read_base(connection), last_seq)
+
+
+def _rows(part: _Part, query: str, values: Sequence[str | int] = ()) -> Iterator[Any]:
+    """The rows of a query to one file. Raises JournalUnreadableError if SQLite cannot read the file."""
+    try:
+        # `yield from` would close the cursor when the generator ends, and fail if the connection is closed by then.
+        for row in part.connection.execute(query, values):
+            yield row
+    except sqlite3.DatabaseError as error:
+        raise JournalUnreadableError(f"{part.path} cannot be read: {error}") from error
+
+
+def _last_record(part: _Part) -> Head | None:
+    rows = _rows(part, "SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1")
+    return next((Head(*row) for row in rows), None)
 
 
 def _condition(any_of: Sequence[Fields]) -> tuple[str, list[str | int]]:

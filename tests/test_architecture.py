@@ -186,7 +186,6 @@ def test_a_circle_of_imports_is_found() -> None:
 MAY_NAME_SQLITE = {
     "exchange/history/sql.py": "gives SQL to users: adds functions, interrupts queries, explains SQLite's errors",
     "exchange/history/checks.py": "runs the checks, which are SQL queries",
-    "exchange/history/verify.py": "reports a page that SQLite cannot read as damage",
     "exchange/history/rebuild.py": "replaces the events of a file in place",
     "exchange/history/compact.py": "deletes from a file in place what an archive holds",
     "exchange/cli/sql.py": "asks SQLite whether a typed statement is complete",

@@ -37,16 +37,24 @@ def recover(
 
     `report` hears in sentences what is done. Raises a JournalError, naming the seq, where the journal is damaged.
     """
-    with _no_garbage_collection(), open_journal_reader(path) as reader:
+    with open_journal_reader(path) as reader:
+        return recover_from(reader, report, progress, up_to, use_snapshots)
+
+
+def recover_from(
+    reader: JournalReader, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
+) -> Recovered:
+    """`recover` from an open journal."""
+    with _no_garbage_collection():
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
         if use_snapshots:
-            engine = restore_newest(path, reader, min(last_seq, events_seq), report)
+            engine = restore_newest(reader.path, reader, min(last_seq, events_seq), report)
         else:
             engine = restore_base(reader, min(last_seq, reader.bases[0].head.seq))
         total = last_seq - engine.head.seq
         origin = f"snapshot at seq {engine.head.seq}" if engine.head.seq else "no snapshot"
-        report(f"{path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
+        report(f"{reader.path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
         missing: list[tuple[int, list[Event]]] = []
         for done, record in enumerate(reader.records(engine.head, last_seq), 1):
             events = replay(engine, record)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from exchange.engine.recovery import Progress, event_rows
 from exchange.history.replay import replay_range
-from exchange.journal.errors import JournalError
+from exchange.journal.errors import JournalError, JournalUnreadableError
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -95,5 +95,5 @@ class _Comparison:
     def _advance(self) -> EventRow | None:
         try:
             return next(self._recorded, None)
-        except sqlite3.DatabaseError:
+        except JournalUnreadableError:
             return None

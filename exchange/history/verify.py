@@ -3,7 +3,6 @@
 It stops at the first damage: what comes after it stands on sand.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from exchange.domain.commands import EndSession, decode_command
 from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
-from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError
+from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalError, JournalUnreadableError
 from exchange.journal.file_faults import file_faults
 from exchange.journal.lock import lock_owner
 from exchange.journal.opening import open_journal_reader
@@ -66,11 +65,11 @@ def verify(path: Path, fast: bool, progress: Progress) -> Verdict:
                 _verify_files(path)
     except _Found as found:
         verdict.damage, verdict.damaged_seq = str(found), found.seq
-    except JournalDamagedError as error:
-        verdict.damage, verdict.damaged_seq = str(error), _seq_in(str(error))
-    except sqlite3.DatabaseError as error:
+    except JournalUnreadableError as error:
         verdict.damage = f"the file cannot be read on after seq {verdict.first_seq + verdict.commands - 1} ({error})"
         verdict.damaged_seq = verdict.first_seq + verdict.commands
+    except JournalDamagedError as error:
+        verdict.damage, verdict.damaged_seq = str(error), _seq_in(str(error))
     return verdict
 
 
@@ -102,7 +101,7 @@ class _Audit:
         self._head = reader.head()  # last, for a running exchange writes on: nothing found here is beyond it
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
         self._next_row: EventRow | None = None
-        self._unreadable: sqlite3.DatabaseError | None = None
+        self._unreadable: JournalUnreadableError | None = None
         self._engine = Engine()
         self._last_checked = 0
 
@@ -256,7 +255,7 @@ class _Audit:
     def _advance(self) -> None:
         try:
             self._next_row = next(self._events, None)
-        except sqlite3.DatabaseError as error:
+        except JournalUnreadableError as error:
             self._next_row, self._unreadable = None, error  # the damage is where this row is missed
 
     def _check(self) -> None:
