@@ -102,7 +102,7 @@ async def replay_examples() -> ReplayExamples:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    # A copy in which no part occurs twice, because YAML would write the second one as an alias.
+    # A copy without shared parts, because YAML would write the second occurrence as an alias.
     copy = json.loads(json.dumps(document))
     text: str = yaml.safe_dump(copy, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return "# Written by `make docs`.\n" + text
@@ -124,7 +124,10 @@ def _sections(methods: Mapping[str, DescribedMethod], shown: Mapping[str, Exampl
         name = described["name"]
         yield from _method_section(described, methods[name], shown[name], objects)
     yield "## Objects\n"
-    yield "Results and messages consist of these objects.\n"
+    yield (
+        "Results and messages consist of these objects. An optional field, or one with a default, may be left out; a "
+        "missing field has its default.\n"
+    )
     for name, schema in sorted(objects.items()):
         if not name.endswith(_RESULT):
             yield f"### {name}\n"
@@ -170,13 +173,14 @@ def _result(schema: Schema, objects: dict[str, Schema]) -> Iterator[str]:
 def _fields_table(schema: Schema) -> Iterator[str]:
     yield "| field | type | meaning |\n|---|---|---|"
     for name, field in schema["properties"].items():
-        optional = "" if name in schema.get("required", ()) else " (optional)"
+        optional = "" if name in schema.get("required", ()) else f" ({_default(field)})"
         yield f"| `{name}`{optional} | {_type(field)} | {field['description']} |"
     yield ""
 
 
 def _default(schema: Schema) -> str:
-    return "optional" if schema["default"] is None else f"default `{json.dumps(schema['default'])}`"
+    default = schema.get("default")
+    return "optional" if default in (None, []) else f"default `{json.dumps(default)}`"
 
 
 def _type(schema: Schema) -> str:
@@ -209,7 +213,7 @@ def _range(low: int | None, high: int | None) -> str:
 
 
 def _compact(value: Any, indent: str = "") -> str:
-    """JSON of which each part that fits into a line is on one line."""
+    """JSON with each part on one line if it fits."""
     line = json.dumps(value, ensure_ascii=False)
     if len(indent) + len(line) <= _WIDTH or not value or not isinstance(value, dict | list):
         return line

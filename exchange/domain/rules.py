@@ -21,16 +21,18 @@ LISTED_MAX = 2_000  # instruments that the rules of one asset may list at once
 
 
 class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Parts per million of the premium (price times size), taken from each side of a fill, rounded down."""
+    """The fees of each side of a trade on the premium, rounded down."""
 
     maker_premium_ppm: Ppm = 0
     taker_premium_ppm: Ppm = 0
 
 
 class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Parts per million of the index price (times size) a fill, at most `cap_ppm` of its premium; rounded down.
+    """The fees on the index price, rounded down. A cap limits them.
 
-    `delivery_*`: likewise what is taken at settlement from whoever is paid, the cap being a share of the payout.
+    `maker_ppm`, `taker_ppm`: shares of the index price times size, for each side of a trade; `cap_ppm`: a share of the
+    premium. `delivery_ppm`: a share of the delivery price times size, of the side that a settlement pays;
+    `delivery_cap_ppm`: a share of the payout.
     """
 
     maker_ppm: Ppm = 0
@@ -48,8 +50,10 @@ FEE_PROFILES = {
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which options on `asset` are listed by themselves: `strikes_each_side` of the strike nearest to the index, and
-    that one; for the next days, the next Fridays and the next last Fridays of a month, all at 08:00 UTC.
+    """The options on one asset that the exchange lists by itself.
+
+    For each expiration, at 08:00 UTC, it lists the strike nearest to the index price and `strikes_each_side` above and
+    below it. The expirations are the next days, the next Fridays and the next last Fridays of a month.
     """
 
     asset: Annotated[str, Meta(pattern=rf"^{ASSET_PATTERN}\Z")]
@@ -63,13 +67,13 @@ class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What makes an options market of it: series, an index, margins, liquidation, settlement.
+    """The rules of an options market: series, index prices, margins, liquidation and settlement.
 
-    `index_age_max_s`: how old an index price may be for a sale that needs collateral; 0: any age.
-    `index_jump_max`: the factor by which one index price may be above or below the last; 0: any.
-    `mark_spread_max_ppm`: of the index; a book whose spread is wider does not make the mark price.
-    `liquidation_limit_ppm`: of the index; how far above the mark a liquidation buys.
-    `position_max_milli`: of one user in one instrument, open orders included; 0: any.
+    `index_age_max_s`: maximum age of the index price for a sale that needs collateral; 0: no limit.
+    `index_jump_max`: maximum factor between an index price and the one before; 0: no limit.
+    `mark_spread_max_ppm`: share of the index price; a book with a wider spread does not make the mark price.
+    `liquidation_limit_ppm`: share of the index price by which a liquidation may buy above the mark price.
+    `position_max_milli`: maximum position of one user in one instrument, open orders included; 0: no limit.
     """
 
     series: tuple[Series, ...] = ()
@@ -82,10 +86,10 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Configuration that decides outcomes. Cash in micros of USDC; `*_max` and `*_kept` are per user.
+    """The rules of an exchange. `*_max` and `*_kept` are for each user.
 
-    `collateral`: what a short contract locks. `cash_secured`: its strike. `standard`: a margin that follows the index,
-    and the strike while its asset has none.
+    `collateral`: the lock of a short contract. `cash_secured`: its strike. `standard`: a margin that follows the index
+    price, and the strike while the asset has no index price.
     """
 
     self_trade_prevention: Literal["cancel_resting", "off"] = "cancel_resting"

@@ -175,7 +175,7 @@ class SuspensionResult(msgspec.Struct, frozen=True, gc=False):
 
 
 class UserLimitsResult(msgspec.Struct, frozen=True, gc=False, rename={"position_max_milli": "position_max"}):
-    """The user's own limits; None if the rules' limit applies."""
+    """The user's own limits. Without one, the limit of the rules applies."""
 
     user_id: str
     open_orders_max: int | None

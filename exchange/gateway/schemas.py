@@ -17,7 +17,7 @@ _HIDDEN = {"FilledStep": ("counterparty",)}
 
 
 class SchemaSet(NamedTuple):
-    """The schema of each type that was asked for, in order, and the objects to which they refer, by name."""
+    """One schema for each requested type, in order, and by name the objects that they refer to."""
 
     schemas: list[Schema]
     components: dict[str, Schema]
@@ -41,7 +41,7 @@ def reference_to(name: str) -> Schema:
 
 
 def name_of_reference(reference: str) -> str:
-    """The name of the object to which a `$ref` refers."""
+    """The name of the object that a `$ref` refers to."""
     return reference.removeprefix(_REFERENCE)
 
 
@@ -83,7 +83,7 @@ def _described(struct: type[msgspec.Struct], schema: Schema) -> Schema:
     schema = _plain(schema)
     schema["title"] = name
     if "description" in schema:
-        schema["description"] = schema["description"].partition("\n\n")[0].replace("\n", " ")
+        schema["description"] = " ".join(schema["description"].partition("\n\n")[0].split())
     fields = schema["properties"]
     for hidden in _HIDDEN.get(name, ()):
         del fields[hidden]

@@ -30,6 +30,8 @@ class Subscriber(Protocol):
 
 
 class BookSnapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
+    """The best levels of an order book."""
+
     instrument_id: str
     seq: int
     ts_us: int
@@ -38,7 +40,7 @@ class BookSnapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
 
 
 class BookChange(msgspec.Struct, tag_field="type", tag="change"):
-    """The levels that changed since `prev_seq`, with their new values. Size 0: the level left the view."""
+    """The levels of an order book that changed, with their new values."""
 
     prev_seq: int
     seq: int
@@ -52,7 +54,7 @@ _UNLISTED = Depth()
 
 
 class Subscriptions:
-    """All subscriptions of a running exchange. Notifications leave in `seq` order, after the answer to their command."""
+    """All subscriptions of an exchange. Notifications leave in `seq` order, after the answer to their command."""
 
     def __init__(self, views: Views) -> None:
         self.recent = RecentUpdates(views.seq)

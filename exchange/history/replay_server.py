@@ -56,9 +56,9 @@ class ReplayOptions(NamedTuple):
 
 
 class ReplayStatus(msgspec.Struct, frozen=True):
-    """Where a replay stands, as the replay/* methods answer. `speed` null: as fast as it goes.
+    """The position and the speed of a replay.
 
-    `seeking`: the seq that it is on its way to; until it is there it stands still.
+    `speed` is None for as fast as possible. `seeking` is the destination of a seek; until then the replay stands still.
     """
 
     seq: int

@@ -36,7 +36,7 @@ def wire_name(name: str) -> str:
 class _TimelineStep(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=wire_name, omit_defaults=True
 ):
-    """`command` is the kind of the command that brought it about, None where that is somebody else's affair."""
+    """A step. `command` is the kind of the command that caused it; None if another user sent the command."""
 
     seq: int
     ts_us: int
@@ -44,7 +44,7 @@ class _TimelineStep(
 
 
 class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
-    """`liquidation`: the exchange placed it, to buy back a short of the user."""
+    """The order was placed. `liquidation`: by the exchange, to buy back a short position of the user."""
 
     order_id: int
     user_id: str
@@ -61,7 +61,7 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
-    """Without `kept_place` the order went to the back of the queue."""
+    """The order was edited. Without `kept_place` it went to the back of the queue."""
 
     price_micros: int
     size_milli: int
@@ -81,6 +81,8 @@ class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class FilledStep(_TimelineStep, frozen=True, kw_only=True, tag="filled"):
+    """The order traded."""
+
     trade_id: int
     price_micros: int
     size_milli: int
@@ -91,17 +93,20 @@ class FilledStep(_TimelineStep, frozen=True, kw_only=True, tag="filled"):
 
 
 class RepeatedStep(_TimelineStep, frozen=True, kw_only=True, tag="repeated"):
-    """The same order came again under its client_order_id; nothing changed."""
+    """The same order was sent again under its client_order_id. Nothing changed."""
 
 
 class RefusedStep(_TimelineStep, frozen=True, kw_only=True, tag="refused"):
-    """An edit or a cancellation that was refused; nothing changed."""
+    """An edit or a cancellation was refused. Nothing changed."""
 
     reason: Reason
 
 
 class CancelledStep(_TimelineStep, frozen=True, kw_only=True, tag="cancelled"):
-    """`by_order_id` is the user's own order that would have traded with this one."""
+    """The order, or the rest of it, was cancelled.
+
+    `by_order_id`: the user's own order that would have traded with it.
+    """
 
     remaining_milli: int
     reason: CancelReason
