@@ -23,7 +23,7 @@ from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.matching.state_codec import digest
-from exchange.projections.views import encode_views
+from exchange.projections.views_codec import encode_views
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
 

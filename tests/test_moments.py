@@ -9,7 +9,7 @@ from exchange.engine.engine import Engine
 from exchange.history.moment import Moment, UnknownMomentError, engine_at, seq_at
 from exchange.journal.opening import open_journal_reader
 from exchange.matching.state_codec import digest
-from exchange.projections.views import encode_views
+from exchange.projections.views_codec import encode_views
 from tests.journals import play
 
 

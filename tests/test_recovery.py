@@ -24,7 +24,7 @@ from exchange.journal.lock import lock_owner
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.matching.state_codec import digest
-from exchange.projections.views import encode_views
+from exchange.projections.views_codec import encode_views
 from exchange.snapshots.store import SnapshotStore
 
 ROUNDS = 20

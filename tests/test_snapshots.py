@@ -11,7 +11,7 @@ from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
-from exchange.projections.views import encode_views
+from exchange.projections.views_codec import encode_views
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, load
 from tests.journals import COMMANDS, play
 

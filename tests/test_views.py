@@ -28,7 +28,8 @@ from exchange.journal.records import chain
 from exchange.matching.dry_run import dry_run
 from exchange.matching.state import State
 from exchange.projections.rolling_volume import RollingVolume
-from exchange.projections.views import Change, Views, decode_views, encode_views
+from exchange.projections.views import Change, Views
+from exchange.projections.views_codec import decode_views, encode_views
 from tests.market_commands import market_steps
 
 SEEDS = (1, 2, 6, 7, 9, 10)

@@ -6,7 +6,8 @@ from exchange.journal.records import Head, Record
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import decode_state, digest, encode_state
-from exchange.projections.views import Change, Views, decode_views, encode_views
+from exchange.projections.views import Change, Views
+from exchange.projections.views_codec import decode_views, encode_views
 from exchange.snapshots.store import Snapshot, digest_of
 
 IMAGE_VERSION = 2  # of the bytes in a snapshot: raise it whenever a state or a view is encoded differently

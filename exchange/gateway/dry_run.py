@@ -51,7 +51,7 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
             case PositionChanged() if (event.user_id, event.instrument_id) == (user_id, instrument_id):
                 position.locked_micros = event.locked_micros
             case BalanceChanged() if event.user_id == user_id:
-                funds.become(event)
+                funds.on_balance(event)
             case _:
                 pass
     assert order is not None, "an order that is not refused, and not there either"

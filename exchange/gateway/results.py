@@ -9,7 +9,15 @@ from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.projections.order_timeline import TimelineStep
-from exchange.projections.wire_types import Balance, BookLevel, Instrument, OrderView, PositionView, UserTrade
+from exchange.projections.wire_types import (
+    WIRE_NAMES,
+    Balance,
+    BookLevel,
+    Instrument,
+    OrderView,
+    PositionView,
+    UserTrade,
+)
 
 Ok = Literal["ok"]
 
@@ -52,12 +60,7 @@ class OrderBookResult(msgspec.Struct, frozen=True):
     asks: list[BookLevel]
 
 
-class DeliveryPrice(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    rename={"expiration_s": "expiration", "delivery_price_micros": "delivery_price"},
-):
+class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """The price that command `seq` settled a series at."""
 
     asset: str
@@ -67,7 +70,7 @@ class DeliveryPrice(
     ts_us: int
 
 
-class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):
+class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """The cash of the insurance; the only balance that may be negative."""
 
     balance_micros: int
@@ -116,14 +119,7 @@ class MarginResult(
     msgspec.Struct,
     frozen=True,
     omit_defaults=True,
-    rename={
-        "amount_milli": "amount",
-        "price_micros": "price",
-        "needed_micros": "needed",
-        "available_micros": "available",
-        "initial_margin_micros": "initial_margin",
-        "maintenance_margin_micros": "maintenance_margin",
-    },
+    rename=WIRE_NAMES,
 ):
     """The cash that a limit order would lock, and the margins of one short contract.
 
@@ -174,7 +170,7 @@ class SuspensionResult(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
-class UserLimitsResult(msgspec.Struct, frozen=True, gc=False, rename={"position_max_milli": "position_max"}):
+class UserLimitsResult(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """The user's own limits. Without one, the limit of the rules applies."""
 
     user_id: str

@@ -19,7 +19,8 @@ from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow
 from exchange.matching.refusal import Figures
 from exchange.matching.state import State
-from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of, wire_name
+from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of
+from exchange.projections.wire_types import WIRE_NAMES
 from exchange.runtime.order_audit_trail import read_order_audit_trail
 
 
@@ -27,7 +28,7 @@ class UnknownOrderError(JournalError):
     """There is no such order; the message says how many there are."""
 
 
-class QueuePosition(msgspec.Struct, frozen=True, rename=wire_name):
+class QueuePosition(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     """Where an open order stands at its price: `place` 1 trades next, `ahead_milli` is what trades before it."""
 
     place: int

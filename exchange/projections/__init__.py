@@ -1,1 +1,1 @@
-"""Read models: what clients see, built from events alone."""
+"""Read models: the views that clients see, built from events alone."""

@@ -1,4 +1,4 @@
-"""Balances and positions of every user, with average prices, profit and what they are worth; and open interest."""
+"""Balances and positions of every user, with average prices, profits and values; and open interest."""
 
 from collections.abc import Callable
 
@@ -18,15 +18,15 @@ from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX
 from exchange.projections.orders import divide_rounding_half_up
 from exchange.projections.wire_types import AccountView, Balance, Limits, PositionView
 
-Valuation = Callable[
-    [str], tuple[int | None, int | None]
-]  # an instrument's mark price, and what a contract is valued at
+# Returns the mark price of an instrument, and the value of one contract, both in micros.
+Valuation = Callable[[str], tuple[int | None, int | None]]
 
 
 class Position(msgspec.Struct):
-    """`basis_micros` is what the open quantity cost (long, positive) or brought (short, negative).
+    """A position of one user in one instrument.
 
-    `realised_micros` is the profit realised since it was opened, fees deducted.
+    `basis_micros` is the cost of the open quantity (long, positive) or its proceeds (short, negative).
+    `realised_micros` is the profit realised since the position was opened, after fees.
     """
 
     quantity_milli: int = 0
@@ -36,20 +36,21 @@ class Position(msgspec.Struct):
 
     @property
     def average_price_micros(self) -> int | None:
+        """Basis per contract, rounded half up; None without contracts."""
         if not self.quantity_milli:
             return None
         return divide_rounding_half_up(abs(self.basis_micros) * MILLI_PER_CONTRACT, abs(self.quantity_milli))
 
     def trade(self, quantity_milli: int, price_micros: int, fee_micros: int) -> int:
-        """Add a fill (negative: a sale). Returns the profit realised by what it closed, less the fee, in micros."""
-        held = self.quantity_milli
-        if not held:
+        """Add a fill; a negative quantity is a sale. Return the profit of the closed part, less the fee, in micros."""
+        before = self.quantity_milli
+        if not before:
             self.realised_micros = 0
-        closes = 0 if held * quantity_milli >= 0 else min(abs(held), abs(quantity_milli))
+        closes = 0 if before * quantity_milli >= 0 else min(abs(before), abs(quantity_milli))
         realised = -fee_micros
         if closes:
-            sign = 1 if held > 0 else -1
-            basis_closed = self.basis_micros * closes // abs(held)
+            sign = 1 if before > 0 else -1
+            basis_closed = self.basis_micros * closes // abs(before)
             realised += sign * (price_micros * closes // MILLI_PER_CONTRACT) - basis_closed
             self.basis_micros -= basis_closed
             self.quantity_milli -= sign * closes
@@ -60,20 +61,20 @@ class Position(msgspec.Struct):
         return realised
 
     def settle(self, payout_micros: int, fee_micros: int) -> int:
-        """End it in cash. Returns the profit that this realised, less the fee."""
+        """Close the position in cash. Return the profit that this realised, less the fee."""
         realised = payout_micros - self.basis_micros - fee_micros
         self.quantity_milli = self.basis_micros = self.locked_micros = 0
         self.realised_micros += realised
         return realised
 
     def unrealised_micros(self, value_micros: int | None) -> int:
-        """The profit that closing it at `value_micros` a contract would realise; None: at its average price."""
+        """Return the profit of closing it at `value_micros` per contract; 0 if that is None."""
         if value_micros is None:
             return 0
         return self.quantity_milli * value_micros // MILLI_PER_CONTRACT - self.basis_micros
 
     def view(self, instrument_id: str, mark_micros: int | None, value_micros: int | None) -> PositionView:
-        """As its owner sees it."""
+        """Return the position as its owner sees it."""
         return PositionView(
             instrument_id,
             self.quantity_milli,
@@ -86,9 +87,10 @@ class Position(msgspec.Struct):
 
 
 class AccountBalances(msgspec.Struct):
-    """Cash, what of it is locked and the margin that keeps it from liquidation; profit realised so far, fees deducted.
+    """Cash, locks, maintenance margin, realised profit after fees, positions and limits of one user.
 
-    `shortfall_micros` is what the insurance has paid for the account. Limits are None where those of the rules hold.
+    `shortfall_micros` is the sum that the insurance has paid for the account. A limit of None means that the limit of
+    the rules applies.
     """
 
     cash_micros: int = 0
@@ -101,18 +103,21 @@ class AccountBalances(msgspec.Struct):
     open_orders_max: int | None = None
     position_max_milli: int | None = None
 
-    def unrealised_micros(self, worth: Valuation) -> int:
+    def unrealised_micros(self, valuation: Valuation) -> int:
+        """Return the sum of the unrealised profits of all positions."""
         return sum(
-            position.unrealised_micros(worth(instrument_id)[1]) for instrument_id, position in self.positions.items()
+            position.unrealised_micros(valuation(instrument_id)[1])
+            for instrument_id, position in self.positions.items()
         )
 
-    def become(self, event: BalanceChanged) -> None:
+    def on_balance(self, event: BalanceChanged) -> None:
+        """Take over cash, lock and maintenance margin."""
         self.cash_micros = event.cash_micros
         self.locked_micros = event.locked_micros
         self.maintenance_micros = event.maintenance_micros or 0
 
     def balance(self, user_id: str, seq: int) -> Balance:
-        """As its owner sees it."""
+        """Return the balance as its owner sees it."""
         return Balance(
             user_id,
             self.cash_micros - self.locked_micros,
@@ -123,7 +128,7 @@ class AccountBalances(msgspec.Struct):
         )
 
     def limits(self, rules: Rules) -> Limits:
-        """Those that hold: the user's own, or those of the rules."""
+        """Return the limits that apply: the user's own, or those of the rules."""
         open_orders_max, position_max_milli = self.open_orders_max, self.position_max_milli
         if open_orders_max is None:
             open_orders_max = rules.open_orders_max
@@ -134,18 +139,21 @@ class AccountBalances(msgspec.Struct):
 
 
 class Balances(msgspec.Struct):
-    """`open_interest_milli`: by instrument, how many contracts are held, which is as many as are owed."""
+    """The balances of all users, and by instrument the open interest: the contracts owned, which equal those owed."""
 
     users: dict[str, AccountBalances] = {}
     open_interest_milli: dict[str, int] = {}
 
     def open(self, user_id: str) -> None:
+        """Add an empty account."""
         self.users[user_id] = AccountBalances()
 
     def on_balance(self, event: BalanceChanged) -> None:
-        self.users[event.user_id].become(event)
+        """Update cash, lock and maintenance margin of one user."""
+        self.users[event.user_id].on_balance(event)
 
     def on_position(self, event: PositionChanged) -> Position:
+        """Update the lock of a position; its quantity must already be that of the event."""
         position = self._position(event.user_id, event.instrument_id)
         assert position.quantity_milli == event.quantity_milli, "a projected position has drifted from its events"
         position.locked_micros = event.locked_micros
@@ -154,13 +162,13 @@ class Balances(msgspec.Struct):
         return position
 
     def on_margin(self, user_id: str, instrument_id: str, locked_micros: int) -> Position:
-        """The position is what it was, and other collateral is locked for it."""
+        """Update the lock of a position whose quantity did not change."""
         position = self._position(user_id, instrument_id)
         position.locked_micros = locked_micros
         return position
 
     def on_traded(self, event: Traded) -> tuple[Position, Position]:
-        """The positions of both sides, maker first."""
+        """Update and return the positions of both sides, maker first."""
         sign = 1 if event.taker_side == "bid" else -1
         return (
             self._trade(event.maker_user_id, event, -sign, event.maker_fee_micros),
@@ -168,64 +176,68 @@ class Balances(msgspec.Struct):
         )
 
     def on_settled(self, event: PositionSettled) -> Position:
-        funds = self.users[event.user_id]
-        position = funds.positions.pop(event.instrument_id)
+        """Close and return a position that was settled."""
+        account = self.users[event.user_id]
+        position = account.positions.pop(event.instrument_id)
         assert position.quantity_milli == event.quantity_milli, "a projected position has drifted from its events"
         self.open_interest_milli[event.instrument_id] -= max(0, event.quantity_milli)
-        funds.realised_micros += position.settle(event.payout_micros, event.fee_micros)
+        account.realised_micros += position.settle(event.payout_micros, event.fee_micros)
         return position
 
     def on_shortfall(self, event: ShortfallCovered) -> None:
+        """Take over the sum that the insurance has paid for a user."""
         self.users[event.user_id].shortfall_micros = event.shortfall_micros
 
     def on_suspension(self, event: SuspensionSet) -> None:
+        """Note whether a user is suspended."""
         self.users[event.user_id].suspended = event.suspended
 
     def on_limits(self, event: LimitsSet) -> None:
-        funds = self.users[event.user_id]
-        funds.open_orders_max = event.open_orders_max
-        funds.position_max_milli = event.position_max_milli
+        """Take over a user's own limits."""
+        account = self.users[event.user_id]
+        account.open_orders_max = event.open_orders_max
+        account.position_max_milli = event.position_max_milli
 
     def balance(self, user_id: str, seq: int) -> Balance:
-        """The user's balance as of `seq`."""
+        """Return the user's balance as of `seq`."""
         return (self.users.get(user_id) or AccountBalances()).balance(user_id, seq)
 
-    def account(self, user_id: str, seq: int, rules: Rules, worth: Valuation) -> AccountView:
-        """The account, and what it is worth.
+    def account(self, user_id: str, seq: int, rules: Rules, valuation: Valuation) -> AccountView:
+        """Return the account with profits and equity.
 
-        total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000, the basis where no value is
-        known.
+        total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000. A position without a known
+        value counts with its basis.
         """
-        funds = self.users.get(user_id) or AccountBalances()
-        basis = sum(position.basis_micros for position in funds.positions.values())
-        unrealised = funds.unrealised_micros(worth)
+        account = self.users.get(user_id) or AccountBalances()
+        basis = sum(position.basis_micros for position in account.positions.values())
+        unrealised = account.unrealised_micros(valuation)
         return AccountView(
             user_id,
-            funds.cash_micros - funds.locked_micros,
-            funds.locked_micros,
-            funds.maintenance_micros,
-            funds.shortfall_micros,
+            account.cash_micros - account.locked_micros,
+            account.locked_micros,
+            account.maintenance_micros,
+            account.shortfall_micros,
             seq,
-            self.positions(user_id, worth),
-            null_if_unsafe(funds.realised_micros + unrealised),
-            null_if_unsafe(funds.realised_micros),
+            self.positions(user_id, valuation),
+            null_if_unsafe(account.realised_micros + unrealised),
+            null_if_unsafe(account.realised_micros),
             null_if_unsafe(unrealised),
-            null_if_unsafe(funds.cash_micros + basis + unrealised),
-            funds.suspended,
-            funds.limits(rules),
+            null_if_unsafe(account.cash_micros + basis + unrealised),
+            account.suspended,
+            account.limits(rules),
         )
 
-    def profit_micros(self, user_id: str, worth: Valuation) -> int:
-        """Realised and unrealised."""
-        funds = self.users.get(user_id) or AccountBalances()
-        return funds.realised_micros + funds.unrealised_micros(worth)
+    def profit_micros(self, user_id: str, valuation: Valuation) -> int:
+        """Return the sum of realised and unrealised profit."""
+        account = self.users.get(user_id) or AccountBalances()
+        return account.realised_micros + account.unrealised_micros(valuation)
 
-    def positions(self, user_id: str, worth: Valuation) -> list[PositionView]:
-        """Positions that are open, or that hold collateral for open asks."""
-        funds = self.users.get(user_id) or AccountBalances()
+    def positions(self, user_id: str, valuation: Valuation) -> list[PositionView]:
+        """Return the positions that are open, or for which open asks lock collateral."""
+        account = self.users.get(user_id) or AccountBalances()
         return [
-            position.view(instrument_id, *worth(instrument_id))
-            for instrument_id, position in funds.positions.items()
+            position.view(instrument_id, *valuation(instrument_id))
+            for instrument_id, position in account.positions.items()
             if position.quantity_milli or position.locked_micros
         ]
 
@@ -238,13 +250,13 @@ class Balances(msgspec.Struct):
 
     def _trade(self, user_id: str, event: Traded, sign: int, fee_micros: int) -> Position:
         position = self._position(user_id, event.instrument_id)
-        held = position.quantity_milli
+        before = position.quantity_milli
         self.users[user_id].realised_micros += position.trade(sign * event.size_milli, event.price_micros, fee_micros)
-        more = max(0, position.quantity_milli) - max(0, held)
+        more = max(0, position.quantity_milli) - max(0, before)
         self.open_interest_milli[event.instrument_id] = self.open_interest_milli.get(event.instrument_id, 0) + more
         return position
 
 
 def null_if_unsafe(micros: int) -> int | None:
-    """None where it is beyond what a number on the wire may be: large positions may be worth more."""
+    """Return None if the number is beyond 2^53 - 1, the largest on the wire: large positions can exceed it."""
     return micros if -NUMBER_MAX <= micros <= NUMBER_MAX else None

@@ -1,7 +1,9 @@
-"""Implied volatility and Greeks after Black and Scholes (1973), with no interest: the only floats of the read models.
+"""Implied volatility and Greeks with an interest rate of zero: the only floats of the read models.
 
-Nothing is decided by them. They are computed of integers, when somebody asks, and shown with six significant digits,
-which every machine agrees on. Prices, spots and strikes are in one unit, whichever; `years` are years of 365 days.
+Source: F. Black and M. Scholes, "The Pricing of Options and Corporate Liabilities", Journal of Political Economy 81
+(1973). No decision depends on these numbers. They are computed from integers when a client requests them, and rounded
+to six significant digits, which are the same on every machine. Prices, spots and strikes are in the same unit, any
+one; `years` are years of 365 days.
 """
 
 from math import erfc, exp, inf, isfinite, log, pi, sqrt
@@ -9,19 +11,22 @@ from typing import Literal
 
 import msgspec
 
-Volatility = float  # 1.0 = 100 % a year
+# 1.0 = 100 % a year.
+Volatility = float
 
 DAYS_A_YEAR = 365
 _STEPS_MAX = 100
-_DEVIATIONS_MAX = 40.0  # beyond so many standard deviations until expiry nothing is left to tell prices apart
+# Standard deviations until expiry. Beyond this number floats cannot tell prices apart.
+_DEVIATIONS_MAX = 40.0
 _PRECISION = 1e-9
-_SMALLEST = 1e-15  # of the spot: the smallest price that floats can tell from nothing
+# The smallest price that floats can tell from zero, as a part of the spot.
+_SMALLEST = 1e-15
 _SQRT_2 = sqrt(2)
 _SQRT_2_PI = sqrt(2 * pi)
 
 
 class Greeks(msgspec.Struct, frozen=True, gc=False):
-    """Per contract: `gamma` for one unit of the spot, `theta` a day, `vega` and `rho` a percentage point."""
+    """Greeks of one contract: `gamma` per unit of the spot, `theta` per day, `vega` and `rho` per percentage point."""
 
     delta: float
     gamma: float
@@ -33,11 +38,15 @@ class Greeks(msgspec.Struct, frozen=True, gc=False):
 def implied_volatility(
     option_type: Literal["call", "put"], price: float, spot: float, strike: float, years: float
 ) -> Volatility | None:
-    """The volatility at which the option is worth `price`; None where there is none, as at or below intrinsic value."""
+    """Return the volatility at which the option is worth `price`.
+
+    None if there is no such volatility, for example for a price at or below the intrinsic value.
+    """
     if not (years > 0 and spot > 0 and strike > 0 and 0 < spot / strike < inf):
         return None
     intrinsic = spot - strike if option_type == "call" else strike - spot
-    # Without interest, call and put of one strike have the same time value: the price of the one out of the money.
+    # With an interest rate of zero, call and put of one strike have the same time value (put-call parity). It is the
+    # price of the one that is out of the money.
     deviations = _implied_deviations(price - max(intrinsic, 0), spot, strike)
     if deviations is None:
         return None
@@ -48,7 +57,7 @@ def implied_volatility(
 def greeks_at(
     option_type: Literal["call", "put"], volatility: Volatility, spot: float, strike: float, years: float
 ) -> Greeks | None:
-    """The Greeks at this volatility; None where one of them cannot be said in numbers."""
+    """Return the Greeks at this volatility; None if one of them is not a finite number."""
     deviations = volatility * sqrt(years)
     d1 = log(spot / strike) / deviations + deviations / 2
     d2 = d1 - deviations
@@ -68,10 +77,11 @@ def greeks_at(
 
 
 def _implied_deviations(price: float, spot: float, strike: float) -> float | None:
-    """Volatility times the root of the time, for the option out of the money that costs `price`.
+    """Return volatility * sqrt(years) for the out-of-the-money option that costs `price`.
 
-    Newton's steps from the point of inflection, from where they cannot overshoot (Manaster and Koehler, 1982), kept
-    between bounds all the same: near the edges of what floats can tell apart, bisection goes on where they do not.
+    Newton's method from the point of inflection, from where it cannot overshoot. Source: S. Manaster and G. Koehler,
+    "The Calculation of Implied Variances from the Black-Scholes Model", Journal of Finance 37 (1982). Where floats are
+    too coarse for Newton's method, a step outside the known bounds is replaced by bisection.
     """
     if not _SMALLEST * spot < price < _time_value(_DEVIATIONS_MAX, spot, strike):
         return None
@@ -92,7 +102,7 @@ def _implied_deviations(price: float, spot: float, strike: float) -> float | Non
 
 
 def _time_value(deviations: float, spot: float, strike: float) -> float:
-    """What the option out of the money costs."""
+    """Return the price of the out-of-the-money option."""
     d1 = log(spot / strike) / deviations + deviations / 2
     d2 = d1 - deviations
     if strike >= spot:
@@ -101,7 +111,7 @@ def _time_value(deviations: float, spot: float, strike: float) -> float:
 
 
 def _normal(x: float) -> float:
-    """The standard normal distribution up to `x`."""
+    """Return the cumulative standard normal distribution at `x`."""
     return erfc(-x / _SQRT_2) / 2
 
 

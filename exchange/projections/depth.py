@@ -1,4 +1,4 @@
-"""Depth: for every instrument the size and the number of orders resting at each price."""
+"""Depth: for each price of an instrument, the size and the number of resting orders."""
 
 from itertools import islice
 
@@ -15,26 +15,27 @@ class Depth:
     __slots__ = ("_asks", "_bids")
 
     def __init__(self) -> None:
-        self._bids: SortedDict[int, list[int]] = SortedDict()  # price -> [size, count]
+        # From price to [size, count].
+        self._bids: SortedDict[int, list[int]] = SortedDict()
         self._asks: SortedDict[int, list[int]] = SortedDict()
 
     def bids(self, depth: int | None = None) -> list[BookLevel]:
-        """Up to `depth` levels, highest price first."""
+        """Return up to `depth` levels, highest price first."""
         return [BookLevel(price, *self._bids[price]) for price in islice(reversed(self._bids), depth)]
 
     def asks(self, depth: int | None = None) -> list[BookLevel]:
-        """Up to `depth` levels, lowest price first."""
+        """Return up to `depth` levels, lowest price first."""
         return [BookLevel(price, *self._asks[price]) for price in islice(self._asks, depth)]
 
     def best(self) -> tuple[int | None, int | None]:
-        """Best bid and best ask, in micros."""
+        """Return best bid and best ask in micros, None for an empty side."""
         return (
             self._bids.peekitem(-1)[0] if self._bids else None,
             self._asks.peekitem(0)[0] if self._asks else None,
         )
 
     def tops(self) -> tuple[BookLevel | None, BookLevel | None]:
-        """The best level of each side."""
+        """Return the best level of each side, bid first, None for an empty side."""
         bid, ask = self.best()
         return (
             None if bid is None else BookLevel(bid, *self._bids[bid]),
@@ -42,26 +43,30 @@ class Depth:
         )
 
     def mid_micros(self) -> int | None:
-        """The middle of a two-sided book, rounded down."""
+        """Return the middle of a two-sided book, rounded down; None if a side is empty."""
         bid, ask = self.best()
         return None if bid is None or ask is None else (bid + ask) // 2
 
     def enter(self, order: OrderView) -> None:
-        """What remained of an order came to rest."""
+        """Add the remainder of an order that now rests."""
         assert order.price_micros is not None, "a market order rests"
         self._change(order.side, order.price_micros, order.remaining_milli, 1)
 
     def on_traded(self, event: Traded) -> None:
+        """Deduct a fill from the level of the maker."""
         maker_side: Side = "ask" if event.taker_side == "bid" else "bid"
         self._change(maker_side, event.price_micros, -event.size_milli, 0 if event.maker_remaining_milli else -1)
 
     def on_cancelled(self, event: OrderCancelled) -> None:
-        """Only for an order that was resting."""
+        """Remove a resting order. The caller must not pass an order that never rested."""
         assert event.price_micros is not None, "a market order rested"
         self._change(event.side, event.price_micros, -event.remaining_milli, -1)
 
     def on_edited(self, event: OrderEdited) -> None:
-        """An order that lost its place leaves; what remains of it enters again once it has traded."""
+        """Change the size of an order that kept its place, or remove one that lost it.
+
+        The caller enters the remainder of the latter again after its trades.
+        """
         if event.kept_place:
             self._change(event.side, event.price_micros, event.remaining_milli - event.previous_remaining_milli, 0)
         else:

@@ -1,4 +1,4 @@
-"""Implied volatilities and Greeks of mark prices, computed when somebody asks and kept until an input changes."""
+"""Cache of the implied volatilities and Greeks of mark prices: computed on request, kept until an input changes."""
 
 from exchange.domain.units import MICROS_PER_USDC, US_PER_DAY, US_PER_SECOND
 from exchange.projections.black_scholes import DAYS_A_YEAR, Greeks, Volatility, greeks_at, implied_volatility
@@ -12,13 +12,13 @@ _UNKNOWN: Pricing = (None, None)
 
 
 class ImpliedVolatilities:
-    """The last answer for each instrument, and for which mark, index and minute it was."""
+    """For each instrument the last result, with the mark, the index and the minute that it was computed for."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[int, int, int], Pricing]] = {}
 
     def of(self, instrument: Instrument, mark_micros: int | None, index_micros: int | None, ts_us: int) -> Pricing:
-        """Implied volatility and Greeks at that time, by the minute; None each where there is no volatility."""
+        """Return implied volatility and Greeks at `ts_us`, to the minute; None for both if there is no volatility."""
         minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
         if mark_micros is None or index_micros is None or minutes_left <= 0:
             self._known.pop(instrument.instrument_id, None)

@@ -1,4 +1,4 @@
-"""The life of one order, step by step: placed, edited, filled, refused, cancelled, and what brought each about."""
+"""The timeline of one order: placed, edited, filled, refused, cancelled, and the command that caused each step."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -17,10 +17,11 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.reasons import Reason
+from exchange.projections.wire_types import WIRE_NAMES
 
 
 class CommandRecord(NamedTuple):
-    """One command, and what it caused."""
+    """One command and its events."""
 
     seq: int
     ts_us: int
@@ -28,13 +29,8 @@ class CommandRecord(NamedTuple):
     events: list[Event]
 
 
-def wire_name(name: str) -> str:
-    """The protocol's name of a field whose name here says its unit."""
-    return name.removesuffix("_micros").removesuffix("_milli")
-
-
 class _TimelineStep(
-    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=wire_name, omit_defaults=True
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=WIRE_NAMES, omit_defaults=True
 ):
     """A step. `command` is the kind of the command that caused it; None if another user sent the command."""
 
@@ -117,25 +113,28 @@ TimelineStep = PlacedStep | EditedStep | FilledStep | RepeatedStep | RefusedStep
 
 
 def timeline_of(
-    order_id: int, happenings: Iterable[CommandRecord], names_counterparties: bool = False
+    order_id: int, records: Iterable[CommandRecord], names_counterparties: bool = False
 ) -> list[TimelineStep]:
-    """What these commands, in order, did to the order; those that did nothing to it are passed over."""
+    """Return the steps of the order that these commands caused; `records` must be in order of their seq.
+
+    Commands that do not affect the order are ignored.
+    """
     steps: list[TimelineStep] = []
     placed: OrderAccepted | None = None
-    for happening in happenings:
-        seq, ts_us, command, events = happening
+    for record in records:
+        seq, ts_us, command, events = record
         for event in events:
             if isinstance(event, OrderAccepted) and event.order_id == order_id:
                 placed = event
             if affects(event, order_id):
-                steps.append(_step(order_id, happening, event, names_counterparties))
+                steps.append(_step(order_id, record, event, names_counterparties))
             elif isinstance(event, Refused) and placed is not None and refers_to(command, placed):
                 steps.append(RefusedStep(seq=seq, ts_us=ts_us, command=kind_of(command), reason=event.reason))
     return steps
 
 
 def affects(event: Event, order_id: int) -> bool:
-    """Whether it happened to this order."""
+    """True if the event changed this order, or repeated it."""
     match event:
         case Traded():
             return order_id in (event.maker_order_id, event.taker_order_id)
@@ -146,7 +145,7 @@ def affects(event: Event, order_id: int) -> bool:
 
 
 def refers_to(command: Command, placed: OrderAccepted) -> bool:
-    """Whether it asks for something to be done to this order."""
+    """True if the command asks for an edit or a cancellation of this order."""
     if not isinstance(command, EditOrder | CancelOrder) or command.user_id != placed.user_id:
         return False
     if command.order_id is not None:
@@ -155,20 +154,20 @@ def refers_to(command: Command, placed: OrderAccepted) -> bool:
 
 
 def is_open(steps: list[TimelineStep]) -> bool:
-    """Whether an order with this life still rests."""
+    """True if an order with these steps still rests."""
     return not any(
         isinstance(step, CancelledStep) or (isinstance(step, FilledStep) and not step.remaining_milli) for step in steps
     )
 
 
 def kind_of(message: Command | Event) -> str:
-    """The tag under which it is recorded."""
+    """Return the tag of the message in the journal."""
     return str(type(message).__struct_config__.tag)
 
 
-def _step(order_id: int, happening: CommandRecord, event: Event, names_counterparties: bool) -> TimelineStep:
-    """What an event that concerns the order was to it."""
-    seq, ts_us, kind = happening.seq, happening.ts_us, kind_of(happening.command)
+def _step(order_id: int, record: CommandRecord, event: Event, names_counterparties: bool) -> TimelineStep:
+    """Return the step of an event that affects the order."""
+    seq, ts_us, kind = record.seq, record.ts_us, kind_of(record.command)
     match event:
         case OrderAccepted():
             return PlacedStep(
@@ -201,7 +200,7 @@ def _step(order_id: int, happening: CommandRecord, event: Event, names_counterpa
                 previous_remaining_milli=event.previous_remaining_milli,
             )
         case Traded():
-            return _filled(order_id, happening, event, names_counterparties)
+            return _filled(order_id, record, event, names_counterparties)
         case OrderCancelled():
             return CancelledStep(
                 seq=seq,
@@ -209,24 +208,24 @@ def _step(order_id: int, happening: CommandRecord, event: Event, names_counterpa
                 command=kind,
                 remaining_milli=event.remaining_milli,
                 reason=event.reason,
-                by_order_id=_entering(happening.events) if event.reason == "self_trade_prevention" else None,
+                by_order_id=_entering(record.events) if event.reason == "self_trade_prevention" else None,
             )
         case _:
             return RepeatedStep(seq=seq, ts_us=ts_us, command=kind)
 
 
-def _filled(order_id: int, happening: CommandRecord, event: Traded, names_counterparties: bool) -> FilledStep:
-    command = happening.command
+def _filled(order_id: int, record: CommandRecord, event: Traded, names_counterparties: bool) -> FilledStep:
+    command = record.command
     is_maker = event.maker_order_id == order_id
     liquidity: Liquidity = "maker" if is_maker else "taker"
     counterparty = None
     if names_counterparties and is_maker:
-        counterparty = _taker(happening.events, event)
+        counterparty = _taker(record.events, event)
     elif names_counterparties:
         counterparty = Counterparty(event.maker_order_id, event.maker_user_id, "limit")
     return FilledStep(
-        seq=happening.seq,
-        ts_us=happening.ts_us,
+        seq=record.seq,
+        ts_us=record.ts_us,
         command=kind_of(command) if names_counterparties or not is_maker else None,
         trade_id=event.trade_id,
         price_micros=event.price_micros,
@@ -239,7 +238,7 @@ def _filled(order_id: int, happening: CommandRecord, event: Traded, names_counte
 
 
 def _taker(events: list[Event], trade: Traded) -> Counterparty:
-    """The order that came and traded; one that was edited, and so is not among the accepted, is a limit order."""
+    """Return the taker of a trade. If it was not accepted by this command, it was edited, so it is a limit order."""
     for event in events:
         if isinstance(event, OrderAccepted) and event.order_id == trade.taker_order_id:
             return Counterparty(event.order_id, event.user_id, event.type, event.liquidation is True)
@@ -247,5 +246,5 @@ def _taker(events: list[Event], trade: Traded) -> Counterparty:
 
 
 def _entering(events: list[Event]) -> int | None:
-    """The order that the command was about."""
+    """Return the id of the order that the command placed or edited."""
     return next((event.order_id for event in events if isinstance(event, OrderAccepted | OrderEdited)), None)

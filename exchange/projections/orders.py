@@ -1,4 +1,4 @@
-"""Open orders, and the orders that lately ended, of every user."""
+"""Open orders, and recently finished orders, of every user."""
 
 from collections import OrderedDict
 from itertools import islice
@@ -11,32 +11,37 @@ from exchange.projections.wire_types import OrderView
 
 
 class UserOrders(msgspec.Struct):
-    """One user's orders by id: open ones oldest first, finished ones in the order in which they ended."""
+    """One user's orders by id: open ones oldest first, finished ones in the order of their end."""
 
     open: dict[int, OrderView] = {}
     finished: OrderedDict[int, OrderView] = msgspec.field(default_factory=OrderedDict)
 
 
 class Orders(msgspec.Struct):
-    """Orders by user. `finished_kept` is how many finished orders a user has in view; the journal keeps them all."""
+    """Orders by user.
+
+    `finished_kept` is the number of finished orders that are kept for each user; the journal has all of them.
+    `notional_micros` is the sum traded so far by each open order that is partially filled.
+    """
 
     finished_kept: int = 0
     users: dict[str, UserOrders] = {}
-    notional_micros: dict[int, int] = {}  # spent so far by open orders that are partially filled
+    notional_micros: dict[int, int] = {}
 
     def of(self, user_id: str) -> UserOrders:
+        """Return the orders of one user; create an empty collection if there is none."""
         orders = self.users.get(user_id)
         if orders is None:
             orders = self.users[user_id] = UserOrders()
         return orders
 
     def find(self, user_id: str, order_id: int) -> OrderView | None:
-        """The user's order, open or lately finished."""
+        """Return the user's order, open or finished; None if it is unknown or no longer kept."""
         orders = self.users.get(user_id)
         return None if orders is None else orders.open.get(order_id) or orders.finished.get(order_id)
 
     def newest_named(self, user_id: str, client_order_id: str) -> OrderView | None:
-        """The user's order that has this client_order_id now, open or lately finished."""
+        """Return the user's newest order with this client_order_id, open or finished. O(orders of the user)."""
         orders = self.users.get(user_id)
         named = [
             order
@@ -47,7 +52,7 @@ class Orders(msgspec.Struct):
         return max(named, key=lambda order: order.order_id, default=None)
 
     def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
-        """Oldest first."""
+        """Return the user's open orders, oldest first."""
         orders = self.users.get(user_id)
         return [
             order
@@ -56,13 +61,13 @@ class Orders(msgspec.Struct):
         ]
 
     def open_count(self) -> int:
-        """How many orders of all users are open; it may be asked from another thread."""
+        """Return the number of open orders of all users. Another thread may call this."""
         return sum(len(orders.open) for orders in list(self.users.values()))
 
     def history(
         self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
     ) -> list[OrderView]:
-        """Finished orders, newest `order_id` first, those below `before` only."""
+        """Return finished orders with an `order_id` below `before`, the highest first."""
         orders = self.users.get(user_id)
         if orders is None:
             return []
@@ -75,6 +80,7 @@ class Orders(msgspec.Struct):
         return list(islice(wanted, count))
 
     def on_accepted(self, event: OrderAccepted, ts_us: int) -> OrderView:
+        """Add a new open order."""
         order = OrderView(
             event.order_id,
             event.instrument_id,
@@ -99,14 +105,14 @@ class Orders(msgspec.Struct):
         return order
 
     def keep(self, finished_kept: int) -> None:
-        """From here on so many finished orders of a user stay in view: what is beyond goes, first finished first."""
+        """Keep the newest `finished_kept` finished orders of each user from now on, and drop the others."""
         self.finished_kept = finished_kept
         for orders in self.users.values():
             while len(orders.finished) > finished_kept:
                 orders.finished.popitem(last=False)
 
     def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
-        """Both orders of the fill, maker first."""
+        """Update and return both orders of a fill, maker first."""
         maker = self.users[event.maker_user_id].open[event.maker_order_id]
         taker = self.users[event.taker_user_id].open[event.taker_order_id]
         self.fill(maker, event, event.maker_remaining_milli, ts_us)
@@ -114,6 +120,7 @@ class Orders(msgspec.Struct):
         return maker, taker
 
     def on_edited(self, event: OrderEdited, ts_us: int) -> OrderView:
+        """Take over price and size of an edited order."""
         order = self.users[event.user_id].open[event.order_id]
         order.price_micros = event.price_micros
         order.size_milli = event.size_milli
@@ -122,6 +129,7 @@ class Orders(msgspec.Struct):
         return order
 
     def on_cancelled(self, event: OrderCancelled, ts_us: int) -> OrderView:
+        """Move a cancelled order to the finished ones."""
         order = self.users[event.user_id].open[event.order_id]
         assert order.remaining_milli == event.remaining_milli, "a projected order has drifted from its events"
         order.status = "cancelled"
@@ -131,7 +139,7 @@ class Orders(msgspec.Struct):
         return order
 
     def fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:
-        """Bring one side of a fill up to date."""
+        """Update the order on one side of a fill."""
         order_id = order.order_id
         notional = event.price_micros * event.size_milli // MILLI_PER_CONTRACT
         if order.filled_milli:
@@ -157,5 +165,5 @@ class Orders(msgspec.Struct):
 
 
 def divide_rounding_half_up(numerator: int, denominator: int) -> int:
-    """The nearest integer to `numerator / denominator`; a half goes up. For `denominator` > 0."""
+    """Return the integer nearest to `numerator / denominator`, half rounded up. `denominator` must be positive."""
     return (2 * numerator + denominator) // (2 * denominator)

@@ -1,4 +1,4 @@
-"""What was traded in the last 24 hours, by the minute of exchange time."""
+"""The volume of the last 24 hours, by the minute of exchange time."""
 
 import msgspec
 
@@ -9,13 +9,13 @@ _MINUTES = US_PER_DAY // US_PER_MINUTE
 
 
 class RollingVolume(msgspec.Struct):
-    """The volume of one instrument: each minute in which there was any, oldest first, and how much."""
+    """The volume of one instrument; `minutes` holds (minute, volume) of each minute with trades, oldest first."""
 
     minutes: list[tuple[int, int]] = []
     total_milli: int = 0
 
     def add(self, size_milli: int, ts_us: int) -> None:
-        """Count a trade, and forget the minutes that are a day old by now."""
+        """Add a trade, and drop the minutes that are a day old. O(minutes)."""
         minute = ts_us // US_PER_MINUTE
         expired = self._expired(minute)
         self.total_milli += size_milli - sum(size for _, size in self.minutes[:expired])
@@ -25,15 +25,15 @@ class RollingVolume(msgspec.Struct):
         self.minutes.append((minute, size_milli))
 
     def volume_milli(self, ts_us: int) -> int:
-        """The volume of the last 1,440 minutes, the one of `ts_us` included."""
+        """Return the volume of the last 1,440 minutes, including that of `ts_us`."""
         expired = self._expired(ts_us // US_PER_MINUTE)
         return self.total_milli - sum(size for _, size in self.minutes[:expired])
 
     def _expired(self, minute: int) -> int:
-        """How many of the minutes are a day old."""
+        """Return how many of the stored minutes are a day old."""
         count = 0
-        for begun, _ in self.minutes:
-            if begun > minute - _MINUTES:
+        for stored, _ in self.minutes:
+            if stored > minute - _MINUTES:
                 break
             count += 1
         return count

@@ -1,4 +1,4 @@
-"""The tape: recent trades of every instrument, and of every user, and the volume. The journal has all trades."""
+"""The tape: recent trades of every instrument and of every user, and the volume. The journal has all trades."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -16,23 +16,23 @@ _T = TypeVar("_T", Trade, UserTrade)
 
 
 class Tape:
-    """Trades in the order in which they happened."""
+    """Recent trades, oldest first."""
 
     def __init__(
         self,
         instruments: Mapping[str, Iterable[Trade]] = {},
         users: Mapping[str, Iterable[UserTrade]] = {},
-        turnovers: Mapping[str, RollingVolume] = {},
+        volumes: Mapping[str, RollingVolume] = {},
     ) -> None:
         self.instruments = {key: deque(trades, INSTRUMENT_TRADES_KEPT) for key, trades in instruments.items()}
         self.users = {key: deque(trades, USER_TRADES_KEPT) for key, trades in users.items()}
-        self.turnovers = dict(turnovers)
+        self.volumes = dict(volumes)
 
     def on_traded(
         self, event: Traded, seq: int, ts_us: int, maker_order: OrderView, taker_order: OrderView
     ) -> tuple[Trade, UserTrade, UserTrade]:
-        """Record a fill: as the public sees it, as the maker does, as the taker does."""
-        facts = (
+        """Record a fill. Return it as the public, the maker and the taker see it."""
+        common = (
             event.trade_id,
             event.instrument_id,
             event.price_micros,
@@ -41,9 +41,9 @@ class Tape:
             seq,
             ts_us,
         )
-        trade = Trade(*facts)
+        trade = Trade(*common)
         maker = UserTrade(
-            *facts,
+            *common,
             event.maker_order_id,
             "ask" if event.taker_side == "bid" else "bid",
             "maker",
@@ -51,7 +51,7 @@ class Tape:
             maker_order.client_order_id,
         )
         taker = UserTrade(
-            *facts,
+            *common,
             event.taker_order_id,
             event.taker_side,
             "taker",
@@ -62,34 +62,36 @@ class Tape:
         self.instruments.setdefault(event.instrument_id, deque(maxlen=INSTRUMENT_TRADES_KEPT)).append(trade)
         self.users.setdefault(event.maker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(maker)
         self.users.setdefault(event.taker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(taker)
-        turnover = self.turnovers.get(event.instrument_id)
-        if turnover is None:
-            turnover = self.turnovers[event.instrument_id] = RollingVolume()
-        turnover.add(event.size_milli, ts_us)
+        volume = self.volumes.get(event.instrument_id)
+        if volume is None:
+            volume = self.volumes[event.instrument_id] = RollingVolume()
+        volume.add(event.size_milli, ts_us)
         return trade, maker, taker
 
     def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
-        """The instrument's trades, newest first, those with a `trade_id` below `before` only."""
+        """Return trades of the instrument with a `trade_id` below `before`, newest first."""
         return _newest(self.instruments.get(instrument_id, ()), count, before)
 
     def user_trades(
         self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
     ) -> list[UserTrade]:
-        """The user's trades, newest first."""
+        """Return trades of the user with a `trade_id` below `before`, newest first."""
         trades = self.users.get(user_id, ())
         if instrument_id is not None:
             trades = deque(trade for trade in trades if trade.instrument_id == instrument_id)
         return _newest(trades, count, before)
 
     def trades_of_order(self, user_id: str, order_id: int) -> list[UserTrade]:
-        """The fills of one order, in the order in which they happened."""
+        """Return the fills of one order, oldest first."""
         return [trade for trade in self.users.get(user_id, ()) if trade.order_id == order_id]
 
     def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
-        turnover = self.turnovers.get(instrument_id)
-        return 0 if turnover is None else turnover.volume_milli(ts_us)
+        """Return the contracts traded in the 24 hours before `ts_us`."""
+        volume = self.volumes.get(instrument_id)
+        return 0 if volume is None else volume.volume_milli(ts_us)
 
     def last_price_micros(self, instrument_id: str) -> int | None:
+        """Return the price of the last trade; None if there was none."""
         trades = self.instruments.get(instrument_id)
         return trades[-1].price_micros if trades else None
 

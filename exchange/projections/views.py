@@ -1,7 +1,4 @@
-"""All read models together: `project` folds the events of one command into them and says what changed for whom."""
-
-from collections import OrderedDict
-from typing import Any
+"""All read models together: `Views.project` applies the events of one command and returns the changes."""
 
 import msgspec
 
@@ -39,7 +36,6 @@ from exchange.projections.balances import Balances, Position
 from exchange.projections.depth import Depth
 from exchange.projections.implied_volatility import ImpliedVolatilities
 from exchange.projections.orders import Orders
-from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import Tape
 from exchange.projections.wire_types import (
@@ -58,11 +54,12 @@ from exchange.projections.wire_types import (
 
 
 class Change(msgspec.Struct, eq=False):
-    """What one command changed: the raw material of its answer and of the notifications.
+    """The changes of one command, from which its answer and the notifications are made.
 
-    `order` is the one that the command was about; `user_id` the account that was opened, was refused something, or that
-    the administrator changed; `count` how many instruments were paused or resumed together. `repriced` are assets with
-    a new index price or new marks.
+    `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
+    the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
+    assets with a new index price or new marks. `halted` is None if it did not change. `count` is the number of
+    instruments that were paused or resumed together.
     """
 
     seq: int
@@ -74,19 +71,22 @@ class Change(msgspec.Struct, eq=False):
     orders: dict[int, OrderView] = {}
     trades: list[Trade] = []
     user_trades: list[tuple[str, UserTrade]] = []
-    positions: dict[tuple[str, str], Position] = {}  # by user and instrument
+    positions: dict[tuple[str, str], Position] = {}
     balances: dict[str, None] = {}
     books: dict[str, Depth] = {}
     instruments: dict[str, Instrument] = {}
     index: IndexPrice | None = None
     repriced: dict[str, None] = {}
     settlements: list[Settlement] = []
-    halted: bool | None = None  # where that changed
+    halted: bool | None = None
     count: int | None = None
 
 
 class Views:
-    """Every read model, as of command `seq` at `ts_us`."""
+    """Every read model, as of command `seq` at `ts_us`.
+
+    `indexes` are by asset. `marks` are the mark prices in micros, by instrument.
+    """
 
     def __init__(self) -> None:
         self.seq = 0
@@ -98,19 +98,20 @@ class Views:
         self.settlements = SettlementHistory()
         self.instruments: dict[str, Instrument] = {}
         self.depths: dict[str, Depth] = {}
-        self.indexes: dict[str, IndexPrice] = {}  # by asset
-        self.marks: dict[str, int] = {}  # mark prices in micros, by instrument
+        self.indexes: dict[str, IndexPrice] = {}
+        self.marks: dict[str, int] = {}
         self._volatilities = ImpliedVolatilities()
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
-        """Fold the events of command `seq` into the views."""
+        """Apply the events of command `seq` to the views, and return the changes."""
         self.seq, self.ts_us = seq, ts_us
         change = Change(seq, ts_us)
         entering: OrderView | None = None
         for event in events:
             match event:
                 case OrderAccepted():
-                    self._come_to_rest(change, entering)  # of a command with several, the others are liquidations
+                    # A command can place several orders: its own first, then those of liquidations.
+                    self._come_to_rest(change, entering)
                     entering = self.orders.on_accepted(event, ts_us)
                     change.orders[event.order_id] = entering
                     if not entering.liquidation:
@@ -133,13 +134,13 @@ class Views:
                     order = self.orders.on_cancelled(event, ts_us)
                     change.orders[event.order_id] = order
                     if order is not entering:
-                        self._touch(change, event.instrument_id).on_cancelled(event)
+                        self._changed_depth(change, event.instrument_id).on_cancelled(event)
                     if change.order is None:
                         change.order = order
                 case OrderEdited():
                     order = change.order = self.orders.on_edited(event, ts_us)
                     change.orders[event.order_id] = order
-                    self._touch(change, event.instrument_id).on_edited(event)
+                    self._changed_depth(change, event.instrument_id).on_edited(event)
                     entering = None if event.kept_place else order
                 case OrderRepeated():
                     change.order = self.orders.find(event.user_id, event.order_id)
@@ -189,23 +190,25 @@ class Views:
         return change
 
     def balance(self, user_id: str) -> Balance:
+        """Return the user's balance."""
         return self.balances.balance(user_id, self.seq)
 
     def account(self, user_id: str) -> AccountView:
+        """Return the user's account, at current marks."""
         return self.balances.account(user_id, self.seq, self.rules, self.valuation)
 
     def profit_micros(self, user_id: str) -> int:
-        """Realised and unrealised, fees deducted."""
+        """Return realised and unrealised profit after fees, at current marks."""
         return self.balances.profit_micros(user_id, self.valuation)
 
     def position(self, instrument_id: str, position: Position) -> PositionView:
-        """A position in that instrument, as its owner sees it."""
+        """Return a position in this instrument as its owner sees it, at current marks."""
         return position.view(instrument_id, *self.valuation(instrument_id))
 
     def valuation(self, instrument_id: str) -> tuple[int | None, int | None]:
-        """An instrument's mark price, and what a contract is valued at.
+        """Return the mark price of an instrument, and the value of one contract.
 
-        The latter is the mark price, else the mid of a two-sided book, else the last trade, else nothing is known.
+        The value is the mark price, else the mid of a two-sided book, else the last trade's price, else None.
         """
         mark = self.marks.get(instrument_id)
         if mark is not None:
@@ -214,7 +217,7 @@ class Views:
         return None, self.tape.last_price_micros(instrument_id) if mid is None else mid
 
     def ticker(self, instrument_id: str) -> Ticker:
-        """A listed instrument at a glance."""
+        """Return the ticker of a listed instrument."""
         instrument = self.instruments[instrument_id]
         depth = self.depths[instrument_id]
         bid, ask = depth.tops()
@@ -240,7 +243,7 @@ class Views:
         )
 
     def knows_asset(self, asset: str) -> bool:
-        """Whether something was listed on it, or the rules list something."""
+        """True if an instrument on the asset was ever listed, or the rules list some."""
         market = market_of(self.rules)
         return (
             asset in self.indexes
@@ -249,7 +252,7 @@ class Views:
         )
 
     def live_instruments(self, asset: str | None = None) -> list[Instrument]:
-        """Those that have not expired, in order of listing."""
+        """Return the instruments that have not expired, in order of listing."""
         return [
             instrument
             for instrument in self.instruments.values()
@@ -257,9 +260,9 @@ class Views:
         ]
 
     def _come_to_rest(self, change: Change, order: OrderView | None) -> None:
-        """What remains of the order that came enters the book."""
+        """Add the remainder of an order that entered to the depth, if it rests."""
         if order is not None and order.remaining_milli and order.status != "cancelled":
-            self._touch(change, order.instrument_id).enter(order)
+            self._changed_depth(change, order.instrument_id).enter(order)
 
     def _on_traded(self, change: Change, event: Traded) -> None:
         maker, taker = self.orders.on_traded(event, change.ts_us)
@@ -269,13 +272,13 @@ class Views:
         maker_position, taker_position = self.balances.on_traded(event)
         change.positions[event.maker_user_id, instrument_id] = maker_position
         change.positions[event.taker_user_id, instrument_id] = taker_position
-        self._touch(change, instrument_id).on_traded(event)
+        self._changed_depth(change, instrument_id).on_traded(event)
         trade, maker_trade, taker_trade = self.tape.on_traded(event, change.seq, change.ts_us, maker, taker)
         change.trades.append(trade)
         change.user_trades.append((event.maker_user_id, maker_trade))
         change.user_trades.append((event.taker_user_id, taker_trade))
 
-    def _touch(self, change: Change, instrument_id: str) -> Depth:
+    def _changed_depth(self, change: Change, instrument_id: str) -> Depth:
         depth = self.depths[instrument_id]
         change.books[instrument_id] = depth
         return depth
@@ -297,10 +300,10 @@ class Views:
         instrument = change.instruments[event.instrument_id] = self.instruments[event.instrument_id]
         instrument.state = event.state
         if event.state == "expired":
-            self.tape.turnovers.pop(event.instrument_id, None)
+            self.tape.volumes.pop(event.instrument_id, None)
 
     def _deliver(self, change: Change, event: DeliveryPriceSet) -> None:
-        """The instruments of a series have their delivery price, and no mark any more."""
+        """Set the delivery price of the instruments of a series, and remove their marks."""
         asset, expiration_s, price_micros = event.asset, event.expiration_s, event.price_micros
         for instrument_id, instrument in self.instruments.items():
             if instrument.expiration_s == expiration_s and instrument.asset == asset:
@@ -330,69 +333,3 @@ class Views:
                 event.fee_micros,
             ),
         )
-
-
-class _Image(msgspec.Struct):
-    seq: int
-    ts_us: int
-    rules: Rules
-    orders: Orders
-    balances: Balances
-    trades: dict[str, list[Trade]]
-    user_trades: dict[str, list[UserTrade]]
-    turnovers: dict[str, RollingVolume]
-    settlements: list[Settlement]
-    user_settlements: dict[str, list[UserSettlement]]
-    instruments: list[Instrument]
-    indexes: list[IndexPrice]
-    marks: dict[str, int]
-
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def _restore_finished(_kind: type, finished: dict[Any, Any]) -> OrderedDict[int, OrderView]:
-    """msgspec knows no OrderedDict; the only one in the image holds finished orders."""
-    return OrderedDict(msgspec.convert(finished, dict[int, OrderView]))
-
-
-_decoder = msgspec.msgpack.Decoder(_Image, dec_hook=_restore_finished)
-
-
-def encode_views(views: Views) -> bytes:
-    """The views as bytes, for a snapshot. Depth is not in it: it follows from the open orders."""
-    return _encoder.encode(
-        _Image(
-            views.seq,
-            views.ts_us,
-            views.rules,
-            views.orders,
-            views.balances,
-            {instrument_id: list(trades) for instrument_id, trades in views.tape.instruments.items()},
-            {user_id: list(trades) for user_id, trades in views.tape.users.items()},
-            views.tape.turnovers,
-            list(views.settlements.series.values()),
-            {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
-            list(views.instruments.values()),
-            list(views.indexes.values()),
-            views.marks,
-        )
-    )
-
-
-def decode_views(image: bytes) -> Views:
-    """The views of which `image` was taken; raises msgspec.MsgspecError where it is no such image."""
-    decoded = _decoder.decode(image)
-    views = Views()
-    views.seq, views.ts_us = decoded.seq, decoded.ts_us
-    views.rules, views.orders, views.balances = decoded.rules, decoded.orders, decoded.balances
-    views.tape = Tape(decoded.trades, decoded.user_trades, decoded.turnovers)
-    views.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
-    views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
-    views.indexes = {index.asset: index for index in decoded.indexes}
-    views.marks = decoded.marks
-    views.depths = {instrument_id: Depth() for instrument_id in views.instruments}
-    for user in views.orders.users.values():
-        for order in user.open.values():
-            views.depths[order.instrument_id].enter(order)
-    return views
