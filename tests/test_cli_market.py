@@ -284,7 +284,7 @@ def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> No
         server, "admin", "rules", "--series", "SOL:1", "--series", "SOL:2", exit_code=2
     )
     text = _refused(server, "admin", "rules", "--set", "market=null")
-    assert text.startswith("error -32602: Invalid params: the rules contradict themselves, or take away the market")
+    assert text.startswith("error -32602: Invalid params: the rules contradict each other, or remove the market")
 
     file = tmp_path / "rules.toml"
     file.write_text("[market]\nindex_age_max_s = 0\n")

@@ -185,7 +185,7 @@ def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> N
         (
             'market.series = [{asset = "SOL", strike_spacing_usdc = 10, dailies = 14, weeklies = 12, monthlies = 12, '
             "strikes_each_side = 50}]",
-            "the series of SOL are 7676 instruments, and at most 2000 are possible",
+            "the series of SOL are 7676 instruments, but at most 2000 are possible",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""The words of the exchange: units, instruments, rules, commands, events, reasons. No behaviour."""
+"""The vocabulary of the exchange: units, instruments, rules, commands, events, reasons. No behaviour."""

@@ -1,7 +1,7 @@
-"""Commands: what is asked of the exchange, in the imperative. The journal holds their canonical JSON.
+"""Commands: requests to the exchange, with names in the imperative. The journal holds their canonical JSON.
 
-A tag (`kind`) never changes its meaning and a field keeps its unit for ever, for old journals must replay; a new field
-gets a default. Fields are written in the order given here, which is what makes the JSON canonical.
+Old journals must replay, so a tag (`kind`) never changes its meaning, a field never changes its unit, and a new field
+has a default. The JSON is canonical because its fields are in the order of this file.
 """
 
 import msgspec
@@ -16,7 +16,7 @@ class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
 
 
 class Genesis(_Command, frozen=True, tag="genesis"):
-    """The first command of every journal: by which rules everything after it is decided."""
+    """The first command of every journal, with the rules for the commands after it."""
 
     rules: Rules = Rules()
     rules_version: int = RULES_VERSION
@@ -24,19 +24,19 @@ class Genesis(_Command, frozen=True, tag="genesis"):
 
 
 class StartSession(_Command, frozen=True, tag="start_session"):
-    """The server came up. Connections of the run before are gone: cancel-on-disconnect takes effect for them."""
+    """A run of the server begins. Cancel-on-disconnect takes effect for the connections of the previous run."""
 
     program_version: str
 
 
 class EndSession(_Command, frozen=True, tag="end_session"):
-    """The server goes down in good order. A session without this one ended in a crash."""
+    """A run of the server ends normally. A run without this command ended in a crash."""
 
 
 class Fork(_Command, frozen=True, tag="fork"):
-    """From here on this is an exchange of its own: up to seq `parent_seq` it was the journal named `parent`.
+    """The journal was forked: up to seq `parent_seq` it is a copy of the journal named `parent`.
 
-    `parent_hash` is the hash of that journal there, in hexadecimal, and so the one that this command is chained to.
+    `parent_hash` is the hash of `parent_seq` in hexadecimal, to which this command is chained.
     """
 
     parent: str
@@ -52,11 +52,15 @@ class OpenAccount(_Command, frozen=True, tag="open_account"):
 
 
 class Deposit(_Command, frozen=True, tag="deposit"):
+    """Pay cash into an account."""
+
     user_id: str
     amount_micros: int
 
 
 class Withdraw(_Command, frozen=True, tag="withdraw"):
+    """Pay cash out of an account."""
+
     user_id: str
     amount_micros: int
 
@@ -76,13 +80,16 @@ class PauseInstrument(_Command, frozen=True, tag="pause_instrument"):
 
 
 class ResumeInstrument(_Command, frozen=True, tag="resume_instrument"):
+    """Accept new orders and edits in a paused instrument again."""
+
     instrument_id: str
 
 
 class PlaceOrder(_Command, frozen=True, tag="place_order"):
-    """`price_micros` is None for market orders, and only for them.
+    """Place an order. `price_micros` is None for market orders, and only for them.
 
-    `reduce_only`: of the size only what brings the position nearer to zero, for orders that never rest.
+    `reduce_only` limits the size to the position that the order reduces; only orders that never rest may have it. The
+    field is True or missing, because journals older than it have no such field.
     """
 
     user_id: str
@@ -94,7 +101,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     size_milli: int
     post_only: bool = False
     client_order_id: str | None = None
-    reduce_only: bool | UnsetType = UNSET  # only ever True: journals written before it was known have no such field
+    reduce_only: bool | UnsetType = UNSET
 
 
 class EditOrder(_Command, frozen=True, tag="edit_order"):
@@ -111,7 +118,7 @@ class EditOrder(_Command, frozen=True, tag="edit_order"):
 
 
 class CancelOrder(_Command, frozen=True, tag="cancel_order"):
-    """Named by `order_id` or by `client_order_id`; where `instrument_id` is given, the order must be in it."""
+    """Cancel the order with this `order_id` or `client_order_id`; if `instrument_id` is given, it must be in that."""
 
     user_id: str
     order_id: int | None = None
@@ -127,21 +134,21 @@ class CancelAll(_Command, frozen=True, tag="cancel_all"):
 
 
 class SetCancelOnDisconnect(_Command, frozen=True, tag="set_cancel_on_disconnect"):
-    """Whether the user's orders are to be cancelled when the connection, or the server itself, goes."""
+    """Switch cancel-on-disconnect: if enabled, a lost connection or a stopped server cancels the user's orders."""
 
     user_id: str
     enabled: bool
 
 
 class Disconnect(_Command, frozen=True, tag="disconnect"):
-    """A connection with cancel-on-disconnect is gone. `still_enabled`: the user has another such connection."""
+    """A connection with cancel-on-disconnect was lost. `still_enabled`: the user has another such connection."""
 
     user_id: str
     still_enabled: bool
 
 
 class SetIndexPrice(_Command, frozen=True, tag="set_index_price"):
-    """The index of `asset` is at `price_micros` from here on. `forced`: however far it jumps."""
+    """Set the index price of `asset`. `forced` skips the check of `index_jump_max`."""
 
     asset: str
     price_micros: int
@@ -149,7 +156,7 @@ class SetIndexPrice(_Command, frozen=True, tag="set_index_price"):
 
 
 class SettleSeries(_Command, frozen=True, tag="settle_series"):
-    """Settle an expired series that waits for a delivery price, at this one."""
+    """Settle an expired series whose settlement is delayed, at this delivery price."""
 
     asset: str
     expiration_s: int
@@ -157,32 +164,34 @@ class SettleSeries(_Command, frozen=True, tag="settle_series"):
 
 
 class PauseSeries(_Command, frozen=True, tag="pause_series"):
-    """Pause every live instrument of `asset` (None: of all) that expires at `expiration_s` (None: whenever)."""
+    """Pause every live instrument of `asset` (None: any asset) that expires at `expiration_s` (None: at any time)."""
 
     asset: str | None = None
     expiration_s: int | None = None
 
 
 class ResumeSeries(_Command, frozen=True, tag="resume_series"):
+    """Resume every live instrument of `asset` (None: any asset) that expires at `expiration_s` (None: at any time)."""
+
     asset: str | None = None
     expiration_s: int | None = None
 
 
 class SetHalt(_Command, frozen=True, tag="set_halt"):
-    """While halted, new orders and edits are refused everywhere (1009); reads and cancellations go on."""
+    """Halt the exchange, or end the halt. During a halt, new orders and edits are refused in all instruments (1009)."""
 
     halted: bool
 
 
 class SetSuspended(_Command, frozen=True, tag="set_suspended"):
-    """A suspended user's new orders and edits are refused (1025); what is open stays and may be cancelled."""
+    """Suspend a user, or end the suspension. New orders and edits are refused (1025); open orders stay."""
 
     user_id: str
     suspended: bool
 
 
 class SetLimits(_Command, frozen=True, tag="set_limits"):
-    """The user's own limits, in place of those of the rules; None: those of the rules hold."""
+    """Set the user's own limits, which replace those of the rules; None: the limit of the rules applies."""
 
     user_id: str
     open_orders_max: int | None = None
@@ -197,13 +206,13 @@ class CancelUserOrders(_Command, frozen=True, tag="cancel_user_orders"):
 
 
 class ChangeRules(_Command, frozen=True, tag="change_rules"):
-    """From here on these rules hold, all of them."""
+    """Replace all rules by these."""
 
     rules: Rules
 
 
 class EndDay(_Command, frozen=True, tag="end_day"):
-    """The clock passed 08:00 UTC: day orders end, series with `expiration <= day_end_us` expire, others list."""
+    """08:00 UTC has passed: day orders end, series with `expiration <= day_end_us` expire, new ones are listed."""
 
     day_end_us: int
 
@@ -239,10 +248,15 @@ Command = (
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-encode_command = _encoder.encode  # to canonical JSON, as bytes
-decode_command = _decoder.decode  # raises msgspec.ValidationError for a command this program does not know
+# Encodes to canonical JSON, as bytes.
+encode_command = _encoder.encode
+# Raises msgspec.ValidationError for a command that this program does not know.
+decode_command = _decoder.decode
 
 
 def encode_commands(commands: list[Command]) -> list[str]:
-    """The canonical JSON of each. Encoded in one go, which takes half the time: JSON has no line breaks within."""
+    """Return the canonical JSON of each command.
+
+    All are encoded together and split at line breaks, which JSON does not contain; this takes half the time.
+    """
     return _encoder.encode_lines(commands).decode().split("\n")[:-1]

@@ -1,4 +1,4 @@
-"""The closed vocabularies: side, type, time in force, states and reasons for which an order ends."""
+"""Enumerations: side, order type, time in force, states, and the reasons of cancellations."""
 
 from typing import Literal
 

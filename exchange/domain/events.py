@@ -1,7 +1,7 @@
-"""Events: what a command caused, as past facts. They are all that projections, answers and SQL views are built from.
+"""Events: the effects of a command, as past facts. Projections, answers and SQL views are built from them alone.
 
-Events carry resulting values (`remaining`, `cash`), not only differences, so that a reader needs no arithmetic of ours.
-Every command causes at least one event. Time and sequence number are those of the command, and stand beside the event.
+Events hold resulting values (`remaining`, `cash`), not only differences, so that a reader needs no arithmetic. Every
+command causes at least one event. Time and sequence number are those of the command; an event does not repeat them.
 """
 
 import msgspec
@@ -11,7 +11,8 @@ from exchange.domain.enums import CancelReason, InstrumentState, OptionType, Ord
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 
-INSTRUMENTS_MAX = 20  # of one event that tells of many: longer rows would take pages of their own in the journal
+# Instruments in one event. A longer row would need a page of its own in the journal.
+INSTRUMENTS_MAX = 20
 
 
 class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="kind"):
@@ -19,39 +20,53 @@ class _Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, 
 
 
 class Configured(_Event, frozen=True, tag="configured"):
+    """The first rules of the exchange."""
+
     rules: Rules
     rules_version: int
 
 
 class SessionStarted(_Event, frozen=True, tag="session_started"):
+    """A run of the server began."""
+
     program_version: str
 
 
 class SessionEnded(_Event, frozen=True, tag="session_ended"):
-    pass
+    """A run of the server ended normally."""
 
 
 class Forked(_Event, frozen=True, tag="forked"):
+    """The journal was forked from `parent`, after its seq `parent_seq`."""
+
     parent: str
     parent_seq: int
     parent_hash: str
 
 
 class AccountOpened(_Event, frozen=True, tag="account_opened"):
+    """A new account."""
+
     user_id: str
 
 
 class Deposited(_Event, frozen=True, tag="deposited"):
+    """Cash was paid into an account."""
+
     user_id: str
     amount_micros: int
 
 
 class Withdrawn(_Event, frozen=True, tag="withdrawn"):
+    """Cash was paid out of an account."""
+
     user_id: str
     amount_micros: int
 
 
 class InstrumentCreated(_Event, frozen=True, tag="instrument_created"):
+    """An instrument was listed."""
+
     instrument_id: str
     asset: str
     option_type: OptionType
@@ -62,11 +77,18 @@ class InstrumentCreated(_Event, frozen=True, tag="instrument_created"):
 
 
 class InstrumentStateChanged(_Event, frozen=True, tag="instrument_state_changed"):
+    """An instrument was paused, resumed or expired."""
+
     instrument_id: str
     state: InstrumentState
 
 
 class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
+    """A new order. `liquidation`: the exchange placed it, to buy back a short.
+
+    `reduce_only` and `liquidation` are True or missing.
+    """
+
     order_id: int
     user_id: str
     instrument_id: str
@@ -77,19 +99,19 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     size_milli: int
     post_only: bool
     client_order_id: str | None
-    reduce_only: bool | UnsetType = UNSET  # only ever True
-    liquidation: bool | UnsetType = UNSET  # only ever True: the exchange placed it, to buy back a short
+    reduce_only: bool | UnsetType = UNSET
+    liquidation: bool | UnsetType = UNSET
 
 
 class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
-    """The same order came again under its `client_order_id`; nothing changed."""
+    """The client sent the same order again under its `client_order_id`; nothing changed."""
 
     order_id: int
     user_id: str
 
 
 class OrderEdited(_Event, frozen=True, tag="order_edited"):
-    """New terms of a resting order. Without `kept_place` it left the book and entered again at the back."""
+    """A resting order has new terms. Without `kept_place` it left the book and entered again."""
 
     order_id: int
     user_id: str
@@ -104,7 +126,7 @@ class OrderEdited(_Event, frozen=True, tag="order_edited"):
 
 
 class Traded(_Event, frozen=True, tag="traded"):
-    """A fill, at the maker's price. `*_remaining_milli` is what each order still wants after it."""
+    """A fill at the maker's price. `*_remaining_milli` is the remainder of each order after the fill."""
 
     trade_id: int
     instrument_id: str
@@ -122,7 +144,7 @@ class Traded(_Event, frozen=True, tag="traded"):
 
 
 class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
-    """`remaining_milli` is what was taken back. `price_micros` is None for a market order."""
+    """An order was cancelled with this remainder. `price_micros` is None for a market order."""
 
     order_id: int
     user_id: str
@@ -134,14 +156,14 @@ class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
 
 
 class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
-    """Closes a mass cancellation: how many orders it ended."""
+    """The last event of a mass cancellation, with the number of cancelled orders."""
 
     user_id: str
     count: int
 
 
 class PositionChanged(_Event, frozen=True, tag="position_changed"):
-    """`quantity_milli` is negative for a short; `locked_micros` is the collateral the instrument holds of the user."""
+    """A position or its collateral, `locked_micros`, changed. `quantity_milli` is negative for a short."""
 
     user_id: str
     instrument_id: str
@@ -150,10 +172,10 @@ class PositionChanged(_Event, frozen=True, tag="position_changed"):
 
 
 class MarginsChanged(_Event, frozen=True, tag="margins_changed"):
-    """The collateral of positions that are what they were: an index price, or other rules, ask for more or for less.
+    """The collateral of positions changed with the index price or the rules; their quantities did not change.
 
-    `locked_micros` by instrument, in order of listing; those whose collateral stays the same are not in it. Of more
-    than INSTRUMENTS_MAX, several events tell.
+    `locked_micros` is by instrument, in order of listing, without instruments whose collateral did not change. More
+    than INSTRUMENTS_MAX are split into several events.
     """
 
     user_id: str
@@ -161,35 +183,42 @@ class MarginsChanged(_Event, frozen=True, tag="margins_changed"):
 
 
 class BalanceChanged(_Event, frozen=True, tag="balance_changed"):
-    """Cash is all the user owns, locked is the part that bids and collateral hold; available is the rest.
+    """Cash or locks of a user changed. Bids and collateral lock `locked_micros` of the cash; the rest is available.
 
-    Where shorts are margined, locked may come to exceed cash, and cash below `maintenance_micros` is liquidated.
+    If margins follow an index, the locked sum can exceed the cash. An account with less cash than `maintenance_micros`
+    is liquidated; the field is missing if it is 0.
     """
 
     user_id: str
     cash_micros: int
     locked_micros: int
-    maintenance_micros: int | UnsetType = UNSET  # only where it is not zero
+    maintenance_micros: int | UnsetType = UNSET
 
 
 class CancelOnDisconnectSet(_Event, frozen=True, tag="cancel_on_disconnect_set"):
+    """Cancel-on-disconnect of a user was switched on or off."""
+
     user_id: str
     enabled: bool
 
 
 class DayEnded(_Event, frozen=True, tag="day_ended"):
+    """The exchange day ended at `day_end_us`."""
+
     day_end_us: int
 
 
 class IndexPriceSet(_Event, frozen=True, tag="index_price_set"):
+    """The index of `asset` has a new price."""
+
     asset: str
     price_micros: int
 
 
 class MarksSet(_Event, frozen=True, tag="marks_set"):
-    """What contracts of `asset` are worth from here on: mark prices in micros by instrument, in order of listing.
+    """New mark prices on `asset`, in micros by instrument, in order of listing.
 
-    Of more than INSTRUMENTS_MAX, several events tell.
+    More than INSTRUMENTS_MAX are split into several events.
     """
 
     asset: str
@@ -197,7 +226,7 @@ class MarksSet(_Event, frozen=True, tag="marks_set"):
 
 
 class LiquidationStarted(_Event, frozen=True, tag="liquidation_started"):
-    """The account's cash was below its maintenance margin: its orders are cancelled, then its shorts bought back."""
+    """Cash fell below the maintenance margin: the account's orders are cancelled, then its shorts are bought back."""
 
     user_id: str
     cash_micros: int
@@ -205,7 +234,7 @@ class LiquidationStarted(_Event, frozen=True, tag="liquidation_started"):
 
 
 class DeliveryPriceSet(_Event, frozen=True, tag="delivery_price_set"):
-    """At what price the series settles: the average of the index over its last 30 minutes, or the administrator's."""
+    """The delivery price of a series: the index average of its last 30 minutes, or the administrator's price."""
 
     asset: str
     expiration_s: int
@@ -213,14 +242,14 @@ class DeliveryPriceSet(_Event, frozen=True, tag="delivery_price_set"):
 
 
 class SettlementDelayed(_Event, frozen=True, tag="settlement_delayed"):
-    """A series expired and cannot be settled by itself: it waits, closed, for the administrator's price."""
+    """A series expired and could not be settled: it stays closed until the administrator gives a price."""
 
     asset: str
     expiration_s: int
 
 
 class PositionSettled(_Event, frozen=True, tag="position_settled"):
-    """A position of `quantity_milli` ended in cash: `payout_micros` (negative: the user pays), less the fee."""
+    """A position of `quantity_milli` was settled for `payout_micros` (negative: the user pays), less the fee."""
 
     user_id: str
     instrument_id: str
@@ -230,7 +259,7 @@ class PositionSettled(_Event, frozen=True, tag="position_settled"):
 
 
 class ShortfallCovered(_Event, frozen=True, tag="shortfall_covered"):
-    """The insurance paid `amount_micros` that the account could not; it has paid `shortfall_micros` in all for it."""
+    """The insurance paid `amount_micros` that the account could not pay; `shortfall_micros` is the sum until now."""
 
     user_id: str
     amount_micros: int
@@ -238,7 +267,7 @@ class ShortfallCovered(_Event, frozen=True, tag="shortfall_covered"):
 
 
 class SeriesPaused(_Event, frozen=True, tag="series_paused"):
-    """How many instruments were paused; each has an event of its own before this one."""
+    """The number of instruments that were paused together; each has an event of its own before this one."""
 
     asset: str | None
     expiration_s: int | None
@@ -246,32 +275,42 @@ class SeriesPaused(_Event, frozen=True, tag="series_paused"):
 
 
 class SeriesResumed(_Event, frozen=True, tag="series_resumed"):
+    """The number of instruments that were resumed together; each has an event of its own before this one."""
+
     asset: str | None
     expiration_s: int | None
     count: int
 
 
 class HaltSet(_Event, frozen=True, tag="halt_set"):
+    """A halt of the exchange began or ended."""
+
     halted: bool
 
 
 class SuspensionSet(_Event, frozen=True, tag="suspension_set"):
+    """A suspension of a user began or ended."""
+
     user_id: str
     suspended: bool
 
 
 class LimitsSet(_Event, frozen=True, tag="limits_set"):
+    """A user has new limits; None: the limit of the rules applies."""
+
     user_id: str
     open_orders_max: int | None
     position_max_milli: int | None
 
 
 class RulesChanged(_Event, frozen=True, tag="rules_changed"):
+    """These rules replaced the previous ones."""
+
     rules: Rules
 
 
 class Refused(_Event, frozen=True, tag="refused"):
-    """The command was recorded and changed nothing, for `reason`."""
+    """The command was refused for `reason` and changed nothing. It is recorded all the same."""
 
     user_id: str | None
     reason: Reason
@@ -321,5 +360,8 @@ decode_event = _decoder.decode
 
 
 def encode_events(events: list[Event]) -> list[str]:
-    """The canonical JSON of each. Encoded in one go, which takes half the time: JSON has no line breaks within."""
+    """Return the canonical JSON of each event.
+
+    All are encoded together and split at line breaks, which JSON does not contain; this takes half the time.
+    """
     return _encoder.encode_lines(events).decode().split("\n")[:-1]

@@ -1,4 +1,4 @@
-"""When options expire: the dates that a rule of series asks for, all at 08:00 UTC."""
+"""Expirations: the dates on which the options of a series rule expire, all at 08:00 UTC."""
 
 import calendar
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ _FRIDAY = 4
 
 
 def expirations_s(series: Series, ts_us: int) -> list[int]:
-    """Unix seconds of the expirations that are to be listed as of `ts_us`: each once, ascending, all later."""
+    """Return the expirations after `ts_us` that the rule lists, in Unix seconds, ascending and without repetition."""
     first_s = next_day_end_us(ts_us) // US_PER_SECOND
     first = datetime.fromtimestamp(first_s, UTC)
     dailies = [first_s + day * _DAY_S for day in range(series.dailies)]
@@ -23,7 +23,7 @@ def expirations_s(series: Series, ts_us: int) -> list[int]:
 
 
 def _last_friday_s(year: int, month: int) -> int:
-    """08:00 UTC of the month's last Friday; month 13 is the next January, and so on."""
+    """Return 08:00 UTC of the month's last Friday; month 13 is the next January, and so on."""
     year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
     days = calendar.monthrange(year, month)[1]
     last_s = calendar.timegm((year, month, days, 8, 0, 0))

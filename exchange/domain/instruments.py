@@ -1,6 +1,6 @@
 """Instrument ids: `{ASSET}_USDC-{D}{MMM}{YY}-{STRIKE}-{C|P}`, such as `SOL_USDC-28FEB26-150-C`.
 
-A day with a leading zero (`03MAR26`) is understood and means the same instrument; ids are always written without.
+A day may have a leading zero (`03MAR26`): it names the same instrument. The canonical id has none.
 """
 
 import calendar
@@ -18,7 +18,7 @@ _EXPECTED = "expected ASSET_USDC-DMMMYY-STRIKE-C|P, for example SOL_USDC-28FEB26
 
 
 class InstrumentTerms(NamedTuple):
-    """What an instrument id says. `strike_micros` in micros of USDC, `expiration_s` in Unix seconds (08:00 UTC)."""
+    """The terms in an instrument id: the strike in micros of USDC, the expiration (08:00 UTC) in Unix seconds."""
 
     instrument_id: str
     asset: str
@@ -28,9 +28,9 @@ class InstrumentTerms(NamedTuple):
 
 
 def parse_instrument_id(text: str) -> InstrumentTerms:
-    """The terms that `text` names, with the id in its one canonical spelling.
+    """Return the terms of an instrument id, with the id in its canonical spelling.
 
-    Raises ValueError saying what is wrong: shape, month, a day that the month does not have, strike out of range.
+    Raises ValueError for a wrong shape, an unknown month, a day that the month does not have, a strike out of range.
     """
     match = _ID.fullmatch(text)
     if match is None:
@@ -38,13 +38,15 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
     asset, day_text, month_name, year_text, strike_text, letter = match.groups()
     day, year = int(day_text), 2000 + int(year_text)
     if month_name not in _MONTHS:
-        raise ValueError(f"{text!r} names no month {month_name!r}: expected one of {', '.join(_MONTHS)}")
+        raise ValueError(f"{text!r} has an unknown month {month_name!r}: expected one of {', '.join(_MONTHS)}")
     month = _MONTHS.index(month_name) + 1
     if not 1 <= day <= calendar.monthrange(year, month)[1]:
         raise ValueError(f"{text!r} names a day that does not exist: {month_name} {year} has no day {day}")
     strike_micros = int(strike_text) * MICROS_PER_USDC
     if strike_micros > PRICE_MAX_MICROS:
-        raise ValueError(f"{text!r} has a strike beyond {PRICE_MAX_MICROS // MICROS_PER_USDC} USDC")
+        raise ValueError(
+            f"{text!r} has a strike that is too high: expected at most {PRICE_MAX_MICROS // MICROS_PER_USDC} USDC"
+        )
     return InstrumentTerms(
         instrument_id=f"{asset}_USDC-{day}{month_name}{year_text}-{strike_text}-{letter}",
         asset=asset,
@@ -55,7 +57,7 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
 
 
 def instrument_id_of(asset: str, expiration_s: int, strike_usdc: int, option_type: OptionType) -> str:
-    """The canonical id of the option on `asset` that expires on the UTC day of `expiration_s`. Strike in whole USDC."""
+    """Return the canonical id of the option that expires on the UTC day of `expiration_s`. The strike is in USDC."""
     day = datetime.fromtimestamp(expiration_s, UTC)
     letter = "C" if option_type == "call" else "P"
     return f"{asset}_USDC-{day.day}{_MONTHS[day.month - 1]}{day.year % 100:02d}-{strike_usdc}-{letter}"

@@ -1,7 +1,7 @@
-"""Why a command is refused: a stable word for programs, a code for the wire, a sentence for people.
+"""Reasons of refusals: for each a stable word for programs, a code for the wire, and a sentence for people.
 
-The reasons of an order stand in the one order in which they are checked, so that the same command on the same state
-always gets the same code.
+The reasons of an order are listed in the order of their checks. The same command on the same state always gets the
+same code.
 """
 
 from enum import StrEnum
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 
 class Reason(StrEnum):
+    """The reason of a refusal, as journals and the wire have it."""
+
     USER_SUSPENDED = "user_suspended"
     INSTRUMENT_NOT_FOUND = "instrument_not_found"
     EXCHANGE_HALTED = "exchange_halted"
@@ -52,10 +54,12 @@ class Reason(StrEnum):
 
 
 class Refusal(NamedTuple):
+    """The error of a reason on the wire. `param` is the wrong parameter if the code is -32602 (Invalid params)."""
+
     code: int
     message: str
     detail: str
-    param: str | None = None  # the one that is wrong, where the code is -32602
+    param: str | None = None
 
 
 REFUSALS: dict[Reason, Refusal] = {
@@ -75,7 +79,9 @@ REFUSALS: dict[Reason, Refusal] = {
         1006, "Invalid size", "amount is beyond the limit of 1000000000 millicontracts (1,000,000 contracts)"
     ),
     Reason.SIZE_NOT_ABOVE_FILLED: Refusal(
-        1006, "Invalid size", "amount is the new total size and must exceed what is filled; cancel to stop the order"
+        1006,
+        "Invalid size",
+        "amount is the new total size and must exceed the filled part; to stop the order, cancel it",
     ),
     Reason.COST_ABOVE_MAXIMUM: Refusal(
         1006, "Invalid size", "price * amount / 1000 would exceed 2^53 - 1 micros; send a smaller amount"
@@ -97,15 +103,17 @@ REFUSALS: dict[Reason, Refusal] = {
         1021, "Post-only order would trade", "the price crosses the book; send a less aggressive price"
     ),
     Reason.INSUFFICIENT_BALANCE: Refusal(
-        1002, "Insufficient balance", "more than is available would be needed; private/get_balance shows what is"
+        1002, "Insufficient balance", "the available balance is too small; private/get_balance shows it"
     ),
-    Reason.ORDER_NOT_FOUND: Refusal(1003, "Order not found", "you have no such order; private/get_open_orders lists"),
+    Reason.ORDER_NOT_FOUND: Refusal(
+        1003, "Order not found", "you have no order with this id; private/get_open_orders lists your open orders"
+    ),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),
     Reason.UNKNOWN_USER: Refusal(
-        -32602, "Invalid params", "no account has this user_id; it is opened by public/auth", "user_id"
+        -32602, "Invalid params", "no account has this user_id; public/auth opens one", "user_id"
     ),
-    Reason.ACCOUNT_EXISTS: Refusal(-32602, "Invalid params", "the account is open already", "user_id"),
+    Reason.ACCOUNT_EXISTS: Refusal(-32602, "Invalid params", "an account with this user_id is open already", "user_id"),
     Reason.INSTRUMENT_EXISTS: Refusal(-32602, "Invalid params", "the instrument is listed already", "instrument_id"),
     Reason.INVALID_TERMS: Refusal(
         -32602,
@@ -121,7 +129,7 @@ REFUSALS: dict[Reason, Refusal] = {
         "amount",
     ),
     Reason.USER_SUSPENDED: Refusal(
-        1025, "Not permitted", "the account is suspended: its orders may be cancelled, new ones and edits are refused"
+        1025, "Not permitted", "the account is suspended: new orders and edits are refused, cancelling is possible"
     ),
     Reason.EXCHANGE_HALTED: Refusal(
         1009, "Market closed or instrument expired", "the exchange is halted: reading and cancelling are possible"
@@ -129,21 +137,20 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.NOTHING_TO_REDUCE: Refusal(
         1030,
         "Nothing to reduce",
-        "a reduce_only order needs a position on the other side; private/get_account shows yours",
+        "a reduce_only order needs a position on the other side; private/get_account shows your positions",
     ),
     Reason.POSITION_ABOVE_MAXIMUM: Refusal(
         1029,
         "Position limit exceeded",
-        "position, open orders on this side and this order together would be beyond the account's limit",
+        "position, open orders on this side and this order together would exceed the account's limit; "
+        "send a smaller amount",
     ),
     Reason.INDEX_STALE: Refusal(
         1028,
         "Index price stale",
-        "what must be locked for a sale beyond the contracts held is not known until a new index price comes",
+        "the index price is too old to compute the collateral of this sale; try again after the next index price",
     ),
-    Reason.NO_MARKET: Refusal(
-        -32602, "Invalid params", "the rules of this journal know no market; admin/set_rules can add one"
-    ),
+    Reason.NO_MARKET: Refusal(-32602, "Invalid params", "the rules have no market; admin/set_rules can add one"),
     Reason.UNKNOWN_ASSET: Refusal(
         -32602, "Invalid params", "nothing is listed on this asset, and no rule lists anything on it", "asset"
     ),
@@ -159,14 +166,14 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.EXPOSURE_ABOVE_MAXIMUM: Refusal(
         -32602,
         "Invalid params",
-        "margins or payouts would exceed 2^53 - 1 micros: positions this large cannot be carried there",
+        "margins or payouts of an account would exceed 2^53 - 1 micros; choose another price or other rules",
         "price",
     ),
     Reason.UNKNOWN_SERIES: Refusal(
-        -32602, "Invalid params", "there is no such series to be changed: check asset and expiration", "expiration"
+        -32602, "Invalid params", "no such series can be changed; check asset and expiration", "expiration"
     ),
     Reason.SERIES_NOT_EXPIRED: Refusal(
-        -32602, "Invalid params", "the series has not expired; it settles by itself when it does", "expiration"
+        -32602, "Invalid params", "the series has not expired; it settles automatically at its expiration", "expiration"
     ),
     Reason.SERIES_SETTLED: Refusal(-32602, "Invalid params", "the series is settled already", "expiration"),
     Reason.INVALID_DELIVERY_PRICE: Refusal(
@@ -179,6 +186,6 @@ REFUSALS: dict[Reason, Refusal] = {
         -32602, "Invalid params", "limits must not be negative, and at most 2^53 - 1", "open_orders_max"
     ),
     Reason.INVALID_RULES: Refusal(
-        -32602, "Invalid params", "the rules contradict themselves, or take away the market they had", "rules"
+        -32602, "Invalid params", "the rules contradict each other, or remove the market", "rules"
     ),
 }

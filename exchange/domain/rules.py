@@ -1,7 +1,7 @@
-"""The rules an exchange plays by: recorded in the genesis command and in every change of them, so that replays do too.
+"""The rules of an exchange. The genesis command and every change of rules record all of them, for replays.
 
-Rules without a `market` are those of an exchange that matches orders and nothing else: its series expire unsettled and
-a short locks its strike. Such journals were written before there was a market, and replay as they were.
+Without a `market`, an exchange only matches orders: its series expire unsettled, and a short locks its strike. Journals
+older than the market have such rules.
 """
 
 from typing import Annotated, Literal
@@ -16,8 +16,10 @@ RULES_VERSION = 1
 
 Ppm = Annotated[int, Meta(ge=0, le=PPM)]
 Count = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
-SERIES_MAX = 20  # assets that are listed by themselves
-LISTED_MAX = 2_000  # instruments that the rules of one asset may list at once
+# Assets with a series rule.
+SERIES_MAX = 20
+# Instruments that the series rule of one asset may list at once.
+LISTED_MAX = 2_000
 
 
 class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,7 +46,7 @@ class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 FEE_PROFILES = {
     "none": IndexFees(),
-    # https://www.deribit.com/kb/fees: options 0.03 %, at most 12.5 % of the premium; delivery 0.015 %
+    # https://www.deribit.com/kb/fees: options 0.03 %, at most 12.5 % of the premium; delivery 0.015 %.
     "deribit": IndexFees(maker_ppm=300, taker_ppm=300, delivery_ppm=150),
 }
 
@@ -102,33 +104,33 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def market_of(rules: Rules) -> Market | None:
-    """The market that the rules make, if they do."""
+    """Return the market of these rules, None if they have none."""
     return rules.market if isinstance(rules.market, Market) else None
 
 
 def validation_error(rules: Rules) -> str | None:
-    """What in these rules cannot be, in a sentence; None where they are sound."""
+    """Return the first contradiction in these rules as a sentence; None if they are valid."""
     market = market_of(rules)
     if market is None:
         return None
     if len(market.series) > SERIES_MAX:
-        return f"at most {SERIES_MAX} assets can be listed by themselves, not {len(market.series)}"
-    dearest_ppm = max(rules.fees.maker_premium_ppm, rules.fees.taker_premium_ppm)
-    if (market.fees.maker_ppm or market.fees.taker_ppm) and dearest_ppm + market.fees.cap_ppm > PPM:
-        return (
-            f"fees could exceed the premium itself: {dearest_ppm} ppm of it, and {market.fees.cap_ppm} ppm by the index"
-        )
+        return f"{len(market.series)} assets have a series rule, but at most {SERIES_MAX} may"
+    highest_ppm = max(rules.fees.maker_premium_ppm, rules.fees.taker_premium_ppm)
+    if (market.fees.maker_ppm or market.fees.taker_ppm) and highest_ppm + market.fees.cap_ppm > PPM:
+        return f"fees could exceed the premium: {highest_ppm} ppm of it, and {market.fees.cap_ppm} ppm by the index"
     assets = [series.asset for series in market.series]
     for asset in assets:
         if assets.count(asset) > 1:
             return f"{asset} has more than one rule for its series"
     for series in market.series:
         if series.tick_micros % PRICE_STEP_MICROS:
-            return f"the tick of {series.asset} is not a multiple of {PRICE_STEP_MICROS} micros: {series.tick_micros}"
+            return (
+                f"the tick of {series.asset} must be a multiple of {PRICE_STEP_MICROS} micros, not {series.tick_micros}"
+            )
         expirations = series.dailies + series.weeklies + series.monthlies
         if not expirations:
             return f"the series of {series.asset} have no expiration: give it dailies, weeklies or monthlies"
         listed = expirations * (2 * series.strikes_each_side + 1) * 2
         if listed > LISTED_MAX:
-            return f"the series of {series.asset} are {listed} instruments, and at most {LISTED_MAX} are possible"
+            return f"the series of {series.asset} are {listed} instruments, but at most {LISTED_MAX} are possible"
     return None

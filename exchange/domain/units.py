@@ -1,4 +1,4 @@
-"""Units and limits of every number in the exchange. All amounts are integers; nothing here is ever a float.
+"""Units and limits of every number in the exchange. All amounts are integers, never floats.
 
 price, strike, cash    micros of USDC          1_500_000 = 1.50 USDC
 size, position         millicontracts          1_000     = 1 contract
@@ -11,23 +11,27 @@ PPM = 1_000_000
 
 US_PER_SECOND = 1_000_000
 US_PER_DAY = 86_400 * US_PER_SECOND
-DAY_END_US = 8 * 3_600 * US_PER_SECOND  # the exchange day ends, and options expire, at 08:00 UTC
+# The exchange day ends, and options expire, at 08:00 UTC.
+DAY_END_US = 8 * 3_600 * US_PER_SECOND
 
-NUMBER_MAX = 2**53 - 1  # no number on the wire is larger: JavaScript and SQLite's JSON read it exactly
-PRICE_STEP_MICROS = 1_000  # every tick is a multiple of this, which is what makes costs exact
+# The largest number on the wire: JavaScript and SQLite's JSON functions read it exactly.
+NUMBER_MAX = 2**53 - 1
+# Every tick is a multiple of this step, so that costs are whole numbers.
+PRICE_STEP_MICROS = 1_000
 PRICE_MAX_MICROS = 10_000_000 * MICROS_PER_USDC
 SIZE_MAX_MILLI = 1_000_000 * MILLI_PER_CONTRACT
 
-NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"  # of users
+# Of user names.
+NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"
 CLIENT_ORDER_ID_MAX = 64
 RESERVED_USERS = ("admin", "fees", "insurance")
 
 
 def cost_micros(price_micros: int, size_milli: int) -> int:
-    """Cost of `size_milli` at `price_micros` per contract. Exact, because prices are multiples of 1,000 micros."""
+    """Return the cost of `size_milli` at `price_micros`; exact, because prices are multiples of 1,000 micros."""
     return price_micros * size_milli // MILLI_PER_CONTRACT
 
 
 def next_day_end_us(ts_us: int) -> int:
-    """The first 08:00 UTC strictly after `ts_us`."""
+    """Return the first 08:00 UTC strictly after `ts_us`."""
     return ((ts_us - DAY_END_US) // US_PER_DAY + 1) * US_PER_DAY + DAY_END_US
