@@ -70,7 +70,7 @@ class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     ts_us: int
 
 
-class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):
     """The cash of the insurance; the only balance that may be negative."""
 
     balance_micros: int

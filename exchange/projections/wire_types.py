@@ -23,7 +23,6 @@ WIRE_NAMES = {
     "amount_milli": "amount",
     "available_micros": "available",
     "average_price_micros": "average_price",
-    "balance_micros": "balance",
     "best_ask_micros": "best_ask",
     "best_ask_size_milli": "best_ask_size",
     "best_bid_micros": "best_bid",
