@@ -135,7 +135,10 @@ class SqliteJournalReader:
 
     def answer_times(self, first_seq: int, last_seq: int) -> Iterator[tuple[int, int, int]]:
         """Of the last command of every batch that was answered live: seq, when it came, when its answer left."""
-        query = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq) WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        query = (
+            "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq) "
+            "WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        )
         for part in self._parts:
             if _schema_version(part.connection) >= 4:
                 for row in _rows(part, query, (first_seq, last_seq)):

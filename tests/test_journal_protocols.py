@@ -15,7 +15,7 @@ from exchange.journal.memory import MemoryJournal, MemoryJournalReader
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import Fields, JournalReader, JournalWriter
 from exchange.journal.records import Head, Record
-from exchange.projections.views import encode_views
+from exchange.projections.views_codec import encode_views
 from exchange.runtime.order_audit_trail import read_order_audit_trail
 from tests.journals import COMMANDS, play
 
