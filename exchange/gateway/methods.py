@@ -42,6 +42,7 @@ class Method(NamedTuple):
     `ignores`: this refusal of the command counts as success.
     `undo`: takes back the effects of `handle` on the connection if the command could not be recorded.
     `waits`: requests of the same connection are not handled until this one is answered.
+    `prepare`: the server calls it before it accepts connections, for work that would hold up requests.
     `dry_run`: replaces `handle` if the parameter `dry_run` is true; the result is then a `dry_run_result`.
     """
 
@@ -56,6 +57,7 @@ class Method(NamedTuple):
     waits: bool = False
     dry_run: Handler | None = None
     dry_run_result: Any = None
+    prepare: Callable[[], object] | None = None
 
     @property
     def params(self) -> type[p.Params]:
@@ -94,7 +96,7 @@ def with_api(methods: dict[str, Method]) -> dict[str, Method]:
 
     @cache
     def document() -> msgspec.Raw:
-        """Encoded at the first request, then kept."""
+        """Encoded once, then kept."""
         return msgspec.Raw(msgspec.json.encode(openrpc_document(complete)))
 
     method = public(
@@ -102,7 +104,7 @@ def with_api(methods: dict[str, Method]) -> dict[str, Method]:
         p.NoParams,
         lambda caller, params: document(),
         dict[str, Any],
-    )
+    )._replace(prepare=document)
     complete = methods | {"public/get_api": method, "rpc.discover": method}
     return complete
 

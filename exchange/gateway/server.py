@@ -63,6 +63,9 @@ class Gateway:
     async def open(self) -> None:
         """Begin to accept connections."""
         assert self._server is not None, "open before bind"
+        for method in self._methods.values():
+            if method.prepare is not None:
+                method.prepare()
         await self._server.start_serving()
         self._tick_later()
 
