@@ -27,7 +27,9 @@ def account() -> None:
 @db_option
 @json_option
 def show(user_id: str, path: Path, as_json: bool) -> None:
-    """Show balance, margin, profit, positions and the last settlements, as of the last recorded command.
+    """Show balance, positions and settlements.
+
+    The amounts are those after the last recorded command.
 
     locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
     that the insurance account paid for this account.

@@ -17,7 +17,7 @@ from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Se
 
 @click.group()
 def admin() -> None:
-    """Run a market: set index prices and rules, settle, pause, halt, manage users.
+    """Run a market: index, rules, settlement, halts, users.
 
     Each command calls a running exchange with the secret in the file next to the journal. Every change is recorded as a
     command and takes effect at its sequence number (seq).
@@ -45,7 +45,9 @@ def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None
 @db_option
 @json_option
 def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    """Withdraw AMOUNT USDC, at most the available cash, from an account.
+    """Withdraw AMOUNT USDC from an account.
+
+    AMOUNT is at most the available cash.
 
     \b
     Example:
@@ -187,7 +189,9 @@ def _pause(
 @db_option
 @json_option
 def halt(path: Path, as_json: bool) -> None:
-    """Halt the whole exchange: users can only read and cancel until `exchange admin end-halt`.
+    """Halt the whole exchange.
+
+    Users can only read and cancel until `exchange admin end-halt`.
 
     \b
     Example:
@@ -249,7 +253,9 @@ def reinstate(user_id: str, path: Path, as_json: bool) -> None:
 @db_option
 @json_option
 def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -> None:
-    """Cancel all open orders of a user, or those in one instrument.
+    """Cancel the open orders of a user.
+
+    With INSTRUMENT, only orders in that instrument are cancelled.
 
     \b
     Examples:
@@ -266,7 +272,7 @@ def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -
 @db_option
 @json_option
 def account_(user_id: str, path: Path, as_json: bool) -> None:
-    """Show the account of a user in the running exchange, with its limits and suspension.
+    """Show an account with its limits and suspension.
 
     \b
     Example:

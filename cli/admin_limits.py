@@ -37,9 +37,9 @@ class _OrDefault(click.ParamType[Any]):
 @db_option
 @json_option
 def limits(user_id: str, open_orders: Any, position: Any, path: Path, as_json: bool) -> None:
-    """Set limits for one user, which override the rules; `default` restores the limit of the rules.
+    """Set limits of one user, which override the rules.
 
-    A limit without an option stays as it is.
+    `default` restores the limit of the rules. A limit without an option stays as it is.
 
     \b
     Example:

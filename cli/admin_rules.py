@@ -19,10 +19,10 @@ from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settin
 @db_option
 @json_option
 def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ...], path: Path, as_json: bool) -> None:
-    """Show the rules in force, or change them and show the differences.
+    """Show the rules in force, or change them.
 
     FILE (TOML or JSON, as for `exchange init --rules`) replaces all rules. --series and --set change single rules. A
-    change records the complete rules, which take effect at its seq.
+    change records the complete rules, which take effect at its seq, and prints the differences.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ from rich.live import Live
 from exchange.cli.client import url_of
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, db_option, json_option
-from exchange.cli.output import console, is_terminal, print_json
+from exchange.cli.output import console, is_terminal, print_json, screen
 from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
@@ -30,7 +30,7 @@ _DRAW_SECONDS = 0.1
 @db_option
 @json_option
 def book(instrument_id: str, depth: int, once: bool, path: Path, as_json: bool) -> None:
-    """Watch an order book until Ctrl-C: asks above, bids below, then the last trades.
+    """Watch an order book and its last trades until Ctrl-C.
 
     \b
     Examples:
@@ -61,13 +61,13 @@ async def _show(url: str, instrument_id: str, depth: int, once: bool, as_json: b
 
 async def _watch(ladder: Ladder, messages: Subscription) -> None:
     """Draw after each change, at most once per `_DRAW_SECONDS`."""
-    screen = console()
-    with Live(ladder.draw(screen.height), console=screen, auto_refresh=False) as live:
+    terminal = screen()
+    with Live(ladder.draw(terminal.height), console=terminal, auto_refresh=False) as live:
         async for message in messages:
             _take(ladder, message)
             while (more := messages.poll()) is not None:
                 _take(ladder, more)
-            live.update(ladder.draw(screen.height), refresh=True)
+            live.update(ladder.draw(terminal.height), refresh=True)
             await asyncio.sleep(_DRAW_SECONDS)
 
 

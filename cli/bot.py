@@ -51,7 +51,9 @@ def _connecting(function: _Function) -> _Function:
     help="Annual volatility for pricing; 0.8 is 80 %.  [default: BTC 0.5, ETH 0.65, others 0.8]",
 )
 def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatility: float | None) -> None:
-    """Quote both sides of every listed option around its Black-Scholes value. Positions skew the quotes.
+    """Quote both sides of every listed option.
+
+    Quotes are around the Black-Scholes value. A position shifts them, so that trades reduce it.
 
     \b
     Example:
@@ -66,7 +68,7 @@ def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatilit
     "--user", "user_id", type=USER, default="taker", show_default=True, help="User whose account the bot uses."
 )
 def taker(seed: int, url: str | None, path: Path, user_id: str) -> None:
-    """Buy and sell small sizes at random, and sometimes close a position.
+    """Buy and sell small sizes at random; sometimes close positions.
 
     \b
     Example:

@@ -61,7 +61,7 @@ def chart() -> None:
 @db_option
 @_out_option
 def price(instrument_id: str, start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
-    """Draw trades, best bid and best ask over time, and the index price on a second axis.
+    """Draw trades, best bid and ask, and index price over time.
 
     \b
     Example:
@@ -133,7 +133,7 @@ def price(instrument_id: str, start: Moment | None, end: Moment | None, path: Pa
 @db_option
 @_out_option
 def depth(instrument_id: str, moment: Moment, path: Path, out: Path) -> None:
-    """Draw the order book at a moment: the cumulative size up to each price.
+    """Draw an order book: the cumulative size up to each price.
 
     \b
     Example:
@@ -183,7 +183,9 @@ def _with_outer_ends(steps: list[DepthStep]) -> list[tuple[DepthStep, float]]:
 @db_option
 @_out_option
 def pnl(users: tuple[str, ...], start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
-    """Draw profit and loss of users over time, after fees: realised (also by settlements) plus unrealised.
+    """Draw profit and loss of users over time, after fees.
+
+    Profit is realised (also by settlements) plus unrealised.
 
     \b
     Example:
@@ -217,7 +219,9 @@ def pnl(users: tuple[str, ...], start: Moment | None, end: Moment | None, path: 
 @db_option
 @_out_option
 def latency(start: Moment | None, end: Moment | None, path: Path, out: Path) -> None:
-    """Draw the time from a command's seq to its answer, as recorded by the running exchange.
+    """Draw answer times over time.
+
+    The time runs from the moment a command gets its seq until its answer leaves, as the running exchange recorded it.
 
     \b
     Example:

@@ -18,10 +18,10 @@ from exchange.runtime.server_settings import ServerSettings
 @clock_start_option
 @insecure_option
 def demo(path: Path, host: str, port: int, seed: int, clock_start_us: int | None, insecure: bool) -> None:
-    """Run an exchange with a live market until Ctrl-C: a moving index, market makers and traders.
+    """Run an exchange with a live market until Ctrl-C.
 
-    The market has options on SOL, BTC and ETH. The bots are ordinary clients in a child process. If the journal exists,
-    the market continues from its last state.
+    The market has options on SOL, BTC and ETH, moving index prices, market makers and traders. The bots are
+    ordinary clients in a child process. If the journal exists, the market continues from its last state.
 
     \b
     Example:

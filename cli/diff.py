@@ -23,9 +23,10 @@ _journal_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("b", type=_journal_file, callback=regular_file)
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
-    """Show the first command in which two journals differ, its fields, and the fills that only one journal has.
+    """Show the first difference between two journals.
 
-    Exit code 0: same, 1: different, 2: not comparable.
+    Prints the first different command, its fields, and the fills that only one journal has. Exit code 0: same, 1:
+    different, 2: not comparable.
 
     \b
     Example:

@@ -36,8 +36,9 @@ from exchange.projections.order_timeline import (
 @db_option
 @json_option
 def explain(order_id: int | None, seq: int | None, fast: bool, path: Path, as_json: bool) -> None:
-    """Show the history of an order, with the user and the reason of each step, or the effect of one command.
+    """Show the history of an order, or the effect of a command.
 
+    Each step of an order has its user and its reason.
     A refused order has no ORDER_ID; find its sequence number (seq) in the client's error or in `exchange journal tail`.
     The commands are carried out again to verify the recorded events. If they differ, the command reports it and exits
     with code 1.

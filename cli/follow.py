@@ -27,10 +27,11 @@ from exchange.runtime.server_settings import SNAPSHOT_EVERY
 )
 @db_option
 def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
-    """Follow the journal until Ctrl-C: apply every command again and raise an alarm if a digest differs.
+    """Follow the journal and raise an alarm if a digest differs.
 
-    `exchange serve` starts a follower itself, unless its --snapshot-every is 0. An alarm remains, also after a restart
-    of the exchange, until --once finds no difference or --dismiss removes it.
+    The follower applies every command again, until Ctrl-C. `exchange serve` starts a follower itself, unless its
+    --snapshot-every is 0. An alarm remains, also after a restart of the exchange, until --once finds no difference
+    or --dismiss removes it.
 
     \b
     Examples:

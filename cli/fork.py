@@ -24,7 +24,9 @@ from exchange.journal.opening import open_journal_reader
 @click.argument("new_path", type=click.Path(dir_okay=False, path_type=Path), metavar="NEW.db")
 @db_option
 def fork(moment: Moment, new_path: Path, path: Path) -> None:
-    """Create a journal NEW.db with the commands up to a past moment. The exchange may be running.
+    """Create a journal that continues from a past moment.
+
+    NEW.db has the commands up to that moment. The exchange may be running.
 
     \b
     Example:

@@ -12,7 +12,10 @@ from exchange.cli.output import add_rows, console, print_json, table
 
 @click.group()
 def index() -> None:
-    """Show and feed index prices, from which marks, margins and settlements are computed."""
+    """Show and feed index prices.
+
+    The exchange computes marks, margins and settlements from them.
+    """
 
 
 @index.command()

@@ -88,9 +88,10 @@ def feed(
     count: int | None,
     path: Path,
 ) -> None:
-    """Send index prices to the running exchange until Ctrl-C: a random walk of ASSET, a CSV file, or standard input.
+    """Send index prices to the running exchange until Ctrl-C.
 
-    If the exchange refuses a price, the feed reports it on standard error and continues.
+    They come from a random walk of ASSET, a CSV file, or standard input. If the exchange refuses a price, the feed
+    reports it on standard error and continues.
 
     \b
     Examples:

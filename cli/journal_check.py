@@ -22,7 +22,9 @@ from exchange.journal.errors import JournalError
 @db_option
 @json_option
 def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
-    """Run the invariants on the journal as SQL queries: each query returns the rows that break its invariant.
+    """Run the invariants, which are SQL queries, on the journal.
+
+    A query returns the rows that break its invariant.
 
     A check of your own is a file with a comment that states the invariant, then one query. Exit code 0: all hold, 1:
     one is broken, 2: wrong usage, a malformed check, or no readable journal.

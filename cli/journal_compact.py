@@ -24,11 +24,11 @@ from exchange.journal.opening import open_journal_reader
 @db_option
 @json_option
 def compact(moment: Moment, path: Path, as_json: bool) -> None:
-    """Move older commands into an archive file in a folder next to the journal.
+    """Move older commands into an archive file.
 
-    Stop the exchange first. The archive is a journal of its own: `exchange journal verify --db ARCHIVE` checks it. The
-    exchange starts without it. Commands about the past (replay, state, sql, verify ...) read it if it stays in that
-    folder.
+    Stop the exchange first. The archive is in a folder next to the journal, and is a journal of its own: `exchange
+    journal verify --db ARCHIVE` checks it. The exchange starts without it. Commands about the past (replay, state, sql,
+    verify ...) read it if it stays in that folder.
 
     \b
     Examples:

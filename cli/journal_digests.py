@@ -24,7 +24,9 @@ from exchange.history.moment import Moment, span
 @to_option
 @db_option
 def digests(every: int, out: Path, start: Moment | None, end: Moment | None, path: Path) -> None:
-    """Write digests of the events that this version of the program computes from the commands.
+    """Write digests of the events, to compare program versions.
+
+    This version computes the events from the commands; `exchange journal bisect` of another version compares them.
 
     \b
     Example:

@@ -17,7 +17,9 @@ from exchange.history.moment import Moment, span
 @to_option
 @db_option
 def export(out: Path, start: Moment | None, end: Moment | None, path: Path) -> None:
-    """Write the commands as JSON lines to FILE (compressed if it ends with .gz) or to standard output.
+    """Write the commands as JSON lines to FILE or standard output.
+
+    The lines are compressed if FILE ends with .gz.
 
     \b
     Examples:

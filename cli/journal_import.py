@@ -13,7 +13,9 @@ from exchange.history import transfer
 @click.argument("source", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True), metavar="FILE")
 @db_option
 def import_(source: Path, path: Path) -> None:
-    """Create a journal from the exported commands in FILE, or - for standard input. Every line is verified.
+    """Create a journal from the exported commands in FILE.
+
+    - reads standard input. Every line is verified.
 
     \b
     Example:

@@ -60,7 +60,7 @@ class Info(msgspec.Struct):
 @db_option
 @json_option
 def info(path: Path, as_json: bool) -> None:
-    """Show size, rules, contents, follower and writing process of the journal.
+    """Show contents, rules and status of the journal.
 
     Exit code 1 if the follower has raised an alarm.
 

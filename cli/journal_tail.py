@@ -25,7 +25,9 @@ _POLL_SECONDS = 0.1
 @db_option
 @json_option
 def tail(count: int, follow: bool, path: Path, as_json: bool) -> None:
-    """Show the last commands, oldest first: seq, time, kind, user, instrument and the other fields.
+    """Show the last commands, oldest first.
+
+    A line has seq, time, kind, user, instrument and the other fields.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from exchange.journal.errors import JournalError
 @db_option
 @json_option
 def verify(fast: bool, path: Path, as_json: bool) -> None:
-    """Carry out all commands again and compare the results with the journal.
+    """Replay all commands and compare the results with the journal.
 
     Verifies the hash chain, every event, digest and snapshot, the invariants after every 1,000 commands, the schema
     with its triggers, and the file itself, archives included. Exit code 0: sound, 1: damaged, 2: no readable journal.

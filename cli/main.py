@@ -97,7 +97,7 @@ def main() -> None:
     \b
     Begin with:
       exchange demo                       start an exchange with a live market
-      exchange instrument list            list the instruments (in another terminal)
+      exchange instrument list            list instruments (in another terminal)
       exchange order buy --help           learn how to trade
 
     Commands take and print prices in USDC (1.50) and sizes in contracts (0.5). --json prints the protocol's integers:

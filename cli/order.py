@@ -124,7 +124,9 @@ def _place(
 @db_option
 @json_option
 def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path, as_json: bool) -> None:
-    """Close a position as far as the book allows at once: at market, or at PRICE or better.
+    """Close a position as far as the book allows at once.
+
+    Trades at market, or at PRICE or better.
 
     \b
     Examples:
@@ -238,7 +240,7 @@ def print_orders(orders: list[OrderView], user_id: str, moment: str) -> None:
         click.echo(f"{user_id} has no open orders ({moment})")
         return
     shown = table(
-        ">order", "instrument", "side", ">price", ">size", ">filled", "time in force", "client order id", caption=moment
+        ">order", "instrument", "side", ">price", ">size", ">filled", "tif", "client order id", caption=moment
     )
     prices = price_decimals(order.price_micros for order in orders if order.price_micros is not None)
     sizes = size_decimals(size for order in orders for size in (order.size_milli, order.filled_milli))

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# Columns of a table that is not printed to a terminal: wide enough that no cell is cut.
-_PIPED_WIDTH = 250
+# Minimum width of the console: tables keep their natural width. A narrow terminal wraps long lines, but no order id or
+# amount is cut off.
+_TABLE_WIDTH = 250
 
 
 class UnreadableError(click.ClickException):
@@ -22,8 +23,14 @@ class UnreadableError(click.ClickException):
 
 
 def console() -> Console:
-    """A console on the current standard output, which tests replace."""
-    return Console(width=None if is_terminal() else _PIPED_WIDTH, highlight=False, markup=False)
+    """A console for tables on the current standard output, which tests replace."""
+    width = max(screen().width, _TABLE_WIDTH) if is_terminal() else _TABLE_WIDTH
+    return Console(width=width, highlight=False, markup=False)
+
+
+def screen() -> Console:
+    """A console of the size of the terminal, for output that must fit into it."""
+    return Console(highlight=False, markup=False)
 
 
 def is_terminal() -> bool:

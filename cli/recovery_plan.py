@@ -13,7 +13,7 @@ from exchange.history.recovery_plan import plan_recovery
 @db_option
 @json_option
 def recovery_plan(path: Path, as_json: bool) -> None:
-    """Show the steps and the estimated time of a start, without starting.
+    """Show the steps and estimated time of the next start.
 
     \b
     Example:

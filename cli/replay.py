@@ -89,7 +89,7 @@ def replay(
     paused: bool,
     path: Path,
 ) -> None:
-    """Carry out recorded commands again and print the events as text.
+    """Carry out recorded commands again and print the events.
 
     --session compares the final state with the state that was recorded at the end of that run. If they differ, the
     command reports it and exits with code 1.

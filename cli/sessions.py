@@ -14,7 +14,7 @@ from exchange.history.runs import runs as read_runs
 @db_option
 @json_option
 def sessions(path: Path, as_json: bool) -> None:
-    """List the runs of the server: times, commands, and how each run ended.
+    """List the runs of the server, and how each ended.
 
     \b
     Example:

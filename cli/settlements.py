@@ -20,7 +20,9 @@ from exchange.projections.wire_types import Settlement, UserSettlement
 @db_option
 @json_option
 def settlements(asset: str | None, user_id: str | None, count: int, path: Path, as_json: bool) -> None:
-    """Show the settlements of expired series, newest first, and the series that wait for a price.
+    """Show the settlements of expired series, newest first.
+
+    A series in the state `delayed` waits for a price.
 
     \b
     Examples:

@@ -42,11 +42,11 @@ _log = logging.getLogger("exchange")
 )
 @json_option
 def simulate(path: Path, seed: int, start_us: int, hours: float, step_s: int, as_json: bool) -> None:
-    """Run the demo market in simulated time: bots trade, and options are listed, expire and settle.
+    """Run the demo market in simulated time.
 
-    The result is an ordinary journal. The same options on a new journal give the same hash and digest. On an existing
-    journal the simulation continues from its end, after a crash or with more --hours. Another --seed continues with
-    other bots.
+    Bots trade, and options are listed, expire and settle. The result is an ordinary journal. The same options on a
+    new journal give the same hash and digest. On an existing journal the simulation continues from its end, after a
+    crash or with more --hours. Another --seed continues with other bots.
 
     \b
     Example:

@@ -17,7 +17,10 @@ from exchange.snapshots.store import SnapshotStore
 
 @click.group()
 def snapshot() -> None:
-    """Create, list, verify and delete snapshots, which shorten the next start. The journal does not need them."""
+    """Manage snapshots, which shorten the next start.
+
+    They can be deleted at any time; the journal does not need them.
+    """
 
 
 @snapshot.command()
@@ -88,7 +91,7 @@ def verify(fast: bool, path: Path, as_json: bool) -> None:
 )
 @db_option
 def prune(keep: int, path: Path) -> None:
-    """Delete all but the newest snapshots, and unfinished files of a crash.
+    """Delete all but the newest snapshots, and unfinished files.
 
     \b
     Example:

@@ -28,7 +28,9 @@ _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
 @db_option
 @json_option
 def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | None, path: Path, as_json: bool) -> None:
-    """Show quotes, mark price, implied volatility (iv), Greeks and open interest (OI), as of the last recorded command.
+    """Show quotes, mark prices and Greeks of options.
+
+    iv: implied volatility. OI: open interest. The values are those after the last recorded command.
 
     \b
     Examples:

@@ -99,7 +99,7 @@ def what_if(
     path: Path,
     as_json: bool,
 ) -> None:
-    """Replay the history with changes, compare it with the real one, and show the differences.
+    """Replay the history with changes and show the differences.
 
     The journal is not changed. Options can be combined. Commands keep their times. A command that refers to an order
     refers to the same order in the edited history, even if its id differs. The lines of FILE have the form that
