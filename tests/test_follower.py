@@ -173,7 +173,7 @@ def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
 
     code, errors = asyncio.run(start())
     assert code == 1
-    assert b"seq 21000 left the exchange in another state than this program comes to" in errors
+    assert b"seq 21000: the journal records the state digest" in errors
     assert path.stat().st_size == before
 
 

@@ -234,7 +234,7 @@ def test_the_recorded_rhythm_and_other_speeds(path: Path) -> None:
         with open_journal_reader(path) as reader:
             stage = ReplayServer(reader, ReplayOptions(5, 10, 2.0), lambda: now[0])
             playing = asyncio.create_task(stage.play())
-            stage._begin()
+            stage._start_playing()
 
             async def at(seconds: float) -> int:
                 now[0] = seconds
@@ -402,7 +402,7 @@ def test_a_damaged_journal_ends_it(tmp_path: Path) -> None:
 
     async def go() -> None:
         async with staged(path, ReplayOptions(1, 400, None)) as (stage, _, playing):
-            stage._begin()
+            stage._start_playing()
             with pytest.raises(JournalDamagedError, match="seq 300 is damaged"):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await playing

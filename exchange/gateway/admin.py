@@ -1,4 +1,4 @@
-"""The administrator's methods: how they become commands, and how they are answered."""
+"""The administrator's methods: their commands and their results."""
 
 from __future__ import annotations
 
@@ -116,7 +116,6 @@ def set_limits(_caller: Caller, params: p.UserLimitsParams) -> Command:
 
 
 def limits_answer(caller: Caller, change: Change) -> r.UserLimitsResult:
-    """The user's own limits; null where those of the rules hold."""
     funds = caller.views.balances.users[change.user_id]
     return r.UserLimitsResult(change.user_id, funds.open_orders_max, funds.position_max_milli, change.seq)
 
@@ -140,5 +139,5 @@ def _one_instrument(caller: Caller, params: p.InstrumentsSelector) -> str:
     assert params.instrument_id is not None
     for name in ("asset", "expiration"):
         if getattr(params, name) is not None:
-            raise invalid_params(name, f"either one instrument_id, or all of an asset or an expiration, not {name} too")
+            raise invalid_params(name, f"instrument_id selects one instrument: leave out {name}, or instrument_id")
     return canonical_id(params.instrument_id, caller.views)

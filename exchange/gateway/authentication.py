@@ -1,4 +1,4 @@
-"""`public/auth`: the connection becomes a user's, or the administrator's; a new user gets an account."""
+"""`public/auth`: logs a connection in as a user or as the administrator, and opens the account of a new user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ def authenticate(caller: Caller, params: p.AuthParams) -> r.LoginResult | Comman
     user_id = params.client_id
     if user_id == "admin":
         if not caller.exchange.is_admin_secret(params.client_secret):
-            raise _invalid_credentials("the administrator's secret is in the file that `exchange init` wrote")
+            raise _invalid_credentials(
+                "wrong client_secret: the administrator's secret is in the file that `exchange init` wrote"
+            )
     elif user_id in RESERVED_USERS:
-        raise _invalid_credentials(f"{user_id!r} is the exchange's own account")
+        raise _invalid_credentials(f"{user_id!r} is an account of the exchange itself: log in as another user")
     if caller.user_id not in ("", user_id):
-        raise _invalid_credentials(f"this connection is {caller.user_id!r}'s; open another one for {user_id!r}")
+        raise _invalid_credentials(
+            f"this connection is logged in as {caller.user_id!r}: open another one for {user_id!r}"
+        )
     if user_id in caller.views.balances.users:
         return log_in(caller, user_id)
     return OpenAccount(user_id, 0 if user_id == "admin" else caller.exchange.rules.starting_cash_micros)
@@ -32,7 +36,7 @@ def authentication_answer(caller: Caller, change: Change) -> r.LoginResult:
 
 
 def log_in(caller: Caller, user_id: str) -> r.LoginResult:
-    """Make the connection `user_id`'s, without a check."""
+    """Log the connection in as `user_id`, without a check."""
     caller.user_id = user_id
     return r.LoginResult(user_id)
 

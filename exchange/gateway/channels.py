@@ -1,4 +1,4 @@
-"""Channel names: which there are, and what each one means."""
+"""The names of the channels, and how they are parsed."""
 
 import re
 from typing import Literal, NamedTuple
@@ -37,7 +37,7 @@ _EXPECTED = (
 
 
 class Channel(NamedTuple):
-    """A channel by its canonical name; `instrument_id` and `depth` where its kind has them."""
+    """A channel with its canonical name; `instrument_id` and `depth` are set if its kind has them."""
 
     name: str
     kind: Kind
@@ -46,7 +46,7 @@ class Channel(NamedTuple):
 
     @property
     def is_stream(self) -> bool:
-        """Whether it tells what every command changed, as opposed to how things are."""
+        """True if its messages are the changes by single commands; books and tickers merge several."""
         return self.kind not in ("book", "tickers")
 
     @property
@@ -55,14 +55,14 @@ class Channel(NamedTuple):
 
 
 def parse_channel(name: str, views: Views) -> Channel:
-    """The channel of that name; RpcError 1023 where there is none."""
+    """Parse a channel name. Raises RpcError 1023 if there is no such channel."""
     if kind := USER_KINDS.get(name) or OF_ALL.get(name):
         return Channel(name, kind)
     if match := _OF_ONE.fullmatch(name):
         of = match[2]
         if match[1] in ("index", "instruments"):
             if not views.knows_asset(of):
-                raise _unknown(name, "nothing is listed on this asset, and no rule lists anything on it")
+                raise _unknown(name, "no instrument and no series rule has this asset")
             return Channel(name, "index" if match[1] == "index" else "instruments")
         instrument_id = _listed(of, name, views)
         of_one: Kind = "trades" if match[1] == "trades" else "tickers"
@@ -76,7 +76,7 @@ def parse_channel(name: str, views: Views) -> Channel:
 def _listed(instrument_id: str, name: str, views: Views) -> str:
     instrument_id = canonical_id(instrument_id, views)
     if instrument_id not in views.instruments:
-        raise _unknown(name, "no such instrument is listed; public/get_instruments lists those that are")
+        raise _unknown(name, "unknown instrument; see public/get_instruments")
     return instrument_id
 
 

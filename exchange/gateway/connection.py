@@ -21,11 +21,11 @@ def subscribe(caller: Caller, params: p.SubscribeParams) -> list[str] | r.Subscr
         return caller.connection.subscribe(channels)
     first_seq, next_seq = caller.exchange.first_seq, caller.connection.next_seq
     if params.from_seq > next_seq:
-        detail = f"the next command is {next_seq}: ask from that one, or from an earlier one"
+        detail = f"the next command is {next_seq}: use that seq or an earlier one"
         raise invalid_params("from_seq", detail, "from_seq_ahead", next_seq=next_seq)
     if params.from_seq < first_seq:
         detail = (
-            f"commands before {first_seq} are in an archive that is not here: ask from that one, or have it put back"
+            f"commands before {first_seq} are in a missing archive: use that seq or a later one, or restore the archive"
         )
         raise invalid_params("from_seq", detail, "from_seq_archived", first_seq=first_seq)
     return r.SubscribeResult(caller.connection.subscribe(channels, params.from_seq), next_seq)

@@ -1,4 +1,4 @@
-"""What an order would do, in the shapes in which it would be told, made of the events that it would cause."""
+"""The result of a dry run, made from the events that the order would cause."""
 
 from copy import copy
 
@@ -25,7 +25,7 @@ from exchange.projections.wire_types import OrderView, UserTrade
 
 
 def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[Event]) -> DryRunResult:
-    """What the order would come to; its id, those of its trades and their `seq` are 0. RpcError for a refusal."""
+    """Make the result of a dry run. Its order_id, trade_ids and their `seq` are 0. Raises RpcError for a refusal."""
     user_id, instrument_id = command.user_id, command.instrument_id
     funds = copy(views.balances.users[user_id])
     position = copy(funds.positions.get(instrument_id, Position()))
@@ -40,7 +40,8 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
             case OrderRepeated():
                 order, is_duplicate = views.orders.find(user_id, event.order_id), True
                 trades = views.tape.trades_of_order(user_id, event.order_id)
-            case OrderAccepted() if order is None:  # others are liquidations that it would bring about
+            # Later accepted orders are liquidations that this one would cause.
+            case OrderAccepted() if order is None:
                 order = orders.on_accepted(event, ts_us)
             case Traded():
                 if order is not None and order.order_id in (event.maker_order_id, event.taker_order_id):
@@ -54,7 +55,7 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
                 funds.on_balance(event)
             case _:
                 pass
-    assert order is not None, "an order that is not refused, and not there either"
+    assert order is not None, "an order that is neither accepted nor refused"
     return DryRunResult(
         order,
         trades,

@@ -1,28 +1,34 @@
-"""Heartbeats: whether a client that says nothing is still there. Time is told to it, second by second."""
+"""Heartbeats: finds out if a silent client is still connected. The caller ticks it every second.
+
+state      silence counts from    `public/test`      any other message    after `interval_seconds`
+waiting    the last message       starts again       starts again         asks: becomes asked
+asked      the test request       becomes waiting    changes nothing      gives up
+"""
 
 from typing import Literal
 
 
 class Heartbeat:
-    """Of one connection: after `interval_seconds` of silence the client is asked, and has as long again to answer."""
+    """The heartbeat of one connection. The client has `interval_seconds` to answer a test request."""
 
     def __init__(self, interval_seconds: int) -> None:
         self._interval_seconds = interval_seconds
-        self._seconds = 0  # of silence; once it was asked, since then
+        # Of silence; since the test request if the client was asked.
+        self._seconds = 0
         self._is_asked = False
 
     def on_message(self) -> None:
-        """The client sent something. That is no answer, if it was asked."""
+        """The client sent something. It is no answer to a test request."""
         if not self._is_asked:
             self._seconds = 0
 
     def on_test_reply(self) -> None:
-        """The client sent what it is asked for."""
+        """The client called `public/test`."""
         self._is_asked = False
         self._seconds = 0
 
     def on_tick(self) -> Literal["wait", "ask", "give up"]:
-        """What is to be done now."""
+        """One second passed. Returns the action for the caller."""
         self._seconds += 1
         if self._seconds < self._interval_seconds:
             return "wait"

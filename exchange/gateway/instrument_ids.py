@@ -1,4 +1,4 @@
-"""Instruments by the names that clients use."""
+"""Finds instruments by the ids that clients use."""
 
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.reasons import Reason
@@ -7,7 +7,7 @@ from exchange.projections.views import Views
 
 
 def canonical_id(instrument_id: str, views: Views) -> str:
-    """The listed spelling of an instrument id (`03MAR26` is `3MAR26`); as it came where nothing like it is listed."""
+    """The canonical spelling of an instrument id (`03MAR26` is `3MAR26`); unchanged if it is not an instrument id."""
     if instrument_id in views.instruments:
         return instrument_id
     try:
@@ -21,7 +21,7 @@ def canonical_id_or_none(instrument_id: str | None, views: Views) -> str | None:
 
 
 def listed_id(instrument_id: str, views: Views) -> str:
-    """The canonical id of a listed instrument, expired ones included; RpcError 1004."""
+    """The canonical id of a listed instrument, expired ones included. Raises RpcError 1004 if it is not listed."""
     instrument_id = canonical_id(instrument_id, views)
     if instrument_id not in views.instruments:
         raise refused(Reason.INSTRUMENT_NOT_FOUND)

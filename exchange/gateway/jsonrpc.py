@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 envelopes: text in, requests out, and answers back into text."""
+"""JSON-RPC 2.0: parses requests, and encodes answers, errors and notifications."""
 
 import re
 from typing import Any, Literal
@@ -33,7 +33,7 @@ def invalid_request(detail: str, reason: str = "invalid_request") -> RpcError:
 
 
 def method_not_found(method: str) -> RpcError:
-    return RpcError("method_not_found", f"there is no method {method!r:.80}")
+    return RpcError("method_not_found", f"unknown method {method!r:.80}: public/get_api lists all methods")
 
 
 def invalid_params(param: str | None, detail: str, reason: str = "invalid_params", **data: Any) -> RpcError:
@@ -45,11 +45,11 @@ def must_authenticate() -> RpcError:
 
 
 def internal_error() -> RpcError:
-    return RpcError("internal_error", "the fault is ours; the server's log says more")
+    return RpcError("internal_error", "unexpected error in the server: its log has the details")
 
 
 def order_archived(first_seq: int) -> RpcError:
-    detail = f"the order was placed before command {first_seq}, in an archive that is not here: have it put back"
+    detail = f"the order was placed before command {first_seq}, in a missing archive: restore the archive first"
     return invalid_params("order_id", detail, "order_archived", first_seq=first_seq)
 
 
@@ -68,12 +68,12 @@ def rate_limited(detail: str, retry_after_ms: int) -> RpcError:
 def read_only_replay() -> RpcError:
     return RpcError(
         "read_only_replay",
-        "this is the past: it can be watched, as anyone who had an account then, and nothing in it can be changed",
+        "this is a replay of the past: any user of that time can read it, but nothing can be changed",
     )
 
 
 def journal_unavailable() -> RpcError:
-    return RpcError("journal_unavailable", "the command was not recorded and has no effect; try later")
+    return RpcError("journal_unavailable", "the command was not recorded and has no effect: try again later")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ def is_batch(text: bytes) -> bool:
 
 
 def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
-    """The requests of a batch. Raises RpcError where it is not JSON, empty, or too long."""
+    """Split a batch into its requests. Raises RpcError if it is not JSON, empty, or too long."""
     try:
         parts = _decode_array(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -115,7 +115,7 @@ def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
 
 
 def parse_request(text: bytes | msgspec.Raw) -> tuple[Request | None, RpcError | None, bytes | None]:
-    """A request, or an error and the id (raw JSON) to answer it under."""
+    """Parse a request. Returns it; or an error and the id (raw JSON) for the answer."""
     try:
         envelope = _decode_envelope(text)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -148,7 +148,7 @@ def _is_id(raw: bytes) -> bool:
 
 
 def _explain(text: bytes, error: Exception) -> tuple[RpcError, bytes]:
-    """Why `text` is no request, and the id it may have had all the same."""
+    """The error of a text that is not a request, and its id if that can be read."""
     try:
         fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:

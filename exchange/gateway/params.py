@@ -232,7 +232,7 @@ class Decoder:
         self._expected = ", ".join(shape.__struct_fields__) or "none"
 
     def __call__(self, raw: msgspec.Raw) -> Any:
-        """The parameters; RpcError -32602 names the one that is wrong."""
+        """Decode the parameters. Raises RpcError -32602, which names the wrong parameter."""
         try:
             return self._decode(raw)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -240,9 +240,8 @@ class Decoder:
 
     def _explain(self, text: str) -> RpcError:
         what, path = _PATH.sub("", text), _PATH.search(text)
-        if (
-            path is not None and path[1] and (path[2].startswith(".") or _FIELD.search(what))
-        ):  # within a parameter that is an object itself
+        # The wrong field may be inside a parameter that is an object itself.
+        if path is not None and path[1] and (path[2].startswith(".") or _FIELD.search(what)):
             return invalid_params(path[1], f"{what} in '{path[1]}{path[2]}'")
         named = _FIELD.search(text) or path
         param = named.group(1) if named else None

@@ -1,4 +1,4 @@
-"""The methods that only read: markets, and what is the user's own."""
+"""The methods that only read: market data, and the caller's own orders, trades and account."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def index_price(caller: Caller, params: p.AssetRef) -> IndexPrice:
     if index is None:
         if not caller.views.knows_asset(params.asset):
             raise refused(Reason.UNKNOWN_ASSET)
-        detail = f"{params.asset} has no index price yet; index.{params.asset} tells of the first"
+        detail = f"{params.asset} has no index price yet: subscribe to index.{params.asset} to receive the first one"
         raise invalid_params("asset", detail, Reason.UNKNOWN_ASSET.value)
     return index
 

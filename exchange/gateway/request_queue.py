@@ -162,7 +162,7 @@ class RequestQueue:
             call.succeed(method.handle(self._caller, call.params))
             return
         if self._exchange.is_busy:
-            raise jsonrpc.rate_limited("too many commands are waiting for the journal", BUSY_RETRY_MS)
+            raise jsonrpc.rate_limited("too many commands wait for the journal: try again later", BUSY_RETRY_MS)
         result = method.handle(self._caller, call.params)
         if isinstance(result, Command):
             self._submit(call, method, result)

@@ -1,7 +1,7 @@
-"""The sockets: WebSocket connections over websockets' sans-I/O protocol, each with a session behind it.
+"""The sockets: WebSocket connections over the sans-I/O protocol of websockets, each with a session.
 
-Measured against websockets' own server on the same machine, this answers two to three times as many messages a second,
-above all because everything that one turn produces for a connection leaves in one write.
+Measured against the server of websockets on the same machine, this one answers two to three times as many messages a
+second, mainly because all messages for a connection in one turn of the event loop leave in one write.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.projections.views import Change, Views
 
-TICK_SECONDS = 1.0  # what a second is, for heartbeats
+# The length of a second for heartbeats; tests make it shorter.
+TICK_SECONDS = 1.0
 
 _quiet = logging.getLogger("exchange.websockets")
 _quiet.setLevel(logging.WARNING)
 
 
 class Gateway:
-    """All connections. As the pipeline's publisher it sends what commands changed, and empties the outboxes."""
+    """All connections. As the pipeline's publisher it sends the changes by commands to the subscribers."""
 
     def __init__(self, exchange: ExchangePort, methods: Mapping[str, Method] = METHODS) -> None:
         self._exchange = exchange
@@ -49,19 +50,20 @@ class Gateway:
         self.recent = self._subscriptions.recent
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
-        self._paused: dict[_Connection, None] = {}  # not read from for now
+        # Connections that are not read from for now.
+        self._paused: dict[_Connection, None] = {}
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
 
     async def bind(self, host: str, port: int) -> str:
-        """Take the address, without accepting anyone yet; returns the URL. Raises OSError where it cannot be had."""
+        """Bind the address, without accepting connections yet. Returns the URL. Raises OSError if it is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), host, port, start_serving=False)
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
         return f"ws://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}/"
 
     async def open(self) -> None:
-        """Begin to accept connections."""
+        """Start to accept connections."""
         assert self._server is not None, "open before bind"
         for method in self._methods.values():
             if method.prepare is not None:
@@ -70,7 +72,7 @@ class Gateway:
         self._tick_later()
 
     async def close(self) -> None:
-        """Say good-bye to everyone (1001) and wait until they are gone."""
+        """Close all connections with code 1001, and wait until they are closed."""
         self._stop_serving()
         connections = list(self._connections)
         for connection in connections:
@@ -79,7 +81,7 @@ class Gateway:
             await asyncio.wait([connection.gone for connection in connections], timeout=2 * CLOSE_SECONDS)
 
     def abort(self) -> None:
-        """Cut every connection off, unanswered."""
+        """Abort all connections."""
         self._stop_serving()
         for connection in list(self._connections):
             connection.abort()
@@ -92,7 +94,7 @@ class Gateway:
         self.send_all()
 
     def on_seek(self, views: Views) -> None:
-        """The exchange is at another moment from here on."""
+        """The exchange moved to another moment."""
         for connection in self._connections:
             connection.on_seek()
         self._subscriptions.on_seek(views)
@@ -100,20 +102,21 @@ class Gateway:
 
     @property
     def connected(self) -> int:
-        """How many connections there are."""
+        """The number of connections."""
         return len(self._connections)
 
     @property
     def backlog(self) -> int:
-        """Bytes that the slowest client has not taken yet."""
+        """The bytes that the slowest client has not received yet."""
         return max((connection.backlog for connection in self._connections), default=0)
 
     def send_all(self) -> None:
-        """Write what is unsent, one write a connection."""
+        """Write the queued messages, with one write for each connection."""
         while self._unsent:
             connection, _ = self._unsent.popitem()
             connection.write()
-        for connection in list(self._paused):  # what was under way may be done without a word, as notifications are
+        # JSON-RPC notifications finish without an answer, and so without a write that would check this.
+        for connection in list(self._paused):
             connection.apply_read_backpressure()
 
     def _stop_serving(self) -> None:
@@ -133,15 +136,15 @@ class Gateway:
 
     def open_session(self, connection: _Connection) -> Session:
         self._connections[connection] = None
-        hang_up = partial(connection.close, CloseCode.INTERNAL_ERROR)
-        return Session(self._exchange, self._methods, self._subscriptions, connection.send, hang_up, self._call_later)
+        close = partial(connection.close, CloseCode.INTERNAL_ERROR)
+        return Session(self._exchange, self._methods, self._subscriptions, connection.send, close, self._call_later)
 
-    def open_local_session(self, send: Callable[[bytes], None], hang_up: Callable[[str], None]) -> Session:
-        """A session with somebody in this process, who is told by `send`, and whom nobody waits for."""
-        return Session(self._exchange, self._methods, self._subscriptions, send, hang_up)
+    def open_local_session(self, send: Callable[[bytes], None], close: Callable[[str], None]) -> Session:
+        """Open a session inside this process; `send` receives its messages. It need not share time with others."""
+        return Session(self._exchange, self._methods, self._subscriptions, send, close)
 
     def _call_later(self, call: Callable[[], None]) -> None:
-        """Call it once others have had their turn, and send what comes of it."""
+        """Call a function after other connections had their turn, then write the messages it caused."""
         loop = asyncio.get_running_loop()
         loop.call_soon(call)
         loop.call_soon(self.send_all)
@@ -162,7 +165,7 @@ class Gateway:
 
 
 class _Connection(asyncio.Protocol):
-    """One TCP connection: handshake, frames to messages, messages to the session, texts to frames."""
+    """One TCP connection: the handshake, messages from frames to the session, and texts from the session to frames."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -170,8 +173,10 @@ class _Connection(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._is_writing_paused = False
         self._is_reading_paused = False
-        self._is_listening = False  # to messages: from the handshake until either side says good-bye
-        self._unsent_size = 0  # bytes sent since the last write
+        # Messages are taken from the handshake until either side closes.
+        self._is_listening = False
+        # Bytes since the last write.
+        self._unsent_size = 0
         self._timer: asyncio.TimerHandle | None = None
         self._session: Session | None = None
         self._transport: asyncio.Transport
@@ -221,7 +226,7 @@ class _Connection(asyncio.Protocol):
         self._gateway.send_all()
 
     def send(self, text: bytes) -> None:
-        """Queue a text; it leaves with the next `write`."""
+        """Queue a text for the next `write`."""
         if self._websocket.state is State.OPEN:
             self._websocket.send_text(text)
             self._gateway.has_unsent(self)
@@ -230,7 +235,7 @@ class _Connection(asyncio.Protocol):
                 self._session.set_backpressure(True)
 
     def write(self) -> None:
-        """Hand what is queued to the transport, and follow the protocol in closing."""
+        """Hand the queued texts to the transport, and close it when the protocol says so."""
         if self._transport.is_closing():
             return
         chunks = self._websocket.data_to_send()
@@ -240,7 +245,7 @@ class _Connection(asyncio.Protocol):
                 self._write_eof()
         self._unsent_size = 0
         if self._transport.get_write_buffer_size() > OUTBOX_MAX:
-            _quiet.warning("a client reads too slowly and is cut off")
+            _quiet.warning("a client reads too slowly: its connection is aborted")
             self._transport.abort()
         elif self._websocket.close_expected():
             self._abort_later()
@@ -249,7 +254,7 @@ class _Connection(asyncio.Protocol):
         self.apply_read_backpressure()
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """Begin to close the connection from our side."""
+        """Start the closing handshake."""
         if self._websocket.state is State.OPEN:
             self._websocket.fail(code, reason)
             self.write()
@@ -259,7 +264,7 @@ class _Connection(asyncio.Protocol):
 
     @property
     def backlog(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """The bytes that the client has not received yet."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
 
     def on_seek(self) -> None:
@@ -271,14 +276,14 @@ class _Connection(asyncio.Protocol):
         self._session.on_tick()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         self._transport.abort()
 
     def _answer_handshake(self, request: Request) -> None:
         if request.path.partition("?")[0] == "/":
             response = self._websocket.accept(request)
         else:
-            text = f"there is nothing at {request.path:.100}: connect to the root path, /\n"
+            text = f"nothing is served at {request.path:.100}: connect to the root path, /\n"
             response = self._websocket.reject(HTTPStatus.NOT_FOUND, text)
         self._websocket.send_response(response)
         if self._websocket.state is State.OPEN and self._timer is not None:
@@ -292,14 +297,14 @@ class _Connection(asyncio.Protocol):
         if frame.opcode is Opcode.CLOSE:
             self._is_listening = False
         elif frame.opcode is Opcode.BINARY:
-            self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not understood: send JSON as text")
+            self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not supported: send JSON in text frames")
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
             if frame.fin and not self._fragments:
                 self._on_message(bytes(frame.data))
                 return
             self._fragments.append(bytes(frame.data))
             if len(self._fragments) > FRAGMENTS_MAX:
-                self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {FRAGMENTS_MAX} fragments")
+                self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message may have at most {FRAGMENTS_MAX} fragments")
             elif frame.fin:
                 message, self._fragments = b"".join(self._fragments), []
                 self._on_message(message)
@@ -315,12 +320,12 @@ class _Connection(asyncio.Protocol):
         self._session.receive(message)
 
     def _fail(self, code: CloseCode, reason: str) -> None:
-        """Say why nothing more is heard."""
+        """Close the connection because the client broke the protocol."""
         self._is_listening = False
         self._websocket.fail(code, reason)
 
     def apply_read_backpressure(self) -> None:
-        """Read on only while the client reads what it gets, and has not too much under way."""
+        """Stop reading while the client does not read, or has too many unanswered requests."""
         assert self._session is not None
         pause = self._is_writing_paused or self._session.unanswered > IN_FLIGHT_MAX
         if pause != self._is_reading_paused and not self._transport.is_closing():
@@ -331,7 +336,8 @@ class _Connection(asyncio.Protocol):
     def _write_eof(self) -> None:
         try:
             self._transport.write_eof()
-        except OSError:  # the client is gone, and nobody has told us yet
+        except OSError:
+            # The client is gone, but `connection_lost` was not called yet.
             self._transport.abort()
 
     def _abort_later(self) -> None:

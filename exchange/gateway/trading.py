@@ -1,4 +1,4 @@
-"""The methods that trade: how they become commands, what an order would do, and how they are answered."""
+"""The methods that trade: their commands and their results, dry runs, and the life of an order."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ DRY_RUN_RETRY_MS = 100
 
 
 def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
-    """How `private/buy` and `private/sell` become a command."""
+    """The handler of `private/buy` or `private/sell`: makes the command."""
 
     def place_on_side(caller: Caller, params: p.PlaceParams) -> PlaceOrder:
         is_market = params.type == "market"
         if is_market and params.price is not None:
-            raise invalid_params("price", "a market order has no price; leave it out, or send a limit order")
+            raise invalid_params("price", "a market order has no price: leave it out, or send a limit order")
         if not is_market and params.price is None:
             raise invalid_params("price", "a limit order needs a price, in micros of USDC", "missing_param")
         time_in_force = p.TIMES_IN_FORCE[params.time_in_force or ("ioc" if is_market else "gtc")]
         may_rest = time_in_force not in ("ioc", "fok")
         if is_market and may_rest:
-            raise invalid_params("time_in_force", "a market order is ioc or fok: it never rests")
+            raise invalid_params("time_in_force", "a market order never rests: use ioc or fok")
         if params.post_only and not may_rest:
-            raise invalid_params("post_only", "a post-only order must be able to rest: send a limit order, gtc or day")
+            raise invalid_params("post_only", "a post_only order must be able to rest: use gtc or day")
         if params.reduce_only and may_rest:
-            raise invalid_params("reduce_only", "a reduce_only order never rests: send it as ioc, fok or market")
+            raise invalid_params("reduce_only", "a reduce_only order never rests: use ioc, fok or a market order")
         return PlaceOrder(
             caller.user_id,
             canonical_id(params.instrument_id, caller.views),
@@ -57,7 +57,7 @@ def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
 
 
 def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
-    """How both are answered with `dry_run`: by what would happen, without anything happening."""
+    """The handler of the same methods with `dry_run`: shows the effects of the order without placing it."""
 
     def dry_run_on_side(caller: Caller, params: p.PlaceParams) -> r.DryRunResult:
         command = place(side)(caller, params)
@@ -65,14 +65,14 @@ def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
             raise read_only_replay()
         events = caller.exchange.dry_run(command)
         if events is None:
-            raise rate_limited("the exchange is too busy for a dry run", DRY_RUN_RETRY_MS)
+            raise rate_limited("the exchange is too busy for a dry run: try again later", DRY_RUN_RETRY_MS)
         return dry_run_result(caller.views, caller.exchange.now_us(), command, events)
 
     return dry_run_on_side
 
 
 def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
-    """An order for all of the position that there is, on the other side, which never rests."""
+    """Make a reduce-only order that never rests, for the whole position in an instrument."""
     if caller.exchange.is_read_only:
         raise read_only_replay()
     instrument_id = listed_id(params.instrument_id, caller.views)
@@ -81,8 +81,9 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
     quantity_milli = position.quantity_milli if position is not None else 0
     if not quantity_milli:
         raise refused(Reason.NOTHING_TO_REDUCE)
-    smallest = caller.views.instruments[instrument_id].min_size_milli  # an order of less would be refused
-    size_milli = min(max(abs(quantity_milli), smallest), SIZE_MAX_MILLI)
+    # A smaller order would be refused. Reduce-only cuts a larger one to the position.
+    min_size_milli = caller.views.instruments[instrument_id].min_size_milli
+    size_milli = min(max(abs(quantity_milli), min_size_milli), SIZE_MAX_MILLI)
     side: Side = "ask" if quantity_milli > 0 else "bid"
     return place(side)(
         caller, p.PlaceParams(instrument_id, size_milli, params.type, params.price, "ioc", reduce_only=True)
@@ -90,7 +91,7 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
 
 
 def get_margin(caller: Caller, params: p.MarginParams) -> r.MarginResult:
-    """What a limit order would lock, and whether it would be taken."""
+    """Compute the cash that a limit order would lock, and check if it would be accepted."""
     instrument_id = listed_id(params.instrument_id, caller.views)
     if caller.exchange.is_read_only:
         raise read_only_replay()
@@ -166,5 +167,5 @@ def explain_answer(_caller: Caller, steps: list[TimelineStep] | RpcError) -> r.T
 
 def _order_name(params: p.EditParams | p.CancelParams | p.OrderRef) -> tuple[int | None, str | None]:
     if (params.order_id is None) == (params.client_order_id is None):
-        raise invalid_params("order_id", "name the order by order_id or by client_order_id, one of the two")
+        raise invalid_params("order_id", "give exactly one of order_id and client_order_id")
     return params.order_id, params.client_order_id

@@ -1,7 +1,7 @@
-"""A replay to connect to: the ordinary WebSocket API on the past. Clients and screens watch as if it were happening.
+"""Serves a replay of a journal over the ordinary WebSocket API, so that clients can watch the past as if it were live.
 
-The stage is a desk whose commands come from the journal instead of from clients: each goes through the same `step` and
-the same gateway, in the recorded rhythm. Nothing can be changed on it, only steered with the replay/* methods.
+The commands come from the journal instead of from clients. Each goes through the same `step` and the same gateway, in
+the recorded rhythm. Clients cannot change anything; they control the replay with the replay/* methods.
 """
 
 import asyncio
@@ -36,18 +36,22 @@ from exchange.projections.views import Change
 from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.order_audit_trail import own_order_timeline
 
-STEPS_AT_ONCE = 200  # commands, before others get their turn
-RECORDS_AT_ONCE = 1_000  # read from the journal
-CONGESTED = OUTBOX_MAX // 4  # bytes that a client has not taken: then the replay waits
+# Commands before the event loop has its turn.
+STEPS_AT_ONCE = 200
+# Records in one read of the journal.
+RECORDS_AT_ONCE = 1_000
+# Bytes that a client has not read. With more the replay waits, so that no connection is closed for being slow.
+CONGESTED = OUTBOX_MAX // 4
 _CONGESTION_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
 
-Done = Callable[["ReplayStatus | None"], None]  # hears where the replay stands; None: it could not get there
+# Receives the status after a seek; None if the seek failed.
+Done = Callable[["ReplayStatus | None"], None]
 
 
 class ReplayOptions(NamedTuple):
-    """Which commands are played, both included, and how many times as fast as it was; None: as fast as it goes."""
+    """The first and the last command to replay, and the speed as a multiple of the recorded one; None: unlimited."""
 
     first_seq: int
     last_seq: int
@@ -58,7 +62,7 @@ class ReplayOptions(NamedTuple):
 class ReplayStatus(msgspec.Struct, frozen=True):
     """The position and the speed of a replay.
 
-    `speed` is None for as fast as possible. `seeking` is the destination of a seek; until then the replay stands still.
+    `speed` None: as fast as possible. `seeking` is the target of a running seek; until then the replay stands still.
     """
 
     seq: int
@@ -72,11 +76,11 @@ class ReplayStatus(msgspec.Struct, frozen=True):
 
 
 class _SupersededError(Exception):
-    """Somebody wants to be elsewhere, or nobody anywhere any more."""
+    """The seek was replaced by another one, or the server is closed."""
 
 
 class SeekParams(p.Params, frozen=True):
-    """Parameters of `replay/seek`: one of the two."""
+    """Parameters of `replay/seek`: exactly one of the two."""
 
     seq: p.Seq | None = None
     ts_us: p.Number | None = None
@@ -89,66 +93,71 @@ class SpeedParams(p.Params, frozen=True):
 
 
 async def serve_replay(
-    path: Path, scope: ReplayOptions, host: str, port: int, listening: Callable[[str], None], stop: asyncio.Event
+    path: Path, options: ReplayOptions, host: str, port: int, listening: Callable[[str], None], stop: asyncio.Event
 ) -> None:
-    """Serve a replay of the journal at `path` until `stop` is set. It begins to play with the first subscription.
+    """Serve a replay of the journal at `path` until `stop` is set. It starts with the first subscription.
 
-    Raises a JournalError, also in the middle where the journal is damaged, or OSError where the address cannot be had.
+    Raises OSError if the address is taken, and a JournalError, also in the middle of a damaged journal.
     """
     with open_journal_reader(path) as reader:
-        player = ReplayServer(reader, scope)
-        playing = asyncio.create_task(player.play())
+        server = ReplayServer(reader, options)
+        playing = asyncio.create_task(server.play())
         stopping = asyncio.create_task(stop.wait())
         try:
-            listening(await player.open(host, port))
+            listening(await server.open(host, port))
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if playing.done():
-                await playing  # which only ends by failing
+                # It ends only by an exception.
+                await playing
         finally:
             for task in (playing, stopping):
                 task.cancel()
             await asyncio.gather(playing, stopping, return_exceptions=True)
-            await player.close()
+            await server.close()
 
 
 class ReplayServer(ServedExchange):
-    """The desk of a replay, and its player. `now_seconds` is what the rhythm is kept by."""
+    """A replay as an exchange of its own. `now_seconds` is the clock of its rhythm."""
 
     def __init__(
-        self, reader: JournalReader, scope: ReplayOptions, now_seconds: Callable[[], float] | None = None
+        self, reader: JournalReader, options: ReplayOptions, now_seconds: Callable[[], float] | None = None
     ) -> None:
         self._reader = reader
-        self._first_seq, self._last_seq, self._speed, self._is_paused = scope
+        self._first_seq, self._last_seq, self._speed, self._is_paused = options
         self._now_seconds = now_seconds or asyncio.get_running_loop().time
         self.methods = self._methods()
         super().__init__(reader.path, self._engine_before_the_first_order(), self.methods)
-        self._users = self._users_to_come()
+        self._users = self._users_until_the_end()
         self._upcoming: deque[Record] = deque()
-        self._has_audience = False
+        self._has_subscribers = False
         self._wake = asyncio.Event()
-        self._anchor: tuple[float, int] | None = None  # when which time was played, since the rhythm last changed
-        self._destination: int | None = None  # where seekers want to be
-        self._seekers: list[Done] = []
+        # A time of the clock and the recorded time (in µs) that was due then. None: the next command sets it.
+        self._anchor: tuple[float, int] | None = None
+        # The target of a running seek, and the callbacks of those who wait for it.
+        self._target_seq: int | None = None
+        self._seek_callbacks: list[Done] = []
 
     async def open(self, host: str, port: int) -> str:
+        """Start to accept clients. Returns the URL."""
         url = await self.gateway.bind(host, port)
         await self.gateway.open()
         return url
 
     async def close(self) -> None:
-        self._destination = None
+        """Close all connections and stop all work."""
+        self._target_seq = None
         await self.cancel_tasks()
         await self.gateway.close()
         self.gateway.abort()
         await self.catch_up_service.stop()
 
     async def play(self) -> None:
-        """Carry out command after command, each when it is due. Never returns; raises a JournalError."""
+        """Apply the commands, each when it is due. Never returns; raises a JournalError."""
         steps = 0
         while True:
             record = self._next_record()
-            is_seeking = self._destination is not None
-            if record is None or is_seeking or self._is_paused or not self._has_audience:
+            is_seeking = self._target_seq is not None
+            if record is None or is_seeking or self._is_paused or not self._has_subscribers:
                 self.gateway.flush()
                 await self._wait(None)
             elif (due_in_seconds := self._due_in_seconds(record)) > 0:
@@ -160,14 +169,14 @@ class ReplayServer(ServedExchange):
                 self.gateway.publish(change)
                 steps += 1
                 if steps % STEPS_AT_ONCE == 0:
-                    await self._give_way()
+                    await self._yield_to_clients()
 
     @property
     def status(self) -> ReplayStatus:
         head = self.engine.head
         at_end = head.seq >= self._last_seq
         span = self._first_seq, self._last_seq
-        return ReplayStatus(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._destination)
+        return ReplayStatus(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._target_seq)
 
     @property
     def is_read_only(self) -> bool:
@@ -182,10 +191,13 @@ class ReplayServer(ServedExchange):
     def _methods(self) -> Mapping[str, Method]:
         """The methods of the exchange, and those that control the replay."""
         methods = METHODS | {
-            "public/auth": METHODS["public/auth"]._replace(handle=self._enter),
+            "public/auth": METHODS["public/auth"]._replace(handle=self._log_in),
             "public/subscribe": METHODS["public/subscribe"]._replace(handle=self._subscribe),
             "replay/status": public(
-                "Where the replay stands.", p.NoParams, lambda caller, params: self.status, ReplayStatus
+                "Position and settings of the replay.",
+                p.NoParams,
+                lambda caller, params: self.status,
+                ReplayStatus,
             ),
             "replay/pause": public(
                 "Pause the replay.", p.NoParams, lambda caller, params: self._pause(True), ReplayStatus
@@ -194,7 +206,7 @@ class ReplayServer(ServedExchange):
                 "Resume the replay.", p.NoParams, lambda caller, params: self._pause(False), ReplayStatus
             ),
             "replay/speed": public(
-                "Replay so many times as fast as recorded; null: as fast as possible.",
+                "Set the speed as a multiple of the recorded one; null: unlimited.",
                 SpeedParams,
                 lambda caller, params: self._set_speed(params.speed),
                 ReplayStatus,
@@ -209,38 +221,39 @@ class ReplayServer(ServedExchange):
         }
         return with_api(methods)
 
-    def _enter(self, caller: Caller, params: p.AuthParams) -> Any:
-        """Enter any account that there is by the end, so that a client may be there before its account was opened."""
+    def _log_in(self, caller: Caller, params: p.AuthParams) -> Any:
+        """Log in as any user who has an account by the end, also before the replay reaches its opening."""
         if params.client_id in self._users and caller.user_id in ("", params.client_id):
             return log_in(caller, params.client_id)
         return METHODS["public/auth"].handle(caller, params)
 
     def _subscribe(self, caller: Caller, params: Any) -> Any:
-        """As ever; and the first one lets the replay begin, once it is answered."""
+        """Subscribe as usual. The first subscription starts the replay, after its answer."""
         result = METHODS["public/subscribe"].handle(caller, params)
-        asyncio.get_running_loop().call_soon(self._begin)
+        asyncio.get_running_loop().call_soon(self._start_playing)
         return result
 
-    def _begin(self) -> None:
-        if not self._has_audience:
-            self._has_audience = True
-            self._keep_new_rhythm()
+    def _start_playing(self) -> None:
+        if not self._has_subscribers:
+            self._has_subscribers = True
+            self._restart_rhythm()
 
     def _pause(self, is_paused: bool) -> ReplayStatus:
         self._is_paused = is_paused
-        self._has_audience = True  # somebody is there, subscribed or not
-        self._keep_new_rhythm()
+        # A client that pauses or resumes is there, even if it has not subscribed.
+        self._has_subscribers = True
+        self._restart_rhythm()
         return self.status
 
     def _set_speed(self, speed: float | None) -> ReplayStatus:
         self._speed = speed
-        self._keep_new_rhythm()
+        self._restart_rhythm()
         return self.status
 
     def _seek(self, params: SeekParams) -> Inquiry:
-        """Go to right after a command, or to a time: books begin again there, streams leave out what lies between."""
+        """Go to the moment after a command, or to a time. Books begin again there; streams skip what is between."""
         if (params.seq is None) == (params.ts_us is None):
-            raise invalid_params("seq", "say where to: either seq or ts_us, one of the two")
+            raise invalid_params("seq", "give exactly one of seq and ts_us")
         named = "seq" if params.ts_us is None else "ts_us"
         try:
             seq = seq_at(self._reader, Moment(params.seq, params.ts_us))
@@ -248,58 +261,59 @@ class ReplayServer(ServedExchange):
             raise invalid_params(named, str(error)) from error
         if not self._first_seq <= seq <= self._last_seq:
             raise invalid_params(
-                named, f"this replay is of seq {self._first_seq} to {self._last_seq}, not of seq {seq}"
+                named, f"seq {seq} is outside of this replay: expected {self._first_seq} to {self._last_seq}"
             )
         return Inquiry(partial(self._start_seek, seq))
 
     def _start_seek(self, seq: int, done: Done) -> None:
-        """Be on the way to `seq`, wherever it was going before: who asked for that hears of this instead."""
-        was_on_the_way = self._destination is not None
-        self._destination = seq
-        self._seekers.append(done)
-        if not was_on_the_way:
+        """Seek to `seq`. A running seek changes its target; all its callers get the result of the last one."""
+        is_running = self._target_seq is not None
+        self._target_seq = seq
+        self._seek_callbacks.append(done)
+        if not is_running:
             self.start_task(self._run_seek())
 
     async def _run_seek(self) -> None:
-        """Work out on a thread how it was at the destination, while everyone else is answered; then be there."""
+        """Compute the state at the target in a thread, while clients are served; then continue from there."""
         engine: Engine | None = None
         try:
-            engine = await self._engine_at_destination()
+            engine = await self._engine_at_target()
         except JournalError as error:
-            _log.error("the replay stays where it is: %s", error)
+            _log.error("a seek failed, the replay stays at its position: %s", error)
         except Exception:
-            _log.exception("the replay stays where it is")
-        self._destination = None
+            _log.exception("a seek failed, the replay stays at its position")
+        self._target_seq = None
         if engine is not None:
             self.engine = engine
             self._upcoming.clear()
             self.gateway.on_seek(self.views)
-        self._keep_new_rhythm()
-        seekers, self._seekers = self._seekers, []
-        for done in seekers:
+        self._restart_rhythm()
+        callbacks, self._seek_callbacks = self._seek_callbacks, []
+        for done in callbacks:
             done(None if engine is None else self.status)
         self.gateway.send_all()
 
-    async def _engine_at_destination(self) -> Engine:
+    async def _engine_at_target(self) -> Engine:
         while True:
-            seq = self._destination
-            assert seq is not None, "on the way to nowhere"
+            seq = self._target_seq
+            assert seq is not None, "a seek without a target"
 
-            def check(_done: int, _total: int, seq: int = seq) -> None:  # while it is replayed
-                if self._destination != seq:
+            # Called again and again in the thread.
+            def check(_done: int, _total: int, seq: int = seq) -> None:
+                if self._target_seq != seq:
                     raise _SupersededError
 
             with contextlib.suppress(_SupersededError):
                 engine = await asyncio.to_thread(self._engine_after, seq, check)
-                if self._destination == seq:
+                if self._target_seq == seq:
                     return engine
 
     async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
-        """As in `ServedExchange`, in a thread. Works out events that a crash left unrecorded."""
-        return await asyncio.to_thread(_life, self.path, user_id, order_id, self.engine.head.seq)
+        """As in `ServedExchange`, in a thread. Computes events that a crash left unrecorded."""
+        return await asyncio.to_thread(_own_timeline, self.path, user_id, order_id, self.engine.head.seq)
 
     def _engine_before_the_first_order(self) -> Engine:
-        """Where the doors open: everything is listed that was listed before anyone could trade it."""
+        """The state in which the replay starts: before the first order, so that all first instruments are listed."""
         engine = self._engine_after(self._first_seq - 1)
         for record in self._reader.records(engine.head, self._last_seq):
             if isinstance(decode_command(record.payload), PlaceOrder):
@@ -307,8 +321,8 @@ class ReplayServer(ServedExchange):
             replay_step(engine, record)
         return engine
 
-    def _users_to_come(self) -> set[str]:
-        """Who has an account by the end. Read from the commands: after a crash the last events are not recorded."""
+    def _users_until_the_end(self) -> set[str]:
+        """The users with an account by the end. Reads commands: a crash may have left the last events unrecorded."""
         opening = self._reader.records_where(self.engine.head.seq + 1, self._last_seq, [{"kind": "open_account"}])
         commands = [decode_command(record.payload) for record in opening]
         return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
@@ -322,7 +336,7 @@ class ReplayServer(ServedExchange):
             self._upcoming += self._reader.records(head, min(head.seq + RECORDS_AT_ONCE, self._last_seq))
         return self._upcoming[0] if self._upcoming else None
 
-    def _keep_new_rhythm(self) -> None:
+    def _restart_rhythm(self) -> None:
         self._anchor = None
         self._wake.set()
 
@@ -335,17 +349,17 @@ class ReplayServer(ServedExchange):
         return began_seconds + (record.ts_us - from_us) / US_PER_SECOND / self._speed - self._now_seconds()
 
     async def _wait(self, seconds: float | None) -> None:
-        """Until so much time has passed, or somebody steers."""
+        """Wait until the time has passed, or a client controls the replay; None: no time limit."""
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    async def _give_way(self) -> None:
-        """Let others have a turn, and clients take what they were sent: nobody is cut off for being slow."""
+    async def _yield_to_clients(self) -> None:
+        """Let the event loop serve clients, and wait for those that read slowly."""
         self.gateway.flush()
         await asyncio.sleep(0)
-        while self.gateway.backlog > CONGESTED:  # noqa: ASYNC110 - transports tell nobody how much is left
+        while self.gateway.backlog > CONGESTED:  # noqa: ASYNC110 - transports do not report how much is left
             await asyncio.sleep(_CONGESTION_SECONDS)
 
 
@@ -355,8 +369,8 @@ def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:
     return status
 
 
-def _life(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
-    """The life of the user's own order up to `last_seq`; what a crash kept from being recorded is worked out."""
+def _own_timeline(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
+    """The life of the user's own order up to `last_seq`. Computes events that a crash left unrecorded."""
     with open_journal_reader(path) as reader:
         is_recorded = reader.events_seq() >= last_seq
     unrecorded = [] if is_recorded else recover(path, lambda sentence: None, lambda *_: None, last_seq).missing_events

@@ -1,4 +1,4 @@
-"""A running exchange: takes the journal's lock, recovers, opens the gateway, and goes down in good order."""
+"""A running exchange: locks the journal, recovers, opens the gateway, and stops in good order."""
 
 import asyncio
 import contextlib
@@ -42,9 +42,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-DRY_RUN_US = 10_000  # a dry run that takes longer, through a very deep book, is followed by a rest
-DRY_RUN_RESTS = 4  # so many times as long, from its beginning on
-CLOCK_LOOK_SECONDS = 60.0  # at least this often the clock is compared with the end of the day, in case it was set
+# A dry run that takes longer (in a very deep book) is followed by a rest in which dry runs are refused.
+DRY_RUN_US = 10_000
+# The rest, as a multiple of the time that the dry run took, counted from its start.
+DRY_RUN_RESTS = 4
+# The longest wait before the clock is compared with the end of the day again. The system clock may have been set.
+CLOCK_LOOK_SECONDS = 60.0
 
 
 async def serve(
@@ -54,10 +57,10 @@ async def serve(
     listening: Callable[[str, Views], None],
     stop: asyncio.Event,
 ) -> int:
-    """Run the exchange until `stop` is set; returns the last seq. `listening` hears the URL once clients may connect.
+    """Run the exchange until `stop` is set. Returns the last seq. `listening` gets the URL when clients can connect.
 
-    Raises a JournalError, or OSError where the address cannot be had: before anything is accepted, or, when the
-    journal fails later, after everything has stopped.
+    Raises OSError if the address is taken, before it accepts anything. Raises a JournalError at the start too, or, if
+    the journal fails later, after everything has stopped.
     """
     ensure_journal(settings.path)
     await _refuse_taken_address(settings)
@@ -83,14 +86,14 @@ async def serve(
 
 
 async def _refuse_taken_address(settings: ServerSettings) -> None:
-    """OSError where the address cannot be had: before a journal is made for it, or a long one recovered."""
+    """Raise OSError if the address is taken, before a journal is created or a long one is recovered."""
     if settings.port:
         loop = asyncio.get_running_loop()
         (await loop.create_server(asyncio.Protocol, settings.host, settings.port, start_serving=False)).close()
 
 
 def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
-    """For the next start. A snapshot is only a shortcut; and none of a state that is in doubt."""
+    """Save a snapshot for a faster start, unless an alarm says that the state may be wrong."""
     if standing_alarm(path):
         report("no snapshot was made: the alarm stands")
         return
@@ -101,9 +104,10 @@ def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
 
 
 async def _begin_digests(path: Path, engine: Engine, journal: JournalWriter) -> EventsDigest:
-    """Record the digest of the state to begin with, and those of events that a crash kept from being recorded.
+    """Record the digest of the state at the start, and digests of events that a crash left unrecorded.
 
-    JournalDamagedError where another state was recorded at this very command: then nobody knows who owns what.
+    Raises JournalDamagedError if the journal has another digest of the state after the same command: then no account
+    can be trusted.
     """
     with open_journal_reader(path) as reader:
         after_seq = max(reader.bases[-1].head.seq, span_start(journal.events_seq) - DIGEST_EVERY, 0)
@@ -113,16 +117,16 @@ async def _begin_digests(path: Path, engine: Engine, journal: JournalWriter) -> 
     computed = engine.digest()
     if (before := recorded.get(engine.head.seq, computed)) != computed:
         raise JournalDamagedError(
-            f"seq {engine.head.seq} left the exchange in another state than this program comes to: {before} was "
-            f"recorded there, and not {computed}. `exchange journal verify` says where they part; the version "
-            "that recorded it can go on"
+            f"seq {engine.head.seq}: the journal records the state digest {before}, but this program computes "
+            f"{computed}. `exchange journal verify` finds the first difference; the version that recorded the journal "
+            "can continue with it"
         )
     await journal.append_digests([*rows, (engine.head.seq, STATE_SUBJECT, computed)])
     return events_digest
 
 
 async def open_journal(settings: ServerSettings, now_us: int | None = None) -> JournalWriter:
-    """The journal, begun with its genesis (at `now_us`) where it is new. The caller holds the lock."""
+    """Open the journal, and begin a new one with its genesis at `now_us`. The caller must hold the lock."""
     journal = await open_journal_writer(settings.path)
     try:
         admin_secret(settings.path)
@@ -131,13 +135,14 @@ async def open_journal(settings: ServerSettings, now_us: int | None = None) -> J
             begin_us = Clock(settings.clock_start_us).now_us() if now_us is None else now_us
             await journal.append(chain(journal.head, [(begin_us, genesis)]))
     except BaseException:
-        await journal.close()  # its thread would keep the process alive
+        # The journal's thread would keep the process alive.
+        await journal.close()
         raise
     return journal
 
 
 class Node(ServedExchange):
-    """One exchange on one journal. It is the gateway's desk and the pipeline's publisher."""
+    """One running exchange on one journal."""
 
     def __init__(
         self,
@@ -155,7 +160,7 @@ class Node(ServedExchange):
             engine, self._metrics.journal if self._metrics else journal, self._clock, self, digest
         )
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
-        self._crowd = DemoProcess(settings.path)
+        self._demo = DemoProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
         # Dry runs are refused before this exchange time.
@@ -164,39 +169,40 @@ class Node(ServedExchange):
         self._timeline_lock = asyncio.Lock()
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
-        """Accept clients until `stop` is set; then finish what was accepted and end the session."""
+        """Accept clients until `stop` is set; then finish the accepted commands and record the end of the run."""
         with self._metrics or contextlib.nullcontext():
             if self._metrics:
                 _log.info("metrics at %s", self._metrics.url)
             await self._run(listening, stop)
 
     async def _run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
-        _spare_the_garbage_collector()
-        road = asyncio.create_task(self._pipeline.run())
+        _make_garbage_collection_rare()
+        pipeline = asyncio.create_task(self._pipeline.run())
         clock = asyncio.create_task(self._watch_clock())
         stopping = asyncio.create_task(self._open_and_wait(listening, stop))
         try:
-            await asyncio.wait({road, stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({pipeline, stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
             if clock.done():
-                await clock  # which only ends by failing
-            if not road.done():
+                # It ends only by an exception.
+                await clock
+            if not pipeline.done():
                 await stopping
-                await self._crowd.stop()
+                await self._demo.stop()
                 await self.gateway.close()
                 self._is_stopping = True
                 self._pipeline.submit(EndSession(), _ignore)
                 self._pipeline.stop()
-            await road
+            await pipeline
         finally:
             self._is_stopping = True
-            tasks = (road, clock, stopping)
+            tasks = (pipeline, clock, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.cancel_tasks()
             self.gateway.abort()
             await self.catch_up_service.stop()
-            await self._crowd.stop()
+            await self._demo.stop()
             await self._follower.stop()
 
     @property
@@ -211,7 +217,8 @@ class Node(ServedExchange):
         return self._clock.now_us()
 
     def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
-        if not self._is_stopping:  # nobody is connected any more: what is left out takes effect at the next start
+        # Later commands come only from closed sessions. The start of the next run cancels their users' orders.
+        if not self._is_stopping:
             self._pipeline.submit(command, done)
 
     def dry_run(self, command: PlaceOrder) -> list[Event] | None:
@@ -229,12 +236,13 @@ class Node(ServedExchange):
         return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
 
     def _measure(self, port: int, journal: JournalWriter) -> "Metrics":
-        from exchange.runtime.metrics import Metrics  # what nobody asked for is not to make the start longer
+        # Imported only when it is needed, because it makes the start longer.
+        from exchange.runtime.metrics import Metrics
 
         return Metrics(port, self.path, self.engine, journal, lambda: self.gateway.connected)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
-        """A conversation with a client in this process: `send` takes every text for it."""
+        """Open a session for a client in this process; `send` receives its messages."""
         return self.gateway.open_local_session(send, _ignore_reason)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -246,15 +254,15 @@ class Node(ServedExchange):
         listening(url)
         self._follower.start()
         if self._settings.demo_seed is not None:
-            self._crowd.start(url, self._settings.demo_seed)
+            self._demo.start(url, self._settings.demo_seed)
         await stop.wait()
 
     async def _execute(self, command: Command) -> None:
-        """Have a command of our own carried out."""
+        """Submit a command of the exchange itself and wait until it is recorded."""
         recorded: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._pipeline.submit(command, lambda change: recorded.set_result(change is not None))
         if not await recorded:
-            raise JournalFullError("the disk is full: make room, then start again")
+            raise JournalFullError("the disk is full: free some space, then start again")
 
     async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
         """As in `ServedExchange`, in a thread. Takes events that are not recorded yet from the pipeline."""
@@ -269,8 +277,8 @@ class Node(ServedExchange):
             self._pipeline.check_clock()
 
 
-def _spare_the_garbage_collector() -> None:
-    """What was recovered stays, and orders form no cycles once they are done: look for garbage rarely."""
+def _make_garbage_collection_rare() -> None:
+    """Make garbage collections rare: recovered objects stay, and finished orders form no reference cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
