@@ -1,1 +1,1 @@
-"""Measures the exchange from outside: a load generator and the servers it is compared with."""
+"""Benchmarks: a load generator, servers for comparison, and measurements of single parts of the exchange."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: measure, and print one table. Every figure stands beside a reference."""
+"""`python -m benchmarks [NAME ...]`: measure, and print a table of figures, each with its reference."""
 
 import sys
 

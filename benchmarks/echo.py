@@ -1,4 +1,4 @@
-"""The reference for `benchmarks.load`: a bare websockets echo server, no exchange behind it."""
+"""The reference for `benchmarks.load`: a plain websockets echo server without an exchange."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def echo(connection: ServerConnection) -> None:
 
 
 async def run(port: int) -> None:
-    """Serve on the loopback until the process is ended; port 0 takes any free port."""
+    """Serve on the loopback interface until the process ends; port 0 takes any free port."""
     async with serve(echo, "127.0.0.1", port, compression=None) as server:
         host, chosen_port = server.sockets[0].getsockname()
         click.echo(f"listening on ws://{host}:{chosen_port}/")

@@ -1,4 +1,4 @@
-"""Commands per second through `apply`, beside LightMatchingEngine on the same stream of orders and cancellations.
+"""Commands per second through `apply`, compared with LightMatchingEngine on the same orders and cancellations.
 
 Ours keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine only matches. It
 knows no change of size, so that a reduction is a cancellation and a new order there.
@@ -21,11 +21,12 @@ from exchange.matching.state import State
 INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 ROUNDS = 5
 
-LightCall = tuple[str, tuple[Any, ...]]  # a method of LightMatchingEngine and what it is called with
+# A method of LightMatchingEngine and its arguments.
+LightCall = tuple[str, tuple[Any, ...]]
 
 
 class Stream:
-    """The same flow twice: as our commands, and as calls of LightMatchingEngine. Ids are those that each will give."""
+    """The same flow as our commands, and as calls of LightMatchingEngine, each with its own order ids."""
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
@@ -78,7 +79,7 @@ class Stream:
 
 
 def run() -> list[Row]:
-    """One row a stream: our commands/s, LightMatchingEngine's, and the ratio. At least 2 is wanted."""
+    """Return one row per stream: our commands/s, LightMatchingEngine's, and the ratio, which should be at least 2."""
     if not DATA.is_dir():
         return [Row("engine", "", "", None, 2.0, f"skipped: the recorded order flow is not at {DATA}")]
     rows = []
@@ -130,7 +131,8 @@ def _matching_stream() -> Stream:
 
 def _play_message(stream: Stream, known: set[int], message: Message) -> None:
     if message.type and message.order_id not in known:
-        return  # a cancellation of what never was
+        # A cancellation of an unknown order.
+        return
     if message.type:
         stream.cancel(message.order_id)
     if message.type != 1:

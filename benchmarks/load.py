@@ -1,4 +1,4 @@
-"""A load generator, cheap enough per message that the server it measures is the bottleneck.
+"""A load generator whose cost per message is so low that the measured server is the bottleneck.
 
 Every connection keeps a fixed number of requests outstanding: each answer is followed by the next
 request. A request occupies a slot and its id names the slot, so answers may come in any order. Run
@@ -44,11 +44,11 @@ NORMAL_CLOSURE = (1000).to_bytes(2, "big")
 
 
 class LoadError(Exception):
-    """The run cannot go on: a lost connection, a refused login, an answer of an unknown form."""
+    """The run failed: a lost connection, a refused login, or an answer of an unknown form."""
 
 
 class LoadConnection(asyncio.Protocol):
-    """One client: shakes hands, logs in if it has a `client_id`, then keeps its slots busy."""
+    """One client: connects, logs in if it has a `client_id`, then keeps its slots busy."""
 
     def __init__(self, uri: WebSocketURI, flow: Flow, meter: Meter, slots: int, client_id: str | None) -> None:
         self._handshake = ClientProtocol(uri)
@@ -78,7 +78,7 @@ class LoadConnection(asyncio.Protocol):
         self._flush()
 
     def say_goodbye(self) -> None:
-        """Let the outstanding answers come in, tidy up, and close with the closing handshake."""
+        """Wait for the outstanding answers, cancel the orders, and close with the closing handshake."""
         self._farewells = self._flow.farewells()
         self._outstanding = len(self._sent_at)
         self._receive_message = self._receive_last
@@ -125,7 +125,7 @@ class LoadConnection(asyncio.Protocol):
         self._transport.write(request_frame(0, "public/auth", params))
 
     def _receive_frames(self, data: bytes) -> None:
-        """Take every whole frame out of what has arrived, then send what follows, all at once."""
+        """Read every complete frame that has arrived, then send the next requests together."""
         self._now = time.perf_counter()
         if self._rest:
             data = self._rest + data
@@ -156,7 +156,7 @@ class LoadConnection(asyncio.Protocol):
         elif first_byte == FIN_CLOSE:
             raise LoadError(f"the server closed the connection: {payload!r}")
         elif first_byte != FIN_PONG:
-            raise LoadError(f"a kind of frame the generator does not read: {first_byte:#x}")
+            raise LoadError(f"unexpected frame type {first_byte:#x}; expected text, ping, pong or close")
 
     def _receive_login(self, data: bytes, start: int, end: int) -> None:
         if data.find(b'"error"', start, end) >= 0:
@@ -201,7 +201,7 @@ class LoadConnection(asyncio.Protocol):
 
 
 async def first_open_instrument(url: str) -> str:
-    """Ask the exchange for an instrument to trade."""
+    """Request an instrument to trade from the exchange."""
     async with connect(url, compression=None) as client:
         await client.send('{"jsonrpc":"2.0","id":1,"method":"public/get_instruments"}')
         instruments = json.loads(await client.recv())["result"]
@@ -233,7 +233,7 @@ async def open_connection(
 async def measure(
     url: str, mode: str, connections: int, in_flight: int, seconds: float, instrument_id: str | None
 ) -> Report:
-    """Run the load and report on it. Raises LoadError if any connection fails on the way."""
+    """Run the load and return its report. Raises LoadError if a connection fails."""
     trades = mode == "orders"
     if instrument_id is None:
         instrument_id = await first_open_instrument(url) if trades else ECHO_INSTRUMENT_ID
@@ -273,7 +273,7 @@ async def _say_goodbye(clients: list[LoadConnection]) -> None:
 
 
 def fastest_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a uvloop where it is installed."""
+    """Return a uvloop event loop if it is installed, else one of asyncio."""
     try:
         import uvloop
     except ImportError:
@@ -282,13 +282,23 @@ def fastest_event_loop() -> asyncio.AbstractEventLoop:
 
 
 @click.command()
-@click.option("--url", required=True, help="for example ws://127.0.0.1:8765/")
-@click.option("--mode", type=click.Choice(["echo", "orders"]), default="orders", show_default=True)
-@click.option("--connections", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--in-flight", type=click.IntRange(1, IN_FLIGHT_MAX), default=8, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True)
-@click.option("--instrument", "instrument_id", help="default: the first open one")
-@click.option("--json", "as_json", is_flag=True, help="print one line of JSON")
+@click.option("--url", required=True, help="URL of the server, such as ws://127.0.0.1:8765/.")
+@click.option(
+    "--mode", type=click.Choice(["echo", "orders"]), default="orders", show_default=True, help="Kind of requests."
+)
+@click.option(
+    "--connections", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of connections."
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, IN_FLIGHT_MAX),
+    default=8,
+    show_default=True,
+    help="Unanswered requests per connection.",
+)
+@click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Duration in seconds.")
+@click.option("--instrument", "instrument_id", help="Instrument to trade. Default: the first open one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def main(
     url: str,
     mode: str,
@@ -298,7 +308,7 @@ def main(
     instrument_id: str | None,
     as_json: bool,
 ) -> None:
-    """Load a server and print how many answers a second it gave, and how soon."""
+    """Load a server; print its answers per second and their latencies."""
     run = measure(url, mode, connections, in_flight, seconds, instrument_id)
     try:
         with asyncio.Runner(loop_factory=fastest_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""Recorded order flow from ../shared/data, as plain rows. Where the folder is absent there is none to be had."""
+"""Recorded order flow from ../shared/data, as plain rows. Without that folder its benchmarks are skipped."""
 
 import csv
 import gzip
@@ -35,7 +35,7 @@ class Message(NamedTuple):
 
 
 def nasdaq_actions(name: str) -> Iterator[Action]:
-    """The actions of `aapl` or `arl`, in order."""
+    """Yield the actions of `aapl` or `arl`, in order."""
     with gzip.open(DATA / name / "orders.csv.gz", "rt", encoding="ascii") as file:
         for row in csv.DictReader(file):
             key = int(row["row"] if "row" in row else row["sequence"])

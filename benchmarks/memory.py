@@ -1,4 +1,4 @@
-"""Bytes for every resting order at 200,000 of them, in the matcher and in the projections that serve clients."""
+"""Bytes per resting order with 200,000 of them, in the matcher and in the projections."""
 
 import gc
 import tracemalloc
@@ -18,7 +18,7 @@ INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 
 
 def run() -> list[Row]:
-    """Commands come as decoded text, as they do live: nothing in them is shared that would not be."""
+    """Return commands decoded from text as in a running server, so that they share no more objects than there."""
     engine = Engine()
     _step(engine, Genesis(Rules(open_orders_max=ORDERS)))
     _step(engine, CreateInstrument(INSTRUMENT, 1_000, 1))

@@ -1,4 +1,4 @@
-"""What a load run measures, and its report."""
+"""Measurement of a load run, and its report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Report:
-    """What one run measured; times are as the client saw them."""
+    """The results of one run. Latencies are those of the client. `errors` counts answers by JSON-RPC error code.
+
+    `generator_cpu` is the CPU use of the load generator. At 1.0, a whole core, the generator was the bottleneck.
+    """
 
     mode: str
     connections: int
@@ -20,14 +23,14 @@ class Report:
     seconds: float
     answers: int
     answers_per_second: int
-    errors: dict[str, int]  # by JSON-RPC error code
+    errors: dict[str, int]
     p50_us: int
     p99_us: int
-    generator_cpu: float  # 1.0 = a whole engine: then the generator was the bottleneck
+    generator_cpu: float
 
 
 class Meter:
-    """Counts answers while it is running; before and after, it lets them pass."""
+    """Counts answers while it is running, and ignores those before and after."""
 
     def __init__(self) -> None:
         self.running = False
@@ -51,7 +54,7 @@ class Meter:
         self.errors[str(error["code"])] += 1
 
     def report(self, mode: str, connections: int, in_flight: int) -> Report:
-        """Sum up what was measured."""
+        """Return the report of the measured time."""
         ordered = sorted(self.latencies_seconds)
         return Report(
             mode=mode,

@@ -1,4 +1,4 @@
-"""What one load connection sends: frames built ahead of time, in a flow that keeps the book small.
+"""The requests of one load connection: frames built in advance, in a flow that keeps the book small.
 
 Half of the flow is at the touch: pairs of a sell and a buy at one price, so that about every second
 of them trades and nobody's position grows. A quarter are orders at prices that no order at the
@@ -27,7 +27,8 @@ ID_DIGITS = 4
 
 FIN_TEXT = 0x81
 MASKED = 0x80
-ZERO_MASK = bytes(4)  # allowed by RFC 6455, and leaves the payload as it is
+# RFC 6455 allows this mask, which leaves the payload unchanged.
+ZERO_MASK = bytes(4)
 
 
 def masked_frame(payload: bytes, first_byte: int = FIN_TEXT) -> bytes:
@@ -59,7 +60,7 @@ def limit_order_frame(slot: int, side: str, instrument_id: str, price_micros: in
 
 
 class Flow(Protocol):
-    """Chooses what a connection sends, and learns from the answers."""
+    """Chooses the requests of a connection, and reads their answers."""
 
     def next_frame(self, slot: int) -> bytes: ...
 
@@ -78,7 +79,7 @@ class EchoFlow:
         return self._frames[slot]
 
     def answered(self, slot: int, data: bytes, start: int, end: int) -> None:
-        """An echo teaches nothing."""
+        """Ignore an echo."""
 
     def farewells(self) -> list[bytes]:
         return []
@@ -109,7 +110,7 @@ class OrderFlow:
         return frames[int((draw - TOUCH_SHARE) / (1 - TOUCH_SHARE) * len(frames))]
 
     def answered(self, slot: int, data: bytes, start: int, end: int) -> None:
-        """Learn the order_id of an order that rests; an answer with an error has none."""
+        """Note the order_id of a resting order; an answer with an error has none."""
         if not self._is_far[slot]:
             return
         found = data.find(b'"order_id":', start, end)
@@ -118,7 +119,7 @@ class OrderFlow:
             self._far_open.append(int(data[digits : data.index(b",", digits, end)]))
 
     def farewells(self) -> list[bytes]:
-        """Return the requests that leave no order of this client behind."""
+        """Return the requests that cancel all orders of this client."""
         return [request_frame(0, "private/cancel_all", {"instrument_id": self._instrument_id})]
 
     def _cancel_frame(self, slot: int, order_id: int) -> bytes:

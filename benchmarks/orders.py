@@ -1,4 +1,4 @@
-"""Durable, answered orders per second over real sockets, beside a bare `websockets` echo server.
+"""Durable, answered orders per second over real sockets, compared with a plain `websockets` echo server.
 
 Exchange and load generator are processes of their own; 20 connections keep 8 requests in flight each. The echo is sent
 frames of the same size. Both servers are measured in turn, several times, in one run.
@@ -53,13 +53,13 @@ def run() -> list[Row]:
 
 
 async def _create(db: Path) -> None:
-    """The demo's market, where everybody is rich."""
+    """Return settings of the demo's market in which each account has enough cash."""
     rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC)
     await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 
 def _load(url: str, mode: str) -> dict[str, float]:
-    """One run of the load generator. An answer that is an error is a failure of the measurement."""
+    """Run the load generator once. An error answer makes the measurement fail."""
     arguments = ["--url", url, "--mode", mode, "--connections", str(CONNECTIONS), "--in-flight", str(IN_FLIGHT)]
     output = subprocess.run(
         [sys.executable, "-m", "benchmarks.load", *arguments, "--seconds", str(SECONDS), "--json"],

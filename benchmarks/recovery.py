@@ -1,4 +1,4 @@
-"""How long a start takes with a snapshot not far back, beside a replay of everything.
+"""Duration of a start with a recent snapshot, compared with a replay of the whole journal.
 
 A journal of a million commands (RECOVERY_COMMANDS chooses another number), and a snapshot a twentieth of them back.
 What is measured is `exchange serve` as it is typed, from the beginning of the process until it listens.
@@ -33,7 +33,8 @@ from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
 
 COMMANDS = int(os.environ.get("RECOVERY_COMMANDS", "1000000"))
-BACK = COMMANDS // 20  # commands after the snapshot
+# Commands after the snapshot.
+BACK = COMMANDS // 20
 QUOTES = 2_000
 AT_ONCE = 20_000
 RUNS = 3
@@ -44,7 +45,7 @@ START_US = 1_772_000_000_000_000
 
 
 def run() -> list[Row]:
-    """One row: seconds of a start with the snapshot, beside seconds of a full replay; at most a tenth is wanted."""
+    """Return one row: seconds of a start with the snapshot and of a full replay; the ratio should be at most 0.1."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         asyncio.run(_prepare(path))
@@ -65,7 +66,7 @@ def run() -> list[Row]:
 
 
 def _seconds(path: Path, snapshots: Path | None) -> float:
-    """How long a start takes with these snapshots; those that the run before has made are gone."""
+    """Return the seconds of a start with these snapshots; those of the previous run are removed."""
     folder = SnapshotStore(path).folder
     shutil.rmtree(folder, ignore_errors=True)
     if snapshots is not None:
@@ -96,7 +97,7 @@ async def _prepare(path: Path) -> None:
 
 
 def _commands() -> list[Command]:
-    """Quotes that wander around a price, and are taken back once QUOTES newer ones are there; some trade before."""
+    """Yield quotes around a moving price. Each is cancelled after QUOTES newer ones, unless it trades before."""
     made: list[Command] = [Genesis(), CreateInstrument(INSTRUMENT, 1_000, 1)]
     made += [OpenAccount(user_id, NUMBER_MAX // len(USERS)) for user_id in USERS]
     placed = 0

@@ -1,4 +1,4 @@
-"""Servers to measure, each in a process of its own."""
+"""Servers to measure, each in its own process."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def running(*arguments: str) -> Iterator[str]:
-    """A Python program that says `listening on URL` first; gives the URL, and ends the program afterwards."""
+    """Run a Python program that first prints `listening on URL`. Yield the URL, and end the program afterwards."""
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -1,4 +1,4 @@
-"""How long a client waits while a snapshot of 100,000 open orders is made.
+"""The longest wait of a client while a snapshot of 100,000 open orders is written.
 
 A real server with that many open orders; one client places and cancels orders, one at a time, and the longest it ever
 waits for an answer is the figure. The same is measured without snapshots, for what the machine does by itself.
@@ -31,14 +31,15 @@ INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 
 
 def run() -> list[Row]:
-    """One row: the longest wait in milliseconds; at most 50 is wanted."""
+    """Return one row: the longest wait in milliseconds, which should be at most 50."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.db"
         asyncio.run(_prepare(path))
         quiet = _waits_ms(path, snapshot_every=0)
         made_before = set(SnapshotStore(path).files())
         busy = _waits_ms(path, snapshot_every=200)
-        made = len(set(SnapshotStore(path).files()) - made_before) - 1  # the last one is that of the stop
+        # Without the last snapshot, which the stop of the server writes.
+        made = len(set(SnapshotStore(path).files()) - made_before) - 1
     assert made > 0, "no snapshot was made while the client was trading"
     return [
         Row(
@@ -85,7 +86,7 @@ def _call(client: ClientConnection, method: str, **params: object) -> dict[str, 
 
 
 async def _prepare(path: Path) -> None:
-    """A journal with that many open orders, written without a server."""
+    """Write a journal with this many open orders, without a server."""
     engine = Engine()
     records: list[Record] = []
     caused: list[tuple[int, list[Event]]] = []

@@ -1,4 +1,4 @@
-"""What every benchmark reports: a figure, the reference measured in the same run, and their ratio."""
+"""Report of a benchmark: a figure, the reference measured in the same run, and their ratio."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 class Row(NamedTuple):
-    """`ratio` is figure to reference (None: not measured), `wanted` what it should reach; see `at_most`."""
+    """One figure. `ratio` is figure / reference (None: not measured); `wanted` is its goal, see `at_most`."""
 
     name: str
     figure: str

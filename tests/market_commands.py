@@ -47,11 +47,12 @@ OTHER_INSTRUMENTS = (
     CreateInstrument("BTC_USDC-27FEB26-3-P", 50_000, 10),
 )
 ASSETS = (*["SOL"] * 8, *["BTC"] * 5, "ETH")
-BASE = 2_600_000  # around here the index walks
+# The index walks around this price.
+BASE = 2_600_000
 
 
 def market_steps(seed: int, count: int) -> Iterator[Step]:
-    """The first `count` commands of the stream that `seed` decides, with the naive exchange's events."""
+    """Yield the first `count` commands of the stream of `seed`, with the naive exchange's events."""
     naive = NaiveExchange()
     source = MarketCommands(seed, naive)
     for _ in range(count):
@@ -62,7 +63,7 @@ def market_steps(seed: int, count: int) -> Iterator[Step]:
 
 
 class MarketCommands(RandomCommands):
-    """A stream of commands. Tell it with `observe` what came of the last one before asking for the next."""
+    """A stream of commands. Call `observe` with the events of one command before asking for the next."""
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         super().__init__(seed, naive)
@@ -85,7 +86,7 @@ class MarketCommands(RandomCommands):
         self.day_ended_us = next_day_end_us(self.ts_us) - US_PER_DAY
 
     def next_command(self) -> Command:
-        """As on the road of the exchange, the end of a day goes before whatever comes after 08:00."""
+        """Return the next command. As in the pipeline, the end of a day comes before every command after 08:00."""
         command = super().next_command()
         day_end_us = next_day_end_us(self.ts_us) - US_PER_DAY
         if day_end_us > self.day_ended_us and not isinstance(command, EndDay):
@@ -166,7 +167,7 @@ class MarketCommands(RandomCommands):
     # The index and the clock
 
     def _index(self) -> Command:
-        """Mostly some per cent away from the last one; sometimes a jump, a crash, or what cannot be."""
+        """Set an index price: mostly near the last one, sometimes a jump, a crash or an invalid price."""
         choose, asset = self.random.choice, self.random.choice(ASSETS)
         if self._chance(40):
             return SetIndexPrice(choose((asset, "XYZ")), choose((0, -1, PRICE_MAX_MICROS + 1, BASE)), self._chance(2))
@@ -183,21 +184,21 @@ class MarketCommands(RandomCommands):
         return SetIndexPrice(asset, max(1, last * per_mille // 1_000), forced=self._chance(10))
 
     def _before_day_end(self) -> Command:
-        """An index price in the last forty minutes before 08:00 UTC, or at that moment, and maybe some more."""
+        """Set an index price in the last forty minutes before 08:00 UTC, or at that moment, and maybe some more."""
         before = self.random.choice((self.random.randrange(40 * MINUTE_US), 30 * MINUTE_US, 1, 0))
         self.ts_us = max(self.ts_us, next_day_end_us(self.ts_us) - before)
         self.queue += [self._index() for _ in range(self.random.randrange(3))]
         return self._index()
 
     def _end_day(self) -> Command:
-        """Mostly the day that is running; sometimes one already over, or some hours late."""
+        """End the current day; sometimes one already over, or some hours late."""
         running = next_day_end_us(self.ts_us)
         if self._chance(8):
             self.ts_us = running + self.random.randrange(US_PER_DAY)
         return EndDay(running - US_PER_DAY if self._chance(4) else running)
 
     def _series(self) -> tuple[str, int]:
-        """Any series, most likely one that waits to be settled."""
+        """Return any series, most likely one that waits to be settled."""
         known = list(dict.fromkeys(instrument.series for instrument in self.naive.instruments.values()))
         over = {instrument.series for instrument in self.naive.instruments.values() if instrument.state == "expired"}
         waiting = [series for series in known if series in over and series not in self.naive.settled]
@@ -215,7 +216,7 @@ class MarketCommands(RandomCommands):
     # Orders
 
     def _instrument(self) -> str:
-        """Mostly one of the few that were listed first, so that orders meet; or one that somebody holds."""
+        """Return mostly one of the few instruments listed first, so that orders meet, or one with a position."""
         open_now = [key for key in self.live if not self.naive.instruments[key].is_over(self.ts_us)]
         if not open_now or self._chance(8):
             return super()._instrument()
@@ -234,7 +235,7 @@ class MarketCommands(RandomCommands):
         return order
 
     def _reduce(self) -> Command:
-        """An order against a position, that may only reduce it or that may count on what it sets free."""
+        """Place a reduce-only order, or one that counts on the collateral that it releases."""
         held = [(key, position) for key, position in self.naive.positions.items() if position]
         if not held:
             return self._place()
@@ -250,7 +251,7 @@ class MarketCommands(RandomCommands):
         return replace(order, user_id=user_id, instrument_id=instrument_id, side=side, reduce_only=reduce_only)
 
     def _close_enough(self) -> Command:
-        """A bid of somebody who is short, with just enough money, or with a micro more or less than that."""
+        """Place a bid of a user who is short, with exactly enough cash, or a micro more or less."""
         order = self._reduce()
         assert isinstance(order, PlaceOrder)
         if order.time_in_force in ("gtc", "day") or order.user_id not in self.naive.users:
@@ -266,7 +267,7 @@ class MarketCommands(RandomCommands):
         return Withdraw(order.user_id, surplus) if surplus > 0 else Deposit(order.user_id, -surplus)
 
     def _cross(self) -> Command:
-        """Somebody else's order against one that rests: a new one, or an open one edited to that price."""
+        """Place or edit another user's order so that it trades with a resting one."""
         resting = [order for order in self.naive.orders if order.instrument_id in self.live]
         if not resting:
             return self._place()
@@ -282,7 +283,7 @@ class MarketCommands(RandomCommands):
         return replace(against, instrument_id=wanted.instrument_id, side=side)
 
     def _squeeze(self) -> Command:
-        """Who is short, or offers to be, has nothing left, the index turns against him, and somebody offers."""
+        """Withdraw all cash of a user who is or offers to be short, move the index against it, and offer contracts."""
         shorts = [key for key, position in self.naive.positions.items() if position < 0 and key[1] in self.live]
         shorts += [(o.user_id, o.instrument_id) for o in self.naive.orders if o.side == "ask"]
         shorts = [key for key in shorts if self.naive.instruments[key[1]].mark is not None]
@@ -299,14 +300,15 @@ class MarketCommands(RandomCommands):
         turn = SetIndexPrice(instrument.terms.asset, max(1, index * factor // 1_000), forced=True)
         if self._chance(2):
             self.queue += [*[offer] * self.random.randrange(3), turn, self._cross(), self._cross()]
-        else:  # what could not be bought then is tried again
+        else:
+            # The rest of the short is tried again.
             end_day = EndDay(next_day_end_us(self.ts_us))
             again = self.random.choice((ChangeRules(self.naive.rules), end_day, end_day, turn))
             self.queue += [turn, replace(offer, time_in_force="gtc"), again]
         return Withdraw(user_id, max(1, self.naive.available(user_id)))
 
     def _squeeze_by_edit(self) -> Command:
-        """Who offers has too little for it once the index turned, and then an edited bid takes the offer."""
+        """Move the index against a user with an open ask and little cash, and then edit a bid to take that ask."""
         marked = [key for key in self.live if self.naive.instruments[key].mark is not None]
         if not marked:
             return self._index()
@@ -328,7 +330,7 @@ class MarketCommands(RandomCommands):
         return Deposit(buyer, 3_000_000)
 
     def _whales(self) -> Command:
-        """A position so large that an index at its limit would ask for more than a number can say."""
+        """Open a position so large that its margin at the highest index exceeds NUMBER_MAX."""
         if not self.live:
             return self._index()
         buyer, seller = self.random.sample(USERS, 2)
@@ -348,7 +350,7 @@ class MarketCommands(RandomCommands):
     # The administrator
 
     def _for_a_while(self, *ends: Command) -> None:
-        """Some orders and the like, and then the end of what they are refused for."""
+        """Let some orders be refused, and then end the pause, halt or suspension."""
         kinds = (self._place, self._place, self._edit, self._cancel, self._index)
         self.queue += [self.random.choice(kinds)() for _ in range(self.random.randrange(6))]
         self.queue += ends
@@ -386,7 +388,7 @@ class MarketCommands(RandomCommands):
         return self.random.choice((Deposit, Withdraw))(user_id, self.random.choice((1, 100_000, 40_000_000)))
 
     def _create(self) -> Command:
-        """As ever, or an option near the money that expires at the next 08:00 UTC or the one after it."""
+        """List an instrument as in the base class, or an option near the money that expires in one or two days."""
         if self._chance(3):
             return super()._create()
         choose = self.random.choice

@@ -45,7 +45,8 @@ from exchange.journal.records import Head, chain
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 
-MIDNIGHT_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
+# 2026-02-20 00:00:00 UTC.
+MIDNIGHT_US = 1_771_545_600_000_000
 USDC = 1_000_000
 DAY_END_S = MIDNIGHT_US // US_PER_SECOND + 8 * 3_600
 CALL = "SOL_USDC-20FEB26-150-C"
@@ -69,7 +70,7 @@ def index(usdc: int, asset: str = "SOL", **more: Any) -> SetIndexPrice:
 
 
 def story() -> Iterator[tuple[int, Command]]:
-    """Each command with its time."""
+    """Yield each command with its time."""
     ts_us = MIDNIGHT_US
     for at_s, commands in _chapters():
         ts_us = max(ts_us, MIDNIGHT_US + at_s * US_PER_SECOND)
@@ -79,12 +80,12 @@ def story() -> Iterator[tuple[int, Command]]:
 
 
 def write_story(path: Path, last_seq: int | None = None) -> State:
-    """The story up to a command as a journal, events included. Returns the exchange as it is then."""
+    """Write the story up to a command as a journal with events. Return the state after it."""
     return write_steps(path, islice(story(), last_seq))
 
 
 def write_steps(path: Path, steps: Iterable[tuple[int, Command]]) -> State:
-    """A journal of these commands, each with its time; the first must be a genesis."""
+    """Write a journal of these commands, each with its time; the first must be a genesis."""
     state, head = State(), Head()
     records, caused = [], []
     for ts_us, command in steps:
@@ -106,7 +107,7 @@ def write_steps(path: Path, steps: Iterable[tuple[int, Command]]) -> State:
 
 
 def _chapters() -> list[tuple[int, list[Command]]]:
-    """What happens from so many seconds after midnight on."""
+    """Return groups of commands, each with the seconds after midnight at which it begins."""
     cash = {"alice": 1_000, "bob": 1_000, "carol": 100_000, "dave": 50, "erin": 60}
     return [
         (0, [Genesis(RULES), StartSession("test")]),

@@ -1,9 +1,8 @@
 """The naive exchange: the rules once more, in the slowest and most obvious way, as an oracle for the real one.
 
-It has no books, no levels, no queues and no balances that are kept up to date. There is one list of open orders;
-whoever trades next is found by sorting it, and what an account has locked is added up from its orders and positions
-whenever somebody asks. It was written from the rules (protocol, reasons, events, docs/market.md), not from
-`exchange.matching`.
+It has no books, levels, queues or stored balances. There is one list of open orders. To find the next trade it
+sorts that list, and to find the locked cash of an account it adds up its orders and positions. It was written from
+the rules (docs/protocol.md, reasons, events, docs/market.md), not from `exchange.matching`.
 """
 
 from collections.abc import Callable, Iterable
@@ -96,14 +95,16 @@ from tests.naive_market import (
     series_of_rule,
 )
 
-Budget = Callable[[int, int], bool]  # whether an order may have paid so much for so many, all its fills together
+# True if an order may have paid so much for so many contracts, all its fills together.
+Budget = Callable[[int, int], bool]
 
 
 @dataclass
 class NaiveUser:
     cash: int = 0
     cancel_on_disconnect: bool = False
-    finished: list["NaiveOrder"] = field(default_factory=list)  # first finished first
+    # In order of their end.
+    finished: list["NaiveOrder"] = field(default_factory=list)
     suspended: bool = False
     open_orders_max: int | None = None
     position_max: int | None = None
@@ -117,7 +118,8 @@ class NaiveInstrument:
     min_size: int
     state: InstrumentState = "open"
     last_price: int | None = None
-    mark: int | None = None  # of a closed one, the last that it had, and the index then
+    # A closed instrument keeps its last mark and index.
+    mark: int | None = None
     index: int = 0
 
     @property
@@ -135,11 +137,13 @@ class NaiveInstrument:
 @dataclass
 class NaiveOrder:
     order_id: int
-    placed: PlaceOrder  # as it came; `price` and `size` are its terms today
+    """`placed` is the first request; `price` and `size` are the current terms. A smaller `place` trades first."""
+
+    placed: PlaceOrder
     price: int | None
     size: int
     remaining: int
-    place: int  # whoever has the smaller one stands before the others at a price
+    place: int
 
     @property
     def user_id(self) -> str:
@@ -154,14 +158,14 @@ class NaiveOrder:
         return self.placed.side
 
     def would_trade_at(self, price: int | None) -> bool:
-        """Whether somebody on the other side, limited to `price`, may trade with this resting order."""
+        """True if an order on the other side with this limit may trade with this resting order."""
         assert self.price is not None, "a market order never rests"
         return price is None or (self.price <= price if self.side == "ask" else self.price >= price)
 
 
 @dataclass
-class Picture:
-    """What an account has locked: by its bids; and by instrument its collateral and maintenance margin."""
+class Locks:
+    """The locks of an account: the sum of its bids, and by instrument its collateral and maintenance margin."""
 
     bids: int = 0
     margins: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -170,7 +174,7 @@ class Picture:
         return self.margins.get(instrument_id, (0, 0))[0]
 
     def sums(self) -> tuple[int, int]:
-        """All that is locked, and all of the maintenance margin."""
+        """Return the sum of all locks, and the sum of all maintenance margins."""
         return (
             self.bids + sum(collateral for collateral, _ in self.margins.values()),
             sum(maintenance for _, maintenance in self.margins.values()),
@@ -182,29 +186,32 @@ class NaiveExchange:
         self.rules = Rules()
         self.users: dict[str, NaiveUser] = {}
         self.instruments: dict[str, NaiveInstrument] = {}
-        self.orders: list[NaiveOrder] = []  # open ones, in order of order_id
+        # Open orders, in order of order_id.
+        self.orders: list[NaiveOrder] = []
         self.positions: dict[tuple[str, str], int] = {}
-        self.history: dict[str, IndexHistory] = {}  # of every index, by asset
-        self.settled: list[tuple[str, int]] = []  # series
+        # Of every index, by asset.
+        self.history: dict[str, IndexHistory] = {}
+        # Settled series.
+        self.settled: list[tuple[str, int]] = []
         self.halted = False
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
-        self.touched_users: list[str] = []
-        self.touched_positions: list[tuple[str, str]] = []
-        self.touched_margins: list[tuple[str, str]] = []
+        self.changed_users: list[str] = []
+        self.changed_positions: list[tuple[str, str]] = []
+        self.changed_margins: list[tuple[str, str]] = []
 
     def apply(self, ts_us: int, command: Command) -> list[Event]:
-        """The events of `command`: those of the business, then positions and balances that came out different."""
-        self.touched_users, self.touched_positions, self.touched_margins = [], [], []
-        before = {user_id: self.picture_of(user_id) for user_id in self.users}
+        """Carry out `command`; return its events, and after them changed margins, positions and balances."""
+        self.changed_users, self.changed_positions, self.changed_margins = [], [], []
+        before = {user_id: self.locks_of(user_id) for user_id in self.users}
         cash_before = {user_id: user.cash for user_id, user in self.users.items()}
         positions_before = dict(self.positions)
         events = self.decide(ts_us, command)
         margins: dict[str, dict[str, int]] = {}
-        for user_id, instrument_id in dict.fromkeys(self.touched_margins):
+        for user_id, instrument_id in dict.fromkeys(self.changed_margins):
             locked = self.collateral(user_id, instrument_id)
-            is_moved = (user_id, instrument_id) in self.touched_positions
+            is_moved = (user_id, instrument_id) in self.changed_positions
             if not is_moved and locked != before[user_id].collateral_of(instrument_id):
                 margins.setdefault(user_id, {})[instrument_id] = locked
         for user_id, locked_by_instrument in margins.items():
@@ -213,13 +220,13 @@ class NaiveExchange:
                 events.append(MarginsChanged(user_id, part))
                 for instrument_id in part:
                     del locked_by_instrument[instrument_id]
-        for user_id, instrument_id in dict.fromkeys(self.touched_positions):
+        for user_id, instrument_id in dict.fromkeys(self.changed_positions):
             quantity, locked = self.position(user_id, instrument_id), self.collateral(user_id, instrument_id)
             quantity_before = positions_before.get((user_id, instrument_id), 0)
             if (quantity, locked) != (quantity_before, before[user_id].collateral_of(instrument_id)):
                 events.append(PositionChanged(user_id, instrument_id, quantity, locked))
-        for user_id in dict.fromkeys(self.touched_users):
-            now, earlier = self.picture_of(user_id), before.get(user_id, Picture())
+        for user_id in dict.fromkeys(self.changed_users):
+            now, earlier = self.locks_of(user_id), before.get(user_id, Locks())
             cash = self.users[user_id].cash
             if (cash, *now.sums()) != (cash_before.get(user_id, 0), *earlier.sums()):
                 events.append(BalanceChanged(user_id, cash, now.sums()[0], now.sums()[1] or UNSET))
@@ -257,7 +264,7 @@ class NaiveExchange:
             case EndDay():
                 return self.end_day(ts_us, command)
             case SettleSeries():
-                return self.settle_by_hand(ts_us, command)
+                return self.settle_series(ts_us, command)
             case ChangeRules():
                 return self.change_rules(ts_us, command)
             case Genesis():
@@ -286,14 +293,14 @@ class NaiveExchange:
             case Deposit():
                 return self.deposit(command)
             case Withdraw():
-                return self.withdraw(command)
+                return self.withdraw_cash(command)
             case SetCancelOnDisconnect():
                 self.users[command.user_id].cancel_on_disconnect = command.enabled
                 return [CancelOnDisconnectSet(command.user_id, command.enabled)]
             case Disconnect():
                 return self.disconnect(command.user_id, command.still_enabled)
 
-    # What everybody has, added up anew each time
+    # Sums over orders and positions
 
     def position(self, user_id: str, instrument_id: str) -> int:
         return self.positions.get((user_id, instrument_id), 0)
@@ -306,11 +313,11 @@ class NaiveExchange:
         )
 
     def uncovered(self, user_id: str, instrument_id: str) -> int:
-        """The contracts sold or offered beyond those held; negative where some are held that nothing offers."""
+        """Return the contracts sold or offered beyond those owned; negative if owned ones are not offered."""
         return self.open_asks(user_id, instrument_id) - self.position(user_id, instrument_id)
 
     def margins_of(self, instrument: NaiveInstrument) -> tuple[Fraction, Fraction]:
-        """What a short contract locks, and the maintenance margin of one."""
+        """Return initial and maintenance margin of a short contract."""
         _, _, option_type, strike, _ = instrument.terms
         index, mark = instrument.index, instrument.mark
         if self.rules.collateral == "cash_secured" or mark is None:
@@ -321,8 +328,8 @@ class NaiveExchange:
         margin, _ = self.margins_of(self.instruments[instrument_id])
         return for_size(margin, max(0, self.uncovered(user_id, instrument_id) + more_asks))
 
-    def set_free(self, user_id: str, instrument_id: str, bought: int) -> int:
-        """The collateral that an order that never rests may count on when it buys so much; only in a market."""
+    def released(self, user_id: str, instrument_id: str, bought: int) -> int:
+        """Return the collateral that a purchase releases, for an order that never rests; 0 without a market."""
         if market_of(self.rules) is None:
             return 0
         bought = min(bought, max(0, self.uncovered(user_id, instrument_id)))
@@ -335,76 +342,76 @@ class NaiveExchange:
             lock += cost * market.fees.cap_ppm // 1_000_000
         return lock
 
-    def picture_of(self, user_id: str) -> Picture:
+    def locks_of(self, user_id: str) -> Locks:
         mine = [order for order in self.orders if order.user_id == user_id]
         offered = {order.instrument_id for order in mine if order.side == "ask"}
-        picture = Picture(sum(self.bid_lock(o.price or 0, o.remaining) for o in mine if o.side == "bid"))
+        locks = Locks(sum(self.bid_lock(o.price or 0, o.remaining) for o in mine if o.side == "bid"))
         for instrument_id, instrument in self.instruments.items():
             position = self.position(user_id, instrument_id)
             if position or instrument_id in offered:
                 maintenance = for_size(self.margins_of(instrument)[1], max(0, -position))
-                picture.margins[instrument_id] = self.collateral(user_id, instrument_id), maintenance
-        return picture
+                locks.margins[instrument_id] = self.collateral(user_id, instrument_id), maintenance
+        return locks
 
     def locked(self, user_id: str) -> int:
-        return self.picture_of(user_id).sums()[0]
+        return self.locks_of(user_id).sums()[0]
 
     def maintenance(self, user_id: str) -> int:
-        return self.picture_of(user_id).sums()[1]
+        return self.locks_of(user_id).sums()[1]
 
-    def left_by_bids(self, user_id: str) -> int:
-        """Cash that no resting bid has locked."""
-        return self.users[user_id].cash - self.picture_of(user_id).bids
+    def cash_beyond_bids(self, user_id: str) -> int:
+        """Return the cash that no resting bid locks."""
+        return self.users[user_id].cash - self.locks_of(user_id).bids
 
     def available(self, user_id: str) -> int:
         return self.users[user_id].cash - self.locked(user_id)
 
-    def touch_for(self, order: NaiveOrder) -> None:
-        """The order's coming or going changes its owner's balance, and if it is an ask, what the position locks."""
-        self.touched_users.append(order.user_id)
+    def note_order(self, order: NaiveOrder) -> None:
+        """Note that the order changes its owner's balance, and, if it is an ask, the owner's position."""
+        self.changed_users.append(order.user_id)
         if order.side == "ask":
-            self.touched_positions.append((order.user_id, order.instrument_id))
+            self.changed_positions.append((order.user_id, order.instrument_id))
 
-    def touch_margins(self, user_id: str, asset: str | None = None) -> None:
-        """The account's margins are taken anew, for instruments on `asset` or on all, in order of listing."""
-        for instrument_id in self.picture_of(user_id).margins:
+    def note_margins(self, user_id: str, asset: str | None = None) -> None:
+        """Note that the account's margins change, for instruments on `asset` or on all, in order of listing."""
+        for instrument_id in self.locks_of(user_id).margins:
             if asset in (None, self.instruments[instrument_id].terms.asset):
-                self.touched_margins.append((user_id, instrument_id))
-                self.touched_users.append(user_id)
+                self.changed_margins.append((user_id, instrument_id))
+                self.changed_users.append(user_id)
 
-    def can_carry(self) -> bool:
-        """Whether what every account locks and maintains is a number of the wire."""
-        return all(max(self.picture_of(user_id).sums()) <= NUMBER_MAX for user_id in self.users)
+    def within_limits(self) -> bool:
+        """True if locks and margins of every account are at most NUMBER_MAX."""
+        return all(max(self.locks_of(user_id).sums()) <= NUMBER_MAX for user_id in self.users)
 
     # Accounts, cash and connections
 
-    def room_for_cash(self) -> int:
-        """What the insurance owes makes no room: what all others own together stays a number of the wire."""
+    def cash_room(self) -> int:
+        """Return how much cash can be paid in, so that all accounts but the insurance own at most NUMBER_MAX."""
         return NUMBER_MAX - sum(max(0, user.cash) for user in self.users.values())
 
     def open_account(self, command: OpenAccount) -> list[Event]:
         if command.user_id in self.users:
             return [Refused(command.user_id, Reason.ACCOUNT_EXISTS)]
-        if command.cash_micros < 0 or command.cash_micros > self.room_for_cash():
+        if command.cash_micros < 0 or command.cash_micros > self.cash_room():
             return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
         self.users[command.user_id] = NaiveUser(command.cash_micros)
-        self.touched_users.append(command.user_id)
+        self.changed_users.append(command.user_id)
         return [AccountOpened(command.user_id)]
 
     def deposit(self, command: Deposit) -> list[Event]:
-        if command.amount_micros <= 0 or command.amount_micros > self.room_for_cash():
+        if command.amount_micros <= 0 or command.amount_micros > self.cash_room():
             return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
         self.users[command.user_id].cash += command.amount_micros
-        self.touched_users.append(command.user_id)
+        self.changed_users.append(command.user_id)
         return [Deposited(command.user_id, command.amount_micros)]
 
-    def withdraw(self, command: Withdraw) -> list[Event]:
+    def withdraw_cash(self, command: Withdraw) -> list[Event]:
         if command.amount_micros <= 0:
             return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
         if command.amount_micros > self.available(command.user_id):
             return [Refused(command.user_id, Reason.INSUFFICIENT_BALANCE)]
         self.users[command.user_id].cash -= command.amount_micros
-        self.touched_users.append(command.user_id)
+        self.changed_users.append(command.user_id)
         return [Withdrawn(command.user_id, command.amount_micros)]
 
     def disconnect(self, user_id: str, still_enabled: bool) -> list[Event]:
@@ -413,7 +420,7 @@ class NaiveExchange:
         return [*self.cancel_each(mine, "cancel_on_disconnect"), AllCancelled(user_id, len(mine))]
 
     def open_own_accounts(self) -> list[Event]:
-        """The accounts of the exchange, where they are missing."""
+        """Open the missing accounts of the exchange."""
         fees, has_market = self.rules.fees, market_of(self.rules) is not None
         wanted = ["fees"] if has_market or fees.maker_premium_ppm or fees.taker_premium_ppm else []
         opened = [user_id for user_id in [*wanted, *["insurance"] * has_market] if user_id not in self.users]
@@ -433,25 +440,25 @@ class NaiveExchange:
         if takes_market_away or validation_error(command.rules) is not None:
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, self.rules = self.rules, command.rules
-        if not self.can_carry():
+        if not self.within_limits():
             self.rules = rules_before
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
         events: list[Event] = [RulesChanged(command.rules), *self.open_own_accounts()]
         for user_id, user in self.users.items():
-            self.touched_users.append(user_id)
-            self.touch_margins(user_id)
+            self.changed_users.append(user_id)
+            self.note_margins(user_id)
             del user.finished[: max(0, len(user.finished) - self.rules.finished_orders_kept)]
-        events += self.cancel_bids_that_do_not_fit()
+        events += self.cancel_unaffordable_bids()
         events += self.list_missing_series(ts_us)
         return events + self.liquidate(ts_us, self.users)
 
-    def cancel_bids_that_do_not_fit(self) -> list[Event]:
-        """Where resting bids lock more than the cash there is, the newest of them go."""
+    def cancel_unaffordable_bids(self) -> list[Event]:
+        """Cancel the newest bids of accounts whose bids lock more than their cash."""
         events: list[Event] = []
         for user_id in self.users:
             bids = [order for order in self.orders if order.user_id == user_id and order.side == "bid"]
-            while bids and self.left_by_bids(user_id) < 0:
-                events.append(self.end_order(bids.pop(), "insufficient_balance"))
+            while bids and self.cash_beyond_bids(user_id) < 0:
+                events.append(self.close_order(bids.pop(), "insufficient_balance"))
         return events
 
     # Instruments, the index and marks
@@ -476,7 +483,7 @@ class NaiveExchange:
         return InstrumentCreated(*terms, tick, min_size)
 
     def list_missing_series(self, ts_us: int, only: str | None = None) -> list[Event]:
-        """What the rules want listed and is not; with the marks of these, unless only those of one asset are wanted."""
+        """List the missing instruments of the rules, of one asset (`only`) without their marks or of all with marks."""
         events: list[Event] = []
         market = market_of(self.rules)
         for rule in market.series if market else ():
@@ -490,11 +497,11 @@ class NaiveExchange:
         return events
 
     def index_of(self, asset: str) -> int:
-        """The index price of now; 0 where there is none."""
+        """Return the current index price, 0 if there is none."""
         return self.history[asset][-1][1] if asset in self.history else 0
 
     def mark(self, instruments: list[NaiveInstrument]) -> list[Event]:
-        """Take the marks of these, all of one asset, anew."""
+        """Set the marks of these instruments, all of one asset."""
         market = market_of(self.rules)
         if not instruments or market is None or instruments[0].terms.asset not in self.history:
             return []
@@ -518,12 +525,12 @@ class NaiveExchange:
 
     def set_index_price(self, ts_us: int, command: SetIndexPrice) -> list[Event]:
         asset, price = command.asset, command.price_micros
-        if reason := self.why_not_this_index(command):
+        if reason := self.why_not_set(command):
             return [Refused(None, reason)]
         marks_before = [(instrument.index, instrument.mark) for instrument in self.instruments.values()]
         self.history.setdefault(asset, []).append((ts_us, price))
         self.mark(self.live_on(asset))
-        if not self.can_carry():
+        if not self.within_limits():
             self.history[asset].pop()
             if not self.history[asset]:
                 del self.history[asset]
@@ -531,14 +538,14 @@ class NaiveExchange:
                 instrument.index, instrument.mark = index, mark
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
         for user_id in self.users:
-            self.touch_margins(user_id, asset)
+            self.note_margins(user_id, asset)
         events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
         return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users)]
 
     def live_on(self, asset: str) -> list[NaiveInstrument]:
         return [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
 
-    def why_not_this_index(self, command: SetIndexPrice) -> Reason | None:
+    def why_not_set(self, command: SetIndexPrice) -> Reason | None:
         market, asset, price = market_of(self.rules), command.asset, command.price_micros
         if market is None:
             return Reason.NO_MARKET
@@ -567,7 +574,7 @@ class NaiveExchange:
     def set_states(
         self, ts_us: int, asset: str | None, expiration_s: int | None, state: InstrumentState
     ) -> list[Event]:
-        """Nothing at all where something is named that is not there."""
+        """Return no event if the named asset or expiration has no live instrument."""
         named = [
             instrument
             for instrument in self.instruments.values()
@@ -613,12 +620,12 @@ class NaiveExchange:
         return delivery_price(self.history.get(asset, []), expiration_s * 1_000_000, tick)
 
     def settle(self, due: list[tuple[tuple[str, int], int | None]]) -> list[Event]:
-        """Pay the positions of these series at these prices, net; then cancel bids that the cash left does not pay."""
+        """Pay the positions of these series, net; then cancel bids that exceed the remaining cash."""
         events: list[Event] = []
         net: dict[str, int] = {}
-        can_pay = self.can_pay([(series, price) for series, price in due if price is not None])
+        within_limits = self.payouts_within_limits([(series, price) for series, price in due if price is not None])
         for series, price in due:
-            if price is None or not can_pay:
+            if price is None or not within_limits:
                 events.append(SettlementDelayed(*series))
                 continue
             events.append(DeliveryPriceSet(*series, price))
@@ -626,25 +633,25 @@ class NaiveExchange:
             for (user_id, instrument_id), (payout, fee) in self.payouts(series, price).items():
                 quantity = self.positions.pop((user_id, instrument_id))
                 events.append(PositionSettled(user_id, instrument_id, quantity, payout, fee))
-                self.touched_positions.append((user_id, instrument_id))
-                self.touched_users.append(user_id)
+                self.changed_positions.append((user_id, instrument_id))
+                self.changed_users.append(user_id)
                 net[user_id] = net.get(user_id, 0) + payout - fee
                 net["fees"] = net.get("fees", 0) + fee
         for user_id, user in self.users.items():
             if net.get(user_id, 0) == 0:
                 continue
             user.cash += net[user_id]
-            self.touched_users.append(user_id)
+            self.changed_users.append(user_id)
             if user.cash < 0:
                 shortfall, user.cash = -user.cash, 0
                 user.shortfall += shortfall
                 self.users["insurance"].cash -= shortfall
-                self.touched_users.append("insurance")
+                self.changed_users.append("insurance")
                 events.append(ShortfallCovered(user_id, shortfall, user.shortfall))
-        return events + self.cancel_bids_that_do_not_fit()
+        return events + self.cancel_unaffordable_bids()
 
-    def can_pay(self, due: list[tuple[tuple[str, int], int]]) -> bool:
-        """Whether all that comes of these settlements stays within the numbers of the wire."""
+    def payouts_within_limits(self, due: list[tuple[tuple[str, int], int]]) -> bool:
+        """True if every number that results from these settlements is at most NUMBER_MAX."""
         cash = {user_id: user.cash for user_id, user in self.users.items()}
         for series, price in due:
             for (user_id, _), (payout, fee) in self.payouts(series, price).items():
@@ -655,7 +662,7 @@ class NaiveExchange:
         return sum(max(0, amount) for amount in cash.values()) <= NUMBER_MAX
 
     def payouts(self, series: tuple[str, int], price: int) -> dict[tuple[str, str], tuple[int, int]]:
-        """What every position is paid, and its fee: accounts in order of opening, instruments in order of listing."""
+        """Return payout and fee of every position, by account and instrument, each in order of opening or listing."""
         payouts = {}
         for user_id in self.users:
             for instrument in self.instruments_of(series):
@@ -673,7 +680,7 @@ class NaiveExchange:
         of_price = price * quantity * market.fees.delivery_ppm // 1_000_000_000
         return min(of_price, payout * market.fees.delivery_cap_ppm // 1_000_000)
 
-    def settle_by_hand(self, ts_us: int, command: SettleSeries) -> list[Event]:
+    def settle_series(self, ts_us: int, command: SettleSeries) -> list[Event]:
         series, price = (command.asset, command.expiration_s), command.price_micros
         if reason := self.why_not_settle(series, price):
             return [Refused(None, reason)]
@@ -691,20 +698,21 @@ class NaiveExchange:
             return Reason.SERIES_SETTLED
         if not 0 < price <= PRICE_MAX_MICROS or price % 1000:
             return Reason.INVALID_DELIVERY_PRICE
-        return None if self.can_pay([(series, price)]) else Reason.EXPOSURE_ABOVE_MAXIMUM
+        return None if self.payouts_within_limits([(series, price)]) else Reason.EXPOSURE_ABOVE_MAXIMUM
 
     # Liquidation
 
     def liquidate(self, ts_us: int, candidates: Iterable[str]) -> list[Event]:
-        """Look at these accounts in turn, and after those that are liquidated at who traded with them."""
+        """Liquidate these accounts in turn, if they must be, then the accounts that traded with them."""
         events: list[Event] = []
-        to_look_at, liquidated = list(candidates), []
-        for user_id in to_look_at:  # grows while it is gone through
+        queue, liquidated = list(candidates), []
+        # The loop appends to the queue that it reads.
+        for user_id in queue:
             too_little = self.users[user_id].cash < self.maintenance(user_id)
             if too_little and user_id not in liquidated and user_id != "insurance":
                 liquidated.append(user_id)
                 caused = self.liquidate_one(ts_us, user_id)
-                to_look_at += [event.maker_user_id for event in caused if isinstance(event, Traded)]
+                queue += [event.maker_user_id for event in caused if isinstance(event, Traded)]
                 events += caused
         return events
 
@@ -712,7 +720,7 @@ class NaiveExchange:
         user = self.users[user_id]
         started = LiquidationStarted(user_id, user.cash, self.maintenance(user_id))
         events = self.cancel_each([order for order in self.orders if order.user_id == user_id], "liquidation")
-        margins = self.picture_of(user_id).margins
+        margins = self.locks_of(user_id).margins
         for instrument_id in sorted(margins, key=lambda instrument_id: -margins[instrument_id][1]):
             if self.position(user_id, instrument_id) < 0 and user.cash < self.maintenance(user_id):
                 events += self.buy_back(ts_us, user_id, self.instruments[instrument_id])
@@ -732,18 +740,18 @@ class NaiveExchange:
         if not makers or self.taker_cost(makers[0], 1) > cash:
             return []
         order, accepted = self.accept(command, size)
-        self.touch_for(order)
+        self.note_order(order)
         events = self.trade_within_budget(order, lambda paid, _: paid <= cash)
         return [replace(accepted, liquidation=True), *events]
 
-    # Orders end
+    # Closing of orders
 
-    def end_order(self, order: NaiveOrder, reason: CancelReason | None = None) -> OrderCancelled:
-        """Take the order off the list of open ones, and forget the user's eldest finished orders beyond the limit.
+    def close_order(self, order: NaiveOrder, reason: CancelReason | None = None) -> OrderCancelled:
+        """Take the order off the list of open ones, and drop the user's oldest finished orders beyond the limit.
 
-        With remaining size 0 it was filled, and the event is of no use.
+        With remaining size 0 it was filled, and the caller ignores the event.
         """
-        self.touch_for(order)
+        self.note_order(order)
         self.orders.remove(order)
         finished = self.users[order.user_id].finished
         finished.append(order)
@@ -760,14 +768,14 @@ class NaiveExchange:
         )
 
     def cancel_each(self, orders: Iterable[NaiveOrder], reason: CancelReason) -> list[Event]:
-        return [self.end_order(order, reason) for order in orders]
+        return [self.close_order(order, reason) for order in orders]
 
     def known_orders(self, user_id: str) -> list[NaiveOrder]:
-        """Open orders and finished ones not yet forgotten."""
+        """Return open orders, and finished ones that are still kept."""
         return [order for order in self.orders if order.user_id == user_id] + self.users[user_id].finished
 
     def find(self, command: CancelOrder | EditOrder) -> NaiveOrder | Reason:
-        """The open order that the command names, or why there is none."""
+        """Return the open order that the command names, or the reason why there is none."""
         if isinstance(command, CancelOrder) and command.instrument_id not in (None, *self.instruments):
             return Reason.INSTRUMENT_NOT_FOUND
         if command.user_id not in self.users:
@@ -790,7 +798,7 @@ class NaiveExchange:
         order = self.find(command)
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
-        return [self.end_order(order, "user_request")]
+        return [self.close_order(order, "user_request")]
 
     def cancel_all(self, user_id: str, instrument_id: str | None, reason: CancelReason) -> list[Event]:
         if user_id not in self.users:
@@ -800,7 +808,7 @@ class NaiveExchange:
         chosen = [o for o in self.orders if o.user_id == user_id and instrument_id in (None, o.instrument_id)]
         return [*self.cancel_each(chosen, reason), AllCancelled(user_id, len(chosen))]
 
-    # Orders come and change
+    # Placing and editing of orders
 
     def place(self, ts_us: int, command: PlaceOrder) -> list[Event]:
         if command.user_id not in self.users:
@@ -820,24 +828,24 @@ class NaiveExchange:
         events: list[Event] = [accepted]
         if command.time_in_force == "fok" and self.tradable(command) < size:
             self.orders.append(order)
-            return [*events, self.end_order(order, "fok_unfilled")]
+            return [*events, self.close_order(order, "fok_unfilled")]
         if command.type == "market":
             events += self.trade_at_market(order)
         else:
             self.orders.append(order)
-            self.touch_for(order)
+            self.note_order(order)
             events += self.trade(order)
             if order.remaining and command.time_in_force == "ioc":
-                events.append(self.end_order(order, "ioc_remainder"))
-        return events + self.look_at_traders(ts_us, events)
+                events.append(self.close_order(order, "ioc_remainder"))
+        return events + self.liquidate_traders(ts_us, events)
 
     def reducible(self, command: PlaceOrder) -> int:
-        """The position on the other side."""
+        """Return the position that the order would reduce."""
         position = self.position(command.user_id, command.instrument_id)
         return max(0, -position if command.side == "bid" else position)
 
     def size_to_place(self, command: PlaceOrder) -> int:
-        """The size as it was sent; if it may only reduce, at most the position on the other side."""
+        """Return the size in the request; for a reduce-only order at most the position on the other side."""
         return min(command.size_milli, self.reducible(command)) if command.reduce_only else command.size_milli
 
     def accept(self, command: PlaceOrder, size: int) -> tuple[NaiveOrder, OrderAccepted]:
@@ -858,13 +866,13 @@ class NaiveExchange:
             command.reduce_only,
         )
 
-    def look_at_traders(self, ts_us: int, events: list[Event]) -> list[Event]:
-        """A trade may show that an account has too little."""
+    def liquidate_traders(self, ts_us: int, events: list[Event]) -> list[Event]:
+        """Liquidate the accounts of the trades in these events, if they must be."""
         trades = [event for event in events if isinstance(event, Traded)]
         return self.liquidate(ts_us, [user for it in trades for user in (it.maker_user_id, it.taker_user_id)])
 
     def why_not_place(self, ts_us: int, command: PlaceOrder, size: int, namesake: NaiveOrder | None) -> Reason | None:
-        """`size`: what of it would be placed."""
+        """Return the first reason to refuse the order. `size` is the size to place."""
         user = self.users[command.user_id]
         if user.suspended:
             return Reason.USER_SUSPENDED
@@ -894,7 +902,7 @@ class NaiveExchange:
     def enough(self, command: PlaceOrder) -> bool:
         if command.type == "market":
             return self.enough_at_market(command)
-        needed, left = self.needed(command), self.left_by_bids(command.user_id)
+        needed, left = self.needed(command), self.cash_beyond_bids(command.user_id)
         if command.side == "bid" and self.bid_lock(command.price_micros or 0, command.size_milli) > left:
             return False
         return needed <= 0 or needed <= self.available(command.user_id)
@@ -906,7 +914,7 @@ class NaiveExchange:
         return ts_us - self.history[asset][-1][0] > market.index_age_max_s * 1_000_000
 
     def beyond_position_limit(self, order: PlaceOrder, size: int, without: NaiveOrder | None = None) -> bool:
-        """Whether the position could come to be beyond the limit, with `size` more and the order `without` less."""
+        """True if the position could exceed the limit with `size` more and without the order `without`."""
         market, limit = market_of(self.rules), self.users[order.user_id].position_max
         if limit is None:
             limit = market.position_max_milli if market else 0
@@ -948,18 +956,18 @@ class NaiveExchange:
         return None
 
     def needed(self, command: PlaceOrder) -> int:
-        """What must be available for all of an order: what it would lock, or spend at once in the book as it stands."""
+        """Return the cash that the whole order needs: its lock, or its cost in the current book."""
         instrument_id, size = command.instrument_id, command.size_milli
         if command.side == "ask":
             return self.more_collateral(command.user_id, instrument_id, size)
         rests = command.time_in_force in ("gtc", "day")
-        free = 0 if rests else self.set_free(command.user_id, instrument_id, size)
+        free = 0 if rests else self.released(command.user_id, instrument_id, size)
         if command.price_micros is not None:
             return self.bid_lock(command.price_micros, size) - free
         return self.market_total(command) - free
 
     def market_total(self, command: PlaceOrder) -> int:
-        """What a market bid would pay for all that it gets."""
+        """Return the sum that a market bid would pay for all its fills."""
         total, wanted = 0, command.size_milli
         for maker in self.makers(command):
             size = min(wanted, maker.remaining)
@@ -968,7 +976,7 @@ class NaiveExchange:
         return total
 
     def more_collateral(self, user_id: str, instrument_id: str, more_asks: int) -> int:
-        """What `more_asks` would lock beyond what the instrument locks now."""
+        """Return how much more collateral `more_asks` would lock."""
         return self.collateral(user_id, instrument_id, more_asks) - self.collateral(user_id, instrument_id)
 
     def edit(self, ts_us: int, command: EditOrder) -> list[Event]:
@@ -994,14 +1002,14 @@ class NaiveExchange:
             previous_price_micros=order.price,
             previous_remaining_milli=order.remaining,
         )
-        self.touch_for(order)
+        self.note_order(order)
         order.price, order.size, order.remaining = price, size, size - filled
         if edited.kept_place:
             return [edited]
         self.last_place += 1
         order.place = self.last_place
         events: list[Event] = [edited, *self.trade(order)]
-        return events + self.look_at_traders(ts_us, events)
+        return events + self.liquidate_traders(ts_us, events)
 
     def why_not_edit(self, ts_us: int, order: NaiveOrder, price: int, size: int, filled: int) -> Reason | None:
         assert order.price is not None
@@ -1016,7 +1024,7 @@ class NaiveExchange:
             return Reason.POSITION_ABOVE_MAXIMUM
         if order.placed.post_only and any(
             self.may_trade(order.placed, maker) and maker.would_trade_at(price)
-            for maker in self.others_side(order.placed)
+            for maker in self.opposite_orders(order.placed)
         ):
             return Reason.POST_ONLY_WOULD_TRADE
         if order.side == "bid":
@@ -1028,10 +1036,10 @@ class NaiveExchange:
         too_little = needed > 0 and needed > self.available(order.user_id)
         return Reason.INSUFFICIENT_BALANCE if too_little else None
 
-    # Who trades with whom
+    # Matching
 
-    def others_side(self, taker: PlaceOrder) -> list[NaiveOrder]:
-        """The orders on the side opposite to the taker's, best price first, then first come."""
+    def opposite_orders(self, taker: PlaceOrder) -> list[NaiveOrder]:
+        """Return the orders on the opposite side, best price first, then by place."""
         opposite = [
             order
             for order in self.orders
@@ -1044,10 +1052,10 @@ class NaiveExchange:
         return self.rules.self_trade_prevention == "off" or maker.user_id != taker.user_id
 
     def makers(self, taker: PlaceOrder) -> list[NaiveOrder]:
-        """The orders that the taker, as it was sent, may really trade with, in the order of trading."""
+        """Return the orders that the taker may trade with, in the order of trading."""
         return [
             maker
-            for maker in self.others_side(taker)
+            for maker in self.opposite_orders(taker)
             if self.may_trade(taker, maker) and maker.would_trade_at(taker.price_micros)
         ]
 
@@ -1055,16 +1063,16 @@ class NaiveExchange:
         return sum(maker.remaining for maker in self.makers(taker))
 
     def trade(self, taker: NaiveOrder) -> list[Event]:
-        """Trade a limit order as far as it goes. It is among the open orders while it does, for its money is locked."""
+        """Trade a limit order as far as it goes. It is among the open orders meanwhile, because its cash is locked."""
         events: list[Event] = []
         while taker.remaining:
-            makers = [maker for maker in self.others_side(taker.placed) if maker.would_trade_at(taker.price)]
+            makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(taker.price)]
             if not makers:
                 return events
             if self.may_trade(taker.placed, makers[0]):
                 events.append(self.fill(makers[0], taker, min(makers[0].remaining, taker.remaining)))
             else:
-                events.append(self.end_order(makers[0], "self_trade_prevention"))
+                events.append(self.close_order(makers[0], "self_trade_prevention"))
         return events
 
     def fill(self, maker: NaiveOrder, taker: NaiveOrder, size: int) -> Traded:
@@ -1080,14 +1088,14 @@ class NaiveExchange:
             self.users[order.user_id].cash -= sign * cost + fee
             self.positions[key] = self.positions.get(key, 0) + sign * size
             order.remaining -= size
-            self.touched_users.append(order.user_id)
-            self.touched_positions.append(key)
+            self.changed_users.append(order.user_id)
+            self.changed_positions.append(key)
         if maker_fee + taker_fee:
             self.users["fees"].cash += maker_fee + taker_fee
-            self.touched_users.append("fees")
+            self.changed_users.append("fees")
         for order in (maker, taker):
             if order.remaining == 0:
-                self.end_order(order)
+                self.close_order(order)
         self.last_trade_id += 1
         return Traded(
             self.last_trade_id,
@@ -1116,7 +1124,7 @@ class NaiveExchange:
         return fee
 
     def taker_cost(self, maker: NaiveOrder, size: int) -> int:
-        """What a bid pays for so much of a resting order, fee included."""
+        """Return the sum that a bid pays for `size` of a resting order, fee included."""
         assert maker.price is not None
         instrument = self.instruments[maker.instrument_id]
         return maker.price * size // 1000 + self.fee(instrument, "taker", maker.price, size)
@@ -1124,20 +1132,20 @@ class NaiveExchange:
     # Market orders
 
     def budget_of_bid(self, command: PlaceOrder) -> Budget:
-        """What a market bid may spend, as things stand when it arrives."""
+        """Return the budget of a market bid, as fixed when it arrives."""
         user_id, instrument_id = command.user_id, command.instrument_id
-        available, left = max(0, self.available(user_id)), self.left_by_bids(user_id)
+        available, left = max(0, self.available(user_id)), self.cash_beyond_bids(user_id)
         margin, _ = self.margins_of(self.instruments[instrument_id])
         uncovered = max(0, self.uncovered(user_id, instrument_id)) if market_of(self.rules) else 0
 
         def may(paid: int, bought: int) -> bool:
-            set_free = for_size(margin, uncovered) - for_size(margin, max(0, uncovered - bought))
-            return paid <= available + set_free and paid <= left
+            released = for_size(margin, uncovered) - for_size(margin, max(0, uncovered - bought))
+            return paid <= available + released and paid <= left
 
         return may
 
     def may_sell(self, command: PlaceOrder) -> int:
-        """The most millicontracts, up to its size, that a market ask may sell, as things stand when it arrives."""
+        """Return how many millicontracts a market ask may sell, as fixed when it arrives."""
         user_id, instrument_id = command.user_id, command.instrument_id
         free = max(0, -self.uncovered(user_id, instrument_id))
 
@@ -1147,7 +1155,7 @@ class NaiveExchange:
         return largest(command.size_milli, may)
 
     def enough_at_market(self, command: PlaceOrder) -> bool:
-        """A fok needs money for all of it, an ioc for a first millicontract; a bid needs none where nobody offers."""
+        """True if a fok can be paid completely, or a millicontract of an ioc. A bid without offers needs no cash."""
         makers, size = self.makers(command), command.size_milli
         all_or_nothing = command.time_in_force == "fok"
         if command.side == "ask":
@@ -1156,11 +1164,12 @@ class NaiveExchange:
             if not makers:
                 return True
             return self.largest_within(self.budget_of_bid(command), makers[0], min(size, makers[0].remaining), 0, 0) > 0
-        unfilled = self.tradable(command) < size  # then it is accepted, and cancelled at once
+        # An unfilled fok is accepted, and cancelled at once.
+        unfilled = self.tradable(command) < size
         return unfilled or self.budget_of_bid(command)(self.market_total(command), size)
 
     def trade_at_market(self, taker: NaiveOrder) -> list[Event]:
-        """The budget is that of the moment when it came; a fok has been found to be within it already."""
+        """Trade a market order within its budget, which a fok has been checked for already."""
         arrived = replace(taker.placed, size_milli=taker.size)
         if arrived.time_in_force == "fok":
             return self.trade_within_budget(taker, lambda *_: True)
@@ -1170,18 +1179,19 @@ class NaiveExchange:
         return self.trade_within_budget(taker, lambda _, sold: sold <= sellable)
 
     def trade_within_budget(self, taker: NaiveOrder, budget: Budget) -> list[Event]:
-        """Trade an order that never rests for as long as it may; then it ends."""
+        """Trade an order that never rests within its budget; then close it."""
         events: list[Event] = []
         self.orders.append(taker)
         paid = traded = 0
         while taker.remaining:
-            makers = [maker for maker in self.others_side(taker.placed) if maker.would_trade_at(taker.price)]
+            makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(taker.price)]
             if not makers:
-                return [*events, self.end_order(taker, "market_remainder" if taker.price is None else "ioc_remainder")]
+                reason: CancelReason = "market_remainder" if taker.price is None else "ioc_remainder"
+                return [*events, self.close_order(taker, reason)]
             maker = makers[0]
             assert maker.price is not None
             if not self.may_trade(taker.placed, maker):
-                events.append(self.end_order(maker, "self_trade_prevention"))
+                events.append(self.close_order(maker, "self_trade_prevention"))
                 continue
             wanted = min(maker.remaining, taker.remaining)
             size = self.largest_within(budget, maker, wanted, paid, traded)
@@ -1190,7 +1200,7 @@ class NaiveExchange:
                 traded += size
                 events.append(self.fill(maker, taker, size))
             if size < wanted:  # once the budget has cut a fill short, nothing more is bought
-                return [*events, self.end_order(taker, "insufficient_balance")]
+                return [*events, self.close_order(taker, "insufficient_balance")]
         return events
 
     def largest_within(self, budget: Budget, maker: NaiveOrder, wanted: int, paid: int, traded: int) -> int:
@@ -1198,7 +1208,7 @@ class NaiveExchange:
 
 
 def largest(size: int, may: Callable[[int], bool]) -> int:
-    """All of `size` if it may be; else the largest that may, found by halving; 0 if none may."""
+    """Return `size` if it is allowed; else the largest allowed size, found by bisection; 0 if there is none."""
     if may(size):
         return size
     fits, too_large = 0, size

@@ -1,4 +1,4 @@
-"""The formulas of the options market once more, from docs/market.md alone: in fractions, rounded at the end."""
+"""The formulas of docs/market.md, written again from that page alone: in fractions, rounded at the end."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,13 @@ from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
 from exchange.domain.rules import Series
 
-IndexHistory = list[tuple[int, int]]  # when, and at what price from then on
+# Pairs of a time, and the price from then on.
+IndexHistory = list[tuple[int, int]]
 
 
 @cache
 def initial_margin(option_type: OptionType, strike: int, index: int, mark: int) -> Fraction:
-    """Micros that one short contract locks."""
+    """Return the initial margin of one short contract, in micros."""
     out_of_the_money = max(0, strike - index) if option_type == "call" else max(0, index - strike)
     margin = max(Fraction(15 * index, 100) - out_of_the_money, Fraction(10 * index, 100)) + mark
     return margin if option_type == "call" else max(margin, maintenance_margin(option_type, index, mark))
@@ -23,13 +24,13 @@ def initial_margin(option_type: OptionType, strike: int, index: int, mark: int) 
 
 @cache
 def maintenance_margin(option_type: OptionType, index: int, mark: int) -> Fraction:
-    """Micros of cash below which one short contract is bought back."""
+    """Return the maintenance margin of one short contract, in micros."""
     of_index, of_mark = Fraction(75 * index, 1000), Fraction(75 * mark, 1000)
     return (of_index if option_type == "call" else max(of_index, of_mark)) + mark
 
 
 def for_size(per_contract: Fraction, size: int) -> int:
-    """Of so many millicontracts, rounded up once."""
+    """Return the margin of `size` millicontracts, rounded up once."""
     return ceil(per_contract * size / 1000) if size else 0
 
 
@@ -51,7 +52,7 @@ def mark_price(
 
 
 def delivery_price(history: IndexHistory, expiration_us: int, tick: int) -> int | None:
-    """The average of the last half hour, rounded half up to the tick; None where the index came too late."""
+    """Return the average of the last half hour, rounded half up to the tick; None if the index came too late."""
     start = expiration_us - 30 * 60 * 1_000_000
     sum_of_all, time_of_all = 0, 0
     for n, (since, price) in enumerate(history):
@@ -66,7 +67,7 @@ def delivery_price(history: IndexHistory, expiration_us: int, tick: int) -> int 
 
 
 def series_of_rule(rule: Series, ts_us: int, index: int) -> Iterator[str]:
-    """The ids of the options that the rule wants listed, in their order."""
+    """Yield the ids of the options that the rule lists, in order of listing."""
     spacing = rule.strike_spacing_usdc
     middle = floor(Fraction(index, spacing * 1_000_000) + Fraction(1, 2))
     for expiration in expirations(rule, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)):
@@ -77,7 +78,7 @@ def series_of_rule(rule: Series, ts_us: int, index: int) -> Iterator[str]:
 
 
 def expirations(rule: Series, now: datetime) -> list[datetime]:
-    """The dates of the rule, found by going through the days of the next two years."""
+    """Return the dates of the rule, found by a search through the days of the next two years."""
     today = now.replace(hour=8, minute=0, second=0, microsecond=0)
     days = [day for n in range(730) if (day := today + timedelta(days=n)) > now]
     fridays = [day for day in days if day.weekday() == 4]

@@ -44,7 +44,8 @@ from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI, US_PER_DAY, next_day_end_us
 from tests.naive import NaiveExchange
 
-START_US = 1_772_000_000_000_000  # 2026-02-25 06:13:20 UTC
+# 2026-02-25 06:13:20 UTC.
+START_US = 1_772_000_000_000_000
 USERS = ("alice", "bob", "carol", "dave")
 INSTRUMENTS = (
     CreateInstrument("SOL_USDC-26FEB26-2-C", 100_000, 1),
@@ -56,7 +57,7 @@ CLIENT_ORDER_IDS = tuple(f"key-{n}" for n in range(12))
 
 
 class Step(NamedTuple):
-    """One command of a stream, and what the naive exchange made of it."""
+    """One command of a stream, and its events from the naive exchange."""
 
     ts_us: int
     command: Command
@@ -64,7 +65,7 @@ class Step(NamedTuple):
 
 
 def random_steps(seed: int, count: int) -> Iterator[Step]:
-    """The first `count` commands of the stream that `seed` decides, with the naive exchange's events."""
+    """Yield the first `count` commands of the stream of `seed`, with the naive exchange's events."""
     naive = NaiveExchange()
     source = RandomCommands(seed, naive)
     for _ in range(count):
@@ -75,13 +76,14 @@ def random_steps(seed: int, count: int) -> Iterator[Step]:
 
 
 class RandomCommands:
-    """A stream of commands. Tell it with `observe` what came of the last one before asking for the next."""
+    """A stream of commands. Call `observe` with the events of one command before asking for the next."""
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         self.random = Random(seed)
         self.naive = naive
         self.ts_us = START_US + self.random.randrange(US_PER_DAY)
-        self.placed: dict[int, PlaceOrder] = {}  # every order there ever was
+        # Every order of the stream so far.
+        self.placed: dict[int, PlaceOrder] = {}
         self.open_ids: list[int] = []
         self.live: list[str] = []
         self.last: Command | None = None
@@ -106,7 +108,7 @@ class RandomCommands:
         ]
 
     def next_command(self) -> Command:
-        """The next command; the time of `ts_us` has moved on."""
+        """Return the next command, and advance `ts_us`."""
         self.ts_us += self.random.choice((1, 1_000, 60_000_000))
         if self.queue:
             self.last = self.queue.pop(0)
@@ -117,7 +119,7 @@ class RandomCommands:
         return self.last
 
     def observe(self, events: list[Event]) -> None:
-        """Remember which orders exist, so that later commands can name them."""
+        """Note which orders exist, so that later commands can name them."""
         for event in events:
             match event:
                 case OrderAccepted(order_id=order_id):
@@ -199,12 +201,12 @@ class RandomCommands:
         )
 
     def _repeat(self) -> Command:
-        """A command already sent under its client_order_id: the same order, unless that was forgotten or changed."""
+        """Repeat a command under its client_order_id: the same order, unless that was dropped or changed."""
         keyed = [command for command in self.placed.values() if command.client_order_id is not None]
         return self.random.choice(keyed[-8:]) if keyed else self._place()
 
     def _order_name(self) -> tuple[str, int | None, str | None]:
-        """Who asks, and by which id: mostly the owner of an open order, sometimes somebody else or another order."""
+        """Return a user and an order's id: mostly the owner of an open order, sometimes another user or order."""
         if not self.open_ids or self._chance(12):
             return self._user(), self.random.randint(0, 200), None
         if self._chance(20):
@@ -247,7 +249,7 @@ class RandomCommands:
         return Withdraw(self._user(), self._amount())
 
     def _just_enough(self) -> Command:
-        """Give or take money so that what comes next, an order, is just affordable, or by one micro is not."""
+        """Deposit or withdraw so that the next order is just affordable, or misses it by one micro."""
         order = self._place()
         assert isinstance(order, PlaceOrder)
         if self._chance(2):
@@ -279,7 +281,7 @@ class RandomCommands:
         return CreateInstrument(instrument_id, choose((100_000, 100_000, 0, 1_500)), choose((1, 1, 0)))
 
     def _end_day(self) -> Command:
-        """Mostly the day that is running; sometimes one already over, or one after the last series expired."""
+        """End the current day; sometimes one already over, or one after the last series expired."""
         running = next_day_end_us(self.ts_us)
         if self._chance(30):
             return EndDay(running + 40 * US_PER_DAY)

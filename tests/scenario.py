@@ -1,4 +1,4 @@
-"""Scenario tables: what a trader does, and what comes of it, line by line. The files are `tests/scenarios/*.txt`.
+"""Scenario tables: actions of traders and their effects, line by line. The files are `tests/scenarios/*.txt`.
 
     === Of two bids, the higher one trades first.
     alice buys  1.000 @ 1.50    -> order 1 open
@@ -7,21 +7,21 @@
     alice has 9998.50 available, 1.50 locked
 
 A line with `===` begins a scenario, with a new exchange and a name. `#` begins a comment. Spaces do not matter.
-Sizes are in contracts with three decimals, money in USDC with two to six. Whoever acts without having an account gets
-one with 10000.00 USDC (but `nobody` never gets any). The clock stands at 2026-02-27 10:00:00 UTC and goes on by one
-microsecond a command. Unless a scenario lists its own instruments, there is `C`: SOL_USDC-28FEB26-150-C, with a tick
+Sizes are in contracts with three decimals, money in USDC with two to six. A user who acts without an account gets
+one with 10000.00 USDC (but `nobody` never gets any). The clock starts at 2026-02-27 10:00:00 UTC and advances by one
+microsecond per command. Unless a scenario lists its own instruments, there is `C`: SOL_USDC-28FEB26-150-C, with a tick
 of 0.01 and a smallest size of 0.001. A line that names no instrument means the one listed first.
 
-What can be done (parts in brackets may be left out):
+Actions (parts in brackets are optional):
 
-    rules: NAME VALUE, ...                 before anything else; names as in domain/rules.py; those of a market make one
-    rules: market yes, index_fees deribit  a market with nothing special; a profile of its fees
+    rules: NAME VALUE, ...                 first; names as in domain/rules.py; those of a market add one
+    rules: market yes, index_fees deribit  a market with its defaults; a profile of its fees
     series SOL every 10 USDC, 1 each side, 1 dailies, 0 weeklies, 0 monthlies [, min 0.001]
-                                           before the rules that it belongs to
+                                           before the rules to which it belongs
     the rules change: NAME VALUE, ...      all of them, as above
     list C = INSTRUMENT_ID tick 0.01 min 0.001
-    name D = INSTRUMENT_ID                 how lines call an instrument that was listed by itself
-    clock 2026-02-28 07:59:59.999999       only forward; the next command comes at that time
+    name D = INSTRUMENT_ID                 the name of an automatically listed instrument
+    clock 2026-02-28 07:59:59.999999       only forward; the next command has that time
     USER opens with 500.00
     USER deposits 5.00   USER withdraws 5.00
     USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only|reduce-only] [as KEY] [in C]
@@ -38,42 +38,42 @@ What can be done (parts in brackets may be left out):
     limit USER [to 2 orders] [to 3.000 contracts]
     the administrator cancels all of USER [in C]
     index SOL 150.00 [forced]
-    the day ends                           the clock goes to the next 08:00 UTC, and EndDay is sent
+    the day ends                           the clock advances to the next 08:00 UTC, and EndDay follows
     settle SOL 28FEB26 at 151.00
     the server starts
 
-What comes of it stands after `->`, separated by commas: all of it, in order, except balances and positions. Without
-`->` the line may do anything but be refused.
+The effects follow `->`, separated by commas: all of them, in order, except balances and positions. Without
+`->` a line may have any effect but a refusal.
 
-    order 1 open                           accepted, nothing traded, all of it rests
-    order 1 open 0.400 left                some of it traded, the rest rests
+    order 1 open                           accepted, no trade, the whole order rests
+    order 1 open 0.400 left                a part traded, the remainder rests
     trade 2 1.000 @ 1.51 [fees 0.01/0.02]  with resting order 2, at its price; maker's/taker's fee if there is any
-                                           An order wholly filled is not mentioned again.
-    order 1 edited to 2.000 @ 1.50, kept place    (or: lost place; then trades, then what is left if there were any)
-    order 1 cancelled 0.400 user_request   what was taken back, and why
-    order 1 repeated                       the same order came again under its client_order_id
+                                           A completely filled order is not mentioned again.
+    order 1 edited to 2.000 @ 1.50, kept place    (or: lost place; then trades, then the remainder)
+    order 1 cancelled 0.400 user_request   the cancelled remainder, and the reason
+    order 1 repeated                       the same order was sent again under its client_order_id
     2 of alice cancelled                   the end of a mass cancellation
     C expired                              an instrument's new state
     refused 1002 insufficient_balance
-    C marked 5.50                          of instruments that have a name
-    6 listed                               by themselves
-    liquidation of bob, 12.00 of 16.75     his cash, and the maintenance margin that it is below
-    order 7 buys back 1.000 of C @ 5.80    an order of the exchange; then as with any other
+    C marked 5.50                          only instruments that have a name
+    6 listed                               automatically
+    liquidation of bob, 12.00 of 16.75     cash, and the maintenance margin
+    order 7 buys back 1.000 of C @ 5.80    an order of the exchange; then effects as with any other
     SOL 28FEB26 delivered at 151.00
-    SOL 28FEB26 waits                      for a delivery price
-    bob settles -2.000 of C for -4.00 [fee 0.01]   a position ended, and what it was paid
+    SOL 28FEB26 waits                      the settlement is delayed
+    bob settles -2.000 of C for -4.00 [fee 0.01]   the position, and its payout
     insurance pays 3.00 for bob
     2 paused   2 resumed   halted   not halted   bob suspended   bob reinstated
-    done                                   nothing of all that
+    done                                   no other effect
 
-What can be looked at:
+Questions:
 
     alice has 9998.50 available, 1.50 locked [, 1.00 maintenance]
     alice's shortfall is 3.00
     mark [C]: 5.50 | none
-    options on SOL: 28FEB26 140 150 160, 6MAR26 150        strikes of which call and put are live, by expiration
-    alice holds -1.000 [of C], 150.00 locked          contracts, and the collateral behind them and behind open asks
-    book [C]: 3.000 @ 1.50 (1 2), 1.000 @ 1.40 (4) | none         bids | asks, best first, order_ids in turn
+    options on SOL: 28FEB26 140 150 160, 6MAR26 150        strikes with a live call and put, by expiration
+    alice holds -1.000 [of C], 150.00 locked          contracts, and the collateral of position and open asks
+    book [C]: 3.000 @ 1.50 (1 2), 1.000 @ 1.40 (4) | none         bids | asks, best first, order_ids in queue order
 """
 
 import re
@@ -162,11 +162,11 @@ class Scenario(NamedTuple):
 
 
 class ScenarioError(AssertionError):
-    """A line did not come true, or is not understood. The message is file, number, line, expected and got."""
+    """A line does not hold, or cannot be parsed. The message is file, number, line, expected and got."""
 
 
 def read_scenarios(path: Path) -> list[Scenario]:
-    """The scenarios of a file, in order."""
+    """Return the scenarios of a file, in order."""
     scenarios: list[Scenario] = []
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = " ".join(raw.split("#")[0].split())
@@ -179,7 +179,7 @@ def read_scenarios(path: Path) -> list[Scenario]:
 
 
 def play(scenario: Scenario) -> None:
-    """Play a scenario; raises ScenarioError at the first line that does not come true."""
+    """Run a scenario. Raises ScenarioError at the first line that does not hold."""
     table = Table()
     for line in scenario.lines:
         where = f"\n{line.file}:{line.number}: {line.text}"
@@ -206,7 +206,7 @@ def milli(text: str) -> int:
 
 
 def money(amount_micros: int) -> str:
-    """Two decimals, or as many as needed."""
+    """Format money with two decimals, or as many as needed."""
     sign, amount = ("-" if amount_micros < 0 else ""), abs(amount_micros)
     whole, decimals = divmod(amount, 1_000_000)
     return f"{sign}{whole}.{f'{decimals:06d}'.rstrip('0').ljust(2, '0')}"
@@ -218,7 +218,7 @@ def contracts(size_milli: int) -> str:
 
 
 class Table:
-    """The exchange of one scenario, with the names its lines use, and the balances that the events told."""
+    """The exchange of one scenario, with the names in its lines, and the balances and positions by its events."""
 
     def __init__(self) -> None:
         self.state = State()
@@ -231,7 +231,7 @@ class Table:
         self.told_positions: dict[tuple[str, str], tuple[int, int]] = {}
 
     def read(self, text: str) -> tuple[str | None, str]:
-        """Do what a line says: what it expects, if it is one that looks at something, and what there is."""
+        """Carry out a line. Return the expected and the actual text of a question or of effects."""
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
@@ -247,7 +247,7 @@ class Table:
         raise ValueError("the line is not understood; the grammar stands at the top of tests/scenario.py")
 
     def check(self) -> None:
-        """Every invariant of the state, and that events alone tell every balance and position."""
+        """Check every invariant of the state, and that the events alone lead to every balance and position."""
         self.state.check()
         for user_id, account in self.state.accounts.items():
             balance = account.cash_micros, account.locked_micros, account.maintenance_micros
@@ -281,7 +281,7 @@ class Table:
         return events
 
     def settle_in(self, groups: dict[str, Any], opening: bool = False) -> None:
-        """Before the first deed: an instrument, if none is listed. Before a user's first: an account."""
+        """Before the first action, list an instrument if there is none. Before a user's first, open an account."""
         if not self.ids and not self.state.books and "SOL" not in self.asset_rules():
             self.read(DEFAULT_INSTRUMENT)
         user = groups.get("user")
@@ -289,7 +289,7 @@ class Table:
             self.send(OpenAccount(user, micros(DEFAULT_CASH)))
 
     def asset_rules(self) -> list[str]:
-        """The assets of which options are listed by themselves."""
+        """Return the assets whose options are listed automatically."""
         return [series.asset for series in (self.state.market.series if self.state.market else self.series)]
 
     def instrument_id(self, name: str | None) -> str:
@@ -297,7 +297,7 @@ class Table:
             return next(iter(self.ids.values()))
         return self.ids.get(name, name)
 
-    # Looking
+    # Questions
 
     def balance(self, groups: dict[str, Any]) -> str:
         account = self.state.accounts[groups["user"]]
@@ -338,14 +338,14 @@ class Table:
         book = self.state.books[self.instrument_id(groups["name"])]
         return f"{levels(book.bids) or 'none'} | {levels(book.asks) or 'none'}"
 
-    # Doing
+    # Actions
 
     def rules(self, groups: dict[str, Any]) -> Command:
         assert not self.founded, "rules come before anything else"
         return Genesis(self.rules_of(groups["pairs"]))
 
     def rules_of(self, pairs: str) -> Rules:
-        """The rules that a line says, with the series of the lines before it."""
+        """Return the rules of a line, with the series of the lines before it."""
         values = dict(pair.strip().split(" ", 1) for pair in pairs.split(",")) if pairs else {}
         profile, has_market = values.pop("index_fees", "none"), values.pop("market", None) == "yes"
         typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in values.items()}
@@ -435,10 +435,10 @@ class Table:
     def cancel_of_user(self, groups: dict[str, Any]) -> Command:
         return CancelUserOrders(groups["user"], self.instrument_id(groups["name"]) if groups["name"] else None)
 
-    # What came of it
+    # Effects
 
     def outcome(self, events: list[Event]) -> str:
-        """The events in the words of the grammar."""
+        """Return the events in the words of the grammar."""
         words: list[str] = []
         subject, size, left = 0, 0, 0  # the order that the command is about
         for event in events:
@@ -518,12 +518,12 @@ class Table:
 
 
 def expiration_of(day: str) -> int:
-    """Unix seconds of 28FEB26, 08:00 UTC."""
+    """Parse an expiration such as 28FEB26 into Unix seconds of 08:00 UTC."""
     return parse_instrument_id(f"SOL_USDC-{day}-1-C").expiration_s
 
 
 def day_of(ts_us: int) -> str:
-    """28FEB26"""
+    """Format Unix seconds as 28FEB26."""
     return instrument_id_of("SOL", ts_us // 1_000_000, 1, "call").split("-")[1]
 
 
@@ -538,7 +538,7 @@ def order_name(text: str) -> dict[str, Any]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """A line of the grammar: `<user>` and the like stand for what may be there."""
+    """Compile a line of the grammar to a pattern; `<user>` and other names stand for values."""
     parts = {
         "user": r"[a-z]+",
         "deal": r"buys|sells",

@@ -1,4 +1,4 @@
-"""One option and three traders, for histories that are written out in full."""
+"""One option and three traders, for tests with a short, explicit history."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,8 @@ from exchange.domain.commands import Command, CreateInstrument, EndDay, Genesis,
 from exchange.domain.rules import Rules
 
 CALL = "SOL_USDC-28FEB26-150-C"
-START_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
+# 2026-02-20 00:00:00 UTC.
+START_US = 1_771_545_600_000_000
 USDC = 1_000_000
 
 
@@ -34,7 +35,7 @@ def _order(user_id: str, side: Any, size_milli: int, price_micros: int | None, *
 
 
 def history(*commands: Command, rules: Rules = Rules()) -> Iterator[tuple[int, Command]]:
-    """alice, bob and carol have 1,000 USDC each; what they do begins with seq 6, at a second each."""
+    """Yield commands with times: alice, bob and carol get 1,000 USDC each; `commands` begin at seq 6, one a second."""
     opening: list[Command] = [Genesis(rules), CreateInstrument(CALL, 10_000, 100)]
     opening += [OpenAccount(user_id, 1_000 * USDC) for user_id in ("alice", "bob", "carol")]
     ts_us = START_US

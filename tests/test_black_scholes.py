@@ -1,4 +1,4 @@
-"""Volatility and Greeks: textbook figures, and nothing that could be thrown at them makes them fail."""
+"""Volatility and Greeks: textbook figures, and no failure with any input."""
 
 from math import exp, isfinite, pi, sqrt
 from typing import Literal

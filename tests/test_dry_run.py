@@ -1,4 +1,4 @@
-"""A rehearsed order tells what the order would do, and changes nothing: random streams, each order rehearsed first."""
+"""A dry run returns the events of the order and changes nothing: random streams, each order dry-run first."""
 
 import pytest
 
@@ -24,26 +24,27 @@ COMMANDS = 300
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_rehearsal_tells_what_will_happen(seed: int) -> None:
+def test_a_dry_run_returns_the_events_of_the_order(seed: int) -> None:
     state = State()
-    rehearsed_count = 0
+    tried_count = 0
     for ts_us, command, _ in market_steps(seed, COMMANDS):
         if not isinstance(command, PlaceOrder):
             apply(state, ts_us, command)
             continue
         image = encode_state(state)
-        rehearsed = dry_run(state, ts_us, command)
-        assert encode_state(state) == image, f"seed {seed}: the rehearsal of {command} changed something"
+        tried = dry_run(state, ts_us, command)
+        assert encode_state(state) == image, f"seed {seed}: the dry_run of {command} changed something"
         happened = apply(state, ts_us, command)
         if isinstance(happened[0], OrderRepeated) or any(isinstance(it, LiquidationStarted) for it in happened):
-            continue  # of a repeated order the rehearsal tells the id; what follows for others it does not know
-        assert told(rehearsed, command.user_id) == told(happened, command.user_id), f"seed {seed}: {command}"
-        rehearsed_count += 1
-    assert rehearsed_count > 50
+            # Of a repeated order the dry run knows only the id, not the effects on others.
+            continue
+        assert told(tried, command.user_id) == told(happened, command.user_id), f"seed {seed}: {command}"
+        tried_count += 1
+    assert tried_count > 50
 
 
 def told(events: list[Event], user_id: str) -> list[object]:
-    """What the events say of the order and its user, without the ids that a rehearsal does not know."""
+    """Return the facts about the order and its user, without the ids that a dry run does not know."""
     words: list[object] = []
     for event in events:
         match event:

@@ -1,4 +1,4 @@
-"""An order explains itself: every step of its life in a sentence, and why a command was refused."""
+"""Explanations: every step of an order in a sentence, and the check that refused a command."""
 
 import asyncio
 import sqlite3
@@ -40,13 +40,13 @@ from tests.wire import request
 
 
 def told(path: Path, order_id: int) -> list[str]:
-    """The sentences about an order, each with its seq."""
+    """Return the sentences about an order, each with its seq."""
     lines = said(exchange("explain", order_id, "--db", path)).splitlines()
     return [f"{line.split()[0]} {line[39:]}" if line[:8].strip().isdigit() else line for line in lines[2:] if line]
 
 
-def test_the_life_of_an_order(tmp_path: Path) -> None:
-    """Placed, refused an edit, edited, filled by others in part, sent again, cancelled, and asked for once more."""
+def test_the_timeline_of_an_order(tmp_path: Path) -> None:
+    """An order is placed, has an edit refused, is edited, partly filled, repeated and cancelled."""
     path = tmp_path / "exchange.db"
     one = buy("alice", 2_000, 1_500_000, client_order_id="one")
     steps = history(
@@ -235,7 +235,7 @@ def test_what_a_command_did(tmp_path: Path) -> None:
     assert said_json(exchange("explain", "--seq", 7, "--db", path, "--json"))["events"][1]["size_milli"] == 400
 
 
-def test_an_order_that_never_was(tmp_path: Path) -> None:
+def test_an_unknown_order(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     write_journal(path, history())
     text = complained(exchange("explain", 1, "--db", path))
@@ -248,12 +248,12 @@ def test_an_order_that_never_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), (1, "--seq", 2), (0,), ("--seq", 0)])
-def test_what_is_to_be_explained_must_be_said(tmp_path: Path, arguments: tuple[object, ...]) -> None:
+def test_an_explanation_needs_an_order_or_a_seq(tmp_path: Path, arguments: tuple[object, ...]) -> None:
     complained(exchange("explain", *arguments, "--db", tmp_path / "exchange.db"), exit_code=2)
 
 
-def expected_lives(seed: int, count: int) -> dict[int, list[tuple[int, str]]]:
-    """What happened to every order, worked out from the front: seq and step, by order_id."""
+def expected_timelines(seed: int, count: int) -> dict[int, list[tuple[int, str]]]:
+    """Return seq and step of everything that happened to every order, computed forwards, by order_id."""
     lives: dict[int, list[tuple[int, str]]] = {}
     owners: dict[int, str] = {}
     bearers: dict[tuple[str, str | None], int] = {}
@@ -285,10 +285,10 @@ def expected_lives(seed: int, count: int) -> dict[int, list[tuple[int, str]]]:
 
 @pytest.mark.parametrize(("seed", "events_up_to"), [(1, None), (2, 250), (5, 0), (11, 399)])
 def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to: int | None) -> None:
-    """Also where a crash, or a server that is running, has kept some events out of the journal."""
+    """Also if a crash, or a running server, has left some events out of the journal."""
     path = tmp_path / "exchange.db"
     engine = play(path, seed, events_up_to=events_up_to)
-    lives = expected_lives(seed, engine.head.seq)
+    lives = expected_timelines(seed, engine.head.seq)
     assert len(lives) > 50
     for order_id, life in lives.items():
         story = explain_order(path, order_id, lambda done, total: None)
@@ -296,11 +296,11 @@ def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to:
         assert is_open(story.steps) == (story.queue is not None)
 
 
-def test_what_was_archived(tmp_path: Path) -> None:
-    """The reader hides where an archive ends; without the archive, what is in it is asked for."""
+def test_archived_orders(tmp_path: Path) -> None:
+    """The reader continues across the end of an archive; without the archive the error names it."""
     path = tmp_path / "exchange.db"
     engine = play(path, seed=4)
-    lives = expected_lives(4, engine.head.seq)
+    lives = expected_timelines(4, engine.head.seq)
     stories = [explain_order(path, order_id, lambda done, total: None) for order_id in lives]
     compact(path, 201, lambda sentence: None, lambda done, total: None)
     assert [explain_order(path, order_id, lambda done, total: None) for order_id in lives] == stories
@@ -336,7 +336,7 @@ def test_what_was_archived(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_events_that_do_not_fit_their_commands_are_not_believed(
+def test_events_that_differ_from_their_commands_are_reported(
     tmp_path: Path, alteration: str, message: str, tells_fast: bool
 ) -> None:
     path = tmp_path / "exchange.db"
@@ -355,8 +355,8 @@ def steps_of(answer: Any) -> list[str]:
     return [step["step"] for step in answer["result"]["steps"]]
 
 
-def test_over_the_wire_events_that_are_not_recorded_yet_are_told_too(tmp_path: Path) -> None:
-    """Neither those that wait, nor those that are being written, nor all of them while the disk is full."""
+def test_events_that_are_not_recorded_yet_are_explained_over_the_wire(tmp_path: Path) -> None:
+    """Events that are queued, that are being written, or that the full disk does not take."""
 
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
@@ -389,8 +389,8 @@ def test_over_the_wire_events_that_are_not_recorded_yet_are_told_too(tmp_path: P
     asyncio.run(conversation())
 
 
-def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what the same connection sends after it waits. A reader that fails is our fault, and only this answer's."""
+def test_others_trade_during_an_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only later requests of the same connection wait. A reader that fails causes an internal error of this answer."""
     gate = threading.Event()
 
     def slowly(*arguments: Any) -> list[TimelineStep]:
@@ -426,9 +426,7 @@ def test_while_one_waits_for_an_explanation_others_trade(tmp_path: Path, monkeyp
     asyncio.run(conversation())
 
 
-def test_orders_are_cancelled_on_disconnect_whatever_was_being_explained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disconnect_during_an_explanation_cancels_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
     def slowly(*arguments: Any) -> list[TimelineStep]:
@@ -453,7 +451,7 @@ def test_orders_are_cancelled_on_disconnect_whatever_was_being_explained(
     asyncio.run(conversation())
 
 
-def test_stopping_does_not_wait_for_an_explanation_that_nobody_hears(tmp_path: Path) -> None:
+def test_stopping_does_not_wait_for_an_explanation(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice = await server.client("alice")

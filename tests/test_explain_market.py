@@ -1,4 +1,4 @@
-"""Orders and refusals of a market explain themselves: liquidations, settlements, limits, the administrator."""
+"""Explanations in a market: liquidations, settlements, limits, the administrator."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ LIVES = {
 
 
 @pytest.mark.parametrize("order_id", LIVES)
-def test_the_lives_of_orders(order_id: int, story: Path) -> None:
+def test_the_timelines_of_orders(order_id: int, story: Path) -> None:
     assert told(story, order_id) == LIVES[order_id]
 
 
@@ -114,8 +114,8 @@ def test_what_an_index_price_caused(story: Path) -> None:
     )
 
 
-def test_several_orders_of_one_command_are_told_apart(story: Path) -> None:
-    """Two accounts were liquidated at once: neither may read what became of the other's order."""
+def test_several_orders_of_one_command_are_separate(story: Path) -> None:
+    """Two accounts were liquidated by one command: neither may read the steps of the other's order."""
     lives = {(user_id, order_id): own_order_timeline(story, user_id, order_id, 73, []) for user_id, order_id in OWNERS}
     assert {key: len(life) for key, life in lives.items()} == OWNERS
 
@@ -123,7 +123,7 @@ def test_several_orders_of_one_command_are_told_apart(story: Path) -> None:
 OWNERS = {("dave", 15): 2, ("erin", 16): 3, ("dave", 16): 0, ("erin", 15): 0}
 
 
-def test_a_bid_that_a_settlement_leaves_without_cash(tmp_path: Path) -> None:
+def test_a_bid_that_a_settlement_cancels(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     commands: list[Command] = [
         OpenAccount("alice", 100 * USDC),

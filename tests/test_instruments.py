@@ -31,7 +31,7 @@ def test_a_put() -> None:
     assert terms.expiration_s == seconds(2026, 3, 3)
 
 
-def test_a_leading_zero_is_understood_and_never_written() -> None:
+def test_a_leading_zero_is_parsed_and_never_written() -> None:
     assert parse_instrument_id("SOL_USDC-03MAR26-75-P") == parse_instrument_id("SOL_USDC-3MAR26-75-P")
     assert parse_instrument_id("SOL_USDC-03MAR26-75-P").instrument_id == "SOL_USDC-3MAR26-75-P"
     assert parse_instrument_id("SOL_USDC-30MAR26-75-P").instrument_id == "SOL_USDC-30MAR26-75-P"
@@ -90,7 +90,7 @@ def test_months_that_do_not_exist() -> None:
         "SOL_USDC-٢٨FEB26-150-C",
     ],
 )
-def test_what_is_no_instrument_id(text: str) -> None:
+def test_invalid_instrument_ids(text: str) -> None:
     with pytest.raises(ValueError, match="is not an instrument id: expected ASSET_USDC-DMMMYY-STRIKE-C"):
         parse_instrument_id(text)
 
@@ -101,7 +101,7 @@ def test_the_largest_strike() -> None:
         parse_instrument_id("SOL_USDC-28FEB26-10000001-C")
 
 
-def test_every_day_of_the_century_there_and_back() -> None:
+def test_every_day_of_the_century_round_trip() -> None:
     day, end = date(2000, 1, 1), date(2100, 1, 1)
     while day < end:
         expiration_s = seconds(day.year, day.month, day.day)
@@ -111,7 +111,7 @@ def test_every_day_of_the_century_there_and_back() -> None:
         day += timedelta(days=1)
 
 
-def test_random_terms_there_and_back() -> None:
+def test_random_terms_round_trip() -> None:
     random = Random(1)
     option_types: tuple[OptionType, OptionType] = ("call", "put")
     for _ in range(500):

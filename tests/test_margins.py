@@ -1,4 +1,4 @@
-"""Margins of shorts, case by case, against figures worked out by hand from docs/market.md, in USDC.
+"""Margins of shorts, case by case, against figures computed by hand from docs/market.md, in USDC.
 
 Each case is played with commands: a first trade, where one is named, then the index, and then somebody sells. What he
 locks and must maintain is read from the events. Behind `#`: what decides, or both figures of one contract, unrounded.
@@ -83,12 +83,13 @@ put    100000   98765.432101 2345.675    0.1       2345.675 1716.048982  975.308
 put         3       2.718281     0.45  0.777           0.45    0.666466    0.508058  # 0.85774215 and 0.653871075
 """
 
-EXPIRATION_S = 1_772_265_600  # 2026-02-28 08:00 UTC
+# 2026-02-28 08:00 UTC.
+EXPIRATION_S = 1_772_265_600
 TICK_MICROS = 1_000
 
 
 class Bench:
-    """An exchange with one option, and what the events last told of `seller`."""
+    """An exchange with one option, and the last balance and position of `seller` by events."""
 
     def __init__(self, option_type: OptionType, strike: str) -> None:
         self.state = State()
@@ -146,8 +147,8 @@ def test_margin(case: tuple[str, ...]) -> None:
     assert bench.balance.maintenance_micros == micros(maintained)
 
 
-def test_what_an_index_price_changes_in_many_instruments_is_told_in_parts() -> None:
-    """No event tells of more than so many, and together they tell of each once, in order of listing."""
+def test_changes_in_many_instruments_are_split_into_events() -> None:
+    """No event holds more than INSTRUMENTS_MAX, and together they hold each instrument once, in order of listing."""
     state, ts_us = State(), 1_772_000_000_000_000
     series = Series("SOL", 10, strikes_each_side=5, dailies=2, weeklies=0, monthlies=0)
     apply(state, ts_us, Genesis(Rules(market=Market(series=(series,)))))

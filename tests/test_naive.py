@@ -101,7 +101,7 @@ def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed
 
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
-    """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` plays that stream again."""
+    """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
     first_seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
     for seed in range(first_seed, first_seed + 1_000):
         run_stream(RandomCommands, seed, 1_000)
@@ -109,14 +109,14 @@ def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
 
 @pytest.mark.soak
 def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
-    """A failure names the seed; `run_stream(MarketCommands, seed, 1_000)` plays that stream again."""
+    """A failure names the seed; `run_stream(MarketCommands, seed, 1_000)` runs that stream again."""
     first_seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
     for seed in range(first_seed, first_seed + 100):
         run_stream(MarketCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
-    """Play one stream on both. Half of the way, and at its end, the real one is replaced by its own image."""
+    """Run one stream on both. Half way, and at its end, the real state is encoded and decoded."""
     naive, state = NaiveExchange(), State()
     source = stream(seed, naive)
     restore_at = {Random(seed).randrange(count), count - 1}
@@ -135,7 +135,7 @@ def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
         if isinstance(got[0], Refused | OrderRepeated):
             assert encode_state(state) == image, f"{where}\n{got[0]}, and yet the state has changed"
         if index % 50 == 0 or index in restore_at:
-            assert pictures_of(state) == naive_pictures(naive), f"{where}\nbooks or accounts differ after it"
+            assert values_of(state) == naive_values(naive), f"{where}\nbooks or accounts differ after it"
         if index in restore_at:
             restored = decode_state(encode_state(state))
             restored.check()
@@ -148,8 +148,8 @@ def lines(events: Iterable[Event]) -> str:
     return "".join(f"\n    {event}" for event in events)
 
 
-def pictures_of(state: State) -> object:
-    """Queues in order, and accounts, in plain values."""
+def values_of(state: State) -> object:
+    """Return queues in order, and accounts, in plain values."""
 
     def queue(side: BookSide) -> list[object]:
         return [(o.order_id, o.price_micros, o.size_milli, o.remaining_milli) for level in side for o in level]
@@ -173,7 +173,7 @@ def pictures_of(state: State) -> object:
     )
 
 
-def naive_pictures(naive: NaiveExchange) -> object:
+def naive_values(naive: NaiveExchange) -> object:
     def queue(instrument_id: str, side: str) -> list[object]:
         sign = -1 if side == "bid" else 1
         found = [o for o in naive.orders if o.instrument_id == instrument_id and o.side == side]
@@ -201,9 +201,9 @@ def naive_pictures(naive: NaiveExchange) -> object:
     )
 
 
-def test_the_streams_reach_everything() -> None:
-    """Every reason to refuse, reason to end, event and command occurs, and not by a single accident."""
-    counts = Counter(word for seed in range(60) for word in words_of(random_steps(seed, COMMANDS)))
+def test_the_streams_cover_everything() -> None:
+    """Every refusal, cancel reason, event and command occurs, more than once."""
+    counts = Counter(word for seed in range(60) for word in occurrences(random_steps(seed, COMMANDS)))
     expected = {
         *[f"event {event_type.__name__}" for event_type in get_args(Event) if event_type not in _MARKET_EVENTS],
         *[f"command {it.__name__}" for it in get_args(Command) if it not in _MARKET_COMMANDS],
@@ -219,9 +219,9 @@ def test_the_streams_reach_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
-def test_the_market_streams_reach_everything() -> None:
-    """The same where there is a market, from the beginning or from a change of the rules on."""
-    counts = Counter(word for seed in range(MARKET_SEEDS) for word in words_of(market_steps(seed, COMMANDS)))
+def test_the_market_streams_cover_everything() -> None:
+    """The same with a market, from the beginning or from a change of the rules on."""
+    counts = Counter(word for seed in range(MARKET_SEEDS) for word in occurrences(market_steps(seed, COMMANDS)))
     expected = {
         *[f"event {event_type.__name__}" for event_type in get_args(Event)],
         *[f"command {command_type.__name__}" for command_type in get_args(Command)],
@@ -275,8 +275,8 @@ _EDIT_REASONS = [
 ]
 
 
-def words_of(steps: Iterable[Step]) -> Iterator[str]:
-    """What happens in a stream, in the words that the tests above count."""
+def occurrences(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield a word for each thing that happens in a stream; the tests above count them."""
     for _, command, events in steps:
         yield f"command {type(command).__name__}"
         kind = {PlaceOrder: "place", EditOrder: "edit", CancelOrder: "cancel"}.get(type(command), "other")
@@ -297,7 +297,7 @@ def words_of(steps: Iterable[Step]) -> Iterator[str]:
                 case OrderAccepted() if isinstance(command, PlaceOrder) and not event.liquidation:
                     if event.size_milli < command.size_milli:
                         yield "size reduced"
-        yield from words_of_liquidations(command, events)
+        yield from occurrences_liquidations(command, events)
         if isinstance(command, EditOrder | CancelOrder) and command.client_order_id and len(events) > 1:
             yield f"{kind} by client_order_id"
         if trades:
@@ -312,7 +312,7 @@ def words_of(steps: Iterable[Step]) -> Iterator[str]:
                 yield "with fees"
 
 
-def words_of_liquidations(command: Command, events: list[Event]) -> Iterator[str]:
+def occurrences_liquidations(command: Command, events: list[Event]) -> Iterator[str]:
     liquidated = sum(isinstance(event, LiquidationStarted) for event in events)
     if liquidated:
         yield f"{type(command).__name__} liquidated"
@@ -327,7 +327,7 @@ def words_of_liquidations(command: Command, events: list[Event]) -> Iterator[str
 
 
 def digest_after(seed: int, count: int) -> str:
-    """The digest of the real exchange after a stream."""
+    """Return the digest of the real exchange after a stream."""
     state = State()
     for ts_us, command, _ in random_steps(seed, count):
         apply(state, ts_us, command)
@@ -360,7 +360,7 @@ def read_golden(name: str) -> Iterator[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("name", GOLDEN_STREAMS)
 def test_golden_stream(name: str) -> None:
-    """What the journal of an earlier version leads to, it must lead to for ever: the same events and the same state.
+    """The journal of an earlier version always leads to the same events and the same state.
 
     The stream stands in a file, so that it is the same whatever becomes of the generator. If this fails and the change
     is wanted, journals written until now replay to something else: raise RULES_VERSION, and keep the old rules.

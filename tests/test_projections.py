@@ -1,4 +1,4 @@
-"""Read models, from events written out by hand: one command may tell of several orders, instruments and accounts."""
+"""Read models from explicit events: one command can change several orders, instruments and accounts."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ def accepted(order_id: int, user_id: str, side: Side, instrument_id: str = CALL,
 
 
 def traded(trade_id: int, maker: tuple[int, str, int], taker: tuple[int, str, int], instrument_id: str = CALL) -> Event:
-    """1,000 sold by a resting ask, at 1.00; each side by order, user and what it still wants."""
+    """Return a fill of 1,000 at 1.00 with a resting ask; each side is (order, user, remainder)."""
     return Traded(trade_id, instrument_id, 1_000_000, 1_000, "bid", *maker, 0, *taker, 0)
 
 
@@ -57,7 +57,7 @@ def told(change: Change, views: Views, *keys: Key) -> dict[Key, Any]:
 
 
 def test_an_order_after_which_others_are_liquidated() -> None:
-    """It came to rest before them and may trade with what they buy; the command is about it, and not about them."""
+    """It rests before the liquidations and may trade with them; `Change.order` is this order."""
     views = opened()
     views.project(2, 2, [accepted(1, "bob", "bid", PUT)])
     change = views.project(
@@ -84,7 +84,7 @@ def test_an_order_after_which_others_are_liquidated() -> None:
     assert not views.depths[CALL].asks() and not views.depths[PUT].bids()
 
 
-def test_an_order_that_is_cancelled_by_the_liquidation_it_brought_about() -> None:
+def test_an_order_cancelled_by_the_liquidation_that_it_caused() -> None:
     views = opened()
     change = views.project(
         2,
@@ -99,7 +99,7 @@ def test_an_order_that_is_cancelled_by_the_liquidation_it_brought_about() -> Non
     assert not views.depths[CALL].asks()
 
 
-def test_one_command_that_trades_in_several_instruments_tells_each_tape_of_its_own() -> None:
+def test_trades_of_one_command_in_several_instruments() -> None:
     views = opened()
     views.project(2, 2, [accepted(1, "alice", "ask")])
     views.project(3, 3, [accepted(2, "alice", "ask", PUT)])
@@ -120,8 +120,8 @@ def test_one_command_that_trades_in_several_instruments_tells_each_tape_of_its_o
     assert [position["instrument_id"] for position in heard["user.positions", "alice"]] == [CALL, PUT]
 
 
-def test_an_account_that_had_nothing_and_owes_is_told_of_its_shortfall() -> None:
-    """Its cash and locks are as they were: no event says otherwise."""
+def test_a_shortfall_of_an_account_without_cash_changes_its_balance() -> None:
+    """Its cash and locks did not change, so no event of them is there."""
     views = opened()
     change = views.project(
         2, 2, [ShortfallCovered("alice", 5, 5), ShortfallCovered("bob", 7, 7), BalanceChanged("bob", 0, 0)]
@@ -130,7 +130,7 @@ def test_an_account_that_had_nothing_and_owes_is_told_of_its_shortfall() -> None
     assert {key[1]: data["shortfall"] for key, data in told(change, views, *keys).items()} == {"alice": 5, "bob": 7}
 
 
-def test_a_position_that_was_closed_and_opened_again_begins_anew() -> None:
+def test_a_reopened_position_starts_without_profit() -> None:
     position = Position()
     assert position.trade(1_000, 2_000_000, 10) == -10
     assert position.trade(-1_000, 3_000_000, 20) == 999_980
@@ -146,8 +146,8 @@ def test_a_position_that_was_closed_and_opened_again_begins_anew() -> None:
     assert position.quantity_milli == position.basis_micros == 0
 
 
-def test_a_profit_beyond_every_number_is_null_and_told_all_the_same() -> None:
-    """A thousand accounts may owe one as much as there can be."""
+def test_a_profit_beyond_the_largest_number_is_null() -> None:
+    """A thousand accounts may each owe one account the largest number."""
     views = opened()
     views.project(2, 2, [accepted(1, "alice", "ask")])
     change = views.project(3, 3, [accepted(2, "bob", "bid"), traded(1, (1, "alice", 0), (2, "bob", 0))])
@@ -162,7 +162,7 @@ def test_a_profit_beyond_every_number_is_null_and_told_all_the_same() -> None:
     assert views.account("bob").unrealised_pnl_micros is not None
 
 
-def test_a_page_of_settlements_holds_all_or_nothing_of_a_command() -> None:
+def test_a_page_of_settlements_does_not_split_a_command() -> None:
     settlements = SettlementHistory()
     for seq, asset in ((1, "SOL"), (2, "BTC"), (2, "ETH"), (2, "SOL"), (3, "BTC")):
         settlements.on_series(Settlement(seq, seq, asset, 1_000 + seq, 5_000, "settled"))

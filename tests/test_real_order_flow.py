@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded order f
 
 
 class Player:
-    """Plays recorded actions as commands, and keeps the records and events they make."""
+    """Carries out recorded actions as commands, and stores their records and events."""
 
     def __init__(self) -> None:
         self.engine = Engine()
@@ -99,7 +99,7 @@ class Player:
         self.score["hit" if hits == [(self.ours[action.order_id], action.size)] else "wrong hit"] += 1
 
     def check_through_the_journal(self, path: Path) -> None:
-        """What was played, written to a real journal and recovered from it, is the same state."""
+        """Write the commands to a real journal, and check that recovery leads to the same state."""
         asyncio.run(_write(path, self.records, self.events))
         engine, missing = recover(path, lambda text: None, lambda done, total: None, use_snapshots=False)
         assert not missing
@@ -133,7 +133,7 @@ async def _write(path: Path, records: list[Record], events: list[EventRow]) -> N
 
 
 def _best(depth: Depth) -> tuple[int, int, int, int]:
-    """As the data write it: ask price, ask size, bid price, bid size."""
+    """Return the best quotes as in the data: ask price, ask size, bid price, bid size."""
     (ask, *_), (bid, *_) = depth.asks(1), depth.bids(1)
     return (
         ask.price_micros // MICROS_PER_1E4,

@@ -1,4 +1,4 @@
-"""The scenario tables come true, line by line. Their grammar stands at the top of scenario.py."""
+"""Every line of the scenario tables holds. Their grammar is in the docstring of scenario.py."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_scenario(scenario: Scenario) -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-def test_every_reason_stands_in_a_scenario() -> None:
+def test_every_reason_is_in_a_scenario() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in FILES)
     assert [reason for reason in Reason if f" {reason}" not in text] == []
 

@@ -39,7 +39,7 @@ def test_cost(price_micros: int, size_milli: int, cost: int) -> None:
     assert cost_micros(price_micros, size_milli) == cost
 
 
-def test_cost_is_exact_and_so_adds_up() -> None:
+def test_costs_of_parts_add_up() -> None:
     random = Random(1)
     for _ in range(1_000):
         price = random.randint(1, 10**7) * PRICE_STEP_MICROS

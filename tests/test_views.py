@@ -1,4 +1,4 @@
-"""The read models say what the state says, through every market stream; what only they say is worked out once more."""
+"""The read models agree with the state in every market stream; values that only they have are computed again."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -33,14 +33,15 @@ from exchange.projections.views_codec import decode_views, encode_views
 from tests.market_commands import market_steps
 
 SEEDS = (1, 2, 6, 7, 9, 10)
-FULL_SEEDS = (7, 10)  # in which everything happens that changes what an account owns
+# In these streams everything happens that can change the equity of an account.
+FULL_SEEDS = (7, 10)
 COUNT = 700
 EVERY = 50  # commands, after which everything is looked at
 MINUTE_US = 60_000_000
 
 
-def played(engine: Engine, seed: int) -> Iterator[tuple[Command, list[Event], Change]]:
-    """A market stream, carried out on `engine` command by command."""
+def run_market(engine: Engine, seed: int) -> Iterator[tuple[Command, list[Event], Change]]:
+    """Carry out a market stream on `engine`, command by command."""
     for ts_us, command, _ in market_steps(seed, COUNT):
         (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
         events, change = engine.step(record, command)
@@ -48,9 +49,9 @@ def played(engine: Engine, seed: int) -> Iterator[tuple[Command, list[Event], Ch
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_views_are_those_of_the_state(seed: int) -> None:
+def test_the_views_agree_with_the_state(seed: int) -> None:
     engine = Engine()
-    for _, _, change in played(engine, seed):
+    for _, _, change in run_market(engine, seed):
         if change.seq % EVERY == 0:
             compare(engine.views, engine.state)
             engine.views = decode_views(encode_views(engine.views))
@@ -109,12 +110,12 @@ def owners(state: State, instrument_id: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", FULL_SEEDS)
-def test_equity_is_what_was_paid_in_and_what_was_made_of_it(seed: int) -> None:
-    """equity = paid in - paid out + total_pnl + shortfall, for whoever is not the exchange itself."""
+def test_equity_is_deposits_and_profit(seed: int) -> None:
+    """equity = deposits - withdrawals + total_pnl + shortfall, for every account but the exchange's own."""
     engine = Engine()
     paid_in: Counter[str] = Counter()
     happened: Counter[type[Event]] = Counter()
-    for command, events, change in played(engine, seed):
+    for command, events, change in run_market(engine, seed):
         happened.update(type(event) for event in events)
         if isinstance(command, OpenAccount) and not change.refused:
             paid_in[change.user_id] += engine.views.balances.users[change.user_id].cash_micros
@@ -140,8 +141,8 @@ def test_equity_is_what_was_paid_in_and_what_was_made_of_it(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_dry_run_tells_what_then_happens(seed: int) -> None:
-    """Every order of a stream is tried before it is placed."""
+def test_a_dry_run_predicts_the_answer(seed: int) -> None:
+    """Every order of a stream is dry-run before it is placed."""
     engine, shown_count = Engine(), 0
     for ts_us, command, _ in market_steps(seed, COUNT):
         before: DryRunResult | None = None
@@ -157,11 +158,11 @@ def test_a_dry_run_tells_what_then_happens(seed: int) -> None:
             assert isinstance(events[0], Refused) and jsonrpc.refused(events[0].reason).body == refused
         elif before is not None and not any(isinstance(event, LiquidationStarted) for event in events):
             shown_count += 1
-            compare_preview(engine.views, command, before, change)
+            compare_dry_run(engine.views, command, before, change)
     assert shown_count > 50
 
 
-def compare_preview(views: Views, command: Command, before: DryRunResult, change: Change) -> None:
+def compare_dry_run(views: Views, command: Command, before: DryRunResult, change: Change) -> None:
     assert isinstance(command, PlaceOrder)
     answer = order_answer(cast(Caller, _Caller(views, command.user_id)), change)
     assert before.duplicate == answer.duplicate
@@ -177,23 +178,23 @@ def compare_preview(views: Views, command: Command, before: DryRunResult, change
 
 
 class _Caller:
-    """As much of one as an answer needs."""
+    """The part of a session that an answer needs."""
 
     def __init__(self, views: Views, user_id: str) -> None:
         self.views = views
         self.user_id = user_id
 
 
-def test_the_volume_is_of_the_last_day_by_the_minute() -> None:
-    turnover = RollingVolume()
+def test_rolling_volume_of_the_last_day() -> None:
+    volume = RollingVolume()
     trades = [(0, 5), (30_000_000, 7), (MINUTE_US, 11), (700 * MINUTE_US, 13), (1_439 * MINUTE_US, 17)]
     for ts_us, size_milli in trades:
-        turnover.add(size_milli, ts_us)
-        assert turnover.volume_milli(ts_us) == sum(size for at, size in trades if at <= ts_us)
-    assert len(turnover.minutes) == 4
-    assert turnover.volume_milli(1_440 * MINUTE_US - 1) == 53
-    assert turnover.volume_milli(1_440 * MINUTE_US) == 41
-    assert turnover.volume_milli(1_441 * MINUTE_US) == 30
-    turnover.add(1, 1_441 * MINUTE_US + 1)
-    assert len(turnover.minutes) == 3 and turnover.volume_milli(1_441 * MINUTE_US) == 31
-    assert turnover.volume_milli(10_000 * MINUTE_US) == 0
+        volume.add(size_milli, ts_us)
+        assert volume.volume_milli(ts_us) == sum(size for at, size in trades if at <= ts_us)
+    assert len(volume.minutes) == 4
+    assert volume.volume_milli(1_440 * MINUTE_US - 1) == 53
+    assert volume.volume_milli(1_440 * MINUTE_US) == 41
+    assert volume.volume_milli(1_441 * MINUTE_US) == 30
+    volume.add(1, 1_441 * MINUTE_US + 1)
+    assert len(volume.minutes) == 3 and volume.volume_milli(1_441 * MINUTE_US) == 31
+    assert volume.volume_milli(10_000 * MINUTE_US) == 0
