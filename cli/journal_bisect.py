@@ -7,7 +7,7 @@ import click
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import print_json
 from exchange.cli.progress import ReplayBar
-from exchange.history.diff import bisect as bisect_journal
+from exchange.history.event_digests import bisect as bisect_journal
 from exchange.history.event_text import describe
 
 

@@ -8,7 +8,7 @@ import msgspec
 from exchange.cli.options import db_option, from_option, to_option
 from exchange.cli.progress import ReplayBar
 from exchange.history import transfer
-from exchange.history.diff import spans
+from exchange.history.event_digests import span_digests
 from exchange.history.moment import Moment, span
 
 
@@ -34,5 +34,5 @@ def digests(every: int, out: Path, start: Moment | None, end: Moment | None, pat
     """
     first_seq, last_seq = span(path, start, end)
     with ReplayBar() as bar, transfer.opened_for_writing(out) as file:
-        for found in spans(path, every, first_seq, last_seq, bar):
+        for found in span_digests(path, every, first_seq, last_seq, bar):
             file.write(msgspec.json.encode(found) + b"\n")

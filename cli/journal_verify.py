@@ -8,7 +8,7 @@ import click
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import UnreadableError, add_rows, console, print_json, table
 from exchange.cli.progress import ReplayBar
-from exchange.history.verify import Verdict
+from exchange.history.verdict import Verdict
 from exchange.history.verify import verify as verify_journal
 from exchange.journal.errors import JournalError
 

@@ -28,10 +28,10 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.reasons import REFUSALS
+from exchange.history.comparison import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.edits import EditError, Edits, Insertion, read_insertions
 from exchange.history.event_text import describe
 from exchange.history.moment import Moment
-from exchange.history.what_if import Comparison, OutcomeChange, Pair, UserChange
 from exchange.history.what_if import what_if as compare
 from exchange.runtime.rule_settings import RulesError
 

@@ -195,7 +195,7 @@ WRONG = [
     (("pnl", "--user", "zoe", "--out", "x.png"), 1, "no account 'zoe'"),
     (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 1, "the end comes before the beginning"),
     (("pnl", "--to", "999", "--out", "x.png"), 1, "there is no seq 999"),
-    (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins later than that"),
+    (("depth", INSTRUMENT, "--at", "2001-01-01", "--out", "x.png"), 1, "begins after that time"),
     (("latency", "--out", "x.png"), 1, "only a running exchange records them"),
     (("pnl", "--out", "no/such/folder/x.png"), 1, "No such file or directory"),
 ]

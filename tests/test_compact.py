@@ -117,7 +117,7 @@ def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> N
 def test_something_is_sealed_and_something_stays(path: Path, before_seq: int) -> None:
     play(path)
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="--before must be one of 2 to 400"):
+    with pytest.raises(JournalError, match="--before must be from 2 to 400"):
         compact(path, before_seq, say_nothing, no_bar)
     assert path.read_bytes() == before
     assert not archive_folder(path).exists()

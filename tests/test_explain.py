@@ -239,11 +239,11 @@ def test_an_unknown_order(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     write_journal(path, history())
     text = complained(exchange("explain", 1, "--db", path))
-    assert text == f"Error: there is no order 1 in {path}: none has been accepted yet\n"
+    assert text == f"Error: there is no order 1 in {path}: it has no orders yet\n"
     path = tmp_path / "other.db"
     write_journal(path, history(buy("alice", 1_000, 1_500_000), buy("bob", 1_000, 1_500_000)))
     assert "there is no order 3 in " in (text := complained(exchange("explain", 3, "--db", path)))
-    assert text.endswith(": its orders are 1 to 2\n")
+    assert text.endswith(": it has orders 1 to 2\n")
     assert "there is no seq 9 in " in complained(exchange("explain", "--seq", 9, "--db", path))
 
 

@@ -108,10 +108,8 @@ def test_which_check_refused_and_what_it_compared(seq: int, story: Path) -> None
 
 def test_what_an_index_price_caused(story: Path) -> None:
     lines = why(story, 29).splitlines()
-    assert "  liquidation_started       erin is liquidated: 69.91 USDC, and 108.50 was to be kept" in lines
-    assert (
-        "  order_accepted            order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, to liquidate" in lines
-    )
+    assert "  liquidation_started       erin is liquidated: 69.91 USDC, below the maintenance margin of 108.50" in lines
+    assert "  order_accepted            order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation" in lines
 
 
 def test_several_orders_of_one_command_are_separate(story: Path) -> None:

@@ -1,4 +1,4 @@
-"""Any moment of a journal, by seq or by time, is the exchange as it was then."""
+"""The exchange at any moment of a journal, by seq or by time, is the same as it was live."""
 
 from pathlib import Path
 from random import Random
@@ -13,8 +13,8 @@ from exchange.projections.views_codec import encode_views
 from tests.journals import play
 
 
-def test_every_moment_is_as_it_was_live(tmp_path: Path) -> None:
-    """By seq, by the time of the command, and by any time until the next one."""
+def test_every_moment_equals_the_live_state(tmp_path: Path) -> None:
+    """The moment is given by seq, by the time of the command, and by a time before the next command."""
     path = tmp_path / "exchange.db"
     live: list[tuple[int, str, bytes]] = [(0, "", b"")]
     play(path, seed=7, count=1_000, snapshots_at=(300, 700), seen=lambda engine: live.append(_image(engine)))
@@ -31,17 +31,17 @@ def test_every_moment_is_as_it_was_live(tmp_path: Path) -> None:
     [
         (Moment(0), "no seq 0 in .*: it holds seq 1 to 400"),
         (Moment(401), "no seq 401 in .*: it holds seq 1 to 400"),
-        (Moment(ts_us=1), "begins later than that: its seq 1 is the first"),
+        (Moment(ts_us=1), "begins after that time: its first command is seq 1"),
     ],
 )
-def test_a_moment_that_the_journal_does_not_hold(tmp_path: Path, moment: Moment, message: str) -> None:
+def test_unknown_moments_are_refused(tmp_path: Path, moment: Moment, message: str) -> None:
     path = tmp_path / "exchange.db"
     play(path)
     with open_journal_reader(path) as reader, pytest.raises(UnknownMomentError, match=message):
         seq_at(reader, moment)
 
 
-def test_no_moment_is_now(tmp_path: Path) -> None:
+def test_an_empty_moment_means_now(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
     with open_journal_reader(path) as reader:

@@ -1,4 +1,4 @@
-"""Replaying at the terminal: a tape to read, the state at any moment, and the sessions of a journal."""
+"""`exchange replay`, `state` and `sessions`: events as text, the state at any moment, and the runs of a server."""
 
 import asyncio
 import json
@@ -28,9 +28,9 @@ from tests.market_story import write_story
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
 
-TAPE = """\
+LINES = """\
        1  2026-02-25T06:13:21.000000Z  the exchange begins, rules version 1
-       2  2026-02-25T06:13:22.000000Z  SOL_USDC-28FEB26-150-C is listed: tick 0.001, at least 0.001, \
+       2  2026-02-25T06:13:22.000000Z  SOL_USDC-28FEB26-150-C is listed: tick 0.001, minimum size 0.001, \
 expires 2026-02-28 08:00:00 UTC
        3  2026-02-25T06:13:23.000000Z  account alice is opened
        3  2026-02-25T06:13:23.000000Z  alice now has 10,000.00 USDC, 0.00 of it locked
@@ -41,13 +41,13 @@ expires 2026-02-28 08:00:00 UTC
        6  2026-02-25T06:13:26.000000Z  order 2: alice buys 1 SOL_USDC-28FEB26-150-C @ 4.90, gtc
        6  2026-02-25T06:13:26.000000Z  alice now has 10,000.00 USDC, 14.90 of it locked
        7  2026-02-25T06:13:27.000000Z  order 3: bob sells 1 SOL_USDC-28FEB26-150-C @ 5.20, gtc
-       7  2026-02-25T06:13:27.000000Z  bob now holds 0 SOL_USDC-28FEB26-150-C, collateral 150.00
+       7  2026-02-25T06:13:27.000000Z  bob now has a position of 0 SOL_USDC-28FEB26-150-C, margin 150.00
        7  2026-02-25T06:13:27.000000Z  bob now has 10,000.00 USDC, 150.00 of it locked
        8  2026-02-25T06:13:28.000000Z  order 4: bob sells 0.5 SOL_USDC-28FEB26-150-C @ 5.00, gtc
        8  2026-02-25T06:13:28.000000Z  trade 1: bob sells 0.5 SOL_USDC-28FEB26-150-C to alice @ 5.00, 2.50 USDC \
 (orders 4 and 1)
-       8  2026-02-25T06:13:28.000000Z  bob now holds -0.5 SOL_USDC-28FEB26-150-C, collateral 225.00
-       8  2026-02-25T06:13:28.000000Z  alice now holds 0.5 SOL_USDC-28FEB26-150-C, collateral 0.00
+       8  2026-02-25T06:13:28.000000Z  bob now has a position of -0.5 SOL_USDC-28FEB26-150-C, margin 225.00
+       8  2026-02-25T06:13:28.000000Z  alice now has a position of 0.5 SOL_USDC-28FEB26-150-C, margin 0.00
        8  2026-02-25T06:13:28.000000Z  bob now has 10,002.50 USDC, 225.00 of it locked
        8  2026-02-25T06:13:28.000000Z  alice now has 9,997.50 USDC, 12.40 of it locked
 """
@@ -57,30 +57,30 @@ def run(path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, [*arguments, "--db", str(path)])
 
 
-MARKET_TAPE = """\
+MARKET_SENTENCES = """\
 10 the index of SOL is 150.00
-10 marks on SOL: SOL_USDC-20FEB26-140-C 10.00, SOL_USDC-20FEB26-140-P 0.00, SOL_USDC-20FEB26-150-C 0.00 and 9 more
-15 carol now has 100,005.455 USDC, 303.75 of it locked, 11.25 to be kept
-29 erin is liquidated: 69.91 USDC, and 108.50 was to be kept
-29 order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, to liquidate
-29 erin now has 53.0872 USDC, and 109.60 is locked, 86.80 to be kept
-31 order 8 of dave is cancelled (liquidation), 0.1 unfilled
-38 options on BTC of 2026-02-20 08:00:00 UTC wait for a delivery price
+10 SOL marks: SOL_USDC-20FEB26-140-C 10.00, SOL_USDC-20FEB26-140-P 0.00, SOL_USDC-20FEB26-150-C 0.00 and 9 more
+15 carol now has 100,005.455 USDC, 303.75 of it locked, maintenance margin 11.25
+29 erin is liquidated: 69.91 USDC, below the maintenance margin of 108.50
+29 order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation
+29 erin now has 53.0872 USDC, and 109.60 is locked, maintenance margin 86.80
+31 order 8 of dave is cancelled (liquidation), 0.1 remaining
+38 options on BTC of 2026-02-20 08:00:00 UTC cannot settle yet: there is no delivery price
 38 options on SOL of 2026-02-20 08:00:00 UTC settle at 191.33
-38 alice is paid 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699
+38 alice receives 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699
 38 bob pays 82.66 USDC for -2 SOL_USDC-20FEB26-150-C
 38 bob pays nothing for -1.5 SOL_USDC-20FEB26-150-P
-38 the insurance pays 15.753651 USDC that erin cannot, 15.753651 in all
+38 the insurance pays 15.753651 USDC that erin lacks, 15.753651 in total
 38 insurance now has -5.753651 USDC, 0.00 of it locked
-47 20 instruments on SOL of 2026-02-21 08:00:00 UTC paused in all
-49 20 instruments resumed in all
+47 20 instruments on SOL of 2026-02-21 08:00:00 UTC paused in total
+49 20 instruments resumed in total
 50 the exchange is halted
 52 the exchange is no longer halted
 53 alice is suspended
 56 alice is no longer suspended
-57 limits of alice: 2 open orders at most, positions up to 1
+57 limits of alice: at most 2 open orders, positions up to 1
 67 order 23: bob buys 0.5 SOL_USDC-21FEB26-190-C @ 5.00, ioc, reduce-only
-69 other rules hold from here on
+69 new rules are in force
 """
 
 
@@ -91,26 +91,26 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_tape_reads_like_this(path: Path) -> None:
-    assert run(path, "replay", "--to", "8").stdout == TAPE
+def test_replay_prints_events_as_sentences(path: Path) -> None:
+    assert run(path, "replay", "--to", "8").stdout == LINES
 
 
-def test_of_one_user_or_one_instrument(path: Path) -> None:
-    lines = TAPE.splitlines(keepends=True)
+def test_replay_of_one_user_or_one_instrument(path: Path) -> None:
+    lines = LINES.splitlines(keepends=True)
     assert run(path, "replay", "--to", "8", "--user", "bob").stdout == "".join(line for line in lines if "bob" in line)
     assert run(path, "replay", "--to", "8", "--instrument", INSTRUMENT).stdout == "".join(
         line for line in lines if INSTRUMENT in line
     )
 
 
-def test_times_name_the_same_span_as_seqs(path: Path) -> None:
+def test_times_and_seqs_select_the_same_range(path: Path) -> None:
     by_seq = run(path, "replay", "--from", "5", "--to", "7").stdout
-    assert by_seq == "".join(TAPE.splitlines(keepends=True)[6:13])
+    assert by_seq == "".join(LINES.splitlines(keepends=True)[6:13])
     for start, end in (("06:13:25", "06:13:27"), ("06:13:24.5", "06:13:27.999999")):
         assert run(path, "replay", "--from", f"2026-02-25T{start}", "--to", f"2026-02-25T{end}").stdout == by_seq
 
 
-def test_json_is_the_recorded_events(tmp_path: Path) -> None:
+def test_json_output_is_the_recorded_events(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
     lines = [json.loads(line) for line in run(path, "replay", "--json").stdout.splitlines()]
@@ -121,7 +121,7 @@ def test_json_is_the_recorded_events(tmp_path: Path) -> None:
     ]
 
 
-def test_every_event_has_words(tmp_path: Path) -> None:
+def test_every_event_has_a_description(tmp_path: Path) -> None:
     play(tmp_path / "orders.db", seed=0, count=1_500)
     write_story(tmp_path / "market.db")
     events = []
@@ -132,26 +132,26 @@ def test_every_event_has_words(tmp_path: Path) -> None:
     assert all(describe(event) for event in events)
 
 
-def test_the_market_reads_like_this(tmp_path: Path) -> None:
-    """How each of its events is told, the first time that it happens in the story, and some that say more."""
+def test_descriptions_of_market_events(tmp_path: Path) -> None:
+    """The description of each kind of market event, and the variants that say more."""
     write_story(tmp_path / "exchange.db")
     with open_journal_reader(tmp_path / "exchange.db") as reader:
         events = [(seq, decode_event(payload)) for seq, _, payload in reader.events(1, reader.head().seq)]
-    told = [f"{seq} {describe(event)}" for seq, event in events]
-    assert [line for line in MARKET_TAPE.splitlines() if line not in told] == []
+    sentences = [f"{seq} {describe(event)}" for seq, event in events]
+    assert [line for line in MARKET_SENTENCES.splitlines() if line not in sentences] == []
     parts = [event for seq, event in events if seq == 31 and isinstance(event, MarksSet)]
     (marks,) = [part for part in parts if market_story.CALL in part.marks]
-    assert describe(marks, market_story.CALL) == "marks on SOL: SOL_USDC-20FEB26-150-C 42.00"
+    assert describe(marks, market_story.CALL) == "SOL marks: SOL_USDC-20FEB26-150-C 42.00"
     assert affects(marks, None, market_story.CALL) and not affects(marks, None, market_story.COIN)
     assert not affects(marks, "alice", None)
     margins = MarginsChanged("alice", {market_story.CALL: 28_000_000, "SOL_USDC-20FEB26-160-C": 2_500_000})
-    assert describe(margins) == "alice's collateral in 2 instruments is 30.50 now"
-    assert describe(margins, market_story.CALL) == "alice's collateral in SOL_USDC-20FEB26-150-C is 28.00 now"
+    assert describe(margins) == "alice's margin in 2 instruments is now 30.50"
+    assert describe(margins, market_story.CALL) == "alice's margin in SOL_USDC-20FEB26-150-C is now 28.00"
     assert affects(margins, "alice", market_story.CALL) and not affects(margins, "bob", None)
     assert not affects(margins, "alice", market_story.COIN)
 
 
-def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:
+def test_the_summary_has_the_digest_and_counts(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     engine = play(path)
     found = json.loads(run(path, "replay", "--summary", "--json").stdout)
@@ -161,7 +161,7 @@ def test_the_summary_is_the_digest_and_figures(tmp_path: Path) -> None:
     assert digest(engine.state) in run(path, "replay", "--summary").stdout
 
 
-def test_state_at_200_moments_is_as_it_was_live(tmp_path: Path) -> None:
+def test_the_state_at_200_moments_equals_the_live_state(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     live: dict[int, dict[str, Any]] = {}
 
@@ -191,10 +191,10 @@ def test_state_at_200_moments_is_as_it_was_live(tmp_path: Path) -> None:
         } == live[seq]
 
 
-def test_state_for_people(path: Path) -> None:
-    everything = run(path, "state", "--at", "8").stdout
+def test_state_prints_tables(path: Path) -> None:
+    output = run(path, "state", "--at", "8").stdout
     for part in ("seq 8", "alice", "9,985.10", "12.40", INSTRUMENT, "5.00", "5.20"):
-        assert part in everything
+        assert part in output
     shown = run(path, "state", "--at", "8", "--book", INSTRUMENT, "--account", "bob", "--orders", "bob").stdout
     for part in ("4.90", "last trades", "bob", "-0.5", "sell", "225.00"):
         assert part in shown
@@ -202,8 +202,8 @@ def test_state_for_people(path: Path) -> None:
     assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).engine.state)
 
 
-def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
-    """Each is shown as it ended, and replaying each gives the digest that was recorded for it."""
+def test_three_runs_of_a_server_one_of_them_killed(tmp_path: Path) -> None:
+    """Each run has its ending, and a replay of each gives the digest recorded for it."""
     path = tmp_path / "exchange.db"
 
     def trade(url: str) -> None:
@@ -214,29 +214,29 @@ def test_three_sessions_one_of_them_killed(tmp_path: Path) -> None:
     async def run_once(kill: bool) -> None:
         async with server(path) as (process, url):
             await asyncio.to_thread(trade, url)
-            assert [session.ending for session in runs(path)][-1] == "running"
+            assert [one.ending for one in runs(path)][-1] == "running"
             (process.kill if kill else process.terminate)()
             await process.wait()
 
     for kill in (False, True, False):
         asyncio.run(run_once(kill))
     found = runs(path)
-    assert [session.ending for session in found] == ["clean", "crashed", "clean"]
+    assert [one.ending for one in found] == ["clean", "crashed", "clean"]
     recorded = {
-        session.last_seq: digest(recover(path, lambda s: None, lambda d, t: None, session.last_seq).engine.state)
-        for session in found
+        one.last_seq: digest(recover(path, lambda s: None, lambda d, t: None, one.last_seq).engine.state)
+        for one in found
     }
 
-    for session in runs(path):
-        outcome = run(path, "replay", "--session", str(session.number), "--summary")
+    for one in runs(path):
+        outcome = run(path, "replay", "--session", str(one.number), "--summary")
         assert outcome.exit_code == 0, outcome.output
-        assert f"ends in the recorded state, digest {recorded[session.last_seq]}" in outcome.stderr
+        assert f"ends in the recorded state, digest {recorded[one.last_seq]}" in outcome.stderr
     table = run(path, "sessions").stdout
     assert "crashed" in table and recorded[found[1].last_seq][:16] in table
 
 
-def test_the_end_of_a_day_that_a_start_makes_up_for_is_not_of_the_session_before(tmp_path: Path) -> None:
-    """A crash, and a start on another day, which ends the day before its own session begins."""
+def test_a_day_end_made_up_at_a_start_is_not_part_of_the_crashed_run(tmp_path: Path) -> None:
+    """After a crash, a start on another day ends the day before its own run begins."""
     path = tmp_path / "exchange.db"
 
     async def run_once(day: int, kill: bool) -> None:
@@ -256,23 +256,23 @@ def test_the_end_of_a_day_that_a_start_makes_up_for_is_not_of_the_session_before
     assert f"session 1 ends in the recorded state, digest {crashed.digest}" in outcome.stderr
 
 
-def test_a_session_that_comes_out_differently_is_named(tmp_path: Path) -> None:
+def test_a_run_that_replays_to_another_state_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
-    session = runs(path)[0]
+    one = runs(path)[0]
 
     async def record() -> None:
         journal = await open_journal_writer(path)
-        await journal.append_digests([(session.last_seq, STATE_SUBJECT, "0" * 64)])
+        await journal.append_digests([(one.last_seq, STATE_SUBJECT, "0" * 64)])
         await journal.close()
 
     asyncio.run(record())
-    outcome = run(path, "replay", "--session", str(session.number))
+    outcome = run(path, "replay", "--session", str(one.number))
     assert outcome.exit_code == 1
     assert "recorded the digest" in outcome.stderr
 
 
-def test_the_recorded_rhythm() -> None:
+def test_the_recorded_pace() -> None:
     slept: list[float] = []
     now = [100.0]
 
@@ -288,7 +288,7 @@ def test_the_recorded_rhythm() -> None:
     slow = _Pace(1e-9, sleep, lambda: now[0])
     slow.wait(0)
     slow.wait(100)
-    assert len(slept) == 28 and sum(slept) == 100_000, "a clock cannot be asked to sleep for ever"
+    assert len(slept) == 28 and sum(slept) == 100_000, "a single sleep is too long for the system"
 
 
 @pytest.mark.parametrize(
@@ -296,9 +296,9 @@ def test_the_recorded_rhythm() -> None:
     [
         (("replay", "--from", "9", "--to", "3"), 1, "the end comes before the beginning"),
         (("replay", "--to", "999"), 1, "there is no seq 999 in"),
-        (("replay", "--from", "2030-01-01"), 1, "ends before that: its seq 10 is the last"),
-        (("replay", "--to", "2001-01-01"), 1, "begins later than that: its seq 1 is the first"),
-        (("replay", "--session", "1"), 1, "there is no session 1 in"),
+        (("replay", "--from", "2030-01-01"), 1, "ends before that time: its last command is seq 10"),
+        (("replay", "--to", "2001-01-01"), 1, "begins after that time: its first command is seq 1"),
+        (("replay", "--session", "1"), 1, "there is no run 1 in"),
         (("replay", "--session", "1", "--from", "3"), 2, "remove --from and --to"),
         (("replay", "--speed", "fast"), 2, "'fast' is not a speed"),
         (("replay", "--speed", "0"), 2, "'0' is not a speed"),
@@ -319,12 +319,12 @@ def test_the_recorded_rhythm() -> None:
         (("state", "--at", "1", "--book", INSTRUMENT), 1, f"{INSTRUMENT} is not listed"),
     ],
 )
-def test_what_cannot_be_replayed(path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+def test_replay_and_state_refuse_bad_arguments(path: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
     outcome = run(path, *arguments)
     assert (outcome.exit_code, message in outcome.stderr) == (code, True), outcome.output
 
 
-def test_the_state_of_a_market(tmp_path: Path) -> None:
+def test_state_of_a_market(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     state = write_story(path)
     lines = [" ".join(line.split()) for line in run(path, "state", "--at", "31").stdout.splitlines()]
@@ -338,8 +338,8 @@ def test_the_state_of_a_market(tmp_path: Path) -> None:
     assert "halted new orders are refused" in [
         " ".join(line.split()) for line in run(path, "state", "--at", "50").stdout.splitlines()
     ]
-    at_the_end = run(path, "state").stdout
-    assert f"18 live, {len(state.books) - 18} expired" in at_the_end and market_story.CALL not in at_the_end
+    final = run(path, "state").stdout
+    assert f"18 live, {len(state.books) - 18} expired" in final and market_story.CALL not in final
     found = json.loads(run(path, "state", "--at", "54", "--json").stdout)
     assert (found["halted"], found["indexes"]) == (
         False,

@@ -88,14 +88,14 @@ def wrong_lines(lines: list[str]) -> list[tuple[list[str], str]]:
     changed = json.loads(lines[9])
     changed["command"]["kind"] = "cancel_all"
     return [
-        ([], "holds no command"),
+        ([], "contains no command"),
         (lines[5:], "line 1 of .* seq 1 is missing"),
         ([*lines[:5], *lines[6:]], "line 6 of .* seq 6 is missing"),
         ([*lines[:9], json.dumps(changed, separators=(",", ":")), *lines[10:]], "line 10 of .* its hash is not"),
-        ([*lines[:3], "{}", *lines[3:]], "line 4 of .* it is no exported command"),
-        ([*lines[:3], "\xff", *lines[3:]], "line 4 of .* it is no exported command"),
-        ([*lines[:3], lines[3][:40]], "line 4 of .* it is no exported command"),
-        ([lines[0].replace('"hash":"', '"hash":"x')], "line 1 of .* it is no exported command"),
+        ([*lines[:3], "{}", *lines[3:]], "line 4 of .* it is not an exported command"),
+        ([*lines[:3], "\xff", *lines[3:]], "line 4 of .* it is not an exported command"),
+        ([*lines[:3], lines[3][:40]], "line 4 of .* it is not an exported command"),
+        ([lines[0].replace('"hash":"', '"hash":"x')], "line 1 of .* it is not an exported command"),
     ]
 
 
@@ -124,9 +124,9 @@ def test_nothing_is_overwritten(path: Path, tmp_path: Path) -> None:
     assert other.read_text() == "mine"
     damaged = tmp_path / "lines.jsonl.gz"
     damaged.write_bytes(gzip.compress(out.read_bytes())[:500])
-    assert "is not what its name says" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
+    assert "is not a valid .gz file" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
     damaged.write_bytes(gzip.compress(out.read_bytes())[:10] + b"\xff" * 500)  # no block of this type is known
-    assert "is not what its name says" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
+    assert "is not a valid .gz file" in run("journal", "import", damaged, db=tmp_path / "x.db").stderr
 
 
 ENDS = ("", "-wal", "-shm", "-journal", ".lock", ".admin", ".follower", ".archives/1.db", ".snapshots/1.snapshot")
@@ -463,7 +463,7 @@ def test_bisect_finds_the_first_command_that_comes_out_differently(
 def test_bad_digests_are_named(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     for text, message in (
-        ("", "holds no digest"),
+        ("", "contains no digest"),
         ("nonsense\n", "line 1 of"),
         ('{"from":1,"to":2,"events":"x"}\n{"from":5,"to":6,"events":"x"}\n', "line 2 of"),
         (f'{{"from":1,"to":{COUNT + 1},"events":"x"}}\n', "it is of another journal"),

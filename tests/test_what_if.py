@@ -1,4 +1,4 @@
-"""The history with something changed: who ends with what, which outcome changes first, what becomes impossible."""
+"""What-if: the figures at the end, the first command with another outcome, and the commands refused now."""
 
 import hashlib
 from collections.abc import Iterator
@@ -28,9 +28,10 @@ from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.history.compact import compact
+from exchange.history.comparison import Comparison, OutcomeChange
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment
-from exchange.history.what_if import Comparison, OutcomeChange, what_if
+from exchange.history.what_if import what_if
 from exchange.journal.archives import archive_folder
 from exchange.journal.records import Record
 from exchange.projections.views import Change
@@ -43,8 +44,8 @@ def compare(path: Path, edits: Edits, moment: Moment = Moment()) -> Comparison:
     return what_if(path, edits, moment, lambda done, total: None)
 
 
-def told(path: Path, *options: object) -> str:
-    """What it prints, without the blanks that fill up a table."""
+def printed(path: Path, *options: object) -> str:
+    """The output of the command, without trailing blanks."""
     return "".join(f"{line.rstrip()}\n" for line in said(exchange("what-if", *options, "--db", path)).splitlines())
 
 
@@ -57,32 +58,33 @@ def seqs(changes: list[OutcomeChange]) -> list[int]:
 
 
 def cash_of(found: Comparison) -> dict[str, int]:
-    """By how much each user's cash is different, in micros; those for whom it is not are left out."""
+    """The difference of each user's cash, in micros, without users whose cash is the same."""
     return {user.user_id: user.cash_micros.difference for user in found.users if user.cash_micros.difference}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """alice sells to bob; carol bids, and thinks better of it; alice would cancel and edit what is sold."""
+    """alice sells to bob. carol bids, edits and cancels. alice tries to cancel and edit her filled order."""
     path = tmp_path / "exchange.db"
     steps = history(
-        sell("alice", 1_000, 1_500_000),  # seq 6, order 1
-        buy("bob", 1_000, 1_600_000),  # order 2
-        buy("carol", 1_000, 1_400_000),  # order 3
+        # The first command is seq 6. These are the orders 1, 2, 3 and, further down, 4.
+        sell("alice", 1_000, 1_500_000),
+        buy("bob", 1_000, 1_600_000),
+        buy("carol", 1_000, 1_400_000),
         EditOrder("carol", 3, None, 1_450_000),
         CancelOrder("carol", 3),
         CancelOrder("alice", 1),
-        sell("bob", 1_000, 1_700_000),  # order 4
+        sell("bob", 1_000, 1_700_000),
         EditOrder("alice", 1, None, 1_800_000),
     )
     write_journal(path, steps)
     return path
 
 
-def test_a_command_is_dropped(path: Path) -> None:
-    """The orders after it have other ids, and whoever names them still means the same ones."""
+def test_drop_a_command(path: Path) -> None:
+    """Later orders get other ids. Commands that name them by id still mean the same orders."""
     assert (
-        told(path, "--drop", 6)
+        printed(path, "--drop", 6)
         == """\
 replayed seq 6 to 13 twice: 1 command dropped, 0 commands inserted
 3 commands with another outcome
@@ -106,9 +108,9 @@ bob     SOL_USDC-28FEB26-150-C           1        0           -1
     )
 
 
-def test_what_becomes_impossible_is_listed(path: Path) -> None:
+def test_commands_refused_now_are_listed(path: Path) -> None:
     assert (
-        told(path, "--drop", 8)
+        printed(path, "--drop", 8)
         == """\
 replayed seq 8 to 13 twice: 1 command dropped, 0 commands inserted
 2 commands with another outcome
@@ -131,8 +133,8 @@ all accounts end with the same cash and the same positions
     )
 
 
-def test_nothing_changes(path: Path) -> None:
-    assert told(path, "--drop", 11) == (
+def test_edits_without_effect(path: Path) -> None:
+    assert printed(path, "--drop", 11) == (
         "replayed seq 11 to 13 twice: 1 command dropped, 0 commands inserted\n"
         "no other command has another outcome, and all accounts end the same\n"
     )
@@ -142,34 +144,35 @@ def test_nothing_changes(path: Path) -> None:
     assert not compare(path, Edits(drops=[(7, 7)])).is_same
 
 
-def test_a_user_never_was(path: Path) -> None:
+def test_leave_out_a_user(path: Path) -> None:
     found = compare(path, Edits(without=["bob"]))
     assert found.dropped == 3
     assert cash_of(found) == {"alice": -1_500_000, "bob": -998_500_000}
     assert found.total_cash_micros.difference == -1_000 * USDC
-    assert seqs(found.possible) == [11]  # what alice had sold is still hers to cancel
+    # The order that alice sold in reality is still open, so she can cancel it.
+    assert seqs(found.possible) == [11]
     assert found.impossible == []
 
 
 def test_ranges_and_several_options_at_once(path: Path) -> None:
-    assert told(path, "--drop", "6-7", "--drop", "12") == told(path, "--drop", 12, "--drop", 7, "--drop", 6)
+    assert printed(path, "--drop", "6-7", "--drop", "12") == printed(path, "--drop", 12, "--drop", 7, "--drop", 6)
     found = compare(path, Edits([(9, 10)], ["alice"], {5: inserted(Deposit("bob", 5))}, ["fees=10/10"]))
     assert (found.dropped, len(found.inserted)) == (6, 1)
     assert found.fork_seq == 0
 
 
-def test_only_up_to_a_moment(path: Path) -> None:
-    assert told(path, "--drop", 8, "--to", 9).startswith("replayed seq 8 to 9 twice: ")
-    assert told(path, "--drop", 8, "--to", 9) == told(path, "--drop", 8, "--to", "2026-02-20T00:00:09.5Z")
+def test_compare_up_to_a_moment(path: Path) -> None:
+    assert printed(path, "--drop", 8, "--to", 9).startswith("replayed seq 8 to 9 twice: ")
+    assert printed(path, "--drop", 8, "--to", 9) == printed(path, "--drop", 8, "--to", "2026-02-20T00:00:09.5Z")
     assert seqs(compare(path, Edits([(8, 8)]), Moment(9)).impossible) == [9]
 
 
-def test_commands_are_inserted(path: Path, tmp_path: Path) -> None:
-    """carol is quicker than bob, whose order then rests; alice's cancellation names her order as it is in reality."""
+def test_insert_commands(path: Path, tmp_path: Path) -> None:
+    """carol buys before bob, so his order rests. alice's inserted cancellation names her order by its real id."""
     file = tmp_path / "commands.jsonl"
     commands = buy("carol", 1_000, 1_500_000), CancelOrder("alice", 1)
     file.write_bytes(b"\n\n".join(map(encode_command, commands)))
-    lines = told(path, "--insert", 6, file).splitlines()
+    lines = printed(path, "--insert", 6, file).splitlines()
     assert lines[:4] == [
         "replayed seq 7 to 13 twice: 0 commands dropped, 2 commands inserted",
         f"  {file}:1: order 2 accepted, 1 @ 1.50 traded with alice's order 1",
@@ -183,8 +186,8 @@ def test_commands_are_inserted(path: Path, tmp_path: Path) -> None:
     assert cash_of(compare(path, Edits(inserts={6: inserted(*commands)}))) == {"bob": 1_500_000, "carol": -1_500_000}
 
 
-def test_an_order_is_sent_again_where_its_first_placing_is_gone(tmp_path: Path) -> None:
-    """Then that is the order, and whoever names the first means it."""
+def test_a_repeated_order_is_placed_if_its_first_placing_is_dropped(tmp_path: Path) -> None:
+    """Commands that name the first order then mean the repeated one."""
     path = tmp_path / "exchange.db"
     one = buy("alice", 1_000, 1_500_000, client_order_id="one")
     write_journal(path, history(buy("bob", 500, 1_400_000), one, one, EditOrder("alice", 2, None, 1_600_000)))
@@ -193,15 +196,15 @@ def test_an_order_is_sent_again_where_its_first_placing_is_gone(tmp_path: Path) 
     assert found.first_change is not None and found.first_change.seq == 8
 
 
-def test_a_name_that_leads_nowhere_never_meets_another_order(tmp_path: Path) -> None:
-    """In reality there was no order 2 when bob cancelled it; an inserted order with that number is not meant."""
+def test_an_id_without_an_order_never_means_an_inserted_order(tmp_path: Path) -> None:
+    """bob cancels order 2, which does not exist in reality. The inserted order 2 is not meant."""
     path = tmp_path / "exchange.db"
     write_journal(path, history(buy("bob", 500, 1_400_000), CancelOrder("bob", 2), buy("bob", 500, 1_300_000)))
     found = compare(path, Edits(inserts={6: inserted(buy("bob", 500, 1_350_000))}))
     assert (found.changed, found.possible, found.users) == (0, [], [])
 
 
-def test_other_rules(tmp_path: Path) -> None:
+def test_set_rules(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     orders = [sell("alice", 1_000, 1_500_000), buy("alice", 1_000, 1_500_000), buy("bob", 1_000, 1_500_000)]
     write_journal(path, history(*orders, sell("carol", 1_000, 1_500_000), sell("carol", 1_000, 1_500_000)))
@@ -221,13 +224,16 @@ def test_other_rules(tmp_path: Path) -> None:
         ("{", "commands.jsonl:2: Input data was truncated"),
         ('{"kind":"place"}', "commands.jsonl:2: Invalid value 'place'"),
         ('{"kind":"deposit","user_id":"bob"}', "missing required field `amount_micros`"),
-        ('{"kind":"genesis"}', "commands.jsonl:2: a genesis comes first or not at all"),
-        (encode_command(replace(buy("bob", 1, 1), price_micros=None)).decode(), "a limit order has price_micros"),
-        (encode_command(replace(buy("bob", 1, None), time_in_force="gtc")).decode(), "a market order is ioc or fok"),
-        (encode_command(EndDay(START_US * 2)).decode(), "commands.jsonl:2: no exchange would have recorded"),
+        ('{"kind":"genesis"}', "commands.jsonl:2: a genesis can only be the first command"),
+        (encode_command(replace(buy("bob", 1, 1), price_micros=None)).decode(), "a limit order needs price_micros"),
+        (
+            encode_command(replace(buy("bob", 1, None), time_in_force="gtc")).decode(),
+            "a market order must be ioc",
+        ),
+        (encode_command(EndDay(START_US * 2)).decode(), "commands.jsonl:2: no exchange would record"),
     ],
 )
-def test_a_file_whose_line_is_no_command(path: Path, tmp_path: Path, line: str, message: str) -> None:
+def test_a_line_that_is_not_a_valid_command(path: Path, tmp_path: Path, line: str, message: str) -> None:
     file = tmp_path / "commands.jsonl"
     file.write_text(encode_command(Deposit("bob", 5)).decode() + "\n" + line + "\n")
     text = complained(exchange("what-if", "--insert", 6, file, "--db", path), exit_code=2)
@@ -239,33 +245,33 @@ def test_a_file_whose_line_is_no_command(path: Path, tmp_path: Path, line: str, 
     [
         ((), "expected at least one change"),
         (("--drop", 1), "seq 1 is the genesis"),
-        (("--drop", 14), "the history compared holds seq 1 to 13"),
-        (("--drop", "9-14"), "the history compared holds seq 1 to 13"),
-        (("--drop", 10, "--to", 9), "the history compared holds seq 1 to 9"),
+        (("--drop", 14), "the compared history holds only seq 1 to 13"),
+        (("--drop", "9-14"), "the compared history holds only seq 1 to 13"),
+        (("--drop", 10, "--to", 9), "the compared history holds only seq 1 to 9"),
         (("--drop", "9-8"), "expected FIRST-LAST"),
         (("--drop", "x"), "is not a sequence number or a range"),
         (("--drop", "0"), "expected FIRST-LAST with 1 <= FIRST"),
         (("--set", "fees.x=1"), "with one of these names"),
         (("--set", "fees=1%"), "write fees=MAKER/TAKER in parts per million"),
-        (("--without", "zed"), "--without zed: there is no such account up to here, only alice, bob, carol"),
+        (("--without", "zed"), "--without zed: there is no such account up to seq 13, only alice, bob, carol"),
         (("--insert", 6, "/nowhere"), "/nowhere cannot be read: No such file"),
     ],
 )
-def test_misuse(path: Path, options: tuple[object, ...], message: str) -> None:
+def test_invalid_options(path: Path, options: tuple[object, ...], message: str) -> None:
     assert message in " ".join(complained(exchange("what-if", *options, "--db", path), exit_code=2).split())
 
 
-def test_an_empty_file_and_a_seq_that_is_not_there(path: Path, tmp_path: Path) -> None:
+def test_an_empty_file_and_an_unknown_seq(path: Path, tmp_path: Path) -> None:
     empty, file = tmp_path / "empty", tmp_path / "file"
     empty.write_text("\n")
     file.write_bytes(encode_command(Deposit("bob", 5)))
-    assert "holds no command" in complained(exchange("what-if", "--insert", 6, empty, "--db", path), exit_code=2)
+    assert "contains no command" in complained(exchange("what-if", "--insert", 6, empty, "--db", path), exit_code=2)
     text = complained(exchange("what-if", "--insert", 14, file, "--db", path), exit_code=2)
-    assert "commands can come after seq 1 to 13" in text
+    assert "commands can be inserted after seq 1 to 13" in text
 
 
 def random_traders(seed: int, count: int, by_id: bool = True) -> Iterator[tuple[int, Command]]:
-    """On two options, orders, edits and cancellations that name orders by id, or by key."""
+    """Random orders, edits and cancellations in two options. They name orders by id or by client_order_id."""
     random = Random(seed)
     ts_us = START_US
     users = [f"trader-{n}" for n in range(6)]
@@ -274,7 +280,8 @@ def random_traders(seed: int, count: int, by_id: bool = True) -> Iterator[tuple[
     rules = Rules(fees=random.choice((Fees(), Fees(500, 1_000))))
     opening: list[Command] = [Genesis(rules), *listings, *(OpenAccount(user_id, 2_000 * USDC) for user_id in users)]
     placed: list[tuple[str, int, str]] = []
-    engine = Engine()  # knows which orders are accepted, and so have an id
+    # The engine shows which orders are accepted and so have an id.
+    engine = Engine()
     for n in range(len(opening) + count):
         ts_us += random.choice((1, 1, 1_000))
         command = opening[n] if n < len(opening) else _trade(random, users, instrument_ids, placed, n)
@@ -329,8 +336,8 @@ def edits_of(seed: int, last: int) -> Edits:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_differences_add_up(tmp_path: Path, seed: int) -> None:
-    """All cash that is different was paid in or out differently; what one holds less of, others hold more of."""
+def test_differences_are_consistent(tmp_path: Path, seed: int) -> None:
+    """Differences of cash come from deposits and withdrawals. Differences of positions sum to zero."""
     path = tmp_path / "exchange.db"
     real = write_journal(path, random_traders(seed, 400))
     found = compare(path, edits_of(seed, real.head.seq))
@@ -339,11 +346,11 @@ def test_differences_add_up(tmp_path: Path, seed: int) -> None:
     assert cash == found.total_cash_micros.difference
     without_fees = sum(user.cash_micros.difference for user in found.users if user.user_id != "fees")
     assert without_fees == found.total_cash_micros.difference - found.fees_micros.difference
-    held: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for user in found.users:
         for instrument_id, pair in user.positions_milli.items():
-            held[instrument_id] = held.get(instrument_id, 0) + pair.difference
-    assert not any(held.values())
+            positions[instrument_id] = positions.get(instrument_id, 0) + pair.difference
+    assert not any(positions.values())
     for user in found.users:
         account = real.views.account(user.user_id)
         assert user.total_pnl_micros.real == account.total_pnl_micros
@@ -351,9 +358,8 @@ def test_differences_add_up(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_orders_named_by_id_are_those_named_by_key(tmp_path: Path, seed: int) -> None:
-    """The same market twice, where cancellations and edits name orders by id, and where they name them by a key that
-    nothing shifts: the same edit comes to the same end."""
+def test_orders_named_by_id_or_by_client_order_id_give_the_same_result(tmp_path: Path, seed: int) -> None:
+    """An edited history shifts order ids but not client_order_ids, so both must lead to the same comparison."""
     by_id, by_key = tmp_path / "by_id.db", tmp_path / "by_key.db"
     last = write_journal(by_id, random_traders(seed, 400)).head.seq
     write_journal(by_key, random_traders(seed, 400, by_id=False))
@@ -363,8 +369,8 @@ def test_orders_named_by_id_are_those_named_by_key(tmp_path: Path, seed: int) ->
     assert one.changed == other.changed
 
 
-def test_what_is_inserted_is_played_as_if_it_had_been_there(tmp_path: Path) -> None:
-    """And times rise strictly, though in reality nothing would have fitted between."""
+def test_inserted_commands_act_as_if_they_had_been_recorded(tmp_path: Path) -> None:
+    """Times rise strictly, although the real commands leave no time between them."""
     path, longer = tmp_path / "exchange.db", tmp_path / "longer.db"
     extra: list[Command] = [Deposit("bob", 9), buy("bob", 1_000, 1_400_000), CancelAll("carol")]
     steps = [(ts_us // USDC, command) for ts_us, command in history(*[buy("carol", 200, 1_300_000)] * 5)]
@@ -383,17 +389,17 @@ def test_what_is_inserted_is_played_as_if_it_had_been_there(tmp_path: Path) -> N
         found = compare(path, Edits(inserts={7: inserted(*extra)}))
     (bob,) = [user for user in found.users if user.user_id == "bob"]
     assert bob.cash_micros.edited == engine.state.accounts["bob"].cash_micros
-    edited = times[
-        7:
-    ]  # after the fork both histories take turns; those of the edited one are those that are inserted too
+    # After the fork both histories step in turn, beginning with the inserted commands.
+    edited = times[7:]
     assert edited[:3] == [steps[6][0] + n for n in (1, 2, 3)]
     assert edited[3:] == [ts for n, (ts_us, _) in enumerate(steps[7:]) for ts in (ts_us, steps[6][0] + 4 + n)]
 
 
-def test_nothing_is_written(path: Path) -> None:
+def test_what_if_writes_nothing(path: Path) -> None:
     def files() -> dict[str, str]:
         found = {file for file in path.parent.rglob("*") if file.is_file()}
-        shared = {path.name + "-shm", path.name + "-wal"}  # SQLite's own, beside every journal that somebody reads
+        # SQLite makes these files next to every journal that is read.
+        shared = {path.name + "-shm", path.name + "-wal"}
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in found if file.name not in shared}
 
     before = files()
@@ -401,8 +407,8 @@ def test_nothing_is_written(path: Path) -> None:
     assert files() == before
 
 
-def test_where_the_beginning_is_archived(tmp_path: Path) -> None:
-    """The archives count as history; without them it begins later, and only what came then can be different."""
+def test_an_archived_beginning(tmp_path: Path) -> None:
+    """Archives are part of the history. Without them, only commands after them can be edited."""
     path = tmp_path / "exchange.db"
     write_journal(path, random_traders(3, 400))
     dropped = compare(path, Edits([(250, 260)]))
@@ -413,14 +419,14 @@ def test_where_the_beginning_is_archived(tmp_path: Path) -> None:
     archive_folder(path).rename(tmp_path / "elsewhere")
     assert compare(path, Edits([(250, 260)])) == dropped
     assert compare(path, Edits([(201, 201)])).dropped == 1
-    with pytest.raises(EditError, match="holds seq 201 to "):
+    with pytest.raises(EditError, match="holds only seq 201 to "):
         compare(path, Edits([(200, 200)]))
     for edits in (Edits(rules=["fees=1/1"]), Edits(without=["trader-1"])):
-        with pytest.raises(EditError, match="begins after seq 200, and --set and --without need it from its genesis"):
+        with pytest.raises(EditError, match="begins after seq 200, but --set and --without need it from its genesis"):
             compare(path, edits)
 
 
-def test_a_day_that_ends_in_both(tmp_path: Path) -> None:
+def test_the_day_ends_in_both_histories(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     day = buy("alice", 1_000, 1_500_000, time_in_force="day")
     listing = CreateInstrument("SOL_USDC-27MAR26-150-C", 10_000, 100)

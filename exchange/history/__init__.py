@@ -1,1 +1,4 @@
-"""The time machine: any moment of a journal, and what can be asked about it. Reads only; the same `step()` as live."""
+"""Questions about a journal: its state at any moment, replays, SQL, checks, explanations, what-ifs and charts.
+
+Everything here replays with the same `step()` as the live exchange. Only compact, rebuild, fork and import write.
+"""

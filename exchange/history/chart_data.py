@@ -1,4 +1,4 @@
-"""What a chart is drawn from: prices, depth and profit over a stretch of a journal. Reads only."""
+"""The data of charts: prices, profit, latency and depth of a part of a journal."""
 
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -11,14 +11,18 @@ from exchange.matching.state import State
 from exchange.projections.depth import Depth
 from exchange.projections.wire_types import BookLevel, Trade
 
-POINTS_MAX = 2_000  # of a line: more than a screen has columns
+# Points of one line. A screen has fewer columns.
+POINTS_MAX = 2_000
 
-LATENCIES_MAX, LATENCIES_WANTED = 300, 30
-ANSWERS_WANTED = 100  # in one of them: with fewer, the slowest of a hundred is no other than the slowest of all
+# Points of a latency chart. A point has ANSWERS_WANTED answers, because with fewer the 99th percentile would be the
+# maximum. A short journal has smaller points, so that there are still LATENCIES_WANTED of them.
+LATENCIES_MAX = 300
+LATENCIES_WANTED = 30
+ANSWERS_WANTED = 100
 
 
 class QuotePoint(NamedTuple):
-    """Best bid and best ask from `ts_us` on; None where that side is empty."""
+    """Best bid and best ask from `ts_us` on; None if that side is empty."""
 
     ts_us: int
     bid_micros: int | None
@@ -33,7 +37,7 @@ class IndexPoint(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """Of one instrument; `index_prices` are those of its asset while it was listed and had not expired."""
+    """Quotes and trades of one instrument, and the index prices of its asset while it was listed and not expired."""
 
     quotes: list[QuotePoint]
     trades: list[Trade]
@@ -44,7 +48,7 @@ _Point = TypeVar("_Point", QuotePoint, IndexPoint)
 
 
 class Profit(NamedTuple):
-    """A user's profit and loss at `ts_us`, as `total_pnl` of private/get_account: realised and unrealised."""
+    """A user's realised and unrealised profit at `ts_us`, the same as `total_pnl` of private/get_account."""
 
     ts_us: int
     user_id: str
@@ -52,7 +56,7 @@ class Profit(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """How long answers took around `ts_us`: from when a command got its seq until its answer left, in microseconds."""
+    """The latency of a group of answers, the last at `ts_us`: from the seq of a command until its answer was sent."""
 
     ts_us: int
     median_us: int
@@ -61,7 +65,7 @@ class Latency(NamedTuple):
 
 
 class DepthStep(NamedTuple):
-    """How much can be had at `price_micros` or better."""
+    """The total size at `price_micros` or better."""
 
     side: str
     price_micros: int
@@ -69,7 +73,7 @@ class DepthStep(NamedTuple):
 
 
 class Depths(NamedTuple):
-    """A book at a moment, best first on each side."""
+    """A book after command `seq`, the best price first on each side."""
 
     seq: int
     ts_us: int
@@ -77,7 +81,7 @@ class Depths(NamedTuple):
 
 
 def prices(path: Path, instrument_id: str, first_seq: int, last_seq: int, progress: Progress) -> Prices:
-    """Every trade, and how best quotes and index went: up to POINTS_MAX of each, the last one of a stretch of time."""
+    """Return every trade, and up to POINTS_MAX best quotes and index prices, evenly spread. Raises JournalError."""
     quotes: list[QuotePoint] = []
     trades: list[Trade] = []
     index: list[IndexPoint] = []
@@ -95,23 +99,29 @@ def prices(path: Path, instrument_id: str, first_seq: int, last_seq: int, progre
 
 
 def profits(path: Path, users: list[str], first_seq: int, last_seq: int, progress: Progress) -> list[Profit]:
-    """What each of `users` (all, where none is named) had gained, at up to POINTS_MAX commands evenly spread."""
+    """Return the profit of `users`, or of all if empty, at up to POINTS_MAX commands, evenly spread.
+
+    Raises JournalError.
+    """
     stride = max(1, (last_seq - first_seq) // POINTS_MAX)
-    found: list[Profit] = []
+    points: list[Profit] = []
     for step in replay_range(path, first_seq, last_seq, progress):
         if (step.record.seq - first_seq) % stride and step.record.seq != last_seq:
             continue
         views = step.engine.views
-        found += [
+        points += [
             Profit(step.record.ts_us, user_id, views.profit_micros(user_id))
             for user_id in users or views.balances.users
             if user_id in views.balances.users
         ]
-    return found
+    return points
 
 
 def latencies(path: Path, first_seq: int, last_seq: int) -> list[Latency]:
-    """In stretches of as many batches each, up to LATENCIES_MAX; empty where nothing was answered live."""
+    """Return up to LATENCIES_MAX latencies, each of the same number of batches; empty if no answer was recorded.
+
+    Raises JournalError.
+    """
     with open_journal_reader(path) as reader:
         times = [
             (ts_us, max(0, answered_us - ts_us)) for _, ts_us, answered_us in reader.answer_times(first_seq, last_seq)
@@ -121,7 +131,10 @@ def latencies(path: Path, first_seq: int, last_seq: int) -> list[Latency]:
 
 
 def depths(path: Path, instrument_id: str, moment: Moment, progress: Progress) -> Depths:
-    """The book of an instrument at a moment, summed up from the best price outwards; empty before it was listed."""
+    """Return the depth of a book at a moment, summed up from the best price; empty before the listing.
+
+    Raises JournalError.
+    """
     views = engine_at(path, moment, progress).views
     depth = views.depths.get(instrument_id) or Depth()
     return Depths(views.seq, views.ts_us, _summed("bid", depth.bids()) + _summed("ask", depth.asks()))
@@ -150,8 +163,9 @@ def _index_micros(state: State, instrument_id: str) -> int | None:
 
 
 def _thinned(points: list[_Point]) -> list[_Point]:
+    """Keep the last point of each of POINTS_MAX equal intervals of time."""
     if len(points) <= POINTS_MAX:
         return points
     first_us, span_us = points[0].ts_us, points[-1].ts_us - points[0].ts_us
-    last_of_stretch = {(point.ts_us - first_us) * POINTS_MAX // span_us: point for point in points}
-    return list(last_of_stretch.values())
+    last_of_interval = {(point.ts_us - first_us) * POINTS_MAX // span_us: point for point in points}
+    return list(last_of_interval.values())

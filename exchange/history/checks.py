@@ -1,4 +1,4 @@
-"""Invariants in SQL: each a file with one query, which returns the rows that break it."""
+"""Checks of invariants in SQL. Each is a file with one query that returns the rows that break the invariant."""
 
 import sqlite3
 from contextlib import closing
@@ -13,7 +13,7 @@ _ROWS_SHOWN = 5
 
 
 class Check(NamedTuple):
-    """`promise`: the comment with which the file begins, which says what must hold."""
+    """One check. `promise` is the comment at the beginning of its file, which says what must hold."""
 
     name: str
     promise: str
@@ -21,7 +21,7 @@ class Check(NamedTuple):
 
 
 class CheckResult(NamedTuple):
-    """The rows that break a promise, the first few of them, with the names of their columns; none: it holds."""
+    """The result of a check: the first rows that break it, and their column names. Without rows it holds."""
 
     check: Check
     columns: list[str]
@@ -29,39 +29,40 @@ class CheckResult(NamedTuple):
 
 
 class BadCheckError(Exception):
-    """A file is no check; the message names it."""
+    """A file is not a valid check; the message names it."""
 
 
 def known_checks() -> list[Check]:
-    """Those that come with the program, by name."""
-    found = [file for file in files("exchange.journal").joinpath("checks").iterdir() if file.name.endswith(".sql")]
-    return sorted(_parse(file.name, file.read_text(encoding="utf-8")) for file in found)
+    """Return the checks that come with the program, sorted by name."""
+    folder = files("exchange.journal").joinpath("checks")
+    sql_files = [file for file in folder.iterdir() if file.name.endswith(".sql")]
+    return sorted(_parse(file.name, file.read_text(encoding="utf-8")) for file in sql_files)
 
 
 def checks_in(place: Path) -> list[Check]:
-    """The check in a file, or those in the `*.sql` files of a folder. Raises BadCheckError, OSError."""
-    found = sorted(place.glob("*.sql")) if place.is_dir() else [place]
-    if not found:
+    """Return the check in a file, or those in the `*.sql` files of a folder. Raises BadCheckError and OSError."""
+    sql_files = sorted(place.glob("*.sql")) if place.is_dir() else [place]
+    if not sql_files:
         raise BadCheckError(f"there is no *.sql file in {place}")
-    return [_parse(str(file), file.read_text(encoding="utf-8")) for file in found]
+    return [_parse(str(file), file.read_text(encoding="utf-8")) for file in sql_files]
 
 
 def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
-    """Put each to the journal at `path`, archives included. Raises a JournalError, or BadCheckError."""
-    outcomes = []
+    """Run the checks on the journal at `path` and its archives. Raises JournalError and BadCheckError."""
+    results = []
     with closing(connect_union(path)) as connection:
         for check in checks:
             try:
                 cursor = connection.execute(check.query)
                 rows = list(islice(cursor, _ROWS_SHOWN))
             except (sqlite3.Error, sqlite3.Warning) as error:
-                raise BadCheckError(f"{check.name} cannot be carried out: {error}") from error
-            outcomes.append(CheckResult(check, [column[0] for column in cursor.description or ()], rows))
-    return outcomes
+                raise BadCheckError(f"{check.name} is not a valid query: {error}") from error
+            results.append(CheckResult(check, [column[0] for column in cursor.description or ()], rows))
+    return results
 
 
 def _parse(name: str, text: str) -> Check:
-    """The promise is the first comment; everything goes to SQLite."""
+    """Take the first comment as the promise and the whole text as the query."""
     promise: list[str] = []
     for line in text.strip().splitlines():
         if not line.startswith("--"):

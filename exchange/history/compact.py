@@ -1,7 +1,7 @@
-"""Sealing older commands into an archive: a journal file of its own beside the journal, which goes on from a base.
+"""Compaction: moves older commands of a journal into an archive, a journal file of its own.
 
-The base is a snapshot bound to the hash of the last sealed command, so that the exchange starts without the archive;
-every question about the time before is answered from the archive as long as it stays where it was made.
+The journal then continues from a base: a snapshot bound to the hash of the last archived command. The exchange starts
+from the base without the archive. Questions about older commands read the archive, which must stay where it was made.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from exchange.snapshots.store import Snapshot, pack, sync_folder
 
 
 class Compacted(NamedTuple):
-    """Commands `first_seq` to `last_seq` are in `archive` now; the journal's file was so large before and after."""
+    """The archive, the commands in it, and the size of the journal file before and after."""
 
     archive: Path
     first_seq: int
@@ -33,10 +33,10 @@ class Compacted(NamedTuple):
 
 
 def compact(path: Path, before_seq: int, report: Callable[[str], None], progress: Progress) -> Compacted:
-    """Seal the commands before `before_seq`. Takes the journal's lock: no exchange may run on it.
+    """Move the commands before `before_seq` into an archive. Takes the journal's lock, so no exchange may be running.
 
-    A crash at any moment leaves the journal either as it was or compacted; nothing is deleted before the archive is on
-    disk and was read back. Raises a JournalError, where nothing has changed.
+    A crash at any moment leaves the journal either unchanged or compacted: commands are deleted only after the archive
+    is on disk and was read back. Raises JournalError; the journal is unchanged then.
     """
     with JournalLock(path):
         asyncio.run(_complete_events(path, report, progress))
@@ -45,20 +45,20 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
         first_seq, last_seq = base.head.seq + 1, before_seq - 1
         if not first_seq <= last_seq < head.seq:
             raise JournalError(
-                f"{path} holds seq {first_seq} to {head.seq}: --before must be one of {first_seq + 1} to {head.seq}, "
-                "so that something is sealed and something stays"
+                f"{path} holds seq {first_seq} to {head.seq}: --before must be from {first_seq + 1} to {head.seq}, "
+                "so that both the archive and the journal hold at least one command"
             )
         snapshot = recover(path, report, progress, up_to=last_seq).engine.snapshot()
         bytes_before = path.stat().st_size
         archive = archive_path(path, first_seq, last_seq)
-        report(f"sealing seq {first_seq} to {last_seq} into {archive}")
+        report(f"moving seq {first_seq} to {last_seq} into {archive}")
         _write_archive(path, archive, base, snapshot)
         _continue_from(path, snapshot)
         return Compacted(archive, first_seq, last_seq, bytes_before, path.stat().st_size)
 
 
 async def _complete_events(path: Path, report: Callable[[str], None], progress: Progress) -> None:
-    """Bring the file up to date, and record the events that a crash kept from being recorded."""
+    """Record the events that a crash left unrecorded. Opening the journal also migrates its schema."""
     journal = await open_journal_writer(path)
     try:
         missing_events = recover(path, report, progress).missing_events
@@ -69,7 +69,7 @@ async def _complete_events(path: Path, report: Callable[[str], None], progress: 
 
 
 def _write_archive(path: Path, archive: Path, base: Checkpoint, snapshot: Snapshot) -> None:
-    """Copy what `snapshot` stands for into a file, and read it back."""
+    """Copy the rows up to the seq of `snapshot` into the archive, and read it back."""
     archive.parent.mkdir(exist_ok=True)
     with new_journal(archive) as draft:
         copy_rows(draft, [path], snapshot.seq)
@@ -78,7 +78,8 @@ def _write_archive(path: Path, archive: Path, base: Checkpoint, snapshot: Snapsh
             (snapshot.seq, STATE_SUBJECT, snapshot.digest),
         )
         _read_back(draft.path, base.head, Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash))
-        draft.path.chmod(0o444)  # nobody writes to it any more
+        # An archive never changes again.
+        draft.path.chmod(0o444)
     sync_folder(archive.parent)
 
 
@@ -87,11 +88,11 @@ def _read_back(draft: Path, before: Head, last: Head) -> None:
         for _ in reader.records(before):
             pass
         if reader.head() != last or reader.events_seq() != last.seq:
-            raise JournalDamagedError(f"what was written to {draft} is not what the journal holds: check the disk")
+            raise JournalDamagedError(f"{draft} differs from the journal after it was written: check the disk")
 
 
 def _continue_from(path: Path, snapshot: Snapshot) -> None:
-    """Let the snapshot stand for everything up to its seq, and give the room back to the disk."""
+    """Replace all rows up to the seq of the snapshot by the snapshot, and free their disk space."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         try:
@@ -106,8 +107,9 @@ def _continue_from(path: Path, snapshot: Snapshot) -> None:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(
-                f"{path} cannot be compacted ({error}); it is as it was, and the archive may be deleted"
+                f"{path} cannot be compacted ({error}). It is unchanged; the archive may be deleted"
             ) from error
-        with contextlib.suppress(sqlite3.Error):  # a full disk: the room is used again for commands to come
+        # If the disk is too full for this, later commands reuse the space.
+        with contextlib.suppress(sqlite3.Error):
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""What is to be different in a history: commands left out or added, another set of rules."""
+"""Edits of a history for a what-if: dropped and inserted commands, and other rules."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +10,23 @@ from exchange.domain.commands import Command, Genesis, PlaceOrder, decode_comman
 
 
 class EditError(Exception):
-    """The history cannot be edited so; the message says what was wrong and what is possible."""
+    """An edit is not possible; the message says why and what is."""
 
 
 class Insertion(NamedTuple):
-    """A command that was never sent, and where it is written, for messages."""
+    """A command to insert, and the file and line it comes from, for messages."""
 
     where: str
     command: Command
 
 
 class Edits(msgspec.Struct, frozen=True):
-    """`drops` holds inclusive ranges of seqs, `inserts` what comes right after a seq, `rules` lines like
-    `fees.maker_premium_ppm=100`. Everything that a user in `without` ever sent is left out, the account included."""
+    """The edits of a history.
+
+    `drops` are ranges of seqs to leave out, both ends included. `without` are users: every command they sent is left
+    out, also the one that opens their account. `inserts` are commands to apply right after a seq. `rules` are settings
+    such as `fees.maker_premium_ppm=100`.
+    """
 
     drops: Sequence[tuple[int, int]] = ()
     without: Sequence[str] = ()
@@ -30,30 +34,32 @@ class Edits(msgspec.Struct, frozen=True):
     rules: Sequence[str] = ()
 
     def drop(self, seq: int, command: Command) -> bool:
-        """Whether this command is left out."""
+        """Return True if this command is left out."""
         return getattr(command, "user_id", None) in self.without or any(
             first <= seq <= last for first, last in self.drops
         )
 
     def fork(self, begin: int, last: int) -> int:
-        """The seq up to which both histories are the same. The journal holds what came after `begin`, up to `last`.
+        """Return the last seq up to which both histories are the same.
 
-        Raises EditError where what is to be edited is not among that.
+        The journal holds the commands after `begin`, up to `last`. Raises EditError if an edit is outside of these.
         """
         for first_dropped, last_dropped in self.drops:
             if first_dropped == 1:
-                raise EditError("seq 1 is the genesis, without which there is nothing: change its rules with --set")
+                raise EditError(
+                    "--drop 1: seq 1 is the genesis, which every history needs. Change its rules with --set"
+                )
             if not begin < first_dropped <= last_dropped <= last:
                 raise EditError(
-                    f"--drop {first_dropped}-{last_dropped}: the history compared holds seq {begin + 1} to {last}"
+                    f"--drop {first_dropped}-{last_dropped}: the compared history holds only seq {begin + 1} to {last}"
                 )
         for seq in self.inserts:
             if not max(begin, 1) <= seq <= last:
-                raise EditError(f"--insert {seq}: commands can come after seq {max(begin, 1)} to {last}")
+                raise EditError(f"--insert {seq}: commands can be inserted after seq {max(begin, 1)} to {last}")
         if begin and (self.rules or self.without):
             raise EditError(
-                f"the history here begins after seq {begin}, and --set and --without need it from its genesis on: "
-                "put the archives back into the folder they were made in"
+                f"the journal here begins after seq {begin}, but --set and --without need it from its genesis on: "
+                "put its archives back into the folder in which they were made"
             )
         if self.rules or self.without:
             return 0
@@ -61,7 +67,7 @@ class Edits(msgspec.Struct, frozen=True):
 
 
 def read_insertions(file: Path) -> list[Insertion]:
-    """The commands in a file, one a line, as the journal has them; EditError names the line that is none."""
+    """Read the commands in a file, one JSON command on each line. Raises EditError that names a line with an error."""
     insertions = []
     for number, line in enumerate(_lines(file), 1):
         where = f"{file}:{number}"
@@ -70,11 +76,12 @@ def read_insertions(file: Path) -> list[Insertion]:
                 command = decode_command(line)
             except msgspec.MsgspecError as error:
                 raise EditError(
-                    f"{where}: {error}; a line is a command as `exchange journal tail --json` shows it under .command"
+                    f"{where}: {error}. Each line must be a command, as `exchange journal tail --json` shows it under "
+                    ".command"
                 ) from error
             insertions.append(Insertion(where, _checked(where, command)))
     if not insertions:
-        raise EditError(f"{file} holds no command")
+        raise EditError(f"{file} contains no command: write one JSON command on each line")
     return insertions
 
 
@@ -84,17 +91,17 @@ def _lines(file: Path) -> list[str]:
     except OSError as error:
         raise EditError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise EditError(f"{file} is no text in UTF-8: {error}") from error
+        raise EditError(f"{file} is not UTF-8 text: {error}") from error
 
 
 def _checked(where: str, command: Command) -> Command:
-    """What the gateway would have seen to before it was recorded."""
+    """Repeat the checks that the gateway makes before a command is recorded. Raises EditError."""
     if isinstance(command, Genesis):
-        raise EditError(f"{where}: a genesis comes first or not at all; change the rules with --set")
+        raise EditError(f"{where}: a genesis can only be the first command. Change the rules with --set")
     if isinstance(command, PlaceOrder):
         is_market = command.type == "market"
         if is_market != (command.price_micros is None):
-            raise EditError(f"{where}: a limit order has price_micros, a market order has none (null)")
+            raise EditError(f"{where}: a limit order needs price_micros, a market order must not have it (null)")
         if is_market and command.time_in_force not in ("ioc", "fok"):
-            raise EditError(f"{where}: a market order is ioc or fok: it never rests")
+            raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
     return command

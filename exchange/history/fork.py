@@ -1,9 +1,8 @@
-"""A live exchange from any past point: a journal of its own, with the same commands up to there."""
+"""Forks a journal: makes a new journal with the same commands up to a seq, on which an exchange can run."""
 
 from pathlib import Path
 
 from exchange.domain.commands import Fork, encode_command
-from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
 from exchange.journal.atomic_journal import copy_rows, new_journal, refuse_leftovers
 from exchange.journal.opening import journal_files
@@ -12,9 +11,9 @@ from exchange.runtime.follower import save_and_prune
 
 
 def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
-    """Write the journal at `new_path`: commands up to `seq` as they are, and one that records the parentage.
+    """Write a journal at `new_path` with the commands up to `seq` and one that records the fork. Return its head.
 
-    Returns its head. The journal at `path` is only read, archives included. Raises a JournalError.
+    The journal at `path` and its archives are only read. Raises JournalError.
     """
     refuse_leftovers(new_path)
     recovered = recover(path, lambda sentence: None, progress, up_to=seq)
@@ -27,10 +26,6 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
         rows = recovered.missing_events + event_rows([(record.seq, replay(engine, record))])
         draft.connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
         draft.connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
-    _save_snapshot(new_path, engine)
-    return engine.head
-
-
-def _save_snapshot(new_path: Path, engine: Engine) -> None:
-    """So that the fork of a long journal starts at once."""
+    # With a snapshot, the fork of a long journal starts at once.
     save_and_prune(new_path, engine.snapshot())
+    return engine.head

@@ -1,4 +1,4 @@
-"""A moment of a journal, named by seq or by time, and the exchange as it was then. Moments are inclusive."""
+"""Moments of a journal, given as a seq or a time, and the state of the exchange at a moment."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from exchange.journal.protocols import JournalReader
 
 
 class UnknownMomentError(JournalError):
-    """The journal holds no such moment; the message says which it holds."""
+    """The journal does not hold this moment; the message says which seqs it holds."""
 
 
 class Moment(NamedTuple):
-    """Right after command `seq`, or right after the last command at or before `ts_us`; neither means now."""
+    """The moment after command `seq`, or after the last command at or before `ts_us`. Without both it is now."""
 
     seq: int | None = None
     ts_us: int | None = None
 
 
 def seq_at(reader: JournalReader, moment: Moment) -> int:
-    """The seq of the last command that had happened by `moment`; UnknownMomentError where the journal has none."""
+    """Return the seq of the last command at `moment`. Raises UnknownMomentError if the journal has none."""
     first, last = reader.bases[0].head.seq or 1, reader.head().seq
     if moment.seq is not None:
         if not first <= moment.seq <= last:
@@ -32,12 +32,15 @@ def seq_at(reader: JournalReader, moment: Moment) -> int:
         return last
     seq = _last_seq_at(reader, moment.ts_us)
     if not seq:
-        raise UnknownMomentError(f"{reader.path} begins later than that: its seq {first} is the first there is")
+        raise UnknownMomentError(f"{reader.path} begins after that time: its first command is seq {first}")
     return seq
 
 
 def _last_seq_at(reader: JournalReader, ts_us: int) -> int:
-    """The last command at or before `ts_us`; 0 if there is none. Time rises with seq, so a binary search finds it."""
+    """Return the seq of the last command at or before `ts_us`; 0 if there is none.
+
+    Times rise with seqs, so a binary search finds it: O(log n) reads.
+    """
     base = reader.bases[0].head
     low, high = base.seq, reader.head().seq
     while low < high:
@@ -50,27 +53,32 @@ def _last_seq_at(reader: JournalReader, ts_us: int) -> int:
 
 
 def engine_at(path: Path, moment: Moment, progress: Progress) -> Engine:
-    """The exchange as it was: the newest snapshot before, and the commands after it. Raises a JournalError."""
+    """Restore the exchange at a moment from the newest snapshot before it and a replay. Raises JournalError."""
     with open_journal_reader(path) as reader:
         seq = seq_at(reader, moment)
     return recover(path, lambda sentence: None, progress, up_to=seq).engine
 
 
 def span(path: Path, start: Moment | None, end: Moment | None) -> tuple[int, int]:
-    """The first and the last seq from `start` to `end`, both included; None: the first, the last there is."""
+    """Return the first and the last seq from `start` to `end`, both included.
+
+    None stands for the first or the last command. Raises UnknownMomentError and other JournalErrors.
+    """
     with open_journal_reader(path) as reader:
         first = reader.bases[0].head.seq + 1 if start is None else seq_from(reader, start)
         last = seq_at(reader, end or Moment())
     if first > last:
-        raise UnknownMomentError(f"seq {first} to seq {last} of {path} is nothing: the end comes before the beginning")
+        raise UnknownMomentError(
+            f"there is no command from seq {first} to seq {last} of {path}: the end comes before the beginning"
+        )
     return first, last
 
 
 def seq_from(reader: JournalReader, moment: Moment) -> int:
-    """The seq of the first command at or after `moment`; UnknownMomentError where the journal has none."""
+    """Return the seq of the first command at or after `moment`. Raises UnknownMomentError if the journal has none."""
     if moment.ts_us is None:
         return seq_at(reader, moment)
     seq = _last_seq_at(reader, moment.ts_us - 1) + 1
     if seq > reader.head().seq:
-        raise UnknownMomentError(f"{reader.path} ends before that: its seq {reader.head().seq} is the last there is")
+        raise UnknownMomentError(f"{reader.path} ends before that time: its last command is seq {reader.head().seq}")
     return seq

@@ -1,4 +1,4 @@
-"""Writing the events anew from the commands, byte for byte as they were or should have been."""
+"""Rebuilds the recorded events of a journal from its commands."""
 
 import sqlite3
 from contextlib import closing
@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 class Rebuilt(NamedTuple):
-    """How many events the commands cause, how many rows of the table differed, and the first seq where one did."""
+    """The result: the events of all commands, the rows that differed from them, and the first seq with such a row."""
 
     events: int
     differing: int
@@ -27,11 +27,12 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
-    """Recreate `events` of the file at `path`, all or nothing; archives stay as they are. Takes the journal's lock.
+    """Write the events of the journal at `path` again, all or nothing. Archives are not changed. Takes the lock.
 
-    With `dry_run` only says what would change. Raises a JournalError, also where the commands themselves are damaged.
+    With `dry_run` nothing is written. Raises JournalError, also if a command is damaged.
     """
-    connect_read_only(path).close()  # before a lock is put beside what is no journal
+    # Refuse a file that is not a journal before the lock file is created next to it.
+    connect_read_only(path).close()
     with (
         JournalLock(path),
         open_journal_reader(path) as reader,
@@ -43,7 +44,7 @@ def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
                 writer.execute("PRAGMA synchronous = FULL")
                 writer.execute("BEGIN IMMEDIATE")
                 writer.execute("DELETE FROM events")
-            comparison = _Comparison(reader, first_seq, last_seq)
+            comparison = _RowComparison(reader, first_seq, last_seq)
             pending: list[EventRow] = []
             for step in replay_range(path, first_seq, last_seq, progress):
                 rows = event_rows([(step.record.seq, step.events)])
@@ -56,8 +57,8 @@ def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
                 writer.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(
-                f"the events of {path} cannot be rebuilt in place ({error}); nothing was changed. `exchange journal "
-                "export` and `import` make a new file from the commands"
+                f"the events of {path} cannot be rebuilt in place ({error}). Nothing was changed. To make a new file "
+                "from the commands, use `exchange journal export` and `import`"
             ) from error
     return comparison.result
 
@@ -68,8 +69,8 @@ def _write(writer: sqlite3.Connection, rows: list[EventRow], dry_run: bool) -> N
     rows.clear()
 
 
-class _Comparison:
-    """What is recorded, beside what comes out. A row that cannot be read differs."""
+class _RowComparison:
+    """Compares the recorded rows with those of the replay. A row that cannot be read counts as different."""
 
     def __init__(self, reader: JournalReader, first_seq: int, last_seq: int) -> None:
         self._recorded = reader.events(first_seq, last_seq)
@@ -86,7 +87,7 @@ class _Comparison:
         while self._next is not None and self._next[0] <= seq:
             recorded.append(self._next)
             self._next = self._advance()
-        differing = sum(a != b for a, b in zip_longest(recorded, rows))
+        differing = sum(old != new for old, new in zip_longest(recorded, rows))
         if differing and self._first_seq is None:
             self._first_seq = seq
         self._events += len(rows)

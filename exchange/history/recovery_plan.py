@@ -1,7 +1,6 @@
-"""What a start would do: which snapshot it would begin with, what it would replay, and how long that takes."""
+"""The recovery plan: the snapshot a start would use, the commands it would replay, and the time it would take."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +12,12 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
 
-_SAMPLE_SECONDS = 0.5  # for which a replay is tried, to know how fast it is
+# How long a replay is measured to estimate its speed.
+_SAMPLE_SECONDS = 0.5
 
 
 class SnapshotCheck(NamedTuple):
-    """A snapshot file; `fault` says why it cannot be used, None where it fits."""
+    """A snapshot file. `fault` says why it cannot be used; None if it can."""
 
     file: str
     seq: int
@@ -28,9 +28,11 @@ class SnapshotCheck(NamedTuple):
 
 
 class RecoveryPlan(msgspec.Struct):
-    """`snapshot_seq` 0: from the first command. `seconds` is an estimate, from a short try on this machine.
+    """How a start would restore the exchange.
 
-    `commands_per_second` 0: there are none to try.
+    `snapshot_seq` is the snapshot to start from; 0 means from the first command. `skipped` are messages about unusable
+    snapshots. `commands` is the number of commands to replay. `seconds` is estimated from `commands_per_second`, which
+    is measured on this machine; it is 0 if there are no commands to replay.
     """
 
     snapshot_seq: int
@@ -43,14 +45,17 @@ class RecoveryPlan(msgspec.Struct):
 
 
 def check_snapshots(path: Path, progress: Progress | None = None) -> list[SnapshotCheck]:
-    """Every snapshot of the journal at `path`, oldest first. With `progress` all are compared with one replay."""
+    """Check every snapshot of the journal at `path`, oldest first. Raises JournalError.
+
+    With `progress`, compare their content with a replay of all commands too.
+    """
     with open_journal_reader(path) as reader:
         engine = None if progress is None else restore_base(reader, reader.bases[0].head.seq)
-        return [_fit(reader, file, engine, progress) for file in SnapshotStore(path).files()]
+        return [_check_snapshot(reader, file, engine, progress) for file in SnapshotStore(path).files()]
 
 
 def plan_recovery(path: Path) -> RecoveryPlan:
-    """What `exchange serve` would do on the journal at `path`. Reads only; raises a JournalError."""
+    """Return what `exchange serve` would do on the journal at `path`. Only reads. Raises JournalError."""
     skipped: list[str] = []
     with open_journal_reader(path) as reader:
         last_seq, events_seq = reader.head().seq, reader.events_seq()
@@ -59,7 +64,7 @@ def plan_recovery(path: Path) -> RecoveryPlan:
         restore_seconds = time.perf_counter() - began
         commands = last_seq - engine.head.seq
         snapshot_seq = engine.head.seq
-        rate = _rate(reader, engine, last_seq)
+        rate = _replay_rate(reader, engine, last_seq)
     return RecoveryPlan(
         snapshot_seq,
         skipped,
@@ -71,8 +76,8 @@ def plan_recovery(path: Path) -> RecoveryPlan:
     )
 
 
-def _rate(reader: JournalReader, engine: Engine, last_seq: int) -> float:
-    """Commands a second, from a try on the first of those to be replayed."""
+def _replay_rate(reader: JournalReader, engine: Engine, last_seq: int) -> float:
+    """Measure commands per second on the first commands to replay; 0 if there are none."""
     count, began = 0, time.perf_counter()
     for record in reader.records(engine.head, last_seq):
         replay(engine, record)
@@ -82,7 +87,9 @@ def _rate(reader: JournalReader, engine: Engine, last_seq: int) -> float:
     return count / (time.perf_counter() - began) if count else 0.0
 
 
-def _fit(reader: JournalReader, file: Path, engine: Engine | None, progress: Progress | None) -> SnapshotCheck:
+def _check_snapshot(
+    reader: JournalReader, file: Path, engine: Engine | None, progress: Progress | None
+) -> SnapshotCheck:
     size_bytes = file.stat().st_size
     try:
         snapshot = load(file)
@@ -91,16 +98,16 @@ def _fit(reader: JournalReader, file: Path, engine: Engine | None, progress: Pro
         return SnapshotCheck(file.name, seq, 0, size_bytes, "", f"damaged: {error}")
     fault = None
     if snapshot.version != IMAGE_VERSION:
-        fault = f"of another version of the program: {snapshot.version}, not {IMAGE_VERSION}"
-    elif _hash_at(reader)(snapshot.seq) != snapshot.journal_hash:
-        fault = "of another journal, or of commands whose archive is not here"
+        fault = f"written by another version of the program: expected {IMAGE_VERSION}, found {snapshot.version}"
+    elif _hash_at(reader, snapshot.seq) != snapshot.journal_hash:
+        fault = "of another journal, or of commands in an archive that is not here"
     elif engine is not None and progress is not None:
-        fault = _differs(reader, engine, snapshot, progress)
+        fault = _mismatch(reader, engine, snapshot, progress)
     return SnapshotCheck(file.name, snapshot.seq, snapshot.ts_us, size_bytes, snapshot.digest, fault)
 
 
-def _differs(reader: JournalReader, engine: Engine, snapshot: Snapshot, progress: Progress) -> str | None:
-    """Compare a snapshot with `engine`, which goes on to its seq."""
+def _mismatch(reader: JournalReader, engine: Engine, snapshot: Snapshot, progress: Progress) -> str | None:
+    """Replay `engine` up to the seq of a snapshot and return how they differ; None if they are the same."""
     if snapshot.seq < engine.head.seq:
         return "older than the first command here"
     total = reader.head().seq
@@ -110,9 +117,6 @@ def _differs(reader: JournalReader, engine: Engine, snapshot: Snapshot, progress
     return engine.mismatch_with(snapshot)
 
 
-def _hash_at(reader: JournalReader) -> Callable[[int], bytes | None]:
-    def hash_at(seq: int) -> bytes | None:
-        head = reader.head_at(seq)
-        return None if head is None else head.hash
-
-    return hash_at
+def _hash_at(reader: JournalReader, seq: int) -> bytes | None:
+    head = reader.head_at(seq)
+    return None if head is None else head.hash

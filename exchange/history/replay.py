@@ -1,4 +1,4 @@
-"""Going through a stretch of a journal command by command, with the exchange as it is after each."""
+"""Replays a range of commands one by one, with the exchange after each of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from exchange.projections.views import Change
 
 
 class ReplayStep(NamedTuple):
-    """One command: as recorded, what it caused now, what that changed, and the exchange after it."""
+    """A replayed command: its record, its events and changes in this replay, and the exchange after it."""
 
     record: Record
     command: Command
@@ -24,19 +24,19 @@ class ReplayStep(NamedTuple):
 
 
 def replay_range(path: Path, first_seq: int, last_seq: int, progress: Progress) -> Iterator[ReplayStep]:
-    """Commands `first_seq` to `last_seq`, both included, from the nearest snapshot before. Raises a JournalError.
+    """Replay commands `first_seq` to `last_seq`, both included, from the nearest snapshot. Raises JournalError.
 
-    `engine` is one and the same object, which goes on with the next step.
+    All steps share one `engine`, which the next step changes.
     """
-    to_walk, replayed = last_seq - first_seq + 1, 0
+    count, replayed = last_seq - first_seq + 1, 0
 
-    def replaying(done: int, total: int) -> None:
+    def report_recovery(done: int, total: int) -> None:
         nonlocal replayed
         replayed = total
-        progress(done, total + to_walk)
+        progress(done, total + count)
 
-    engine = recover(path, lambda sentence: None, replaying, up_to=first_seq - 1).engine
+    engine = recover(path, lambda sentence: None, report_recovery, up_to=first_seq - 1).engine
     with open_journal_reader(path) as reader:
         for done, record in enumerate(reader.records(engine.head, last_seq), replayed + 1):
             yield ReplayStep(record, *replay_step(engine, record), engine)
-            progress(done, replayed + to_walk)
+            progress(done, replayed + count)

@@ -1,4 +1,4 @@
-"""The runs of the server, as the journal tells them."""
+"""The runs of the server on a journal. The SQL view and the command call them sessions."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +14,10 @@ from exchange.journal.sql_union import connect_union
 
 
 class Run(NamedTuple):
-    """One run: commands `first_seq` to `last_seq`. `digest` is that of the state at its end, where one is recorded."""
+    """A run of the server: commands `first_seq` to `last_seq`. Times are in microseconds since 1970 (UTC).
+
+    `digest` is that of the state at the end of the run; None if it was not recorded.
+    """
 
     number: int
     first_seq: int
@@ -27,7 +30,7 @@ class Run(NamedTuple):
 
 
 def runs(path: Path) -> list[Run]:
-    """All of them, oldest first. Raises a JournalError."""
+    """Return all runs, oldest first. Raises JournalError."""
     with closing(connect_union(path)) as connection:
         rows = connection.execute(
             "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
@@ -53,20 +56,23 @@ def runs(path: Path) -> list[Run]:
 
 
 def _end(reader: JournalReader, first_seq: int, last_seq: int, ending: str, digest_seqs: list[int]) -> Head:
-    """The last command of a run. After a crash the next start may have ended a day before it began its own session:
-    the digest of the state that it recorded first says what was left to it."""
+    """Return the last command of a run.
+
+    After a crash, the next start may end a day before it starts its own run. The digest of the state that it records
+    first marks the end of the crashed run.
+    """
     if ending == "crashed":
         last_seq = max((seq for seq in digest_seqs if first_seq <= seq <= last_seq), default=last_seq)
     head = reader.head_at(last_seq)
-    assert head is not None, "a session that ends with no command"
+    assert head is not None, "a run without a last command"
     return head
 
 
 def run_of(path: Path, number: int) -> Run:
-    """The session of that number; JournalError says which there are."""
-    found = runs(path)
-    for session in found:
-        if session.number == number:
-            return session
-    there_are = f"it has sessions 1 to {len(found)}" if found else "no server ever ran on it"
-    raise JournalError(f"there is no session {number} in {path}: {there_are}")
+    """Return the run with this number. Raises JournalError if there is none."""
+    all_runs = runs(path)
+    for run in all_runs:
+        if run.number == number:
+            return run
+    existing = f"it has runs 1 to {len(all_runs)}" if all_runs else "no server has run on it"
+    raise JournalError(f"there is no run {number} in {path}: {existing}")

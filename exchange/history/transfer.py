@@ -1,4 +1,4 @@
-"""Carrying a journal: as lines of JSON and back, byte for byte, and as a copy of the file while the exchange runs."""
+"""Export to and import from lines of JSON, and backup of a journal file while an exchange runs."""
 
 import gzip
 import sys
@@ -24,7 +24,7 @@ _STANDARD = Path("-")
 
 
 class ExportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One command. `command` is its text as it was recorded, `hash` in hexadecimal."""
+    """One exported command. `command` is its recorded text, `hash` is in hexadecimal."""
 
     seq: int
     ts_us: int
@@ -37,13 +37,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress: Progress) -> int:
-    """Write commands `first_seq` to `last_seq` to the file `out`, `-` for standard output; returns how many.
+    """Write commands `first_seq` to `last_seq` to the file `out` and return their number. Raises JournalError.
 
-    The same journal gives the same bytes, also where a name ending with .gz asks for compression.
+    `-` is standard output. A name that ends with .gz is compressed. The same journal always gives the same bytes.
     """
     with open_journal_reader(path) as reader, opened_for_writing(out) as file:
         before = reader.head_at(first_seq - 1)
-        assert before is not None, "the span was not looked up"
+        assert before is not None, "the caller must pass a range that the journal holds"
         for count, record in enumerate(reader.records(before, last_seq), 1):
             line = ExportLine(record.seq, record.ts_us, record.hash.hex(), msgspec.Raw(record.payload.encode()))
             file.write(_encode(line) + b"\n")
@@ -52,10 +52,10 @@ def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress:
 
 
 def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
-    """Make the journal at `new_path` from the lines of `source`, `-` for standard input: all of it or nothing.
+    """Make the journal at `new_path` from the lines of `source` and return its engine, all or nothing.
 
-    Every line is checked to continue the one before, and carried out, so that the events are there as well. Returns
-    the exchange as it is then. Raises a JournalError that names the line.
+    `-` is standard input. Every line must continue the chain of hashes. Every command is replayed, so that the new
+    journal has its events too. Raises JournalError that names the line.
     """
     refuse_leftovers(new_path)
     engine = Engine()
@@ -74,35 +74,38 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
                 _write(draft, records, rows)
                 progress(number, number)
         if not engine.head.seq:
-            raise JournalError(f"{source} holds no command: there is nothing to import")
+            raise JournalError(f"{source} contains no command: there is nothing to import")
         _write(draft, records, rows)
     return engine
 
 
 def backup(path: Path, new_path: Path, progress: Progress) -> int:
-    """Copy the journal's file as it is at one moment, also while an exchange writes to it. Returns its last seq.
+    """Copy the journal file as of one moment, also while an exchange writes to it. Return the last seq in the copy.
 
-    Archives, snapshots and the administrator's secret are not in it. Raises a JournalError.
+    Archives, snapshots and the administrator's secret are not copied. Raises JournalError.
     """
     refuse_leftovers(new_path)
     with closing(connect_read_only(path)) as source, new_journal(new_path) as draft:
-        source.execute("BEGIN")  # one moment for all of it, however long it takes
+        # The read transaction keeps the source at one moment, however long the copy takes.
+        source.execute("BEGIN")
         source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
 
-        def told(_status: int, left: int, total: int) -> None:
+        def report_pages(_status: int, left: int, total: int) -> None:
             progress(total - left, total)
 
-        source.backup(draft.connection, pages=_PAGES_AT_ONCE, progress=told)
-        draft.connection.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, without others beside it
+        source.backup(draft.connection, pages=_PAGES_AT_ONCE, progress=report_pages)
+        # The copy must be a single file, without a -wal file next to it.
+        draft.connection.execute("PRAGMA journal_mode = DELETE")
         row = draft.connection.execute("SELECT max(seq) FROM commands").fetchone()
     return int(row[0] or 0)
 
 
 @contextmanager
 def opened_for_writing(out: Path) -> Iterator[IO[bytes]]:
-    """A new file, compressed where its name ends with .gz; standard output for `-`.
+    """Open a new file for writing; standard output for `-`. A file whose name ends with .gz is compressed.
 
-    Nothing is overwritten (a pipe or a device is written to), and nothing is left where the block fails.
+    An existing file is never overwritten, but a pipe or a device can be written to. If the block fails, the new file is
+    deleted. Raises JournalError.
     """
     if out == _STANDARD:
         yield sys.stdout.buffer
@@ -126,7 +129,10 @@ def opened_for_writing(out: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def opened_for_reading(source: Path) -> Iterator[IO[bytes]]:
-    """As `opened_for_writing`. A JournalError where what should be compressed is not."""
+    """Open a file for reading; standard input for `-`. A file whose name ends with .gz is decompressed.
+
+    Raises JournalError if it is not a valid compressed file.
+    """
     try:
         if source == _STANDARD:
             yield sys.stdin.buffer
@@ -137,7 +143,7 @@ def opened_for_reading(source: Path) -> Iterator[IO[bytes]]:
             with source.open("rb") as plain:
                 yield plain
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise JournalError(f"{source} is not what its name says: {error}") from error
+        raise JournalError(f"{source} is not a valid .gz file: {error}") from error
 
 
 def _record(text: bytes) -> Record:
@@ -145,7 +151,7 @@ def _record(text: bytes) -> Record:
         line = _decode_line(text)
         return Record(line.seq, line.ts_us, bytes(line.command).decode(), bytes.fromhex(line.hash))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise JournalDamagedError(f"it is no exported command ({error})") from error
+        raise JournalDamagedError(f"it is not an exported command ({error})") from error
 
 
 def _write(draft: Draft, records: list[Record], rows: list[Any]) -> None:

@@ -1,19 +1,19 @@
-"""What if: an edited history is played in memory beside the real one, and what comes out is compared.
+"""What-if: replay an edited history in memory next to the real one, and compare the results.
 
-Every command keeps its time, unless an inserted one would then not come before it. Leaving out or adding an order
-shifts the order ids after it, so commands that name an order by its id are translated: the command that placed an order
-has an order id in both histories, and that pair is remembered. A name that leads to no order in the edited history
-becomes 0, which no order ever has, and the command is refused there as one for an order that does not exist. Inserted
-commands name orders as the real history does; an inserted order can be named by its client_order_id. Orders that the
-exchange itself placed in the course of a command, to liquidate, are paired by user and instrument.
+Every command keeps its time, unless it would then not come after an inserted command.
 
-Rules that are set hold from the beginning, and through every change of the rules.
+A dropped or inserted order shifts the ids of all later orders, so order ids in commands are translated. When a command
+places an order in both histories, the pair of ids is remembered. An id without a counterpart becomes 0, which no order
+has, so the command is refused because the order does not exist. Inserted commands use the order ids of the real
+history; an inserted order is named by its client_order_id. Orders that the exchange places to liquidate a user are
+paired by user and instrument.
+
+Rules that are set hold from the first command on, and through every later change of the rules.
 """
 
 from collections import Counter
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from exchange.domain.commands import CancelOrder, ChangeRules, Command, EditOrder, Genesis, decode_command
@@ -37,6 +37,7 @@ from exchange.domain.events import (
 from exchange.domain.rules import Rules, market_of, validation_error
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay
+from exchange.history.comparison import Comparison, Inserted, OutcomeChange, Pair, UserChange
 from exchange.history.edits import EditError, Edits, Insertion
 from exchange.history.moment import Moment, seq_at
 from exchange.journal.opening import open_journal_reader
@@ -46,144 +47,78 @@ from exchange.runtime.rule_settings import edited_rules
 _NO_ORDER = 0
 
 
-class Pair(msgspec.Struct, frozen=True):
-    """A figure in the real history, and in the edited one."""
-
-    real: int
-    edited: int
-
-    @property
-    def difference(self) -> int:
-        return self.edited - self.real
-
-
-class OutcomeChange(msgspec.Struct, frozen=True):
-    """A command of which something else came: its events in both histories, each with the order ids of its own."""
-
-    seq: int
-    ts_us: int
-    command: Command
-    real: list[Event]
-    edited: list[Event]
-
-
-class Inserted(msgspec.Struct, frozen=True):
-    """What came of an inserted command."""
-
-    where: str
-    after_seq: int
-    command: Command
-    edited: list[Event]
-
-
-class UserChange(msgspec.Struct, frozen=True):
-    """A user for whom something is different; profit is at each history's own closing values.
-
-    `fills` counts those after `fork_seq`, `settled_micros` is what settlements paid since then, less their fees, and
-    `shortfall_micros` what the insurance has ever paid.
-    """
-
-    user_id: str
-    cash_micros: Pair
-    total_pnl_micros: Pair
-    fills: Pair
-    positions_milli: dict[str, Pair]
-    settled_micros: Pair
-    shortfall_micros: Pair
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """Both histories up to `fork_seq` are the same; they are compared up to `last_seq`.
-
-    `impossible` commands were accepted and are refused now, `possible` ones the other way round; both are among the
-    `changed`, the commands of which something else comes. Dropped and inserted commands are neither.
-    """
-
-    fork_seq: int
-    last_seq: int
-    dropped: int
-    inserted: list[Inserted]
-    changed: int
-    first_change: OutcomeChange | None
-    impossible: list[OutcomeChange]
-    possible: list[OutcomeChange]
-    users: list[UserChange]
-    total_cash_micros: Pair
-    fees_micros: Pair
-    insurance_micros: Pair
-
-    @property
-    def is_same(self) -> bool:
-        return not self.changed and not self.users
-
-
 def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Comparison:
-    """Compare the history up to `moment` with the edited one. Raises EditError, or a JournalError."""
+    """Compare the history up to `moment` with the edited one. Raises EditError and JournalError."""
     with open_journal_reader(path) as reader:
         last_seq = seq_at(reader, moment)
         fork_seq = edits.fork(reader.bases[0].head.seq, last_seq)
         to_compare, replayed = last_seq - fork_seq, 0
 
-        def replaying(done: int, total: int) -> None:
+        def report_replay(done: int, total: int) -> None:
             nonlocal replayed
             replayed = total
             progress(done, total + to_compare)
 
-        histories = _Histories(edits, *_fork(path, fork_seq, replaying))
+        histories = _Histories(edits, *_two_engines(path, fork_seq, report_replay))
         for done, record in enumerate(reader.records(histories.real.head, last_seq), replayed + 1):
-            histories.take(record)
+            histories.apply(record)
             progress(done, replayed + to_compare)
     return histories.compare()
 
 
-def _fork(path: Path, seq: int, progress: Progress) -> tuple[Engine, Engine]:
-    """The exchange after command `seq`, twice."""
+def _two_engines(path: Path, seq: int, progress: Progress) -> tuple[Engine, Engine]:
+    """Two separate engines in the state after command `seq`."""
     if not seq:
         return Engine(), Engine()
     engine = recover(path, lambda sentence: None, progress, seq).engine
     return engine, Engine.restore(engine.snapshot())
 
 
-class _OrderNames:
-    """Which order of the edited history an order of the real one is."""
+class _OrderIds:
+    """Translates order ids of the real history to those of the edited one.
+
+    Ids below `first_new` are the same in both.
+    """
 
     def __init__(self, first_new: int) -> None:
-        self._first_new = first_new  # below it both histories are the same
+        self._first_new = first_new
         self._edited: dict[int, int] = {}
 
     def edited(self, order_id: int) -> int:
+        """Return the id in the edited history; _NO_ORDER if the order does not exist there."""
         known = self._edited.get(order_id)
         if known is not None:
             return known
         return order_id if order_id < self._first_new else _NO_ORDER
 
     def learn(self, real: list[Event], edited: list[Event]) -> None:
-        """Take note of what one placing command was answered with in both histories."""
+        """Remember the orders that one command placed in both histories."""
         match real[0], edited[0]:
-            case OrderAccepted(order_id=ours), (OrderAccepted() | OrderRepeated()) as answer:
-                self._edited[ours] = answer.order_id
-            case OrderRepeated(order_id=ours), OrderAccepted() as answer if self.edited(ours) == _NO_ORDER:
-                self._edited[ours] = answer.order_id  # the first one is gone, and so this is the order now
-        liquidating = _liquidating(edited)
-        for key, order_ids in _liquidating(real).items():
-            self._edited.update(zip(order_ids, liquidating.get(key, ()), strict=False))
+            case OrderAccepted(order_id=real_id), (OrderAccepted() | OrderRepeated()) as event:
+                self._edited[real_id] = event.order_id
+            case OrderRepeated(order_id=real_id), OrderAccepted() as event if self.edited(real_id) == _NO_ORDER:
+                # The edited history dropped the first placing, so the repetition places the order.
+                self._edited[real_id] = event.order_id
+        liquidation_ids = _liquidation_ids(edited)
+        for key, order_ids in _liquidation_ids(real).items():
+            self._edited.update(zip(order_ids, liquidation_ids.get(key, ()), strict=False))
 
     def translate(self, command: Command) -> Command:
-        """The same command, naming its order as the edited history does."""
+        """Return the command with the order id of the edited history."""
         if isinstance(command, EditOrder | CancelOrder) and command.order_id is not None:
             return replace(command, order_id=self.edited(command.order_id))
         return command
 
 
 class _Histories:
-    """The real history and the edited one, side by side."""
+    """The real history and the edited one, replayed next to each other."""
 
     def __init__(self, edits: Edits, real: Engine, edited: Engine) -> None:
         self.real = real
         self.edited = edited
         self._edits = edits
         self._fork_seq = real.head.seq
-        self._names = _OrderNames(real.state.next_order_id)
+        self._order_ids = _OrderIds(real.state.next_order_id)
         self._dropped = self._changed = 0
         self._inserted: list[Inserted] = []
         self._first_change: OutcomeChange | None = None
@@ -195,8 +130,8 @@ class _Histories:
         self._edited_settled: Counter[str] = Counter()
         self._insert()
 
-    def take(self, record: Record) -> None:
-        """Carry out one command of the real history in both, or in the real one only; then what is inserted there."""
+    def apply(self, record: Record) -> None:
+        """Apply a command to the real history and, unless it is dropped, to the edited one. Then apply insertions."""
         command = decode_command(record.payload)
         real = replay(self.real, record)
         self._real_fills.update(_traders(real))
@@ -206,18 +141,20 @@ class _Histories:
         elif isinstance(command, Genesis):
             self._step(record.ts_us, replace(command, rules=edited_rules(command.rules, self._edits.rules)))
         else:
-            edited = self._step(record.ts_us, self._names.translate(self._ruled(command)))
-            self._names.learn(real, edited)
-            if _outcome_of(real, self._names) != _outcome_of(edited):
+            edited = self._step(record.ts_us, self._order_ids.translate(self._with_set_rules(command)))
+            self._order_ids.learn(real, edited)
+            if _comparable(real, self._order_ids) != _comparable(edited):
                 self._note(OutcomeChange(record.seq, record.ts_us, command, real, edited))
         self._insert()
 
     def compare(self) -> Comparison:
-        """What came out. Both histories are proven to keep every invariant; EditError where nobody is left out."""
+        """Check the invariants of both histories and compare them. Raises EditError if a `without` user is unknown."""
         for user_id in self._edits.without:
             if user_id not in self.real.state.accounts:
                 known = ", ".join(list(self.real.state.accounts)[:10]) or "none"
-                raise EditError(f"--without {user_id}: there is no such account up to here, only {known}")
+                raise EditError(
+                    f"--without {user_id}: there is no such account up to seq {self.real.head.seq}, only {known}"
+                )
         self.real.state.check()
         self.edited.state.check()
         users = [self._user_change(user_id) for user_id in self.real.state.accounts | self.edited.state.accounts]
@@ -238,32 +175,38 @@ class _Histories:
 
     def _step(self, ts_us: int, command: Command) -> list[Event]:
         head = self.edited.head
-        record = Record(head.seq + 1, max(ts_us, head.ts_us + 1), "", head.hash)  # in no journal: it has no payload
+        # The record is in no journal, so it needs no payload and no hash of its own.
+        record = Record(head.seq + 1, max(ts_us, head.ts_us + 1), "", head.hash)
         events, _ = self.edited.step(record, command)
         self._edited_fills.update(_traders(events))
         _add_settled(self._edited_settled, events)
         return events
 
-    def _ruled(self, command: Command) -> Command:
-        """A change of rules, with those that are set; one that is refused for what it says is refused as it is."""
+    def _with_set_rules(self, command: Command) -> Command:
+        """Return a change of rules with the set rules applied, other commands as they are.
+
+        A change that is refused for its content stays as it is, so that it is refused for the same reason.
+        """
         if not isinstance(command, ChangeRules) or validation_error(command.rules) is not None:
             return command
         if self.edited.state.market is not None and market_of(command.rules) is None:
             return command
-        settings = [one for one in self._edits.rules if _setting_exists(one, command.rules)]
+        settings = [setting for setting in self._edits.rules if _setting_exists(setting, command.rules)]
         return replace(command, rules=edited_rules(command.rules, settings))
 
     def _insert(self) -> None:
         after_seq = self.real.head.seq
         for insertion in self._edits.inserts.get(after_seq, ()):
-            self._inserted.append(Inserted(insertion.where, after_seq, insertion.command, self._carry_out(insertion)))
+            self._inserted.append(
+                Inserted(insertion.where, after_seq, insertion.command, self._apply_insertion(insertion))
+            )
 
-    def _carry_out(self, insertion: Insertion) -> list[Event]:
+    def _apply_insertion(self, insertion: Insertion) -> list[Event]:
         try:
-            return self._step(self.real.head.ts_us, self._names.translate(insertion.command))
+            return self._step(self.real.head.ts_us, self._order_ids.translate(insertion.command))
         except Exception as error:
             raise EditError(
-                f"{insertion.where}: no exchange would have recorded this command: {error or type(error).__name__}"
+                f"{insertion.where}: no exchange would record this command here: {error or type(error).__name__}"
             ) from error
 
     def _note(self, change: OutcomeChange) -> None:
@@ -286,47 +229,51 @@ class _Histories:
             Pair(_cash_micros(self.real, user_id), _cash_micros(self.edited, user_id)),
             Pair(*(engine.views.profit_micros(user_id) for engine in (self.real, self.edited))),
             Pair(self._real_fills[user_id], self._edited_fills[user_id]),
-            {instrument_id: held for instrument_id, held in positions.items() if held.difference},
+            {instrument_id: pair for instrument_id, pair in positions.items() if pair.difference},
             Pair(self._real_settled[user_id], self._edited_settled[user_id]),
             Pair(_shortfall_micros(self.real, user_id), _shortfall_micros(self.edited, user_id)),
         )
 
 
-def _outcome_of(events: list[Event], names: _OrderNames | None = None) -> list[Event]:
-    """What of an outcome is compared: no balances or marks, which differ ever after, nor the numbers of trades."""
-    told: list[Event] = []
+def _comparable(events: list[Event], order_ids: _OrderIds | None = None) -> list[Event]:
+    """Return the parts of an outcome that are compared, with `order_ids` translated.
+
+    Balances, margins, positions and marks are left out, because one difference shifts them for the rest of the
+    history. Trade ids are left out because they are only numbers.
+    """
+    compared: list[Event] = []
     for event in events:
         match event:
             case BalanceChanged() | MarginsChanged() | PositionChanged() | MarksSet() | RulesChanged():
                 pass
             case LiquidationStarted():
-                told.append(replace(event, cash_micros=0, maintenance_micros=0))
+                compared.append(replace(event, cash_micros=0, maintenance_micros=0))
             case ShortfallCovered():
-                told.append(replace(event, shortfall_micros=0))
+                compared.append(replace(event, shortfall_micros=0))
             case Traded():
                 ids = event.maker_order_id, event.taker_order_id
-                maker, taker = ids if names is None else map(names.edited, ids)
-                told.append(replace(event, trade_id=0, maker_order_id=maker, taker_order_id=taker))
-            case OrderAccepted() | OrderEdited() | OrderCancelled() | OrderRepeated() if names is not None:
-                told.append(replace(event, order_id=names.edited(event.order_id)))
+                maker, taker = ids if order_ids is None else map(order_ids.edited, ids)
+                compared.append(replace(event, trade_id=0, maker_order_id=maker, taker_order_id=taker))
+            case OrderAccepted() | OrderEdited() | OrderCancelled() | OrderRepeated() if order_ids is not None:
+                compared.append(replace(event, order_id=order_ids.edited(event.order_id)))
             case _:
-                told.append(event)
-    return told
+                compared.append(event)
+    return compared
 
 
 def _traders(events: list[Event]) -> list[str]:
-    """Whoever was filled, once for every fill."""
+    """Return the user of every fill; a user with two fills is listed twice."""
     trades = [event for event in events if isinstance(event, Traded)]
     return [user_id for trade in trades for user_id in (trade.maker_user_id, trade.taker_user_id)]
 
 
-def _liquidating(events: list[Event]) -> dict[tuple[str, str], list[int]]:
-    """The orders that the exchange placed, by whom and what they are for."""
-    found: dict[tuple[str, str], list[int]] = {}
+def _liquidation_ids(events: list[Event]) -> dict[tuple[str, str], list[int]]:
+    """Return the ids of liquidation orders, by user and instrument."""
+    ids: dict[tuple[str, str], list[int]] = {}
     for event in events:
         if isinstance(event, OrderAccepted) and event.liquidation is True:
-            found.setdefault((event.user_id, event.instrument_id), []).append(event.order_id)
-    return found
+            ids.setdefault((event.user_id, event.instrument_id), []).append(event.order_id)
+    return ids
 
 
 def _add_settled(settled: Counter[str], events: list[Event]) -> None:
@@ -347,8 +294,8 @@ def _cash_micros(engine: Engine, user_id: str) -> int:
 
 def _positions(engine: Engine, user_id: str) -> dict[str, int]:
     account = engine.state.accounts.get(user_id)
-    holdings = account.positions if account is not None else {}
-    return {instrument_id: holding.position_milli for instrument_id, holding in holdings.items()}
+    positions = account.positions if account is not None else {}
+    return {instrument_id: position.position_milli for instrument_id, position in positions.items()}
 
 
 def _is_different(user: UserChange) -> bool:
@@ -359,7 +306,7 @@ def _is_different(user: UserChange) -> bool:
 
 
 def _setting_exists(setting: str, rules: Rules) -> bool:
-    """Whether there is what it sets: the series of an asset may be gone from these rules."""
+    """True if the setting still exists in these rules. The rules may no longer list series of its asset."""
     market, name = market_of(rules), setting.partition("=")[0]
     if not name.startswith("market.series."):
         return True

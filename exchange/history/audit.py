@@ -1,0 +1,211 @@
+"""One pass over a journal that replays its commands and compares events, snapshots and digests with the results."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from exchange.domain.commands import EndSession, decode_command
+from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
+from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
+from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.history.verdict import DamageError, Verdict, check_last_seq
+from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
+from exchange.journal.lock import lock_owner
+from exchange.journal.protocols import JournalReader
+from exchange.journal.records import EventRow, Record
+from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, unpack
+
+# All invariants are checked after this many commands.
+CHECK_EVERY = 1_000
+
+
+class Audit:
+    """Audits a journal and fills in the verdict. `run` raises DamageError at the first damage."""
+
+    def __init__(self, reader: JournalReader, verdict: Verdict, progress: Progress) -> None:
+        self._reader = reader
+        self._verdict = verdict
+        self._progress = progress
+        self._events_seq = reader.events_seq()
+        self._digests = {(seq, subject): recorded for seq, subject, recorded in reader.digests()}
+        self._snapshots = self._load_snapshots()
+        # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
+        self._head = reader.head()
+        self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
+        self._next_row: EventRow | None = None
+        self._unreadable: JournalUnreadableError | None = None
+        self._engine = Engine()
+        self._last_checked = 0
+
+    def run(self) -> None:
+        """Replay and compare everything. Raises DamageError, and JournalError if a file cannot be read."""
+        verdict, base = self._verdict, self._reader.bases[0].head
+        if self._events_seq > self._head.seq:
+            raise DamageError(self._events_seq, f"events of seq {self._events_seq} are recorded, but no such command")
+        self._engine = self._restore_base()
+        verdict.first_seq, verdict.last_seq, self._last_checked = base.seq + 1, base.seq, base.seq
+        events_digest = EventsDigest(base.seq)
+        self._compare_snapshots(base.seq)
+        self._read_next_row()
+        last_payload = ""
+        for record in self._reader.records(base, self._head.seq):
+            self._replay(record, events_digest)
+            if record.seq % CHECK_EVERY == 0:
+                self._check_invariants()
+            self._progress(verdict.commands, self._head.seq - base.seq)
+            last_payload = record.payload
+        self._check_invariants()
+        verdict.digest = self._engine.digest()
+        check_last_seq(verdict, self._head.seq)
+        if verdict.events_behind and isinstance(decode_command(last_payload), EndSession):
+            self._refuse_missing_events()
+        self._check_unused(base.seq)
+
+    def _replay(self, record: Record, events_digest: EventsDigest) -> None:
+        """Replay a command, and compare its events and the snapshots and digests recorded after it."""
+        rows = event_rows([(record.seq, replay(self._engine, record))])
+        self._compare_events(record, rows)
+        self._verdict.commands, self._verdict.last_seq = self._verdict.commands + 1, record.seq
+        self._compare_snapshots(record.seq)
+        for seq, _, computed in events_digest.add(rows):
+            self._compare_digest(seq, "events", self._digests.pop((seq, "events"), None), computed)
+        if (record.seq, STATE_SUBJECT) in self._digests:
+            recorded = self._digests.pop((record.seq, STATE_SUBJECT))
+            self._compare_digest(record.seq, "state", recorded, self._engine.digest())
+
+    def _restore_base(self) -> Engine:
+        seq = self._reader.bases[0].head.seq
+        try:
+            return _engine_after(self._reader.path, seq)
+        except JournalArchivedError as error:
+            raise DamageError(
+                seq, f"the state at seq {seq}, from which the file continues, cannot be restored: {error}"
+            ) from error
+
+    def _refuse_missing_events(self) -> None:
+        """Refuse missing events after a clean end, which records them all, unless an exchange is just starting."""
+        if lock_owner(self._reader.path) is None:
+            raise DamageError(
+                self._events_seq + 1,
+                f"the events of seq {self._events_seq + 1} to {self._head.seq} are missing, although the exchange was "
+                "stopped cleanly: `exchange journal rebuild` records them again",
+            )
+
+    def _load_snapshots(self) -> dict[int, list[tuple[str, Snapshot]]]:
+        """Load every snapshot that can be compared, by seq, each with a name for messages."""
+        named: list[tuple[str, Snapshot]] = []
+        for file in SnapshotStore(self._reader.path).files():
+            try:
+                named.append((f"snapshot {file.name}", load(file)))
+            except FileNotFoundError:
+                # The follower deleted it in the meantime.
+                continue
+            except OSError as error:
+                raise JournalError(
+                    f"snapshot {file} cannot be read ({error.strerror}): get permission to read it, or delete it"
+                ) from error
+            except DamagedSnapshotError as error:
+                raise DamageError(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
+        for base in self._reader.bases:
+            if base.head.seq:
+                try:
+                    named.append((f"the base at seq {base.head.seq}", unpack(base.snapshot)))
+                except DamagedSnapshotError as error:
+                    raise DamageError(base.head.seq, f"the base at seq {base.head.seq} is damaged: {error}") from error
+        loaded: dict[int, list[tuple[str, Snapshot]]] = {}
+        for name, snapshot in named:
+            if snapshot.version == IMAGE_VERSION:
+                loaded.setdefault(snapshot.seq, []).append((name, snapshot))
+            else:
+                self._verdict.notes.append(f"{name} was written by another version of the program: not checked")
+        return loaded
+
+    def _check_unused(self, base_seq: int) -> None:
+        """Check the snapshots and digests that were not compared: note those that cannot be, refuse the others."""
+        for seq, unused in sorted(self._snapshots.items()):
+            name = unused[0][0]
+            if seq > base_seq:
+                raise DamageError(
+                    seq, f"{name} is of another journal: it is of seq {seq}, but the last command is {self._head.seq}"
+                )
+            self._verdict.notes.append(f"{name} is older than the first command here: not checked")
+        for seq, subject in self._digests:
+            name = f"the digest of the {subject} at seq {seq}"
+            if subject.startswith("state/") and subject != STATE_SUBJECT:
+                self._verdict.notes.append(f"{name} was written by another version of the program: not checked")
+            elif subject == "events" and span_start(base_seq) < base_seq < seq == span_start(base_seq) + DIGEST_EVERY:
+                self._verdict.notes.append(f"{name} includes commands that are not here: not checked")
+            else:
+                raise DamageError(seq, f"a digest of the {subject} is recorded for seq {seq}, where none belongs")
+
+    def _compare_snapshots(self, seq: int) -> None:
+        for name, snapshot in self._snapshots.pop(seq, []):
+            if snapshot.journal_hash != self._engine.head.hash:
+                raise DamageError(seq, f"{name} is of another journal: it has another hash for seq {seq}")
+            if (fault := self._engine.mismatch_with(snapshot)) is not None:
+                raise DamageError(seq, f"{name} has wrong content: {fault}")
+            self._verdict.snapshots += 1
+
+    def _compare_digest(self, seq: int, subject: str, recorded: str | None, computed: str) -> None:
+        if recorded is None:
+            return
+        if recorded != computed:
+            raise DamageError(
+                seq, f"the digest of the {subject} recorded at seq {seq} is {recorded}, but the replay gives {computed}"
+            )
+        self._verdict.digests += 1
+
+    def _compare_events(self, record: Record, rows: list[EventRow]) -> None:
+        recorded: list[EventRow] = []
+        while self._next_row is not None and self._next_row[0] == record.seq:
+            recorded.append(self._next_row)
+            self._read_next_row()
+        self._verdict.events += len(recorded)
+        if recorded == rows:
+            return
+        if self._unreadable is not None:
+            raise DamageError(record.seq, f"the events of seq {record.seq} cannot be read ({self._unreadable})")
+        if not recorded and record.seq > self._events_seq:
+            self._verdict.events_behind += 1
+            return
+        for n, row in enumerate(rows):
+            if n >= len(recorded) or recorded[n] != row:
+                was = repr(recorded[n][2]) if n < len(recorded) else "nothing"
+                raise DamageError(
+                    record.seq,
+                    f"seq {record.seq} causes other events than recorded: event {n} is recorded as {was:.300}, "
+                    f"but the replay gives {row[2]!r:.300}",
+                )
+        raise DamageError(
+            record.seq, f"seq {record.seq} has more events recorded than it causes: {recorded[len(rows)][2]!r:.300}"
+        )
+
+    def _read_next_row(self) -> None:
+        try:
+            self._next_row = next(self._events, None)
+        except JournalUnreadableError as error:
+            # The error is reported at the command that misses this row.
+            self._next_row, self._unreadable = None, error
+
+    def _check_invariants(self) -> None:
+        """Check every invariant of the state. If one is broken, replay again to find the command that broke it."""
+        try:
+            self._engine.state.check()
+        except AssertionError:
+            for seq, error in self._broken_invariants(self._last_checked):
+                raise DamageError(seq, f"after seq {seq} {error}") from None
+            raise
+        self._last_checked = self._verdict.last_seq
+
+    def _broken_invariants(self, after_seq: int) -> Iterator[tuple[int, AssertionError]]:
+        engine = _engine_after(self._reader.path, after_seq)
+        for record in self._reader.records(engine.head, self._verdict.last_seq):
+            replay(engine, record)
+            try:
+                engine.state.check()
+            except AssertionError as error:
+                yield record.seq, error
+
+
+def _engine_after(path: Path, seq: int) -> Engine:
+    """The exchange after command `seq`, restored without snapshots, which the audit must not trust."""
+    return recover(path, lambda sentence: None, lambda done, total: None, seq, use_snapshots=False).engine
