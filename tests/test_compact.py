@@ -179,7 +179,7 @@ def test_a_real_exchange_goes_on_after_it(path: Path) -> None:
     first = asyncio.run(trade())
     outcome = CliRunner().invoke(main, ["journal", "compact", "--db", str(path), "--before", str(first[1])])
     assert outcome.exit_code == 0, outcome.output
-    assert f"seq 1 to {first[1] - 1} are in" in outcome.output
+    assert f"moved seq 1 to {first[1] - 1} to" in outcome.output
     second = asyncio.run(trade())
     assert second[0] == first[0] + 1
     assert second[1] > first[1]
