@@ -86,6 +86,7 @@ from exchange.domain.rules import Rules, market_of, validation_error
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from tests.naive_market import (
     IndexHistory,
+    cash_secured_margins,
     delivery_price,
     for_size,
     initial_margin,
@@ -321,7 +322,7 @@ class NaiveExchange:
         _, _, option_type, strike, _ = instrument.terms
         index, mark = instrument.index, instrument.mark
         if self.rules.collateral == "cash_secured" or mark is None:
-            return Fraction(strike), Fraction(0)
+            return cash_secured_margins(strike)
         return initial_margin(option_type, strike, index, mark), maintenance_margin(option_type, index, mark)
 
     def collateral(self, user_id: str, instrument_id: str, more_asks: int = 0) -> int:
@@ -347,7 +348,7 @@ class NaiveExchange:
         offered = {order.instrument_id for order in mine if order.side == "ask"}
         locks = Locks(sum(self.bid_lock(o.price or 0, o.remaining) for o in mine if o.side == "bid"))
         for instrument_id, instrument in self.instruments.items():
-            position = self.position(user_id, instrument_id)
+            position = self.positions.get((user_id, instrument_id), 0)
             if position or instrument_id in offered:
                 maintenance = for_size(self.margins_of(instrument)[1], max(0, -position))
                 locks.margins[instrument_id] = self.collateral(user_id, instrument_id), maintenance

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import cache
-from math import ceil, floor
+from math import floor
 
 from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
@@ -12,6 +12,12 @@ from exchange.domain.rules import Series
 
 # Pairs of a time, and the price from then on.
 IndexHistory = list[tuple[int, int]]
+
+
+@cache
+def cash_secured_margins(strike: int) -> tuple[Fraction, Fraction]:
+    """Micros that one short contract locks without a market, and its maintenance margin."""
+    return Fraction(strike), Fraction(0)
 
 
 @cache
@@ -31,7 +37,7 @@ def maintenance_margin(option_type: OptionType, index: int, mark: int) -> Fracti
 
 def for_size(per_contract: Fraction, size: int) -> int:
     """Return the margin of `size` millicontracts, rounded up once."""
-    return ceil(per_contract * size / 1000) if size else 0
+    return -(-per_contract.numerator * size // (per_contract.denominator * 1000))
 
 
 def intrinsic_value(option_type: OptionType, strike: int, price: int) -> int:

@@ -287,7 +287,8 @@ def expected_timelines(seed: int, count: int) -> dict[int, list[tuple[int, str]]
 def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to: int | None) -> None:
     """Also if a crash, or a running server, has left some events out of the journal."""
     path = tmp_path / "exchange.db"
-    engine = play(path, seed, events_up_to=events_up_to)
+    snapshots_at = () if events_up_to is None else (100, 200, 300)
+    engine = play(path, seed, snapshots_at=snapshots_at, events_up_to=events_up_to)
     lives = expected_timelines(seed, engine.head.seq)
     assert len(lives) > 50
     for order_id, life in lives.items():

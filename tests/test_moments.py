@@ -17,7 +17,13 @@ def test_every_moment_equals_the_live_state(tmp_path: Path) -> None:
     """The moment is given by seq, by the time of the command, and by a time before the next command."""
     path = tmp_path / "exchange.db"
     live: list[tuple[int, str, bytes]] = [(0, "", b"")]
-    play(path, seed=7, count=1_000, snapshots_at=(300, 700), seen=lambda engine: live.append(_image(engine)))
+    play(
+        path,
+        seed=7,
+        count=1_000,
+        snapshots_at=tuple(range(100, 1_000, 100)),
+        seen=lambda engine: live.append(_image(engine)),
+    )
     random = Random(7)
     for seq in [1, 1_000, *random.sample(range(1, 1_001), 198)]:
         ts_us = live[seq][0]

@@ -120,6 +120,9 @@ class BookSide:
 
     def check(self) -> None:
         """Check every invariant of one side; AssertionError names the broken one."""
+        if not self.levels:
+            assert self.best is None, "best is not best"
+            return
         prices = [level.price_micros for level in self]
         assert prices == sorted(self.levels, reverse=self.is_bid), "levels are out of order"
         assert (self.best.price_micros if self.best else None) == (prices[0] if prices else None), "best is not best"
