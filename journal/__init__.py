@@ -1,1 +1,1 @@
-"""An append-only log of sequenced text in SQLite, with a hash chain. It knows nothing of what the text means."""
+"""An append-only journal of sequenced text with a chain of hashes. The text has no meaning to this package."""

@@ -1,4 +1,4 @@
-"""The files beside a journal into which its older commands were sealed. Each is a journal of its own that only ends."""
+"""The archives of a journal: files next to it with its older commands. Each is a complete journal that has ended."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ _NAME = re.compile(r"(\d{16})-(\d{16})\.db")
 
 
 class Archive(NamedTuple):
-    """Commands `first_seq` to `last_seq`, in the journal file at `path`."""
+    """The journal file at `path` with commands `first_seq` to `last_seq`."""
 
     first_seq: int
     last_seq: int
@@ -16,17 +16,17 @@ class Archive(NamedTuple):
 
 
 def archive_folder(journal_path: Path) -> Path:
-    """Where the archives of the journal at `journal_path` are looked for."""
+    """The folder of the archives of the journal at `journal_path`."""
     return journal_path.with_name(journal_path.name + ".archives")
 
 
 def archive_path(journal_path: Path, first_seq: int, last_seq: int) -> Path:
-    """The file for these commands of the journal at `journal_path`."""
+    """The path of the archive with these commands of the journal at `journal_path`."""
     return archive_folder(journal_path) / f"{first_seq:016d}-{last_seq:016d}.db"
 
 
 def archives_of(journal_path: Path, before_seq: int) -> list[Archive]:
-    """The archives that end right before command `before_seq` without a gap, oldest first."""
+    """The archives that lead to command `before_seq` without a gap, oldest first."""
     by_end = {
         int(name[2]): Archive(int(name[1]), int(name[2]), file)
         for file in archive_folder(journal_path).glob("*.db")

@@ -1,4 +1,4 @@
-"""Writing a whole journal file: it gets its name once everything in it is on disk, so that nobody sees half of one."""
+"""Writes whole journal files. A file gets its name once all of it is on disk, so that no reader sees half of one."""
 
 import os
 import sqlite3
@@ -17,13 +17,14 @@ _TABLES = (
     ("digests", "seq, subject, digest"),
     ("answers", "seq, answered_us"),
 )
-_OF_SQLITE = ("-wal", "-shm", "-journal")  # which SQLite takes for what was not yet written to the file beside it
+# Files that SQLite keeps next to a database. It would apply their contents to a new file of the same name.
+_OF_SQLITE = ("-wal", "-shm", "-journal")
 _FOLDERS = (".snapshots", ".archives")
 _BESIDE = (*_OF_SQLITE, ".lock", ".admin", ".follower", ".draft", *_FOLDERS)
 
 
 class Draft(NamedTuple):
-    """The file under its other name, and a connection to it in autocommit mode."""
+    """The file under its temporary name, and a connection to it in autocommit mode."""
 
     path: Path
     connection: sqlite3.Connection
@@ -31,16 +32,17 @@ class Draft(NamedTuple):
 
 @contextmanager
 def new_journal(path: Path) -> Iterator[Draft]:
-    """A new journal for `path`, which replaces what is there. Where the block fails, nothing is left of it.
+    """Write a new journal at `path`, which replaces the file there. Nothing of it is left if the block fails.
 
-    Raises a JournalError where the disk does not take it.
+    Raises a JournalError if the file cannot be written.
     """
     draft = path.with_name(path.name + ".draft")
     draft.unlink(missing_ok=True)
     try:
         prepare(draft)
         with closing(sqlite3.connect(draft, isolation_level=None, uri=True)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")  # one file, without others beside it
+            # Without a write-ahead log the journal is this one file.
+            connection.execute("PRAGMA journal_mode = DELETE")
             yield Draft(draft, connection)
         with draft.open("rb") as file:
             os.fsync(file.fileno())
@@ -48,33 +50,35 @@ def new_journal(path: Path) -> Iterator[Draft]:
     except sqlite3.Error as error:
         raise JournalError(f"{path} cannot be written ({error}); nothing was changed") from error
     finally:
-        for left in (draft, *(draft.with_name(draft.name + end) for end in ("-wal", "-shm", "-journal"))):
+        for left in (draft, *(draft.with_name(draft.name + end) for end in _OF_SQLITE)):
             left.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path) -> None:
-    """A new file never takes the place of something, nor is it put where a journal looks for a file of its own."""
+    """Raise a JournalError if `path` exists, or if a journal keeps a file of its own there."""
     if path.exists():
-        raise JournalError(f"{path} exists already: name a file that does not")
+        raise JournalError(f"{path} exists already: name a new file")
     if not path.parent.is_dir():
-        raise JournalError(f"there is no folder {path.parent} to put it in: create it first")
+        raise JournalError(f"there is no folder {path.parent} for {path.name}: create it first")
     for place, endings in ((path, _BESIDE), (path.absolute().parent, _FOLDERS)):
         for ending in endings:
             owner = Path(str(place).removesuffix(ending))
             if owner != place and owner.is_file():
-                raise JournalError(f"{path} is where {owner} has a file of its own: name another one")
+                raise JournalError(
+                    f"{path} is the name of a file that belongs to the journal {owner}: name another file"
+                )
 
 
 def refuse_leftovers(path: Path) -> None:
-    """A new journal is not put beside what an old one left: SQLite would take up its -wal, and ruin the new one."""
+    """As `refuse_existing`, and if an earlier journal left files: SQLite would apply an old -wal to the new one."""
     refuse_existing(path)
     for left in (path.with_name(path.name + ending) for ending in (*_OF_SQLITE, *_FOLDERS)):
         if left.exists():
-            raise JournalError(f"{left} is left of a journal that was at {path} before: move it away first")
+            raise JournalError(f"{left} is left over from an earlier journal at {path}: move it away first")
 
 
 def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:
-    """Copy everything up to `last_seq` from these journal files, which follow each other; the first one's base too."""
+    """Copy all rows up to `last_seq` from these consecutive journal files, and the base of the first one."""
     connection = draft.connection
     for number, source in enumerate(sources):
         connection.execute("ATTACH ? AS source", (read_only_uri(source),))

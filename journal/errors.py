@@ -1,20 +1,20 @@
-"""What can be wrong with a journal. Every message says what was found, what was expected and what to do."""
+"""The errors of a journal. Every message names the fault and the next step for the user."""
 
 
 class JournalError(Exception):
-    """The journal cannot be used as asked; the message is for people."""
+    """The journal cannot be used as asked. The message is a sentence for users."""
 
 
 class JournalMissingError(JournalError):
-    """There is no file."""
+    """There is no file at the path."""
 
 
 class NotAJournalError(JournalError):
-    """The file is no database, or a database of something else."""
+    """The file is not a database, or it is a database of another program."""
 
 
 class JournalTooNewError(JournalError):
-    """A newer program has changed the schema."""
+    """A newer version of this program has changed the schema."""
 
 
 class JournalLockedError(JournalError):
@@ -22,7 +22,7 @@ class JournalLockedError(JournalError):
 
 
 class JournalUnavailableError(JournalError):
-    """Nothing of the batch was recorded, and trying again later is safe."""
+    """Nothing of the batch was recorded. The caller can try again later."""
 
 
 class JournalFullError(JournalUnavailableError):
@@ -34,11 +34,11 @@ class JournalBusyError(JournalUnavailableError):
 
 
 class JournalBrokenError(JournalError):
-    """Writing failed, and it is not known what reached the disk: stop."""
+    """A write failed, and it is unknown how much of it is on disk. The exchange must stop."""
 
 
 class JournalDamagedError(JournalError):
-    """What was read is not what was written."""
+    """The stored contents are not those that were written."""
 
 
 class JournalUnreadableError(JournalDamagedError):
@@ -46,4 +46,4 @@ class JournalUnreadableError(JournalDamagedError):
 
 
 class JournalArchivedError(JournalError):
-    """What was asked for was sealed into an archive that is not beside the journal."""
+    """The commands asked for are in an archive that is not next to the journal."""

@@ -1,6 +1,6 @@
-"""One writer: a lock file beside the journal, locked by the system for as long as its holder lives.
+"""The lock that admits one writer: a file next to the journal, locked by the operating system while its owner lives.
 
-Its content names the holder, so that the second server can say who is there and the CLI can find the first one.
+The file names the owner, so that a second server can report it and the command line can find the first one.
 """
 
 import os
@@ -12,18 +12,22 @@ from filelock import FileLock, Timeout
 
 from exchange.journal.errors import JournalLockedError
 
-_PATIENCE_SECONDS = 0.2  # whoever asks who holds a lock takes it for an instant
+# `lock_owner` holds the lock for an instant when it asks for the owner; a start must wait longer than that.
+_PATIENCE_SECONDS = 0.2
 
 
 class LockOwner(msgspec.Struct, frozen=True):
-    """Who holds a journal: a process id, and where it listens once it does."""
+    """The process that has locked a journal, and its URL once it listens."""
 
     pid: int
     url: str | None = None
 
 
 class JournalLock:
-    """The lock of the journal at `path`. A context manager; JournalLockedError names the holder where there is one."""
+    """The lock of the journal at `path`, as a context manager.
+
+    Entering it raises JournalLockedError, which names the owner, if another process has the lock.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,7 +38,7 @@ class JournalLock:
             thread_local=False,
             preserve_lock_file=True,
             fallback_to_soft=False,
-            on_acquired=self._name_holder,
+            on_acquired=self._write_owner,
         )
 
     def __enter__(self) -> Self:
@@ -51,18 +55,18 @@ class JournalLock:
         self._lock.release()
 
     def announce(self, url: str) -> None:
-        """Say where the holder listens."""
+        """Write the URL at which the owner listens into the file."""
         with self._file.open("r+b") as file:
             file.write(msgspec.json.encode(LockOwner(os.getpid(), url)))
             file.truncate()
 
-    def _name_holder(self, descriptor: int) -> None:
+    def _write_owner(self, descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, msgspec.json.encode(LockOwner(os.getpid())), 0)
 
 
 def lock_owner(path: Path) -> LockOwner | None:
-    """Who is writing to the journal at `path` now; None where nobody is."""
+    """The process that is writing to the journal at `path`; None if there is none."""
     file = _lock_file(path)
     if not file.exists():
         return None
@@ -71,7 +75,8 @@ def lock_owner(path: Path) -> LockOwner | None:
         probe.acquire()
     except Timeout:
         return _read(file) or LockOwner(0)
-    except PermissionError:  # another user's: what it says is all there is to know
+    except PermissionError:
+        # The file belongs to another user. It cannot be locked, only read.
         return _read(file)
     probe.release()
     return None
@@ -82,13 +87,14 @@ def _lock_file(path: Path) -> Path:
 
 
 def _read(file: Path) -> LockOwner | None:
+    """The owner that the file names; None while the owner is writing it."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=LockOwner)
     except (OSError, msgspec.DecodeError):
-        return None  # the holder is just writing it
+        return None
 
 
-def _describe(holder: LockOwner | None) -> str:
-    if holder is None or not holder.pid:
+def _describe(owner: LockOwner | None) -> str:
+    if owner is None or not owner.pid:
         return "another process"
-    return f"process {holder.pid}" + (f", listening on {holder.url}" if holder.url else "")
+    return f"process {owner.pid}" + (f", listening on {owner.url}" if owner.url else "")

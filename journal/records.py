@@ -1,4 +1,4 @@
-"""One row of the journal, and the chain of hashes that binds it to all rows before it."""
+"""The rows of a journal, and the chain of hashes that binds each command to all commands before it."""
 
 import hashlib
 import struct
@@ -12,7 +12,7 @@ _pack_numbers = struct.Struct(">QQ").pack
 
 
 class Record(NamedTuple):
-    """A command as recorded: `payload` is its text, `ts_us` microseconds since the epoch, `hash` 32 bytes."""
+    """A recorded command: `payload` is its text, `ts_us` microseconds since the epoch, `hash` 32 bytes."""
 
     seq: int
     ts_us: int
@@ -20,13 +20,18 @@ class Record(NamedTuple):
     hash: bytes
 
 
-EventRow = tuple[int, int, str]  # seq, n, payload: the n-th event (from 0) that command seq caused
-AnswerRow = tuple[int, int]  # seq of the last command of a batch, and when its answers had left, in microseconds
-DigestRow = tuple[int, str, str]  # seq, subject, SHA-256 in hexadecimal: see migrations/0002
+EventRow = tuple[int, int, str]
+"""seq, n and payload of the n-th event (from 0) that command seq caused."""
+
+AnswerRow = tuple[int, int]
+"""The seq of the last command of a batch, and the time at which its answers had left, in microseconds."""
+
+DigestRow = tuple[int, str, str]
+"""seq, subject and SHA-256 in hexadecimal; migrations/0002 describes the subjects."""
 
 
 class Head(NamedTuple):
-    """The last record: where the next one continues."""
+    """The last record of a journal, which the next one continues."""
 
     seq: int = 0
     ts_us: int = 0
@@ -58,13 +63,15 @@ def chain(head: Head, stamped: Iterable[tuple[int, str]]) -> list[Record]:
 
 
 def check_link(head: Head, record: Record) -> Head:
-    """The head after `record`; JournalDamagedError says in what way `record` does not continue `head`."""
+    """The head after `record`. Raises JournalDamagedError if `record` does not continue `head`."""
     if record.seq != head.seq + 1:
         raise JournalDamagedError(f"seq {head.seq + 1} is missing: the record after seq {head.seq} is {record.seq}")
     if type(record.ts_us) is not int or type(record.payload) is not str or type(record.hash) is not bytes:
-        raise JournalDamagedError(f"seq {record.seq} is damaged: its columns are not of the types that were written")
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its columns have other types than were written")
     if record.ts_us <= head.ts_us:
-        raise JournalDamagedError(f"seq {record.seq} is damaged: its time {record.ts_us} does not rise")
+        raise JournalDamagedError(
+            f"seq {record.seq} is damaged: its time {record.ts_us} is not later than the record before"
+        )
     if record.hash != chain_hash(head.hash, record.seq, record.ts_us, record.payload):
-        raise JournalDamagedError(f"seq {record.seq} is damaged: its hash is not that of its contents")
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its hash does not match its contents")
     return Head(record.seq, record.ts_us, record.hash)

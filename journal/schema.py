@@ -1,6 +1,6 @@
-"""Opening the database file: is it a journal of ours, and is its schema the one this program knows?
+"""The database file of a journal: opening it, and bringing its schema up to date.
 
-The runner is our own, over `PRAGMA user_version`: the migration libraries tried either apply a file in pieces, or mark
+Migrations are applied over `PRAGMA user_version`. The migration libraries that we tried apply a file in pieces, or mark
 it as applied in another transaction, or accept a database that a newer program has changed.
 """
 
@@ -24,11 +24,11 @@ APPLICATION_ID = int.from_bytes(b"EXJ1")
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A read-only connection to an existing journal; raises a JournalError that says what else the path is."""
+    """A read-only connection to the journal at `path`. Raises a JournalError that names what the path is instead."""
     try:
         is_there = path.exists()
     except OSError as error:
-        raise JournalError(f"{path} cannot be reached ({error.strerror}): have its folder opened to you") from error
+        raise JournalError(f"{path} cannot be reached ({error.strerror}): ask for read access to its folder") from error
     if not is_there:
         raise JournalMissingError(f"there is no journal at {path}: create one with `exchange init --db {path}`")
     connection = _open(read_only_uri(path), path)
@@ -41,11 +41,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def read_only_uri(path: Path) -> str:
-    """How SQLite is told to open a journal for reading.
+    """The URI with which SQLite opens a journal for reading.
 
-    SQLite reads a journal with the help of -wal and -shm files beside it, and creates them where there are none. In a
-    folder that is closed to the reader it cannot; and beside somebody else's file they would be the reader's, and that
-    one's exchange could not open them. There the file is read as it is: without a -wal nobody is writing to it.
+    SQLite needs -wal and -shm files next to a journal to read it, and creates them if they are missing. In a read-only
+    folder it cannot. Next to another user's journal they would belong to the reader, and the exchange of that user
+    could not open them. In both cases the file is opened as immutable: without a -wal, no exchange is writing to it.
     """
     is_ours = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     is_open = path.with_name(path.name + "-wal").exists()
@@ -53,18 +53,18 @@ def read_only_uri(path: Path) -> str:
 
 
 def ensure_journal(path: Path) -> None:
-    """Raise a JournalError where `path` holds something else, before anything is written to it or put beside it."""
+    """Raise a JournalError if `path` exists and is not a journal, before anything is written there."""
     if path.exists() and (not path.is_file() or path.stat().st_size):
         connect_read_only(path).close()
 
 
 def prepare(path: Path) -> None:
-    """Create the journal at `path`, or bring an existing one up to date; WAL mode either way.
+    """Create the journal at `path`, or bring the schema and views of an existing one up to date. Sets WAL mode.
 
-    An empty file counts as none. Raises a JournalError where the path holds something else.
+    An empty file counts as missing. Raises a JournalError if the path holds something else.
     """
     if not path.parent.is_dir():
-        raise JournalError(f"there is no folder {path.parent} to put the journal in: create it first")
+        raise JournalError(f"there is no folder {path.parent} for the journal: create it first")
     is_new = not path.exists() or path.stat().st_size == 0
     connection = _open(path.absolute().as_uri(), path)
     try:
@@ -74,13 +74,15 @@ def prepare(path: Path) -> None:
         migrate(connection, path)
         _update_views(connection, path)
     except sqlite3.Error as error:
-        raise JournalError(f"cannot prepare the journal at {path}: {error}") from error
+        raise JournalError(
+            f"cannot prepare the journal at {path} ({error}): check the disk and the rights of the file"
+        ) from error
     finally:
         connection.close()
 
 
 def known_migrations() -> list[Traversable]:
-    """The SQL files this program has, in order."""
+    """The migrations of this program, in order."""
     found = sorted(
         (file for file in files("exchange.migrations").iterdir() if file.name.endswith(".sql")), key=lambda f: f.name
     )
@@ -89,9 +91,9 @@ def known_migrations() -> list[Traversable]:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply what is missing. Each file is one transaction, together with the mark that it was applied.
+    """Apply the missing migrations. Each file is one transaction, together with the mark that it was applied.
 
-    A file may not end its own transaction; one that fails leaves nothing behind.
+    Raises a JournalError if one fails; nothing of that one is kept then.
     """
     known = known_migrations()
     (done,) = connection.execute("PRAGMA user_version").fetchone()
@@ -99,7 +101,9 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         try:
             _run_whole(connection, file.read_text(encoding="utf-8") + f"\n;PRAGMA user_version = {number};")
         except sqlite3.Error as error:
-            raise JournalError(f"migration {file.name} failed on {path}, nothing of it was kept: {error}") from error
+            raise JournalError(
+                f"migration {file.name} failed on {path}, and nothing of it was kept: {error}"
+            ) from error
 
 
 def _update_views(connection: sqlite3.Connection, path: Path) -> None:
@@ -108,7 +112,7 @@ def _update_views(connection: sqlite3.Connection, path: Path) -> None:
     try:
         _run_whole(connection, views.replacement_script())
     except sqlite3.Error as error:
-        raise JournalError(f"the views of {path} cannot be replaced, the old ones were kept: {error}") from error
+        raise JournalError(f"the views of {path} cannot be replaced, and the old ones were kept: {error}") from error
 
 
 def _run_whole(connection: sqlite3.Connection, script: str) -> None:
@@ -126,9 +130,9 @@ def _run_whole(connection: sqlite3.Connection, script: str) -> None:
 
 
 def schema_faults(path: Path) -> list[str]:
-    """What is not as the migrations made it: tables, views and triggers that are missing or changed, foreign triggers.
+    """The tables, views and triggers that are missing or changed, and the triggers that are not of the exchange.
 
-    Tables, views and indexes of the user's own are no faults: they change nothing.
+    Tables, views and indexes that a user added are no faults: they change nothing.
     """
     with contextlib.closing(connect_read_only(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -159,7 +163,9 @@ def _open(uri: str, path: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(uri, uri=True, isolation_level=None)
     except sqlite3.Error as error:
-        raise JournalError(f"cannot open {path}: {error}; is it a file that you may read and write?") from error
+        raise JournalError(
+            f"cannot open {path} ({error}): check that it is a file that you can read and write"
+        ) from error
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -172,31 +178,31 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
                 raise JournalDamagedError(f"{path} is damaged ({error}): {_truncation_hint(path)}") from error
             case sqlite3.SQLITE_NOTADB:
                 raise NotAJournalError(
-                    f"{path} is not an exchange journal: {error}; name another file with --db"
+                    f"{path} is not an exchange journal ({error}): name another file with --db"
                 ) from error
             case _:
                 raise JournalError(
-                    f"{path} cannot be read here ({error}): you need a folder that you may write to; copy the journal "
-                    "there, and the -wal beside it"
+                    f"{path} cannot be read here ({error}): copy the journal, and the -wal next to it, to a "
+                    "folder that you can write to"
                 ) from error
     if application_id != APPLICATION_ID and not path.stat().st_size:
-        raise NotAJournalError(f"{path} is empty; name another file with --db")
+        raise NotAJournalError(f"{path} is empty: name another file with --db")
     if application_id != APPLICATION_ID:
-        raise NotAJournalError(f"{path} is a database of something else; name another file with --db")
+        raise NotAJournalError(f"{path} is a database of another program: name another file with --db")
     if version > (known := len(known_migrations())):
         raise JournalTooNewError(
-            f"{path} was written by a newer program (schema {version}, this one knows {known}): upgrade the exchange"
+            f"{path} was written by a newer program (schema {version}; this one knows {known}): upgrade the exchange"
         )
 
 
 def _truncation_hint(path: Path) -> str:
-    """What a file that SQLite finds damaged says of its length: its header names the size and number of its pages."""
+    """Advice about a damaged file. Its header names the size and number of its pages, which shows a truncation."""
     with path.open("rb") as file:
         header, size = file.read(32), os.fstat(file.fileno()).st_size
     expected = int.from_bytes(header[16:18]) * int.from_bytes(header[28:32])
     if size < expected:
-        return f"it has {size:,} bytes of {expected:,}, the rest is cut off; go back to a backup"
-    return "go back to a backup"
+        return f"it has {size:,} of {expected:,} bytes, the rest is cut off; restore a backup"
+    return "restore a backup"
 
 
 def _deny_transactions(action: int, what: str | None, *_: str | None) -> int:

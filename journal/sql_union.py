@@ -1,4 +1,4 @@
-"""SQL over the whole history: the journal and the archives beside it as if nothing had ever been sealed away."""
+"""SQL over a journal and its archives, as if they were one file."""
 
 import sqlite3
 from pathlib import Path
@@ -9,7 +9,8 @@ from exchange.journal.errors import JournalError
 from exchange.journal.schema import connect_read_only, read_only_uri
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
-_ARCHIVES_MAX = 10  # that SQLite attaches to one connection
+# SQLite attaches at most ten files to one connection.
+_ARCHIVES_MAX = 10
 _COMMANDS = "seq, ts_us, payload, hash, kind, user_id, instrument_id"
 _EVENTS = "seq, n, payload, kind, user_id, instrument_id, order_id"
 
@@ -17,17 +18,18 @@ _EVENTS = "seq, n, payload, kind, user_id, instrument_id, order_id"
 def connect_union(path: Path) -> sqlite3.Connection:
     """A read-only connection whose `commands`, `events` and views include the archives. Raises a JournalError.
 
-    The views are there, and are those of this program, also in a journal that an older one left without them.
+    The views are those of this program, also if an older one wrote the journal.
     """
-    with SqliteJournalReader(path) as reader:  # which refuses archives that do not fit
+    # The reader refuses archives that do not fit the journal.
+    with SqliteJournalReader(path) as reader:
         base_seq = reader.bases[-1].head.seq
     connection = connect_read_only(path)
     try:
         archives = archives_of(path, base_seq + 1)
         if len(archives) > _ARCHIVES_MAX:
             raise JournalError(
-                f"{path} has {len(archives)} archives, and SQL reaches at most {_ARCHIVES_MAX}: move the oldest "
-                "elsewhere, or ask them one by one with --db"
+                f"{path} has {len(archives)} archives, and SQL reads at most {_ARCHIVES_MAX}: move the oldest to "
+                "another folder, or query them one by one with --db"
             )
         if archives:
             _join(connection, [archive.path for archive in archives])
@@ -42,7 +44,7 @@ def connect_union(path: Path) -> sqlite3.Connection:
 
 
 def _join(connection: sqlite3.Connection, archives: list[Path]) -> None:
-    """Let `commands` and `events` stand for those of all files."""
+    """Make `commands` and `events` the union of the tables of all files."""
     schemas = ["main"]
     for number, file in enumerate(archives, 1):
         connection.execute(f"ATTACH ? AS archive_{number}", (read_only_uri(file),))
@@ -53,5 +55,5 @@ def _join(connection: sqlite3.Connection, archives: list[Path]) -> None:
 
 
 def _deny_other_files(action: int, *_: str | None) -> int:
-    """ATTACH would create a file that is not there, and VACUUM INTO one as well."""
+    """Deny ATTACH and VACUUM INTO, which can create files even on a read-only connection."""
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK

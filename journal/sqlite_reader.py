@@ -1,7 +1,4 @@
-"""Reading a journal, also while it is being written, and with it what was sealed into archives beside it.
-
-Read-only connections that check the chain as they go. Whoever reads need not know where an archive ends.
-"""
+"""The reader of a journal in SQLite and of the archives next to it, through read-only connections."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -11,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from exchange.journal.archives import archives_of
+from exchange.journal.archives import archive_folder, archives_of
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
 from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
@@ -21,7 +18,7 @@ _LAST = 2**63 - 1
 
 
 class _Part(NamedTuple):
-    """One file: an archive, or the journal itself, which has no `last_seq` that stays."""
+    """One file: an archive, or the journal itself, whose `last_seq` is unlimited because it grows."""
 
     path: Path
     connection: sqlite3.Connection
@@ -30,7 +27,7 @@ class _Part(NamedTuple):
 
 
 class SqliteJournalReader:
-    """A read-only view of the journal at `path`. A context manager; raises a JournalError where it is none."""
+    """Reads the journal at `path`, see `JournalReader`. Raises a JournalError if it is missing or not a journal."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,15 +51,15 @@ class SqliteJournalReader:
 
     @property
     def bases(self) -> list[Checkpoint]:
-        """What was before each file, oldest first; the first one is what there is to begin with."""
+        """The checkpoint before each file, oldest first."""
         return [part.base for part in self._parts]
 
     def head(self) -> Head:
-        """The last record, or an empty head."""
+        """The last record; an empty head if there is none."""
         return _last_record(self._parts[-1]) or self._parts[-1].base.head
 
     def head_at(self, seq: int) -> Head | None:
-        """The record `seq` as a head; None where there is no such record."""
+        """The head after record `seq`; None if the files do not hold it."""
         for base in self.bases:
             if base.head.seq == seq:
                 return base.head
@@ -73,19 +70,16 @@ class SqliteJournalReader:
         return None
 
     def events_seq(self) -> int:
-        """The last command whose events are recorded."""
+        """The seq of the last command whose events are recorded."""
         ((seq,),) = _rows(self._parts[-1], "SELECT max(seq) FROM events")
         return self._parts[-1].base.head.seq if seq is None else int(seq)
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
-        """The records that follow `after`, until seq `up_to`; each is checked to continue the one before.
-
-        Raises JournalDamagedError at the first that does not, JournalArchivedError where the file with it is not here.
-        """
+        """The records after `after`, up to seq `up_to`, checked to continue the chain. See `JournalReader.records`."""
         if after.seq < (first := self._parts[0].base.head.seq):
             raise JournalArchivedError(
-                f"commands up to seq {first} of {self.path} are in an archive that is not beside it: "
-                "put the archive back into the folder it was made in"
+                f"commands up to seq {first} of {self.path} are in an archive that is missing: "
+                f"put the archive back into {archive_folder(self.path)}"
             )
         head = after
         last = _LAST if up_to is None else up_to
@@ -118,7 +112,7 @@ class SqliteJournalReader:
         return self._rows_of_all(query, values, first_seq, last_seq)
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
-        """What the exchange itself computed while it ran: seq, subject and digest, by seq."""
+        """The digests that the exchange recorded after `after_seq`, by seq."""
         for part in self._parts:
             if _schema_version(part.connection) >= 2:
                 query = "SELECT seq, subject, digest FROM digests WHERE seq > ? ORDER BY seq, subject"
@@ -126,7 +120,7 @@ class SqliteJournalReader:
                     yield row
 
     def orphan_rows(self) -> Iterator[tuple[Path, str, int]]:
-        """Rows that no reading comes across, for their seq is none that their file stands for: file, table and seq."""
+        """File, table and seq of rows whose seq is outside the range of their file, so that no method returns them."""
         for part in self._parts:
             for table in ("commands", "events"):
                 query = f"SELECT seq FROM {table} WHERE seq <= ? OR seq > ? ORDER BY seq LIMIT 1"
@@ -134,23 +128,21 @@ class SqliteJournalReader:
                     yield part.path, table, seq
 
     def answer_times(self, first_seq: int, last_seq: int) -> Iterator[tuple[int, int, int]]:
-        """Of the last command of every batch that was answered live: seq, when it came, when its answer left."""
-        query = (
-            "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq) "
-            "WHERE seq BETWEEN ? AND ? ORDER BY seq"
-        )
+        """Seq, time of arrival and time of the answer for each answered batch. See `JournalReader.answer_times`."""
+        joined = "SELECT seq, ts_us, answered_us FROM answers JOIN commands USING (seq)"
+        query = f"{joined} WHERE seq BETWEEN ? AND ? ORDER BY seq"
         for part in self._parts:
             if _schema_version(part.connection) >= 4:
                 for row in _rows(part, query, (first_seq, last_seq)):
                     yield row
 
     def data_version(self) -> int:
-        """Changes whenever another connection has written."""
+        """A number that changes when another connection has written to the journal."""
         ((version,),) = _rows(self._parts[-1], "PRAGMA data_version")
         return int(version)
 
     def _rows_of_all(self, query: str, values: list[str | int], first_seq: int, last_seq: int) -> Iterator[Any]:
-        """What every file with some of these commands has of them."""
+        """The rows of a query to every file that holds some of these commands."""
         for part in self._parts:
             if part.last_seq >= first_seq and part.base.head.seq < last_seq:
                 for row in _rows(part, query, (first_seq, last_seq, *values)):
@@ -163,19 +155,22 @@ class SqliteJournalReader:
         for (first_seq, _, path), part in zip(archives, parts, strict=False):
             if part.base.head.seq + 1 != first_seq:
                 raise JournalDamagedError(
-                    f"{path} begins with seq {part.base.head.seq + 1}: its name is not the one it was made with"
+                    f"{path} begins with seq {part.base.head.seq + 1}, not with the seq in its name: restore its name"
                 )
         for part, following in pairwise(parts):
             if _last_record(part) != following.base.head:
                 raise JournalDamagedError(
                     f"{part.path} is an archive of another journal: it does not end with seq "
-                    f"{following.base.head.seq} of {self.path}; take it away"
+                    f"{following.base.head.seq} of {self.path}. Move it to another folder"
                 )
         return parts
 
     def _open_part(self, path: Path, last_seq: int) -> _Part:
         connection = self._open.enter_context(closing(connect_read_only(path)))
-        return _Part(path, connection, _read_base(connection), last_seq)
+        try:
+            return _Part(path, connection, _read_base(connection), last_seq)
+        except sqlite3.DatabaseError as error:
+            raise JournalUnreadableError(f"{path} cannot be read: {error}") from error
 
 
 def _rows(part: _Part, query: str, values: Sequence[str | int] = ()) -> Iterator[Any]:
@@ -209,6 +204,6 @@ def _read_base(connection: sqlite3.Connection) -> Checkpoint:
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:
-    """How many migrations it has had: a journal is also read as an older program left it."""
+    """The number of migrations that the journal has had; an older program may have written it last."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)

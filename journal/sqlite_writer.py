@@ -1,4 +1,4 @@
-"""The journal on disk, for its one writer: a batch of commands is one transaction, durable when `append` returns."""
+"""The writer of a journal in SQLite: a batch of commands is one transaction, on disk when `append` returns."""
 
 import asyncio
 import contextlib
@@ -15,24 +15,25 @@ from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Recor
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
-_BUSY_SECONDS = 1.0  # for which a foreign writer is waited for
-_ROWS_MAX = 5_000  # in one statement: SQLite binds at most 32,766 values
+# How long an append waits for another program that writes to the file.
+_BUSY_SECONDS = 1.0
+# Rows in one statement. SQLite binds at most 32,766 values, and a row has up to four.
+_ROWS_MAX = 5_000
 
 
 class SqliteJournalWriter:
-    """Appends records and events; one append of each may run at a time. The caller holds the journal's lock."""
+    """Appends to the journal, see `JournalWriter`. The caller holds the journal's lock."""
 
     def __init__(self, connection: aiosqlite.Connection, head: Head, events_seq: int) -> None:
         self._connection = connection
-        self.head = head  # of what is durable
-        self.events_seq = events_seq  # the last command whose events are recorded
-        self._turn = (
-            asyncio.Lock()
-        )  # records and events may come at once, and neither may enter the other's transaction
+        self.head = head
+        self.events_seq = events_seq
+        # Two appends may run at once, and neither may enter the transaction of the other.
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open for writing, creating or migrating the file where needed. Raises a JournalError."""
+        """Open the journal at `path` for writing; create or migrate it if necessary. Raises a JournalError."""
         prepare(path)
         with SqliteJournalReader(path) as reader:
             head, events_seq = reader.head(), reader.events_seq()
@@ -40,42 +41,41 @@ class SqliteJournalWriter:
         try:
             await connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
-            await connection.close()  # its thread would keep the process alive
+            # The thread of an open connection would keep the process alive.
+            await connection.close()
             raise
         return cls(connection, head, events_seq)
 
     async def append(self, records: list[Record]) -> None:
-        """Record a batch, all of it or nothing. When this returns, it is on disk.
-
-        Raises JournalUnavailableError (nothing was recorded, the journal stays usable) or JournalBrokenError (stop).
-        """
+        """Record a batch, all of it or nothing. See `JournalWriter.append`."""
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
         await self._insert("INTO commands (seq, ts_us, payload, hash)", records)
         self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
 
     async def append_events(self, rows: list[EventRow]) -> None:
-        """Record what commands caused, in order, whole commands at a time. Raises as `append` does."""
+        """Record the events of whole commands, in order. Raises as `append` does."""
         assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
         assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
         await self._insert("INTO events (seq, n, payload)", rows)
         self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
-        """Record what was computed on the way, for others to compare with; what is there stays. Raises as `append`."""
+        """Record digests; those that are recorded already stay. Raises as `append` does."""
         await self._insert("OR IGNORE INTO digests (seq, subject, digest)", rows)
 
     async def append_answers(self, rows: list[AnswerRow]) -> None:
-        """Record when batches were answered. Raises as `append`."""
+        """Record when batches were answered. Raises as `append` does."""
         await self._insert("INTO answers (seq, answered_us)", rows)
 
     async def close(self) -> None:
+        """Close the connection."""
         await self._connection.close()
 
     async def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert all rows or none.
 
-        As a rule in one statement, which is its own transaction: the thread that runs it then needs Python's global
-        lock once, and not once a row while the event loop is busy.
+        Usually in one statement, which is its own transaction. The thread that runs it then takes Python's global lock
+        once instead of once for each row, while the event loop is busy.
         """
         async with self._turn:
             try:
@@ -104,5 +104,5 @@ def _translated(error: sqlite3.Error) -> JournalError:
     if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
         return JournalBusyError("another program is writing to the journal: end its transaction")
     if code == sqlite3.SQLITE_FULL:
-        return JournalFullError("the disk is full: make room, the exchange tries again by itself")
+        return JournalFullError("the disk is full: free some space, the exchange tries again by itself")
     return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")

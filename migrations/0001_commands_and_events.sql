@@ -1,5 +1,5 @@
--- The journal: commands are the truth, events are what they caused.
--- `application_id` is 'EXJ1': it tells this file from a database of something else.
+-- The journal: the commands, and the events that they caused.
+-- `application_id` is 'EXJ1'. It distinguishes this file from other SQLite databases.
 PRAGMA application_id = 1163414065;
 
 -- Every accepted command, in order. `payload` is its canonical JSON, `ts_us` microseconds since the epoch, and
@@ -14,7 +14,7 @@ CREATE TABLE commands (
     instrument_id TEXT GENERATED ALWAYS AS (payload ->> '$.instrument_id') VIRTUAL
 ) STRICT;
 
--- What command `seq` caused, in order of `n` from 0. Derived: can be rebuilt from the commands at any time.
+-- The events that command `seq` caused, in order of `n` from 0. They can be rebuilt from the commands at any time.
 CREATE TABLE events (
     seq           INTEGER NOT NULL,
     n             INTEGER NOT NULL,

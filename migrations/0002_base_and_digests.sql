@@ -1,5 +1,5 @@
--- What was before the first command in this file, where older commands were sealed into an archive: at most one row.
--- `snapshot` is the state after command `seq`, whose hash is `hash`; the first command here continues that chain.
+-- The state before the first command in this file, if older commands were sealed into an archive: at most one row.
+-- `snapshot` is the state after command `seq`, `hash` the hash of that command; the first command here continues it.
 CREATE TABLE base (
     seq      INTEGER PRIMARY KEY,
     ts_us    INTEGER NOT NULL,
@@ -7,10 +7,10 @@ CREATE TABLE base (
     snapshot BLOB NOT NULL
 ) STRICT;
 
--- What the exchange itself computed while it ran, for whoever replays its commands to compare with. `digest` is a
--- SHA-256 in hexadecimal; `subject` says of what:
+-- Digests that the exchange computed while it ran, to compare a replay with. `digest` is a SHA-256 in hexadecimal;
+-- `subject` names the content:
 --   events    the payloads of all events, each ended by a line feed, of the 10,000 commands that end with `seq`
---   state/N   the whole state after command `seq`, in version N of its bytes; at every start and stop in good order
+--   state/N   the whole state after command `seq`, in version N of its encoding; at every start and every clean stop
 CREATE TABLE digests (
     seq     INTEGER NOT NULL,
     subject TEXT NOT NULL,
@@ -25,7 +25,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the journal is append-only: seq must be the last one plus 1');
 END;
 
--- Only what the base already stands for, and an archive holds, may go.
+-- Only commands that the base stands for may be deleted: an archive holds them.
 DROP TRIGGER commands_are_never_deleted;
 CREATE TRIGGER commands_are_never_deleted BEFORE DELETE ON commands
 WHEN OLD.seq > (SELECT coalesce(max(seq), 0) FROM base)

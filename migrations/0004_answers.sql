@@ -1,5 +1,5 @@
--- When the answers left: those of all commands up to `seq`, the last one of a batch, at `answered_us` (microseconds since
--- the epoch). What the exchange measured of itself; nothing follows from it.
+-- When the answers of a batch left, in microseconds since the epoch; `seq` is the last command of the batch.
+-- Charts of the latency use this measurement. Nothing else depends on it.
 CREATE TABLE answers (
     seq         INTEGER PRIMARY KEY,
     answered_us INTEGER NOT NULL

@@ -1,2 +1,2 @@
--- A new definition of the view rules_history stood here. journal/views.sql defines all views now, and replaces those of older
--- journals. This file stays because `user_version` counts the files that a journal has had.
+-- A new definition of the view rules_history stood here. journal/views.sql defines all views now, and replaces those of
+-- older journals. This file stays because `user_version` counts the files that a journal has had.

@@ -1,1 +1,1 @@
-"""The journal's schema as plain SQL files, `0001_*.sql` upwards: each applied once, in order, in one transaction."""
+"""The tables and triggers of the journal: SQL files from `0001_*.sql` on, each applied once in one transaction."""

@@ -1,1 +1,1 @@
-"""Snapshots: a state at a sequence number, bound to its journal, so that a start need not replay everything."""
+"""Snapshots: the state at a sequence number, bound to its journal, from which a start replays the rest."""

@@ -1,7 +1,7 @@
-"""A folder of snapshot files: save, find the newest that fits, prune. Snapshots may always be deleted.
+"""A folder of snapshot files: save one, find the newest that fits, prune. Snapshots can be deleted at any time.
 
-A file is a MessagePack array, compressed with zlib, and after it the SHA-256 of what stands before. It is written under
-another name, synced, and then renamed, so that a crash leaves either the whole file or none.
+A file is a MessagePack array compressed with zlib, followed by the SHA-256 of the compressed bytes. It is written under
+a temporary name, synced and then renamed, so that a crash leaves the whole file or none.
 """
 
 import hashlib
@@ -13,14 +13,17 @@ from pathlib import Path
 import msgspec
 
 _CHECKSUM_SIZE = 32
-_COMPRESSION = 1  # the quickest; what it saves is time of the disk, which the journal needs
-_PIECE_SIZE = 512 * 1024  # synced one by one, so that the journal's own syncs never queue behind a large one
+# The fastest level. Compression is there to save disk time, which the journal needs.
+_COMPRESSION = 1
+# Each piece is synced by itself, so that a sync of the journal never waits for a large one.
+_PIECE_SIZE = 512 * 1024
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
-    """The images of an exchange after command `seq` of the journal whose hash there is `journal_hash`.
+    """The encoded state and views of an exchange after command `seq`.
 
-    `version` is that of the images: others are not read. `digest` is the SHA-256 of `state`, in hexadecimal.
+    `journal_hash` is the hash of the journal at `seq`. `version` is the version of the encoding; a program reads only
+    its own. `digest` is the SHA-256 of `state` in hexadecimal.
     """
 
     version: int
@@ -33,25 +36,25 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DamagedSnapshotError(Exception):
-    """The file is not what was saved."""
+    """The contents of the file are not those that were saved."""
 
 
 class SnapshotStore:
-    """The snapshots of the journal at `journal_path`, in a folder beside it."""
+    """The snapshots of the journal at `journal_path`, in a folder next to it."""
 
     def __init__(self, journal_path: Path) -> None:
         self.folder = journal_path.with_name(journal_path.name + ".snapshots")
 
     def files(self) -> list[Path]:
-        """Oldest first."""
+        """The snapshot files, oldest first."""
         return sorted(self.folder.glob("*.snapshot"))
 
     def seqs(self) -> list[int]:
-        """Of the files by their names, oldest first."""
+        """The seqs in the names of the files, oldest first."""
         return [int(file.stem) for file in self.files() if file.stem.isdigit()]
 
     def save(self, snapshot: Snapshot) -> Path:
-        """Write a snapshot, durable when this returns."""
+        """Write a snapshot; it is on disk when this returns."""
         self.folder.mkdir(exist_ok=True)
         path = self.folder / f"{snapshot.seq:016d}.snapshot"
         draft = path.with_suffix(f".draft-{os.getpid()}")
@@ -67,9 +70,10 @@ class SnapshotStore:
     def newest(
         self, version: int, hash_at: Callable[[int], bytes | None], up_to: int, warn: Callable[[str], None]
     ) -> Iterator[Snapshot]:
-        """The snapshots at or before seq `up_to` that fit the journal, newest first; `warn` hears why others do not.
+        """The snapshots at or before seq `up_to` that fit the journal, newest first.
 
-        `hash_at(seq)` is the journal's hash at a seq, None where it has no such record.
+        `hash_at(seq)` returns the hash of the journal at a seq, None if it has no such record. `warn` receives the
+        reason for each snapshot that is skipped.
         """
         for path in reversed(self.files()):
             try:
@@ -87,7 +91,7 @@ class SnapshotStore:
                 yield snapshot
 
     def prune(self, keep: int) -> list[Path]:
-        """Delete all but the newest `keep`, and drafts that a crash left. Returns what was deleted."""
+        """Delete all but the newest `keep` snapshots, and temporary files of crashes. Returns the deleted files."""
         files = self.files()
         doomed = files[: max(0, len(files) - keep)] + [
             draft for draft in self.folder.glob("*.draft-*") if not _is_alive(int(draft.suffix.rpartition("-")[2]))
@@ -98,38 +102,39 @@ class SnapshotStore:
 
 
 def load(path: Path) -> Snapshot:
-    """The snapshot in a file; DamagedSnapshotError says what is wrong with it."""
+    """The snapshot in a file. Raises DamagedSnapshotError, which names the fault."""
     return unpack(path.read_bytes())
 
 
 def pack(snapshot: Snapshot) -> bytes:
-    """A snapshot as a file holds it."""
+    """Encode a snapshot with its checksum."""
     body = zlib.compress(msgspec.msgpack.encode(snapshot), _COMPRESSION)
     return body + hashlib.sha256(body).digest()
 
 
 def unpack(content: bytes) -> Snapshot:
-    """What `pack` packed; DamagedSnapshotError says what is wrong with it."""
+    """Decode a snapshot from `pack`. Raises DamagedSnapshotError, which names the fault."""
     body, checksum = content[:-_CHECKSUM_SIZE], content[-_CHECKSUM_SIZE:]
     if hashlib.sha256(body).digest() != checksum:
-        raise DamagedSnapshotError("its checksum is not that of its contents")
+        raise DamagedSnapshotError("its checksum does not match its contents")
     try:
         snapshot = msgspec.msgpack.decode(zlib.decompress(body), type=Snapshot)
     except (msgspec.DecodeError, zlib.error) as error:
-        raise DamagedSnapshotError(f"it is no snapshot ({error})") from error
+        raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
     if digest_of(snapshot.state) != snapshot.digest:
-        raise DamagedSnapshotError("its digest is not that of its state")
+        raise DamagedSnapshotError("its digest does not match its state")
     return snapshot
 
 
 def digest_of(state: bytes) -> str:
-    """SHA-256 in hexadecimal."""
+    """The SHA-256 of an encoded state, in hexadecimal."""
     return hashlib.sha256(state).hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the disk know the names in a folder as well."""
-    if os.name == "nt":  # Windows cannot open a folder, and keeps renames by itself
+    """Write the names in a folder to disk, so that a renamed file survives a loss of power."""
+    # Windows cannot open a folder; it keeps renames by itself.
+    if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

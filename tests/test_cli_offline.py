@@ -247,7 +247,7 @@ def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], pa
 
     other = tmp_path / "other.db"
     _change(other, "CREATE TABLE songs (title TEXT)")
-    assert f"{other} is a database of something else" in complained(exchange(*arguments, "--db", other))
+    assert f"{other} is a database of another program" in complained(exchange(*arguments, "--db", other))
 
     _change(path, "PRAGMA user_version = 99")
     assert "was written by a newer program (schema 99" in complained(exchange(*arguments, "--db", path))
@@ -265,7 +265,7 @@ def test_a_damaged_record_is_named(path: Path) -> None:
     _change(path, "DROP TRIGGER commands_are_never_changed")
     _change(path, "UPDATE commands SET payload = replace(payload, '10000000000', '99000000000')")
     text = complained(exchange("account", "show", "alice", "--db", path))
-    assert "seq 1 is damaged: its hash is not that of its contents" in text
+    assert "seq 1 is damaged: its hash does not match its contents" in text
     assert "seq 1 is damaged" in complained(exchange("serve", "--db", path, "--port", 0)).splitlines()[-1]
 
 

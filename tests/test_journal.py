@@ -272,7 +272,7 @@ def test_a_database_of_something_else(path: Path, open_it: Callable[[Path], obje
     connection.execute("CREATE TABLE songs (title TEXT)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(NotAJournalError, match="something else"):
+    with pytest.raises(NotAJournalError, match="another program"):
         open_it(path)
     assert path.read_bytes() == before
 

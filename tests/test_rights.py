@@ -105,7 +105,7 @@ def test_a_log_that_cannot_be_read_in_its_folder(path: Path) -> None:
     close(path, 0o555)
     exit_code, output = as_a_stranger("journal", "verify", "--db", path)
     assert exit_code == 2
-    assert "cannot be read here (unable to open database file): you need a folder that you may write to" in output
+    assert "cannot be read here (unable to open database file): copy the journal" in output
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o000, 0o755), (0o644, 0o000)])

@@ -272,10 +272,10 @@ def test_statements_from_standard_input(played: Played) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("DELETE FROM commands", "a journal is only read here"),
-        ("CREATE TEMP TABLE x (a)", "a journal is only read here"),
-        ("ATTACH 'other.db' AS other", "a journal is only read here"),
-        ("VACUUM INTO 'other.db'", "a journal is only read here"),
+        ("DELETE FROM commands", "SQL can only read a journal"),
+        ("CREATE TEMP TABLE x (a)", "SQL can only read a journal"),
+        ("ATTACH 'other.db' AS other", "SQL can only read a journal"),
+        ("VACUUM INTO 'other.db'", "SQL can only read a journal"),
         ("SELEC", "syntax error"),
         ("SELECT nonsense FROM trades", "no such column: nonsense"),
         ("SELECT book_at(1, 'SOL', 5)", "book_at: SOL was not listed at seq 1"),

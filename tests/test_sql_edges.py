@@ -175,7 +175,7 @@ def test_columns_of_one_name_are_told_apart(path: Path) -> None:
     [
         ("SELECT 'no\nend", 'unrecognized token: "\'no end"'),
         ("SELECT '\x1b[2J", 'unrecognized token: "\'\N{REPLACEMENT CHARACTER}[2J"'),
-        ("SELECT book_at(100, 'SOL_USDC-28FEB26-3-P', -1)", "book_at: a depth of -1 is none: 20 shows"),
+        ("SELECT book_at(100, 'SOL_USDC-28FEB26-3-P', -1)", "book_at: the depth is -1; expected 0 or more"),
         ("SELECT iso(4611686018427387904)", "date value out of range"),
     ],
 )

@@ -143,7 +143,7 @@ def test_nothing_is_written_where_a_journal_has_its_own_files(path: Path, end: s
         with closing(sqlite3.connect(path)):  # which takes away what is left of SQLite's own files
             pass
         outcome = run(*command, db=path)
-        said = "exists already" if out.exists() else f"is where {path} has a file of its own"
+        said = "exists already" if out.exists() else f"is the name of a file that belongs to the journal {path}"
         assert (outcome.exit_code, said in outcome.stderr) == (1, True), (command, outcome.output)
         assert rows(path) == before
 
@@ -171,7 +171,7 @@ def test_a_new_journal_is_not_put_beside_what_an_old_one_left(path: Path, tmp_pa
             (("fork", "--at", 5, new), path),
         ):
             outcome = run(*command, db=db)
-            said = f"{left} is left of a journal that was at {new} before"
+            said = f"{left} is left over from an earlier journal at {new}"
             assert (outcome.exit_code, said in outcome.stderr) == (1, True), outcome.output
         assert not new.exists()
 

@@ -167,7 +167,7 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         ("DELETE FROM commands WHERE seq = 77", 77, "seq 77 is missing"),
         ("DELETE FROM commands WHERE seq > 1990", 2000, "events of seq 2000 are recorded, but no such command"),
         ("UPDATE commands SET payload = (SELECT payload FROM commands WHERE seq = 78) WHERE seq = 77", 77, "its hash"),
-        ("UPDATE commands SET ts_us = 0 WHERE seq = 500", 500, "its time 0 does not rise"),
+        ("UPDATE commands SET ts_us = 0 WHERE seq = 500", 500, "its time 0 is not later than the record before"),
         ("UPDATE events SET payload = (SELECT payload FROM events WHERE seq = 1) WHERE seq = 9 AND n = 0", 9, "other"),
         ("DELETE FROM events WHERE seq = 600", 600, "seq 600 causes other events than recorded"),
         ("INSERT INTO events SELECT seq, n + 50, payload FROM events WHERE seq = 8", 8, "seq 8 has more events"),

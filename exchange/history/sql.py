@@ -1,4 +1,4 @@
-"""SQL that can also ask for a moment: a read-only connection with functions of the exchange's own."""
+"""SQL on a journal: a read-only connection with functions that answer questions about any past moment."""
 
 import sqlite3
 from collections.abc import Callable
@@ -17,27 +17,28 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.sql_union import connect_union
 
-_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, after which Ctrl-C is noticed
+# SQLite calls back after this many steps of its virtual machine; Python then notices Ctrl-C.
+_STEPS_BETWEEN_CALLBACKS = 100_000
 
 
-def _unseen() -> AbstractContextManager[Progress]:
+def _no_bar() -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, total: None)
 
 
 class SqlError(Exception):
-    """The query cannot be carried out; the message is for people."""
+    """The query cannot be run. The message is a sentence for users."""
 
 
 class SqlSession:
-    """A read-only connection to the journal at `path`, its archives included. A context manager.
+    """A read-only connection to the journal at `path` and its archives, as a context manager.
 
-    Beyond SQLite's own functions there are `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which answer
-    in JSON as public/get_order_book and private/get_balance did then, `mark_at(seq, instrument)` in micros,
-    `usd(micros)` and `iso(us)`. `bar` makes what hears how far a replay is. Ctrl-C in the middle of a query ends it
-    with a KeyboardInterrupt.
+    It adds these functions to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the JSON
+    that public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros,
+    `usd(micros)` and `iso(us)`. `bar` opens a progress bar for each replay. Ctrl-C during a query raises
+    KeyboardInterrupt.
     """
 
-    def __init__(self, path: Path, bar: Callable[[], AbstractContextManager[Progress]] = _unseen) -> None:
+    def __init__(self, path: Path, bar: Callable[[], AbstractContextManager[Progress]] = _no_bar) -> None:
         self._path = path
         self._bar = bar
         self._open = ExitStack()
@@ -49,8 +50,9 @@ class SqlSession:
             raise
         self._open.callback(self._connection.close)
         self._engine: Engine | None = None
-        self._error: BaseException | None = None  # of a function: SQLite tells only that there was one
-        self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_LOOKS)
+        # The last error of one of these functions. SQLite reports only that there was an error.
+        self._error: BaseException | None = None
+        self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_CALLBACKS)
         for name, count, function in (
             ("book_at", 3, self._book_at),
             ("balance_at", 2, self._balance_at),
@@ -67,14 +69,14 @@ class SqlSession:
         self._open.close()
 
     def run(self, query: str) -> sqlite3.Cursor:
-        """Begin with a query; its rows come as they are asked for, through `rows`. Raises SqlError."""
+        """Start a query; `rows` then reads its rows one by one. Raises SqlError."""
         try:
             return self._connection.execute(query)
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise self._explained(error) from error
 
     def rows(self, cursor: sqlite3.Cursor) -> "Rows":
-        """The rows of a query, one by one. Raises SqlError in the middle where a row cannot be had."""
+        """The rows of a query, one by one. Raises SqlError at a row that cannot be computed."""
         return Rows(cursor, self._explained)
 
     def _explained(self, error: Exception) -> BaseException:
@@ -86,27 +88,29 @@ class SqlSession:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             return KeyboardInterrupt()
         if any(sign in str(error) for sign in ("readonly", "read-only", "not authorized", "authorization denied")):
-            return SqlError("a journal is only read here: it is written by commands to the exchange")
+            return SqlError("SQL can only read a journal: send commands to the exchange to change it")
         return SqlError(" ".join(str(error).split()))
 
     def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """NULL in, NULL out; and what goes wrong is kept for the message."""
+        """The function with NULL as its result for a NULL argument, and with its error kept for the message."""
 
         def call(*arguments: Any) -> Any:
             if None in arguments:
                 return None
             try:
                 return function(*arguments)
-            except BaseException as error:  # Ctrl-C as well
+            except BaseException as error:
+                # Ctrl-C as well: SQLite would report it as an error of the function.
                 self._error = error
                 raise
 
         return call
 
     def _engine_at(self, seq: int) -> Engine:
-        """The exchange as it was. One is kept and goes forward with rising seqs; for an earlier one it begins anew."""
+        """The exchange after command `seq`, kept so that a call with a later seq replays on from there."""
         seq_at(self._reader, Moment(_whole(seq, "seq")))
-        engine, self._engine = self._engine, None  # so that nothing that was interrupted half-way is gone on with
+        # An interrupt leaves the engine between two commands, so it is not kept until the replay is complete.
+        engine, self._engine = self._engine, None
         if engine is None or engine.head.seq > seq:
             with self._bar() as progress:
                 engine = recover(self._path, lambda sentence: None, progress, up_to=seq).engine
@@ -121,7 +125,7 @@ class SqlSession:
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
         if _whole(depth, "depth") < 0:
-            raise SqlError(f"book_at: a depth of {depth} is none: 20 shows twenty prices of each side")
+            raise SqlError(f"book_at: the depth is {depth}; expected 0 or more: 20 returns twenty prices of each side")
         return _json(
             {
                 "instrument_id": instrument_id,
@@ -146,7 +150,7 @@ class SqlSession:
 
 
 class Rows:
-    """An iterator over rows that explains what goes wrong."""
+    """An iterator over the rows of a query that raises SqlError."""
 
     def __init__(self, cursor: sqlite3.Cursor, explained: Callable[[Exception], BaseException]) -> None:
         self._cursor = cursor

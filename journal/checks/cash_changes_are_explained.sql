@@ -1,4 +1,4 @@
--- Every change of somebody's cash is what the command's deposits, trades, fees, payouts and shortfalls add up to.
+-- Each change of an account's cash is the sum of the deposits, trades, fees, payouts and shortfalls in the command.
 WITH changes (seq, user_id, changed_micros, explained_micros) AS (
     SELECT seq, user_id, cash_change_micros, 0 FROM ledger
     UNION ALL

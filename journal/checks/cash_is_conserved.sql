@@ -1,4 +1,4 @@
--- No command creates or loses cash: all accounts together change by what comes in less what goes out.
+-- No command creates or loses cash: the cash of all accounts changes by deposits minus withdrawals.
 WITH changes (seq, held_micros, paid_in_micros) AS (
     SELECT seq, cash_change_micros, 0 FROM ledger
     UNION ALL

@@ -1,5 +1,6 @@
--- A series that settles by itself does so at the average of the index over its last 30 minutes, each price weighted by
--- how long it held, rounded half up to the smallest tick. (Where history is here in full.)
+-- A series that settles at the end of the day does so at the average index price of its last 30 minutes. Each price
+-- counts for the time that it was valid; the average is rounded half up to the smallest tick. (Checked if the first
+-- command is here.)
 WITH series AS MATERIALIZED (
     SELECT d.seq, d.asset, d.expiration_s, d.delivery_price_micros, d.expiration_s * 1000000 AS end_us,
            (d.expiration_s - 1800) * 1000000 AS begin_us, min(i.tick_micros) AS tick_micros
@@ -12,7 +13,8 @@ WITH series AS MATERIALIZED (
 ), held AS (
     SELECT series.*, price_micros, min(until_us, end_us) - max(ts_us, begin_us) AS held_us
     FROM series LEFT JOIN prices ON prices.asset = series.asset AND ts_us < end_us AND until_us > begin_us
-), sums AS (  -- whole USDC and the rest apart: a price times microseconds may not fit into 64 bits
+), sums AS (
+    -- Whole USDC and the remaining micros apart: a price in micros times microseconds may not fit into 64 bits.
     SELECT seq, asset, expiration_s, delivery_price_micros, tick_micros, sum(held_us) AS held_us,
            sum(price_micros / 1000000 * held_us) AS usdc, sum(price_micros % 1000000 * held_us) AS micros
     FROM held GROUP BY seq, asset, expiration_s

@@ -1,4 +1,4 @@
--- What the fees' account receives in a command is what the sides of its trades and who was paid in it are charged.
+-- The fees account receives in each command the sum of the fees that its trades and settlements charge.
 WITH charged (seq, fee_micros) AS (
     SELECT seq, fee_micros FROM fills
     UNION ALL

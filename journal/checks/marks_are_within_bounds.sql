@@ -1,5 +1,5 @@
--- A mark is at least what the contract would pay now, and at most the index for a call, the strike for a put.
--- (Where history is here in full.)
+-- A mark price is at least the intrinsic value, and at most the index price for a call or the strike for a put.
+-- (Checked if the first command is here.)
 WITH moments (asset, seq, n, price_seq, instrument_id, mark_micros) AS (
     SELECT asset, seq, -1, seq, NULL, NULL FROM index_prices
     UNION ALL

@@ -1,4 +1,4 @@
--- Nobody but the insurance owes cash, and nobody has more locked than there is, unless by margins in a market.
+-- Only the insurance can owe cash. Locks exceed the cash of an account only through margins in a market.
 WITH market AS MATERIALIZED (
     SELECT coalesce(min(seq), 9e18) AS first_seq FROM rules_history WHERE rules -> '$.market' IS NOT NULL
 )

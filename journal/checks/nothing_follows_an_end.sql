@@ -1,4 +1,4 @@
--- Once an order is cancelled or filled, nothing changes it any more.
+-- Nothing changes an order after it is cancelled or filled.
 WITH ends AS (
     SELECT order_id, min(seq * 1000000 + n) AS ended FROM order_history
     WHERE change = 'cancelled' OR (change = 'filled' AND remaining_milli = 0) GROUP BY order_id

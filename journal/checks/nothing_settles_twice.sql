@@ -1,4 +1,4 @@
--- A series has one delivery price, a position is settled once, and afterwards nothing trades in it.
+-- A series has one delivery price, a position is settled once, and the instrument does not trade afterwards.
 WITH settled AS MATERIALIZED (
     SELECT instrument_id, min(seq) AS settled_seq FROM settlements GROUP BY instrument_id
 )

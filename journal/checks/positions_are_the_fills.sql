@@ -1,4 +1,4 @@
--- A position is what its fills add up to, until it is settled. (Where history is here in full.)
+-- A position is the sum of its fills until it is settled. (Checked if the first command is here.)
 WITH moves (user_id, instrument_id, quantity_milli) AS (
     SELECT user_id, instrument_id, iif(side = 'bid', size_milli, -size_milli) FROM fills
     UNION ALL

@@ -1,4 +1,5 @@
--- What the insurance pays for an account adds up to the shortfall that it shows. (Where history is here in full.)
+-- The payments of the insurance for an account sum to the shortfall of the account. (Checked if the first command is
+-- here.)
 WITH covered AS (
     SELECT seq, user_id, payload ->> '$.amount_micros' AS amount_micros,
            sum(payload ->> '$.amount_micros') OVER (PARTITION BY user_id ORDER BY seq, n) AS paid_micros,

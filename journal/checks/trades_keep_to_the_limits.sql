@@ -1,4 +1,5 @@
--- A trade is at the maker's price, and never worse for the taker than its limit when it was placed or last edited.
+-- A trade is at the limit price of the maker, and never worse for the taker than its limit when the order was placed or
+-- last edited.
 WITH limits AS (
     SELECT order_id, seq, price_micros, lead(seq, 1, 9e18) OVER (PARTITION BY order_id ORDER BY seq) AS until_seq
     FROM order_history WHERE change IN ('placed', 'edited')
