@@ -91,7 +91,10 @@ def wrong_lines(lines: list[str]) -> list[tuple[list[str], str]]:
         ([], "contains no command"),
         (lines[5:], "line 1 of .* seq 1 is missing"),
         ([*lines[:5], *lines[6:]], "line 6 of .* seq 6 is missing"),
-        ([*lines[:9], json.dumps(changed, separators=(",", ":")), *lines[10:]], "line 10 of .* its hash is not"),
+        (
+            [*lines[:9], json.dumps(changed, separators=(",", ":")), *lines[10:]],
+            "line 10 of .* its hash does not match",
+        ),
         ([*lines[:3], "{}", *lines[3:]], "line 4 of .* it is not an exported command"),
         ([*lines[:3], "\xff", *lines[3:]], "line 4 of .* it is not an exported command"),
         ([*lines[:3], lines[3][:40]], "line 4 of .* it is not an exported command"),

@@ -385,7 +385,7 @@ def test_a_truncated_file_is_found(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
     outcome = run(path, "verify")
     assert outcome.exit_code == 1
-    assert f"it has {len(content) // 2:,} bytes of {len(content):,}, the rest is cut off" in outcome.stdout
+    assert f"it has {len(content) // 2:,} of {len(content):,} bytes, the rest is cut off" in outcome.stdout
     path.write_bytes(content[:50])
     assert run(path, "verify").exit_code == 2
 
