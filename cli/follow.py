@@ -57,7 +57,7 @@ def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
         except DivergedError as error:
             raise click.ClickException(f"ALARM: {error}. {HOW_TO_DEAL}") from error
         finally:
-            follower.tell()
+            follower.write_status()
     compared = (
         f"digests compared up to seq {follower.compared_seq}" if follower.compared_seq else "no digests to compare"
     )

@@ -1,11 +1,11 @@
-"""Small files beside the journal that several processes may write and read at any time."""
+"""Writes small files next to the journal, which other processes may read or write at any time."""
 
 import os
 from pathlib import Path
 
 
 def write_atomic(file: Path, content: bytes) -> None:
-    """Write a file, all at once: who reads it meanwhile finds it as it was or as it is."""
+    """Replace the content of a file atomically: a reader finds the old content or the new one, never a mixture."""
     draft = file.with_name(f"{file.name}.draft-{os.getpid()}")
     draft.write_bytes(content)
     draft.replace(file)

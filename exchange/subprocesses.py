@@ -1,4 +1,8 @@
-"""Processes that do what would hold up the exchange: each runs a module of ours beside it, and ends before it does."""
+"""Subprocesses that run a module of this project beside the exchange, and end before it does.
+
+The exchange has three: the follower and the demo's bots, which a `Supervisor` keeps running, and the workers of
+catch-ups. A worker runs once for one client, so it uses `run_module` alone.
+"""
 
 import asyncio
 import contextlib
@@ -6,13 +10,19 @@ import logging
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+
+RETRY_SECONDS = 1.0  # before the first restart of a process that ended
+BLOCKED_LOOK_SECONDS = 1.0  # between two checks whether a process may start again
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
 async def run_module(module: str, *arguments: str, stdout: int | None = None) -> AsyncIterator[Process]:
-    """A process that runs `module`; it is ended, if it has not ended by itself, and waited for. Raises OSError."""
+    """Run `module` as a subprocess; at the end terminate it, if it still runs, and wait for it. Raises OSError."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", module, *arguments, stdin=DEVNULL, stdout=stdout
     )
@@ -22,12 +32,81 @@ async def run_module(module: str, *arguments: str, stdout: int | None = None) ->
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        await process.communicate()  # to the end of its output, too, if nobody has read that far
+        # This reads the rest of its output too: a process that cannot write it does not end.
+        await process.communicate()
 
 
 def set_up_subprocess() -> None:
-    """For the process itself: Ctrl-C is for the exchange, which then ends it; and the exchange goes first."""
+    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it, and has a lower priority."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(levelname)s %(message)s")
     if hasattr(os, "nice"):
         os.nice(10)
+
+
+class Supervisor:
+    """Keeps one subprocess running: starts it again after it ends, until `stop`.
+
+    The delay before a restart doubles each time, up to `retry_seconds_max`. A process that ran longer than that sets
+    it back. `blocked` returns the reason why the process must not start now, or None. The reason is logged once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        *,
+        retry_seconds_max: float = RETRY_SECONDS,
+        blocked: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._name = name
+        self._module = module
+        self._retry_seconds_max = retry_seconds_max
+        self._blocked = blocked
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, *arguments: str) -> None:
+        """Start the subprocess. Its last argument is the process id of its parent, this process."""
+        assert self._task is None, f"the {self._name} was started twice"
+        self._task = asyncio.get_running_loop().create_task(self._keep_running(*arguments, str(os.getpid())))
+
+    async def stop(self) -> None:
+        """Terminate the subprocess and wait for it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _keep_running(self, *arguments: str) -> None:
+        pause_seconds = RETRY_SECONDS
+        while True:
+            await self._wait_while_blocked()
+            began_seconds = time.monotonic()
+            outcome = await self._run(arguments)
+            if self._blocked() is not None:
+                continue
+            if time.monotonic() - began_seconds > self._retry_seconds_max:
+                pause_seconds = RETRY_SECONDS
+            _log.warning("the %s %s; starting it again in %.0f s", self._name, outcome, pause_seconds)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, self._retry_seconds_max)
+
+    async def _run(self, arguments: tuple[str, ...]) -> str:
+        """Run the subprocess until it ends. Returns a verb phrase for the log."""
+        try:
+            async with run_module(self._module, *arguments, stdout=DEVNULL) as process:
+                return f"ended with code {await process.wait()}"
+        except OSError as error:
+            return f"could not be started: {error}"
+
+    async def _wait_while_blocked(self) -> None:
+        logged: str | None = None
+        while (reason := self._blocked()) is not None:
+            if reason != logged:
+                _log.error("%s", reason)
+                logged = reason
+            await asyncio.sleep(BLOCKED_LOOK_SECONDS)
+
+
+def is_orphaned(parent_pid: int) -> bool:
+    """True in a subprocess whose parent, the exchange, is gone."""
+    return os.getppid() != parent_pid

@@ -238,33 +238,33 @@ def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: 
     assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
     assert alarm_of(path) == (0, None)
     true_digest = falsify(path)
-    said = asyncio.run(serve_until(path, "raised the alarm"))
+    said = asyncio.run(serve_until(path, "ALARM: up to seq 20000"))
     assert "up to seq 20000 the exchange recorded other events" in said
     assert "`exchange journal verify` names the command" in said
     snapshots = SnapshotStore(path).seqs()
     for _ in range(2):
         assert alarm_of(path) == (1, 20_000)
-        said = asyncio.run(serve_until(path, "ALARM: up to seq 20000", "It stands"))
+        said = asyncio.run(serve_until(path, "ALARM: up to seq 20000", "while it stands"))
         assert "no snapshot was made: the alarm stands" in said
     assert SnapshotStore(path).seqs() == snapshots
     assert "ALARM: up to seq 20000" in run(path, "follow").stderr
     outcome = run(path, "follow", "--once", "--snapshot-every", "0")
     assert (outcome.exit_code, "ALARM: up to seq 20000" in outcome.stderr) == (1, True)
     falsify(path, true_digest)
-    assert "the alarm for seq 20000 is removed" in run(path, "follow", "--once", "--snapshot-every", "0").stdout
+    assert "the alarm for seq 20000 is taken back" in run(path, "follow", "--once", "--snapshot-every", "0").stdout
     assert alarm_of(path) == (0, None)
 
 
 def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> None:
     """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
-    assert run(path, "follow", "--dismiss").stdout == f"there is no alarm for {path}\n"
+    assert run(path, "follow", "--dismiss").stdout == f"no alarm stands for {path}\n"
     falsify(path)
 
     async def go() -> None:
         async with server(path, "--snapshot-every", "1000") as (process, _):
             assert process.stderr is not None
-            while b"raised the alarm" not in await asyncio.wait_for(process.stderr.readline(), 60):
+            while b"ALARM" not in await asyncio.wait_for(process.stderr.readline(), 60):
                 pass
             assert "digests up to seq 20000 that differ" in run(path, "follow", "--dismiss").stdout
             await status_where(path, lambda status: status.seq > LONG)
@@ -332,7 +332,7 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
             assert process.stderr is not None
             first = (await status_where(path, lambda status: status.seq > 0)).pid
             os.kill(first, signal.SIGKILL)
-            while b"the follower ended with code -9, and is started again" not in await process.stderr.readline():
+            while b"the follower ended with code -9; starting it again in 1 s" not in await process.stderr.readline():
                 pass
             await asyncio.to_thread(trade, url)
             await status_where(path, lambda status: status.pid != first)
@@ -388,7 +388,7 @@ def test_a_plan_with_nothing_to_replay_says_nothing_of_how_fast(tmp_path: Path) 
 
 def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
     assert (
-        "0000000000015000.snapshot: saved the state after seq 15000"
+        "0000000000015000.snapshot: the state after seq 15000"
         in run(path, "snapshot", "create", "--at", "15000").stdout
     )
     plan = json.loads(run(path, "recovery-plan", "--json").stdout)

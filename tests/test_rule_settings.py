@@ -23,7 +23,7 @@ LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
 @pytest.mark.parametrize(
     ("rules", "setting", "message"),
     [
-        (Rules(), "fees", "write NAME=VALUE, with one of these names: self_trade_prevention, fees.maker_premium_ppm, "),
+        (Rules(), "fees", "expected NAME=VALUE with one of these names: self_trade_prevention, fees.maker_premium"),
         (Rules(), "fee=1", "finished_orders_kept, market$"),
         (Rules(), "fees.maker=1", "with one of these names"),
         (Rules(), "fees.maker_premium_ppm.x=1", "with one of these names"),
@@ -33,14 +33,14 @@ LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
         (
             Rules(),
             "fees=1/2/3",
-            "'1/2/3' are no fees: write fees=MAKER/TAKER in parts per million, .*, or fees=none or deribit",
+            "'1/2/3' is not valid for fees: expected fees=MAKER/TAKER in parts per million, .* or fees=none or deribit",
         ),
-        (Rules(), "fees=deribit", "these are fees of an index, and rules without a market have none"),
+        (Rules(), "fees=deribit", "these are fees of the index, so they need rules with a market"),
         (Rules(), 'fees={"maker":1}', r"unknown field `maker` - at `\$.fees`; the rules are self_trade_prevention, "),
         (Rules(), "self_trade_prevention=on", "Invalid enum value 'on'"),
         (Rules(), "open_orders_max=many", "Expected `int`, got `str`"),
         (DEFAULT_RULES, "market.fee=1", "market.series, market.fees.maker_ppm, .*, market.index_age_max_s"),
-        (DEFAULT_RULES, "market.fees=dear", "'dear' is no profile of fees: write none or deribit"),
+        (DEFAULT_RULES, "market.fees=dear", "'dear' is not a fee profile: expected none or deribit"),
         (DEFAULT_RULES, "market.series.SOL.dailies=1", "with one of these names"),
         (DEFAULT_RULES, "market=on", "Expected `object`, got `str`"),
         (LISTING, "market.series.XRP.dailies=1", "market.series.SOL.strike_spacing_usdc"),
@@ -106,9 +106,9 @@ def test_series_in_short(text: str, series: Series) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("SOL", "write ASSET:SPACING"),
-        ("SOL:ten", "write ASSET:SPACING"),
-        ("SOL:1:2:3:4", "write ASSET:SPACING"),
+        ("SOL", "expected ASSET:SPACING"),
+        ("SOL:ten", "expected ASSET:SPACING"),
+        ("SOL:1:2:3:4", "expected ASSET:SPACING"),
         ("SOL:0", "Expected `int` >= 1 - at `$.strike_spacing_usdc`"),
         ("SOL:10:51", "Expected `int` <= 50 - at `$.strikes_each_side`"),
         ("SOL:10:5:0", "Expected `int` >= 1000 - at `$.tick_micros`"),
@@ -119,14 +119,14 @@ def test_series_in_short(text: str, series: Series) -> None:
 def test_series_that_there_are_not(text: str, message: str) -> None:
     with pytest.raises(RulesError) as caught:
         parse_series(text)
-    assert str(caught.value).startswith(f"{text!r} is no series: ") and message in str(caught.value)
+    assert str(caught.value).startswith(f"{text!r} is not a series: ") and message in str(caught.value)
 
 
 def test_series_stand_in_place_of_those_of_the_asset() -> None:
     assert with_series(LISTING, [Series("SOL", 5)]).market == Market(series=(Series("BTC", 1_000), Series("SOL", 5)))
     with pytest.raises(RulesError, match="SOL has more than one rule for its series"):
         with_series(LISTING, [Series("SOL", 5), Series("SOL", 6)])
-    with pytest.raises(RulesError, match=r"without a market list no series: give them one with --set market=\{\}"):
+    with pytest.raises(RulesError, match=r"without a market cannot list series: add a market with --set market=\{\}"):
         with_series(Rules(), [SOL])
 
 
@@ -176,7 +176,7 @@ def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> N
         ("market.series = [1]", "Expected `object`, got `int` - at `$.market.series[0]`"),
         ("market.index_jump_max = 1.5", "Expected `int`, got `float` - at `$.market.index_jump_max`"),
         ("open_orders_max = 2026-02-20", "Expected `int`"),
-        ('fees = "deribit"\nmarket.fees.taker_ppm = 1', "says what market.fees says too: leave one of them out"),
+        ('fees = "deribit"\nmarket.fees.taker_ppm = 1', "and market.fees set the same fees: remove one of them"),
         ("fees = 5", "Expected `object`, got `int` - at `$.fees`"),
         (
             'market.series = [{asset = "SOL", strike_spacing_usdc = 10}, {asset = "SOL", strike_spacing_usdc = 5}]',

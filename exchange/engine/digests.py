@@ -1,7 +1,7 @@
-"""Digests of what the exchange did, recorded while it runs: whoever applies the same commands must come to the same.
+"""Digests of events, recorded while the exchange runs. Applying the same commands again must give the same digests.
 
-The events are digested, not the state: that costs the running exchange next to nothing however much is open, and no
-change of state that matters leaves the events as they were.
+Events are digested and not the state: this costs almost nothing, however many orders are open, and every change of
+state that matters changes the events too.
 """
 
 import hashlib
@@ -15,17 +15,18 @@ DIGEST_EVERY = 10_000  # commands
 class EventsDigest:
     """SHA-256 of the events of every `every` commands: (0, every], (every, 2 * every] and so on.
 
-    Hears the events in order, beginning after command `after_seq`. The first span is left out unless it is heard whole.
+    Takes the events in order, from the command after `after_seq` on. An incomplete first span has no digest.
     """
 
     def __init__(self, after_seq: int, every: int = DIGEST_EVERY) -> None:
         self._every = every
-        self._mark = span_start(after_seq, every) + every  # the seq that ends this span
+        # The last seq of the current span.
+        self._mark = span_start(after_seq, every) + every
         self._is_whole = after_seq % every == 0
         self._hash = hashlib.sha256()
 
     def add(self, rows: list[EventRow]) -> list[DigestRow]:
-        """Take the events of whole commands; returns the digests that are complete with them."""
+        """Take the events of whole commands. Returns the digests that they complete."""
         complete: list[DigestRow] = []
         while rows and rows[-1][0] >= self._mark:
             split = bisect_right(rows, self._mark, key=lambda row: row[0])
@@ -43,5 +44,5 @@ class EventsDigest:
 
 
 def span_start(seq: int, every: int = DIGEST_EVERY) -> int:
-    """The command after which the span with the one after `seq` begins."""
+    """The last command before the span that contains the command after `seq`."""
     return seq // every * every

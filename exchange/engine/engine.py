@@ -1,4 +1,4 @@
-"""The state machine and its projections as one: live, recovery, replay and audit all run this `step`."""
+"""The state machine and its projections together. Live, recovery, replay and audit run the same `step`."""
 
 from exchange.domain.commands import Command, decode_command
 from exchange.domain.events import Event
@@ -10,8 +10,10 @@ from exchange.projections.views import Change, Views
 from exchange.projections.views_codec import decode_views, encode_views
 from exchange.snapshots.store import Snapshot, digest_of
 
-IMAGE_VERSION = 2  # of the bytes in a snapshot: raise it whenever a state or a view is encoded differently
-STATE_SUBJECT = f"state/{IMAGE_VERSION}"  # under which the journal records digests of the whole state
+# The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
+IMAGE_VERSION = 2
+# The subject under which the journal records digests of the whole state.
+STATE_SUBJECT = f"state/{IMAGE_VERSION}"
 
 
 class Engine:
@@ -23,7 +25,7 @@ class Engine:
         self.head = head
 
     def step(self, record: Record, command: Command) -> tuple[list[Event], Change]:
-        """Carry out one recorded command: its events, and what they changed in the views."""
+        """Apply one recorded command. Returns its events and what they changed in the views."""
         assert record.seq == self.head.seq + 1, "a command was skipped"
         events = apply(self.state, record.ts_us, command)
         change = self.views.project(record.seq, record.ts_us, events)
@@ -31,7 +33,7 @@ class Engine:
         return events, change
 
     def replay(self, record: Record) -> list[Event]:
-        """`step`, from what the journal holds."""
+        """Apply one record of the journal. Returns its events."""
         events, _ = self.step(record, decode_command(record.payload))
         return events
 
@@ -40,7 +42,7 @@ class Engine:
         return digest(self.state)
 
     def snapshot(self) -> Snapshot:
-        """The exchange as it is now."""
+        """A snapshot of the current state and views."""
         state = encode_state(self.state)
         head = self.head
         return Snapshot(
@@ -48,7 +50,7 @@ class Engine:
         )
 
     def mismatch_with(self, snapshot: Snapshot) -> str | None:
-        """What in a snapshot that was taken at this seq is not as it is here; None where it is the same."""
+        """Why a snapshot of this seq differs from the current state or views; None if it is equal."""
         made = f"that the commands up to seq {self.head.seq} make"
         if snapshot.digest != self.digest():
             return f"its state is not the one {made}"
@@ -58,6 +60,6 @@ class Engine:
 
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Engine":
-        """The exchange as it was; an assertion fails or msgspec raises where the images do not make one."""
+        """The engine as it was at the snapshot. Raises AssertionError or a msgspec error if an image is damaged."""
         head = Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash)
         return cls(decode_state(snapshot.state), decode_views(snapshot.views), head)

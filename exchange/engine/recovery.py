@@ -1,4 +1,4 @@
-"""From a journal to a running state: the newest snapshot that fits, then every command after it through `step`."""
+"""Recovery of the state from a journal: the newest usable snapshot, then `step` for every command after it."""
 
 import contextlib
 import gc
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]  # commands replayed so far, commands to r
 
 
 class Recovered(NamedTuple):
-    """The state after the last command, and the events that a crash had kept from being recorded."""
+    """The state after the last command, and the events that were not recorded before a crash."""
 
     engine: Engine
     missing_events: list[EventRow]
@@ -33,9 +33,9 @@ class Recovered(NamedTuple):
 def recover(
     path: Path, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
 ) -> Recovered:
-    """Rebuild the exchange from the journal at `path`, after its last command or after `up_to`. Reads only.
+    """Rebuild the state from the journal at `path`, after its last command or after `up_to`. Only reads.
 
-    `report` hears in sentences what is done. Raises a JournalError, naming the seq, where the journal is damaged.
+    `report` receives a sentence for each step. Raises a JournalError with the seq if the journal is damaged.
     """
     with open_journal_reader(path) as reader:
         return recover_from(reader, report, progress, up_to, use_snapshots)
@@ -66,7 +66,7 @@ def recover_from(
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """What is recovered stays, and nothing of it is garbage: looking for some would take a third of the time."""
+    """Disable garbage collection: recovery makes no garbage, and the search for it takes a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -77,34 +77,35 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def replay(engine: Engine, record: Record) -> list[Event]:
-    """Apply a recorded command; JournalDamagedError where this program cannot have recorded it."""
+    """Apply a recorded command. Raises JournalDamagedError if this program cannot have recorded it."""
     return replay_step(engine, record)[1]
 
 
 def replay_step(engine: Engine, record: Record) -> tuple[Command, list[Event], Change]:
-    """`replay`, with everything that comes of it."""
+    """Apply a recorded command. Returns the command, its events and what they changed in the views."""
     try:
         command = decode_command(record.payload)
         return command, *engine.step(record, command)
     except msgspec.MsgspecError as error:
         raise JournalDamagedError(
-            f"seq {record.seq} is a command that this program does not know ({error}): was a newer one here?"
+            f"seq {record.seq} is a command that this program does not know ({error}); "
+            "if a newer version recorded it, use that version"
         ) from error
     except Exception as error:
         raise JournalDamagedError(
-            f"seq {record.seq} cannot be applied ({error!r}): another version recorded it, or this is a bug of ours;"
+            f"seq {record.seq} cannot be applied ({error!r}): another version recorded it, or this is a bug;"
             f" the command is {record.payload:.300}"
         ) from error
 
 
 def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:
-    """The events of these commands, each with its seq, as the journal records them."""
+    """The rows that the journal records for the events of these commands."""
     texts = iter(encode_events([event for _, events in caused for event in events]))
     return [(seq, n, next(texts)) for seq, events in caused for n in range(len(events))]
 
 
 def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Engine:
-    """The newest snapshot at or before `up_to` that can be used, nothing replayed; `report` hears of those skipped."""
+    """The newest usable snapshot at or before `up_to`, without replay. `report` receives why others are skipped."""
 
     def hash_at(seq: int) -> bytes | None:
         head = reader.head_at(seq)
@@ -113,13 +114,17 @@ def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report
     for snapshot in SnapshotStore(path).newest(IMAGE_VERSION, hash_at, up_to, report):
         try:
             return Engine.restore(snapshot)
-        except Exception as error:  # a snapshot is only a shortcut: whatever is wrong with one, do without it
+        except Exception as error:
+            # A snapshot only saves time, so recovery does without a damaged one.
             report(f"snapshot at seq {snapshot.seq} is skipped: it cannot be restored ({error!r})")
     return restore_base(reader, up_to)
 
 
 def restore_base(reader: JournalReader, up_to: int) -> Engine:
-    """Where the files that are here begin: an empty exchange, or the state that stands in for what was archived."""
+    """The state with which the newest file here, journal or archive, begins at or before `up_to`.
+
+    Raises JournalArchivedError if this program can use none of them.
+    """
     for base in reversed(reader.bases):
         if base.head.seq <= up_to and (engine := _engine_of(base)):
             return engine
@@ -137,5 +142,6 @@ def _engine_of(base: Checkpoint) -> Engine | None:
         snapshot = unpack(base.snapshot)
         fits = snapshot.version == IMAGE_VERSION and snapshot.journal_hash == base.head.hash
         return Engine.restore(snapshot) if fits else None
-    except Exception:  # as with every snapshot, whatever is wrong with it: an older one may do
+    except Exception:
+        # As with every snapshot, recovery does without a damaged one and tries an older one.
         return None

@@ -1,4 +1,7 @@
-"""The alarm: the commands do not cause what was recorded. It stays, in a file, until somebody deals with it."""
+"""The alarm, a file beside the journal: applying the commands again gave other digests than the recorded ones.
+
+It stands until it is dismissed or the digests match again.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,7 @@ from exchange.atomic_write import write_atomic
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """`seq`: of the digest that came out differently. Once dismissed, it and those before it are passed over."""
+    """`seq` is that of the digest that differs. After a dismissal, digests up to this seq are not compared."""
 
     seq: int
     text: str
@@ -16,30 +19,31 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 def standing_alarm(path: Path) -> Alarm | None:
-    """The alarm that was raised for the journal at `path` and not dealt with."""
+    """The alarm of the journal at `path`, unless it was dismissed."""
     alarm = _read(path)
     return None if alarm is None or alarm.is_dismissed else alarm
 
 
 def dismissed_seq(path: Path) -> int:
-    """Up to which digests that differ were dismissed; 0: none."""
+    """The seq up to which differing digests were dismissed; 0 if none were."""
     alarm = _read(path)
     return alarm.seq if alarm is not None and alarm.is_dismissed else 0
 
 
 def raise_alarm(path: Path, alarm: Alarm) -> None:
+    """Write the alarm file. An earlier alarm is replaced."""
     write_atomic(_file(path), msgspec.json.encode(alarm))
 
 
 def dismiss_alarm(path: Path) -> Alarm | None:
-    """Somebody looked into it, and it is to be passed over; returns the one that stood."""
+    """Dismiss the standing alarm, so that its mismatch is ignored. Returns it; None if no alarm stands."""
     if alarm := standing_alarm(path):
         raise_alarm(path, msgspec.structs.replace(alarm, is_dismissed=True))
     return alarm
 
 
 def clear_alarm(path: Path) -> None:
-    """What the alarm was raised for is not so any more."""
+    """Remove the alarm: the digests match again."""
     _file(path).unlink(missing_ok=True)
 
 
@@ -53,4 +57,4 @@ def _read(path: Path) -> Alarm | None:
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
-        return Alarm(0, f"an alarm was raised, but {_file(path)} cannot be read ({error})")
+        return Alarm(0, f"an alarm was raised, but its file {_file(path)} cannot be read ({error})")

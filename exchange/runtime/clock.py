@@ -1,13 +1,13 @@
-"""Exchange time: the wall clock, shifted where a start elsewhere was asked for, and never before what is recorded."""
+"""Exchange time: the wall clock plus a fixed shift, and never before the last recorded command."""
 
 import time
 
 
 class Clock:
-    """Microseconds since the epoch, at the normal speed of the wall clock.
+    """Exchange time in microseconds since the Unix epoch. It advances at the speed of the wall clock.
 
-    `start_us` is where exchange time begins (None: now). It never begins before `not_before_us`, the time of the last
-    recorded command: a journal that lies in the future continues there.
+    It begins at `start_us` (None: the wall clock's time), but never before `not_before_us`, the time of the last
+    recorded command. So a journal whose last command lies in the future continues from there.
     """
 
     def __init__(self, start_us: int | None = None, not_before_us: int = 0) -> None:
@@ -15,6 +15,7 @@ class Clock:
         self._shift_us = max(wall_us if start_us is None else start_us, not_before_us) - wall_us
 
     def now_us(self) -> int:
+        """The current exchange time."""
         return _wall_us() + self._shift_us
 
 
@@ -23,5 +24,5 @@ def _wall_us() -> int:
 
 
 def thread_cpu_us() -> int:
-    """The time for which this thread has worked so far, whatever else the machine was doing."""
+    """The CPU time that this thread has used. Unlike elapsed time, it does not depend on the load of the machine."""
     return time.thread_time_ns() // 1_000

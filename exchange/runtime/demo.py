@@ -1,4 +1,4 @@
-"""The market of the demo: options on SOL, BTC and ETH, and what the index of each begins with."""
+"""The demo's market: options on SOL, BTC and ETH, and the first price of each index."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from exchange.projections.views import Views
 
 START_USDC = {"SOL": 150, "BTC": 100_000, "ETH": 4_000}
 
-# The age of an index does not matter, so that one can also trade while nothing feeds it.
+# An age limit of 0 allows trading while no process updates the index prices.
 DEMO_RULES = Rules(
     market=Market(
         series=(
@@ -23,7 +23,7 @@ DEMO_RULES = Rules(
 
 
 def start_prices(views: Views) -> Iterator[SetIndexPrice]:
-    """The first index prices, of those assets of the rules that have none: they list the series."""
+    """The first index prices of the demo's assets that have none yet. The first price of an asset lists its series."""
     market = market_of(views.rules)
     for series in market.series if market is not None else ():
         if series.asset in START_USDC and series.asset not in views.indexes:

@@ -1,11 +1,10 @@
-"""The follower: a process beside the exchange that reads its journal and applies every command once more.
+"""The follower: a subprocess that reads the exchange's journal and applies every command a second time.
 
-It writes the snapshots, so that the exchange never pauses for one, however large its state is; and it compares what it
-comes to with the digests that the exchange records, and raises the alarm where they differ. While that stands there is
-no follower, and so no snapshot.
+It writes the snapshots, so that the exchange never pauses for one, however large its state is. It compares its digests
+with those that the exchange records, and raises the alarm if they differ. While the alarm stands, no follower runs and
+no snapshots are made.
 """
 
-import asyncio
 import gc
 import logging
 import os
@@ -26,28 +25,27 @@ from exchange.journal.protocols import JournalReader
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.server_settings import SNAPSHOTS_KEPT
 from exchange.snapshots.store import Snapshot, SnapshotStore
-from exchange.subprocesses import run_module, set_up_subprocess
+from exchange.subprocesses import Supervisor, is_orphaned, set_up_subprocess
 
 DIVERGED = 3  # exit code of the process
-LOOK_SECONDS = 0.1  # between two looks at a journal that has nothing new
-TELL_SECONDS = 1.0  # at least, between two writings of how far it is
+LOOK_SECONDS = 0.1  # between two reads of a journal without new commands
+STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
-RETRY_SECONDS_MAX = 60.0  # before a follower that failed is started again
-ALARM_LOOK_SECONDS = 1.0  # between two looks whether the alarm still stands
+RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
 HOW_TO_DEAL = (
-    "`exchange journal verify` names the command; when it is dealt with, `exchange follow --once` compares anew, and "
-    "`exchange follow --dismiss` passes over it"
+    "`exchange journal verify` names the command; when its cause is repaired, `exchange follow --once` compares again; "
+    "`exchange follow --dismiss` ignores the mismatch from now on"
 )
 
 _log = logging.getLogger(__name__)
 
 
 class DivergedError(Exception):
-    """The same commands gave something else than the exchange recorded; the message is for people."""
+    """The commands gave other events or another state than the exchange recorded. The message is for operators."""
 
 
 class FollowerStatus(msgspec.Struct, frozen=True):
-    """How far a follower is. `compared_seq`: the last digest that came out the same."""
+    """The progress of a follower. `compared_seq` is the seq of the last digest that matched."""
 
     pid: int
     seq: int
@@ -57,10 +55,10 @@ class FollowerStatus(msgspec.Struct, frozen=True):
 
 
 class Follower:
-    """Follows the journal at `path`, and saves a snapshot every `every` commands (0: never).
+    """Follows the journal at `path` and saves a snapshot every `every` commands (0: never).
 
-    It begins with the newest snapshot but one, so that the newest, which the exchange itself may have saved when it
-    stopped, is compared, too; with `from_first` with the first command there is, to compare everything.
+    It starts from the second newest snapshot, so that it also compares the newest, which the exchange may have saved
+    when it stopped. With `from_first` it starts from the first command here, to compare everything.
     """
 
     def __init__(self, path: Path, every: int, report: Report, from_first: bool = False) -> None:
@@ -71,24 +69,29 @@ class Follower:
                 restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
             )
             self._digest = _digest_so_far(reader, self._engine.head.seq)
-        self.is_idle = False  # nothing was new when it last looked
-        self._computed: dict[tuple[int, str], str] = {}  # by seq and subject, until the exchange has recorded its own
+        # True if the last read found no new command.
+        self.is_idle = False
+        # Own digests by seq and subject, until the exchange has recorded its digest.
+        self._computed: dict[tuple[int, str], str] = {}
         self._snapshot_seq = max(SnapshotStore(path).seqs(), default=0)
         self._compared_seq = 0
         self._dismissed_seq = dismissed_seq(path)
 
     @property
     def seq(self) -> int:
-        """The last command that was applied."""
+        """The last applied command."""
         return self._engine.head.seq
 
     @property
     def compared_seq(self) -> int:
-        """The last digest that was compared; 0: none yet."""
+        """The seq of the last compared digest; 0 if none was."""
         return self._compared_seq
 
     def catch_up(self, reader: JournalReader) -> bool:
-        """Apply some of what is new; False where nothing is. Raises a JournalError, or the alarm by a DivergedError."""
+        """Apply some new commands; returns False if there are none.
+
+        Raises a JournalError, or raises the alarm and then DivergedError.
+        """
         head = self._engine.head
         records = list(reader.records(head, head.seq + COMMANDS_AT_ONCE))
         states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
@@ -107,8 +110,8 @@ class Follower:
         self.is_idle = not records
         return bool(records)
 
-    def tell(self) -> None:
-        """Write down how far it is, for `exchange journal info`."""
+    def write_status(self) -> None:
+        """Write the status file, for `exchange journal info`."""
         head = self._engine.head
         status = FollowerStatus(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
         write_atomic(status_file(self._path), msgspec.json.encode(status))
@@ -119,8 +122,8 @@ class Follower:
             if computed != recorded and seq > self._dismissed_seq:
                 what = "recorded other events" if subject == "events" else "was in another state"
                 text = (
-                    f"up to seq {seq} the exchange {what} than its commands cause now: the digest is {recorded}, and "
-                    f"comes out as {computed}"
+                    f"up to seq {seq} the exchange {what} than its commands cause now: the recorded digest is "
+                    f"{recorded}, the computed one {computed}"
                 )
                 raise_alarm(self._path, Alarm(seq, text))
                 raise DivergedError(text)
@@ -128,47 +131,29 @@ class Follower:
 
 
 class FollowerProcess:
-    """Keeps a follower running beside the exchange. One that fails is started again, unless it raised the alarm."""
+    """Keeps a follower running beside the exchange, except while an alarm stands. `every` 0: no follower."""
 
     def __init__(self, path: Path, every: int) -> None:
         self._path = path
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._supervisor = Supervisor(
+            "follower", __name__, retry_seconds_max=RETRY_SECONDS_MAX, blocked=self._reason_to_wait
+        )
 
     def start(self) -> None:
-        if alarm := standing_alarm(self._path):
-            _log.error("ALARM: %s. It stands, and no snapshots are made: %s", alarm.text, HOW_TO_DEAL)
+        """Start the follower. Logs an error if an alarm stands."""
         if self._every:
-            self._task = asyncio.get_running_loop().create_task(self._keep())
+            self._supervisor.start(str(self._path), str(self._every))
+        elif reason := self._reason_to_wait():
+            _log.error("%s", reason)
 
     async def stop(self) -> None:
-        """End it; a snapshot half made leaves nothing behind."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """End the follower. It leaves no incomplete snapshot behind."""
+        await self._supervisor.stop()
 
-    async def _keep(self) -> None:
-        pause_seconds = 1.0
-        while True:
-            if standing_alarm(self._path):  # until somebody deals with it
-                await asyncio.sleep(ALARM_LOOK_SECONDS)
-                continue
-            began_seconds = time.monotonic()
-            try:
-                arguments = str(self._path), str(self._every), str(os.getpid())
-                async with run_module(__name__, *arguments, stdout=asyncio.subprocess.DEVNULL) as process:
-                    code = await process.wait()
-            except OSError as error:
-                _log.warning("no snapshots are made: %s", error)
-            else:
-                if code == DIVERGED:
-                    _log.error("the follower raised the alarm and has stopped, no snapshots are made: %s", HOW_TO_DEAL)
-                    continue
-                _log.warning("the follower ended with code %d, and is started again", code)
-            if time.monotonic() - began_seconds > RETRY_SECONDS_MAX:
-                pause_seconds = 1.0
-            await asyncio.sleep(pause_seconds)
-            pause_seconds = min(2 * pause_seconds, RETRY_SECONDS_MAX)
+    def _reason_to_wait(self) -> str | None:
+        alarm = standing_alarm(self._path)
+        return f"ALARM: {alarm.text}. No snapshots are made while it stands: {HOW_TO_DEAL}" if alarm else None
 
 
 def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
@@ -178,26 +163,27 @@ def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
 
 
 def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
-    """The digest of the span that goes on after command `seq`: with what is recorded up to there."""
-    begin = max(span_start(seq), reader.bases[0].head.seq)
-    digest = EventsDigest(begin)
-    digest.add(list(reader.events(begin + 1, seq)))
+    """A digest that has taken the recorded events of the current span up to command `seq`."""
+    after_seq = max(span_start(seq), reader.bases[0].head.seq)
+    digest = EventsDigest(after_seq)
+    digest.add(list(reader.events(after_seq + 1, seq)))
     return digest
 
 
 def save_and_prune(path: Path, snapshot: Snapshot) -> None:
-    """Save a snapshot of the journal at `path`, and delete old ones."""
+    """Save a snapshot beside the journal at `path`, and delete all but the newest SNAPSHOTS_KEPT."""
     store = SnapshotStore(path)
     store.save(snapshot)
     store.prune(SNAPSHOTS_KEPT)
 
 
 def status_file(path: Path) -> Path:
+    """The file in which the follower of the journal at `path` writes its status."""
     return path.with_name(path.name + ".follower")
 
 
 def read_status(path: Path) -> FollowerStatus | None:
-    """What the last follower of the journal at `path` said; None where there never was one."""
+    """The status of the last follower of the journal at `path`; None if there was none."""
     try:
         return msgspec.json.decode(status_file(path).read_bytes(), type=FollowerStatus)
     except (FileNotFoundError, msgspec.MsgspecError):
@@ -205,7 +191,7 @@ def read_status(path: Path) -> FollowerStatus | None:
 
 
 def main() -> None:
-    """The process: follows the journal that its first argument names until the exchange, its parent, is gone."""
+    """Run the subprocess: follow the journal in the first argument until the exchange, its parent, is gone."""
     set_up_subprocess()
     gc.set_threshold(100_000, 20, 100)
     path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -220,16 +206,16 @@ def main() -> None:
 
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
-    told_seq, told_seconds = 0, 0.0
+    written_seq, written_seconds = 0, 0.0
     try:
-        while os.getppid() == exchange_pid:
+        while not is_orphaned(exchange_pid):
             if not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
-            if follower.seq != told_seq and time.monotonic() - told_seconds > TELL_SECONDS:
-                follower.tell()
-                told_seq, told_seconds = follower.seq, time.monotonic()
+            if follower.seq != written_seq and time.monotonic() - written_seconds > STATUS_SECONDS:
+                follower.write_status()
+                written_seq, written_seconds = follower.seq, time.monotonic()
     finally:
-        follower.tell()
+        follower.write_status()
 
 
 if __name__ == "__main__":

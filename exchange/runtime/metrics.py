@@ -1,4 +1,4 @@
-"""Metrics for Prometheus at http://127.0.0.1:PORT/metrics: counted along the road, or read when they are asked for."""
+"""Metrics for Prometheus at http://127.0.0.1:PORT/metrics: counted in the pipeline, or read at each request."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from exchange.journal.records import Head, Record
 from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.follower import read_status
 
-HOST = "127.0.0.1"  # and nothing else: figures are nobody else's business
+# The loopback address only, because the metrics need no authentication.
+HOST = "127.0.0.1"
 _BUCKETS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 class Metrics:
-    """All metrics of a running exchange. A context manager: they can be read once it is entered."""
+    """All metrics of a running exchange. The context manager runs the HTTP server."""
 
     def __init__(
         self, port: int, path: Path, engine: Engine, journal: JournalWriter, clients: Callable[[], int]
@@ -30,7 +31,7 @@ class Metrics:
         batches = Counter("exchange_batches", "Batches they were recorded in.", registry=self._registry)
         seconds = Histogram(
             "exchange_append_seconds",
-            "How long it took until a batch was on disk.",
+            "Time until a batch was on disk.",
             buckets=_BUCKETS_SECONDS,
             registry=self._registry,
         )
@@ -48,7 +49,7 @@ class Metrics:
         self._read("exchange_open_orders", "Orders in the books.", lambda: engine.views.orders.open_count())
 
     def __enter__(self) -> Self:
-        """Raises OSError where the port cannot be had."""
+        """Start the HTTP server. Raises OSError if the port cannot be used."""
         try:
             self._server, self._thread = start_http_server(self._port, HOST, self._registry)
         except OSError as error:
@@ -63,15 +64,16 @@ class Metrics:
 
     @property
     def url(self) -> str:
+        """The address of the metrics."""
         return f"http://{HOST}:{self._server.server_port}/metrics"
 
     def _read(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """A figure that is read, on a thread of the server's, when it is asked for."""
+        """Add a gauge. `read` is called on a thread of the HTTP server at each request."""
         Gauge(name, documentation, registry=self._registry).set_function(read)
 
 
 class MeasuredJournal:
-    """A journal, whose appends are told of: how many commands, and how long it took in seconds."""
+    """A journal writer that calls `appended` after each append, with the number of commands and the seconds taken."""
 
     def __init__(self, journal: JournalWriter, appended: Callable[[int, float], None]) -> None:
         self._journal = journal

@@ -1,4 +1,4 @@
-"""The trail that one order left in a journal: the commands that did something to it, or asked to and were refused."""
+"""The audit trail of one order in a journal: the commands that changed it, and the refused ones that named it."""
 
 from itertools import chain
 from pathlib import Path
@@ -17,15 +17,16 @@ _ACCEPTED: list[Fields] = [{"kind": "order_accepted"}]
 def own_order_timeline(
     path: Path, user_id: str, order_id: int, last_seq: int, unrecorded: list[EventRow]
 ) -> list[TimelineStep]:
-    """The life of the user's own order up to command `last_seq`; empty where the journal has no such order of his.
+    """The timeline of the user's order up to command `last_seq`; empty if the user has no such order.
 
-    Raises JournalArchivedError where it may have been placed before the files begin.
+    Raises JournalArchivedError if the order may have been placed before the first command here.
     """
     with open_journal_reader(path) as reader:
         trail = read_order_audit_trail(reader, order_id, last_seq, unrecorded)
-    placing = trail[0].events if trail else []
+    placing_events = trail[0].events if trail else []
     is_own = any(
-        isinstance(event, OrderAccepted) and (event.order_id, event.user_id) == (order_id, user_id) for event in placing
+        isinstance(event, OrderAccepted) and (event.order_id, event.user_id) == (order_id, user_id)
+        for event in placing_events
     )
     return timeline_of(order_id, trail) if is_own else []
 
@@ -33,15 +34,15 @@ def own_order_timeline(
 def read_order_audit_trail(
     reader: JournalReader, order_id: int, last_seq: int, unrecorded: list[EventRow]
 ) -> list[CommandRecord]:
-    """What happened to the order up to command `last_seq`, beginning with its placing; empty where there is none.
+    """The commands that concern the order up to `last_seq`, the placing one first; empty if there is no such order.
 
-    `unrecorded` are the last events up to `last_seq`, where the journal does not have them yet. Raises
-    JournalArchivedError where the order may have been placed before the files begin.
+    `unrecorded` are the last events up to `last_seq` that the journal does not have yet. Raises
+    JournalArchivedError if the order may have been placed before the first command here.
     """
     recorded_seq = unrecorded[0][0] - 1 if unrecorded else last_seq
-    found = _find_placing(reader, order_id, recorded_seq) or _placing_among(unrecorded, order_id)
+    found = _find_placing(reader, order_id, recorded_seq) or _find_unrecorded_placing(unrecorded, order_id)
     if found is None:
-        _refuse_what_is_archived(reader, order_id, recorded_seq)
+        _raise_if_archived(reader, order_id, recorded_seq)
         return []
     placed_seq, placed = found
     seqs: dict[int, None] = {}
@@ -49,17 +50,18 @@ def read_order_audit_trail(
         event = decode_event(payload)
         if affects(event, order_id):
             seqs[seq] = None
-        elif seq > placed_seq and isinstance(event, OrderAccepted) and _shares_name(event, placed):
-            last_seq = seq - 1  # the name is another order's from here on
+        elif seq > placed_seq and isinstance(event, OrderAccepted) and _has_same_client_order_id(event, placed):
+            # From this command on, the client_order_id is that of another order.
+            last_seq = seq - 1
             break
     for record in reader.records_where(placed_seq, last_seq, _commands_about(placed)):
         if refers_to(decode_command(record.payload), placed):
             seqs[record.seq] = None
-    return [_happening(reader, seq, recorded_seq, unrecorded) for seq in sorted(seqs)]
+    return [_command_record(reader, seq, recorded_seq, unrecorded) for seq in sorted(seqs)]
 
 
 def _events_about(placed: OrderAccepted) -> list[Fields]:
-    """What happened to an order, and where another order got its client_order_id."""
+    """Selects the events of an order, and the acceptance of another order with its client_order_id."""
     about: list[Fields] = [
         {"order_id": placed.order_id},
         {"kind": "traded", "maker_order_id": placed.order_id},
@@ -71,7 +73,7 @@ def _events_about(placed: OrderAccepted) -> list[Fields]:
 
 
 def _commands_about(placed: OrderAccepted) -> list[Fields]:
-    """The edits and cancellations that name an order, by its id or by its client_order_id."""
+    """Selects the edits and cancellations that name an order, by its id or by its client_order_id."""
     names: list[Fields] = [{"order_id": placed.order_id}]
     if (name := placed.client_order_id) is not None:
         names.append({"client_order_id": name})
@@ -81,7 +83,7 @@ def _commands_about(placed: OrderAccepted) -> list[Fields]:
 
 
 def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tuple[int, OrderAccepted] | None:
-    """Where an order was accepted, among recorded events. Order ids rise with seq, so this need not scan."""
+    """The seq and event that accepted an order, by binary search: order ids rise with seq."""
     low, high = reader.bases[0].head.seq + 1, recorded_seq
     while low <= high:
         middle = (low + high) // 2
@@ -96,14 +98,14 @@ def _find_placing(reader: JournalReader, order_id: int, recorded_seq: int) -> tu
 
 
 def _first_accepted(reader: JournalReader, first_seq: int, last_seq: int) -> tuple[int, list[OrderAccepted]]:
-    """The first command that brought orders, and these: more than one where accounts were liquidated."""
+    """The first command that accepted orders, and these orders. A liquidation may accept several."""
     for seq, _, _ in reader.events(first_seq, last_seq, _ACCEPTED):
         events = [decode_event(payload) for _, _, payload in reader.events(seq, seq, _ACCEPTED)]
         return seq, [event for event in events if isinstance(event, OrderAccepted)]
     return 0, []
 
 
-def _placing_among(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccepted] | None:
+def _find_unrecorded_placing(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccepted] | None:
     for seq, _, payload in rows:
         event = decode_event(payload)
         if isinstance(event, OrderAccepted) and event.order_id == order_id:
@@ -111,24 +113,24 @@ def _placing_among(rows: list[EventRow], order_id: int) -> tuple[int, OrderAccep
     return None
 
 
-def _refuse_what_is_archived(reader: JournalReader, order_id: int, recorded_seq: int) -> None:
+def _raise_if_archived(reader: JournalReader, order_id: int, recorded_seq: int) -> None:
     begin = reader.bases[0].head.seq
     _, first = _first_accepted(reader, begin + 1, recorded_seq) if begin else (0, [])
     if begin and (not first or order_id < first[0].order_id):
         raise JournalArchivedError(
-            f"order {order_id} was placed before seq {begin + 1}, where {reader.path} begins: "
-            "put the archive with it back into the folder it was made in"
+            f"order {order_id} was placed before seq {begin + 1}, the first command of {reader.path}: "
+            "put the archive with the order back into the folder in which it was made"
         )
 
 
-def _shares_name(event: OrderAccepted, placed: OrderAccepted) -> bool:
+def _has_same_client_order_id(event: OrderAccepted, placed: OrderAccepted) -> bool:
     return event.user_id == placed.user_id and event.client_order_id == placed.client_order_id is not None
 
 
-def _happening(reader: JournalReader, seq: int, recorded_seq: int, unrecorded: list[EventRow]) -> CommandRecord:
+def _command_record(reader: JournalReader, seq: int, recorded_seq: int, unrecorded: list[EventRow]) -> CommandRecord:
     record = next(reader.records_where(seq, seq), None)
     if record is None:
-        raise JournalDamagedError(f"seq {seq} is missing, but its events are there")
+        raise JournalDamagedError(f"command seq {seq} is missing, but its events are recorded")
     rows = reader.events(seq, seq) if seq <= recorded_seq else (row for row in unrecorded if row[0] == seq)
     events = [decode_event(payload) for _, _, payload in rows]
     return CommandRecord(seq, record.ts_us, decode_command(record.payload), events)

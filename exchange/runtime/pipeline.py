@@ -1,4 +1,4 @@
-"""The road: what happens to a command, from the moment it is accepted until everyone who may know of it does."""
+"""The road of a command: from its acceptance to its answer and its notifications."""
 
 import asyncio
 import contextlib
@@ -19,26 +19,37 @@ from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 
 BATCH_MAX = 1_000  # commands in one transaction
-EVENTS_BATCH = 250  # so many events are recorded at once while commands keep coming: few enough to delay none of them
-EVENTS_DELAY_SECONDS = 0.05  # after so long without a command, what events there are
-UNAVAILABLE_PAUSE_SECONDS = 0.1  # between attempts
 
-Done = Callable[[Change | None], None]  # hears what the command changed; None: it was not recorded
+# While commands keep coming, events are recorded as soon as there are this many. So few delay no command.
+EVENTS_BATCH = 250
+
+# If no command comes for this time, the remaining events are recorded.
+EVENTS_DELAY_SECONDS = 0.05
+
+# The pause after the journal could not record a batch, for example because the disk is full.
+UNAVAILABLE_PAUSE_SECONDS = 0.1
+
+# Receives what the command changed; None if it was not recorded.
+Done = Callable[[Change | None], None]
 
 
 class Publisher(Protocol):
-    """Whoever tells the world: `publish` after every command, `flush` after every batch."""
+    """Sends notifications to clients."""
 
-    def publish(self, change: Change) -> None: ...
+    def publish(self, change: Change) -> None:
+        """Called after every command."""
+        ...
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Called after every batch."""
+        ...
 
 
 _Accepted = tuple[Command, Done]
 
 
 class Pipeline:
-    """Orders commands, makes them durable, applies them, and lets their answers out."""
+    """Puts commands in order, makes them durable, applies them, and then has them answered and published."""
 
     def __init__(
         self,
@@ -48,19 +59,21 @@ class Pipeline:
         publisher: Publisher,
         digest: EventsDigest | None = None,
     ) -> None:
-        """`digest` has heard the events that are recorded already; None: whatever comes first begins a new one."""
+        """`digest` has taken the events that are recorded already; None begins a new one with the next events."""
         assert engine.head == journal.head, "the state is not that of the journal"
         self.engine = engine
         self._journal = journal
         self._clock = clock
         self._publisher = publisher
         self._waiting: deque[_Accepted] = deque()
-        self._events: list[tuple[int, list[Event]]] = []  # by seq, of what was applied and is not yet being recorded
+        # Events of applied commands, by seq: those that wait to be recorded, and those that are being recorded.
+        self._events: list[tuple[int, list[Event]]] = []
         self._events_count = 0
-        self._events_under_way: list[tuple[int, list[Event]]] = []  # those that are being recorded
+        self._events_under_way: list[tuple[int, list[Event]]] = []
         self._digest = digest or EventsDigest(journal.events_seq)
-        self._digests: list[DigestRow] = []  # complete, and not recorded yet
-        self._answers: list[AnswerRow] = []  # of batches, not recorded yet
+        # Complete digests and times of answers that wait to be recorded.
+        self._digests: list[DigestRow] = []
+        self._answers: list[AnswerRow] = []
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -68,12 +81,12 @@ class Pipeline:
 
     @property
     def queue_depth(self) -> int:
-        """How many accepted commands are not yet being written."""
+        """The number of accepted commands that wait to be written."""
         return len(self._waiting)
 
     @property
     def unwritten_events(self) -> list[tuple[int, list[Event]]]:
-        """The events of what was applied and are not yet known to be recorded, by seq."""
+        """The events of applied commands that may not be recorded yet, by seq."""
         return self._events_under_way + self._events
 
     def submit(self, command: Command, done: Done) -> None:
@@ -83,43 +96,44 @@ class Pipeline:
         self._wake.set()
 
     def check_clock(self) -> None:
-        """Let the road notice that time has passed, in case a day has ended."""
+        """Check whether the day has ended, although no command came."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Let `run` return once everything accepted is done."""
+        """Let `run` return after it has finished all accepted commands."""
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
-        """The road. While batch k+1 is on its way to the disk, batch k is applied, answered and published.
+        """The road. While batch k+1 is being written to disk, batch k is applied, answered and published.
 
-        Returns after `stop`; raises a JournalError when it is not known what reached the disk.
+        Returns after `stop`. Raises a JournalError if it is unknown which commands reached the disk.
         """
         durable: list[tuple[Record, _Accepted]] = []
         while True:
             batch = self._next_batch()
             if not batch and not durable:
                 if self._stopping:
-                    return await self._catch_up_with_events()
+                    return await self._record_remaining_events()
                 await self._wait()
                 continue
             writing = self._begin_writing(batch)
             self._write_events_behind()
-            await asyncio.sleep(0)  # one turn of the loop, in which the writing begins
+            # Writing begins in this turn of the event loop.
+            await asyncio.sleep(0)
             for record, (command, done) in durable:
-                events, change = self.engine.step(record, command)  # matcher, then projections
+                events, change = self.engine.step(record, command)  # state machine, then projections
                 self._events.append((record.seq, events))
                 self._events_count += len(events)
-                done(change)  # the answer
-                self._publisher.publish(change)  # what this command changed
-            self._publisher.flush()  # books, and everything onto the sockets
+                done(change)  # answer
+                self._publisher.publish(change)  # notifications of this command
+            self._publisher.flush()  # books and tickers, then everything onto the sockets
             if durable:
                 self._answers.append((durable[-1][0].seq, self._clock.now_us()))
             durable = await self._confirm(batch, writing)
 
     def _next_batch(self) -> list[tuple[Record, _Accepted]]:
-        """What is waiting, in order, each with its seq and a strictly rising time. The end of a day goes first."""
+        """The waiting commands in order, each with its seq and a strictly rising time. The end of a day goes first."""
         head = self._journal.head
         now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
         batch: list[_Accepted] = []
@@ -139,13 +153,13 @@ class Pipeline:
         return list(zip(chain(head, zip(times_us, payloads, strict=True)), batch, strict=True))
 
     def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
-        """Have the journal begin with the batch at the next turn of the loop."""
+        """Start to write the batch at the next turn of the event loop."""
         return asyncio.ensure_future(self._journal.append([record for record, _ in batch])) if batch else None
 
     async def _confirm(
         self, batch: list[tuple[Record, _Accepted]], writing: asyncio.Future[None] | None
     ) -> list[tuple[Record, _Accepted]]:
-        """The batch, once it is durable; or nothing, when it could not be recorded and everyone has been told."""
+        """Wait until the batch is durable and return it. If it could not be recorded, answer so and return nothing."""
         if writing is None:
             return []
         try:
@@ -159,18 +173,18 @@ class Pipeline:
         return batch
 
     def _write_events_behind(self) -> None:
-        """Begin to record what events there are, once there are enough and the last ones are recorded."""
+        """Start to record events if there are enough of them and the previous ones are recorded."""
         if self._events_count >= EVENTS_BATCH and self._events_writing.done():
             self._events_writing.result()
             self._events_writing = asyncio.ensure_future(self._write_events())
 
-    async def _catch_up_with_events(self) -> None:
-        """Record all events that are left, now that there is nothing else to do."""
+    async def _record_remaining_events(self) -> None:
+        """Record all events that are left, when there is nothing else to do."""
         await self._events_writing
         await self._write_events()
 
     async def _write_events(self) -> None:
-        """Record the events of what was applied. When the disk is full they wait; recovery can always redo them."""
+        """Record the events of applied commands. If the disk is full they wait: recovery can always redo them."""
         events, self._events, self._events_count = self._events, [], 0
         if not events:
             return
@@ -188,17 +202,18 @@ class Pipeline:
             self._events_under_way = []
 
     async def _write_measurements(self) -> None:
-        """Record what is known besides: digests, once their events are recorded, and when batches were answered."""
+        """Record the digests of recorded events, and the times at which batches were answered."""
         digests, self._digests = self._digests, []
         answers, self._answers = self._answers, []
-        with contextlib.suppress(JournalUnavailableError):  # what could not be recorded is computed anew, or missed
+        # If they cannot be recorded, digests are computed again at the next start, and the times are lost.
+        with contextlib.suppress(JournalUnavailableError):
             if digests:
                 await self._journal.append_digests(digests)
             if answers:
                 await self._journal.append_answers(answers)
 
     async def _wait(self) -> None:
-        """Until there is something to do; after a while without, events that are left are recorded."""
+        """Wait for the next command. If none comes for a while, record the remaining events."""
         self._wake.clear()
         if self._waiting or self._stopping:
             return
@@ -207,7 +222,7 @@ class Pipeline:
                 async with asyncio.timeout(EVENTS_DELAY_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                await self._catch_up_with_events()
+                await self._record_remaining_events()
             return
         await self._wake.wait()
 

@@ -1,4 +1,4 @@
-"""Rules as people write them: settings such as `market.fees=deribit`, files in TOML or JSON, `SOL:10` for a series."""
+"""Rules as operators write them: settings such as `market.fees=deribit`, TOML or JSON files, `SOL:10` for a series."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,13 +16,13 @@ _PROFILES = " or ".join(FEE_PROFILES)
 
 
 class RulesError(ValueError):
-    """There can be no such rules; the message names the value that is wrong, and says what is possible."""
+    """Invalid rules. The message names the wrong value and the possible ones."""
 
 
 def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
-    """The rules with these settings, lines like `market.index_age_max_s=30`.
+    """The rules with these settings, each like `market.index_age_max_s=30`.
 
-    RulesError where there is no such rule, no such value of it, or where together they contradict themselves.
+    Raises RulesError if a name or a value is invalid, or if the rules contradict themselves.
     """
     for setting in settings:
         fields: dict[str, Any] = msgspec.to_builtins(rules)
@@ -32,14 +32,14 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
         for part in groups:
             group = _part_of(group, part)
         if not equals or not isinstance(group, dict) or (last not in group and name != "market"):
-            raise RulesError(f"--set {setting}: write NAME=VALUE, with one of these names: {_names(rules)}")
+            raise RulesError(f"--set {setting}: expected NAME=VALUE with one of these names: {_names(rules)}")
         group[last] = _value(text)
         rules = _rules(fields, f"--set {setting}")
     return _sound(rules)
 
 
 def read_rules(file: Path) -> Rules:
-    """The rules in a file, TOML or JSON; what it does not name is as in new journals. RulesError, OSError."""
+    """Read rules from a TOML or JSON file. Others are those of a new journal. Raises RulesError, OSError."""
     try:
         text = file.read_text(encoding="utf-8")
         fields = msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
@@ -47,16 +47,17 @@ def read_rules(file: Path) -> Rules:
         raise RulesError(f"{file} is neither TOML nor JSON: {error}") from error
     market, fees = fields.setdefault("market", {}), fields.get("fees")
     if isinstance(fees, str) and fees in FEE_PROFILES and isinstance(market, dict) and "fees" in market:
-        raise RulesError(f"{file}: fees = {fees!r} says what market.fees says too: leave one of them out")
+        raise RulesError(f"{file}: fees = {fees!r} and market.fees set the same fees: remove one of them")
     return _sound(_rules(fields, str(file)), f"{file}: ")
 
 
 def parse_series(text: str) -> Series:
-    """What `ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]]` lists, spacing and tick in USDC; RulesError."""
+    """Parse `ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]]`, spacing and tick in USDC. Raises RulesError."""
     asset, *numbers = text.split(":")
     if not 1 <= len(numbers) <= 3 or not all(number.isascii() and number.isdecimal() for number in numbers[:2]):
         raise RulesError(
-            f"{text!r} is no series: write ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]], such as SOL:10 or BTC:1000:8:5"
+            f"{text!r} is not a series: expected ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]], "
+            "such as SOL:10 or BTC:1000:8:5"
         )
     names = ("strike_spacing_usdc", "strikes_each_side")
     fields: dict[str, Any] = {"asset": asset.upper(), **dict(zip(names, map(int, numbers[:2]), strict=False))}
@@ -64,29 +65,30 @@ def parse_series(text: str) -> Series:
         if len(numbers) == 3:
             fields["tick_micros"] = parse_usdc(numbers[2])
         return msgspec.convert(fields, Series)
-    except ValueError as error:  # msgspec's too
-        raise RulesError(f"{text!r} is no series: {error}") from error
+    except ValueError as error:
+        # msgspec.ValidationError is a ValueError too.
+        raise RulesError(f"{text!r} is not a series: {error}") from error
 
 
 def with_series(rules: Rules, series: Sequence[Series]) -> Rules:
-    """The rules, and these assets listed so, in place of how they were; RulesError where that cannot be."""
+    """The rules with these series. They replace earlier series of their assets. Raises RulesError."""
     if not series:
         return rules
     market = market_of(rules)
     if market is None:
-        raise RulesError("rules without a market list no series: give them one with --set market={}")
+        raise RulesError("rules without a market cannot list series: add a market with --set market={}")
     assets = [one.asset for one in series]
     kept = [one for one in market.series if one.asset not in assets]
     return _sound(replace(rules, market=replace(market, series=(*kept, *series))))
 
 
 def flat_settings(rules: Rules) -> dict[str, str]:
-    """Every rule by the name that `edited_rules` knows it by, with its value as it is written there."""
+    """Every rule by the name that `edited_rules` accepts, with its value as it is written there."""
     return dict(_leaves(msgspec.to_builtins(rules)))
 
 
 def _rules(fields: dict[str, Any], where: str) -> Rules:
-    """The rules that these fields make; `where` they are written begins the message of a RulesError."""
+    """The rules with these fields. The message of a RulesError begins with `where`, the place they were written."""
     _spell_fees_out(fields, where)
     if fields.get("market", ...) is None:
         del fields["market"]
@@ -98,8 +100,10 @@ def _rules(fields: dict[str, Any], where: str) -> Rules:
 
 
 def _spell_fees_out(fields: dict[str, Any], where: str) -> None:
-    """Fees may be named: `fees=deribit` is all of a profile, `market.fees=deribit` its fees of the index, and
-    `fees=100/200` those of maker and taker in parts per million of the premium.
+    """Replace the short forms of fees by their fields.
+
+    `fees=deribit` is a whole profile, `market.fees=deribit` only its fees of the index. `fees=100/200` are the fees of
+    maker and taker in parts per million of the premium.
     """
     market = fields.get("market")
     if isinstance(name := fields.get("fees"), str):
@@ -111,13 +115,13 @@ def _spell_fees_out(fields: dict[str, Any], where: str) -> None:
             if isinstance(market, dict):
                 market["fees"] = name
             elif name != "none":
-                raise RulesError(f"{where}: these are fees of an index, and rules without a market have none")
+                raise RulesError(f"{where}: these are fees of the index, so they need rules with a market")
         else:
-            how = f"write fees=MAKER/TAKER in parts per million, such as fees=100/200, or fees={_PROFILES}"
-            raise RulesError(f"{where}: {name!r} are no fees: {how}")
+            how = f"expected fees=MAKER/TAKER in parts per million, such as fees=100/200, or fees={_PROFILES}"
+            raise RulesError(f"{where}: {name!r} is not valid for fees: {how}")
     if isinstance(market, dict) and isinstance(name := market.get("fees"), str):
         if name not in FEE_PROFILES:
-            raise RulesError(f"{where}: {name!r} is no profile of fees: write {_PROFILES}")
+            raise RulesError(f"{where}: {name!r} is not a fee profile: expected {_PROFILES}")
         market["fees"] = msgspec.to_builtins(FEE_PROFILES[name])
 
 
@@ -128,7 +132,7 @@ def _sound(rules: Rules, where: str = "") -> Rules:
 
 
 def _part_of(group: Any, name: str) -> Any:
-    """What a group holds under this name; among series the one of this asset. None where there is nothing."""
+    """The part of a group with this name; among series, the one of this asset. None if there is none."""
     if isinstance(group, dict):
         return group.get(name)
     if isinstance(group, list | tuple):
@@ -137,13 +141,13 @@ def _part_of(group: Any, name: str) -> Any:
 
 
 def _names(rules: Rules) -> str:
-    """Everything that can be set."""
+    """The names of all rules that can be set, for error messages."""
     names = [*flat_settings(rules), "market" if market_of(rules) is None else "market.series"]
     return ", ".join(dict.fromkeys(names))
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Names with dots between their parts, and values in JSON, or as they are where they are text."""
+    """Yield dotted names and their values: text unchanged, other values in JSON."""
     group = value
     if isinstance(value, list | tuple) and value:
         group = {one["asset"]: {part: one[part] for part in one if part != "asset"} for one in value}
@@ -155,7 +159,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _value(text: str) -> Any:
-    """JSON where it is that, else the text itself."""
+    """Decode JSON. Text that is not JSON stays text."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

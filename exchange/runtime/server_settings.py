@@ -1,4 +1,4 @@
-"""How one server is run, as opposed to the rules of the exchange, which are in its journal."""
+"""The settings of one server. The rules of the exchange are not among them: they are in its journal."""
 
 import os
 import secrets
@@ -11,17 +11,20 @@ from exchange.gateway.limits import REQUESTS_PER_SECOND
 
 SNAPSHOT_EVERY = 100_000  # commands
 SNAPSHOTS_KEPT = 3
-DEFAULT_RULES = Rules(market=Market())  # of a new journal
+# The rules of a new journal.
+DEFAULT_RULES = Rules(market=Market())
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """`clock_start_us`: where exchange time starts (None: now). `rules` matter only to a new journal.
+    """The journal is at `path`; clients connect to `host` and `port`.
 
-    `demo`: assets of the demo begin with a price, where they have none yet. `crowd_seed`: of the bots that trade on it;
-    None: there are none.
-
-    `snapshot_every` commands (0: never while running), `requests_per_second` on one connection (0: any),
-    `metrics_port` on the loopback address (0: any free one, None: no metrics).
+    - `clock_start_us`: the start of exchange time (None: now).
+    - `snapshot_every`: commands between two snapshots (0: no snapshots while running).
+    - `requests_per_second`: limit of one connection (0: no limit).
+    - `demo`: give the demo's assets a first index price.
+    - `metrics_port`: on the loopback address (0: any free port, None: no metrics).
+    - `demo_seed`: the random seed of the demo's bots (None: no bots).
+    - `rules`: those of a new journal. An existing journal has its own.
     """
 
     path: Path
@@ -37,11 +40,12 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
 
 def admin_secret_file(path: Path) -> Path:
+    """The file beside the journal at `path` with the administrator's secret."""
     return path.with_name(path.name + ".admin")
 
 
 def admin_secret(path: Path) -> str:
-    """The administrator's secret for the journal at `path`, made where there is none, readable by its owner only."""
+    """The administrator's secret for the journal at `path`. Creates it if needed, readable by its owner only."""
     file = admin_secret_file(path)
     if file.exists() and (known := file.read_text(encoding="ascii").strip()):
         return known
@@ -52,5 +56,6 @@ def admin_secret(path: Path) -> str:
         opened.write(secret + "\n")
         opened.flush()
         os.fsync(opened.fileno())
-    draft.replace(file)  # never half a secret, and never an empty one
+    # Replacing is atomic: no process ever reads half a secret or an empty one.
+    draft.replace(file)
     return secret

@@ -1,0 +1,115 @@
+"""A supervisor starts its subprocess again, waits longer each time, and not at all while it is blocked."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from exchange import subprocesses
+from exchange.subprocesses import Supervisor, is_orphaned
+
+
+class Process:
+    """A subprocess that ends at once with `code`."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def wait(self) -> int:
+        return self._code
+
+
+class Starts:
+    """In place of `run_module`: one entry of `outcomes` a start, an exit code or an error; then the process runs on."""
+
+    def __init__(self, *outcomes: int | OSError) -> None:
+        self.arguments: list[tuple[str, ...]] = []
+        self.runs_on = asyncio.Event()
+        self.is_terminated = False
+        self._outcomes = list(outcomes)
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[Process]:
+        self.arguments.append((module, *arguments))
+        if not self._outcomes:
+            self.runs_on.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.is_terminated = True
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, OSError):
+            raise outcome
+        yield Process(outcome)
+
+
+async def supervise(starts: Starts, supervisor: Supervisor) -> None:
+    supervisor.start("an argument")
+    async with asyncio.timeout(60):
+        await starts.runs_on.wait()
+    await supervisor.stop()
+    assert starts.is_terminated
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that a supervisor makes, which take no time here."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    return pauses
+
+
+def test_it_starts_again_after_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pauses: list[float]
+) -> None:
+    async def run() -> None:
+        starts = Starts(1, OSError("no memory"), -9, 0)
+        monkeypatch.setattr(subprocesses, "run_module", starts)
+        await supervise(starts, Supervisor("helper", "a.module", retry_seconds_max=4.0))
+        assert starts.arguments == [("a.module", "an argument", str(os.getpid()))] * 5
+
+    asyncio.run(run())
+    assert pauses == [1.0, 2.0, 4.0, 4.0]
+    assert caplog.messages == [
+        "the helper ended with code 1; starting it again in 1 s",
+        "the helper could not be started: no memory; starting it again in 2 s",
+        "the helper ended with code -9; starting it again in 4 s",
+        "the helper ended with code 0; starting it again in 4 s",
+    ]
+
+
+def test_it_does_not_start_while_it_is_blocked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pauses: list[float]
+) -> None:
+    # It is asked before the first start, after the process ended, and after each pause.
+    reasons = iter([None, "the disk is full", "the disk is full", "the disk is full", "no journal", None])
+
+    async def run() -> None:
+        starts = Starts(3)
+        monkeypatch.setattr(subprocesses, "run_module", starts)
+        await supervise(starts, Supervisor("helper", "a.module", blocked=lambda: next(reasons)))
+        assert len(starts.arguments) == 2
+
+    asyncio.run(run())
+    assert pauses == [subprocesses.BLOCKED_LOOK_SECONDS] * 3
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.ERROR, "the disk is full"),
+        (logging.ERROR, "no journal"),
+    ]
+
+
+def test_a_supervisor_that_did_not_start_can_stop() -> None:
+    asyncio.run(Supervisor("helper", "a.module").stop())
+
+
+def test_a_process_whose_parent_is_another_one_is_orphaned() -> None:
+    assert not is_orphaned(os.getppid()) and is_orphaned(os.getpid())
