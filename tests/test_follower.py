@@ -251,14 +251,14 @@ def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: 
     outcome = run(path, "follow", "--once", "--snapshot-every", "0")
     assert (outcome.exit_code, "ALARM: up to seq 20000" in outcome.stderr) == (1, True)
     falsify(path, true_digest)
-    assert "the alarm for seq 20000 is taken back" in run(path, "follow", "--once", "--snapshot-every", "0").stdout
+    assert "the alarm for seq 20000 is removed" in run(path, "follow", "--once", "--snapshot-every", "0").stdout
     assert alarm_of(path) == (0, None)
 
 
 def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> None:
     """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
-    assert run(path, "follow", "--dismiss").stdout == f"no alarm stands for {path}\n"
+    assert run(path, "follow", "--dismiss").stdout == f"there is no alarm for {path}\n"
     falsify(path)
 
     async def go() -> None:
@@ -266,7 +266,7 @@ def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> N
             assert process.stderr is not None
             while b"ALARM" not in await asyncio.wait_for(process.stderr.readline(), 60):
                 pass
-            assert "digests up to seq 20000 that differ" in run(path, "follow", "--dismiss").stdout
+            assert "differing digests up to seq 20000 are ignored" in run(path, "follow", "--dismiss").stdout
             await status_where(path, lambda status: status.seq > LONG)
             process.terminate()
             await process.communicate()
@@ -388,7 +388,7 @@ def test_a_plan_with_nothing_to_replay_says_nothing_of_how_fast(tmp_path: Path) 
 
 def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
     assert (
-        "0000000000015000.snapshot: the state after seq 15000"
+        "0000000000015000.snapshot: saved the state after seq 15000"
         in run(path, "snapshot", "create", "--at", "15000").stdout
     )
     plan = json.loads(run(path, "recovery-plan", "--json").stdout)
