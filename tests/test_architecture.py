@@ -129,6 +129,17 @@ def test_imports_point_one_way(package: str) -> None:
         assert target in (None, package) or target in ALLOWED[package], f"{file} may not import {module}"
 
 
+def test_class_names_are_unique() -> None:
+    """A name means one class in the whole project, private classes included."""
+    places: dict[str, list[str]] = {}
+    for package in ("exchange", *ALLOWED):
+        for file in sorted((ROOT / package.replace(".", "/")).glob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def _imports_of_modules() -> dict[str, set[str]]:
     """Which of our modules each of our modules imports, also for type checking only and inside functions."""
     files = {

@@ -19,7 +19,7 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.units import NUMBER_MAX
-from exchange.projections.balances import Position
+from exchange.projections.balances import PositionRecord
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.views import Change, Views
 from exchange.projections.wire_types import Settlement
@@ -131,7 +131,7 @@ def test_a_shortfall_of_an_account_without_cash_changes_its_balance() -> None:
 
 
 def test_a_reopened_position_starts_without_profit() -> None:
-    position = Position()
+    position = PositionRecord()
     assert position.trade(1_000, 2_000_000, 10) == -10
     assert position.trade(-1_000, 3_000_000, 20) == 999_980
     assert position.realised_micros == 999_970

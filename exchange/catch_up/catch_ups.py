@@ -7,7 +7,7 @@ from exchange.catch_up.outbox import Buffer, Outbox
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 
 
-class Subscriber(Protocol):
+class CatchUpSession(Protocol):
     """A session, as its catch-ups see it."""
 
     @property
@@ -48,7 +48,7 @@ class CatchUps:
     after the last replayed command.
     """
 
-    def __init__(self, session: Subscriber, outbox: Outbox) -> None:
+    def __init__(self, session: CatchUpSession, outbox: Outbox) -> None:
         self._session = session
         self._outbox = outbox
         self._by_channel: dict[str, _CatchUp] = {}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.catch_up.limits import RECENT_MAX, RECENT_SIZE_MAX
-from exchange.projections.balances import Position
+from exchange.projections.balances import PositionRecord
 from exchange.projections.views import Change, Views
 from exchange.projections.wire_types import (
     Balance,
@@ -39,7 +39,7 @@ class PositionSnapshot(NamedTuple):
 
     user_id: str
     instrument_id: str
-    position: Position
+    position: PositionRecord
     mark_micros: int | None
     value_micros: int | None
 

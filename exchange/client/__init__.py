@@ -20,16 +20,9 @@ from exchange.client.messages import (
     TradesMessage,
     UserTradesMessage,
 )
-from exchange.client.results import (
-    CancelAllResult,
-    CancelResult,
-    DeliveryPrice,
-    MarginResult,
-    OrderBookSnapshot,
-    OrderOptions,
-    PlaceResult,
-)
+from exchange.client.results import OrderBookSnapshot, OrderOptions, PlaceResult
 from exchange.client.subscription import Subscription
+from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult
 
 connect = Client
 

@@ -13,29 +13,25 @@ import msgspec
 
 from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
-from exchange.client.results import (
-    CancelAllResult,
-    CancelResult,
-    DeliveryPrice,
-    MarginResult,
-    OrderBookSnapshot,
-    OrderOptions,
-    PlaceResult,
-    RulesResult,
-    TimeResult,
-)
+from exchange.client.results import OrderBookSnapshot, OrderOptions, PlaceResult
 from exchange.client.subscription import Subscription
 from exchange.domain.enums import Side
 from exchange.domain.rules import Rules
 from exchange.projections.wire_types import (
     AccountView,
     Balance,
+    CancelAllResult,
+    CancelResult,
+    DeliveryPrice,
     IndexPrice,
     Instrument,
+    MarginResult,
     MarketStatus,
     OrderView,
+    RulesResult,
     Settlement,
     Ticker,
+    TimeResult,
     Trade,
     UserSettlement,
     UserTrade,

@@ -126,41 +126,41 @@ Message = (
 )
 
 
-class ChannelKind(NamedTuple):
-    """A kind of channel.
+class ChannelDecoder(NamedTuple):
+    """The message class and the decoder of a kind of channel.
 
     A stream has a message for every command that changed something. The other channels send only the newest state.
     """
 
     message: Any
-    decoder: msgspec.json.Decoder[Any]
+    data: msgspec.json.Decoder[Any]
     is_stream: bool = True
 
 
-KINDS = {
-    "trades": ChannelKind(TradesMessage, msgspec.json.Decoder(list[Trade])),
-    "tickers": ChannelKind(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
-    "index": ChannelKind(IndexMessage, msgspec.json.Decoder(IndexPrice)),
-    "instruments": ChannelKind(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
-    "status": ChannelKind(StatusMessage, msgspec.json.Decoder(MarketStatus)),
-    "settlement": ChannelKind(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
-    "user.orders": ChannelKind(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
-    "user.trades": ChannelKind(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
-    "user.positions": ChannelKind(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
-    "user.balance": ChannelKind(BalanceMessage, msgspec.json.Decoder(Balance)),
+DECODERS = {
+    "trades": ChannelDecoder(TradesMessage, msgspec.json.Decoder(list[Trade])),
+    "tickers": ChannelDecoder(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
+    "index": ChannelDecoder(IndexMessage, msgspec.json.Decoder(IndexPrice)),
+    "instruments": ChannelDecoder(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
+    "status": ChannelDecoder(StatusMessage, msgspec.json.Decoder(MarketStatus)),
+    "settlement": ChannelDecoder(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
+    "user.orders": ChannelDecoder(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
+    "user.trades": ChannelDecoder(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
+    "user.positions": ChannelDecoder(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
+    "user.balance": ChannelDecoder(BalanceMessage, msgspec.json.Decoder(Balance)),
 }
 
 
-def kind_of(channel: str) -> ChannelKind | None:
-    """Return the kind of a channel, given its name; None for a book or an unknown channel."""
-    return KINDS.get(channel) or KINDS.get(channel.partition(".")[0])
+def decoder_of(channel: str) -> ChannelDecoder | None:
+    """Return the decoder of a channel, given its name; None for a book or an unknown channel."""
+    return DECODERS.get(channel) or DECODERS.get(channel.partition(".")[0])
 
 
 def message_of(channel: str, seq: int, data: msgspec.Raw) -> Message | None:
     """Decode a message of a channel; None for a book, whose updates are applied to a `Book` instead."""
-    kind = kind_of(channel)
-    if kind is None:
+    decoder = decoder_of(channel)
+    if decoder is None:
         return None
-    decoded = kind.decoder.decode(data)
-    message: Message = kind.message(channel, seq if kind.is_stream else decoded.seq, decoded)
+    decoded = decoder.data.decode(data)
+    message: Message = decoder.message(channel, seq if decoder.is_stream else decoded.seq, decoded)
     return message

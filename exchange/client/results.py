@@ -1,15 +1,10 @@
-"""The results of the client's methods, and the options of an order.
-
-Prices are in micros of USDC and sizes in millicontracts. Where a field has no unit in its name, it is named as in
-docs/protocol.md.
-"""
+"""Results of the client's methods that differ from those of the protocol, and the options of an order."""
 
 from typing import TypedDict
 
 import msgspec
 
-from exchange.domain.enums import Side, TimeInForce
-from exchange.domain.rules import Rules
+from exchange.domain.enums import TimeInForce
 from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, UserTrade
 
 
@@ -40,21 +35,6 @@ class PlaceResult(msgspec.Struct):
     position: PositionView | None = None
 
 
-class CancelResult(msgspec.Struct):
-    """The cancelled order, and the `seq` of the command that cancelled it."""
-
-    order: OrderView
-    seq: int
-
-
-class CancelAllResult(msgspec.Struct):
-    """How many orders were cancelled, their ids, and the `seq` of the command that cancelled them."""
-
-    cancelled: int
-    order_ids: list[int]
-    seq: int
-
-
 class OrderBookSnapshot(msgspec.Struct):
     """An order book after command `seq`, the best price first on each side."""
 
@@ -63,48 +43,3 @@ class OrderBookSnapshot(msgspec.Struct):
     ts_us: int
     bids: list[BookLevel]
     asks: list[BookLevel]
-
-
-class MarginResult(msgspec.Struct):
-    """The cash an order would lock (`needed`) and whether the exchange would accept it (`passes`).
-
-    `amount` is in millicontracts. `price`, `needed` and `available` are in micros of USDC, as are `initial_margin` and
-    `maintenance_margin`, which are those of one short contract. `reason` and `detail` say why it would not pass.
-    """
-
-    instrument_id: str
-    side: Side
-    amount: int
-    price: int
-    needed: int
-    available: int
-    passes: bool
-    initial_margin: int | None = None
-    maintenance_margin: int | None = None
-    reason: str | None = None
-    detail: str | None = None
-
-
-class DeliveryPrice(msgspec.Struct):
-    """The price, in micros of USDC, at which the options of `asset` that expired at `expiration` settled.
-
-    `expiration` is in seconds since 1970 (UTC).
-    """
-
-    asset: str
-    expiration: int
-    delivery_price: int
-    seq: int
-    ts_us: int
-
-
-class RulesResult(msgspec.Struct):
-    """The rules in force."""
-
-    rules: Rules
-
-
-class TimeResult(msgspec.Struct):
-    """Exchange time."""
-
-    ts_us: int

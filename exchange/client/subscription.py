@@ -12,7 +12,7 @@ import msgspec
 from exchange.client.book import Book, BookUpdate
 from exchange.client.connection import SendRequest
 from exchange.client.errors import ExchangeError
-from exchange.client.messages import BookMessage, Message, kind_of, message_of
+from exchange.client.messages import BookMessage, Message, decoder_of, message_of
 from exchange.domain.units import NUMBER_MAX
 
 _decode_update = msgspec.json.Decoder(BookUpdate).decode
@@ -31,7 +31,7 @@ class Subscription:
     ) -> None:
         self.channels = list(channels)
         self._unsubscribe = unsubscribe
-        self._streams = [channel for channel in channels if (kind := kind_of(channel)) and kind.is_stream]
+        self._streams = [channel for channel in channels if (decoder := decoder_of(channel)) and decoder.is_stream]
         # The command from which the streams start, or continue after a break.
         self._from_seq = from_seq
         self._last_seq: dict[str, int] = {}

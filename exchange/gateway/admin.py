@@ -28,6 +28,7 @@ from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.projections import wire_types as w
 from exchange.projections.views import Change
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
@@ -131,8 +132,8 @@ def set_rules(_caller: Caller, params: p.NewRulesParams) -> Command:
     return ChangeRules(params.rules)
 
 
-def rules_answer(caller: Caller, change: Change) -> r.RulesResult:
-    return r.RulesResult(caller.views.rules, change.seq)
+def rules_answer(caller: Caller, change: Change) -> w.RulesResult:
+    return w.RulesResult(caller.views.rules, change.seq)
 
 
 def _one_instrument(caller: Caller, params: p.InstrumentsSelector) -> str:

@@ -17,7 +17,7 @@ from exchange.domain.events import (
 )
 from exchange.gateway.jsonrpc import refused
 from exchange.gateway.results import DryRunResult
-from exchange.projections.balances import Position
+from exchange.projections.balances import PositionRecord
 from exchange.projections.orders import Orders
 from exchange.projections.tape import Tape
 from exchange.projections.views import Views
@@ -28,7 +28,7 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
     """Make the result of a dry run. Its order_id, trade_ids and their `seq` are 0. Raises RpcError for a refusal."""
     user_id, instrument_id = command.user_id, command.instrument_id
     funds = copy(views.balances.users[user_id])
-    position = copy(funds.positions.get(instrument_id, Position()))
+    position = copy(funds.positions.get(instrument_id, PositionRecord()))
     orders = Orders(finished_kept=1)
     order: OrderView | None = None
     trades: list[UserTrade] = []
@@ -74,7 +74,7 @@ def _fill(orders: Orders, order: OrderView, ts_us: int, event: Traded) -> UserTr
     return maker if is_maker else taker
 
 
-def _trade(position: Position, user_id: str, instrument_id: str, event: Traded) -> None:
+def _trade(position: PositionRecord, user_id: str, instrument_id: str, event: Traded) -> None:
     if event.instrument_id != instrument_id:
         return
     signed = event.size_milli if event.taker_side == "bid" else -event.size_milli

@@ -16,6 +16,7 @@ from exchange.gateway import results as r
 from exchange.gateway.api_document import openrpc_document
 from exchange.gateway.authentication import authenticate, authentication_answer
 from exchange.gateway.caller import Caller
+from exchange.projections import wire_types as w
 from exchange.projections.wire_types import (
     AccountView,
     Balance,
@@ -151,7 +152,7 @@ _METHODS: dict[str, Method] = {
         "The exchange time.",
         p.NoParams,
         queries.time,
-        r.TimeResult,
+        w.TimeResult,
     ),
     "public/get_status": public(
         "Whether the administrator has halted the exchange.",
@@ -205,7 +206,7 @@ _METHODS: dict[str, Method] = {
         "The delivery prices of an asset's settled series, latest expiration first.",
         p.DeliveryPricesParams,
         queries.delivery_prices,
-        list[r.DeliveryPrice],
+        list[w.DeliveryPrice],
     ),
     "public/get_insurance": public(
         "The balance of the insurance, which alone may be negative.",
@@ -217,7 +218,7 @@ _METHODS: dict[str, Method] = {
         "The rules in force.",
         p.NoParams,
         queries.rules,
-        r.RulesResult,
+        w.RulesResult,
     ),
     "private/buy": _order("Place an order to buy, or with `dry_run` show what it would do.", "bid"),
     "private/sell": _order("Place an order to sell, or with `dry_run` show what it would do.", "ask"),
@@ -232,14 +233,14 @@ _METHODS: dict[str, Method] = {
         "Cancel an open order.",
         p.CancelParams,
         trading.cancel,
-        r.CancelResult,
+        w.CancelResult,
         trading.cancel_answer,
     ),
     "private/cancel_all": _private(
         "Cancel all open orders, or those in one instrument.",
         p.InstrumentFilter,
         trading.cancel_all,
-        r.CancelAllResult,
+        w.CancelAllResult,
         trading.cancel_all_answer,
     ),
     "private/close_position": _private(
@@ -253,7 +254,7 @@ _METHODS: dict[str, Method] = {
         "The cash that a limit order would lock, and whether it would be accepted.",
         p.MarginParams,
         trading.get_margin,
-        r.MarginResult,
+        w.MarginResult,
     ),
     "private/explain_order": _private(
         "The life of one of the user's orders, oldest step first.",
@@ -357,7 +358,7 @@ _METHODS: dict[str, Method] = {
         "Replace the rules; a field that is left out gets its default.",
         p.NewRulesParams,
         admin.set_rules,
-        r.RulesResult,
+        w.RulesResult,
         admin.rules_answer,
     ),
     "admin/deposit": _admin(
@@ -399,7 +400,7 @@ _METHODS: dict[str, Method] = {
         "Cancel all open orders of a user, or those in one instrument.",
         p.UserInstrumentFilter,
         admin.cancel_user_orders,
-        r.CancelAllResult,
+        w.CancelAllResult,
         trading.cancel_all_answer,
     ),
     "admin/get_account": _admin(

@@ -8,6 +8,7 @@ from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.projections import wire_types as w
 from exchange.projections.wire_types import (
     AccountView,
     Balance,
@@ -60,10 +61,10 @@ def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]
     return caller.views.settlements.newest(params.count, params.before, params.asset)
 
 
-def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> list[r.DeliveryPrice]:
+def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> list[w.DeliveryPrice]:
     settled = caller.views.settlements.delivered(params.asset, params.count, params.before)
     return [
-        r.DeliveryPrice(one.asset, one.expiration_s, one.delivery_price_micros, one.seq, one.ts_us)
+        w.DeliveryPrice(one.asset, one.expiration_s, one.delivery_price_micros, one.seq, one.ts_us)
         for one in settled
         if one.delivery_price_micros is not None
     ]
@@ -74,16 +75,16 @@ def insurance(caller: Caller, _params: p.NoParams) -> r.InsuranceResult:
     return r.InsuranceResult(0 if funds is None else funds.cash_micros, caller.views.seq)
 
 
-def time(caller: Caller, _params: p.NoParams) -> r.TimeResult:
-    return r.TimeResult(caller.exchange.now_us())
+def time(caller: Caller, _params: p.NoParams) -> w.TimeResult:
+    return w.TimeResult(caller.exchange.now_us())
 
 
 def status(caller: Caller, _params: p.NoParams) -> r.HaltResult:
     return r.HaltResult(caller.exchange.is_halted, caller.views.seq)
 
 
-def rules(caller: Caller, _params: p.NoParams) -> r.RulesResult:
-    return r.RulesResult(caller.views.rules, caller.views.seq)
+def rules(caller: Caller, _params: p.NoParams) -> w.RulesResult:
+    return w.RulesResult(caller.views.rules, caller.views.seq)
 
 
 def open_orders(caller: Caller, params: p.InstrumentFilter) -> list[OrderView]:

@@ -5,9 +5,6 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exchange.domain.enums import Side
-from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.wire_types import (
     WIRE_NAMES,
@@ -37,12 +34,6 @@ class VersionResult(msgspec.Struct, frozen=True, gc=False):
     version: str
 
 
-class TimeResult(msgspec.Struct, frozen=True, gc=False):
-    """Exchange time."""
-
-    ts_us: int
-
-
 class HaltResult(msgspec.Struct, frozen=True, gc=False):
     """`halted`: only reading and cancelling are possible."""
 
@@ -60,25 +51,10 @@ class OrderBookResult(msgspec.Struct, frozen=True):
     asks: list[BookLevel]
 
 
-class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
-    """The price that command `seq` settled a series at."""
-
-    asset: str
-    expiration_s: int
-    delivery_price_micros: int
-    seq: int
-    ts_us: int
-
-
 class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):
     """The cash of the insurance; the only balance that may be negative."""
 
     balance_micros: int
-    seq: int
-
-
-class RulesResult(msgspec.Struct, frozen=True):
-    rules: Rules
     seq: int
 
 
@@ -100,43 +76,6 @@ class DryRunResult(msgspec.Struct, omit_defaults=True):
     balance: Balance
     position: PositionView
     duplicate: bool = False
-
-
-class CancelResult(msgspec.Struct, frozen=True):
-    order: OrderView
-    seq: int
-
-
-class CancelAllResult(msgspec.Struct, frozen=True):
-    """How many orders were cancelled, and which."""
-
-    cancelled: int
-    order_ids: list[int]
-    seq: int
-
-
-class MarginResult(
-    msgspec.Struct,
-    frozen=True,
-    omit_defaults=True,
-    rename=WIRE_NAMES,
-):
-    """The cash that a limit order would lock, and the margins of one short contract.
-
-    The margins are None if they do not follow an index. `reason` and `detail` are there if the order would be refused.
-    """
-
-    instrument_id: str
-    side: Side
-    amount_milli: int
-    price_micros: int
-    needed_micros: int
-    available_micros: int
-    initial_margin_micros: int | None
-    maintenance_margin_micros: int | None
-    passes: bool
-    reason: Reason | None = None
-    detail: str | None = None
 
 
 class TimelineResult(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
+from exchange.projections import wire_types as w
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 
@@ -90,14 +91,14 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
     )
 
 
-def get_margin(caller: Caller, params: p.MarginParams) -> r.MarginResult:
+def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
     """Compute the cash that a limit order would lock, and check if it would be accepted."""
     instrument_id = listed_id(params.instrument_id, caller.views)
     if caller.exchange.is_read_only:
         raise read_only_replay()
     command = place(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
     quote = caller.exchange.margin(command)
-    return r.MarginResult(
+    return w.MarginResult(
         instrument_id,
         params.side,
         params.amount,
@@ -137,14 +138,14 @@ def order_answer(caller: Caller, change: Change) -> r.OrderResult:
     return r.OrderResult(order, trades, change.seq)
 
 
-def cancel_answer(_caller: Caller, change: Change) -> r.CancelResult:
+def cancel_answer(_caller: Caller, change: Change) -> w.CancelResult:
     assert change.order is not None, "a cancellation without an order"
-    return r.CancelResult(change.order, change.seq)
+    return w.CancelResult(change.order, change.seq)
 
 
-def cancel_all_answer(_caller: Caller, change: Change) -> r.CancelAllResult:
+def cancel_all_answer(_caller: Caller, change: Change) -> w.CancelAllResult:
     order_ids = list(change.orders)
-    return r.CancelAllResult(len(order_ids), order_ids, change.seq)
+    return w.CancelAllResult(len(order_ids), order_ids, change.seq)
 
 
 def explain_order(caller: Caller, params: p.OrderRef) -> Inquiry:

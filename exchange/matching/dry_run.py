@@ -18,7 +18,7 @@ from exchange.matching.order_checks import lock_needed, size_to_place_milli, why
 from exchange.matching.state import State
 
 
-class MarginQuote(NamedTuple):
+class OrderMargins(NamedTuple):
     """The sum that a limit order would lock, the margins of one short contract, and the reason of a refusal.
 
     The margins are None while the instrument has no mark price. `reason` is None if the order would be accepted.
@@ -38,23 +38,23 @@ def dry_run(state: State, ts_us: int, command: PlaceOrder) -> list[Event]:
     return apply(_scratch_state(state, command), ts_us, command)
 
 
-def margin_quote(state: State, ts_us: int, command: PlaceOrder) -> MarginQuote:
+def margin_quote(state: State, ts_us: int, command: PlaceOrder) -> OrderMargins:
     """Return the margins of a limit order. A market order has none, because its price is not known before it trades."""
     account, book = state.accounts.get(command.user_id), state.books.get(command.instrument_id)
     if account is None:
-        return MarginQuote(0, None, None, Reason.UNKNOWN_USER)
+        return OrderMargins(0, None, None, Reason.UNKNOWN_USER)
     if book is None:
-        return MarginQuote(0, None, None, Reason.INSTRUMENT_NOT_FOUND)
+        return OrderMargins(0, None, None, Reason.INSTRUMENT_NOT_FOUND)
     size = size_to_place_milli(account, book, command)
     failed = why_not_placed(state, ts_us, account, book, None, command, size)
     reason = failed.reason if failed is not None else None
     assert command.price_micros is not None, "a margin quote for a market order"
     needed = max(0, lock_needed(state, account, book, command.side, command.price_micros, max(0, size)))
     if book.mark_micros is None:
-        return MarginQuote(needed, None, None, reason)
+        return OrderMargins(needed, None, None, reason)
     initial = nanos_to_micros(book.initial_nanos, MILLI_PER_CONTRACT)
     maintenance = nanos_to_micros(book.maintenance_nanos, MILLI_PER_CONTRACT)
-    return MarginQuote(needed, initial, maintenance, reason)
+    return OrderMargins(needed, initial, maintenance, reason)
 
 
 def _scratch_state(state: State, command: PlaceOrder) -> State:

@@ -22,7 +22,7 @@ from exchange.projections.wire_types import AccountView, Balance, Limits, Positi
 Valuation = Callable[[str], tuple[int | None, int | None]]
 
 
-class Position(msgspec.Struct):
+class PositionRecord(msgspec.Struct):
     """A position of one user in one instrument.
 
     `basis_micros` is the cost of the open quantity (long, positive) or its proceeds (short, negative).
@@ -98,7 +98,7 @@ class AccountBalances(msgspec.Struct):
     maintenance_micros: int = 0
     shortfall_micros: int = 0
     realised_micros: int = 0
-    positions: dict[str, Position] = {}
+    positions: dict[str, PositionRecord] = {}
     suspended: bool = False
     open_orders_max: int | None = None
     position_max_milli: int | None = None
@@ -152,7 +152,7 @@ class Balances(msgspec.Struct):
         """Update cash, lock and maintenance margin of one user."""
         self.users[event.user_id].on_balance(event)
 
-    def on_position(self, event: PositionChanged) -> Position:
+    def on_position(self, event: PositionChanged) -> PositionRecord:
         """Update the lock of a position; its quantity must already be that of the event."""
         position = self._position(event.user_id, event.instrument_id)
         assert position.quantity_milli == event.quantity_milli, "a projected position has drifted from its events"
@@ -161,13 +161,13 @@ class Balances(msgspec.Struct):
             del self.users[event.user_id].positions[event.instrument_id]
         return position
 
-    def on_margin(self, user_id: str, instrument_id: str, locked_micros: int) -> Position:
+    def on_margin(self, user_id: str, instrument_id: str, locked_micros: int) -> PositionRecord:
         """Update the lock of a position whose quantity did not change."""
         position = self._position(user_id, instrument_id)
         position.locked_micros = locked_micros
         return position
 
-    def on_traded(self, event: Traded) -> tuple[Position, Position]:
+    def on_traded(self, event: Traded) -> tuple[PositionRecord, PositionRecord]:
         """Update and return the positions of both sides, maker first."""
         sign = 1 if event.taker_side == "bid" else -1
         return (
@@ -175,7 +175,7 @@ class Balances(msgspec.Struct):
             self._trade(event.taker_user_id, event, sign, event.taker_fee_micros),
         )
 
-    def on_settled(self, event: PositionSettled) -> Position:
+    def on_settled(self, event: PositionSettled) -> PositionRecord:
         """Close and return a position that was settled."""
         account = self.users[event.user_id]
         position = account.positions.pop(event.instrument_id)
@@ -241,14 +241,14 @@ class Balances(msgspec.Struct):
             if position.quantity_milli or position.locked_micros
         ]
 
-    def _position(self, user_id: str, instrument_id: str) -> Position:
+    def _position(self, user_id: str, instrument_id: str) -> PositionRecord:
         positions = self.users[user_id].positions
         position = positions.get(instrument_id)
         if position is None:
-            position = positions[instrument_id] = Position()
+            position = positions[instrument_id] = PositionRecord()
         return position
 
-    def _trade(self, user_id: str, event: Traded, sign: int, fee_micros: int) -> Position:
+    def _trade(self, user_id: str, event: Traded, sign: int, fee_micros: int) -> PositionRecord:
         position = self._position(user_id, event.instrument_id)
         before = position.quantity_milli
         self.users[user_id].realised_micros += position.trade(sign * event.size_milli, event.price_micros, fee_micros)

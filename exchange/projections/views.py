@@ -32,7 +32,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules, market_of
-from exchange.projections.balances import Balances, Position
+from exchange.projections.balances import Balances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.implied_volatility import ImpliedVolatilities
 from exchange.projections.orders import Orders
@@ -71,7 +71,7 @@ class Change(msgspec.Struct, eq=False):
     orders: dict[int, OrderView] = {}
     trades: list[Trade] = []
     user_trades: list[tuple[str, UserTrade]] = []
-    positions: dict[tuple[str, str], Position] = {}
+    positions: dict[tuple[str, str], PositionRecord] = {}
     balances: dict[str, None] = {}
     books: dict[str, Depth] = {}
     instruments: dict[str, Instrument] = {}
@@ -201,7 +201,7 @@ class Views:
         """Return realised and unrealised profit after fees, at current marks."""
         return self.balances.profit_micros(user_id, self.valuation)
 
-    def position(self, instrument_id: str, position: Position) -> PositionView:
+    def position(self, instrument_id: str, position: PositionRecord) -> PositionView:
         """Return a position in this instrument as its owner sees it, at current marks."""
         return position.view(instrument_id, *self.valuation(instrument_id))
 

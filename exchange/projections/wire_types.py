@@ -14,6 +14,8 @@ from exchange.domain.enums import (
     Side,
     TimeInForce,
 )
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.projections.black_scholes import Greeks, Volatility
 
@@ -254,3 +256,56 @@ class UserSettlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     delivery_price_micros: int
     payout_micros: int
     fee_micros: int
+
+
+class TimeResult(msgspec.Struct, frozen=True, gc=False):
+    """Exchange time."""
+
+    ts_us: int
+
+
+class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The price that command `seq` settled a series at."""
+
+    asset: str
+    expiration_s: int
+    delivery_price_micros: int
+    seq: int
+    ts_us: int
+
+
+class RulesResult(msgspec.Struct, frozen=True):
+    rules: Rules
+    seq: int
+
+
+class CancelResult(msgspec.Struct, frozen=True):
+    order: OrderView
+    seq: int
+
+
+class CancelAllResult(msgspec.Struct, frozen=True):
+    """How many orders were cancelled, and which."""
+
+    cancelled: int
+    order_ids: list[int]
+    seq: int
+
+
+class MarginResult(msgspec.Struct, frozen=True, omit_defaults=True, rename=WIRE_NAMES):
+    """The cash that a limit order would lock, and the margins of one short contract.
+
+    The margins are None if they do not follow an index. `reason` and `detail` are there if the order would be refused.
+    """
+
+    instrument_id: str
+    side: Side
+    amount_milli: int
+    price_micros: int
+    needed_micros: int
+    available_micros: int
+    initial_margin_micros: int | None
+    maintenance_margin_micros: int | None
+    passes: bool
+    reason: Reason | None = None
+    detail: str | None = None
