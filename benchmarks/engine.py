@@ -1,7 +1,7 @@
 """Commands per second through `apply`, compared with LightMatchingEngine on the same orders and cancellations.
 
-Ours keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine only matches. It
-knows no change of size, so that a reduction is a cancellation and a new order there.
+Our matcher keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine only matches.
+It cannot change the size of an order, so a reduction is a cancellation and a new order there.
 """
 
 import time

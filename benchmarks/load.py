@@ -1,8 +1,8 @@
 """A load generator whose cost per message is so low that the measured server is the bottleneck.
 
-Every connection keeps a fixed number of requests outstanding: each answer is followed by the next
+Every connection keeps a fixed number of requests outstanding: it follows each answer by the next
 request. A request occupies a slot and its id names the slot, so answers may come in any order. Run
-it in a process of its own:
+it in a separate process:
 
     python -m benchmarks.load --url ws://127.0.0.1:PORT/ --mode orders --json
 """

@@ -1,9 +1,9 @@
 """The requests of one load connection: frames built in advance, in a flow that keeps the book small.
 
-Half of the flow is at the touch: pairs of a sell and a buy at one price, so that about every second
-of them trades and nobody's position grows. A quarter are orders at prices that no order at the
-touch reaches; such an order is certain to be open until its connection cancels it, which it does
-once it knows of more than `FAR_OPEN_MAX` of them. Those cancels are the last quarter.
+Half of the flow is at the best price: pairs of a sell and a buy at one price, so that about every
+second order trades and no position grows. A quarter are orders at prices that no other order
+reaches, so they stay open until their connection cancels them. It cancels one when it has more than
+`FAR_OPEN_MAX` of them. These cancellations are the last quarter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TICK_MICROS = 10_000
 AMOUNT_MILLI = 1_000
 FAR_TICKS = range(2, 11)
 FAR_OPEN_MAX = 16
-TOUCH_SHARE = 2 / 3
+BEST_PRICE_SHARE = 2 / 3
 
 # Every id on the wire has four digits: an answer's id is found by one search and one slice.
 FIRST_ID = 1_000
@@ -102,12 +102,12 @@ class OrderFlow:
         if len(self._far_open) > FAR_OPEN_MAX:
             return self._cancel_frame(slot, self._far_open.popleft())
         draw = self._random()
-        if draw < TOUCH_SHARE:
+        if draw < BEST_PRICE_SHARE:
             self._touch_turn = (self._touch_turn + 1) % 4
             return self._touch[slot][self._touch_turn]
         self._is_far[slot] = True
         frames = self._far[slot]
-        return frames[int((draw - TOUCH_SHARE) / (1 - TOUCH_SHARE) * len(frames))]
+        return frames[int((draw - BEST_PRICE_SHARE) / (1 - BEST_PRICE_SHARE) * len(frames))]
 
     def answered(self, slot: int, data: bytes, start: int, end: int) -> None:
         """Note the order_id of a resting order; an answer with an error has none."""

@@ -1,7 +1,7 @@
 """Durable, answered orders per second over real sockets, compared with a plain `websockets` echo server.
 
-Exchange and load generator are processes of their own; 20 connections keep 8 requests in flight each. The echo is sent
-frames of the same size. Both servers are measured in turn, several times, in one run.
+Exchange and load generator are separate processes. 20 connections keep 8 requests in flight each. The echo server
+receives frames of the same size. Both servers are measured in turn, several times, in one run.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Duration of a start with a recent snapshot, compared with a replay of the whole journal.
 
-A journal of a million commands (RECOVERY_COMMANDS chooses another number), and a snapshot a twentieth of them back.
-What is measured is `exchange serve` as it is typed, from the beginning of the process until it listens.
+The journal has a million commands (or RECOVERY_COMMANDS), a twentieth of them after the snapshot. The duration is that
+of `exchange serve`, from the start of the process until it listens.
 """
 
 import asyncio

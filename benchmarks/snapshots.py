@@ -1,7 +1,7 @@
 """The longest wait of a client while a snapshot of 100,000 open orders is written.
 
-A real server with that many open orders; one client places and cancels orders, one at a time, and the longest it ever
-waits for an answer is the figure. The same is measured without snapshots, for what the machine does by itself.
+A real server has that many open orders. One client places and cancels orders, one at a time; the figure is its longest
+wait for an answer. The reference is the same wait without snapshots.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Random command streams of an options market: those of random_commands.py, and everything that the market adds.
+"""Random command streams of an options market: those of random_commands.py, and all commands that a market adds.
 
-An index that walks, jumps and crashes, stale times, expiries with and without an average, halts, pauses, suspensions,
-limits, reduce-only orders, changes of the rules. A third of the streams begin without a market; most get one later.
-The strikes are 1 to 4 USDC and the cash is small, so that margins bite.
+They have an index that walks, jumps and crashes, stale prices, expirations with and without an average, halts, pauses,
+suspensions, limits, reduce-only orders and changes of the rules. A third of the streams begin without a market; most
+of them get one later. The strikes are 1 to 4 USDC and the cash is small, so that margins are often too high.
 """
 
 from collections.abc import Callable, Iterator
@@ -220,8 +220,8 @@ class MarketCommands(RandomCommands):
         open_now = [key for key in self.live if not self.naive.instruments[key].is_over(self.ts_us)]
         if not open_now or self._chance(8):
             return super()._instrument()
-        held = [key for (_, key), position in self.naive.positions.items() if position and key in open_now]
-        return self.random.choice(held if held and self._chance(4) else open_now[:4])
+        open_positions = [key for (_, key), position in self.naive.positions.items() if position and key in open_now]
+        return self.random.choice(open_positions if open_positions and self._chance(4) else open_now[:4])
 
     def _place(self) -> Command:
         order = super()._place()
@@ -236,10 +236,10 @@ class MarketCommands(RandomCommands):
 
     def _reduce(self) -> Command:
         """Place a reduce-only order, or one that counts on the collateral that it releases."""
-        held = [(key, position) for key, position in self.naive.positions.items() if position]
-        if not held:
+        open_positions = [(key, position) for key, position in self.naive.positions.items() if position]
+        if not open_positions:
             return self._place()
-        (user_id, instrument_id), position = self.random.choice(held)
+        (user_id, instrument_id), position = self.random.choice(open_positions)
         side: Side = "ask" if position > 0 else "bid"
         order = self._place()
         assert isinstance(order, PlaceOrder)

@@ -1,7 +1,7 @@
-"""Two days of a small options market, written out: whatever can happen in one happens here, at least once.
+"""Two days of a small options market as explicit commands, with each kind of event at least once.
 
-alice holds calls to the end, bob and erin are short of them, dave is short with little cash and is bought back, carol
-makes the market, and the insurance has ten dollars. What a bitcoin is worth nobody says, so that series has to wait.
+alice owns calls until they expire; bob and erin are short of them. dave is short with little cash and is liquidated.
+carol is the market maker, and the insurance has ten dollars. BTC has no index price, so its series has to wait.
 """
 
 import asyncio

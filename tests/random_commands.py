@@ -1,8 +1,7 @@
-"""Random command streams, wholly decided by a seed: few users, few instruments, few prices, so that everything meets.
+"""Random command streams, each determined by a seed: few users, instruments and prices, so that orders meet.
 
-A stream is chosen command by command, with an eye on what the naive exchange answered: cancels and edits then hit
-orders that are open, finished, foreign or forgotten as often as they should. The naive exchange plays along, never the
-real one, so a stream is the same whatever the real one does.
+Each command is chosen with knowledge of the naive exchange's events, so that cancels and edits often name orders that
+are open, finished, of another user, or dropped. The stream does not depend on the real exchange.
 """
 
 from collections.abc import Callable, Iterator

@@ -254,8 +254,12 @@ class Table:
             told = self.told_balances.get(user_id, (0, 0, 0))
             assert told == balance, f"events told {user_id} another balance: {told} is {balance}"
             for instrument_id in self.state.books:
-                holding = account.positions.get(instrument_id)
-                has = (holding.position_milli, holding.collateral_micros) if holding else (0, 0)
+                account_position = account.positions.get(instrument_id)
+                has = (
+                    (account_position.position_milli, account_position.collateral_micros)
+                    if account_position
+                    else (0, 0)
+                )
                 told_here = self.told_positions.get((user_id, instrument_id), (0, 0))
                 assert told_here == has, f"events told {user_id} another position: {told_here} is {has}"
 
@@ -322,8 +326,10 @@ class Table:
         return ", ".join(f"{day} {' '.join(map(str, each))}" for day, each in strikes.items()) or "none"
 
     def holds(self, groups: dict[str, Any]) -> str:
-        holding = self.state.accounts[groups["user"]].positions.get(self.instrument_id(groups["name"]))
-        position, locked = (holding.position_milli, holding.collateral_micros) if holding else (0, 0)
+        account_position = self.state.accounts[groups["user"]].positions.get(self.instrument_id(groups["name"]))
+        position, locked = (
+            (account_position.position_milli, account_position.collateral_micros) if account_position else (0, 0)
+        )
         of = f" of {groups['name']}" if groups["name"] else ""
         return f"{groups['user']} holds {contracts(position)}{of}, {money(locked)} locked"
 

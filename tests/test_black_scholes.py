@@ -35,7 +35,7 @@ def test_figures_of_the_tables(kind: Literal["call", "put"], greeks: Greeks) -> 
 def test_greeks_are_the_slopes_of_the_price(
     kind: Literal["call", "put"], volatility: float, strike: float, years: float
 ) -> None:
-    """And the volatility implied is the one of which the price is: the mean payoff over a lognormal spot, summed up."""
+    """The price is the mean payoff over a lognormal spot, summed up; its implied volatility is the one it came from."""
 
     def price(spot: float = 100.0, more_volatility: float = 0.0, more_years: float = 0.0) -> float:
         deviations = (volatility + more_volatility) * sqrt(years + more_years)
@@ -58,8 +58,9 @@ def test_greeks_are_the_slopes_of_the_price(
     )
     for name in ("delta", "gamma", "vega", "theta"):
         assert getattr(greeks, name) == pytest.approx(getattr(slopes, name), rel=0.03, abs=0.002), name
-    held = greeks.delta * 100 - worth  # a call is worth delta of the spot, less what the strike is worth
-    assert greeks.rho == pytest.approx(held * years / 100, rel=0.01, abs=1e-4)
+    # The value of a call is delta * spot, less the value of the strike.
+    strike_value = greeks.delta * 100 - worth
+    assert greeks.rho == pytest.approx(strike_value * years / 100, rel=0.01, abs=1e-4)
     if worth - max(0.0, 100 - strike if kind == "call" else strike - 100) > 0.01:
         assert implied_volatility(kind, worth, 100.0, strike, years) == pytest.approx(volatility, rel=0.01)
 
@@ -89,7 +90,7 @@ def test_whatever_comes_there_is_a_finite_answer_or_none(
 def test_marks_of_every_instrument_at_every_time(
     kind: Literal["call", "put"], mark: int, index: int, strike_usdc: int, minutes_left: int
 ) -> None:
-    """What the exchange asks: marks and indexes in micros, minutes to the expiration."""
+    """The inputs of the exchange: marks and indexes in micros, minutes to the expiration."""
     instrument = Instrument("id", "SOL", kind, strike_usdc * 1_000_000, 2 * 10**9, 1_000, 1)
     volatilities = ImpliedVolatilities()
     ts_us = 2 * 10**15 - minutes_left * 60_000_000

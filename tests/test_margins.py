@@ -1,6 +1,6 @@
 """Margins of shorts, case by case, against figures computed by hand from docs/market.md, in USDC.
 
-Each case is played with commands: a first trade, where one is named, then the index, and then somebody sells. What he
+Each case consists of commands: a first trade if the case has one, then the index price, then a sale. What the seller
 locks and must maintain is read from the events. Behind `#`: what decides, or both figures of one contract, unrounded.
 """
 
@@ -162,7 +162,7 @@ def test_changes_in_many_instruments_are_split_into_events() -> None:
     for parts, told in ((marks, list(state.books)), (margins, list(state.books))):
         assert [len(part) for part in parts] == [INSTRUMENTS_MAX, INSTRUMENTS_MAX, 44 - 2 * INSTRUMENTS_MAX]
         assert [instrument_id for part in parts for instrument_id in part] == told
-    holdings = state.accounts["maker"].positions
+    positions = state.accounts["maker"].positions
     assert {key: locked for part in margins for key, locked in part.items()} == {
-        instrument_id: holding.collateral_micros for instrument_id, holding in holdings.items()
+        instrument_id: position.collateral_micros for instrument_id, position in positions.items()
     }

@@ -1,10 +1,10 @@
 """Price and time priority against a third party's order flow: every report line, in 34 cases and five long streams.
 
-The data (MIT licence) stand in ../shared/data/matching-cases; where they are absent, those tests are skipped, and the
-hand-made cases in this file, in the same format, remain.
+The data (MIT licence) are in ../shared/data/matching-cases. Without them, those tests are skipped, and the hand-made
+cases in this file, in the same format, remain.
 
-One account plays all orders, with self-trade prevention off, and the external ids are its client_order_ids. Finished
-orders are forgotten at once, so that ids are free again, and a modification is a cancellation and a new order.
+One account places all orders, with self-trade prevention off, and the external ids are its client_order_ids. Closed
+orders are dropped at once, so that ids are free again, and a modification is a cancellation and a new order.
 """
 
 import gzip
@@ -32,7 +32,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the third party's or
 
 
 class Message(NamedTuple):
-    """`type`: 0 new, 1 cancel, 2 modify. `side`: 0 buy, 1 sell. `qty` is played as millicontracts."""
+    """`type`: 0 new, 1 cancel, 2 modify. `side`: 0 buy, 1 sell. `qty` becomes millicontracts."""
 
     type: int
     side: int
@@ -59,7 +59,7 @@ class Reporter:
         return apply(self.state, self.ts_us, command)
 
     def play(self, seq: int, message: Message) -> list[str]:
-        """The report lines of one message, in order of their kinds."""
+        """Return the report lines of one message, in order of their kinds."""
         if message.type == 0:
             lines = self.new(seq, message, "0")
         else:
@@ -113,7 +113,7 @@ def reports(messages: Iterable[Message], check_every: int) -> list[str]:
 
 
 def assert_same(got: list[str], expected: list[str]) -> None:
-    """Equality of all lines; names the first that differs, for pytest's own comparison would take minutes."""
+    """Assert that all lines are equal, and name the first that differs: pytest's own comparison would take minutes."""
     for number, (line, line_expected) in enumerate(zip(got, expected, strict=False)):
         assert line == line_expected, f"report {number} is another one; before it: {got[max(0, number - 3) : number]}"
     assert len(got) == len(expected), "there are reports missing or left over at the end"
@@ -145,7 +145,7 @@ HAND_MADE: dict[str, tuple[list[Message], list[str]]] = {
             *["0,4,1,4,45,2", "1,5,45,2,4,1", "3,5,0,1,45,9"],
         ],
     ),
-    # Cancel frees the id; what is unknown or filled can be neither cancelled nor modified.
+    # A cancel frees the id. An unknown or filled order can be neither cancelled nor modified.
     "ids": (
         [
             *[Message(0, 0, 0, 5, 1, 40), Message(1, 0, 0, 0, 1, 0), Message(1, 0, 0, 0, 1, 0)],
@@ -174,7 +174,7 @@ def read_cases() -> dict[str, Any]:
 
 
 def read_stream(name: str) -> tuple[list[Message], list[str]]:
-    """A stream's messages and reports: a header of magic, version and count, then records of 40 bytes."""
+    """Read messages and reports of a stream: a header of magic, version and count, then records of 40 bytes."""
     packed = gzip.decompress((DATA / f"orders_{name}.bin.gz").read_bytes())
     _, _, count = struct.unpack_from("<QII", packed)
     messages = []
@@ -186,7 +186,7 @@ def read_stream(name: str) -> tuple[list[Message], list[str]]:
     return messages, gzip.decompress((DATA / f"expected_{name}.txt.gz").read_bytes()).decode().split("\n")
 
 
-# This case is in the data by its name and the hash of its reports only. These are the messages that give that hash.
+# The data have only the name of this case and the hash of its reports. These messages lead to that hash.
 DEEP_SWEEP = [*[Message(0, 1, 0, 1, n, 100) for n in range(1, 5_001)], Message(0, 0, 0, 5_000, 5_001, 100)]
 
 

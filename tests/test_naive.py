@@ -1,6 +1,6 @@
-"""The exchange against the naive one: random command streams, event for event, every invariant after every command.
+"""The exchange compared with the naive one: random command streams, all events, every invariant after every command.
 
-A failure names the seed and the command. The streams of the ordinary run are fixed, so it comes again.
+A failure names the seed and the command. The streams of the ordinary run are fixed, so a failure is repeatable.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """A real NASDAQ hour and a real NASDAQ day, as commands through journal, matcher and projections.
 
-The data stand in ../shared/data and are not part of the project; where they are absent these tests are skipped.
-How they are scored: an `execute` is sent as an opposite immediate order at the recorded price and size, and must hit
-the recorded order. Where another order is first in the queue a miss is counted, and the recorded order is reduced.
+The data are in ../shared/data and are not part of the project; without them these tests are skipped. An `execute` is
+sent as an opposite immediate order at the recorded price and size, and must trade with the recorded order. If another
+order is first in the queue, it counts as a miss, and the recorded order is reduced.
 """
 
 import asyncio

@@ -76,8 +76,8 @@ def compare(views: Views, state: State) -> None:
             assert [(price, sum(sizes), len(sizes)) for price, sizes in resting] == [
                 (level.price_micros, level.size_milli, level.count) for level in levels
             ]
-        held = [account.positions[instrument_id].position_milli for account in owners(state, instrument_id)]
-        assert views.ticker(instrument_id).open_interest_milli == sum(max(0, quantity) for quantity in held)
+        owned = [account.positions[instrument_id].position_milli for account in owners(state, instrument_id)]
+        assert views.ticker(instrument_id).open_interest_milli == sum(max(0, quantity) for quantity in owned)
     assert list(views.balances.users) == list(state.accounts)
     for user_id, account in state.accounts.items():
         funds = views.balances.users[user_id]
@@ -99,9 +99,9 @@ def compare(views: Views, state: State) -> None:
             position.instrument_id: (position.quantity_milli, position.locked_micros)
             for position in views.account(user_id).positions
         } == {
-            instrument_id: (holding.position_milli, holding.collateral_micros)
-            for instrument_id, holding in account.positions.items()
-            if holding.position_milli or holding.collateral_micros
+            instrument_id: (position.position_milli, position.collateral_micros)
+            for instrument_id, position in account.positions.items()
+            if position.position_milli or position.collateral_micros
         }
 
 
@@ -170,8 +170,8 @@ def compare_dry_run(views: Views, command: Command, before: DryRunResult, change
         assert before.order == structs.replace(answer.order, order_id=0)
         assert before.trades == [structs.replace(trade, trade_id=0, order_id=0, seq=0) for trade in answer.trades]
     assert before.balance == structs.replace(views.balance(command.user_id), seq=before.balance.seq)
-    held = [p for p in views.account(command.user_id).positions if p.instrument_id == command.instrument_id]
-    after = held[0] if held else None
+    owned = [p for p in views.account(command.user_id).positions if p.instrument_id == command.instrument_id]
+    after = owned[0] if owned else None
     assert (before.position.quantity_milli, before.position.average_price_micros, before.position.locked_micros) == (
         (after.quantity_milli, after.average_price_micros, after.locked_micros) if after else (0, None, 0)
     )
