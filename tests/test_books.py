@@ -9,6 +9,8 @@ import json
 from random import Random
 from typing import Any
 
+import pytest
+
 from exchange.domain.rules import Rules
 from tests.fake_exchange import Connection, TestDesk
 
@@ -21,6 +23,7 @@ COMMANDS = 10_000
 TICK_MICROS = 10_000
 
 
+@pytest.mark.slow
 def test_books_from_messages_are_the_books() -> None:
     market = _Market(seed=20260220)
     asyncio.run(market.run())

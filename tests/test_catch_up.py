@@ -68,6 +68,7 @@ async def buy(wire: Wire, count: int) -> list[int]:
     return [(await wire.buy())["result"]["seq"] for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 20, 10_000])
 def test_what_was_missed_and_what_comes_is_what_was_told_live(
     db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +116,7 @@ async def waited_for(server: Server) -> int:
     return sum(one is not None and one._is_backpressured for one in sessions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 10_000])
 def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
@@ -133,6 +135,7 @@ def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, mo
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 10_000])
 def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
@@ -241,6 +244,7 @@ class Workers:
             await process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forgetful")
 def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = Workers()

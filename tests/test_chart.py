@@ -92,6 +92,7 @@ def test_profits_are_realised_by_settlements(story: Path) -> None:
     assert (last["alice"], last["bob"], last["carol"]) == (44_656_301, -65_344_000, 133_760_007)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [("price", CALL), ("price", COIN), ("pnl",)])
 def test_pictures_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]) -> None:
     out = tmp_path / "picture.html"
@@ -145,6 +146,7 @@ def test_one_price_alone_is_called_by_its_name(path: Path, tmp_path: Path) -> No
     assert '"point": true' in page, "a line of one point cannot be seen"
 
 
+@pytest.mark.slow
 def test_latencies_are_of_enough_answers_each_and_still_make_a_line(path: Path) -> None:
     def stretches(count: int) -> int:
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -158,6 +160,7 @@ def test_latencies_are_of_enough_answers_each_and_still_make_a_line(path: Path) 
     assert [stretches(count) for count in (1, 5, 60, 600, 6_000, 60_000)] == [1, 5, 30, 30, 60, 300]
 
 
+@pytest.mark.slow
 def test_latencies_of_a_real_exchange(tmp_path: Path) -> None:
     """Every batch was answered after it came; a journal that was never live has none."""
     path = tmp_path / "exchange.db"

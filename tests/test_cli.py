@@ -196,6 +196,7 @@ def test_the_book_once(server: Server) -> None:
     assert complained(exchange("book", "SOL_USDC-28FEB26-1-C", *at)).startswith("error 1023: Unknown channel: ")
 
 
+@pytest.mark.slow
 def test_the_book_live(server: Server) -> None:
     instrument_id = _instrument(server, 18)
     with Terminal("book", instrument_id, "--db", server.path) as terminal:
@@ -208,6 +209,7 @@ def test_the_book_live(server: Server) -> None:
         assert terminal.interrupt() == 0
 
 
+@pytest.mark.slow
 def test_tail_follows(server: Server) -> None:
     with Terminal("journal", "tail", "-n", 1, "--follow", "--db", server.path) as terminal:
         terminal.wait_for("\n")
@@ -230,6 +232,7 @@ def test_a_second_server_is_told_about_the_first(server: Server) -> None:
     assert f"{server.path} is in use by process {server.process.pid}, listening on {server.url}: stop it first" in text
 
 
+@pytest.mark.slow
 def test_a_pipe_that_is_closed_early(server: Server) -> None:
     arguments = command("journal", "tail", "-n", 1_000, "--db", server.path)
     with subprocess.Popen(arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -239,6 +242,7 @@ def test_a_pipe_that_is_closed_early(server: Server) -> None:
         process.wait(PATIENCE_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "new" / "exchange.db"
@@ -259,6 +263,7 @@ def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None
     assert complained(exchange("book", CALL, "--db", path)).startswith("Error: no exchange is running on ")
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_ends(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path))
@@ -271,6 +276,7 @@ def test_a_server_that_cannot_start_ends(tmp_path: Path) -> None:
     assert result.stderr == f"Error: {secret}: Is a directory\n"
 
 
+@pytest.mark.slow
 def test_exchange_time_does_not_go_back(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path, "--clock-start", "2026-03-01T00:00:00Z"))

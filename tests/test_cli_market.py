@@ -293,6 +293,7 @@ def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> No
     assert _admin_json(server, "rules")["rules"] == before
 
 
+@pytest.mark.slow
 def test_series_settle_and_one_waits(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     at, waiting = ("--db", path), "XRP_USDC-28FEB26-2-C"
@@ -327,6 +328,7 @@ def test_series_settle_and_one_waits(tmp_path: Path) -> None:
         assert re.search(rf"{CALL} +-2 +160\.00 +-20\.00 +0\.00 ", text)
 
 
+@pytest.mark.slow
 def test_settlements_of_whom_and_what(server: Server) -> None:
     assert said_json(exchange("settlements", "--json", "--db", server.path)) == []
     _order(server, "cancel", "--all", "--user", "settled.a")

@@ -387,6 +387,7 @@ def compare(path: Path, trader: Trader, watcher: Watcher) -> None:
     assert trader.orders and all(names[f"{trader.user_id}-{number}"] == 1 for number in range(trader.orders))
 
 
+@pytest.mark.slow
 def test_streams_and_orders_survive_a_network_that_keeps_breaking(tmp_path: Path) -> None:
     async def run() -> tuple[Trader, Watcher]:
         chance, watcher = random.Random(3), Watcher()
@@ -404,6 +405,7 @@ def test_streams_and_orders_survive_a_network_that_keeps_breaking(tmp_path: Path
     compare(tmp_path / "exchange.db", *asyncio.run(run()))
 
 
+@pytest.mark.slow
 def test_streams_and_orders_survive_kills_of_the_exchange(tmp_path: Path) -> None:
     """SIGKILL in the middle of trading, three times. The client misses nothing and places no order twice."""
     path = tmp_path / "exchange.db"

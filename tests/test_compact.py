@@ -53,6 +53,7 @@ def rows(path: Path) -> tuple[list[object], list[object]]:
         return list(reader.records(reader.bases[0].head)), list(reader.events(1, 400))
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(path: Path) -> None:
     """Twice compacted, with events that a crash had kept back: every row, every moment, and the start are the same."""
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
@@ -102,6 +103,7 @@ def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(p
         recover(path, say_nothing, no_bar, up_to=100)
 
 
+@pytest.mark.slow
 def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> None:
     play(path, seed=6)
     other = tmp_path / "other.db"
@@ -160,6 +162,7 @@ def test_only_what_the_base_stands_for_can_be_deleted(path: Path) -> None:
         connection.execute("DELETE FROM commands WHERE seq = 251")
 
 
+@pytest.mark.slow
 def test_a_real_exchange_goes_on_after_it(path: Path) -> None:
     """Trade, stop, compact at the terminal, start again, trade on: orders and numbers continue."""
 

@@ -103,6 +103,7 @@ async def quoted_everywhere(client: Client) -> int:
         await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
 def test_every_option_is_quoted_and_ctrl_c_ends_everybody(tmp_path: Path) -> None:
     async def visit() -> None:
@@ -126,6 +127,7 @@ def test_every_option_is_quoted_and_ctrl_c_ends_everybody(tmp_path: Path) -> Non
     run(visit)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
 def test_a_kill_ends_everybody_and_the_index_goes_on_from_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
@@ -151,6 +153,7 @@ def test_a_kill_ends_everybody_and_the_index_goes_on_from_where_it_was(tmp_path:
     run(visit)
 
 
+@pytest.mark.slow
 def test_a_crowd_that_ends_is_started_again(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 

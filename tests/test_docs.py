@@ -135,6 +135,7 @@ def shell_lines_of_readme(section: str) -> list[str]:
     return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     """By the shell, in the market that `make run` starts, once it is quoted."""
     path = tmp_path / "exchange.db"
@@ -162,6 +163,7 @@ def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its commands one after the other; the exchange that is to be started is stopped first, as the reader is told."""
     lines = shell_lines_of_readme("Run a market")
@@ -198,6 +200,7 @@ async def running(page: str, url: str) -> AsyncIterator[asyncio.subprocess.Proce
         await process.communicate()
 
 
+@pytest.mark.slow
 def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     """It is outbid, bids more, and is sold to."""
 
@@ -218,6 +221,7 @@ def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_program_about_the_client_runs_as_printed(tmp_path: Path) -> None:
     async def run() -> None:
         async with server(tmp_path / "exchange.db") as (_, url), running("client.md", url) as reader:
@@ -234,6 +238,7 @@ async def place_order(url: str) -> int:
         return (await client.buy(INSTRUMENT, 1_000, 10_000)).seq
 
 
+@pytest.mark.slow
 def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> None:
     """Not what was before it came, not what happens while it listens, and not what it slept through."""
     path = tmp_path / "exchange.db"
@@ -262,6 +267,7 @@ def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_messages_of_the_readme_are_answered_without_an_error(tmp_path: Path) -> None:
     (text,) = [text for page, text in blocks("json") if page == "README.md"]
 

@@ -283,6 +283,7 @@ def expected_timelines(seed: int, count: int) -> dict[int, list[tuple[int, str]]
     return lives
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "events_up_to"), [(1, None), (2, 250), (5, 0), (11, 399)])
 def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to: int | None) -> None:
     """Also if a crash, or a running server, has left some events out of the journal."""
@@ -297,6 +298,7 @@ def test_every_order_of_a_random_market(tmp_path: Path, seed: int, events_up_to:
         assert is_open(story.steps) == (story.queue is not None)
 
 
+@pytest.mark.slow
 def test_archived_orders(tmp_path: Path) -> None:
     """The reader continues across the end of an archive; without the archive the error names it."""
     path = tmp_path / "exchange.db"

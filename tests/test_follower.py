@@ -84,6 +84,7 @@ async def start_and_stop(path: Path, *options: str) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
+@pytest.mark.slow
 def test_a_start_completes_the_digest_of_the_last_whole_span(path: Path) -> None:
     assert asyncio.run(start_and_stop(path))[0] == 0
     assert digests(path)[20_000, "events"] == expected_digest(path, 20_000)
@@ -124,6 +125,7 @@ def test_the_pipeline_records_a_digest_with_the_events_that_complete_it() -> Non
     assert journal.digests[0][0] == 10
 
 
+@pytest.mark.slow
 def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
     """Every run begins with one and, stopped in good order, ends with one; each is what a replay comes to."""
     path = tmp_path / "exchange.db"
@@ -151,6 +153,7 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
     ] * 3
 
 
+@pytest.mark.slow
 def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
     async def falsify() -> None:
         journal = await open_journal_writer(path)
@@ -177,6 +180,7 @@ def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
     assert path.stat().st_size == before
 
 
+@pytest.mark.slow
 def test_a_follower_reads_along_and_saves_what_a_live_exchange_would(path: Path) -> None:
     store = SnapshotStore(path)
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
@@ -232,6 +236,7 @@ def alarm_of(path: Path) -> tuple[int, int | None]:
     return shown.exit_code, alarm and alarm["seq"]
 
 
+@pytest.mark.slow
 def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: Path) -> None:
     """In the log, in what `info` shows, and in exit codes; also after the exchange is started again."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
@@ -255,6 +260,7 @@ def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: 
     assert alarm_of(path) == (0, None)
 
 
+@pytest.mark.slow
 def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> None:
     """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
@@ -294,6 +300,7 @@ def follow_to_the_end(path: Path) -> Follower:
     return follower
 
 
+@pytest.mark.slow
 def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) -> None:
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     for file in SnapshotStore(path).files():
@@ -305,6 +312,7 @@ def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) ->
         follow_to_the_end(path)
 
 
+@pytest.mark.slow
 def test_the_newest_snapshot_is_compared_with_what_the_commands_make(path: Path) -> None:
     """An exchange whose state went wrong saves that when it stops: the next follower begins before it."""
 
@@ -319,6 +327,7 @@ def test_the_newest_snapshot_is_compared_with_what_the_commands_make(path: Path)
         follow_to_the_end(path)
 
 
+@pytest.mark.slow
 def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp_path: Path) -> None:
     play(path := tmp_path / "exchange.db")
 
@@ -363,6 +372,7 @@ async def _add(path: Path, engine: Engine) -> None:
     engine.replay(record)
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is the test's: to read a command takes a millisecond, and nothing else takes any time."""
     now, records = [0.0], SqliteJournalReader.records
@@ -386,6 +396,7 @@ def test_a_plan_with_nothing_to_replay_says_nothing_of_how_fast(tmp_path: Path) 
     assert "commands a second" not in run(path, "recovery-plan").stdout
 
 
+@pytest.mark.slow
 def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
     assert (
         "0000000000015000.snapshot: saved the state after seq 15000"

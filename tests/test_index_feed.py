@@ -31,6 +31,7 @@ def feed(path: Path, *arguments: object, input_text: str = "") -> subprocess.Com
     )
 
 
+@pytest.mark.slow
 def test_a_walk_begins_where_it_is_told_or_where_the_index_is(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with Server(path, "--demo"):
@@ -44,6 +45,7 @@ def test_a_walk_begins_where_it_is_told_or_where_the_index_is(tmp_path: Path) ->
     assert prices(path) == [("SOL", price) for price in [*walked, walked[-1], on.step()]]
 
 
+@pytest.mark.slow
 def test_a_file_is_sent_in_its_order_and_what_is_refused_is_named(tmp_path: Path) -> None:
     path, file = tmp_path / "exchange.db", tmp_path / "prices.csv"
     file.write_text(
@@ -63,6 +65,7 @@ def test_a_file_is_sent_in_its_order_and_what_is_refused_is_named(tmp_path: Path
     assert prices(path) == [*accepted, ("SOL", 150_250_000)]
 
 
+@pytest.mark.slow
 def test_lines_from_standard_input(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with Server(path, "--demo"):
@@ -72,6 +75,7 @@ def test_lines_from_standard_input(tmp_path: Path) -> None:
     assert prices(path) == [("SOL", 151_250_000), ("BTC", 99_000_000_000)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

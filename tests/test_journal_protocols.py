@@ -119,6 +119,7 @@ def test_both_replay_to_the_recorded_events_and_digests(journals: Journals) -> N
         assert {seq: digest for seq, _, digest in reader.digests()} == {COMMANDS: engine.digest()}
 
 
+@pytest.mark.slow
 def test_both_answer_questions_about_the_past(journals: Journals) -> None:
     memory, sqlite, engine = journals
     ts_us = next(sqlite.records_where(123, 123)).ts_us

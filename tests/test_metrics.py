@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.cli.client import RunningExchange, log_in
@@ -31,6 +32,7 @@ def figures_once(server: Server, is_so: Callable[[dict[str, float]], bool]) -> d
     return found
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_exchange(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with Server(path, *DEMO, 0) as server:
@@ -57,6 +59,7 @@ def test_the_figures_are_those_of_the_exchange(tmp_path: Path) -> None:
         assert connection.execute("SELECT max(seq) FROM commands").fetchone() == (seq + 1,)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with Server(tmp_path / "one.db", *DEMO, 0) as server:
         port = re.findall(r"metrics at http://127\.0\.0\.1:(\d+)/", server.errors)[0]

@@ -13,6 +13,7 @@ from exchange.projections.views_codec import encode_views
 from tests.journals import play
 
 
+@pytest.mark.slow
 def test_every_moment_equals_the_live_state(tmp_path: Path) -> None:
     """The moment is given by seq, by the time of the command, and by a time before the next command."""
     path = tmp_path / "exchange.db"

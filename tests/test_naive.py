@@ -87,13 +87,18 @@ GOLDEN_STREAMS = {  # files with time and command, a line each; the hash of all 
 }
 
 
-@pytest.mark.parametrize("first_seed", range(0, SEEDS, CHUNK))
+def chunks(seeds: int) -> list[pytest.ParameterSet]:
+    """The first seed of each chunk. All chunks but the first are slow tests."""
+    return [pytest.param(seed, marks=[pytest.mark.slow] if seed else []) for seed in range(0, seeds, CHUNK)]
+
+
+@pytest.mark.parametrize("first_seed", chunks(SEEDS))
 def test_chunk_of_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(RandomCommands, seed, COMMANDS)
 
 
-@pytest.mark.parametrize("first_seed", range(0, MARKET_SEEDS, CHUNK))
+@pytest.mark.parametrize("first_seed", chunks(MARKET_SEEDS))
 def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(MarketCommands, seed, COMMANDS)
@@ -202,6 +207,7 @@ def naive_values(naive: NaiveExchange) -> object:
     )
 
 
+@pytest.mark.slow
 def test_the_streams_cover_everything() -> None:
     """Every refusal, cancel reason, event and command occurs, more than once."""
     counts = Counter(word for seed in range(60) for word in occurrences(random_steps(seed, COMMANDS)))
@@ -220,6 +226,7 @@ def test_the_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
+@pytest.mark.slow
 def test_the_market_streams_cover_everything() -> None:
     """The same with a market, from the beginning or from a change of the rules on."""
     counts = Counter(word for seed in range(MARKET_SEEDS) for word in occurrences(market_steps(seed, COMMANDS)))
@@ -335,6 +342,7 @@ def digest_after(seed: int, count: int) -> str:
     return digest(state)
 
 
+@pytest.mark.slow
 def test_the_digest_does_not_depend_on_the_hash_seed() -> None:
     script = (
         f"from tests.test_naive import digest_after\nfor seed in {HASHED_SEEDS}: print(digest_after(seed, {COMMANDS}))"

@@ -142,6 +142,7 @@ def test_its_digests_are_the_same(path: Path, dump: dict[str, Any]) -> None:
     assert events_digests(path, list(expected)) == expected
 
 
+@pytest.mark.slow
 def test_its_past_moments_are_the_same(path: Path, dump: dict[str, Any]) -> None:
     """Cash, positions, open orders and the digest of the state, in the archive and in the journal."""
     assert len(dump["moments"]) == 20
@@ -160,6 +161,7 @@ def test_its_views_are_the_same(path: Path, scope: str, dump: dict[str, Any]) ->
             assert view_in(connection, view) == expected, view
 
 
+@pytest.mark.slow
 def test_the_command_line_says_the_same(path: Path, dump: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON output of the commands that read a journal, apart from schema number, file size and texts of checks."""
     monkeypatch.chdir(path.parent)

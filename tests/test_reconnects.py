@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
@@ -182,6 +183,7 @@ async def trade_and_watch(path: Path, watchers: list[Watcher]) -> None:
         await process.communicate()
 
 
+@pytest.mark.slow
 def test_streams_joined_over_a_hundred_breaks_are_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     watchers = [Watcher(user_id, 100 + seed) for seed, user_id in enumerate(USERS)]

@@ -116,6 +116,7 @@ class Trader:
         await socket.send(json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}))
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     chance = random.Random(20)
@@ -165,6 +166,7 @@ def check_every_answer(path: Path, traders: list[Trader]) -> None:
         assert len(account.client_orders) <= len(trader.sent)
 
 
+@pytest.mark.slow
 def test_a_server_stopped_in_good_order_starts_from_its_last_command(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 

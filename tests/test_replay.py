@@ -121,6 +121,7 @@ def test_json_output_is_the_recorded_events(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_event_has_a_description(tmp_path: Path) -> None:
     play(tmp_path / "orders.db", seed=0, count=1_500)
     write_story(tmp_path / "market.db")
@@ -161,6 +162,7 @@ def test_the_summary_has_the_digest_and_counts(tmp_path: Path) -> None:
     assert digest(engine.state) in run(path, "replay", "--summary").stdout
 
 
+@pytest.mark.slow
 def test_the_state_at_200_moments_equals_the_live_state(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     live: dict[int, dict[str, Any]] = {}
@@ -202,6 +204,7 @@ def test_state_prints_tables(path: Path) -> None:
     assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).engine.state)
 
 
+@pytest.mark.slow
 def test_three_runs_of_a_server_one_of_them_killed(tmp_path: Path) -> None:
     """Each run has its ending, and a replay of each gives the digest recorded for it."""
     path = tmp_path / "exchange.db"
@@ -235,6 +238,7 @@ def test_three_runs_of_a_server_one_of_them_killed(tmp_path: Path) -> None:
     assert "crashed" in table and recorded[found[1].last_seq][:16] in table
 
 
+@pytest.mark.slow
 def test_a_day_end_made_up_at_a_start_is_not_part_of_the_crashed_run(tmp_path: Path) -> None:
     """After a crash, a start on another day ends the day before its own run begins."""
     path = tmp_path / "exchange.db"

@@ -108,6 +108,7 @@ async def replay(path: Path, *options: str) -> AsyncIterator[str]:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_client_of_the_live_exchange_sees_the_same_on_a_replay(tmp_path: Path) -> None:
     """Connected before the first order, alice sees every trade, order and balance of hers, and the book, once more."""
     path, count = tmp_path / "exchange.db", 60
@@ -217,6 +218,7 @@ def test_it_is_steered(path: Path) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "speed"), [((), 1.0), (("--speed", "2.5x"), 2.5), (("--speed", "max"), None)])
 def test_the_speed_that_the_command_line_says(path: Path, options: tuple[str, ...], speed: float | None) -> None:
     async def go() -> None:
@@ -371,6 +373,7 @@ async def client_at(url: str, seq: int) -> AsyncIterator[Client]:
         yield made
 
 
+@pytest.mark.slow
 def test_replay_methods_are_unknown_to_the_live_exchange(tmp_path: Path) -> None:
     async def go() -> None:
         async with server(tmp_path / "exchange.db") as (_, url), client(url) as alice:

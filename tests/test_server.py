@@ -231,6 +231,7 @@ def test_a_client_that_ends_its_half_is_let_go(run: Run, db: Path) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_more_than_may_be_in_flight_is_answered_in_order(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -247,6 +248,7 @@ def test_more_than_may_be_in_flight_is_answered_in_order(run: Run, db: Path) -> 
     run(conversation())
 
 
+@pytest.mark.slow
 def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +271,7 @@ def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
     run(conversation())
 
 
+@pytest.mark.slow
 def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer is followed by a rest: others are answered in between, also those that ask for a command."""
     monkeypatch.setattr(request_queue, "TURN_SECONDS", 0)
@@ -302,6 +305,7 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(run: Run, db: Path)
     run(conversation())
 
 
+@pytest.mark.slow
 def test_more_notifications_than_may_be_in_flight_do_not_stop_the_connection(run: Run, db: Path) -> None:
     """They are done without a word: the connection must be read on all the same."""
 
@@ -317,6 +321,7 @@ def test_more_notifications_than_may_be_in_flight_do_not_stop_the_connection(run
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_reader_that_never_reads_is_cut_off_and_nobody_else_notices(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,6 +413,7 @@ async def connections_left(server: Server) -> int:
     return len(server.node.gateway._connections)
 
 
+@pytest.mark.slow
 def test_channels_joined_and_left_again_and_again(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:

@@ -106,6 +106,7 @@ def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
     return run
 
 
+@pytest.mark.slow
 def test_the_columns_are_what_is_documented(played: Played) -> None:
     with closing(sqlite3.connect(played.path)) as connection:
         views = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
@@ -200,6 +201,7 @@ def test_order_history_tells_each_order_from_placed_to_its_end(played: Played, a
         assert rows[-1]["reason"] == played.kept[order_id]["cancel_reason"]
 
 
+@pytest.mark.slow
 def test_sessions_of_a_real_server_one_of_them_killed(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
@@ -308,6 +310,7 @@ def test_a_journal_of_an_older_program_has_the_views_as_well(played: Played, tmp
     assert count == run(played.path, "--csv", "SELECT count(*) FROM trades").stdout
 
 
+@pytest.mark.slow
 def test_sql_does_not_block_a_running_exchange(tmp_path: Path) -> None:
     """A long read transaction is open, and the exchange goes on recording."""
     path = tmp_path / "exchange.db"

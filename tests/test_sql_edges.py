@@ -129,6 +129,7 @@ def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
         assert list(session.rows(session.run(query))) == expected
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_query_and_not_the_shell(path: Path) -> None:
     """The query finds three rows and then looks for more for ever."""
     with Terminal("sql", "--csv", "--db", path) as terminal:
@@ -144,6 +145,7 @@ def test_ctrl_c_ends_a_query_and_not_the_shell(path: Path) -> None:
         assert terminal.process.wait(PATIENCE_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_up_the_statement_that_was_begun(path: Path) -> None:
     with Terminal("sql", "--db", path) as terminal:
         terminal.wait_for("sql> ")

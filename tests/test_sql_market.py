@@ -106,6 +106,7 @@ def test_the_story_up_to(last_seq: int | None, tmp_path: Path) -> None:
     compare(tmp_path / "exchange.db", write_story(tmp_path / "exchange.db", last_seq))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_random_markets(seed: int, tmp_path: Path) -> None:
     steps = ((step.ts_us, step.command) for step in market_steps(seed, 400))

@@ -388,6 +388,7 @@ def market(seed: int) -> Steps:
     return lambda: ((ts_us, command) for ts_us, command, _ in market_steps(seed, 600))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [*map(plain, range(3)), *map(market, (7, 10))])
 def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps) -> None:
     path = tmp_path / "exchange.db"

@@ -63,6 +63,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lines.jsonl", "lines.jsonl.gz"])
 def test_export_and_import_are_byte_identical(path: Path, tmp_path: Path, name: str) -> None:
     out, again, copy = tmp_path / name, tmp_path / f"again-{name}", tmp_path / "copy.db"
@@ -214,6 +215,7 @@ def test_a_link_to_a_journal_stands_for_it(path: Path, tmp_path: Path) -> None:
     assert run("diff", link, path).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_running_exchange_is_a_moment_of_it(tmp_path: Path) -> None:
     path, copies = tmp_path / "exchange.db", [tmp_path / f"copy{n}.db" for n in range(3)]
 
@@ -255,6 +257,7 @@ def test_a_backup_of_a_running_exchange_is_a_moment_of_it(tmp_path: Path) -> Non
     asyncio.run(start_on(copies[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seq", [1, 250, 300, COUNT])
 def test_a_fork_is_the_same_until_then(path: Path, tmp_path: Path, seq: int) -> None:
     compact(path, 260, lambda s: None, no_bar)  # part of the past is in an archive
@@ -285,6 +288,7 @@ def test_a_fork_with_events_that_were_not_recorded_yet(tmp_path: Path) -> None:
     assert (verdict.damage, verdict.events_behind) == (None, 0)
 
 
+@pytest.mark.slow
 def test_an_exchange_runs_on_a_fork(tmp_path: Path) -> None:
     path, new = tmp_path / "exchange.db", tmp_path / "fork.db"
 
@@ -345,6 +349,7 @@ def test_diff_names_the_command_its_fields_and_the_fills(path: Path, tmp_path: P
     assert "fills only in" in shown
 
 
+@pytest.mark.slow
 def test_diff_of_the_same_of_a_prefix_and_of_strangers(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)

@@ -83,6 +83,7 @@ def test_as_lines_and_back(path: Path, tmp_path: Path) -> None:
     assert events(again) == events(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seam", SEAMS)
 def test_sealed_away_it_says_the_same(seam: int, path: Path) -> None:
     before, everything = events(path), views(path)

@@ -118,6 +118,7 @@ def flip_everywhere(path: Path, rng: random.Random, places: int) -> None:
     assert full_verdict(path).damage is None
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_any_row_is_found(path: Path) -> None:
     flip_everywhere(path, random.Random(11), PLACES)
 
@@ -132,6 +133,7 @@ def test_a_flipped_bit_in_50_000_commands_is_found(tmp_path: Path) -> None:
     flip_everywhere(path, random.Random(seed), PLACES)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_found_or_harmless(tmp_path: Path) -> None:
     """Also in headers, schema, inner pages and unused space: never a traceback, never a false "sound"."""
     path = tmp_path / "exchange.db"
@@ -221,6 +223,7 @@ def test_dropped_triggers_are_found(path: Path) -> None:
     assert "trigger commands_are_never_changed is missing" in (full_verdict(path).damage or "")
 
 
+@pytest.mark.slow
 def test_damaged_and_foreign_snapshots_are_found(path: Path, tmp_path: Path) -> None:
     verdict = full_verdict(path)
     assert (verdict.snapshots, verdict.damage) == (2, None)
@@ -331,6 +334,7 @@ def test_the_schema_of_an_archive_is_verified(path: Path) -> None:
     assert str(archive) in damage and "trigger commands_are_never_changed is missing" in damage
 
 
+@pytest.mark.slow
 def test_a_digest_across_an_archive_boundary(tmp_path: Path) -> None:
     """An archive and a journal that meet in the middle of 10,000 commands are sound on their own."""
     path = tmp_path / "exchange.db"
@@ -427,6 +431,7 @@ def test_missing_events_after_a_clean_stop_are_damage(tmp_path: Path) -> None:
         assert full_verdict(path).damage is None
 
 
+@pytest.mark.slow
 def test_archives_are_verified_too(path: Path, tmp_path: Path) -> None:
     archive = compact(path, 1_001, lambda s: None, no_bar).archive
     compact(path, 1_600, lambda s: None, no_bar)
@@ -449,6 +454,7 @@ def test_archives_are_verified_too(path: Path, tmp_path: Path) -> None:
     assert archive_folder(path).exists()
 
 
+@pytest.mark.slow
 def test_verify_and_check_change_nothing(path: Path) -> None:
     def everything() -> dict[str, bytes]:
         return {str(file): file.read_bytes() for file in path.parent.rglob("*") if file.is_file()}
@@ -472,6 +478,7 @@ def test_verify_prints_a_table_or_json(path: Path) -> None:
     assert run(path, "verify", "--fast").stdout.endswith("the chain is unbroken\n")
 
 
+@pytest.mark.slow
 def test_checks_hold_and_each_can_fail(path: Path) -> None:
     outcome = run(path, "check")
     assert outcome.exit_code == 0, outcome.output
@@ -515,6 +522,7 @@ def test_checks_hold_and_each_can_fail(path: Path) -> None:
             file.unlink()
 
 
+@pytest.mark.slow
 def test_custom_checks(path: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -530,6 +538,7 @@ def test_custom_checks(path: Path, tmp_path: Path) -> None:
     assert run(path, "check", "--checks", str(tmp_path / "nothing")).exit_code == 2
 
 
+@pytest.mark.slow
 def test_rebuild_restores_the_events(path: Path) -> None:
     good = contents(path)
     change(

@@ -48,6 +48,7 @@ def run_market(engine: Engine, seed: int) -> Iterator[tuple[Command, list[Event]
         yield command, events, change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_views_agree_with_the_state(seed: int) -> None:
     engine = Engine()
@@ -140,6 +141,7 @@ def test_equity_is_deposits_and_profit(seed: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_dry_run_predicts_the_answer(seed: int) -> None:
     """Every order of a stream is dry-run before it is placed."""

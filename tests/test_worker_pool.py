@@ -26,6 +26,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", 0)
 
 
+@pytest.mark.slow
 def test_idle_workers_give_way_to_other_clients(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every client gets all its notifications in the end."""
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
@@ -47,6 +48,7 @@ def test_idle_workers_give_way_to_other_clients(db: Path, monkeypatch: pytest.Mo
     assert workers.most == WORKERS_MAX
 
 
+@pytest.mark.slow
 def test_clients_with_the_same_request_have_a_worker_each(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If there are enough processes, no worker is evicted, in any order of the clients' reads."""
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
@@ -68,6 +70,7 @@ def test_clients_with_the_same_request_have_a_worker_each(db: Path, monkeypatch:
     assert len(workers.processes) == WORKERS_MAX
 
 
+@pytest.mark.slow
 def test_a_client_that_comes_back_after_more_commands(db: Path) -> None:
     """It gets the same notifications once more, and those of the new commands."""
 
@@ -86,6 +89,7 @@ def test_a_client_that_comes_back_after_more_commands(db: Path) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_size", [65_536, 2_000])
 def test_a_client_whose_connections_break_gets_everything(
     db: Path, chunk_size: int, monkeypatch: pytest.MonkeyPatch
