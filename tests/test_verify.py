@@ -178,7 +178,7 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
             1000,
             "the digest of the state recorded at seq 1000 is x",
         ),
-        ("INSERT INTO digests VALUES (999, 'events', 'x')", 999, "recorded for seq 999, where none belongs"),
+        ("INSERT INTO digests VALUES (999, 'events', 'x')", 999, "recorded for seq 999, which has no such digest"),
     ],
 )
 def test_changed_rows_are_found(path: Path, statement: str, seq: int, message: str) -> None:

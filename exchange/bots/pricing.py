@@ -1,4 +1,4 @@
-"""The Black-Scholes value of an option at an interest rate of zero, from which bots derive their quotes."""
+"""The Black-Scholes value of an option at an interest rate of zero; bots derive their quotes from it."""
 
 from math import erfc, log, sqrt
 

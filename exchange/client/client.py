@@ -80,7 +80,7 @@ class Client:
 
     @property
     def reconnect_count(self) -> int:
-        """How many times the connection has broken so far."""
+        """The number of times that the connection has broken."""
         return self._connection.reconnect_count
 
     async def request(self, method: str, params: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """A connection that reconnects by itself, restores its subscriptions, and repeats unanswered requests.
 
-After a break it does, in this order: authenticate, continue every subscription where it was, and send the unanswered
+After a break it does, in this order: authenticate, continue every subscription, and send the unanswered
 requests again. A request that must not be carried out twice fails instead, because the client cannot know whether the
 exchange carried it out.
 """
@@ -63,7 +63,7 @@ class Callbacks(NamedTuple):
 
 
 class _PendingRequest:
-    """A request without an answer yet. `socket` is the socket on which it was last sent, if it was sent."""
+    """A request without an answer yet. `socket` is the last socket that sent it, if any."""
 
     def __init__(self, text: str, may_repeat: bool) -> None:
         self.text = text

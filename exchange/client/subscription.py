@@ -32,7 +32,7 @@ class Subscription:
         self.channels = list(channels)
         self._unsubscribe = unsubscribe
         self._streams = [channel for channel in channels if (decoder := decoder_of(channel)) and decoder.is_stream]
-        # The command from which the streams start, or continue after a break.
+        # The first command of the streams, at the start and when they continue after a break.
         self._from_seq = from_seq
         self._last_seq: dict[str, int] = {}
         self._books = {channel: Book(channel.split(".")[1]) for channel in channels if channel.startswith("book.")}
@@ -58,12 +58,12 @@ class Subscription:
         await send("public/subscribe", {"channels": self.channels, "from_seq": self._from_seq})
 
     def fail(self, error: ExchangeError) -> None:
-        """End the subscription: reading raises `error` after the messages received so far."""
+        """End the subscription: reading raises `error` after the messages already received."""
         self._error = error
         self._changed.set()
 
     async def close(self) -> None:
-        """Unsubscribe. Iterating stops after the messages received so far. Raises ExchangeError."""
+        """Unsubscribe. Iterating stops after the messages already received. Raises ExchangeError."""
         self._is_closed = True
         self._changed.set()
         await self._unsubscribe(self)

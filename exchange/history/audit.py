@@ -78,7 +78,7 @@ class Audit:
             return _engine_after(self._reader.path, seq)
         except JournalArchivedError as error:
             raise DamageError(
-                seq, f"the state at seq {seq}, from which the file continues, cannot be restored: {error}"
+                seq, f"the file continues from the state at seq {seq}, but this state cannot be restored: {error}"
             ) from error
 
     def _refuse_missing_events(self) -> None:
@@ -135,7 +135,7 @@ class Audit:
             elif subject == "events" and span_start(base_seq) < base_seq < seq == span_start(base_seq) + DIGEST_EVERY:
                 self._verdict.notes.append(f"{name} includes commands that are not here: not checked")
             else:
-                raise DamageError(seq, f"a digest of the {subject} is recorded for seq {seq}, where none belongs")
+                raise DamageError(seq, f"a digest of the {subject} is recorded for seq {seq}, which has no such digest")
 
     def _compare_snapshots(self, seq: int) -> None:
         for name, snapshot in self._snapshots.pop(seq, []):

@@ -13,7 +13,7 @@ _ROWS_SHOWN = 5
 
 
 class Check(NamedTuple):
-    """One check. `promise` is the comment at the beginning of its file, which says what must hold."""
+    """One check. `promise` is the comment at the beginning of its file, which states the invariant."""
 
     name: str
     promise: str

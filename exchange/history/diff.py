@@ -20,7 +20,7 @@ _FILL_COLUMNS = (
 
 
 class Fill(NamedTuple):
-    """The fields by which a trade is recognised as the same trade in another journal."""
+    """The fields that identify the same trade in another journal."""
 
     instrument_id: str
     price_micros: int
@@ -37,7 +37,7 @@ class Difference(msgspec.Struct):
 
     `common_seq` is the last command that both have in common. `after_a` and `after_b` count the commands after it.
     `altered_a` and `altered_b` are true if the next command was altered after it was recorded, so that it does not
-    match its hash. `fields` holds the fields in which the next commands differ.
+    match its hash. `fields` holds the differing fields of the next commands.
 
     Compared are the commands from `first_seq` on, which both journals hold, and the events up to `events_up_to`, which
     both have recorded. `events_seq` is the first common command with other recorded events; None if there is none.

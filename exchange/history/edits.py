@@ -10,7 +10,7 @@ from exchange.domain.commands import Command, Genesis, PlaceOrder, decode_comman
 
 
 class EditError(Exception):
-    """An edit is not possible; the message says why and what is."""
+    """An edit is not possible; the message gives the reason and the possible values."""
 
 
 class Insertion(NamedTuple):
@@ -40,7 +40,7 @@ class Edits(msgspec.Struct, frozen=True):
         )
 
     def fork(self, begin: int, last: int) -> int:
-        """Return the last seq up to which both histories are the same.
+        """Return the last seq that both histories have in common.
 
         The journal holds the commands after `begin`, up to `last`. Raises EditError if an edit is outside of these.
         """
@@ -59,7 +59,7 @@ class Edits(msgspec.Struct, frozen=True):
         if begin and (self.rules or self.without):
             raise EditError(
                 f"the journal here begins after seq {begin}, but --set and --without need it from its genesis on: "
-                "put its archives back into the folder in which they were made"
+                "put its archives back into their original folder"
             )
         if self.rules or self.without:
             return 0

@@ -1,4 +1,4 @@
-"""Digests of what commands cause, to find the command that another version of the program replays differently.
+"""Digests of the events of commands, to find the command that another version of the program replays differently.
 
 One version writes the digests of spans of commands to a file. Another version replays the same journal and compares.
 """

@@ -1,4 +1,4 @@
-"""Forks a journal: makes a new journal with the same commands up to a seq, on which an exchange can run."""
+"""Forks a journal: makes a new journal with the same commands up to a seq, ready for an exchange to run on."""
 
 from pathlib import Path
 

@@ -4,9 +4,9 @@ import msgspec
 
 
 class Verdict(msgspec.Struct):
-    """What was verified, and the first damage found.
+    """The counts of verified items, and the first damage found.
 
-    `damage` describes the first damage and `damaged_seq` says where it is, if that is known. `events_behind` counts
+    `damage` describes the first damage and `damaged_seq` is its seq, if that is known. `events_behind` counts
     the last commands whose events are not recorded yet: an exchange is running, or it crashed. `digest` is that of the
     state after `last_seq`. `notes` are things that could not be checked.
     """

@@ -1,4 +1,4 @@
-"""Verifies a journal: replays everything in it once and compares the result with what was recorded.
+"""Verifies a journal: replays it once and compares the result with the recorded events, snapshots and digests.
 
 It stops at the first damage, because everything after that builds on it.
 """
@@ -53,7 +53,7 @@ def _verify_files(path: Path) -> None:
 
 
 def _seq_in(message: str) -> int | None:
-    """The seq with which the text of a JournalDamagedError begins; None if it begins otherwise."""
+    """The seq at the beginning of a JournalDamagedError's text; None if there is none."""
     words = message.split()
     with suppress(ValueError, IndexError):
         return int(words[1]) if words[0] == "seq" else None

@@ -1,4 +1,4 @@
-"""What-if: replay an edited history in memory next to the real one, and compare the results.
+"""The what-if: replay an edited history in memory next to the real one, and compare the results.
 
 Every command keeps its time, unless it would then not come after an inserted command.
 

@@ -94,7 +94,7 @@ def _check_beginning(path: Path, plan: SimulationPlan) -> None:
         began = f"begins at {iso_time(first.ts_us)}" if first is not None else "does not contain its first command"
         raise OtherJournalError(
             f"{path} {began}, but the simulation begins at {iso_time(plan.start_us)}: give a new file with --db, or "
-            "the time at which the journal begins with --from"
+            "the start time of the journal with --from"
         )
 
 
@@ -109,7 +109,7 @@ class _DemoBots:
         self._bots: list[tuple[LocalClient, BotRunner]] = []
 
     async def run(self, clock: ManualClock, progress: Progress) -> None:
-        """Run the remaining steps. Their times do not depend on where the simulation was interrupted."""
+        """Run the remaining steps. Their times are the same if the simulation was interrupted."""
         plan = self._plan
         seed = f"{plan.seed}/{self._exchange.views.seq}"
         await self._log_in_all(seed)
