@@ -1,26 +1,26 @@
-"""Golden conversations: files that say who sends what, and what comes back, to the letter.
+"""Plays golden conversations: files with the messages that clients send and receive.
 
     # A comment, or an empty line, ends a paragraph.
     alice> {"jsonrpc":"2.0","id":1,"method":"public/test"}
     alice< {"jsonrpc":"2.0","id":1,"result":{"version":"0.1.0"}}
 
-What a paragraph sends before its first `<` is sent in one go, by one connection or several. At its end nothing may have
-arrived that it does not show. Each name is a connection; it is made when it first sends. Answers are compared as JSON,
-exactly, in the order in which they arrive on their connection. After `alice<<` only the fields that are shown are
-compared, and of an array only as many elements as are shown. A message may go on over several lines, of which none
-begins with a small letter or `#`. `3 times alice> ...` sends a message three times. Directives:
+The messages of a paragraph before its first `<` are sent at once, also by several connections. At its end nothing else
+may have arrived. Each name is a connection, which opens when it first sends. Answers are compared as JSON, exactly, in
+the order in which they arrive on their connection. After `alice<<` only the fields that are shown are compared, and
+only as many elements of an array as are shown. A message may continue on further lines if none of them begins with a
+small letter or `#`. `3 times alice> ...` sends a message three times. Directives:
 
     rules {...}            the rules of the genesis command       } before
     rate N                 requests a second on one connection    } anything
     list INSTRUMENT        list an instrument, tick 10,000 micros, smallest size 100 millicontracts
-    clock TIME             set the clock, which stands still otherwise; a new conversation begins at START_US
-    disk full, disk ok     from here on the journal cannot, or can, record anything; `disk full once`: one batch fails
-    wait N                 so many seconds pass, of which heartbeats hear
-    close NAME             the connection is gone
-    gone NAME              the exchange has hung up on it
-    restart                the exchange crashes and comes up again; all connections are gone
+    clock TIME             set the clock, which otherwise stands still; a new conversation begins at START_US
+    disk full, disk ok     the journal cannot, or can again, record anything; `disk full once`: one batch fails
+    wait N                 N seconds pass for heartbeats
+    close NAME             the client closes the connection
+    gone NAME              the exchange has closed the connection
+    restart                the exchange crashes and restarts; all connections are closed
 
-`python -m tests.conversation FILE` prints the conversation as it goes today.
+`python -m tests.conversation FILE` prints the conversation as the exchange holds it now.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ import msgspec
 from exchange.domain.commands import CreateInstrument
 from exchange.domain.rules import Rules
 from exchange.journal.errors import JournalFullError
-from tests.fake_exchange import Connection, TestDesk
+from tests.fake_exchange import Connection, FakeExchange
 
 SENDS = re.compile(r"(?:(\d+) times )?([a-z]\w*)> (.*)", re.DOTALL)
 RECEIVES = re.compile(r"([a-z]\w*)<(<?) (.*)", re.DOTALL)
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class ConversationError(AssertionError):
-    """The conversation went otherwise; says where and how."""
+    """The exchange answered differently. Names the file, the line and both messages."""
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -69,12 +69,12 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def play(path: Path) -> None:
-    """Hold the conversation; ConversationError at the first difference."""
+    """Play a conversation. Raises ConversationError at the first difference."""
     asyncio.run(_Conversation(path).play())
 
 
 def retell(path: Path) -> str:
-    """The conversation as it goes today."""
+    """The conversation as the exchange holds it now."""
     return asyncio.run(_Conversation(path).retell())
 
 
@@ -85,12 +85,12 @@ class _Conversation:
         self.connections: dict[str, Connection] = {}
         self.rules = Rules()
         self.rate = 0
-        self.desk: TestDesk | None = None
+        self.exchange: FakeExchange | None = None
 
     async def play(self) -> None:
         for entry in [*self.entries, Entry(len(self.entries), "")]:
             if match := RECEIVES.fullmatch(entry.text):
-                await (await self._desk()).settle()
+                await (await self._started_exchange()).settle()
                 inbox = self.connections[match[1]].inbox if match[1] in self.connections else []
                 self._compare(entry, match[3], inbox.pop(0) if inbox else None, is_part=bool(match[2]))
             elif entry.ends_paragraph:
@@ -100,19 +100,19 @@ class _Conversation:
         await self._conclude()
 
     async def retell(self) -> str:
-        told: list[str] = []
+        lines: list[str] = []
         for entry in [*self.entries, Entry(0, "")]:
             if RECEIVES.fullmatch(entry.text):
                 continue
-            if entry.ends_paragraph and self.desk is not None:
-                await self.desk.settle()
+            if entry.ends_paragraph and self.exchange is not None:
+                await self.exchange.settle()
                 for name, connection in self.connections.items():
-                    told += [f"{name}< {text.decode()}" for text in connection.take()]
-            told.append(entry.text)
+                    lines += [f"{name}< {text.decode()}" for text in connection.take()]
+            lines.append(entry.text)
             if not entry.ends_paragraph:
                 await self._act(entry)
         await self._conclude()
-        return "\n".join(told)
+        return "\n".join(lines)
 
     async def _act(self, entry: Entry) -> None:
         if match := SENDS.fullmatch(entry.text):
@@ -125,63 +125,65 @@ class _Conversation:
         elif word == "rate":
             self.rate = int(rest)
         else:
-            await self._direct(entry, await self._desk(), word, rest)
+            await self._direct(entry, await self._started_exchange(), word, rest)
 
-    async def _direct(self, entry: Entry, desk: TestDesk, word: str, rest: str) -> None:
+    async def _direct(self, entry: Entry, exchange: FakeExchange, word: str, rest: str) -> None:
         match word, rest:
             case "list", _:
-                await desk.execute(CreateInstrument(rest, 10_000, 100))
+                await exchange.execute(CreateInstrument(rest, 10_000, 100))
             case "clock", _:
-                desk.clock.ts_us = round(datetime.fromisoformat(rest).timestamp() * 1_000_000)
-                await desk.settle()
+                exchange.clock.ts_us = round(datetime.fromisoformat(rest).timestamp() * 1_000_000)
+                await exchange.settle()
             case "disk", "full":
-                desk.journal.failures = [JournalFullError("the disk is full")] * 1_000
+                exchange.journal.failures = [JournalFullError("the disk is full")] * 1_000
             case "disk", "full once":
-                desk.journal.failures = [JournalFullError("the disk is full")]
+                exchange.journal.failures = [JournalFullError("the disk is full")]
             case "disk", "ok":
-                desk.journal.failures = []
+                exchange.journal.failures = []
             case "wait", _:
                 for _ in range(int(rest)):
-                    for connection in desk.connections:
+                    for connection in exchange.connections:
                         connection.session.on_tick()
-                await desk.settle()
+                await exchange.settle()
             case "gone", _:
                 if not self.connections[rest].reasons:
-                    raise ConversationError(f"{self.path.name}:{entry.number}: the exchange has not hung up on {rest}")
-                desk.disconnect(self.connections.pop(rest))
+                    raise ConversationError(
+                        f"{self.path.name}:{entry.number}: the exchange has not closed the connection of {rest}"
+                    )
+                exchange.disconnect(self.connections.pop(rest))
             case "close", _:
-                desk.disconnect(self.connections.pop(rest))
+                exchange.disconnect(self.connections.pop(rest))
             case "restart", "":
-                await desk.crash()
+                await exchange.crash()
                 self.connections.clear()
-                await desk.start()
+                await exchange.start()
             case _:
                 raise ConversationError(f"{self.path.name}:{entry.number}: not understood: {entry.text}")
 
-    async def _desk(self) -> TestDesk:
-        if self.desk is None:
-            self.desk = TestDesk(self.rules, self.rate)
-            await self.desk.start()
-        return self.desk
+    async def _started_exchange(self) -> FakeExchange:
+        if self.exchange is None:
+            self.exchange = FakeExchange(self.rules, self.rate)
+            await self.exchange.start()
+        return self.exchange
 
     async def _connection(self, name: str) -> Connection:
         if name not in self.connections:
-            self.connections[name] = (await self._desk()).connect()
+            self.connections[name] = (await self._started_exchange()).connect()
         return self.connections[name]
 
     async def _end_paragraph(self, entry: Entry) -> None:
-        if self.desk is None:
+        if self.exchange is None:
             return
-        await self.desk.settle()
+        await self.exchange.settle()
         for name, connection in self.connections.items():
             for text in connection.inbox:
                 raise ConversationError(f"{self.path.name}:{entry.number}: not expected:\n{name}< {text.decode()}")
             connection.lawyer.rest()
 
     async def _conclude(self) -> None:
-        assert self.desk is not None, "an empty conversation"
-        self.desk.engine.state.check()
-        await self.desk.stop()
+        assert self.exchange is not None, "an empty conversation"
+        self.exchange.engine.state.check()
+        await self.exchange.stop()
 
     def _compare(self, entry: Entry, expected: str, text: bytes | None, is_part: bool) -> None:
         matches = _is_part if is_part else _is_same

@@ -1,7 +1,6 @@
-"""A whole exchange without sockets and without disk: texts go in, texts come out, and time stands still until told.
+"""A whole exchange without sockets and files: engine, pipeline, subscriptions and sessions on a journal in memory.
 
-Everything that a node has is here but the gateway's sockets and the files: engine, pipeline, feeds and sessions on a
-journal in memory. The clock is the test's, so every `ts_us` is known beforehand. A `Lawyer` watches each connection.
+The test sets the clock, and so it knows every `ts_us` beforehand. A `Lawyer` checks each connection.
 """
 
 import asyncio
@@ -35,14 +34,17 @@ from exchange.runtime.engine_port import EnginePort
 from exchange.runtime.pipeline import Pipeline
 from tests.lawyer import Lawyer
 
-START_US = 1_771_545_600_000_000  # 2026-02-20 00:00:00 UTC
+# 2026-02-20 00:00:00 UTC
+START_US = 1_771_545_600_000_000
+# Turns of the event loop that an append takes.
 APPEND_TURNS = 4
-TURNS_MAX = 100_000  # of the event loop, before something that does not come is given up
+# Turns of the event loop before `settle` gives up.
+TURNS_MAX = 100_000
 ADMIN_SECRET = "the secret"
 
 
 class ManualClock(Clock):
-    """Exchange time as the test sets it."""
+    """A clock that shows the time set in `ts_us`."""
 
     def __init__(self, ts_us: int) -> None:
         self.ts_us = ts_us
@@ -52,7 +54,7 @@ class ManualClock(Clock):
 
 
 class SlowJournal(MemoryJournal):
-    """Takes its time, as a disk does: what is appended is not recorded before the event loop has turned a few times."""
+    """A journal whose appends take several turns of the event loop, as on a disk."""
 
     async def append(self, records: list[Record]) -> None:
         for _ in range(APPEND_TURNS):
@@ -61,54 +63,47 @@ class SlowJournal(MemoryJournal):
 
 
 class Connection:
-    """The client's end of a session. `inbox` holds what has arrived and was not taken yet."""
+    """The client's end of a session. `inbox` has new messages, `reasons` those for which the exchange closed it."""
 
-    def __init__(self, desk: "TestDesk") -> None:
+    def __init__(self, exchange: "FakeExchange") -> None:
         self.inbox: list[bytes] = []
         self.lawyer = Lawyer()
-        self._unread: list[bytes] = []  # by the lawyer, whose objections the session must not see
-        self.reasons: list[str] = []  # for which the exchange has hung up
-        self.session = Session(desk, METHODS, desk.subscriptions, self._arrive, self.reasons.append)
+        # Messages for the lawyer. It reads them later, because the session must not see its exceptions.
+        self._unread: list[bytes] = []
+        self.reasons: list[str] = []
+        self.session = Session(exchange, METHODS, exchange.subscriptions, self._on_text, self.reasons.append)
 
     def send(self, text: str | bytes) -> None:
-        """One frame."""
+        """Send one frame."""
         frame = text.encode() if isinstance(text, str) else text
         self.lawyer.sent(frame)
         self.session.receive(frame)
 
     def take(self) -> list[bytes]:
-        """What has arrived since the last time."""
+        """Return the messages since the last call."""
         taken, self.inbox = self.inbox, []
         return taken
 
     def check(self) -> None:
-        """Let the lawyer object to what has arrived."""
+        """Let the lawyer check the new messages."""
         unread, self._unread = self._unread, []
         for text in unread:
             self.lawyer.got(text)
 
-    def _arrive(self, text: bytes) -> None:
+    def _on_text(self, text: bytes) -> None:
         self._unread.append(text)
         self.inbox.append(text)
 
 
-class TestBackfill:
-    """A backfill from the journal in memory, which goes on when it is told to."""
+class FakeCatchUp:
+    """A catch-up from the journal in memory. The test drives it with `deliver`."""
 
-    __test__ = False
-
-    def __init__(
-        self,
-        missed: CatchUpRequest,
-        texts: Iterator[tuple[str, bytes]],
-        take: Take,
-        done: Done,
-    ) -> None:
+    def __init__(self, missed: CatchUpRequest, messages: Iterator[tuple[str, bytes]], take: Take, done: Done) -> None:
         self.missed = missed
         self.take = take
         self.done = done
         self.is_paused = self.is_over = False
-        self._texts = texts
+        self._messages = messages
 
     def pause(self, is_paused: bool) -> None:
         self.is_paused = is_paused
@@ -116,27 +111,26 @@ class TestBackfill:
     def end(self) -> None:
         self.is_over = True
 
-    def go_on(self, count: int | None = None) -> None:
-        """Bring so many texts, or all that are left; as far as it may."""
+    def deliver(self, count: int | None = None) -> None:
+        """Deliver `count` messages, or all that are left, until it is paused or ended."""
         while not self.is_paused and not self.is_over and count != 0:
             count = None if count is None else count - 1
-            found = next(self._texts, None)
-            if found is None:
+            message = next(self._messages, None)
+            if message is None:
                 self.is_over = True
                 self.done(None)
             else:
-                self.take(*found)
+                self.take(*message)
 
     def fail(self, reason: str) -> None:
-        """What is left cannot be had."""
+        """End with an error: the rest cannot be read."""
         self.is_over = True
         self.done(reason)
 
 
-class TestDesk(EnginePort):
-    """The gateway's desk and the pipeline's publisher, as a node is."""
+class FakeExchange(EnginePort):
+    """The exchange port and the publisher of a pipeline, like a node."""
 
-    __test__ = False
     first_seq = 1
 
     def __init__(self, rules: Rules = Rules(), requests_per_second: int = 0) -> None:
@@ -146,16 +140,17 @@ class TestDesk(EnginePort):
         self.connections: list[Connection] = []
         self.is_stopping = False
         self.queue_max = QUEUE_MAX
-        self.backfills: list[TestBackfill] = []  # that are under way
-        self.brings_at_once = True  # whether `settle` lets backfills go on, too
-        self._founding = Genesis(rules)
+        self.catch_ups: list[FakeCatchUp] = []
+        # True if `settle` also finishes the running catch-ups.
+        self.finishes_catch_ups = True
+        self._genesis = Genesis(rules)
         self._requests_per_second = requests_per_second
         self._outstanding = 0
 
     async def start(self, *instrument_ids: str) -> None:
-        """Come up on what the journal holds, and list these instruments."""
+        """Start from the journal, and list these instruments."""
         if not self.journal.records:
-            await self.journal.append(chain(self.journal.head, [(START_US, encode_command(self._founding).decode())]))
+            await self.journal.append(chain(self.journal.head, [(START_US, encode_command(self._genesis).decode())]))
         self.engine = Engine()
         for record in self.journal.records:
             events = self.engine.replay(record)
@@ -163,24 +158,24 @@ class TestDesk(EnginePort):
                 await self.journal.append_events(event_rows([(record.seq, events)]))
         self.subscriptions = Subscriptions(self.engine.views)
         self.pipeline = Pipeline(self.engine, self.journal, self.clock, self)
-        self._road = asyncio.create_task(self.pipeline.run())
+        self._pipeline_task = asyncio.create_task(self.pipeline.run())
         await self.execute(StartSession("test"))
         for instrument_id in instrument_ids:
             await self.execute(CreateInstrument(instrument_id, 10_000, 100))
 
     async def crash(self) -> None:
-        """Go down without a word to anyone."""
-        self._road.cancel()
-        await asyncio.gather(self._road, return_exceptions=True)
+        """Stop at once. The connections get no message."""
+        self._pipeline_task.cancel()
+        await asyncio.gather(self._pipeline_task, return_exceptions=True)
         self.connections.clear()
-        self.backfills.clear()
+        self.catch_ups.clear()
         self._outstanding = 0
 
     async def stop(self) -> None:
-        """Finish what was accepted."""
+        """Finish the accepted commands, then stop."""
         self.is_stopping = True
         self.pipeline.stop()
-        await self._road
+        await self._pipeline_task
 
     def connect(self) -> Connection:
         connection = Connection(self)
@@ -193,28 +188,28 @@ class TestDesk(EnginePort):
         connection.session.close()
 
     async def execute(self, command: Command) -> None:
-        """Have a command carried out that no session sent."""
+        """Submit a command without a session and wait until it is done."""
         self.submit(command, lambda change: None)
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait until everything sent is answered and published, and the clock has been looked at."""
+        """Check the clock, and wait until all requests are answered and all notifications are sent."""
         self.pipeline.check_clock()
         turns = 0
-        while self._is_under_way():
-            if self._road.done():
-                self._road.result()
+        while self._is_working():
+            if self._pipeline_task.done():
+                self._pipeline_task.result()
             assert turns < TURNS_MAX, "a command is never answered"
             turns += 1
             await asyncio.sleep(0)
-        while self.brings_at_once and (ready := [one for one in self.backfills if not one.is_paused]):
-            for backfill in ready:
-                backfill.go_on()
-            self.backfills = [one for one in self.backfills if not one.is_over]
+        while self.finishes_catch_ups and (ready := [one for one in self.catch_ups if not one.is_paused]):
+            for catch_up in ready:
+                catch_up.deliver()
+            self.catch_ups = [one for one in self.catch_ups if not one.is_over]
         for connection in self.connections:
             connection.check()
 
-    def _is_under_way(self) -> bool:
+    def _is_working(self) -> bool:
         return (
             self._outstanding > 0
             or any(connection.session.unanswered for connection in self.connections)
@@ -243,23 +238,23 @@ class TestDesk(EnginePort):
             self.pipeline.submit(command, counted)
 
     def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
-        """Found by playing everything again, and told a few turns of the loop later."""
+        """Replay all commands to find the timeline, and deliver it a few turns of the event loop later."""
         engine = Engine()
-        happenings = [
+        records = [
             CommandRecord(record.seq, record.ts_us, decode_command(record.payload), engine.replay(record))
             for record in self.journal.records[: self.engine.head.seq]
         ]
-        steps = timeline_of(order_id, happenings)
+        steps = timeline_of(order_id, records)
         placed = steps[0] if steps else None
         is_own = isinstance(placed, PlacedStep) and placed.user_id == user_id
-        asyncio.get_running_loop().call_soon(self._tell, APPEND_TURNS, done, steps if is_own else [])
+        asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, steps if is_own else [])
 
-    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> TestBackfill:
-        backfill = TestBackfill(request, self._missed_texts(request), take, done)
-        self.backfills.append(backfill)
-        return backfill
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> FakeCatchUp:
+        catch_up = FakeCatchUp(request, self._missed_messages(request), take, done)
+        self.catch_ups.append(catch_up)
+        return catch_up
 
-    def _missed_texts(self, missed: CatchUpRequest) -> Iterator[tuple[str, bytes]]:
+    def _missed_messages(self, missed: CatchUpRequest) -> Iterator[tuple[str, bytes]]:
         engine = Engine()
         for record in self.journal.records[: missed.from_seq - 1]:
             engine.replay(record)
@@ -269,11 +264,11 @@ class TestDesk(EnginePort):
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET
 
-    def _tell(
+    def _deliver(
         self, turns: int, done: Callable[[list[TimelineStep] | RpcError], None], steps: list[TimelineStep]
     ) -> None:
         if turns:
-            asyncio.get_running_loop().call_soon(self._tell, turns - 1, done, steps)
+            asyncio.get_running_loop().call_soon(self._deliver, turns - 1, done, steps)
         else:
             done(steps)
 

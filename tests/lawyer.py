@@ -1,8 +1,8 @@
-"""Watches one connection from the client's side and objects wherever the protocol is not kept.
+"""Checks one connection from the client's side: an AssertionError says where the exchange breaks the protocol.
 
-It knows nothing of how the exchange works: it reads what was sent and what came back, and holds both against
-`docs/protocol.md`. Every request with an id is answered once and in turn; `seq` never runs backwards, and streams that
-are filled from a seq begin there; a book is built from its messages alone.
+It does not know how the exchange works. It reads the frames in both directions and compares them with
+`docs/protocol.md`: every request with an id is answered once and in turn; results have the types in the table of
+methods; `seq` never decreases; streams with `from_seq` begin there; a book follows from its messages alone.
 """
 
 import json
@@ -16,22 +16,26 @@ from exchange.gateway.methods import METHODS
 
 NUMBER_MAX = 2**53 - 1
 CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1014}
-CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030}  # and never -32603: that would be our fault
+# Never -32603: that would be a fault of the exchange.
+CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030}
 COMMANDS = {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
 COMMANDS |= {"private/close_position"}
-STATES = ("book.", "tickers.")  # channels that say how things are, as opposed to the streams
+# The channels that are no streams: their messages are states, and merge several commands.
+STATES = ("book.", "tickers.")
 FLOATS = {"mark_iv", "delta", "gamma", "vega", "theta", "rho"}
 
 
 class Expected:
-    """What one frame is to be answered with: nothing, one answer, or an array with one answer for each of `ids`."""
+    """The expected answer to one frame: none, one answer, or an array with one answer for each of `ids`."""
 
     def __init__(self, frame: bytes) -> None:
-        self.ids: list[str] = []  # as JSON
-        self.methods: list[str] = []  # of the same requests; "" where there is none
-        self.from_seqs: list[int | None] = []  # of the same requests, where they subscribe from one
+        # As JSON; then the method and the `from_seq` of the same requests, "" and None if there is none.
+        self.ids: list[str] = []
+        self.methods: list[str] = []
+        self.from_seqs: list[int | None] = []
         self.is_batch = False
-        self.hides_channels = False  # by changing subscriptions without asking for an answer
+        # True if it changes subscriptions without an answer, so that they are unknown afterwards.
+        self.hides_channels = False
         try:
             content = _parse(frame)
         except ValueError:
@@ -64,19 +68,21 @@ class Expected:
 
 
 class Run:
-    """Channels whose notifications run in `seq` order together: all live ones, or streams filled together."""
+    """Channels whose notifications are in one `seq` order: all live ones, or the streams of one catch-up."""
 
     def __init__(self, from_seq: int = 0) -> None:
         self.last_seq = from_seq - 1
-        self.last_seqs: dict[str, int] = {}  # by stream, each of which tells of a command once
-        self.traded_seq = 0  # the last that user.trades told of
+        # By stream: each stream has one notification for a command.
+        self.last_seqs: dict[str, int] = {}
+        # Of the last notification on user.trades.
+        self.traded_seq = 0
 
     def take(self, channel: str, seq: int) -> None:
-        assert self.last_seq <= seq, "notifications run backwards"
+        assert self.last_seq <= seq, "the seq of notifications decreased"
         self.last_seq = seq
         if channel.startswith(STATES):
             return
-        assert self.last_seqs.get(channel, -1) < seq, f"{channel} told of seq {seq} twice"
+        assert self.last_seqs.get(channel, -1) < seq, f"{channel} had two notifications for seq {seq}"
         self.last_seqs[channel] = seq
         if channel == "user.orders":
             assert self.traded_seq < seq, "user.trades came before user.orders"
@@ -85,12 +91,13 @@ class Run:
 
 
 class ClientBook:
-    """One book channel as a client has it: from messages alone."""
+    """The book of one channel as a client builds it from messages."""
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.seq = -1
-        self.merged = 0  # changes that skip a seq
+        # The number of changes that skip a seq.
+        self.merged = 0
         self.bids: dict[int, tuple[int, int]] = {}
         self.asks: dict[int, tuple[int, int]] = {}
 
@@ -101,7 +108,7 @@ class ClientBook:
                 side |= {level["price"]: (level["size"], level["count"]) for level in levels}
         else:
             assert self.seq >= 0, "a change before the snapshot"
-            assert data["prev_seq"] == self.seq < data["seq"], "something was missed"
+            assert data["prev_seq"] == self.seq < data["seq"], "a change is missing"
             assert data["bids"] or data["asks"], "a change that changes nothing"
             self.merged += data["seq"] > data["prev_seq"] + 1
             _change(self.bids, data["bids"])
@@ -124,10 +131,13 @@ class Lawyer:
         self.answers = 0
         self.notifications = 0
         self._expected: deque[Expected] = deque()
-        self._last_seq = 0  # the highest of all notifications
+        # The highest of all notifications.
+        self._last_seq = 0
         self._live = Run()
-        self._filled: dict[str, Run] = {}  # streams that were subscribed from a seq
-        self.subscribed: set[str] | None = set()  # None: it cannot be known any more
+        # Streams with `from_seq`.
+        self._caught_up: dict[str, Run] = {}
+        # None if it is unknown.
+        self.subscribed: set[str] | None = set()
 
     def sent(self, frame: bytes) -> None:
         expected = Expected(frame)
@@ -145,20 +155,20 @@ class Lawyer:
             assert message.keys() == {"jsonrpc", "method", "params"} and message["method"] == "subscription"
             _check_numbers(message)
             self.notifications += 1
-            self._notified(**message["params"])
+            self._on_notification(**message["params"])
             return
-        assert self._expected, f"an answer to nothing: {text!r}"
+        assert self._expected, f"an answer without a request: {text!r}"
         expected = self._expected.popleft()
         answers = message if expected.is_batch else [message]
-        assert [json.dumps(answer["id"]) for answer in answers] == expected.ids, "another request was to be answered"
+        assert [json.dumps(answer["id"]) for answer in answers] == expected.ids, "the answer to another request"
         for method, from_seq, answer in zip(expected.methods, expected.from_seqs, answers, strict=True):
-            self._answered(method, from_seq, answer)
+            self._on_answer(method, from_seq, answer)
 
     def rest(self) -> None:
-        """Nothing is under way any more."""
+        """Check that no request is unanswered."""
         assert not self._expected, f"{len(self._expected)} frames are not answered"
 
-    def _answered(self, method: str, from_seq: int | None, answer: dict[str, Any]) -> None:
+    def _on_answer(self, method: str, from_seq: int | None, answer: dict[str, Any]) -> None:
         self.answers += 1
         assert answer["jsonrpc"] == "2.0" and answer.keys() in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
         _check_numbers({key: value for key, value in answer.items() if key != "id"})
@@ -166,42 +176,42 @@ class Lawyer:
             error = answer["error"]
             assert error.keys() == {"code", "message", "data"} and error["code"] in CODES, error
             assert error["data"]["reason"].replace("_", "").isalnum() and error["data"]["reason"].islower(), error
-            assert error["data"]["detail"], "an error without a word to people"
+            assert error["data"]["detail"], "an error without a detail"
             return
         result = answer["result"]
         _check_result(method, result)
         if method == "public/subscribe" and from_seq is not None:
             assert result.keys() == {"channels", "seq"} and from_seq <= result["seq"]
-            self._subscribed(result["channels"], Run(from_seq))
+            self._on_subscribed(result["channels"], Run(from_seq))
         elif method == "public/subscribe":
-            self._subscribed(result, None)
+            self._on_subscribed(result, None)
         elif method == "public/unsubscribe":
-            self._unsubscribed(result)
+            self._on_unsubscribed(result)
         elif method in COMMANDS and "dry_run" not in result:
             assert self._last_seq < result["seq"], "a command's notifications came before its answer"
         elif isinstance(result, dict) and "seq" in result:
-            assert self._last_seq <= result["seq"], "an answer older than what was told before it"
+            assert self._last_seq <= result["seq"], "an answer that is older than a notification before it"
 
-    def _subscribed(self, names: list[str], run: Run | None) -> None:
-        """`run` where streams begin from a seq; others go on as they are."""
+    def _on_subscribed(self, names: list[str], run: Run | None) -> None:
+        """Note subscribed channels. Their streams belong to `run` if they begin at a seq."""
         if self.subscribed is None:
             return
         self.subscribed |= set(names)
         for name in names:
             if run is not None and not name.startswith(STATES):
-                self._filled[name] = run
+                self._caught_up[name] = run
 
-    def _unsubscribed(self, names: list[str]) -> None:
+    def _on_unsubscribed(self, names: list[str]) -> None:
         if self.subscribed is not None:
             self.subscribed -= set(names)
         for name in names:
             self.books.pop(name, None)
-            self._filled.pop(name, None)
+            self._caught_up.pop(name, None)
             self._live.last_seqs.pop(name, None)
 
-    def _notified(self, channel: str, data: Any, seq: int | None = None) -> None:
+    def _on_notification(self, channel: str, data: Any, seq: int | None = None) -> None:
         known = self.subscribed is None or channel in self.subscribed
-        assert known, f"{channel} came before it was subscribed, or after it was not"
+        assert known, f"{channel} came while it was not subscribed"
         if channel.startswith("book."):
             book = self.books.setdefault(channel, ClientBook(int(channel.rpartition(".")[2])))
             book.take(data)
@@ -209,15 +219,15 @@ class Lawyer:
             seq = book.seq
         elif channel.startswith("tickers."):
             assert seq is None and channel == f"tickers.{data['instrument_id']}"
-            seq = self._ticked(data)
-        assert seq is not None, "a stream must say of which command it tells"
+            seq = self._on_ticker(data)
+        assert seq is not None, "a notification of a stream without a seq"
         assert all(item.get("seq", seq) == seq for item in (data if isinstance(data, list) else [data]))
         if self.subscribed is not None:
-            self._filled.get(channel, self._live).take(channel, seq)
+            self._caught_up.get(channel, self._live).take(channel, seq)
         self._last_seq = max(self._last_seq, seq)
 
-    def _ticked(self, ticker: dict[str, Any]) -> int:
-        """A ticker is whole, and newer than the last one but where it was subscribed again."""
+    def _on_ticker(self, ticker: dict[str, Any]) -> int:
+        """Note a ticker. It must be newer than the last one, or equal to it after another subscription."""
         seq: int = ticker["seq"]
         last = self.tickers.get(ticker["instrument_id"])
         assert last is None or last["seq"] < seq or last == ticker, "another ticker of the same command"
@@ -226,7 +236,7 @@ class Lawyer:
 
 
 def _parse(text: bytes) -> Any:
-    """JSON to the letter: no NaN, no lone surrogates. Raises ValueError."""
+    """Parse strict JSON. Raises ValueError, also for NaN and lone surrogates."""
     try:
         content = json.loads(text.decode(), parse_constant=_refuse)
     except RecursionError as error:

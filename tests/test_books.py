@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exchange.domain.rules import Rules
-from tests.fake_exchange import Connection, TestDesk
+from tests.fake_exchange import Connection, FakeExchange
 
 DEPTHS = (1, 5, 100)
 BUSY = ("SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-160-P")
@@ -36,7 +36,7 @@ def test_books_from_messages_are_the_books() -> None:
 class _Market:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        self.desk = TestDesk(Rules(starting_cash_micros=10**14))
+        self.exchange = FakeExchange(Rules(starting_cash_micros=10**14))
         self.traders: dict[str, Connection] = {}
         self.listeners: list[Connection] = []
         self.commands = 0
@@ -45,24 +45,24 @@ class _Market:
         self.levels_seen = 0
 
     async def run(self) -> None:
-        await self.desk.start(*INSTRUMENTS)
+        await self.exchange.start(*INSTRUMENTS)
         for name in TRADERS:
-            self.traders[name] = self.desk.connect()
+            self.traders[name] = self.exchange.connect()
             params = {"grant_type": "client_credentials", "client_id": name}
             _send(self.traders[name], "public/auth", params)
-        await self.desk.settle()
+        await self.exchange.settle()
         while self.commands < COMMANDS:
             for _ in range(self.random.randint(1, 60)):
                 self._act()
-            await self.desk.settle()
+            await self.exchange.settle()
             await self._compare()
-        self.desk.engine.state.check()
-        await self.desk.stop()
+        self.exchange.engine.state.check()
+        await self.exchange.stop()
 
     def _act(self) -> None:
         match self.random.randrange(40):
             case 0:
-                self.listeners.append(self.desk.connect())
+                self.listeners.append(self.exchange.connect())
             case 1 if len(self.listeners) > 6:
                 self._leave(self.listeners.pop(self.random.randrange(len(self.listeners))))
             case 2 | 3 if self.listeners:
@@ -78,7 +78,7 @@ class _Market:
         _send(connection, f"public/{verb}", {"channels": channels})
 
     def _leave(self, connection: Connection) -> None:
-        self.desk.disconnect(connection)
+        self.exchange.disconnect(connection)
         self.merged += sum(book.merged for book in connection.lawyer.books.values())
 
     def _trade(self, name: str) -> None:
@@ -90,7 +90,7 @@ class _Market:
 
     def _order(self, name: str) -> tuple[str, dict[str, Any]]:
         random = self.random
-        open_orders = self.desk.views.orders.users[name].open if name in self.desk.views.orders.users else {}
+        open_orders = self.exchange.views.orders.users[name].open if name in self.exchange.views.orders.users else {}
         what = random.randrange(100)
         if open_orders and what < 25:
             return "private/cancel", {"order_id": random.choice(list(open_orders))}
@@ -120,9 +120,9 @@ class _Market:
 
     async def _compare(self) -> None:
         """Every book that somebody holds is the one that is shown."""
-        asker = self.desk.connect()
+        asker = self.exchange.connect()
         shown: dict[str, Any] = {}
-        for connection in self.desk.connections:
+        for connection in self.exchange.connections:
             connection.take()
             for channel, book in connection.lawyer.books.items():
                 if channel not in shown:

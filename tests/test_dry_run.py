@@ -33,31 +33,31 @@ def test_a_dry_run_returns_the_events_of_the_order(seed: int) -> None:
             continue
         image = encode_state(state)
         tried = dry_run(state, ts_us, command)
-        assert encode_state(state) == image, f"seed {seed}: the dry_run of {command} changed something"
+        assert encode_state(state) == image, f"seed {seed}: the dry run of {command} changed the state"
         happened = apply(state, ts_us, command)
         if isinstance(happened[0], OrderRepeated) or any(isinstance(it, LiquidationStarted) for it in happened):
             # Of a repeated order the dry run knows only the id, not the effects on others.
             continue
-        assert told(tried, command.user_id) == told(happened, command.user_id), f"seed {seed}: {command}"
+        assert facts(tried, command.user_id) == facts(happened, command.user_id), f"seed {seed}: {command}"
         tried_count += 1
     assert tried_count > 50
 
 
-def told(events: list[Event], user_id: str) -> list[object]:
+def facts(events: list[Event], user_id: str) -> list[object]:
     """Return the facts about the order and its user, without the ids that a dry run does not know."""
-    words: list[object] = []
+    found: list[object] = []
     for event in events:
         match event:
             case OrderAccepted():
-                words.append((event.side, event.type, event.price_micros, event.size_milli, event.reduce_only))
+                found.append((event.side, event.type, event.price_micros, event.size_milli, event.reduce_only))
             case Traded():
                 maker = event.maker_order_id, event.maker_user_id, event.maker_fee_micros
-                words.append((event.price_micros, event.size_milli, *maker, event.taker_fee_micros))
+                found.append((event.price_micros, event.size_milli, *maker, event.taker_fee_micros))
             case OrderCancelled():
-                words.append((event.user_id, event.side, event.price_micros, event.remaining_milli, event.reason))
+                found.append((event.user_id, event.side, event.price_micros, event.remaining_milli, event.reason))
             case PositionChanged() | BalanceChanged():
                 if event.user_id == user_id:
-                    words.append(event)
+                    found.append(event)
             case _:
-                words.append(event)
-    return words
+                found.append(event)
+    return found

@@ -1,4 +1,4 @@
-"""Whatever a client sends: nothing escapes, every request is answered once and in turn, the exchange stays whole."""
+"""Hostile clients: every request is answered once and in turn, and the state of the exchange stays consistent."""
 
 import asyncio
 import gc
@@ -18,11 +18,12 @@ from exchange.gateway.limits import BATCH_MAX, FRAME_MAX, SUBSCRIPTIONS_MAX
 from exchange.gateway.methods import METHODS
 from exchange.journal.errors import JournalFullError
 from exchange.runtime import pipeline
-from tests.fake_exchange import START_US, Connection, TestDesk
+from tests.fake_exchange import START_US, Connection, FakeExchange
 
 SEEDS = 8
 CALL = "SOL_USDC-28FEB26-150-C"
-PUT = "SOL_USDC-20FEB26-150-P"  # expires eight hours after the start
+# Expires eight hours after the start.
+PUT = "SOL_USDC-20FEB26-150-P"
 ADMIN = '{"jsonrpc":"2.0","id":1,"method":"public/auth","params":{"grant_type":"client_credentials",'
 ADMIN += '"client_id":"admin","client_secret":"the secret"}}'
 
@@ -49,7 +50,7 @@ def answers(connection: Connection) -> list[Any]:
 
 
 def fill(template: str) -> str:
-    """`template` with as many x as make it the longest frame there is."""
+    """Replace ? in `template` by the number of x that makes the longest possible frame."""
     return template.replace("?", "x" * (FRAME_MAX - len(template) + 1))
 
 
@@ -81,52 +82,52 @@ ODD_FRAMES = {
 @pytest.mark.parametrize("frame", ODD_FRAMES, ids=lambda frame: f"{frame[:30]!r} of {len(frame)}")
 def test_odd_frame(frame: str) -> None:
     async def conversation() -> None:
-        desk = TestDesk()
-        await desk.start(CALL)
-        alice = desk.connect()
+        exchange = FakeExchange()
+        await exchange.start(CALL)
+        alice = exchange.connect()
         alice.send(auth("alice"))
-        await desk.settle()
+        await exchange.settle()
         alice.take()
         alice.send(frame)
         alice.send(request("public/test", "still there"))
-        await desk.settle()
+        await exchange.settle()
         alice.lawyer.rest()
         answer, after = answers(alice)
         assert answer.get("error", {}).get("code") == ODD_FRAMES[frame]
         assert after["id"] == "still there"
-        assert len(desk.journal.records[-1].payload) < 1_000, "a hostile client can fill the journal"
-        await desk.stop()
+        assert len(exchange.journal.records[-1].payload) < 1_000, "a hostile client can fill the journal"
+        await exchange.stop()
 
     run(conversation())
 
 
-def test_more_commands_than_may_wait_are_refused_in_turn() -> None:
+def test_commands_beyond_the_queue_limit_are_refused_in_turn() -> None:
     async def conversation() -> None:
-        desk = TestDesk()
-        desk.queue_max = 3
-        await desk.start(CALL)
-        alice = desk.connect()
+        exchange = FakeExchange()
+        exchange.queue_max = 3
+        await exchange.start(CALL)
+        alice = exchange.connect()
         alice.send(auth("alice"))
-        await desk.settle()
+        await exchange.settle()
         alice.take()
         for n in range(6):
             alice.send(request("private/buy", n, instrument_id=CALL, price=1_500_000, amount=1_000))
         alice.send(request("private/get_balance", 6))
-        await desk.settle()
+        await exchange.settle()
         got = answers(alice)
         assert [answer["id"] for answer in got] == list(range(7))
         assert [answer.get("error", {}).get("code") for answer in got] == [None, None, None, 1007, None, None, None]
-        await desk.stop()
+        await exchange.stop()
 
     run(conversation())
 
 
-def test_subscriptions_have_a_limit_and_all_or_none_are_made() -> None:
+def test_subscriptions_have_a_limit_and_are_made_all_or_none() -> None:
     async def conversation() -> None:
-        desk = TestDesk()
+        exchange = FakeExchange()
         names = [f"SOL_USDC-28FEB26-{strike}-C" for strike in range(100, 121)]
-        await desk.start(*names)
-        alice = desk.connect()
+        await exchange.start(*names)
+        alice = exchange.connect()
         channels = [f"book.{name}.{depth}" for name in names for depth in range(1, 101)]
         for start in range(0, SUBSCRIPTIONS_MAX, 500):
             alice.send(request("public/subscribe", channels=channels[start : start + 500]))
@@ -138,19 +139,19 @@ def test_subscriptions_have_a_limit_and_all_or_none_are_made() -> None:
         assert first["error"]["code"] == second["error"]["code"] == -32602
         assert again["result"] == channels[:1] and snapshot["params"]["data"]["type"] == "snapshot"
         assert len(alice.session.channels.subscribed) == SUBSCRIPTIONS_MAX
-        await desk.stop()
+        await exchange.stop()
 
     run(conversation())
 
 
-def test_nothing_of_a_closed_connection_is_kept() -> None:
+def test_a_closed_connection_leaves_no_objects() -> None:
     async def conversation() -> list[weakref.ref[object]]:
-        desk = TestDesk()
-        await desk.start(CALL)
+        exchange = FakeExchange()
+        await exchange.start(CALL)
         refs: list[weakref.ref[object]] = []
         for _ in range(3):
             for user_id in ("alice", "bob", "alice"):
-                connection = desk.connect()
+                connection = exchange.connect()
                 refs.append(weakref.ref(connection.session))
                 connection.send(auth(user_id))
                 connection.send(request("private/enable_cancel_on_disconnect"))
@@ -158,18 +159,19 @@ def test_nothing_of_a_closed_connection_is_kept() -> None:
                 connection.send(request("public/subscribe", channels=channels))
                 connection.send(request("public/unsubscribe", channels=channels[::2]))
                 connection.send(request("private/buy", instrument_id=CALL, price=1_500_000, amount=1_000))
-                await desk.settle()
+                await exchange.settle()
                 connection.send(request("private/buy", instrument_id=CALL, price=1_500_000, amount=1_000))
                 connection.send(request("private/get_balance"))
-        for connection in list(desk.connections):  # while an order is under way
-            desk.disconnect(connection)
-        await desk.settle()
-        assert desk.subscriptions._listeners == {}
-        assert not any(desk.subscriptions._books.values())
-        assert not any(desk.subscriptions._cancel_on_disconnect.values())
-        assert desk.views.orders.open_orders("alice") == desk.views.orders.open_orders("bob") == []
-        desk.engine.state.check()
-        await desk.stop()
+        # While an order is in flight.
+        for connection in list(exchange.connections):
+            exchange.disconnect(connection)
+        await exchange.settle()
+        assert exchange.subscriptions._listeners == {}
+        assert not any(exchange.subscriptions._books.values())
+        assert not any(exchange.subscriptions._cancel_on_disconnect.values())
+        assert exchange.views.orders.open_orders("alice") == exchange.views.orders.open_orders("bob") == []
+        exchange.engine.state.check()
+        await exchange.stop()
         return refs
 
     refs = asyncio.run(conversation())
@@ -178,7 +180,7 @@ def test_nothing_of_a_closed_connection_is_kept() -> None:
 
 
 class Step(NamedTuple):
-    """What happens next: a frame from one of the connections, or something to the exchange."""
+    """One step: a frame on one of the connections, or an event of the exchange such as a crash."""
 
     kind: str
     connection: int
@@ -193,7 +195,7 @@ INSERTED = (b"", b'"', b"\\", b"[", b"{", b"\n", b"1", b",", b"\x00", b"null", "
 
 
 class Client:
-    """Writes frames, most of them right, as `random` decides."""
+    """Makes random frames, most of them valid."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -298,49 +300,49 @@ def test_no_text_breaks_a_session(text: str) -> None:
 
 
 async def _converse(steps: list[Step]) -> None:
-    desk = TestDesk(Rules(finished_orders_kept=2, open_orders_max=4, starting_cash_micros=400_000_000))
-    await desk.start(CALL, PUT)
-    connections = [_newcomer(desk, n) for n in range(3)]
+    exchange = FakeExchange(Rules(finished_orders_kept=2, open_orders_max=4, starting_cash_micros=400_000_000))
+    await exchange.start(CALL, PUT)
+    connections = [_connect(exchange, n) for n in range(3)]
     for step in steps:
         match step.kind:
             case "frame":
                 connections[step.connection].send(step.frame)
             case "settle":
-                await desk.settle()
+                await exchange.settle()
             case "disconnect":
-                desk.disconnect(connections[step.connection])
-                connections[step.connection] = _newcomer(desk, step.connection)
+                exchange.disconnect(connections[step.connection])
+                connections[step.connection] = _connect(exchange, step.connection)
             case "full":
-                desk.journal.failures = [JournalFullError("full")]
+                exchange.journal.failures = [JournalFullError("full")]
             case "later":
-                desk.clock.ts_us += 5 * 3_600_000_000
+                exchange.clock.ts_us += 5 * 3_600_000_000
             case "crash":
-                await desk.crash()
-                await desk.start()
-                connections = [_newcomer(desk, n) for n in range(3)]
-    await desk.settle()
+                await exchange.crash()
+                await exchange.start()
+                connections = [_connect(exchange, n) for n in range(3)]
+    await exchange.settle()
     for connection in connections:
         connection.lawyer.rest()
         assert connection.session.unanswered == 0
-    desk.engine.state.check()
-    await _check_books(desk, connections)
-    await desk.stop()
+    exchange.engine.state.check()
+    await _check_books(exchange, connections)
+    await exchange.stop()
 
 
-def _newcomer(desk: TestDesk, n: int) -> Connection:
-    """The first two begin as users, the third as the administrator or as nobody."""
-    connection = desk.connect()
+def _connect(exchange: FakeExchange, n: int) -> Connection:
+    """Connect client `n`. The first two log in as users, the third as the administrator or not at all."""
+    connection = exchange.connect()
     if n < 2:
         connection.send(auth(USERS[n]))
-    elif desk.now_us() == START_US:
+    elif exchange.now_us() == START_US:
         connection.send(ADMIN)
     return connection
 
 
-async def _check_books(desk: TestDesk, connections: list[Connection]) -> None:
+async def _check_books(exchange: FakeExchange, connections: list[Connection]) -> None:
     for connection in connections:
         for channel, book in connection.lawyer.books.items() if connection.lawyer.subscribed is not None else ():
-            depth = desk.views.depths[channel.split(".")[1]]
+            depth = exchange.views.depths[channel.split(".")[1]]
             shown = {"bids": depth.bids(book.depth), "asks": depth.asks(book.depth)}
             levels = {
                 side: [{"price": level.price_micros, "size": level.size_milli, "count": level.count} for level in found]
@@ -350,23 +352,23 @@ async def _check_books(desk: TestDesk, connections: list[Connection]) -> None:
 
 
 def test_the_longest_batch_of_the_longest_answers() -> None:
-    """A batch of queries is one answer, however long; nothing else is sent in the middle of it."""
+    """A batch of queries has one answer of any length, without another message in the middle."""
 
     async def conversation() -> None:
-        desk = TestDesk()
-        await desk.start(CALL)
-        alice = desk.connect()
+        exchange = FakeExchange()
+        await exchange.start(CALL)
+        alice = exchange.connect()
         alice.send(auth("alice"))
-        await desk.settle()
+        await exchange.settle()
         alice.take()
         for n in range(100):
             alice.send(request("private/buy", n, instrument_id=CALL, price=1_500_000, amount=1_000))
-        await desk.settle()
+        await exchange.settle()
         alice.take()
         open_orders = {"jsonrpc": "2.0", "id": 1, "method": "private/get_open_orders"}
         alice.send(json.dumps([open_orders] * BATCH_MAX))
         ((*results,),) = answers(alice)
         assert [len(result["result"]) for result in results] == [100] * BATCH_MAX
-        await desk.stop()
+        await exchange.stop()
 
     run(conversation())

@@ -1,4 +1,4 @@
-"""A replay to connect to: clients written for the live exchange see the same, and steer it, and change nothing."""
+"""The replay server: clients of the live exchange see the same messages, control the replay, and change nothing."""
 
 import asyncio
 import contextlib
@@ -28,24 +28,24 @@ CHANNELS = [f"trades.{INSTRUMENT}", "user.orders", "user.trades", "user.balance"
 
 
 class Client:
-    """What a bot does: asks, and hears."""
+    """A client that sends requests and keeps all messages."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     async def ask(self, method: str, **params: Any) -> dict[str, Any]:
         await self._connection.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params}))
         while True:
-            message = await self.hear()
+            message = await self.receive()
             if message.get("id") == method:
-                self.heard.remove(message)
+                self.received.remove(message)
                 return message
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE_SECONDS):
             message: dict[str, Any] = json.loads(await self._connection.recv())
-        self.heard.append(message)
+        self.received.append(message)
         return message
 
 
@@ -58,7 +58,7 @@ async def client(url: str, user_id: str = "alice") -> AsyncIterator[Client]:
 
 
 async def watch(url: str, until_trades: int) -> tuple[list[Any], list[Any], dict[int, Any]]:
-    """A client written for the live exchange: alice's streams, the tape, and the book it builds from its channel."""
+    """Watch as a client of the live exchange does: alice's streams, the trades, and the book from its channel."""
     async with client(url) as alice:
         await alice.ask("public/subscribe", channels=CHANNELS)
         streams: list[Any] = []
@@ -66,9 +66,9 @@ async def watch(url: str, until_trades: int) -> tuple[list[Any], list[Any], dict
         book: dict[tuple[str, int], Any] = {}
         seqs: dict[int, Any] = {}
         while len(trades) < until_trades:
-            if not alice.heard:
-                await alice.hear()
-            for message in alice.heard:
+            if not alice.received:
+                await alice.receive()
+            for message in alice.received:
                 params = message["params"]
                 if params["channel"].startswith("book."):
                     data = params["data"]
@@ -85,13 +85,13 @@ async def watch(url: str, until_trades: int) -> tuple[list[Any], list[Any], dict
                     streams.append(params)
                 else:
                     streams.append(params)
-            alice.heard.clear()
+            alice.received.clear()
     return trades, streams, seqs
 
 
 @contextlib.asynccontextmanager
 async def replay(path: Path, *options: str) -> AsyncIterator[str]:
-    """A real `exchange replay --serve`."""
+    """Run `exchange replay --serve` as a process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "exchange.cli.main", "replay", "--serve", "--port", "0", "--db", str(path), *options),
@@ -110,7 +110,7 @@ async def replay(path: Path, *options: str) -> AsyncIterator[str]:
 
 @pytest.mark.slow
 def test_a_client_of_the_live_exchange_sees_the_same_on_a_replay(tmp_path: Path) -> None:
-    """Connected before the first order, alice sees every trade, order and balance of hers, and the book, once more."""
+    """Connected before the first order, alice sees all her trades, orders and balances, and the book, once more."""
     path, count = tmp_path / "exchange.db", 60
 
     async def go() -> None:
@@ -125,7 +125,8 @@ def test_a_client_of_the_live_exchange_sees_the_same_on_a_replay(tmp_path: Path)
             await process.wait()
         async with replay(path, "--speed", "max") as url:
             trades_then, streams_then, books_then = await watch(url, count)
-        first_seq = streams[0]["seq"]  # the first orders may have come before the live one had subscribed
+        # The first orders may be older than the subscription of the live client.
+        first_seq = streams[0]["seq"]
         seen_then = [params for params in streams_then if params["seq"] >= first_seq]
         shared = min(len(streams), len(seen_then))
         assert seen_then[:shared] == streams[:shared]
@@ -147,9 +148,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def staged(path: Path, scope: ReplayOptions) -> AsyncIterator[tuple[ReplayServer, str, asyncio.Task[None]]]:
+async def serving(path: Path, options: ReplayOptions) -> AsyncIterator[tuple[ReplayServer, str, asyncio.Task[None]]]:
     with open_journal_reader(path) as reader:
-        made = ReplayServer(reader, scope)
+        made = ReplayServer(reader, options)
         playing = asyncio.create_task(made.play())
         try:
             yield made, await made.open("127.0.0.1", 0), playing
@@ -159,18 +160,18 @@ async def staged(path: Path, scope: ReplayOptions) -> AsyncIterator[tuple[Replay
             await made.close()
 
 
-async def until(stage: ReplayServer, seq: int) -> None:
+async def until(served: ReplayServer, seq: int) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while stage.status.seq != seq:  # noqa: ASYNC110 - it is asked, as a client would
+        while served.status.seq != seq:  # noqa: ASYNC110 - polls as a client would
             await asyncio.sleep(0)
 
 
-def test_it_is_steered(path: Path) -> None:
-    """Paused from the start; to and fro; and at the end it stays open."""
+def test_clients_control_the_replay(path: Path) -> None:
+    """The replay starts paused, seeks to and fro, and stays open at its end."""
 
     async def go() -> None:
         async with (
-            staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (stage, url, _),
+            serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (served, url, _),
             connect(url) as connection,
         ):
             one = Client(connection)
@@ -187,30 +188,31 @@ def test_it_is_steered(path: Path) -> None:
             }
             assert (await one.ask("replay/seek", seq=6))["result"]["seq"] == 6
             await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
-            snapshot = one.heard.pop()["params"]["data"] if one.heard else (await one.hear())["params"]["data"]
+            snapshot = one.received.pop()["params"]["data"] if one.received else (await one.receive())["params"]["data"]
             assert [(level["price"], level["size"]) for level in snapshot["bids"]] == [
                 (5_000_000, 2_000),
                 (4_900_000, 1_000),
             ]
-            one.heard.clear()
+            one.received.clear()
             await one.ask("replay/resume")
-            await until(stage, 10)
+            await until(served, 10)
             assert (await one.ask("replay/status"))["result"]["at_end"]
-            trades = [m["params"]["data"] for m in one.heard if m["params"]["channel"].startswith("trades.")]
+            trades = [m["params"]["data"] for m in one.received if m["params"]["channel"].startswith("trades.")]
             assert [trade["seq"] for (trade,) in trades] == [8, 9]
-            one.heard.clear()
+            one.received.clear()
             await one.ask("replay/pause")
             await one.ask("replay/seek", ts_us=START_US + 7_500_000)
-            assert [m["params"]["data"]["type"] for m in one.heard] == ["snapshot"]
-            assert one.heard[0]["params"]["data"]["asks"] == [{"price": 5_200_000, "size": 1_000, "count": 1}]
+            assert [m["params"]["data"]["type"] for m in one.received] == ["snapshot"]
+            assert one.received[0]["params"]["data"]["asks"] == [{"price": 5_200_000, "size": 1_000, "count": 1}]
             assert (await one.ask("public/get_time"))["result"]["ts_us"] == START_US + 7_000_000
-            one.heard.clear()
-            await one.ask("replay/seek", seq=1)  # before the instrument was listed
-            assert one.heard[0]["params"]["data"]["bids"] == []
+            one.received.clear()
+            # The instrument is not listed yet at seq 1.
+            await one.ask("replay/seek", seq=1)
+            assert one.received[0]["params"]["data"]["bids"] == []
             await one.ask("replay/resume")
-            await until(stage, 10)
+            await until(served, 10)
             await one.ask("public/test")
-            books = [m["params"]["data"] for m in one.heard if m["params"]["channel"].startswith("book.")]
+            books = [m["params"]["data"] for m in one.received if m["params"]["channel"].startswith("book.")]
             levels = {level["price"]: level["size"] for change in books for level in change["bids"] if level["size"]}
             live = recover(path, lambda s: None, lambda d, t: None).engine.views.depths[INSTRUMENT]
             assert levels == {level.price_micros: level.size_milli for level in live.bids()}
@@ -220,7 +222,7 @@ def test_it_is_steered(path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "speed"), [((), 1.0), (("--speed", "2.5x"), 2.5), (("--speed", "max"), None)])
-def test_the_speed_that_the_command_line_says(path: Path, options: tuple[str, ...], speed: float | None) -> None:
+def test_the_speed_given_on_the_command_line(path: Path, options: tuple[str, ...], speed: float | None) -> None:
     async def go() -> None:
         async with replay(path, "--paused", *options) as url, client(url) as alice:
             assert (await alice.ask("replay/status"))["result"]["speed"] == speed
@@ -229,34 +231,34 @@ def test_the_speed_that_the_command_line_says(path: Path, options: tuple[str, ..
 
 
 def test_the_recorded_rhythm_and_other_speeds(path: Path) -> None:
-    """The clock is the test's: nothing happens before it is time."""
+    """The test sets the clock: no command is applied before it is due."""
 
     async def go() -> None:
         now = [100.0]
         with open_journal_reader(path) as reader:
-            stage = ReplayServer(reader, ReplayOptions(5, 10, 2.0), lambda: now[0])
-            playing = asyncio.create_task(stage.play())
-            stage._start_playing()
+            served = ReplayServer(reader, ReplayOptions(5, 10, 2.0), lambda: now[0])
+            playing = asyncio.create_task(served.play())
+            served._start_playing()
 
             async def at(seconds: float) -> int:
                 now[0] = seconds
-                stage._wake.set()
+                served._wake.set()
                 for _ in range(20):
                     await asyncio.sleep(0)
-                return stage.status.seq
+                return served.status.seq
 
             assert [await at(seconds) for seconds in (100.0, 100.4, 100.5, 101.4, 101.6)] == [4, 4, 5, 6, 7]
-            stage._set_speed(0.5)
+            served._set_speed(0.5)
             assert [await at(seconds) for seconds in (101.6, 103.5, 103.7)] == [7, 7, 8]
-            stage._pause(True)
+            served._pause(True)
             assert await at(500.0) == 8
-            stage._pause(False)
+            served._pause(False)
             assert [await at(seconds) for seconds in (500.0, 502.1)] == [8, 9]
-            stage._set_speed(None)
+            served._set_speed(None)
             assert await at(502.2) == 10
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
-            await stage.close()
+            await served.close()
 
     asyncio.run(go())
 
@@ -265,7 +267,10 @@ def test_nothing_can_be_changed(path: Path) -> None:
     before = path.read_bytes()
 
     async def go() -> None:
-        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), client_at(url, 6) as alice:
+        async with (
+            serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _),
+            client_at(url, 6) as alice,
+        ):
             for method, params in (
                 ("private/buy", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
                 ("private/sell", {"instrument_id": INSTRUMENT, "amount": 1_000, "price": 1_000_000}),
@@ -285,7 +290,8 @@ def test_nothing_can_be_changed(path: Path) -> None:
             assert (await alice.ask("private/get_balance"))["result"]["locked"] == 14_900_000
             steps = (await alice.ask("private/explain_order", order_id=1))["result"]
             assert steps
-            async with connect(url) as connection:  # nobody enters as someone who came later, or as the administrator
+            # Neither a user who came later nor the administrator can log in.
+            async with connect(url) as connection:
                 for user_id, code in (("carol", 1027), ("admin", 1020)):
                     auth = {"grant_type": "client_credentials", "client_id": user_id}
                     assert (await Client(connection).ask("public/auth", **auth))["error"]["code"] == code
@@ -298,17 +304,17 @@ def test_nothing_can_be_changed(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_long_seek_keeps_nobody_else_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is worked out the replay stands still and says where it goes; the last of several seeks counts."""
+def test_a_long_seek_does_not_delay_other_clients(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During a seek the replay stands still and shows the target. Of several seeks the last one counts."""
     ready, engine_after = threading.Event(), ReplayServer._engine_after
 
-    def slowly(stage: ReplayServer, seq: int, *progress: Any) -> Engine:
+    def slowly(served: ReplayServer, seq: int, *progress: Any) -> Engine:
         assert ready.wait(PATIENCE_SECONDS)
-        return engine_after(stage, seq, *progress)
+        return engine_after(served, seq, *progress)
 
     async def go() -> None:
         async with (
-            staged(path, ReplayOptions(1, 10, None)) as (stage, url, _),
+            serving(path, ReplayOptions(1, 10, None)) as (served, url, _),
             connect(url) as one,
             client(url) as other,
         ):
@@ -320,24 +326,26 @@ def test_a_long_seek_keeps_nobody_else_waiting(path: Path, monkeypatch: pytest.M
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while (status := (await other.ask("replay/status"))["result"])["seeking"] != 7:
                     pass
-            await other.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"])  # which would let it play
-            assert status["seq"] == stage.status.seq == 4
+            # A subscription starts the replay, but not during a seek.
+            await other.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"])
+            assert status["seq"] == served.status.seq == 4
             ready.set()
             answers = [json.loads(await one.recv()) for _ in range(3)]
             assert [(answer["id"], answer["result"]["seq"]) for answer in answers] == [(9, 7), (6, 7), (7, 7)]
             assert answers[-1]["result"]["seeking"] is None
-            await until(stage, 10)  # and there it plays on
+            # The replay continues from the target.
+            await until(served, 10)
 
     asyncio.run(go())
 
 
-def test_a_seek_over_damage_is_answered_and_the_replay_stays(path: Path) -> None:
+def test_a_seek_over_damage_fails_and_the_replay_stays(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER commands_are_never_changed")
         connection.execute("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 8")
 
     async def go() -> None:
-        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), client(url) as alice:
+        async with serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), client(url) as alice:
             assert (await alice.ask("replay/seek", seq=9))["error"]["code"] == -32603
             status = (await alice.ask("replay/status"))["result"]
             assert (status["seq"], status["seeking"]) == (4, None)
@@ -346,13 +354,16 @@ def test_a_seek_over_damage_is_answered_and_the_replay_stays(path: Path) -> None
     asyncio.run(go())
 
 
-def test_a_journal_whose_last_events_a_crash_kept_from_being_recorded(tmp_path: Path) -> None:
-    """Who comes can enter, and orders are explained, from the commands: they are all there."""
+def test_a_journal_whose_last_events_a_crash_left_unrecorded(tmp_path: Path) -> None:
+    """Users can log in and orders are explained from the commands, which are all recorded."""
     path, commands = tmp_path / "exchange.db", [*MARKET, OpenAccount("carol", 1)]
     write_journal(path, ((START_US + n, command) for n, command in enumerate(commands, 1)), events_up_to=4)
 
     async def go() -> None:
-        async with staged(path, ReplayOptions(1, 11, None, is_paused=True)) as (_, url, _), connect(url) as connection:
+        async with (
+            serving(path, ReplayOptions(1, 11, None, is_paused=True)) as (_, url, _),
+            connect(url) as connection,
+        ):
             carol = Client(connection)
             auth = {"grant_type": "client_credentials", "client_id": "carol"}
             assert (await carol.ask("public/auth", **auth))["result"] == {"user_id": "carol"}
@@ -382,21 +393,24 @@ def test_replay_methods_are_unknown_to_the_live_exchange(tmp_path: Path) -> None
     asyncio.run(go())
 
 
-def test_streams_are_filled_on_a_replay_too(path: Path) -> None:
+def test_streams_catch_up_on_a_replay_too(path: Path) -> None:
     async def go() -> None:
-        async with staged(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), connect(url) as connection:
+        async with (
+            serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _),
+            connect(url) as connection,
+        ):
             one = Client(connection)
             await one.ask("replay/seek", seq=8)
             answer = await one.ask("public/subscribe", channels=[f"trades.{INSTRUMENT}"], from_seq=1)
             assert answer["result"]["seq"] == 9
-            assert (await one.hear())["params"]["seq"] == 8
+            assert (await one.receive())["params"]["seq"] == 8
             await one.ask("replay/resume")
-            assert (await one.hear())["params"]["seq"] == 9
+            assert (await one.receive())["params"]["seq"] == 9
 
     asyncio.run(go())
 
 
-def test_a_damaged_journal_ends_it(tmp_path: Path) -> None:
+def test_a_damaged_journal_ends_the_replay(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -404,8 +418,8 @@ def test_a_damaged_journal_ends_it(tmp_path: Path) -> None:
         connection.execute("UPDATE commands SET ts_us = ts_us + 1 WHERE seq = 300")
 
     async def go() -> None:
-        async with staged(path, ReplayOptions(1, 400, None)) as (stage, _, playing):
-            stage._start_playing()
+        async with serving(path, ReplayOptions(1, 400, None)) as (served, _, playing):
+            served._start_playing()
             with pytest.raises(JournalDamagedError, match="seq 300 is damaged"):
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await playing

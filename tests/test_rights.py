@@ -1,4 +1,4 @@
-"""Reading a journal that one may not write to, or whose folder: it is read as it is, and nothing is left there."""
+"""Reading a journal without write access to it or to its folder: commands work and leave no files behind."""
 
 import json
 import os
@@ -14,7 +14,8 @@ import pytest
 from tests.cli_support import exchange
 from tests.journals import play
 
-NOBODY = 65_534  # whose rights the tests take where they are run by root, who may do everything
+# The user id that the tests switch to if root runs them, because root may do everything.
+NOBODY = 65_534
 LOOKS = (
     ("journal", "verify"),
     ("journal", "check"),
@@ -23,7 +24,7 @@ LOOKS = (
     ("sql", "SELECT * FROM fills"),
 )
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="rights are those of Unix")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the rights of files are those of Unix")
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("rights") / "exchange.db"
     play(path)
     for look in LOOKS:
-        exchange(*look, "--db", path)  # so that everything is imported that is needed: a stranger may not even do that
+        # Imports all modules, because the stranger may not be allowed to read them.
+        exchange(*look, "--db", path)
     return path
 
 
 @pytest.fixture
 def path(made: Path) -> Iterator[Path]:
-    """A journal in good order, in a folder that everybody may reach."""
+    """A journal in good order, in a folder that all users may read."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     shutil.copy(made, folder / "exchange.db")
@@ -47,7 +49,7 @@ def path(made: Path) -> Iterator[Path]:
 
 
 def as_a_stranger(*arguments: object) -> tuple[int, str]:
-    """Run `exchange ARGUMENTS` in a process without special rights: its exit code, and everything it said."""
+    """Run `exchange ARGUMENTS` in a process without special rights. Returns its exit code and output."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -75,8 +77,8 @@ def close(path: Path, folder_mode: int) -> None:
 
 @pytest.mark.parametrize("folder_mode", [0o555, 0o777])
 @pytest.mark.parametrize("look", LOOKS)
-def test_a_journal_that_one_may_only_read(path: Path, look: tuple[str, ...], folder_mode: int) -> None:
-    """In an open folder, files that SQLite puts there would be the reader's, and lock the exchange out."""
+def test_a_journal_with_read_access_only(path: Path, look: tuple[str, ...], folder_mode: int) -> None:
+    """In a folder open to all, files created by SQLite would belong to the reader and lock the exchange out."""
     close(path, folder_mode)
     before = path.read_bytes()
     exit_code, output = as_a_stranger(*look, "--db", path)
@@ -85,8 +87,8 @@ def test_a_journal_that_one_may_only_read(path: Path, look: tuple[str, ...], fol
     assert path.read_bytes() == before
 
 
-def test_a_journal_that_somebody_else_is_writing(path: Path) -> None:
-    """What is in the -wal is read as well."""
+def test_a_journal_that_another_user_writes(path: Path) -> None:
+    """The commands in the -wal are read, too."""
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("INSERT INTO digests VALUES (400, 'mine', 'x')")
         for file in path.parent.iterdir():
@@ -96,8 +98,8 @@ def test_a_journal_that_somebody_else_is_writing(path: Path) -> None:
         assert (exit_code, output) == (0, "digest\nx\n")
 
 
-def test_a_log_that_cannot_be_read_in_its_folder(path: Path) -> None:
-    """A -wal that was copied without its -shm, which SQLite cannot make here: it is said what to do."""
+def test_a_log_that_needs_a_writable_folder(path: Path) -> None:
+    """A -wal that was copied without its -shm, which SQLite cannot create here: the error says what to do."""
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("INSERT INTO digests VALUES (400, 'mine', 'x')")
         shutil.copy(f"{path}-wal", path.parent / "kept")
@@ -109,7 +111,7 @@ def test_a_log_that_cannot_be_read_in_its_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o000, 0o755), (0o644, 0o000)])
-def test_a_journal_that_one_may_not_read(path: Path, file_mode: int, folder_mode: int) -> None:
+def test_a_journal_without_read_access(path: Path, file_mode: int, folder_mode: int) -> None:
     path.chmod(file_mode)
     path.parent.chmod(folder_mode)
     for look in LOOKS:

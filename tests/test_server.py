@@ -1,4 +1,4 @@
-"""Real sockets: whatever arrives on them, the exchange answers who keeps the protocol, and cuts off who does not."""
+"""Real sockets: the exchange answers clients that keep the protocol, and closes connections that break it."""
 
 import asyncio
 import gc
@@ -67,7 +67,7 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "exchange.db"
 
 
-def in_order(answers: list[Any]) -> None:
+def assert_in_order(answers: list[Any]) -> None:
     assert [answer["id"] for answer in answers] == list(range(len(answers)))
 
 
@@ -76,7 +76,8 @@ def test_a_message_may_come_in_fragments(run: Run, db: Path) -> None:
         async with exchange(db) as server:
             alice = await server.client("alice")
             text = '{"jsonrpc":"2.0","id":"ünï","method":"public/test"}'.encode()
-            middle = text.index(b"\xc3") + 1  # within a character
+            # Inside a character.
+            middle = text.index(b"\xc3") + 1
             alice.lawyer.sent(text)
             for part in (frame_bytes(TEXT, text[:middle], fin=False), frame_bytes(PING, b"now?")):
                 alice.writer.write(part)
@@ -113,7 +114,7 @@ def test_the_longest_message_is_answered(run: Run, db: Path) -> None:
 GOOD = request("public/test").encode()
 WRONG_FRAMES = {
     "binary": (frame_bytes(BINARY, GOOD), 1003),
-    "binary, then text, which is not looked at": (frame_bytes(BINARY, GOOD) + frame_bytes(TEXT, GOOD), 1003),
+    "binary, then text, which is ignored": (frame_bytes(BINARY, GOOD) + frame_bytes(TEXT, GOOD), 1003),
     "binary, in fragments": (frame_bytes(BINARY, GOOD[:9], fin=False) + frame_bytes(CONT, GOOD[9:]), 1003),
     "too large": (frame_bytes(TEXT, b" " * (FRAME_MAX + 1)), 1009),
     "too large, only announced": (frame_bytes(TEXT, b" " * (FRAME_MAX + 1))[:14], 1009),
@@ -187,7 +188,8 @@ def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
             stranger.writer.write(data)
             try:
                 answer = await stranger.reader.read()
-            except ConnectionError:  # it has not read all that was said
+            except ConnectionError:
+                # The server closed before it had read everything.
                 answer = head
             assert answer.startswith(head) and (head or not answer)
             await server_still_answers(server)
@@ -195,7 +197,7 @@ def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
     run(conversation())
 
 
-def test_a_query_after_the_path_is_passed_over(run: Run, db: Path) -> None:
+def test_a_query_after_the_path_is_ignored(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             alice = await server.dial()
@@ -205,7 +207,7 @@ def test_a_query_after_the_path_is_passed_over(run: Run, db: Path) -> None:
     run(conversation())
 
 
-def test_whoever_says_nothing_is_cut_off(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_without_a_handshake_is_closed(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             monkeypatch.setattr(gateway_server, "HANDSHAKE_SECONDS", 0)
@@ -217,14 +219,15 @@ def test_whoever_says_nothing_is_cut_off(run: Run, db: Path, monkeypatch: pytest
     run(conversation())
 
 
-def test_a_client_that_ends_its_half_is_let_go(run: Run, db: Path) -> None:
+def test_a_client_that_closes_its_writing_side_is_closed(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             alice = await server.client("alice")
             alice.send(request("private/buy", instrument_id=INSTRUMENT, price=1_500_000, amount=1_000))
             alice.writer.write_eof()
             assert await alice.closing() in (None, 1005, 1006)
-            bob = await server.client("bob")  # by now what alice sent is done
+            # Bob's account is opened by a command after alice's order.
+            bob = await server.client("bob")
             book = await bob.ask("public/get_order_book", instrument_id=INSTRUMENT)
             assert book["result"]["bids"] == [{"price": 1_500_000, "size": 1_000, "count": 1}]
 
@@ -242,17 +245,17 @@ def test_more_than_may_be_in_flight_is_answered_in_order(run: Run, db: Path) -> 
                     alice.send(request("private/buy", n, instrument_id=INSTRUMENT, price=1_500_000, amount=100))
                 else:
                     alice.send(request("private/get_balance", n))
-            in_order([await alice.text() for _ in range(count)])
+            assert_in_order([await alice.text() for _ in range(count)])
             alice.lawyer.rest()
 
     run(conversation())
 
 
 @pytest.mark.slow
-def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
+def test_a_client_that_requests_more_than_it_reads_is_answered_as_it_reads(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many times what may be unsent, asked for at once: nobody is cut off, and not all is prepared at once."""
+    """It requests many times UNSENT_MAX at once. The connection stays open; not all answers are prepared at once."""
     monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 2 * UNSENT_MAX)
 
     async def conversation() -> None:
@@ -272,8 +275,8 @@ def test_whoever_asks_for_more_than_he_reads_is_answered_as_he_reads(
 
 
 @pytest.mark.slow
-def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer is followed by a rest: others are answered in between, also those that ask for a command."""
+def test_a_client_with_many_requests_does_not_delay_others(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer ends the turn of a connection, so that others get theirs in between, also for commands."""
     monkeypatch.setattr(request_queue, "TURN_SECONDS", 0)
 
     async def conversation() -> None:
@@ -293,7 +296,7 @@ def test_who_asks_for_much_keeps_nobody_waiting(run: Run, db: Path, monkeypatch:
     run(conversation())
 
 
-def test_an_address_that_cannot_be_had_leaves_nothing_behind(run: Run, db: Path) -> None:
+def test_a_taken_address_leaves_no_files_behind(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             taken = int(server.url.rstrip("/").rpartition(":")[2])
@@ -307,7 +310,7 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(run: Run, db: Path)
 
 @pytest.mark.slow
 def test_more_notifications_than_may_be_in_flight_do_not_stop_the_connection(run: Run, db: Path) -> None:
-    """They are done without a word: the connection must be read on all the same."""
+    """Notifications have no answers; the connection must still be read again."""
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -322,7 +325,7 @@ def test_more_notifications_than_may_be_in_flight_do_not_stop_the_connection(run
 
 
 @pytest.mark.slow
-def test_a_reader_that_never_reads_is_cut_off_and_nobody_else_notices(
+def test_a_client_that_never_reads_is_closed_without_effect_on_others(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def conversation() -> None:
@@ -340,14 +343,14 @@ def test_a_reader_that_never_reads_is_cut_off_and_nobody_else_notices(
                 if len(known & connections.keys()) < 2:
                     break
             else:
-                pytest.fail("the slow reader was never cut off")
+                pytest.fail("the slow client was never closed")
             assert await slow.closing() is None
             await server_still_answers(server)
 
     run(conversation())
 
 
-def test_clients_that_leave_in_the_middle_of_their_commands(run: Run, db: Path) -> None:
+def test_clients_that_disconnect_in_the_middle_of_their_commands(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             for n in range(20):
@@ -362,22 +365,22 @@ def test_clients_that_leave_in_the_middle_of_their_commands(run: Run, db: Path) 
                     alice.writer.transport.abort()
                 else:
                     await alice.hang_up()
-            while await connections_left(server):  # the last one is not gone yet
+            while await connections_left(server):
                 pass
             alice = await server.client("alice")
             await alice.buy()
             open_orders = (await alice.ask("private/get_open_orders"))["result"]
-            assert len(open_orders) == 1, "orders of connections that are gone are left"
+            assert len(open_orders) == 1, "orders of closed connections are still open"
 
     run(conversation())
 
 
 @pytest.mark.parametrize("enabled", [False, True])
 @pytest.mark.parametrize("turn_seconds", [0, 1_000])
-def test_what_was_sent_before_good_bye_is_carried_out(
+def test_commands_sent_before_closing_are_carried_out(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch, turn_seconds: int, enabled: bool
 ) -> None:
-    """All in one piece: who one is, orders with questions between them, and the end; then cancel-on-disconnect."""
+    """One write has the login, orders with queries between them, and the close; then cancel-on-disconnect runs."""
     monkeypatch.setattr(request_queue, "TURN_SECONDS", turn_seconds)
     count = 150
 
@@ -386,18 +389,19 @@ def test_what_was_sent_before_good_bye_is_carried_out(
             wire = await server.connect()
             name = {"grant_type": "client_credentials", "client_id": "alice"}
             buy = {"instrument_id": INSTRUMENT, "price": 1_500_000, "amount": 100}
-            said = [request("public/auth", **name)]
-            said += [request("private/enable_cancel_on_disconnect")] * enabled
-            said += [request("private/buy", n, **buy) for n in range(count)]
-            said.insert(count // 2, request("private/get_balance"))
-            frames = [frame_bytes(TEXT, text.encode()) for text in said]
+            texts = [request("public/auth", **name)]
+            texts += [request("private/enable_cancel_on_disconnect")] * enabled
+            texts += [request("private/buy", n, **buy) for n in range(count)]
+            texts.insert(count // 2, request("private/get_balance"))
+            frames = [frame_bytes(TEXT, text.encode()) for text in texts]
             wire.writer.write(b"".join([*frames, frame_bytes(CLOSE, (1000).to_bytes(2))]))
             await wire.closing()
             await wire.hang_up()
             while await connections_left(server):
                 pass
             alice = await server.client("alice")
-            while True:  # until what was sent then is done, too
+            # Until the commands of the closed connection are done.
+            while True:
                 history = (await alice.ask("private/get_order_history", count=1_000))["result"]
                 left = (await alice.ask("private/get_open_orders"))["result"]
                 if len(history if enabled else left) == count:
@@ -408,13 +412,13 @@ def test_what_was_sent_before_good_bye_is_carried_out(
 
 
 async def connections_left(server: Server) -> int:
-    """How many are connected, once the event loop has turned."""
+    """The number of connections after a turn of the event loop."""
     await asyncio.sleep(0)
     return len(server.node.gateway._connections)
 
 
 @pytest.mark.slow
-def test_channels_joined_and_left_again_and_again(run: Run, db: Path) -> None:
+def test_channels_subscribed_and_unsubscribed_again_and_again(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             alice, bob = await server.client("alice"), await server.client("bob")
@@ -429,7 +433,7 @@ def test_channels_joined_and_left_again_and_again(run: Run, db: Path) -> None:
                 message = await alice.text()
                 answers += [message] if "id" in message else []
             assert [answer["id"] for answer in answers] == [n for n in range(200) for _ in range(3)]
-            in_order([await bob.text() for _ in range(200)])
+            assert_in_order([await bob.text() for _ in range(200)])
             shown = (await alice.ask("public/get_order_book", instrument_id=INSTRUMENT, depth=100))["result"]
             for book in alice.lawyer.books.values():
                 levels = book.levels()
@@ -453,11 +457,12 @@ def test_a_broken_journal_stops_the_exchange_at_once_and_answers_nothing(
                 alice.send(request("private/buy", n, instrument_id=INSTRUMENT, price=1_500_000, amount=100))
             with pytest.raises(Closed) as closed:
                 await alice.frame()
-            assert closed.value.code is None, "it was answered, or the connection was closed as if all were well"
+            assert closed.value.code is None, "it was answered, or the connection was closed as if all was well"
             server.breaks = True
             with pytest.raises(JournalBrokenError, match="on fire"):
                 await server.running
-            bob.lawyer.rest()  # the snapshot was all he got
+            # Bob gets the snapshot and nothing else.
+            bob.lawyer.rest()
             await bob.text()
             assert await bob.closing() is None
 
@@ -474,7 +479,8 @@ def test_a_journal_that_breaks_while_events_are_recorded_stops_the_exchange(
         async with exchange(db) as server:
             alice = await server.client("alice")
             monkeypatch.setattr(server.journal, "append_events", append_events)
-            assert "result" in await alice.buy()  # it is durable; its events can be redone
+            # The command is durable; its events can be computed again.
+            assert "result" in await alice.buy()
             server.breaks = True
             with pytest.raises(JournalBrokenError, match="on fire"):
                 await server.running
@@ -492,7 +498,8 @@ def test_a_full_disk_is_survived_without_a_gap(run: Run, db: Path) -> None:
             alice, bob = await server.client("alice"), await server.client("bob")
             await bob.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.1"])
             seq = (await alice.buy())["result"]["seq"]
-            await set_pages_max(server, 1)  # SQLite makes it as many as there are
+            # SQLite takes the current number of pages instead, and so the file cannot grow.
+            await set_pages_max(server, 1)
             recorded = 0
             while "result" in (answer := await alice.buy()):
                 recorded += 1
@@ -519,7 +526,7 @@ async def set_pages_max(server: Server, count: int) -> None:
 
 
 def check_journal(db: Path, server: Server) -> None:
-    """It has no gap, all events are there, and it leads to the state that the server had."""
+    """Check that the journal has no gap and all events, and leads to the state of the server."""
     with open_journal_reader(db) as reader:
         records = list(reader.records(Head()))
         assert [record.seq for record in records] == list(range(1, len(records) + 1))
@@ -529,7 +536,7 @@ def check_journal(db: Path, server: Server) -> None:
     assert engine.snapshot() == server.engine.snapshot()
 
 
-def test_stopping_answers_what_was_accepted_and_says_good_bye(run: Run, db: Path) -> None:
+def test_stopping_answers_accepted_commands_and_closes_connections(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             alice, bob = await server.client("alice"), await server.client("bob")
@@ -557,22 +564,22 @@ async def server_still_answers(server: Server) -> None:
     await wire.hang_up()
 
 
-def test_what_is_appended_is_on_disk_also_while_many_events_are_recorded(run: Run, db: Path) -> None:
-    """Events are written behind, at the same time as the next batch: what is answered must not hang on their COMMIT."""
+def test_appended_commands_are_durable_while_many_events_are_recorded(run: Run, db: Path) -> None:
+    """Events are written while the next batch is: its durability must not depend on their COMMIT."""
 
     async def conversation() -> None:
         journal = await open_journal_writer(db)
         try:
             await journal.append(chain(journal.head, [(1, "{}")]))
             events = [(1, n, "{}") for n in range(6_000)]
-            await asyncio.gather(journal.append_events(events), append_and_look(journal))
+            await asyncio.gather(journal.append_events(events), append_and_check(journal))
         finally:
             await journal.close()
 
-    async def append_and_look(journal: JournalWriter) -> None:
+    async def append_and_check(journal: JournalWriter) -> None:
         await journal.append(chain(journal.head, [(2, "{}")]))
         with open_journal_reader(db) as reader:
-            assert reader.head().seq == 2, "answered, but not on disk"
+            assert reader.head().seq == 2, "answered, but not durable"
 
     run(conversation())
 
@@ -590,7 +597,8 @@ def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monk
         async with exchange(db) as server:
             alice = await server.client("alice")
             order = {"instrument_id": INSTRUMENT, "price": 1_500_000, "amount": 1_000}
-            for _ in range(2):  # one as long as may be, and one that is longer
+            # The first takes as long as it may, the second longer.
+            for _ in range(2):
                 assert (await alice.ask("private/buy", **order, dry_run=True))["result"]["dry_run"]
             assert (await alice.ask("private/buy", **order, dry_run=True))["error"]["code"] == 1007
             assert (await alice.ask("private/buy", **order))["result"]["order"]["status"] == "open"

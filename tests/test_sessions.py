@@ -1,4 +1,4 @@
-"""The golden conversations come true, to the letter. Their grammar stands at the top of conversation.py."""
+"""Plays the golden conversations in tests/sessions. conversation.py describes their grammar."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_session(path: Path) -> None:
         pytest.fail(str(error), pytrace=False)
 
 
-def test_every_code_and_every_method_stands_in_a_session() -> None:
+def test_every_code_and_every_method_is_in_a_session() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in FILES)
     assert [code for code in sorted(CODES) if f'"error":{{"code":{code},' not in text] == []
     assert [method for method in METHODS if f'"method":"{method}"' not in text] == []
@@ -41,13 +41,13 @@ def test_every_code_and_every_method_stands_in_a_session() -> None:
         (["disk half-full"], "wrong.txt:2: not understood"),
     ],
 )
-def test_a_session_that_goes_otherwise_is_reported(tmp_path: Path, lines: list[str], message: str) -> None:
+def test_a_difference_is_reported(tmp_path: Path, lines: list[str], message: str) -> None:
     path = tmp_path / "wrong.txt"
     path.write_text("\n".join(['alice> {"jsonrpc":"2.0","id":1,"method":"public/test"}', *lines]), encoding="utf-8")
     with pytest.raises(ConversationError, match=message):
         play(path)
 
 
-def test_retelling_a_session_tells_it() -> None:
+def test_a_conversation_can_be_printed() -> None:
     path = next(path for path in FILES if path.stem == "channels")
     assert retell(path).strip() == path.read_text(encoding="utf-8").strip()

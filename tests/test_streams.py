@@ -16,7 +16,7 @@ from exchange.domain.commands import Command, decode_command
 from exchange.engine.engine import Engine
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
-from tests.fake_exchange import Connection, TestDesk
+from tests.fake_exchange import Connection, FakeExchange
 from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.random_commands import random_steps
@@ -39,21 +39,21 @@ def buy(request_id: Any = "buy") -> dict[str, Any]:
 
 
 class Scene:
-    """A desk whose backfills go on only when told, and alice, of whose orders 1 to 4 commands 5 to 8 tell."""
+    """A exchange whose backfills go on only when told, and alice, of whose orders 1 to 4 commands 5 to 8 tell."""
 
     def __init__(self) -> None:
-        self.desk = TestDesk()
-        self.desk.brings_at_once = False
+        self.exchange = FakeExchange()
+        self.exchange.finishes_catch_ups = False
 
     async def begin(self) -> Connection:
-        await self.desk.start(CALL)
+        await self.exchange.start(CALL)
         self.trader = await self.enter("alice")
         await self.send(self.trader, *[buy()] * 4)
-        assert self.desk.subscriptions.recent.next_seq == 9
+        assert self.exchange.subscriptions.recent.next_seq == 9
         return await self.enter("alice")
 
     async def enter(self, user_id: str) -> Connection:
-        connection = self.desk.connect()
+        connection = self.exchange.connect()
         await self.send(connection, request("public/auth", grant_type="client_credentials", client_id=user_id))
         connection.take()
         return connection
@@ -61,12 +61,12 @@ class Scene:
     async def send(self, connection: Connection, *frames: Any) -> None:
         for frame in frames:
             connection.send(json.dumps(frame))
-        await self.desk.settle()
+        await self.exchange.settle()
 
     async def is_asked(self) -> bool:
-        """Whether a backfill is under way, once the event loop has turned."""
+        """Whether a catch_up is under way, once the event loop has turned."""
         await asyncio.sleep(0)
-        return bool(self.desk.backfills)
+        return bool(self.exchange.catch_ups)
 
 
 def heard(connection: Connection) -> list[Any]:
@@ -98,8 +98,8 @@ def hold() -> Callable[[Conversation], None]:
         async def whole() -> None:
             scene = Scene()
             await conversation(scene, await scene.begin())
-            scene.desk.engine.state.check()
-            await scene.desk.stop()
+            scene.exchange.engine.state.check()
+            await scene.exchange.stop()
 
         asyncio.run(whole())
 
@@ -112,15 +112,15 @@ Hold = Callable[[Conversation], None]
 def test_what_was_missed_then_what_was_held_then_what_comes(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(6, "user.orders"))
-        (backfill,) = scene.desk.backfills
-        assert backfill.missed == CatchUpRequest(6, 8, "alice", ("user.orders",))
+        (catch_up,) = scene.exchange.catch_ups
+        assert catch_up.missed == CatchUpRequest(6, 8, "alice", ("user.orders",))
         assert heard(alice) == ["sub"]
         await scene.send(scene.trader, buy())
         assert heard(alice) == []
-        backfill.go_on(2)
+        catch_up.deliver(2)
         await scene.send(scene.trader, buy())
         assert heard(alice) == orders(6, 7)
-        backfill.go_on()
+        catch_up.deliver()
         assert heard(alice) == orders(8, 9, 10)
         await scene.send(scene.trader, buy())
         assert heard(alice) == orders(11)
@@ -134,7 +134,7 @@ def test_nothing_else_waits_for_it(hold: Hold) -> None:
         assert heard(alice) == ["sub", "sub", (f"book.{CALL}.1", 8)]
         await scene.send(alice, request("public/test", "test"), buy())
         assert heard(alice) == ["test", "buy", ("user.balance", 9), (f"book.{CALL}.1", 9)]
-        scene.desk.backfills[0].go_on()
+        scene.exchange.catch_ups[0].deliver()
         assert heard(alice) == orders(5, 6, 7, 8, 9)
 
     hold(conversation)
@@ -145,7 +145,7 @@ def test_the_answer_names_the_first_command_that_comes_live(hold: Hold) -> None:
         alice.send(json.dumps(subscribe(9, "user.orders")))
         answer = json.loads(alice.take()[0])
         assert answer["result"] == {"channels": ["user.orders"], "seq": 9}
-        assert not scene.desk.backfills, "nothing was missed"
+        assert not scene.exchange.catch_ups, "nothing was missed"
         await scene.send(alice, buy(), subscribe(None, "user.orders"))
         assert heard(alice) == ["buy", "sub", *orders(9)]
 
@@ -157,9 +157,9 @@ def test_a_subscription_between_a_command_and_what_it_tells(hold: Hold) -> None:
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, buy(), subscribe(8, "user.orders"))
-        (backfill,) = scene.desk.backfills
-        assert backfill.missed.up_to == 8
-        backfill.go_on()
+        (catch_up,) = scene.exchange.catch_ups
+        assert catch_up.missed.up_to == 8
+        catch_up.deliver()
         assert heard(alice) == ["buy", "sub", *orders(8, 9)]
 
     hold(conversation)
@@ -170,11 +170,11 @@ def test_in_the_middle_of_a_batch(hold: Hold) -> None:
         alice.send(json.dumps([buy(1), subscribe(7, "user.orders", request_id=2), buy(3)]))
         while not await scene.is_asked():
             pass
-        (backfill,) = scene.desk.backfills
-        assert backfill.is_paused and heard(alice) == [], "the batch is not answered yet"
-        await scene.desk.settle()
-        assert not backfill.is_paused and heard(alice) == [[1, 2, 3]]
-        backfill.go_on()
+        (catch_up,) = scene.exchange.catch_ups
+        assert catch_up.is_paused and heard(alice) == [], "the batch is not answered yet"
+        await scene.exchange.settle()
+        assert not catch_up.is_paused and heard(alice) == [[1, 2, 3]]
+        catch_up.deliver()
         assert heard(alice) == orders(7, 8, 9, 10)
 
     hold(conversation)
@@ -183,13 +183,13 @@ def test_in_the_middle_of_a_batch(hold: Hold) -> None:
 def test_what_is_brought_during_a_batch_follows_its_answer(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(7, "user.orders"))
-        (backfill,) = scene.desk.backfills
+        (catch_up,) = scene.exchange.catch_ups
         alice.send(json.dumps([request("public/test", 1), buy(2)]))
-        assert backfill.is_paused
-        backfill.pause(False)  # it had begun with these before it heard of the pause
-        backfill.go_on()
+        assert catch_up.is_paused
+        catch_up.pause(False)  # it had begun with these before it heard of the pause
+        catch_up.deliver()
         assert heard(alice) == ["sub"]
-        await scene.desk.settle()
+        await scene.exchange.settle()
         assert heard(alice) == [[1, 2], *orders(7, 8, 9)]
 
     hold(conversation)
@@ -207,7 +207,7 @@ def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: p
         for _ in range(1_000):
             await asyncio.sleep(0)
         alice.session.set_backpressure(False)
-        await scene.desk.settle()
+        await scene.exchange.settle()
         alice.check()
         held = [one for one in alice.take() if b"user.orders" in one]
         assert len(alice.reasons) == 1 and sum(map(len, held)) <= 2_000
@@ -218,18 +218,18 @@ def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: p
 def test_unsubscribing_during_the_fill(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(7, "user.orders", "user.balance"), subscribe(8, "user.trades"))
-        (backfill,) = scene.desk.backfills  # one after the other
-        backfill.go_on(1)
+        (catch_up,) = scene.exchange.catch_ups  # one after the other
+        catch_up.deliver(1)
         await scene.send(alice, buy(), request("public/unsubscribe", "un", channels=["user.balance"]))
-        backfill.go_on(2)
+        catch_up.deliver(2)
         assert heard(alice) == ["sub", "sub", *orders(7), "buy", "un", *orders(8)]
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.orders"]))
-        assert backfill.is_over
-        assert scene.desk.backfills[1].missed == CatchUpRequest(8, 9, "alice", ("user.trades",))
+        assert catch_up.is_over
+        assert scene.exchange.catch_ups[1].missed == CatchUpRequest(8, 9, "alice", ("user.trades",))
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
-        assert scene.desk.backfills[1].is_over
+        assert scene.exchange.catch_ups[1].is_over
         assert heard(alice) == ["un", "un", "buy"]
-        assert not scene.desk.subscriptions._listeners and not alice.session.channels._catch_ups._by_channel
+        assert not scene.exchange.subscriptions._listeners and not alice.session.channels._catch_ups._by_channel
 
     hold(conversation)
 
@@ -238,12 +238,12 @@ def test_unsubscribing_in_the_same_batch(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         leave = request("public/unsubscribe", "un", channels=["user.orders"])
         await scene.send(alice, [subscribe(1, "user.orders"), leave])
-        assert scene.desk.backfills[0].is_over
+        assert scene.exchange.catch_ups[0].is_over
         await scene.send(alice, [subscribe(None, "user.orders"), leave], buy())
         assert heard(alice) == [["sub", "un"], ["sub", "un"], "buy"]
         await scene.send(alice, [subscribe(1, "user.orders"), leave, subscribe(None, "user.orders")], buy())
         await scene.send(alice, [leave, subscribe(None, "user.orders"), subscribe(8, "user.orders")], buy())
-        scene.desk.backfills[-1].go_on()
+        scene.exchange.catch_ups[-1].deliver()
         first = [["sub", "un", "sub"], "buy", *orders(10)]
         assert heard(alice) == [*first, ["un", "sub", "sub"], "buy", *orders(8, 9, 10, 11)]
 
@@ -253,13 +253,13 @@ def test_unsubscribing_in_the_same_batch(hold: Hold) -> None:
 def test_beginning_again_from_another_command(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"))
-        scene.desk.backfills[0].go_on(3)
+        scene.exchange.catch_ups[0].deliver(3)
         await scene.send(alice, subscribe(7, "user.orders"))
-        assert scene.desk.backfills[0].is_over
-        scene.desk.backfills[1].go_on()
+        assert scene.exchange.catch_ups[0].is_over
+        scene.exchange.catch_ups[1].deliver()
         assert heard(alice) == ["sub", *orders(5, 6, 7), "sub", *orders(7, 8)]
         await scene.send(alice, buy(), subscribe(8, "user.orders"))
-        scene.desk.backfills[2].go_on()
+        scene.exchange.catch_ups[2].deliver()
         assert heard(alice) == ["buy", "sub", *orders(8, 9)]
 
     hold(conversation)
@@ -270,8 +270,8 @@ def test_subscribing_again_without_a_seq_leaves_the_fill_as_it_is(hold: Hold) ->
         await scene.send(alice, subscribe(7, "user.orders"), subscribe(7, "user.balance"))
         await scene.send(alice, subscribe(None, "user.orders", "user.balance"), buy())
         assert heard(alice) == ["sub", "sub", "sub", "buy"]
-        scene.desk.backfills[0].go_on()
-        scene.desk.backfills[1].go_on()
+        scene.exchange.catch_ups[0].deliver()
+        scene.exchange.catch_ups[1].deliver()
         assert heard(alice) == [*orders(7, 8, 9), *[("user.balance", seq) for seq in (7, 8, 9)]]
 
     hold(conversation)
@@ -287,11 +287,11 @@ def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
         await scene.send(scene.trader, *[buy()] * 20)
         running = alice.session.channels._catch_ups._running
         assert running is not None and running.buffer is not None and running.buffer.is_overrun
-        scene.desk.backfills[0].go_on()
+        scene.exchange.catch_ups[0].deliver()
         await scene.send(scene.trader, buy())
         assert heard(alice) == ["sub", *orders(8)]
-        assert scene.desk.backfills[1].missed == CatchUpRequest(9, 28, "alice", ("user.orders",))
-        scene.desk.backfills[1].go_on()
+        assert scene.exchange.catch_ups[1].missed == CatchUpRequest(9, 28, "alice", ("user.orders",))
+        scene.exchange.catch_ups[1].deliver()
         await scene.send(scene.trader, buy())
         assert heard(alice) == orders(*range(9, 31))
 
@@ -301,12 +301,12 @@ def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
 def test_where_the_rest_cannot_be_had_the_connection_ends(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"))
-        scene.desk.backfills[0].go_on(1)
-        scene.desk.backfills[0].fail("the disk is gone")
+        scene.exchange.catch_ups[0].deliver(1)
+        scene.exchange.catch_ups[0].fail("the disk is gone")
         assert alice.reasons == ["the disk is gone"]
         await scene.send(scene.trader, buy())
         assert heard(alice) == ["sub", *orders(5)], "a hole"
-        scene.desk.disconnect(alice)
+        scene.exchange.disconnect(alice)
 
     hold(conversation)
 
@@ -314,14 +314,14 @@ def test_where_the_rest_cannot_be_had_the_connection_ends(hold: Hold) -> None:
 def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
-        (backfill,) = scene.desk.backfills
+        (catch_up,) = scene.exchange.catch_ups
         alice.session.set_backpressure(True)
-        assert backfill.is_paused
+        assert catch_up.is_paused
         alice.session.set_backpressure(False)
-        assert not backfill.is_paused
-        scene.desk.disconnect(alice)
-        assert backfill.is_over and len(scene.desk.backfills) == 1, "what waited has begun for nobody"
-        assert not scene.desk.subscriptions._listeners
+        assert not catch_up.is_paused
+        scene.exchange.disconnect(alice)
+        assert catch_up.is_over and len(scene.exchange.catch_ups) == 1, "what waited has begun for nobody"
+        assert not scene.exchange.subscriptions._listeners
 
     hold(conversation)
 
@@ -331,11 +331,11 @@ def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> No
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders", request_id=1), subscribe(5, "user.balance", request_id=2))
-        (backfill,) = scene.desk.backfills
-        backfill.go_on(1)
+        (catch_up,) = scene.exchange.catch_ups
+        catch_up.deliver(1)
         await scene.send(scene.trader, buy())
         alice.session.on_seek()
-        assert backfill.is_over
+        assert catch_up.is_over
         await scene.send(scene.trader, buy())
         assert heard(alice) == [1, 2, *orders(5), *orders(10), ("user.balance", 10)]
 
@@ -347,7 +347,7 @@ def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.close()
         alice.session.on_seek()
-        assert not scene.desk.subscriptions._listeners
+        assert not scene.exchange.subscriptions._listeners
 
     hold(conversation)
 
@@ -356,22 +356,22 @@ def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.set_backpressure(True)
-        scene.desk.backfills[0].pause(False)
-        scene.desk.backfills[0].go_on()
-        assert scene.desk.backfills[1].is_paused
+        scene.exchange.catch_ups[0].pause(False)
+        scene.exchange.catch_ups[0].deliver()
+        assert scene.exchange.catch_ups[1].is_paused
 
     hold(conversation)
 
 
 def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
-        scene.desk.first_seq = 5
+        scene.exchange.first_seq = 5
         alice.send(json.dumps(subscribe(4)))
         error = json.loads(alice.take()[0])["error"]
         assert error["code"] == -32602 and error["data"]["reason"] == "from_seq_archived"
         assert error["data"]["first_seq"] == 5 and not alice.session.channels.subscribed
         await scene.send(alice, subscribe(5, "user.orders"))
-        scene.desk.backfills[0].go_on()
+        scene.exchange.catch_ups[0].deliver()
         assert heard(alice) == ["sub", *orders(5, 6, 7, 8)]
 
     hold(conversation)

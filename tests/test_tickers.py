@@ -14,7 +14,7 @@ from exchange.domain.rules import Market, Rules, Series
 from exchange.engine.engine import Engine
 from exchange.journal.records import chain
 from exchange.projections.views import Views
-from tests.fake_exchange import START_US, Connection, TestDesk
+from tests.fake_exchange import START_US, Connection, FakeExchange
 from tests.market_commands import market_steps
 
 CALL = "SOL_USDC-20FEB26-150-C"
@@ -23,7 +23,7 @@ OTHER = "BTC_USDC-28FEB26-150-C"
 MARKET = Market(series=(Series("SOL", 10, 0, dailies=1, weeklies=0, monthlies=0),), index_age_max_s=0)
 MINUTE_US = 60_000_000
 
-Conversation = Callable[[TestDesk, Connection], Coroutine[Any, Any, None]]
+Conversation = Callable[[FakeExchange, Connection], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def hold() -> Callable[[Conversation], None]:
 
     def hold_it(conversation: Conversation) -> None:
         async def whole() -> None:
-            desk = TestDesk(Rules(market=MARKET))
-            await desk.start(OTHER)
-            await desk.execute(SetIndexPrice("SOL", 150_000_000))
-            await conversation(desk, await enter(desk, "alice"))
-            desk.engine.state.check()
-            await desk.stop()
+            exchange = FakeExchange(Rules(market=MARKET))
+            await exchange.start(OTHER)
+            await exchange.execute(SetIndexPrice("SOL", 150_000_000))
+            await conversation(exchange, await enter(exchange, "alice"))
+            exchange.engine.state.check()
+            await exchange.stop()
 
         asyncio.run(whole())
 
@@ -47,9 +47,9 @@ def hold() -> Callable[[Conversation], None]:
 Hold = Callable[[Conversation], None]
 
 
-async def enter(desk: TestDesk, user_id: str) -> Connection:
-    connection = desk.connect()
-    await ask(desk, connection, "public/auth", grant_type="client_credentials", client_id=user_id)
+async def enter(exchange: FakeExchange, user_id: str) -> Connection:
+    connection = exchange.connect()
+    await ask(exchange, connection, "public/auth", grant_type="client_credentials", client_id=user_id)
     return connection
 
 
@@ -57,14 +57,14 @@ def send(connection: Connection, method: str, **params: Any) -> None:
     connection.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params}))
 
 
-async def ask(desk: TestDesk, connection: Connection, method: str, **params: Any) -> list[Any]:
+async def ask(exchange: FakeExchange, connection: Connection, method: str, **params: Any) -> list[Any]:
     """Send it, and everything that arrives: the result or error, and each ticker by its instrument and seq."""
     send(connection, method, **params)
-    return await heard(desk, connection)
+    return await heard(exchange, connection)
 
 
-async def heard(desk: TestDesk, connection: Connection) -> list[Any]:
-    await desk.settle()
+async def heard(exchange: FakeExchange, connection: Connection) -> list[Any]:
+    await exchange.settle()
     return [brief(json.loads(text)) for text in connection.take()]
 
 
@@ -75,9 +75,9 @@ def brief(message: dict[str, Any]) -> Any:
     return data["instrument_id"], data["seq"]
 
 
-async def watch(desk: TestDesk, connection: Connection, *instrument_ids: str) -> list[Any]:
+async def watch(exchange: FakeExchange, connection: Connection, *instrument_ids: str) -> list[Any]:
     channels = [f"tickers.{instrument_id}" for instrument_id in instrument_ids]
-    return (await ask(desk, connection, "public/subscribe", channels=channels))[1:]
+    return (await ask(exchange, connection, "public/subscribe", channels=channels))[1:]
 
 
 def buy(connection: Connection, instrument_id: str = CALL, price: int = 1_000_000, **more: Any) -> None:
@@ -85,37 +85,37 @@ def buy(connection: Connection, instrument_id: str = CALL, price: int = 1_000_00
 
 
 def test_of_a_batch_only_the_last_state_is_told(hold: Hold) -> None:
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        seq = desk.views.seq
-        assert await watch(desk, alice, CALL, PUT) == [(CALL, seq), (PUT, seq)]
-        bob = await enter(desk, "bob")
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        seq = exchange.views.seq
+        assert await watch(exchange, alice, CALL, PUT) == [(CALL, seq), (PUT, seq)]
+        bob = await enter(exchange, "bob")
         for price in (1_000_000, 1_010_000, 1_020_000):
             buy(bob, CALL, price)
-        seq = desk.views.seq
-        assert await heard(desk, alice) == [(CALL, seq + 3)]
-        assert await watch(desk, alice, CALL) == [(CALL, seq + 3)], "it begins again"
-        assert await ask(desk, bob, "private/cancel_all") and await heard(desk, alice) == [(CALL, seq + 4)]
+        seq = exchange.views.seq
+        assert await heard(exchange, alice) == [(CALL, seq + 3)]
+        assert await watch(exchange, alice, CALL) == [(CALL, seq + 3)], "it begins again"
+        assert await ask(exchange, bob, "private/cancel_all") and await heard(exchange, alice) == [(CALL, seq + 4)]
 
     hold(conversation)
 
 
 def test_what_changes_nothing_of_it_is_not_told(hold: Hold) -> None:
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        await watch(desk, alice, CALL)
-        bob = await enter(desk, "bob")
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        await watch(exchange, alice, CALL)
+        bob = await enter(exchange, "bob")
         buy(bob, PUT)
         buy(bob, CALL)
         send(bob, "private/cancel_all")
-        assert await heard(desk, alice) == [], "as it was at the end of the batch"
-        desk.clock.ts_us += MINUTE_US
-        await desk.execute(SetIndexPrice("SOL", 150_000_000))
-        assert await heard(desk, alice) == [], "there is no volatility, and so nothing that time would change"
-        await desk.execute(SetIndexPrice("SOL", 151_000_000))
-        assert await heard(desk, alice) == [(CALL, desk.views.seq)]
+        assert await heard(exchange, alice) == [], "as it was at the end of the batch"
+        exchange.clock.ts_us += MINUTE_US
+        await exchange.execute(SetIndexPrice("SOL", 150_000_000))
+        assert await heard(exchange, alice) == [], "there is no volatility, and so nothing that time would change"
+        await exchange.execute(SetIndexPrice("SOL", 151_000_000))
+        assert await heard(exchange, alice) == [(CALL, exchange.views.seq)]
         send(alice, "public/unsubscribe", channels=[f"tickers.{CALL}"])
         buy(bob)
-        assert await heard(desk, alice) == [[f"tickers.{CALL}"]]
-        assert not desk.subscriptions._tickers
+        assert await heard(exchange, alice) == [[f"tickers.{CALL}"]]
+        assert not exchange.subscriptions._tickers
 
     hold(conversation)
 
@@ -123,29 +123,29 @@ def test_what_changes_nothing_of_it_is_not_told(hold: Hold) -> None:
 def test_time_alone_changes_it_by_the_minute(hold: Hold) -> None:
     """The volume of a day ago goes with the first command after it, whatever that is about."""
 
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        bob = await enter(desk, "bob")
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        bob = await enter(exchange, "bob")
         buy(bob, OTHER)
-        await ask(desk, alice, "private/sell", instrument_id=OTHER, amount=400, price=1_000_000)
-        await ask(desk, alice, "private/cancel_all")
-        assert (await ask(desk, alice, "public/get_ticker", instrument_id=OTHER))[0]["volume_24h"] == 400
-        await watch(desk, alice, OTHER)
-        desk.clock.ts_us = START_US + 1_440 * MINUTE_US - 1_000
-        await ask(desk, bob, "private/cancel_all", instrument_id=PUT)
-        assert await heard(desk, alice) == []
-        desk.clock.ts_us += MINUTE_US
-        await ask(desk, bob, "private/cancel_all", instrument_id=PUT)
-        assert await heard(desk, alice) == [(OTHER, desk.views.seq)]
-        assert (await ask(desk, alice, "public/get_ticker", instrument_id=OTHER))[0]["volume_24h"] == 0
+        await ask(exchange, alice, "private/sell", instrument_id=OTHER, amount=400, price=1_000_000)
+        await ask(exchange, alice, "private/cancel_all")
+        assert (await ask(exchange, alice, "public/get_ticker", instrument_id=OTHER))[0]["volume_24h"] == 400
+        await watch(exchange, alice, OTHER)
+        exchange.clock.ts_us = START_US + 1_440 * MINUTE_US - 1_000
+        await ask(exchange, bob, "private/cancel_all", instrument_id=PUT)
+        assert await heard(exchange, alice) == []
+        exchange.clock.ts_us += MINUTE_US
+        await ask(exchange, bob, "private/cancel_all", instrument_id=PUT)
+        assert await heard(exchange, alice) == [(OTHER, exchange.views.seq)]
+        assert (await ask(exchange, alice, "public/get_ticker", instrument_id=OTHER))[0]["volume_24h"] == 0
 
     hold(conversation)
 
 
 def test_an_expiry_and_a_settlement_are_told(hold: Hold) -> None:
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        await watch(desk, alice, CALL, OTHER)
-        desk.clock.ts_us = START_US + 480 * MINUTE_US
-        assert await heard(desk, alice) == [(CALL, desk.views.seq)]
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        await watch(exchange, alice, CALL, OTHER)
+        exchange.clock.ts_us = START_US + 480 * MINUTE_US
+        assert await heard(exchange, alice) == [(CALL, exchange.views.seq)]
 
     hold(conversation)
 
@@ -153,16 +153,16 @@ def test_an_expiry_and_a_settlement_are_told(hold: Hold) -> None:
 def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
     """To another moment, also to one at which the instrument is not listed yet: then it is told once it is."""
 
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        await watch(desk, alice, CALL)
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        await watch(exchange, alice, CALL)
         empty = Views()
-        desk.subscriptions.on_seek(empty)
+        exchange.subscriptions.on_seek(empty)
         assert alice.take() == []
-        await watch(desk, alice, OTHER)
+        await watch(exchange, alice, OTHER)
         engine = Engine()
-        for record in desk.journal.records[:-1]:
+        for record in exchange.journal.records[:-1]:
             engine.replay(record)
-        desk.subscriptions.on_seek(engine.views)
+        exchange.subscriptions.on_seek(engine.views)
         assert [brief(json.loads(text)) for text in alice.take()] == [
             (CALL, engine.views.seq),
             (OTHER, engine.views.seq),
@@ -173,28 +173,28 @@ def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
 
 
 def test_a_dry_run_sees_what_was_sent_before_it_and_nothing_sees_the_dry_run(hold: Hold) -> None:
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        bob = await enter(desk, "bob")
-        await ask(desk, bob, "private/sell", instrument_id=CALL, amount=1_500, price=1_000_000)
-        seq = desk.views.seq
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        bob = await enter(exchange, "bob")
+        await ask(exchange, bob, "private/sell", instrument_id=CALL, amount=1_500, price=1_000_000)
+        seq = exchange.views.seq
         buy(alice)
         buy(alice, dry_run=True)
         buy(alice)
-        first, tried, second = await heard(desk, alice)
+        first, tried, second = await heard(exchange, alice)
         assert first["order"]["filled"] == 1_000
         assert tried["dry_run"] and tried["order"]["filled"] == 500 and tried["position"]["quantity"] == 1_500
         assert second["order"]["filled"] == 500 and second["order"]["order_id"] == first["order"]["order_id"] + 1
-        assert desk.views.seq == seq + 2, "the dry run was recorded"
+        assert exchange.views.seq == seq + 2, "the dry run was recorded"
         assert tried["order"]["remaining"] == second["order"]["remaining"] == 500
 
     hold(conversation)
 
 
 def test_too_busy_for_a_dry_run(hold: Hold) -> None:
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        desk.queue_max = 0
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        exchange.queue_max = 0
         (error,) = await ask(
-            desk, alice, "private/buy", instrument_id=CALL, amount=1_000, price=1_000_000, dry_run=True
+            exchange, alice, "private/buy", instrument_id=CALL, amount=1_000, price=1_000_000, dry_run=True
         )
         assert error["code"] == 1007 and error["data"]["retry_after_ms"] > 0
 
@@ -204,15 +204,15 @@ def test_too_busy_for_a_dry_run(hold: Hold) -> None:
 def test_closing_waits_for_what_was_sent_before(hold: Hold) -> None:
     """The position is closed that there is then; one smaller than the smallest order, too."""
 
-    async def conversation(desk: TestDesk, alice: Connection) -> None:
-        bob = await enter(desk, "bob")
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        bob = await enter(exchange, "bob")
         for side, price in (("sell", 1_000_000), ("buy", 990_000)):
-            await ask(desk, bob, f"private/{side}", instrument_id=CALL, amount=1_000, price=price)
+            await ask(exchange, bob, f"private/{side}", instrument_id=CALL, amount=1_000, price=price)
         send(alice, "private/buy", instrument_id=CALL, amount=130, price=1_000_000)
         send(alice, "private/sell", instrument_id=CALL, amount=100, price=990_000)
         send(alice, "private/close_position", instrument_id=CALL)
         send(alice, "private/close_position", instrument_id=CALL)
-        *_, closed, nothing = await heard(desk, alice)
+        *_, closed, nothing = await heard(exchange, alice)
         assert (closed["order"]["size"], closed["order"]["filled"]) == (30, 30)
         assert nothing["code"] == 1030 and "seq" not in nothing["data"]
 

@@ -1,4 +1,4 @@
-"""A WebSocket client that does what it is told, wrong things included, and an exchange on a real socket for it."""
+"""A WebSocket client that can also break the protocol, and an exchange on a real socket for it."""
 
 import asyncio
 import json
@@ -18,11 +18,12 @@ from tests.lawyer import Lawyer
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
-PATIENCE_SECONDS = 60  # before a test that hangs is given up
+# The time limit of one test.
+PATIENCE_SECONDS = 60
 
 
-class Closed(Exception):  # noqa: N818 - it is an answer like others
-    """The server closed the connection, with this code; None: without a word."""
+class Closed(Exception):  # noqa: N818 - closing is not an error in these tests
+    """The server closed the connection with this code; None: without a closing handshake."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(code)
@@ -35,7 +36,7 @@ class Frame(NamedTuple):
 
 
 def frame_bytes(opcode: int, payload: bytes, *, fin: bool = True, reserved: int = 0, masked: bool = True) -> bytes:
-    """One frame as a client sends it (RFC 6455, 5.2)."""
+    """Encode one frame as a client sends it (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
         size = bytes([length | 128 * masked])
@@ -60,7 +61,7 @@ class Wire:
 
     @classmethod
     async def dial(cls, url: str, receive_buffer: int | None = None) -> "Wire":
-        """A TCP connection, and nothing said yet. `receive_buffer` bytes are taken in before anybody reads them."""
+        """Open a TCP connection without a handshake. `receive_buffer` is the size of the socket's buffer in bytes."""
         host, port = url.removeprefix("ws://").rstrip("/").rsplit(":", 1)
         sock = socket.socket()
         if receive_buffer is not None:
@@ -70,7 +71,7 @@ class Wire:
         return cls(*await asyncio.open_connection(sock=sock, limit=receive_buffer or 2**24))
 
     async def shake_hands(self, path: str = "/", upgrade: bool = True) -> str:
-        """Ask for a WebSocket; returns the head of the answer."""
+        """Send the handshake. Returns the head of the answer."""
         lines = [f"GET {path} HTTP/1.1", "Host: exchange"]
         if upgrade:
             lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
@@ -79,12 +80,12 @@ class Wire:
         return (await self.reader.readuntil(b"\r\n\r\n")).decode()
 
     def send(self, text: str) -> None:
-        """One text frame."""
+        """Send one text frame."""
         self.lawyer.sent(text.encode())
         self.writer.write(frame_bytes(TEXT, text.encode()))
 
     async def frame(self) -> Frame:
-        """The next frame; Closed where there is none any more."""
+        """Read the next frame. Raises Closed if the connection is closed."""
         try:
             first, length = await self.reader.readexactly(2)
             if length > 125:
@@ -92,20 +93,20 @@ class Wire:
             payload = await self.reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise Closed(None) from None
-        assert first & 0xF0 == 0x80, "the server fragments, or uses reserved bits"
+        assert first & 0xF0 == 0x80, "the server sent a fragment or used reserved bits"
         if first & 0xF == CLOSE:
             raise Closed(int.from_bytes(payload[:2]) if payload else 1005)
         return Frame(first & 0xF, payload)
 
     async def text(self) -> Any:
-        """The next message, parsed."""
+        """Read and parse the next message."""
         opcode, payload = await self.frame()
         assert opcode == TEXT
         self.lawyer.got(payload)
         return json.loads(payload)
 
     async def ask(self, method: str, request_id: Any = 1, **params: Any) -> Any:
-        """Send a request and return its answer, passing over notifications; those the lawyer has read."""
+        """Send a request and return its answer. Notifications before it are skipped; the lawyer has checked them."""
         self.send(request(method, request_id, **params))
         await self.writer.drain()
         while "method" in (answer := await self.text()):
@@ -121,7 +122,7 @@ class Wire:
         return await self.ask("private/buy", request_id, instrument_id=INSTRUMENT, price=1_500_000, amount=1_000)
 
     async def closing(self) -> int | None:
-        """With which code the server closes, whatever it sends before."""
+        """Read until the server closes. Returns the code."""
         try:
             while True:
                 await self.frame()
@@ -138,13 +139,14 @@ def request(method: str, request_id: Any = 1, **params: Any) -> str:
 
 
 class Server:
-    """A node with one instrument listed, listening on a port of its own."""
+    """A node with one listed instrument, on a free port."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.path = path
         self.settings = ServerSettings(path, port=0, clock_start_us=START_US, snapshot_every=0, **settings)
         self.wires: list[Wire] = []
-        self.breaks = False  # set where the node is to come to a bad end
+        # True if the test makes the node fail.
+        self.breaks = False
         self._stop = asyncio.Event()
 
     async def start(self) -> None:
@@ -165,7 +167,7 @@ class Server:
             await admin.hang_up()
 
     async def connect(self, receive_buffer: int | None = None) -> Wire:
-        """A client that has shaken hands."""
+        """Connect a client, with the handshake."""
         wire = await self.dial(receive_buffer)
         assert (await wire.shake_hands()).startswith("HTTP/1.1 101 ")
         return wire
@@ -176,7 +178,7 @@ class Server:
         return wire
 
     async def client(self, user_id: str) -> Wire:
-        """A client that has logged in."""
+        """Connect a client and log it in."""
         wire = await self.connect()
         await wire.log_in(user_id)
         return wire
@@ -185,7 +187,7 @@ class Server:
         self._stop.set()
 
     async def close(self) -> None:
-        """Hang up every client and close the journal; the node must have come to its end or been told to."""
+        """Close all clients and the journal. The node must have ended, or `stop` was called."""
         await asyncio.gather(*(wire.hang_up() for wire in self.wires))
         try:
             await asyncio.gather(self.running, return_exceptions=self.breaks)
@@ -195,7 +197,7 @@ class Server:
 
 @asynccontextmanager
 async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
-    """A server for the time of a test; afterwards everyone is gone, nobody is remembered, the books are in order."""
+    """Run a server for a test. Afterwards it must have no connections and subscriptions, and a consistent state."""
     server = Server(path, **settings)
     async with asyncio.timeout(PATIENCE_SECONDS):
         await server.start()
@@ -205,7 +207,7 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
             server.stop()
             await server.close()
     gateway = server.node.gateway
-    assert not gateway._connections and not gateway._unsent and not gateway._paused, "somebody is remembered"
+    assert not gateway._connections and not gateway._unsent and not gateway._paused, "a connection is still registered"
     assert not gateway._subscriptions._listeners and not any(gateway._subscriptions._books.values()), (
         "somebody is still listened for"
     )
