@@ -1,4 +1,4 @@
-"""Imports point one way, and the pure packages stay pure: read from the source, so that nobody need remember it."""
+"""Checks the source: imports point one way without circles, and the pure packages stay pure."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What each package may import of ours.
+# Our packages that each package may import.
 ALLOWED = {
     "exchange.cli": {
         "exchange",
@@ -98,12 +98,13 @@ IMPURE = {
     "threading",
     "socket",
 }
-WITH_FLOATS = ("black_scholes.py", "implied_volatility.py")  # of which nothing is decided
+# Their floats are shown to users and decide nothing.
+WITH_FLOATS = ("black_scholes.py", "implied_volatility.py")
 PURE = ("exchange.domain", "exchange.matching", "exchange.projections")
 
 
 def _package_of(module: str) -> str | None:
-    """The package of ours that `module` belongs to; None for somebody else's."""
+    """Our package that `module` belongs to; None if it is not ours."""
     parts = module.split(".")
     if parts[0] != "exchange":
         return None
@@ -141,7 +142,7 @@ def test_class_names_are_unique() -> None:
 
 
 def _imports_of_modules() -> dict[str, set[str]]:
-    """Which of our modules each of our modules imports, also for type checking only and inside functions."""
+    """Our modules and those of ours that each imports, also only for type checking or inside functions."""
     files = {
         f"{package}.{file.stem}".removesuffix(".__init__"): file
         for package in ("exchange", *ALLOWED)
@@ -246,4 +247,4 @@ def test_the_core_uses_no_floats(package: str) -> None:
             assert not (isinstance(node, ast.Constant) and isinstance(node.value, float)), f"{where}: a float"
             assert not isinstance(node, ast.Div), f"{where}: a division that makes a float"
             assert not (isinstance(node, ast.Name) and node.id in ("float", "set", "frozenset")), f"{where}: {node.id}"
-            assert not isinstance(node, ast.Set | ast.SetComp), f"{where}: a set, whose order is nobody's"
+            assert not isinstance(node, ast.Set | ast.SetComp), f"{where}: a set, which has no order"
