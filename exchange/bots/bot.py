@@ -19,7 +19,9 @@ class Bot(Protocol):
     It does no I/O and reads no clock except `view.now_us`, so the same seed and views give the same requests.
     """
 
-    def decide(self, view: View) -> list[BotRequest]: ...
+    def decide(self, view: View) -> list[BotRequest]:
+        """Return the requests to send now. The runner calls it once for every step."""
+        ...
 
 
 class BotRunner:

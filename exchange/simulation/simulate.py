@@ -38,6 +38,7 @@ class SimulationPlan(NamedTuple):
 
     @property
     def steps(self) -> int:
+        """The number of whole steps in the period."""
         return (self.end_us - self.start_us) // self.step_us
 
     def steps_done(self, ts_us: int) -> int:
