@@ -28,4 +28,4 @@ def rebuild(dry_run: bool, path: Path, as_json: bool) -> None:
         return
     verb = "would differ" if dry_run else "differed"
     where = f", the first at seq {done.first_differing_seq}" if done.differing else ""
-    click.echo(f"{done.events:,} events, {done.differing:,} of them {verb} from what was recorded{where}")
+    click.echo(f"{done.events:,} events, {done.differing:,} of them {verb} from the recorded ones{where}")

@@ -293,7 +293,7 @@ async def _serve(path: Path, options: ReplayOptions, host: str, port: int, stopp
         click.echo(
             f"listening on {url}\n\nreplay of seq {options.first_seq} to {options.last_seq} of {path}; it {begins}."
         )
-        click.echo("Every user who has an account at the end of the replay can log in.")
+        click.echo("All users with an account at the end of the replay can log in.")
         click.echo("Control it with replay/pause, replay/resume, replay/speed, replay/seek and replay/status.")
         click.echo("Ctrl-C stops it.")
 

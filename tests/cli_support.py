@@ -1,4 +1,4 @@
-"""Running the command: in this process where no server is needed, and as processes of its own where one is."""
+"""Helpers that run the command line in this process, and servers and terminals as processes of their own."""
 
 import json
 import os
@@ -16,8 +16,10 @@ from click.testing import CliRunner, Result
 from exchange.cli.main import main
 
 ROOT = Path(__file__).parent.parent
-PATIENCE_SECONDS = 30.0  # for what ought to come at once
-CALL = "SOL_USDC-28FEB26-150-C"  # in the demo market of CLOCK_START
+# Time limit for output that normally comes at once.
+PATIENCE_SECONDS = 30.0
+# An option in the demo market at CLOCK_START.
+CALL = "SOL_USDC-28FEB26-150-C"
 CLOCK_START = "2026-02-27T09:00:00Z"
 
 
@@ -27,21 +29,21 @@ def exchange(*arguments: object) -> Result:
 
 
 def said(result: Result) -> str:
-    """Standard output of a command that succeeded."""
+    """Standard output of a successful command."""
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     return result.stdout
 
 
 def said_json(result: Result) -> Any:
-    """What a command that succeeded said, which is one line of JSON."""
+    """The JSON that a successful command printed in one line."""
     text = said(result)
     assert text.count("\n") == 1 and text.endswith("\n")
     return json.loads(text)
 
 
 def complained(result: Result, exit_code: int = 1) -> str:
-    """Standard error of a command that failed as it should: a sentence, nothing on standard output, no traceback."""
+    """Standard error of a failed command. Checks the exit code, the empty output, and that there is no traceback."""
     assert result.exit_code == exit_code, result.output
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -53,7 +55,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would change what commands print."""
+    """The environment of this process, without variables that change the output of commands."""
     ignored = ("EXCHANGE_DB", "EXCHANGE_USER", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
     return {name: value for name, value in os.environ.items() if name not in ignored} | {
         "PYTHONPATH": str(ROOT),
@@ -62,7 +64,7 @@ def environment() -> dict[str, str]:
 
 
 class Server:
-    """`exchange serve` as a process, on a free port. A context manager; it listens once it is entered."""
+    """`exchange serve` as a process, on a free port. A context manager; the server listens after entering it."""
 
     def __init__(self, path: Path, *options: object) -> None:
         self.path = path
@@ -92,18 +94,18 @@ class Server:
 
     @property
     def errors(self) -> str:
-        """What it has written to standard error so far."""
+        """Standard error of the process so far."""
         return self._errors.read_text()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-        """End it as Ctrl-C does: its exit code, and the rest of its standard output."""
+        """Stop the process with a signal; returns its exit code and the rest of its standard output."""
         assert self.process.stdout is not None
         self.process.send_signal(number)
         exit_code = self.process.wait(PATIENCE_SECONDS)
         return exit_code, self.process.stdout.read().decode()
 
     def _read_line(self) -> str:
-        """The first line. What comes with it stays in the pipe's buffer, for `stop`."""
+        """Read the first line. Later output stays in the buffer of the pipe, for `stop`."""
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_SECONDS)
         assert ready, "the server says nothing"
@@ -111,7 +113,7 @@ class Server:
 
 
 class Terminal:
-    """A command in a terminal of its own. A context manager; `wait_for` reads until something was shown."""
+    """A command in its own terminal. A context manager; `wait_for` reads until a text was shown."""
 
     def __init__(self, *arguments: object) -> None:
         self._arguments = arguments
@@ -132,7 +134,7 @@ class Terminal:
         os.close(self._ours)
 
     def wait_for(self, text: str) -> None:
-        """Read on until `text` was shown, and forget everything up to it."""
+        """Read until `text` was shown, and discard everything up to it."""
         while text not in self.shown:
             ready, _, _ = select.select([self._ours], [], [], PATIENCE_SECONDS)
             assert ready, f"{text!r} was not shown, but {self.shown!r}"
@@ -143,10 +145,10 @@ class Terminal:
         self.shown = self.shown.partition(text)[2]
 
     def type(self, text: str) -> None:
-        """As if at the keyboard."""
+        """Send text as if it was typed."""
         os.write(self._ours, text.encode())
 
     def interrupt(self) -> int:
-        """Ctrl-C: the exit code."""
+        """Press Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE_SECONDS)

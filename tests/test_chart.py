@@ -1,4 +1,4 @@
-"""Charts: what is drawn is what happened, and a picture comes out where one was asked for."""
+"""Charts: the data match the recorded events, and a file is written."""
 
 import asyncio
 import json
@@ -79,29 +79,29 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_prices_have_the_index_while_the_instrument_lives(story: Path) -> None:
+def test_prices_include_the_index_until_expiry(story: Path) -> None:
     whole = prices(story, CALL, 1, 73, no_bar).index_prices
     assert [point.price_micros // 1_000_000 for point in whole] == [150, 155, 190, 191, 193, 189]
     assert prices(story, CALL, 30, 73, no_bar).index_prices[0].price_micros == 190_000_000  # as it was then
     assert prices(story, COIN, 1, 73, no_bar).index_prices == []
 
 
-def test_profits_are_realised_by_settlements(story: Path) -> None:
-    """Once nothing is open, what everyone has gained is what cash there is beyond what was paid in."""
+def test_profits_include_settlements(story: Path) -> None:
+    """Without open positions, the profits add up to the cash minus the deposits."""
     last = {point.user_id: point.profit_micros for point in profits(story, [], 1, 73, no_bar)}
     assert (last["alice"], last["bob"], last["carol"]) == (44_656_301, -65_344_000, 133_760_007)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", [("price", CALL), ("price", COIN), ("pnl",)])
-def test_pictures_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]) -> None:
+def test_charts_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]) -> None:
     out = tmp_path / "picture.html"
     outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(story), "--out", str(out)])
     assert outcome.exit_code == 0, outcome.output
     assert ("index dashed" in outcome.output) == (CALL in what)
 
 
-def test_a_line_has_the_last_quote_of_each_stretch(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_has_the_last_quote_of_each_interval(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart_data, "POINTS_MAX", 2)
     assert [quote.ts_us for quote in prices(path, INSTRUMENT, 1, 10, no_bar).quotes] == [at(5), at(7), at(9)]
 
@@ -117,7 +117,7 @@ def test_depth_is_summed_from_the_best_price_outwards(path: Path) -> None:
     assert depths(path, INSTRUMENT, Moment(1), no_bar).steps == []
 
 
-def test_profits_of_all_add_up_to_nothing(path: Path) -> None:
+def test_profits_of_all_users_add_up_to_zero(path: Path) -> None:
     found = profits(path, [], 1, 10, no_bar)
     last = [point for point in found if point.ts_us == at(10)]
     # 0.5 at 5.00 and 1 at 5.20; nothing is asked now, so the last price values the position: 1.5 * 5.20 - 7.70
@@ -125,8 +125,8 @@ def test_profits_of_all_add_up_to_nothing(path: Path) -> None:
     assert {point.user_id for point in profits(path, ["bob"], 5, 10, no_bar)} == {"bob"}
 
 
-def test_the_last_price_of_a_side_can_be_seen(path: Path, tmp_path: Path) -> None:
-    """A side of one price would have no area: it is drawn a little further out."""
+def test_outermost_price_has_an_area(path: Path, tmp_path: Path) -> None:
+    """A side with a single price has no area, so its step is extended outwards."""
     out = tmp_path / "depth.html"
     CliRunner().invoke(main, ["chart", "depth", INSTRUMENT, "--at", "7", "--db", str(path), "--out", str(out)])
     text = re.findall(r'\[\{"side": .*?\}\]', out.read_text(encoding="utf-8"))[0]
@@ -134,8 +134,8 @@ def test_the_last_price_of_a_side_can_be_seen(path: Path, tmp_path: Path) -> Non
     assert ends == [4.9, 5.2, pytest.approx(4.891), pytest.approx(5.209)]
 
 
-def test_one_price_alone_is_called_by_its_name(path: Path, tmp_path: Path) -> None:
-    """Left to itself the axis would say 5 where the only price is 4.90, or 2 where it is 1.50."""
+def test_label_of_a_single_price_is_not_rounded(path: Path, tmp_path: Path) -> None:
+    """By default the axis would round a single price: 4.90 to 5, or 1.50 to 2."""
     out = tmp_path / "price.html"
     outcome = CliRunner().invoke(
         main, ["chart", "price", INSTRUMENT, "--to", "5", "--db", str(path), "--out", str(out)]
@@ -147,8 +147,8 @@ def test_one_price_alone_is_called_by_its_name(path: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_latencies_are_of_enough_answers_each_and_still_make_a_line(path: Path) -> None:
-    def stretches(count: int) -> int:
+def test_latency_points_have_enough_answers(path: Path) -> None:
+    def intervals(count: int) -> int:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM answers")
             connection.execute("DROP TRIGGER IF EXISTS commands_follow_each_other")
@@ -157,12 +157,12 @@ def test_latencies_are_of_enough_answers_each_and_still_make_a_line(path: Path) 
             connection.executemany("INSERT INTO answers VALUES (?, ?)", [(row[0], row[1] + 1) for row in rows])
         return len(latencies(path, 1, 10**9))
 
-    assert [stretches(count) for count in (1, 5, 60, 600, 6_000, 60_000)] == [1, 5, 30, 30, 60, 300]
+    assert [intervals(count) for count in (1, 5, 60, 600, 6_000, 60_000)] == [1, 5, 30, 30, 60, 300]
 
 
 @pytest.mark.slow
-def test_latencies_of_a_real_exchange(tmp_path: Path) -> None:
-    """Every batch was answered after it came; a journal that was never live has none."""
+def test_latencies_of_a_running_exchange(tmp_path: Path) -> None:
+    """Every batch is answered after it arrives. A journal without a live run has no latencies."""
     path = tmp_path / "exchange.db"
 
     async def go() -> None:
@@ -183,7 +183,7 @@ def test_latencies_of_a_real_exchange(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "what", [("price", INSTRUMENT), ("depth", INSTRUMENT), ("depth", INSTRUMENT, "--at", "1"), ("pnl",)]
 )
-def test_a_picture_comes_out(path: Path, tmp_path: Path, what: tuple[str, ...], suffix: str) -> None:
+def test_chart_is_written(path: Path, tmp_path: Path, what: tuple[str, ...], suffix: str) -> None:
     out = tmp_path / f"picture{suffix}"
     outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(path), "--out", str(out)])
     assert outcome.exit_code == 0, outcome.output
@@ -205,6 +205,6 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("what", "code", "message"), WRONG)
-def test_what_cannot_be_drawn(path: Path, what: tuple[str, ...], code: int, message: str) -> None:
+def test_chart_errors(path: Path, what: tuple[str, ...], code: int, message: str) -> None:
     outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(path)])
     assert (outcome.exit_code, message in outcome.output) == (code, True), outcome.output

@@ -1,4 +1,4 @@
-"""The commands that need a server, against one that runs as a process: what they say, and what a stop leaves behind."""
+"""Commands that need a server, run against a server process: their output, and the effect of a stop."""
 
 import json
 import re
@@ -27,14 +27,14 @@ from tests.cli_support import (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests of this file: each uses its own users, and its own instrument where it trades."""
+    """One server for all tests of this file. Each test uses its own users, and its own instrument if it trades."""
     path = tmp_path_factory.mktemp("cli") / "exchange.db"
     with Server(path, "--demo", "--clock-start", CLOCK_START) as running:
         yield running
 
 
 def _instrument(server: Server, strike: int) -> str:
-    """A new instrument, with an empty book."""
+    """Create an instrument, with an empty book."""
     instrument_id = f"XRP_USDC-27MAR26-{strike}-C"
     said(exchange("instrument", "create", instrument_id, "--db", server.path))
     return instrument_id
@@ -44,11 +44,11 @@ def _order(server: Server, *arguments: object) -> Any:
     return said_json(exchange("order", *arguments, "--db", server.path, "--json"))
 
 
-def test_serve_says_where_it_listens_first(server: Server) -> None:
+def test_serve_prints_its_url_first(server: Server) -> None:
     assert re.fullmatch(r"listening on ws://127\.0\.0\.1:[1-9]\d*/\n", server.first_line)
 
 
-def test_the_demo_market_is_listed(server: Server) -> None:
+def test_demo_options_are_listed(server: Server) -> None:
     listed = said_json(exchange("instrument", "list", "--asset", "sol", "--json", "--db", server.path))
     assert CALL in [instrument["instrument_id"] for instrument in listed]
     assert {instrument["asset"] for instrument in listed} == {"SOL"}
@@ -90,7 +90,7 @@ def test_an_order_as_json(server: Server) -> None:
     assert result["trades"] == []
 
 
-def test_the_same_client_order_id_makes_one_order(server: Server) -> None:
+def test_repeated_client_order_id_places_one_order(server: Server) -> None:
     arguments = ("buy", _instrument(server, 12), 1, 1, "--user", "twice.a", "--client-order-id", "[red]one")
     first = _order(server, *arguments)
     text = said(exchange("order", *arguments, "--db", server.path))
@@ -101,7 +101,7 @@ def test_the_same_client_order_id_makes_one_order(server: Server) -> None:
     assert "cancelled (user_request)" in said(exchange(*cancel))
 
 
-def test_what_a_client_named_cannot_steer_a_terminal(server: Server) -> None:
+def test_control_characters_of_clients_are_not_printed(server: Server) -> None:
     _order(server, "buy", _instrument(server, 13), 1, 1, "--user", "steer.a", "--client-order-id", "\x1b[2Jx")
     assert "\x1b" not in said(exchange("order", "list", "--user", "steer.a", "--db", server.path))
     assert "\x1b" not in said(exchange("journal", "tail", "-n", 1, "--db", server.path))
@@ -135,13 +135,13 @@ def test_list_and_cancel(server: Server) -> None:
         (("buy", CALL, 1, 1, "--post-only", "--tif", "ioc"), "error -32602: Invalid params: "),
     ],
 )
-def test_what_the_exchange_refuses_is_said(server: Server, arguments: tuple[object, ...], answer: str) -> None:
+def test_refusals_are_printed(server: Server, arguments: tuple[object, ...], answer: str) -> None:
     text = complained(exchange("order", *arguments, "--user", "refused.a", "--db", server.path))
     assert text.startswith(answer)
     assert text.count("\n") == 1
 
 
-def test_pay_in_and_out(server: Server) -> None:
+def test_deposit_and_withdraw(server: Server) -> None:
     _order(server, "cancel", "--all", "--user", "pay.a")  # opens the account
     at = ("--db", server.path)
     text = said(exchange("account", "deposit", "pay.a", "2500.50", *at))
@@ -227,7 +227,7 @@ def test_info_names_the_server(server: Server) -> None:
     assert f"process {server.process.pid}, listening on {server.url}" in text
 
 
-def test_a_second_server_is_told_about_the_first(server: Server) -> None:
+def test_second_server_names_the_first(server: Server) -> None:
     text = complained(exchange("serve", "--port", 0, "--db", server.path))
     assert f"{server.path} is in use by process {server.process.pid}, listening on {server.url}: stop it first" in text
 
@@ -244,7 +244,7 @@ def test_a_pipe_that_is_closed_early(server: Server) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None:
+def test_stop_records_everything(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "new" / "exchange.db"
     path.parent.mkdir()
     with Server(path, "--demo", "--clock-start", CLOCK_START) as running:
@@ -264,7 +264,7 @@ def test_a_stop_keeps_everything(tmp_path: Path, number: signal.Signals) -> None
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_start_ends(tmp_path: Path) -> None:
+def test_server_that_cannot_start_exits(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path))
     secret = path.with_name("exchange.db.admin")

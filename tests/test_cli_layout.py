@@ -45,6 +45,14 @@ def test_every_module_holds_a_command_or_is_listed_as_a_helper() -> None:
     assert HELPERS <= MODULES
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_list_of_commands_shows_a_whole_sentence_at_80_columns(path: tuple[str, ...]) -> None:
+    siblings = [other[-1] for other in COMMANDS if other[:-1] == path[:-1]]
+    width = 80 - 6 - max(map(len, siblings))
+    if not isinstance(COMMANDS[path], Alias):
+        assert not COMMANDS[path].get_short_help_str(width).endswith("...")
+
+
 def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
     aliases = {path: command for path, command in COMMANDS.items() if isinstance(command, Alias)}
     assert set(aliases) == {("account", "deposit"), ("account", "withdraw"), ("instrument", "create")}

@@ -1,4 +1,4 @@
-"""Running a market from the command line, against a server that runs as a process; and what traders see of it."""
+"""Commands that run a market, and their effect on traders, run against a server process."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ RULES = ("--series", "SOL:10:1", "--series", "ETH:100:0", "--set", "market.index
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests of this file: each uses its own users, and its own instrument where it trades."""
+    """One server for all tests of this file. Each test uses its own users, and its own instrument if it trades."""
     path = tmp_path_factory.mktemp("market") / "exchange.db"
     said(exchange("init", "--db", path, *RULES, "--clock-start", OPENING))
     with Server(path, "--clock-start", "2026-02-27T09:01:00Z") as running:
@@ -38,7 +38,7 @@ def _refused(server: Server, *arguments: object, exit_code: int = 1) -> str:
 
 
 def _instrument(server: Server, strike: int) -> str:
-    """A new instrument on an asset without an index, with an empty book."""
+    """Create an instrument on an asset without an index price, with an empty book."""
     instrument_id = f"XRP_USDC-27MAR26-{strike}-C"
     _admin(server, "create-instrument", instrument_id)
     return instrument_id
@@ -144,7 +144,7 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
     )
 
 
-def test_a_dry_run_places_nothing(server: Server) -> None:
+def test_dry_run_places_no_order(server: Server) -> None:
     instrument_id = _instrument(server, 10)
     _order(server, "sell", instrument_id, 1, "1.50", "--user", "dry.a")
     before = said_json(exchange("journal", "info", "--json", "--db", server.path))["commands"]["place_order"]
@@ -253,14 +253,14 @@ def test_limits_of_a_user(server: Server) -> None:
     assert "has no account 'nobody'" in _refused(server, "admin", "limits", "nobody", "--position", 1)
 
 
-def test_the_administrator_pays_and_reads(server: Server) -> None:
+def test_admin_deposits_and_shows_an_account(server: Server) -> None:
     text = _admin(server, "deposit", "insurance", "500")
     assert re.match(r"insurance has [\d,]+\.00 USDC available, 0\.00 locked", text)
     assert re.match(r"insurance has ", _admin(server, "withdraw", "insurance", "500"))
     assert _admin_json(server, "account", "fees")["user_id"] == "fees"
 
 
-def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> None:
+def test_rules_are_shown_and_changed(server: Server, tmp_path: Path) -> None:
     before = _admin_json(server, "rules")["rules"]
     assert (before["collateral"], before["market"]["index_age_max_s"]) == ("standard", 0)
     text = _admin(server, "rules")
@@ -294,7 +294,7 @@ def test_rules_are_shown_and_changed_whole(server: Server, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_series_settle_and_one_waits(tmp_path: Path) -> None:
+def test_series_settle_and_one_is_delayed(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     at, waiting = ("--db", path), "XRP_USDC-28FEB26-2-C"
     said(exchange("init", *at, *RULES, "--set", "market.fees=deribit", "--clock-start", OPENING))
@@ -329,7 +329,7 @@ def test_series_settle_and_one_waits(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_settlements_of_whom_and_what(server: Server) -> None:
+def test_settlements_of_a_user_or_an_asset(server: Server) -> None:
     assert said_json(exchange("settlements", "--json", "--db", server.path)) == []
     _order(server, "cancel", "--all", "--user", "settled.a")
     text = said(exchange("settlements", "--user", "settled.a", "--db", server.path))

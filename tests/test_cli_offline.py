@@ -1,4 +1,4 @@
-"""The commands that need no server: a new journal, reading one, everything that can be wrong with a path or a value."""
+"""Commands that need no server: creating and reading a journal, and every error of a path or a value."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ from tests.cli_support import CALL, complained, exchange, said, said_json
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A new journal, with nothing in it but its genesis."""
+    """A new journal that contains only its genesis command."""
     made = tmp_path / "exchange.db"
     said(exchange("init", "--db", made))
     return made
@@ -88,7 +88,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert re.search(rf"Examples?:\n +exchange {name} ?", text)
 
 
-def test_init_creates_journal_and_secret_and_says_what_is_next(tmp_path: Path) -> None:
+def test_init_creates_journal_and_secret_and_prints_the_next_step(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "exchange.db"
     text = said(exchange("init", "--db", path))
     secret = path.with_name("exchange.db.admin")
@@ -110,7 +110,7 @@ def test_init_records_the_rules(tmp_path: Path) -> None:
     assert rules["self_trade_prevention"] == "off"
 
 
-def test_init_makes_a_market_of_files_options_and_settings(tmp_path: Path) -> None:
+def test_init_combines_file_options_and_settings(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(
         'starting_cash_micros = 5\nopen_orders_max = 6\nmarket.series = [{asset="SOL", strike_spacing_usdc=5}]'
@@ -129,7 +129,7 @@ def test_init_makes_a_market_of_files_options_and_settings(tmp_path: Path) -> No
     assert "market={series=[{asset=SOL strike_spacing_usdc=10 strikes_each_side=5 tick=0.01 min_size=0.1 " in line
 
 
-def test_a_new_journal_has_a_market_unless_told_otherwise(path: Path, tmp_path: Path) -> None:
+def test_new_journal_has_a_market_by_default(path: Path, tmp_path: Path) -> None:
     assert "market" in said_json(exchange("journal", "info", "--db", path, "--json"))["rules"]
     plain = tmp_path / "plain.db"
     text = said(exchange("init", "--db", plain, "--set", "market=null"))
@@ -137,7 +137,7 @@ def test_a_new_journal_has_a_market_unless_told_otherwise(path: Path, tmp_path: 
     assert "market" not in said_json(exchange("journal", "info", "--db", plain, "--json"))["rules"]
 
 
-def test_init_can_begin_at_another_time(tmp_path: Path) -> None:
+def test_init_with_another_start_time(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     said(exchange("init", "--db", path, "--clock-start", "2026-02-20T01:00:00+01:00"))
     assert said(exchange("journal", "tail", "--db", path)).split()[1].startswith("2026-02-20T00:00:0")
@@ -150,27 +150,27 @@ def test_init_refuses_a_journal_that_exists(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_init_leaves_another_file_alone(tmp_path: Path) -> None:
+def test_init_does_not_change_another_file(tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("Dear reader, this is no database but a letter of some length.")
     assert "is not an exchange journal" in complained(exchange("init", "--db", file))
     assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_init_refuses_what_another_process_holds(tmp_path: Path) -> None:
+def test_init_refuses_a_locked_journal(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with JournalLock(path):
         assert f"in use by process {os.getpid()}: stop it first" in complained(exchange("init", "--db", path))
 
 
-def test_the_default_place_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_folder_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EXCHANGE_DB", raising=False)
     assert said(exchange("init")).endswith("Next: exchange serve\n")
     assert (tmp_path / "data" / "exchange.db").exists()
 
 
-def test_a_new_journal_reads_as_empty(path: Path) -> None:
+def test_new_journal_has_no_instruments(path: Path) -> None:
     assert said_json(exchange("instrument", "list", "--db", path, "--json")) == []
     assert "no instruments are listed;" in said(exchange("instrument", "list", "--db", path))
     assert "no instruments are listed on SOL;" in said(exchange("instrument", "list", "--db", path, "--asset", "sol"))
@@ -187,7 +187,7 @@ def test_info(path: Path) -> None:
     assert re.search(r"starting_cash_micros +10000000000", text)
 
 
-def test_info_names_a_holder_that_does_not_listen(path: Path) -> None:
+def test_info_names_a_lock_owner_that_does_not_listen(path: Path) -> None:
     with JournalLock(path):
         text = said(exchange("journal", "info", "--db", path))
         assert f"process {os.getpid()}, not listening yet" in text
@@ -195,7 +195,7 @@ def test_info_names_a_holder_that_does_not_listen(path: Path) -> None:
         assert "does not listen yet: try again in a moment" in text
 
 
-def test_another_system_user_finds_the_holder_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_system_user_finds_the_lock_owner(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def acquire(_lock: FileLock) -> None:
         raise PermissionError(13, "Permission denied", "exchange.db.lock")
 
@@ -215,7 +215,7 @@ def test_tail(path: Path) -> None:
     assert said(exchange("journal", "tail", "-n", 0, "--db", path)) == ""
 
 
-def test_unknown_names_are_said(path: Path) -> None:
+def test_unknown_names_are_reported(path: Path) -> None:
     assert f"{path} has no account 'zoe'" in complained(exchange("account", "show", "zoe", "--db", path))
     assert f"{path} has no account 'zoe'" in complained(exchange("order", "list", "--user", "zoe", "--db", path))
 
@@ -235,7 +235,7 @@ def test_unknown_names_are_said(path: Path) -> None:
         ("settlements",),
     ],
 )
-def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], path: Path, tmp_path: Path) -> None:
+def test_reading_reports_a_bad_file(arguments: tuple[str, ...], path: Path, tmp_path: Path) -> None:
     missing = tmp_path / "missing.db"
     text = complained(exchange(*arguments, "--db", missing))
     assert f"there is no journal at {missing}: create one with `exchange init --db {missing}`" in text
@@ -256,12 +256,12 @@ def test_reading_says_what_is_wrong_with_the_file(arguments: tuple[str, ...], pa
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_journal_that_may_not_be_read(path: Path) -> None:
+def test_journal_without_read_permission(path: Path) -> None:
     path.chmod(0)
     assert "is not readable" in complained(exchange("journal", "tail", "--db", path), exit_code=2)
 
 
-def test_a_damaged_record_is_named(path: Path) -> None:
+def test_damaged_record_is_reported(path: Path) -> None:
     _change(path, "DROP TRIGGER commands_are_never_changed")
     _change(path, "UPDATE commands SET payload = replace(payload, '10000000000', '99000000000')")
     text = complained(exchange("account", "show", "alice", "--db", path))
@@ -269,7 +269,7 @@ def test_a_damaged_record_is_named(path: Path) -> None:
     assert "seq 1 is damaged" in complained(exchange("serve", "--db", path, "--port", 0)).splitlines()[-1]
 
 
-def test_a_damaged_page_is_no_traceback(path: Path) -> None:
+def test_damaged_page_gives_no_traceback(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(bytes(range(256)) * ((path.stat().st_size - 4096) // 256))
@@ -292,7 +292,7 @@ def test_a_damaged_page_is_no_traceback(path: Path) -> None:
         ("admin", "halt"),
     ],
 )
-def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object, ...], path: Path) -> None:
+def test_trading_without_a_server_prints_the_start_command(arguments: tuple[object, ...], path: Path) -> None:
     text = complained(exchange(*arguments, "--db", path))
     assert text == f"Error: no exchange is running on {path}: start it with `exchange serve --db {path}`\n"
 
@@ -338,7 +338,7 @@ def test_without_a_server_trading_says_how_to_start_one(arguments: tuple[object,
         (("serve", "--host", "example.com"), "other machines can connect to"),
     ],
 )
-def test_misuse_is_told_apart(
+def test_wrong_usage_has_its_own_exit_code(
     arguments: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXCHANGE_USER", raising=False)
@@ -347,14 +347,14 @@ def test_misuse_is_told_apart(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_serving_what_is_no_journal_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_serving_another_file_leaves_no_files(tmp_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear reader, this is no database but a letter of some length.")
     assert "is not an exchange journal" in complained(exchange("serve", "--db", letter, "--port", "0"))
     assert list(tmp_path.iterdir()) == [letter]
 
 
-def test_a_device_is_no_journal() -> None:
+def test_device_is_refused_as_journal() -> None:
     text = complained(exchange("serve", "--db", "/dev/null"), exit_code=2)
     assert "/dev/null is not a regular file" in " ".join(text.split())
 
@@ -371,7 +371,7 @@ def test_amounts_are_exact() -> None:
     assert (cash(-1_234_567_000_000), cash(-500_000)) == ("-1,234,567.00", "-0.50")
 
 
-def test_days_of_expiration() -> None:
+def test_expiration_dates() -> None:
     assert parse_expiration("2026-02-28") == parse_expiration("28feb26") == parse_expiration("28FEB26") == 1_772_265_600
     assert expiration(1_772_265_600) == "28FEB26"
     for text in ("30FEB26", "2026-02-30", "28FEB", "28FEB26-150-C", ""):
@@ -383,7 +383,7 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert parse_time_us("2026-02-20") == parse_time_us("2026-02-20T01:00:00+01:00") == 1_771_545_600_000_000
 
 
-def test_a_bug_is_logged_and_ends_with_a_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_logged_and_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def serve(*_: object) -> None:
         raise AssertionError("book is crossed")
 
@@ -394,7 +394,7 @@ def test_a_bug_is_logged_and_ends_with_a_sentence(path: Path, monkeypatch: pytes
     assert "AssertionError: book is crossed" in result.stderr
 
 
-def test_a_signal_ends_a_replay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_stops_a_replay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
 
     async def serve(settings: ServerSettings, report: Any, progress: Any, listening: Any, stop: asyncio.Event) -> None:
@@ -419,7 +419,7 @@ def test_a_port_that_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "port 8765 on 127.0.0.1 is in use: choose another port with --port, or 0 for any free port" in text
 
 
-def test_a_long_replay_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_replay_shows_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE_SECONDS", -1)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")

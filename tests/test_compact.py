@@ -1,4 +1,4 @@
-"""Compaction: the journal shrinks, the exchange is the same, and every past moment is still there."""
+"""Compaction: the journal shrinks, the state stays the same, and every past moment can still be read."""
 
 import asyncio
 import shutil
@@ -48,14 +48,14 @@ def image(engine: Engine) -> tuple[Head, str, bytes]:
 
 
 def rows(path: Path) -> tuple[list[object], list[object]]:
-    """Everything that can be read, archives included."""
+    """All rows that can be read, archives included."""
     with open_journal_reader(path) as reader:
         return list(reader.records(reader.bases[0].head)), list(reader.events(1, 400))
 
 
 @pytest.mark.slow
-def test_nothing_is_lost(path: Path) -> None:
-    """Twice compacted, with events that a crash had kept back: every row, every moment, and the start are the same."""
+def test_compaction_loses_nothing(path: Path) -> None:
+    """After two compactions, with events missing after a crash, all rows, all moments and the start are the same."""
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
     play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda engine: live.append(image(engine)))
     commands, _ = rows(path)
@@ -73,7 +73,7 @@ def test_nothing_is_lost(path: Path) -> None:
         assert connection.execute("SELECT min(seq), max(seq) FROM commands").fetchone() == (251, 400)
 
 
-def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
+def test_archive_is_a_complete_journal(path: Path) -> None:
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
     play(path, seed=4, seen=lambda engine: live.append(image(engine)))
     compact(path, 101, say_nothing, no_bar)
@@ -86,7 +86,7 @@ def test_an_archive_is_a_journal_of_its_own(path: Path) -> None:
         assert [record.seq for record in reader.records(reader.bases[0].head)] == list(range(101, 251))
 
 
-def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(path: Path) -> None:
+def test_start_without_the_archive_and_error_of_past_queries(path: Path) -> None:
     live = play(path, seed=5)
     compact(path, 251, say_nothing, no_bar)
     shutil.move(archive_folder(path), path.parent / "away")
@@ -104,7 +104,7 @@ def test_without_the_archive_the_exchange_starts_and_the_past_says_where_it_is(p
 
 
 @pytest.mark.slow
-def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> None:
+def test_archive_of_another_journal_is_reported(path: Path, tmp_path: Path) -> None:
     play(path, seed=6)
     other = tmp_path / "other.db"
     play(other, seed=7)
@@ -116,7 +116,7 @@ def test_an_archive_of_another_journal_is_named(path: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("before_seq", [0, 1, 401, 500])
-def test_something_is_sealed_and_something_stays(path: Path, before_seq: int) -> None:
+def test_empty_archive_or_journal_is_refused(path: Path, before_seq: int) -> None:
     play(path)
     before = path.read_bytes()
     with pytest.raises(JournalError, match="--before must be from 2 to 400"):
@@ -125,7 +125,7 @@ def test_something_is_sealed_and_something_stays(path: Path, before_seq: int) ->
     assert not archive_folder(path).exists()
 
 
-def test_not_while_an_exchange_runs(path: Path) -> None:
+def test_running_exchange_prevents_compaction(path: Path) -> None:
     play(path)
     with JournalLock(path), pytest.raises(JournalLockedError):
         compact(path, 100, say_nothing, no_bar)
@@ -141,7 +141,7 @@ def failing_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
 
 
-def test_cut_off_in_the_middle_the_journal_is_as_it_was(
+def test_crash_during_compaction_leaves_the_journal_unchanged(
     path: Path, failing_step: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(path)
@@ -155,7 +155,7 @@ def test_cut_off_in_the_middle_the_journal_is_as_it_was(
     assert [file.suffix for file in archive_folder(path).iterdir()] == [".db"]
 
 
-def test_only_what_the_base_stands_for_can_be_deleted(path: Path) -> None:
+def test_only_archived_commands_can_be_deleted(path: Path) -> None:
     play(path)
     compact(path, 251, say_nothing, no_bar)
     with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.Error, match="never deleted"):
@@ -163,7 +163,7 @@ def test_only_what_the_base_stands_for_can_be_deleted(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_exchange_goes_on_after_it(path: Path) -> None:
+def test_exchange_continues_after_compaction(path: Path) -> None:
     """Trade, stop, compact at the terminal, start again, trade on: orders and numbers continue."""
 
     def buy(url: str) -> tuple[int, int]:

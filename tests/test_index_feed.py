@@ -1,4 +1,4 @@
-"""`exchange index feed`: from a file, from standard input, from a walk."""
+"""`exchange index feed`: prices from a file, from standard input, from a random walk."""
 
 import subprocess
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.cli_support import PATIENCE_SECONDS, Server, command, complained, env
 
 
 def prices(path: Path) -> list[tuple[str, int]]:
-    """The index prices that were recorded, those of the demo's beginning left aside."""
+    """The recorded index prices, without the first ones, which the demo sets."""
     with open_journal_reader(path) as reader:
         commands = [decode_command(record.payload) for record in reader.records(Head())]
     return [(one.asset, one.price_micros) for one in commands if isinstance(one, SetIndexPrice)][3:]
@@ -32,7 +32,7 @@ def feed(path: Path, *arguments: object, input_text: str = "") -> subprocess.Com
 
 
 @pytest.mark.slow
-def test_a_walk_begins_where_it_is_told_or_where_the_index_is(tmp_path: Path) -> None:
+def test_walk_starts_at_the_given_or_the_last_price(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with Server(path, "--demo"):
         first = feed(path, "sol", "--start", "151.5", "--every", 1, "--count", 3, "--seed", 5, "--volatility", "0.9")
@@ -46,7 +46,7 @@ def test_a_walk_begins_where_it_is_told_or_where_the_index_is(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_file_is_sent_in_its_order_and_what_is_refused_is_named(tmp_path: Path) -> None:
+def test_file_is_sent_in_order_and_refused_prices_are_reported(tmp_path: Path) -> None:
     path, file = tmp_path / "exchange.db", tmp_path / "prices.csv"
     file.write_text(
         "time,asset,price\n"
@@ -85,7 +85,7 @@ def test_lines_from_standard_input(tmp_path: Path) -> None:
         ("2026-02-20T09:00:00Z,SOL,151\n2026-02-20T09:00:00Z,SOL,15O\n", "line 2: '15O' is not a number"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+def test_malformed_line_is_reported(tmp_path: Path, text: str, complaint: str) -> None:
     path, file = tmp_path / "exchange.db", tmp_path / "prices.csv"
     file.write_text(text)
     with Server(path, "--demo"):
@@ -94,7 +94,7 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, complain
     assert ("SOL", 151_000_000) not in prices(path), "something was sent before the whole file was read"
 
 
-def test_one_source_is_named(tmp_path: Path) -> None:
+def test_exactly_one_source_is_required(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     assert "expected one source" in complained(exchange("index", "feed", "--db", path), 2)
     assert "expected one source" in complained(exchange("index", "feed", "SOL", "--stdin", "--db", path), 2)

@@ -1,4 +1,4 @@
-"""Carrying, forking and comparing journals: nothing is lost on the way, and every difference is named."""
+"""Exporting, importing, copying, forking and comparing journals: nothing is lost, and differences are reported."""
 
 import asyncio
 import gzip
@@ -78,7 +78,7 @@ def test_export_and_import_are_byte_identical(path: Path, tmp_path: Path, name: 
     assert verify(copy, False, no_bar).damage is None
 
 
-def test_a_journal_with_archives_is_exported_whole(path: Path) -> None:
+def test_export_includes_archives(path: Path) -> None:
     before = run("journal", "export", db=path).stdout
     compact(path, 300, lambda s: None, no_bar)
     assert run("journal", "export", db=path).stdout == before
@@ -104,7 +104,7 @@ def wrong_lines(lines: list[str]) -> list[tuple[list[str], str]]:
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_an_import_that_cannot_be_names_the_line_and_leaves_nothing(path: Path, tmp_path: Path, case: int) -> None:
+def test_failed_import_names_the_line_and_leaves_no_file(path: Path, tmp_path: Path, case: int) -> None:
     lines, message = wrong_lines(run("journal", "export", db=path).stdout.splitlines())[case]
     source, copy = tmp_path / "in.jsonl", tmp_path / "new" / "copy.db"
     copy.parent.mkdir()
@@ -115,7 +115,7 @@ def test_an_import_that_cannot_be_names_the_line_and_leaves_nothing(path: Path, 
     assert list(copy.parent.iterdir()) == []
 
 
-def test_nothing_is_overwritten(path: Path, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "lines.jsonl"
     run("journal", "export", out, db=path)
     other = tmp_path / "other.db"
@@ -137,8 +137,8 @@ ENDS = ("", "-wal", "-shm", "-journal", ".lock", ".admin", ".follower", ".archiv
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_nothing_is_written_where_a_journal_has_its_own_files(path: Path, end: str) -> None:
-    """Also where there is none of them at the moment."""
+def test_companion_files_of_a_journal_are_refused(path: Path, end: str) -> None:
+    """The path is refused even if the file does not exist at the moment."""
     for folder in (".archives", ".snapshots"):
         path.with_name(path.name + folder).mkdir()
     before, out = rows(path), Path(f"{path}{end}")
@@ -153,7 +153,7 @@ def test_nothing_is_written_where_a_journal_has_its_own_files(path: Path, end: s
 
 
 @pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
-def test_nothing_is_written_through_another_name_of_the_journal(path: Path, tmp_path: Path, link: str) -> None:
+def test_links_to_the_journal_are_refused(path: Path, tmp_path: Path, link: str) -> None:
     before, other = rows(path), tmp_path / "lines.jsonl"
     getattr(other, link)(path)
     for command in (("journal", "export", other), ("journal", "backup", other), ("fork", "--at", 5, other)):
@@ -162,8 +162,8 @@ def test_nothing_is_written_through_another_name_of_the_journal(path: Path, tmp_
     assert rows(path) == before
 
 
-def test_a_new_journal_is_not_put_beside_what_an_old_one_left(path: Path, tmp_path: Path) -> None:
-    """SQLite would take the -wal of the old one for the new one's, and ruin it."""
+def test_leftovers_of_an_old_journal_are_refused(path: Path, tmp_path: Path) -> None:
+    """SQLite would apply the -wal file of the old journal to the new one and damage it."""
     lines = tmp_path / "lines.jsonl"
     run("journal", "export", lines, db=path)
     for end in ("-wal", "-journal", ".snapshots", ".archives"):
@@ -180,7 +180,7 @@ def test_a_new_journal_is_not_put_beside_what_an_old_one_left(path: Path, tmp_pa
         assert not new.exists()
 
 
-def test_an_export_that_fails_leaves_nothing(path: Path, tmp_path: Path) -> None:
+def test_failed_export_leaves_no_file(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "lines.jsonl.gz"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DROP TRIGGER commands_are_never_changed")
@@ -190,7 +190,7 @@ def test_an_export_that_fails_leaves_nothing(path: Path, tmp_path: Path) -> None
     assert not out.exists()
 
 
-def test_a_pipe_is_written_to(path: Path, tmp_path: Path) -> None:
+def test_export_to_a_pipe(path: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with (tmp_path / "read").open("wb") as read, subprocess.Popen(["cat", str(pipe)], stdout=read):
@@ -199,8 +199,8 @@ def test_a_pipe_is_written_to(path: Path, tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_a_link_to_a_journal_stands_for_it(path: Path, tmp_path: Path) -> None:
-    """Its lock is the journal's, or two exchanges would write to one; and so are its archives."""
+def test_link_resolves_to_its_journal(path: Path, tmp_path: Path) -> None:
+    """A link uses the lock and the archives of its target. Otherwise two exchanges could write to one journal."""
     link = tmp_path / "elsewhere" / "link.db"
     link.parent.mkdir()
     link.symlink_to(path)
@@ -216,7 +216,7 @@ def test_a_link_to_a_journal_stands_for_it(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_backup_of_a_running_exchange_is_a_moment_of_it(tmp_path: Path) -> None:
+def test_backup_of_a_running_exchange_is_consistent(tmp_path: Path) -> None:
     path, copies = tmp_path / "exchange.db", [tmp_path / f"copy{n}.db" for n in range(3)]
 
     def trade(url: str, stop: asyncio.Event) -> None:
@@ -259,7 +259,7 @@ def test_a_backup_of_a_running_exchange_is_a_moment_of_it(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seq", [1, 250, 300, COUNT])
-def test_a_fork_is_the_same_until_then(path: Path, tmp_path: Path, seq: int) -> None:
+def test_fork_has_the_same_past(path: Path, tmp_path: Path, seq: int) -> None:
     compact(path, 260, lambda s: None, no_bar)  # part of the past is in an archive
     before, new = rows(path), tmp_path / "fork.db"
     outcome = run("fork", "--at", seq, new, db=path)
@@ -280,7 +280,7 @@ def test_a_fork_is_the_same_until_then(path: Path, tmp_path: Path, seq: int) -> 
     assert digest_of(new) == digest_of(path, seq)
 
 
-def test_a_fork_with_events_that_were_not_recorded_yet(tmp_path: Path) -> None:
+def test_fork_with_missing_events(tmp_path: Path) -> None:
     path, new = tmp_path / "exchange.db", tmp_path / "fork.db"
     play(path, events_up_to=380)
     assert run("fork", "--at", 390, new, db=path).exit_code == 0
@@ -311,7 +311,7 @@ def test_an_exchange_runs_on_a_fork(tmp_path: Path) -> None:
     assert (found["common_seq"], found["same"]) == (seq, False)
 
 
-def test_a_fork_that_fails_leaves_nothing(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_fork_leaves_no_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -323,7 +323,7 @@ def test_a_fork_that_fails_leaves_nothing(path: Path, tmp_path: Path, monkeypatc
 
 
 def make_other(tmp_path: Path, at_seq: int, **changes: Any) -> Path:
-    """The same journal, but for one command."""
+    """The same journal, except for one command."""
     steps = [(ts_us, command) for ts_us, command, _ in random_steps(3, COUNT)]
     ts_us, command = steps[at_seq - 1]
     steps[at_seq - 1] = (ts_us, msgspec.structs.replace(command, **changes))
@@ -350,7 +350,7 @@ def test_diff_names_the_command_its_fields_and_the_fills(path: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_diff_of_the_same_of_a_prefix_and_of_strangers(path: Path, tmp_path: Path) -> None:
+def test_diff_of_equal_longer_and_unrelated_journals(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
     outcome = run("diff", path, copy)
@@ -369,7 +369,7 @@ def test_diff_of_the_same_of_a_prefix_and_of_strangers(path: Path, tmp_path: Pat
     assert run("diff", path, tmp_path / "text.db").exit_code == 2
 
 
-def test_diff_says_what_it_could_not_compare(path: Path, tmp_path: Path) -> None:
+def test_diff_reports_missing_events_and_archives(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
@@ -421,7 +421,7 @@ def test_diff_of_events_that_another_version_recorded(path: Path, tmp_path: Path
 def test_diff_of_a_copy_that_was_altered(
     path: Path, tmp_path: Path, alteration: str, common_seq: int, fields: list[str] | None
 ) -> None:
-    """Whatever its hashes and its events say: those are as they were."""
+    """The alteration is found although hashes and events of the copy are unchanged."""
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
     with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
@@ -439,10 +439,10 @@ def test_diff_of_a_copy_that_was_altered(
 
 
 @pytest.mark.parametrize(("every", "name"), [(1, "d.jsonl"), (50, "d.jsonl.gz")])
-def test_bisect_finds_the_first_command_that_comes_out_differently(
+def test_bisect_finds_the_first_different_command(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, name: str
 ) -> None:
-    """As if a later version carried out the third deposit differently."""
+    """Simulates a later version that carries out the third deposit differently."""
     digests = tmp_path / name
     assert run("journal", "digests", "--every", every, "--out", digests, db=path).exit_code == 0
     same = run("journal", "bisect", "--against", digests, db=path)
@@ -468,7 +468,7 @@ def test_bisect_finds_the_first_command_that_comes_out_differently(
         assert f"exchange journal digests --from {first} --to {first + every - 1}" in outcome.stdout
 
 
-def test_bad_digests_are_named(path: Path, tmp_path: Path) -> None:
+def test_malformed_digests_are_reported(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     for text, message in (
         ("", "contains no digest"),
@@ -481,7 +481,7 @@ def test_bad_digests_are_named(path: Path, tmp_path: Path) -> None:
         assert (outcome.exit_code, message in outcome.stderr) == (1, True), outcome.output
 
 
-def test_a_fork_command_changes_nothing_but_the_record(path: Path) -> None:
+def test_fork_command_does_not_change_the_state(path: Path) -> None:
     engine = recover(path, lambda s: None, no_bar).engine
     before = digest(engine.state)
     (record,) = chain(engine.head, [(engine.head.ts_us + 1, encode_command(Fork("a.db", 5, "00")).decode())])

@@ -1,4 +1,4 @@
-"""A market's journal is carried about like any other: verified, rebuilt, exported and imported, sealed and forked."""
+"""The journal of a market is verified, rebuilt, exported, imported, archived and forked like any other."""
 
 import sqlite3
 from contextlib import closing
@@ -44,7 +44,7 @@ def events(path: Path) -> list[tuple[int, int, str]]:
 
 
 def views(path: Path) -> dict[str, list[Any]]:
-    """All that every view shows, in no order."""
+    """All rows of all views, without their order."""
     with closing(connect_union(path)) as connection:
         return {view: sorted(map(repr, connection.execute(f"SELECT * FROM {view}"))) for view in COLUMNS}
 
@@ -55,7 +55,7 @@ def is_sound(path: Path) -> bool:
     )
 
 
-def test_it_is_sound_and_comes_out_the_same(path: Path) -> None:
+def test_market_journal_is_sound_and_rebuilds(path: Path) -> None:
     before = events(path)
     assert is_sound(path)
     assert rebuild(path, False, no_bar)[1:] == (0, None)
@@ -75,7 +75,7 @@ def test_damage_in_a_settlement_is_found(path: Path) -> None:
     assert verdict.damage is not None and "position_settled" in verdict.damage
 
 
-def test_as_lines_and_back(path: Path, tmp_path: Path) -> None:
+def test_export_and_import(path: Path, tmp_path: Path) -> None:
     lines, again = tmp_path / "lines.jsonl", tmp_path / "again.db"
     assert export_lines(path, 1, LAST, lines, no_bar) == LAST
     import_lines(lines, again, no_bar)
@@ -85,7 +85,7 @@ def test_as_lines_and_back(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seam", SEAMS)
-def test_sealed_away_it_says_the_same(seam: int, path: Path) -> None:
+def test_views_are_the_same_after_compaction(seam: int, path: Path) -> None:
     before, everything = events(path), views(path)
     compact(path, seam, lambda sentence: None, no_bar)
     assert (events(path), views(path)) == (before, everything)
@@ -96,8 +96,8 @@ def test_sealed_away_it_says_the_same(seam: int, path: Path) -> None:
 
 
 @pytest.mark.parametrize("seam", SEAMS)
-def test_a_fork_goes_on_as_the_exchange_did(seam: int, path: Path, tmp_path: Path) -> None:
-    """With the same commands after it, the fork ends in the same state."""
+def test_fork_continues_like_the_original(seam: int, path: Path, tmp_path: Path) -> None:
+    """With the same later commands, the fork ends in the same state."""
     forked = tmp_path / "forked.db"
     fork(path, seam, forked, no_bar)
     assert is_sound(forked)
@@ -108,7 +108,7 @@ def test_a_fork_goes_on_as_the_exchange_did(seam: int, path: Path, tmp_path: Pat
     assert engine.digest() == engine_at(path, Moment(), no_bar).digest()
 
 
-def test_what_is_turned_off_is_said(path: Path) -> None:
+def test_switched_off_flags_are_shown(path: Path) -> None:
     lines = [line.split() for line in said(exchange("journal", "tail", "-n", LAST, "--db", path)).splitlines()]
     told = {int(line[0]): " ".join(line[2:]) for line in lines}
     assert (told[50], told[52]) == ("set_halt halted=yes", "set_halt halted=no")
