@@ -1,4 +1,4 @@
-"""Journals on disk for tests: random commands, wholly decided by a seed, written as the exchange writes them."""
+"""Journals on disk for tests: random commands from a seed, written as the exchange writes them."""
 
 import asyncio
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""The journal: append-only, chained, all or nothing, and clear about everything that is no journal of ours."""
+"""The journal: append-only, chained, all or nothing, with clear errors for files that are not journals."""
 
 import asyncio
 import multiprocessing
@@ -61,7 +61,7 @@ def write(path: Path, *counts: int) -> None:
     asyncio.run(go())
 
 
-def test_what_is_appended_is_read_back_and_continues_after_a_reopening(path: Path) -> None:
+def test_appended_rows_are_read_back_and_continued_after_reopening(path: Path) -> None:
     write(path, 3, 1)
     write(path, 2)
     with open_journal_reader(path) as reader:
@@ -76,7 +76,7 @@ def test_what_is_appended_is_read_back_and_continues_after_a_reopening(path: Pat
         assert list(reader.events(2, 3)) == [(2, 0, '{"kind":"tested"}'), (3, 0, '{"kind":"tested"}')]
 
 
-def test_generated_columns_are_there_for_people_with_sqlite3(path: Path) -> None:
+def test_sqlite3_shows_the_generated_columns(path: Path) -> None:
     write(path, 2)
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT seq, kind, user_id FROM commands").fetchall() == [
@@ -108,7 +108,7 @@ def test_commands_are_append_only_even_for_sql(path: Path, statement: str) -> No
 
 
 def tamper(path: Path, statement: str) -> None:
-    """Change the file behind the triggers' back."""
+    """Change the file without the triggers."""
     connection = sqlite3.connect(path, isolation_level=None)
     for trigger in ("commands_are_never_changed", "commands_are_never_deleted"):
         connection.execute(f"DROP TRIGGER {trigger}")
@@ -176,13 +176,13 @@ def test_a_command_with_very_many_events_is_recorded_whole(path: Path) -> None:
 
 
 async def limit_pages(journal: SqliteJournalWriter) -> None:
-    """Let the database grow no more: SQLite then says what it says when the disk is full."""
+    """Stop the growth of the database: SQLite then reports a full disk."""
     cursor = await journal._connection.execute("PRAGMA page_count")
     (pages,) = await cursor.fetchone() or (0,)
     await journal._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
-def test_a_full_disk_records_nothing_of_the_batch_and_is_survived(path: Path) -> None:
+def test_a_full_disk_records_nothing_of_the_batch_and_the_journal_goes_on(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
             await journal.append(batch(journal.head, 10))
@@ -203,7 +203,7 @@ def test_a_full_disk_records_nothing_of_the_batch_and_is_survived(path: Path) ->
         assert len(list(reader.records(Head()))) == 2_010
 
 
-def test_a_foreign_write_transaction_records_nothing_and_is_survived(path: Path) -> None:
+def test_a_foreign_write_transaction_records_nothing_and_the_journal_goes_on(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
             other = sqlite3.connect(path, isolation_level=None)
@@ -219,7 +219,7 @@ def test_a_foreign_write_transaction_records_nothing_and_is_survived(path: Path)
 
 
 def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
-    """Killing a process cannot show this: what a process wrote outlives it, only not a loss of power."""
+    """Killing a process cannot show this: its writes survive the kill, but not a loss of power."""
 
     async def go() -> tuple[object, object]:
         async with opened(path) as journal:
@@ -231,7 +231,7 @@ def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
     assert asyncio.run(go()) == ((full,), ("wal",))
 
 
-def test_a_second_writer_behind_our_back_is_a_broken_journal(path: Path) -> None:
+def test_a_second_writer_makes_the_journal_broken(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
             other = sqlite3.connect(path, isolation_level=None)
@@ -243,23 +243,23 @@ def test_a_second_writer_behind_our_back_is_a_broken_journal(path: Path) -> None
     asyncio.run(go())
 
 
-def test_no_file(path: Path) -> None:
+def test_a_missing_file(path: Path) -> None:
     with pytest.raises(JournalMissingError, match="exchange init"):
         open_journal_reader(path)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="there is no folder"):
         schema.prepare(tmp_path / "nowhere" / "exchange.db")
 
 
-def test_an_empty_file_counts_as_none(path: Path) -> None:
+def test_an_empty_file_counts_as_missing(path: Path) -> None:
     path.touch()
     write(path, 1)
 
 
 @pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
-def test_a_file_that_is_no_database(path: Path, open_it: Callable[[Path], object]) -> None:
+def test_a_file_that_is_not_a_database(path: Path, open_it: Callable[[Path], object]) -> None:
     path.write_text("dear diary, " * 100)
     with pytest.raises(NotAJournalError, match="not an exchange journal"):
         open_it(path)
@@ -267,7 +267,7 @@ def test_a_file_that_is_no_database(path: Path, open_it: Callable[[Path], object
 
 
 @pytest.mark.parametrize("open_it", [open_journal_reader, schema.prepare])
-def test_a_database_of_something_else(path: Path, open_it: Callable[[Path], object]) -> None:
+def test_a_database_of_another_program(path: Path, open_it: Callable[[Path], object]) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE songs (title TEXT)")
     connection.close()
@@ -318,15 +318,15 @@ def test_a_migration_that_fails_leaves_nothing(
     connection.close()
 
 
-def test_the_lock_names_its_holder_and_ends_with_it(path: Path) -> None:
+def test_the_lock_names_its_owner_and_ends_with_it(path: Path) -> None:
     assert lock_owner(path) is None
     with JournalLock(path) as lock:
         lock.announce("ws://127.0.0.1:1/")
-        holder = lock_owner(path)
-        assert holder is not None and holder.url == "ws://127.0.0.1:1/"
-        with pytest.raises(JournalLockedError, match=f"process {holder.pid}, listening on ws://127.0.0.1:1/"):
+        owner = lock_owner(path)
+        assert owner is not None and owner.url == "ws://127.0.0.1:1/"
+        with pytest.raises(JournalLockedError, match=f"process {owner.pid}, listening on ws://127.0.0.1:1/"):
             JournalLock(path).__enter__()
-        assert lock_owner(path) == holder, "asking for a lock must not disturb its holder"
+        assert lock_owner(path) == owner, "asking for a lock must not disturb its owner"
     assert lock_owner(path) is None
 
 
@@ -337,7 +337,7 @@ def _hold(path: Path, ready: "multiprocessing.synchronize.Event") -> None:
 
 
 @pytest.fixture
-def holding_process(path: Path) -> Iterator[multiprocessing.Process]:
+def owning_process(path: Path) -> Iterator[multiprocessing.Process]:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     process = context.Process(target=_hold, args=(path, ready))
@@ -348,10 +348,10 @@ def holding_process(path: Path) -> Iterator[multiprocessing.Process]:
     process.join()
 
 
-def test_a_killed_holder_leaves_no_lock(path: Path, holding_process: multiprocessing.Process) -> None:
-    holder = lock_owner(path)
-    assert holder is not None and holder.pid == holding_process.pid
-    holding_process.kill()
-    holding_process.join()
+def test_a_killed_owner_leaves_no_lock(path: Path, owning_process: multiprocessing.Process) -> None:
+    owner = lock_owner(path)
+    assert owner is not None and owner.pid == owning_process.pid
+    owning_process.kill()
+    owning_process.join()
     with JournalLock(path):
         pass

@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote, this one opens, brings up to date, proves, and makes again byte for byte."""
+"""A journal of version 0.1.0 opens, is brought up to date, verifies, and its events are rebuilt byte for byte."""
 
 import asyncio
 import shutil
@@ -20,28 +20,28 @@ from exchange.journal.records import Head, chain
 from exchange.journal.schema import known_migrations
 from tests.test_sql import COLUMNS
 
-# Its commands, each line with its time, and below each the events that it recorded for them.
+# The commands of the journal, each on a line with its time; the indented lines below are its recorded events.
 RECORDED = Path(__file__).parent / "old_journal.txt"
 LAST_HASH = "f695af504f5088c8223db4257dbaa5b3d99a7ac2eec5cff903fa6fdeb6d3e824"
-# The migrations that once created views, as they were.
+# The migrations that created views in earlier releases.
 OLD_SCHEMAS = Path(__file__).parent / "old_schemas"
 
 
 def apply_old_schema(connection: sqlite3.Connection, schema: int) -> None:
-    """Apply the first migrations as they were when they were the newest."""
+    """Apply the migrations up to this schema as the release of that schema had them."""
     for migration in known_migrations()[:schema]:
         old = OLD_SCHEMAS / migration.name
         connection.executescript((old if old.exists() else migration).read_text(encoding="utf-8"))
     connection.execute(f"PRAGMA user_version = {schema}")
 
 
-def no_bar(done: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     pass
 
 
 @pytest.fixture(scope="module", params=range(1, len(known_migrations()) + 1))
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file as a program of each schema left it: without a market, and with the views of then."""
+    """The file as a program of each schema left it: without a market, with the views of that schema."""
     path = tmp_path_factory.mktemp("old") / "exchange.db"
     commands: list[tuple[int, str]] = []
     events: list[tuple[int, int, str]] = []
@@ -68,7 +68,7 @@ def path(written: Path, tmp_path: Path) -> Path:
 
 
 def open_once(path: Path) -> None:
-    """As a server does, which brings the schema up to date."""
+    """Open the journal for writing as a server does, which brings the schema up to date."""
 
     async def run() -> None:
         journal = await open_journal_writer(path)
@@ -91,7 +91,7 @@ def run(path: Path, *arguments: str) -> Result:
 
 def test_it_verifies_before_and_after_it_is_brought_up_to_date(path: Path) -> None:
     for _ in range(2):
-        verdict = verify(path, False, no_bar)
+        verdict = verify(path, False, no_progress)
         assert (verdict.damage, verdict.commands, verdict.events) == (None, 200, 370)
         assert run(path, "check").exit_code == 0
         open_once(path)
@@ -101,12 +101,12 @@ def test_its_events_come_out_byte_for_byte(path: Path) -> None:
     before = contents(path)
     open_once(path)
     assert contents(path) == before
-    assert rebuild(path, False, no_bar) == Rebuilt(370, 0, None)
+    assert rebuild(path, False, no_progress) == Rebuilt(370, 0, None)
     assert contents(path) == before
 
 
-def test_the_views_say_what_they_said(path: Path) -> None:
-    """Every column of the old views, row by row; the new ones stand behind them."""
+def test_the_views_keep_their_columns_and_rows(path: Path) -> None:
+    """Compares every column of the old views; columns that were added stand after them."""
     with closing(sqlite3.connect(path)) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
         old = {
@@ -156,10 +156,10 @@ def test_views_that_are_not_those_of_the_program_are_replaced(path: Path) -> Non
         connection.execute("CREATE VIEW trades AS SELECT 1 AS mine")
         connection.execute("DROP VIEW marks")
         connection.execute("CREATE VIEW mine AS SELECT * FROM fills")
-    damage = verify(path, False, no_bar).damage
+    damage = verify(path, False, no_progress).damage
     assert damage is not None and damage.endswith("view trades is not as it was made")
     open_once(path)
-    assert verify(path, False, no_bar).damage is None
+    assert verify(path, False, no_progress).damage is None
     after = schema_of(path)
     assert after.pop(("view", "mine")) == "CREATE VIEW mine AS SELECT * FROM fills"
     assert after == before

@@ -1,4 +1,4 @@
-"""Snapshots and recovery: a start with a snapshot equals one without, and what does not fit is not used."""
+"""Snapshots and recovery: a start with a snapshot equals one without, and unfit snapshots are not used."""
 
 import asyncio
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_the_state_at_an_earlier_seq(path: Path) -> None:
     assert digest(with_snapshot.engine.state) == digest(without.engine.state)
 
 
-def test_events_that_a_crash_kept_from_being_recorded_are_completed(path: Path) -> None:
+def test_events_that_a_crash_left_unrecorded_are_completed(path: Path) -> None:
     play(path, snapshots_at=(100, 300), events_up_to=250)
     (engine, missing), said = recovered(path)
     assert "snapshot at seq 100" in said[-1], "a snapshot beyond the recorded events would leave a hole in them"
@@ -110,7 +110,7 @@ def test_a_snapshot_of_another_version_is_not_used(path: Path) -> None:
 FIELDS_AFTER_VERSION = ("seq", "ts_us", "journal_hash", "digest", "state", "views")
 
 
-def test_old_snapshots_and_drafts_of_the_dead_are_pruned(path: Path) -> None:
+def test_old_snapshots_and_drafts_of_dead_processes_are_pruned(path: Path) -> None:
     play(path, snapshots_at=(10, 20, 30, 40))
     store = SnapshotStore(path)
     draft = store.folder / "0000000000000050.draft-999999999"

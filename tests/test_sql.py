@@ -1,4 +1,4 @@
-"""The journal in SQL: every view says what the exchange says, and asking changes nothing."""
+"""The journal in SQL: every view agrees with the exchange, and queries change nothing."""
 
 import asyncio
 import csv
@@ -25,7 +25,8 @@ from tests.journals import play
 from tests.test_recovery import server
 
 COUNT = 1_500
-SEEDS = (0, 1, 2)  # whose rules keep enough finished orders in view to compare with
+# With these seeds the rules keep enough finished orders to compare with.
+SEEDS = (0, 1, 2)
 
 COLUMNS = {
     "trades": "trade_id seq ts_us time instrument_id price_micros size_milli cost_micros taker_side taker_user_id "
@@ -63,11 +64,12 @@ COLUMNS = {
 
 
 class Played:
-    """A journal of random commands, a second one with the same commands sealed away in part, and what happened live."""
+    """A journal of random commands, a second one with most of them in archives, and the orders as they were live."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.path = folder / "exchange.db"
-        self.kept: dict[int, dict[str, Any]] = {}  # every order that ever was, as it was seen last
+        # The last state of every order.
+        self.last_seen: dict[int, dict[str, Any]] = {}
         self.engine = play(self.path, seed, COUNT, seen=self._look)
         self.compacted = folder / "compacted.db"
         shutil.copy(self.path, self.compacted)
@@ -81,7 +83,7 @@ class Played:
     def _look(self, engine: Engine) -> None:
         for user in engine.views.orders.users.values():
             for order in (*user.open.values(), *list(user.finished.values())[-20:]):
-                self.kept[order.order_id] = {name: getattr(order, name) for name in order.__struct_fields__}
+                self.last_seen[order.order_id] = {name: getattr(order, name) for name in order.__struct_fields__}
 
 
 @pytest.fixture(scope="module", params=SEEDS)
@@ -94,7 +96,7 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 @pytest.fixture(params=["one file", "archives"])
 def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
-    """The rows of a query: in the plain file, and where most of it was sealed into archives."""
+    """The rows of a query, to the plain file and to the journal with archives."""
 
     def run(query: str) -> list[dict[str, Any]]:
         path = played.path if request.param == "one file" else played.compacted
@@ -107,7 +109,7 @@ def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
 
 
 @pytest.mark.slow
-def test_the_columns_are_what_is_documented(played: Played) -> None:
+def test_the_columns_are_the_documented_ones(played: Played) -> None:
     with closing(sqlite3.connect(played.path)) as connection:
         views = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
         assert views == set(COLUMNS)
@@ -116,11 +118,11 @@ def test_the_columns_are_what_is_documented(played: Played) -> None:
             assert found == columns.split(), view
 
 
-def test_orders_are_as_they_were_seen_last(played: Played, ask: Ask) -> None:
+def test_orders_are_in_their_last_state(played: Played, ask: Ask) -> None:
     found = {row["order_id"]: row for row in ask("SELECT * FROM orders")}
     assert len(found) == played.engine.state.next_order_id - 1 > 100
-    assert set(played.kept) == set(found)
-    for order_id, seen in played.kept.items():
+    assert set(played.last_seen) == set(found)
+    for order_id, seen in played.last_seen.items():
         row = found[order_id]
         assert {name: row[name] for name in seen} == seen | {"post_only": int(seen["post_only"])}
 
@@ -188,17 +190,17 @@ def test_every_command_has_its_outcome(played: Played, ask: Ask) -> None:
     assert all(row["reason"] is None for row in rows if row["outcome"] != "refused")
 
 
-def test_order_history_tells_each_order_from_placed_to_its_end(played: Played, ask: Ask) -> None:
+def test_order_history_holds_each_order_from_placed_to_its_end(played: Played, ask: Ask) -> None:
     history: dict[int, list[dict[str, Any]]] = {}
     for row in ask("SELECT * FROM order_history WHERE change <> 'repeated' ORDER BY seq, n"):
         history.setdefault(row["order_id"], []).append(row)
-    assert set(history) == set(played.kept)
+    assert set(history) == set(played.last_seen)
     for order_id, rows in history.items():
         assert [row["change"] for row in rows].index("placed") == 0
         filled = sum(row["size_milli"] for row in rows if row["change"] == "filled")
-        assert filled == played.kept[order_id]["filled_milli"]
-        assert rows[-1]["remaining_milli"] == played.kept[order_id]["remaining_milli"]
-        assert rows[-1]["reason"] == played.kept[order_id]["cancel_reason"]
+        assert filled == played.last_seen[order_id]["filled_milli"]
+        assert rows[-1]["remaining_milli"] == played.last_seen[order_id]["remaining_milli"]
+        assert rows[-1]["reason"] == played.last_seen[order_id]["cancel_reason"]
 
 
 @pytest.mark.slow
@@ -224,7 +226,7 @@ def run(path: Path, *arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(main, ["sql", "--db", str(path), *arguments], input=typed)
 
 
-def test_the_functions_answer_as_the_exchange_did(played: Played) -> None:
+def test_the_functions_return_the_answers_of_the_exchange(played: Played) -> None:
     live: dict[int, tuple[Any, Any]] = {}
 
     def look(engine: Engine) -> None:
@@ -255,7 +257,7 @@ def test_the_functions_answer_as_the_exchange_did(played: Played) -> None:
     )
 
 
-def test_table_csv_and_json_say_the_same(played: Played) -> None:
+def test_table_csv_and_json_hold_the_same_rows(played: Played) -> None:
     query = "SELECT seq, kind, hash FROM commands WHERE seq < 4"
     table = run(played.path, query).stdout
     from_csv = list(csv.DictReader(io.StringIO(run(played.path, "--csv", query).stdout)))
@@ -289,7 +291,7 @@ def test_statements_from_standard_input(played: Played) -> None:
         ("SELECT usd('x')", "a number of micros is a whole number, not 'x'"),
     ],
 )
-def test_what_cannot_be_asked(played: Played, query: str, message: str) -> None:
+def test_bad_queries_are_refused(played: Played, query: str, message: str) -> None:
     before = hashlib.sha256(played.path.read_bytes()).digest()
     outcome = run(played.path, query)
     assert outcome.exit_code == 1
@@ -312,7 +314,7 @@ def test_a_journal_of_an_older_program_has_the_views_as_well(played: Played, tmp
 
 @pytest.mark.slow
 def test_sql_does_not_block_a_running_exchange(tmp_path: Path) -> None:
-    """A long read transaction is open, and the exchange goes on recording."""
+    """The exchange records commands while a read transaction is open."""
     path = tmp_path / "exchange.db"
 
     async def trade() -> None:

@@ -1,4 +1,4 @@
-"""The journal in SQL where it is easily wrong: archives elsewhere, huge amounts, interruptions, odd questions."""
+"""Edge cases of SQL on a journal: missing archives, huge amounts, interrupts, bad queries."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def write(path: Path, *commands: Command) -> Engine:
     return write_journal(path, ((START_US + n, command) for n, command in enumerate((Genesis(Rules()), *commands))))
 
 
-def test_without_its_archive_a_journal_shows_nothing_that_is_wrong(tmp_path: Path) -> None:
-    """Balances are those of accounts that changed since, and no first change is taken for all that an account has."""
+def test_without_its_archive_a_journal_shows_nothing_wrong(tmp_path: Path) -> None:
+    """Balances cover the accounts that changed since. The first change of an account is NULL, not its whole balance."""
     path = tmp_path / "exchange.db"
     engine = play(path, seed=1, count=600)
     whole = dict(ask(path, "SELECT seq || user_id, cash_change_micros FROM ledger"))
@@ -65,7 +65,7 @@ def test_without_its_archive_a_journal_shows_nothing_that_is_wrong(tmp_path: Pat
 
 
 def test_an_average_is_exact_however_large_the_cost(tmp_path: Path) -> None:
-    """2000 times this cost is more than 64 bits hold."""
+    """2000 times this cost does not fit into 64 bits."""
     path = tmp_path / "exchange.db"
     engine = write(
         path,
@@ -83,7 +83,7 @@ def test_an_average_is_exact_however_large_the_cost(tmp_path: Path) -> None:
     assert ask(path, "SELECT average_price_micros FROM orders WHERE user_id = 'bob'") == [tuple(seen["bob"])]
 
 
-def test_a_command_that_cancels_many_names_no_order(tmp_path: Path) -> None:
+def test_a_command_that_can_cancel_several_orders_names_none(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     write(
         path,
@@ -107,7 +107,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next answer is right, although the kept exchange was interrupted between a command and its mark."""
+    """The next answer is right although the kept engine was interrupted between a command and its new head."""
     whole = replay
     query = "SELECT balance_at(300, 'alice'), book_at(300, 'SOL_USDC-28FEB26-3-P', 5)"
 
@@ -131,12 +131,13 @@ def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_query_and_not_the_shell(path: Path) -> None:
-    """The query finds three rows and then looks for more for ever."""
+    """The query finds three rows and then searches for more without end."""
     with Terminal("sql", "--csv", "--db", path) as terminal:
         terminal.wait_for("sql> ")
         terminal.type("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)\n")
         terminal.type("SELECT 'row ' || i AS found FROM n WHERE i < 4;\n")
-        terminal.wait_for("row 2")  # the third is shown once the fourth is there
+        # The third row is printed when the fourth is found.
+        terminal.wait_for("row 2")
         terminal.process.send_signal(signal.SIGINT)
         terminal.wait_for("interrupted")
         terminal.type("SELECT 6 * 7 AS answer;\n")
@@ -146,13 +147,14 @@ def test_ctrl_c_ends_a_query_and_not_the_shell(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_gives_up_the_statement_that_was_begun(path: Path) -> None:
+def test_ctrl_c_discards_the_unfinished_statement(path: Path) -> None:
     with Terminal("sql", "--db", path) as terminal:
         terminal.wait_for("sql> ")
         terminal.type("SELECT nonsense FROM\n")
         terminal.wait_for("...> ")
         terminal.process.send_signal(signal.SIGINT)
-        terminal.type("\n")  # Python sees a signal at once or, where it came right after the prompt, with the next key
+        # Python handles a signal at once or, if it came right after the prompt, with the next key.
+        terminal.type("\n")
         terminal.wait_for("sql> ")
         terminal.type("SELECT 6 * 7 AS answer;\n")
         terminal.wait_for("42")
@@ -161,13 +163,13 @@ def test_ctrl_c_gives_up_the_statement_that_was_begun(path: Path) -> None:
         terminal.wait_for("sql> ")
 
 
-def test_what_begins_with_a_dot_also_comes_from_standard_input(path: Path) -> None:
+def test_dot_commands_also_come_from_standard_input(path: Path) -> None:
     assert "commands_decoded" in said(run(path, typed=".tables\n.quit\nSELECT nonsense;\n"))
     assert said(run(path, ".schema open_orders")).startswith("CREATE VIEW open_orders AS\n")
     assert "there is no command .table: .help lists the commands" in complained(run(path, ".table"))
 
 
-def test_columns_of_one_name_are_told_apart(path: Path) -> None:
+def test_columns_with_the_same_name_get_different_names(path: Path) -> None:
     row = json.loads(said(run(path, "--json", "SELECT 1 AS a, 2 AS a, 3 AS a, 4 AS 'a:2'")))
     assert row == {"a": 1, "a:2": 2, "a:3": 3, "a:2:2": 4}
 

@@ -1,4 +1,4 @@
-"""The options market in SQL: the views say what the exchange says, figures can be recomputed, every check can fail."""
+"""The options market in SQL: the views agree with the exchange, figures can be recomputed, every check can fail."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
 
-# What breaks each check: events that were not so.
+# For each check, a change of the events that breaks it.
 DELIVERY = "kind = 'delivery_price_set'"
 BROKEN = {
     "cash_changes_are_explained": "DELETE FROM events WHERE kind = 'shortfall_covered'",
@@ -54,7 +54,8 @@ BROKEN = {
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 SQL_PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
-SETTLED_SEQ = 38  # where the first day ends
+# The command that ends the first day.
+SETTLED_SEQ = 38
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def broken_checks(path: Path) -> list[str]:
 
 
 def compare(path: Path, state: State) -> None:
-    """What the views say of now is what the exchange says, and every check holds."""
+    """The views agree with the exchange as it is now, and every check holds."""
     balances = "SELECT user_id, cash_micros, locked_micros, maintenance_micros, shortfall_micros FROM balances"
     assert {row[0]: row[1:] for row in rows(path, balances)} == {
         user_id: (account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros)
@@ -114,7 +115,7 @@ def test_random_markets(seed: int, tmp_path: Path) -> None:
 
 
 def test_a_settlement_can_be_recomputed(asked: Ask) -> None:
-    """Over the last half hour the index was 191 for 15 minutes, 193 for 10 and 189 for 5: 191.333 on the average."""
+    """In the last half hour the index was 191 for 15 minutes, 193 for 10 and 189 for 5, on average 191.333."""
     assert asked("SELECT asset, expiration, delivery_price_micros, cause, delayed_seq FROM delivery_prices") == [
         ("SOL", "2026-02-20T08:00:00Z", 191_330_000, "end_day", None),
         ("BTC", "2026-02-20T08:00:00Z", 50_010 * USDC, "settle_series", SETTLED_SEQ),
@@ -136,7 +137,7 @@ def test_a_settlement_can_be_recomputed(asked: Ask) -> None:
     ]
 
 
-def test_what_a_liquidation_was(asked: Ask) -> None:
+def test_a_liquidation_is_described(asked: Ask) -> None:
     assert asked(
         "SELECT seq, user_id, cause, cash_micros, maintenance_micros, orders_cancelled, wanted_milli, bought_milli, "
         "cost_micros, fee_micros FROM liquidations"
@@ -225,7 +226,7 @@ def test_commands_of_the_market_are_decoded(asked: Ask) -> None:
     }
 
 
-def test_rules_and_what_changed_in_them(asked: Ask) -> None:
+def test_rules_and_their_changes(asked: Ask) -> None:
     (first, second) = asked("SELECT seq, last_seq, cause, changed FROM rules_history")
     assert first == (1, 68, "genesis", None)
     assert second[:3] == (69, None, "change_rules")
@@ -237,8 +238,8 @@ def test_rules_and_what_changed_in_them(asked: Ask) -> None:
     }
 
 
-def test_series_that_come_and_go_in_the_rules(tmp_path: Path) -> None:
-    """By the names that `exchange admin rules` knows them by, wherever in the list they are."""
+def test_series_that_are_added_and_removed_in_the_rules(tmp_path: Path) -> None:
+    """They have the names of `exchange admin rules`, independent of their place in the list."""
     path = tmp_path / "exchange.db"
     sol, btc = Series("SOL", 10), Series("BTC", 1_000)
     rules = [Rules(market=Market(series=series)) for series in ((sol, btc), (btc,), (btc, Series("SOL", 5)), ())]
@@ -252,9 +253,9 @@ def test_series_that_come_and_go_in_the_rules(tmp_path: Path) -> None:
     assert changed[2] == dict.fromkeys(name for name in flat_settings(rules[0]) if name.startswith("market.series."))
 
 
-def test_profit_in_the_cookbook_is_that_of_the_accounts(story: Path) -> None:
-    """Of those who have nothing open, so that it does not matter at which price that is valued."""
-    (query,) = re.findall(r"\*\*Profit and loss, what was settled.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL)
+def test_profit_in_the_cookbook_agrees_with_the_accounts(story: Path) -> None:
+    """Compared for users without open positions, so that the price of valuation does not matter."""
+    (query,) = re.findall(r"\*\*Profit and loss, settlements included.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL)
     views = recover(story, lambda _: None, lambda *_: None).engine.views
     with SqlSession(story) as session:
         profits = {user_id: round(profit * 1e6) for user_id, profit in session.rows(session.run(query))}
@@ -277,7 +278,7 @@ def test_marks_of_any_moment(story: Path) -> None:
 
 
 def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:
-    """Ten million dollars times half an hour in microseconds is far more than 64 bits hold."""
+    """Ten million dollars in micros times half an hour in microseconds does not fit into 64 bits."""
     path = tmp_path / "exchange.db"
     dear = 9_999_999 * USDC
     begin_us = (DAY_END_S - 1_800) * US_PER_SECOND
@@ -302,7 +303,7 @@ def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_check_fails_where_events_were_not_so(name: str, story: Path, tmp_path: Path) -> None:
+def test_each_check_fails_on_changed_events(name: str, story: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))
     assert broken_checks(path) == []
     change(path, BROKEN[name])
@@ -324,7 +325,7 @@ def test_nothing_settles_twice_in_any_way(statement: str, story: Path, tmp_path:
 
 
 def test_locks_may_exceed_cash_only_in_a_market(story: Path, tmp_path: Path) -> None:
-    """Which a change of rules may bring."""
+    """A change of rules may start a market."""
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))
     change(path, "UPDATE events SET payload = json_remove(payload, '$.rules.market') WHERE kind = 'configured'")
     assert broken_checks(path) == ["no_balance_is_overdrawn"]

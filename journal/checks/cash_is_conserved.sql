@@ -1,4 +1,4 @@
--- No command creates or loses cash: the cash of all accounts changes by deposits minus withdrawals.
+-- No command creates or loses cash: the cash of all accounts changes by starting cash and deposits minus withdrawals.
 WITH changes (seq, held_micros, paid_in_micros) AS (
     SELECT seq, cash_change_micros, 0 FROM ledger
     UNION ALL
