@@ -255,7 +255,9 @@ def test_series_that_are_added_and_removed_in_the_rules(tmp_path: Path) -> None:
 
 def test_profit_in_the_cookbook_agrees_with_the_accounts(story: Path) -> None:
     """Compared for users without open positions, so that the price of valuation does not matter."""
-    (query,) = re.findall(r"\*\*Profit and loss, settlements included.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL)
+    (query,) = re.findall(
+        r"\*\*Profit and loss, settlements included.*?```sql\n(.*?)```", SQL_PAGE.read_text(), re.DOTALL
+    )
     views = recover(story, lambda _: None, lambda *_: None).engine.views
     with SqlSession(story) as session:
         profits = {user_id: round(profit * 1e6) for user_id, profit in session.rows(session.run(query))}
