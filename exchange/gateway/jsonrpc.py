@@ -37,6 +37,7 @@ def method_not_found(method: str) -> RpcError:
 
 
 def invalid_params(param: str | None, detail: str, reason: str = "invalid_params", **data: Any) -> RpcError:
+    """The error of a request whose parameter `param` is wrong."""
     return RpcError(reason, detail, param=param, **data)
 
 
@@ -45,10 +46,12 @@ def must_authenticate() -> RpcError:
 
 
 def internal_error() -> RpcError:
+    """The error of a request that failed by a fault of the exchange."""
     return RpcError("internal_error", "unexpected error in the server: its log has the details")
 
 
 def order_archived(first_seq: int) -> RpcError:
+    """The error of a question about an order in a missing archive; `first_seq` is the first command at hand."""
     detail = f"the order was placed before command {first_seq}, in a missing archive: restore the archive first"
     return invalid_params("order_id", detail, "order_archived", first_seq=first_seq)
 

@@ -60,6 +60,8 @@ class NoParams(Params, frozen=True):
 
 
 class AuthParams(Params, frozen=True):
+    """A user, or the administrator with the secret."""
+
     grant_type: Literal["client_credentials"]
     client_id: Name
     client_secret: str | None = None

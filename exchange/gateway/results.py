@@ -1,4 +1,4 @@
-"""The results of the methods whose answer is not a read model by itself. Fields leave in this order."""
+"""The results of the methods whose answer is not a read model by itself. Fields are encoded in this order."""
 
 from typing import Literal
 

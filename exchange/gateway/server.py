@@ -87,9 +87,11 @@ class Gateway:
             connection.abort()
 
     def publish(self, change: Change) -> None:
+        """Queue one command's notifications on the streams."""
         self._subscriptions.publish(change)
 
     def flush(self) -> None:
+        """Queue the changes of books and tickers, and write all queued messages."""
         self._subscriptions.flush()
         self.send_all()
 
@@ -135,6 +137,7 @@ class Gateway:
         self.send_all()
 
     def open_session(self, connection: _Connection) -> Session:
+        """Register a connection and open its session."""
         self._connections[connection] = None
         close = partial(connection.close, CloseCode.INTERNAL_ERROR)
         return Session(self._exchange, self._methods, self._subscriptions, connection.send, close, self._call_later)
@@ -150,15 +153,18 @@ class Gateway:
         loop.call_soon(self.send_all)
 
     def has_unsent(self, connection: _Connection) -> None:
+        """Write this connection's messages with the next `send_all`."""
         self._unsent[connection] = None
 
     def has_paused(self, connection: _Connection, paused: bool) -> None:
+        """Note if reading from this connection is paused."""
         if paused:
             self._paused[connection] = None
         else:
             self._paused.pop(connection, None)
 
     def forget(self, connection: _Connection) -> None:
+        """Remove a closed connection."""
         self._connections.pop(connection, None)
         self._unsent.pop(connection, None)
         self._paused.pop(connection, None)

@@ -27,7 +27,7 @@ from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public, with_api
 from exchange.history.moment import Moment, UnknownMomentError, seq_at
-from exchange.journal.errors import JournalError
+from exchange.history.replay_seek import Seek
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
@@ -73,10 +73,6 @@ class ReplayStatus(msgspec.Struct, frozen=True):
     paused: bool
     at_end: bool
     seeking: int | None = None
-
-
-class _SupersededError(Exception):
-    """The seek was replaced by another one, or the server is closed."""
 
 
 class SeekParams(p.Params, frozen=True):
@@ -133,8 +129,7 @@ class ReplayServer(ServedExchange):
         self._wake = asyncio.Event()
         # A time of the clock and the recorded time (in µs) that was due then. None: the next command sets it.
         self._anchor: tuple[float, int] | None = None
-        # The target of a running seek, and the callbacks of those who wait for it.
-        self._target_seq: int | None = None
+        self._seek = Seek()
         self._seek_callbacks: list[Done] = []
 
     async def open(self, host: str, port: int) -> str:
@@ -145,7 +140,7 @@ class ReplayServer(ServedExchange):
 
     async def close(self) -> None:
         """Close all connections and stop all work."""
-        self._target_seq = None
+        self._seek.cancel()
         await self.cancel_tasks()
         await self.gateway.close()
         self.gateway.abort()
@@ -156,7 +151,7 @@ class ReplayServer(ServedExchange):
         steps = 0
         while True:
             record = self._next_record()
-            is_seeking = self._target_seq is not None
+            is_seeking = self._seek.target_seq is not None
             if record is None or is_seeking or self._is_paused or not self._has_subscribers:
                 self.gateway.flush()
                 await self._wait(None)
@@ -176,7 +171,7 @@ class ReplayServer(ServedExchange):
         head = self.engine.head
         at_end = head.seq >= self._last_seq
         span = self._first_seq, self._last_seq
-        return ReplayStatus(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._target_seq)
+        return ReplayStatus(head.seq, head.ts_us, *span, self._speed, self._is_paused, at_end, self._seek.target_seq)
 
     @property
     def is_read_only(self) -> bool:
@@ -214,7 +209,7 @@ class ReplayServer(ServedExchange):
             "replay/seek": public(
                 "Go to the moment after a command, or to a time.",
                 SeekParams,
-                lambda caller, params: self._seek(params),
+                lambda caller, params: self._seek_inquiry(params),
                 ReplayStatus,
                 _seek_result,
             ),
@@ -250,7 +245,7 @@ class ReplayServer(ServedExchange):
         self._restart_rhythm()
         return self.status
 
-    def _seek(self, params: SeekParams) -> Inquiry:
+    def _seek_inquiry(self, params: SeekParams) -> Inquiry:
         """Go to the moment after a command, or to a time. Books begin again there; streams skip what is between."""
         if (params.seq is None) == (params.ts_us is None):
             raise invalid_params("seq", "give exactly one of seq and ts_us")
@@ -267,22 +262,13 @@ class ReplayServer(ServedExchange):
 
     def _start_seek(self, seq: int, done: Done) -> None:
         """Seek to `seq`. A running seek changes its target; all its callers get the result of the last one."""
-        is_running = self._target_seq is not None
-        self._target_seq = seq
         self._seek_callbacks.append(done)
-        if not is_running:
+        if self._seek.begin(seq):
             self.start_task(self._run_seek())
 
     async def _run_seek(self) -> None:
-        """Compute the state at the target in a thread, while clients are served; then continue from there."""
-        engine: Engine | None = None
-        try:
-            engine = await self._engine_at_target()
-        except JournalError as error:
-            _log.error("a seek failed, the replay stays at its position: %s", error)
-        except Exception:
-            _log.exception("a seek failed, the replay stays at its position")
-        self._target_seq = None
+        """Continue the replay from the target of the seek, and answer its callers."""
+        engine = await self._seek.run(self._engine_after)
         if engine is not None:
             self.engine = engine
             self._upcoming.clear()
@@ -292,21 +278,6 @@ class ReplayServer(ServedExchange):
         for done in callbacks:
             done(None if engine is None else self.status)
         self.gateway.send_all()
-
-    async def _engine_at_target(self) -> Engine:
-        while True:
-            seq = self._target_seq
-            assert seq is not None, "a seek without a target"
-
-            # Called again and again in the thread.
-            def check(_done: int, _total: int, seq: int = seq) -> None:
-                if self._target_seq != seq:
-                    raise _SupersededError
-
-            with contextlib.suppress(_SupersededError):
-                engine = await asyncio.to_thread(self._engine_after, seq, check)
-                if self._target_seq == seq:
-                    return engine
 
     async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
         """As in `ServedExchange`, in a thread. Computes events that a crash left unrecorded."""
