@@ -1,4 +1,4 @@
-"""Subprocesses that run a module of this project beside the exchange, and end before it does.
+"""Subprocesses that run a module of this project alongside the exchange, and end before it does.
 
 The exchange has three: the follower and the demo's bots, which a `Supervisor` keeps running, and the workers of
 catch-ups. A worker runs once for one client, so it uses `run_module` alone.

@@ -1,6 +1,6 @@
-"""What the streams must have told, from the recorded events alone: a second and slower account of it, as dictionaries.
+"""The stream notifications that recorded events must have caused: a second, slower computation, as dictionaries.
 
-It shares nothing with the exchange but the events, and the protocol's names for what they say.
+It shares nothing with the exchange but the events and the field names of the protocol.
 """
 
 import json
@@ -18,7 +18,7 @@ _KEPT = ("order_id", "instrument_id", "user_id", "side", "type", "time_in_force"
 
 
 def told_by(path: Path) -> Told:
-    """What every command of the journal at `path` told; all its events must be recorded."""
+    """The notifications of every command of the journal at `path`. All its events must be recorded."""
     account = _Account()
     with open_journal_reader(path) as reader:
         times = {record.seq: record.ts_us for record in reader.records(Head())}

@@ -1,4 +1,4 @@
-"""What was missed is brought over real sockets, from memory or by a process that reads the journal; or not at all."""
+"""Catch-ups over real sockets: from memory, from a worker that reads the journal, and failing ones."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ from tests.wire import INSTRUMENT, Server, Wire, exchange
 STREAMS = [f"trades.{INSTRUMENT}", "user.orders", "user.balance"]
 BROKEN_WORKERS = {
     "that fails": "print('1 user.orders {}', flush=True); raise SystemExit(3)",
-    "that fails before it has begun": "raise SystemExit(1)",
+    "that fails at once": "raise SystemExit(1)",
     "that is killed": "import os; os.kill(os.getpid(), 9)",
     "that ends in the middle of a line": "print('user.orders {', end='')",
 }
@@ -43,18 +43,18 @@ def db(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exchange must read the journal for whatever was missed."""
+    """The exchange keeps no recent updates, so that each catch-up needs a worker."""
     monkeypatch.setattr(streams, "RECENT_MAX", 0)
 
 
 async def subscribe(wire: Wire, from_seq: int, *channels: str) -> int:
-    """Subscribe, and say where it goes live."""
+    """Subscribe. Returns the seq of the first live command."""
     answer = await wire.ask("public/subscribe", channels=list(channels or STREAMS), from_seq=from_seq)
     return int(answer["result"]["seq"])
 
 
-async def told(wire: Wire, up_to: int) -> list[Any]:
-    """All notifications up to that of `up_to` which comes last."""
+async def notifications(wire: Wire, up_to: int) -> list[Any]:
+    """Read all notifications up to the last one of command `up_to`."""
     found: list[Any] = []
     while not found or found[-1]["channel"] != "user.balance" or found[-1]["seq"] != up_to:
         message = await wire.text()
@@ -64,13 +64,13 @@ async def told(wire: Wire, up_to: int) -> list[Any]:
 
 
 async def buy(wire: Wire, count: int) -> list[int]:
-    """Buy so often; the seqs."""
+    """Send `count` orders. Returns their seqs."""
     return [(await wire.buy())["result"]["seq"] for _ in range(count)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 20, 10_000])
-def test_what_was_missed_and_what_comes_is_what_was_told_live(
+def test_replayed_and_later_notifications_equal_the_live_ones(
     db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
@@ -82,35 +82,35 @@ def test_what_was_missed_and_what_comes_is_what_was_told_live(
             seqs = await buy(alice, 50)
             late = await server.client("alice")
             assert await subscribe(late, seqs[10]) == seqs[-1] + 1
-            seqs += await buy(alice, 50)  # while it is read
-            live = await told(witness, seqs[-1])
-            assert await told(late, seqs[-1]) == [params for params in live if params["seq"] >= seqs[10]]
+            seqs += await buy(alice, 50)  # during the replay
+            live = await notifications(witness, seqs[-1])
+            assert await notifications(late, seqs[-1]) == [params for params in live if params["seq"] >= seqs[10]]
 
     asyncio.run(conversation())
 
 
 async def begin_slowly(server: Server) -> tuple[Wire, int]:
-    """A client that has much to come, and of whom little is sent before he reads."""
+    """A client with a long catch-up, which is under backpressure because the client reads nothing."""
     alice = await server.client("alice")
     last_seq = (await buy(alice, 600))[-1]
     return await slow_client(server, 1), last_seq
 
 
 async def slow_client(server: Server, count: int) -> Wire:
-    """A client that reads nothing; it is the one of so many for whom more is to be sent than he takes."""
+    """Connect a client that reads nothing, and wait until `count` clients are under backpressure."""
     slow = await server.dial(receive_buffer=4_096)
     await slow.shake_hands()
     await slow.log_in("alice")
     for connection in server.node.gateway._connections:
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
     await subscribe(slow, 1)
-    while await waited_for(server) < count:
+    while await backpressured_clients(server) < count:
         pass
     return slow
 
 
-async def waited_for(server: Server) -> int:
-    """For how many clients more is to be sent than they take, once the event loop has turned."""
+async def backpressured_clients(server: Server) -> int:
+    """The number of clients under backpressure, after one turn of the event loop."""
     await asyncio.sleep(0)
     sessions = [one._session for one in server.node.gateway._connections]
     return sum(one is not None and one._is_backpressured for one in sessions)
@@ -118,16 +118,18 @@ async def waited_for(server: Server) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 10_000])
-def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catch_up_is_sent_as_fast_as_the_client_reads(
+    db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
-    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)  # less than there is to come
+    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)  # less than the catch-up sends
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
     monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
 
     async def conversation() -> None:
         async with exchange(db) as server:
             slow, last_seq = await begin_slowly(server)
-            found = await told(slow, last_seq)
+            found = await notifications(slow, last_seq)
             assert [params["seq"] for params in found if params["channel"] == "user.orders"][-600:] == list(
                 range(last_seq - 599, last_seq + 1)
             )
@@ -137,7 +139,9 @@ def test_it_is_sent_as_fast_as_the_client_reads(db: Path, commands_kept: int, mo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 10_000])
-def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_reads_nothing_for_long_is_disconnected(
+    db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
     monkeypatch.setattr(service, "STALL_SECONDS", 0)
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
@@ -153,7 +157,7 @@ def test_who_takes_nothing_for_long_is_told_so(db: Path, commands_kept: int, mon
 
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("name", BROKEN_WORKERS)
-def test_a_process_that_breaks_off_ends_the_connection(db: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_worker_closes_the_connection(db: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "run_module", Workers(BROKEN_WORKERS[name]))
 
     async def conversation() -> None:
@@ -166,7 +170,7 @@ def test_a_process_that_breaks_off_ends_the_connection(db: Path, name: str, monk
 
 
 @pytest.mark.usefixtures("forgetful")
-def test_a_process_that_cannot_begin_ends_the_connection(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_closes_the_connection(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(db / "nowhere"))
 
     async def conversation() -> None:
@@ -180,7 +184,9 @@ def test_a_process_that_cannot_begin_ends_the_connection(db: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize("way", ["hang up", "unsubscribe", "stop"])
-def test_nobody_left_to_hear_it_ends_the_process(db: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_ends_with_its_last_channel_its_client_or_the_exchange(
+    db: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     workers = Workers("import time; time.sleep(600)")
     monkeypatch.setattr(pool, "run_module", workers)
 
@@ -207,7 +213,7 @@ def test_nobody_left_to_hear_it_ends_the_process(db: Path, way: str, monkeypatch
 
 
 class Workers:
-    """In place of `worker`: processes that run `program`, or what they should."""
+    """In place of `run_module`: starts workers, or processes that run `program`, and counts them."""
 
     def __init__(self, program: str | None = None) -> None:
         self.processes: list[Process] = []
@@ -246,7 +252,7 @@ class Workers:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("forgetful")
-def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_workers_is_limited(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workers = Workers()
     monkeypatch.setattr(pool, "run_module", workers)
     wanted = [[*STREAMS[:n], "user.balance", *more] for n in range(3) for more in ([], ["user.trades"])]
@@ -259,13 +265,13 @@ def test_only_so_many_processes_run_at_once(db: Path, monkeypatch: pytest.Monkey
             for client, channels in zip(clients, wanted, strict=True):
                 await subscribe(client, 1, *channels)
             for client in clients:
-                assert (await told(client, seq))[-1]["seq"] == seq
+                assert (await notifications(client, seq))[-1]["seq"] == seq
 
     asyncio.run(conversation())
     assert len(workers.processes) == len(wanted) and workers.most == WORKERS_MAX
 
 
-def test_what_is_in_archives_is_brought_as_long_as_they_are_here(db: Path) -> None:
+def test_archived_commands_are_replayed_if_the_archive_is_here(db: Path) -> None:
     steps = [(ts_us, command) for ts_us, command, _ in random_steps(7, 300)]
     end, users = 300, ("alice", "bob", "carol")
     write_journal(db, steps[:end])
@@ -279,13 +285,13 @@ def test_what_is_in_archives_is_brought_as_long_as_they_are_here(db: Path) -> No
         connection.execute("INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)", row)
         connection.execute("DELETE FROM commands WHERE seq <= 100")
         connection.execute("DELETE FROM events WHERE seq <= 100")
-    backfiller = CatchUpService(db, RecentUpdates(end), lambda: None)
-    assert backfiller.first_seq == 1
+    catch_up_service = CatchUpService(db, RecentUpdates(end), lambda: None)
+    assert catch_up_service.first_seq == 1
     assert any(whole.values()) and all(
         list(messages_of(db, CatchUpRequest(1, end, u, channels))) == whole[u] for u in users
     )
     archive.unlink()
-    assert backfiller.first_seq == 101
+    assert catch_up_service.first_seq == 101
     after = list(messages_of(db, CatchUpRequest(101, end, users[0], channels)))
     assert after and after == whole[users[0]][-len(after) :]
     with pytest.raises(JournalArchivedError):

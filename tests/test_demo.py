@@ -64,12 +64,12 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listed]
 
 
-def crowd_of(pid: int) -> int:
-    """The child in which the bots are."""
-    (crowd,) = [
+def bots_of(pid: int) -> int:
+    """The process id of the bots."""
+    (bots,) = [
         child for child in children_of(pid) if "runtime.demo_process" in Path(f"/proc/{child}/cmdline").read_text()
     ]
-    return crowd
+    return bots
 
 
 def is_there(pid: int) -> bool:
@@ -105,7 +105,7 @@ async def quoted_everywhere(client: Client) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
-def test_every_option_is_quoted_and_ctrl_c_ends_everybody(tmp_path: Path) -> None:
+def test_every_option_is_quoted_and_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     async def visit() -> None:
         async with demo(tmp_path / "exchange.db") as (process, url, said):
             assert any("market makers quote every option" in line for line in said)
@@ -129,7 +129,7 @@ def test_every_option_is_quoted_and_ctrl_c_ends_everybody(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
-def test_a_kill_ends_everybody_and_the_index_goes_on_from_where_it_was(tmp_path: Path) -> None:
+def test_a_kill_ends_all_processes_and_the_index_continues(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     async def visit() -> None:
@@ -154,7 +154,7 @@ def test_a_kill_ends_everybody_and_the_index_goes_on_from_where_it_was(tmp_path:
 
 
 @pytest.mark.slow
-def test_a_crowd_that_ends_is_started_again(tmp_path: Path) -> None:
+def test_bots_that_end_are_started_again(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     async def visit() -> None:
@@ -162,7 +162,7 @@ def test_a_crowd_that_ends_is_started_again(tmp_path: Path) -> None:
             await quoted_everywhere(alice)
             holder = lock_owner(path)
             assert holder is not None and holder.pid == process.pid
-            os.kill(crowd_of(process.pid), signal.SIGKILL)
+            os.kill(bots_of(process.pid), signal.SIGKILL)
             told = await alice.subscribe("index.SOL")
             await anext(told)
             await anext(told)
@@ -171,7 +171,7 @@ def test_a_crowd_that_ends_is_started_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_whoever_listens_to_everything_sees_quotes_and_trades_in_every_option_and_no_error(tmp_path: Path) -> None:
+def test_a_client_of_all_channels_sees_quotes_and_trades_in_every_option_and_no_error(tmp_path: Path) -> None:
     async def visit() -> None:
         async with demo(tmp_path / "exchange.db") as (_, url, _), connect(url, "alice") as alice:
             names = [one.instrument_id for one in await alice.get_instruments()]

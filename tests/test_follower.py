@@ -154,7 +154,7 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
+def test_no_start_if_the_state_differs_from_the_recorded_one(path: Path) -> None:
     async def falsify() -> None:
         journal = await open_journal_writer(path)
         await journal.append_digests([(LONG, STATE_SUBJECT, "0" * 64)])
@@ -181,7 +181,7 @@ def test_no_start_on_another_state_than_the_recorded_one(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_follower_reads_along_and_saves_what_a_live_exchange_would(path: Path) -> None:
+def test_a_follower_saves_the_snapshots_of_a_live_exchange(path: Path) -> None:
     store = SnapshotStore(path)
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     for file in store.files():
@@ -237,7 +237,7 @@ def alarm_of(path: Path) -> tuple[int, int | None]:
 
 
 @pytest.mark.slow
-def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: Path) -> None:
+def test_a_falsified_digest_raises_an_alarm_that_stays_until_it_is_repaired(path: Path) -> None:
     """In the log, in what `info` shows, and in exit codes; also after the exchange is started again."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
@@ -261,7 +261,7 @@ def test_a_falsified_digest_is_an_alarm_that_stays_until_it_is_dealt_with(path: 
 
 
 @pytest.mark.slow
-def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> None:
+def test_a_dismissed_alarm_is_ignored_from_then_on(path: Path) -> None:
     """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     assert run(path, "follow", "--dismiss").stdout == f"there is no alarm for {path}\n"
@@ -284,7 +284,7 @@ def test_an_alarm_that_is_dismissed_is_passed_over_from_then_on(path: Path) -> N
     assert run(path, "follow", "--once", "--dismiss").exit_code == 2
 
 
-def test_an_alarm_whose_file_cannot_be_read_stands(tmp_path: Path) -> None:
+def test_an_unreadable_alarm_file_is_an_alarm(tmp_path: Path) -> None:
     play(path := tmp_path / "exchange.db")
     path.with_name("exchange.db.alarm").write_bytes(b"{")
     assert alarm_of(path) == (1, 0)
@@ -313,7 +313,7 @@ def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) ->
 
 
 @pytest.mark.slow
-def test_the_newest_snapshot_is_compared_with_what_the_commands_make(path: Path) -> None:
+def test_the_newest_snapshot_is_compared_with_a_replay(path: Path) -> None:
     """An exchange whose state went wrong saves that when it stops: the next follower begins before it."""
 
     async def record() -> None:
@@ -352,7 +352,7 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
     asyncio.run(asyncio.wait_for(go(), 60))
 
 
-def test_a_follower_goes_on_with_what_is_added(tmp_path: Path) -> None:
+def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     engine = play(path)
     follower = Follower(path, 0, lambda sentence: None)
@@ -373,7 +373,7 @@ async def _add(path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_is_made_from_the_measured_speeds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is the test's: to read a command takes a millisecond, and nothing else takes any time."""
     now, records = [0.0], SqliteJournalReader.records
 
@@ -390,7 +390,7 @@ def test_a_plan_is_made_from_what_reading_and_replaying_take(path: Path, monkeyp
     assert (found.commands, round(found.commands_per_second), round(found.seconds)) == (LONG, 1_000, LONG // 1_000)
 
 
-def test_a_plan_with_nothing_to_replay_says_nothing_of_how_fast(tmp_path: Path) -> None:
+def test_a_plan_with_nothing_to_replay_names_no_speed(tmp_path: Path) -> None:
     play(path := tmp_path / "exchange.db")
     run(path, "snapshot", "create")
     assert "commands a second" not in run(path, "recovery-plan").stdout

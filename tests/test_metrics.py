@@ -33,7 +33,7 @@ def figures_once(server: Server, is_so: Callable[[dict[str, float]], bool]) -> d
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_of_the_exchange(tmp_path: Path) -> None:
+def test_metrics_show_the_state_of_the_exchange(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     with Server(path, *DEMO, 0) as server:
         before = figures(server)

@@ -160,7 +160,7 @@ def test_a_full_disk_answers_that_nothing_was_recorded_and_uses_no_seq(monkeypat
     assert [record.seq for record in stage.journal.records] == [1, 2, 3, 4]
 
 
-def test_a_full_disk_does_not_keep_it_from_stopping_though_a_day_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_stops_on_a_full_disk_after_the_end_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
     async def script(stage: Stage) -> None:
@@ -193,7 +193,7 @@ def test_a_broken_journal_stops_the_road_and_answers_nothing_of_the_batch() -> N
     assert [line for line in stage.story if "answered" in line] == ["a answered 4"]
 
 
-def test_time_rises_strictly_though_the_clock_stands_still_or_goes_back() -> None:
+def test_times_rise_strictly_if_the_clock_stands_still_or_goes_back() -> None:
     async def script(stage: Stage) -> None:
         stage.place("a")
         stage.place("b")
@@ -231,7 +231,7 @@ def test_a_day_ends_without_any_command() -> None:
     assert end_day.payload == f'{{"kind":"end_day","day_end_us":{MIDNIGHT_US + 3 * US_PER_DAY + DAY_END_US}}}'
 
 
-def test_events_are_written_behind_and_complete_when_the_road_ends() -> None:
+def test_events_are_written_later_and_complete_when_the_road_ends() -> None:
     async def script(stage: Stage) -> None:
         stage.place("a")
         await stage.let(1)

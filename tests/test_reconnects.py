@@ -1,8 +1,8 @@
-"""A hundred connections that break at any moment, under load and through a crash: the joined streams are the journal.
+"""A hundred connections that break at any moment, under load and through a crash: the joined streams equal the journal.
 
-Watchers go by what docs/protocol.md says: they ask from the last command of which they have seen something, and pass
-over what they have. Some have lost everything and ask for all of it. Nothing may be missing, and nothing may come that
-was not asked for.
+Watchers follow docs/protocol.md: they subscribe from the last command that they have seen, and skip its notifications
+that they have. Some forget everything and subscribe from the start. No notification may be missing, and none may come
+that was not requested.
 """
 
 import asyncio
@@ -25,10 +25,11 @@ from tests.recorded_updates import Told, told_by
 from tests.test_recovery import INSTRUMENT, server
 
 USERS = ("alice", "bob", "carol")
-BREAKS = 34  # of each watcher's connections
+BREAKS = 34  # connections of each watcher that break
 FORGETS_EVERY = 10  # connections
-MESSAGES_MAX = 800  # on a connection before it breaks: most break when it is live again, some before
-PATIENCE_SECONDS = 300  # before it is given up
+# Messages before a connection breaks. Most break after the streams are live again, some before.
+MESSAGES_MAX = 800
+PATIENCE_SECONDS = 300  # before the test fails
 CHANNELS = [f"trades.{INSTRUMENT}", "user.orders", "user.trades", "user.balance"]
 
 
@@ -40,7 +41,7 @@ def last_seq(seen: Seen) -> int:
 
 
 class Link:
-    """One connection of a user. A lawyer reads along; `notified` hears what is pushed."""
+    """One connection of a user. A lawyer checks each message; `notified` receives the notifications."""
 
     def __init__(self, socket: ClientConnection, notified: Callable[..., None]) -> None:
         self._socket = socket
@@ -71,7 +72,7 @@ class Link:
 
 
 class Market:
-    """The exchange as its clients know it: where it is, and whether it is there."""
+    """The exchange as its clients know it: its address, and whether it is up."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -86,7 +87,7 @@ class Market:
             self.half_broken.set()
 
     async def visit(self, user_id: str, notified: Callable[..., None], stay: Callable[[Link], Any]) -> None:
-        """Connect, stay, and break off; or be broken off."""
+        """Connect, call `stay`, and break the connection, unless it broke before."""
         await self.is_up.wait()
         with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError):
             async with connect(self.url, compression=None) as socket:
@@ -97,7 +98,7 @@ class Market:
 
 
 class Watcher:
-    """Keeps what it has seen, by channel and seq; what it forgets, `forgotten` remembers."""
+    """Keeps what it has seen, by channel and seq. `forgotten` keeps what it had seen before it forgot everything."""
 
     def __init__(self, user_id: str, seed: int) -> None:
         self.user_id = user_id
@@ -106,7 +107,7 @@ class Watcher:
         self.seen: Seen = {}
         self.forgotten: list[Seen] = []
         self.repeated = 0
-        self.end_seq = 0  # of the last command that it waits for
+        self.end_seq = 0  # the last command that it waits for
 
     async def watch(self, market: Market) -> None:
         for visit in range(BREAKS):
@@ -138,13 +139,13 @@ class Watcher:
     def _take(self, channel: str, seq: int, data: Any) -> None:
         told = self.seen.setdefault(channel, {})
         if seq in told:
-            assert seq == self.from_seq and told[seq] == data, "something came twice that was asked for once"
+            assert seq == self.from_seq and told[seq] == data, "a notification came twice that was requested once"
             self.repeated += 1
         told[seq] = data
 
 
 async def trade(market: Market, user_id: str, seed: int) -> None:
-    """Buy, sell, edit and cancel, until it is over."""
+    """Buy, sell, edit and cancel until the market is over."""
     chance = random.Random(seed)
 
     async def stay(link: Link) -> None:
@@ -184,15 +185,15 @@ async def trade_and_watch(path: Path, watchers: list[Watcher]) -> None:
 
 
 @pytest.mark.slow
-def test_streams_joined_over_a_hundred_breaks_are_the_journal(tmp_path: Path) -> None:
+def test_streams_joined_over_a_hundred_breaks_equal_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     watchers = [Watcher(user_id, 100 + seed) for seed, user_id in enumerate(USERS)]
     asyncio.run(asyncio.wait_for(trade_and_watch(path, watchers), PATIENCE_SECONDS))
     told = told_by(path)
     for watcher in watchers:
-        assert watcher.repeated, "nothing was asked for again: the connections break too early"
+        assert watcher.repeated, "no notification was repeated: the connections break too early"
         for seen in watcher.forgotten:
-            compare(seen, told, watcher.user_id, last_seq(seen) - 1)  # of the last command it may not have seen all
+            compare(seen, told, watcher.user_id, last_seq(seen) - 1)  # the last command may be incomplete
         compare(watcher.seen, told, watcher.user_id, watcher.end_seq)
 
 

@@ -1,4 +1,4 @@
-"""Random clients that come and go, read or do not, against random small limits: what they get is what was told."""
+"""Random clients that come and go, and random small limits: each client gets exactly the journal's notifications."""
 
 import asyncio
 import contextlib
@@ -30,21 +30,21 @@ LIMITS = {
 
 
 class Visit:
-    """One subscription of a client, and what it got of it, in order."""
+    """One subscription of a client, and the notifications that it got, in order."""
 
-    def __init__(self, missed: CatchUpRequest) -> None:
-        self.missed = missed
+    def __init__(self, wanted: CatchUpRequest) -> None:
+        self.wanted = wanted
         self.got: list[bytes] = []
 
 
 class Restless:
-    """A client that subscribes to this and that, from here or there, and breaks off after a while."""
+    """A client that subscribes to random streams from a random command, and disconnects after a while."""
 
     def __init__(self, chance: random.Random) -> None:
         self.visits: list[Visit] = []
         self._chance = chance
         self._user_id = chance.choice(USERS)
-        self._seq = 1  # the last of which something came
+        self._seq = 1  # the last command whose notifications came
 
     async def live(self, running: Server) -> None:
         chance = self._chance
@@ -56,15 +56,15 @@ class Restless:
             await self._visit(running, CatchUpRequest(from_seq, 0, self._user_id, channels), count, patience)
 
     async def get_the_rest(self, running: Server) -> None:
-        """All there is from where it was, now that nothing happens any more."""
-        missed = CatchUpRequest(self._seq, running.engine.head.seq, self._user_id, STREAMS)
-        await self._visit(running, missed, len(list(messages_of(running.path, missed))), None)
+        """Read all notifications from the last seen command on, after trading has ended."""
+        wanted = CatchUpRequest(self._seq, running.engine.head.seq, self._user_id, STREAMS)
+        await self._visit(running, wanted, len(list(messages_of(running.path, wanted))), None)
 
-    async def _visit(self, running: Server, missed: CatchUpRequest, count: int, patience_seconds: float | None) -> None:
+    async def _visit(self, running: Server, wanted: CatchUpRequest, count: int, patience_seconds: float | None) -> None:
         wire = await running.connect(self._chance.choice((None, 4_096)))
         await wire.log_in(self._user_id)
-        wire.send(request("public/subscribe", channels=list(missed.channels), from_seq=missed.from_seq))
-        self.visits.append(visit := Visit(missed))
+        wire.send(request("public/subscribe", channels=list(wanted.channels), from_seq=wanted.from_seq))
+        self.visits.append(visit := Visit(wanted))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 while len(visit.got) < count:
@@ -76,7 +76,7 @@ class Restless:
 
 
 async def trade(running: Server, user_id: str, chance: random.Random) -> None:
-    """A few orders at a time, until it is ended."""
+    """Place and cancel a few orders at a time, until the task is cancelled."""
     wire = await running.client(user_id)
     while True:
         for _ in range(chance.randint(1, 10)):
@@ -105,13 +105,13 @@ def live_restlessly(path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def compare(path: Path, visits: list[Visit]) -> None:
-    """Every client got the first so many of all that was told since, to the letter."""
+    """Check that each visit got a prefix of the notifications that it requested, with identical texts."""
     told = {user: list(messages_of(path, CatchUpRequest(1, last_seq(path), user, STREAMS))) for user in USERS}
     for visit in visits:
-        from_seq, _, user_id, channels = visit.missed
+        from_seq, _, user_id, channels = visit.wanted
         expected = [one.text for one in told[user_id] if one.seq >= from_seq and one.channel_name in channels]
-        assert visit.got == expected[: len(visit.got)], visit.missed
-    assert sum(len(visit.got) for visit in visits) > 500, "hardly anything came"
+        assert visit.got == expected[: len(visit.got)], visit.wanted
+    assert sum(len(visit.got) for visit in visits) > 500, "too few notifications for a meaningful test"
 
 
 def last_seq(path: Path) -> int:

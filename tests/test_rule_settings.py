@@ -47,7 +47,7 @@ LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
         (LISTING, "market.series.BTC.dailies=15", r"Expected `int` <= 14 - at `\$.market.series\[1\].dailies`"),
     ],
 )
-def test_settings_that_there_are_not(rules: Rules, setting: str, message: str) -> None:
+def test_invalid_settings(rules: Rules, setting: str, message: str) -> None:
     with pytest.raises(RulesError, match=f"--set .*{message}"):
         edited_rules(rules, [setting])
 
@@ -72,19 +72,19 @@ def test_a_market_is_set_and_left_out() -> None:
     assert edited_rules(LISTING, ["market=null"]) == Rules()
 
 
-def test_one_rule_of_one_series() -> None:
+def test_one_setting_of_one_series() -> None:
     changed = edited_rules(LISTING, ["market.series.SOL.dailies=4"])
     assert changed.market == Market(series=(replace(SOL, dailies=4), Series("BTC", 1_000)))
 
 
-def test_a_contradiction_of_all_settings_together() -> None:
+def test_settings_that_contradict_each_other() -> None:
     settings = [f"market.series.SOL.{name}=0" for name in ("dailies", "weeklies", "monthlies")]
     with pytest.raises(RulesError, match="contradict themselves: the series of SOL have no expiration"):
         edited_rules(LISTING, settings)
     assert edited_rules(LISTING, [*settings, "market.series.SOL.weeklies=1"]) != LISTING
 
 
-def test_what_is_spelled_out_can_be_set() -> None:
+def test_every_flat_setting_can_be_set() -> None:
     written = edited_rules(LISTING, ["fees=deribit", "market.position_max_milli=5", "self_trade_prevention=off"])
     settings = [f"{name}={value}" for name, value in flat_settings(written).items()]
     assert edited_rules(LISTING, settings) == written
@@ -99,7 +99,7 @@ def test_what_is_spelled_out_can_be_set() -> None:
         ("SOL:10:5:0.005", Series("SOL", 10, tick_micros=5_000)),
     ],
 )
-def test_series_in_short(text: str, series: Series) -> None:
+def test_short_forms_of_series(text: str, series: Series) -> None:
     assert parse_series(text) == series
 
 
@@ -116,13 +116,13 @@ def test_series_in_short(text: str, series: Series) -> None:
         ("S-L:10", "at `$.asset`"),
     ],
 )
-def test_series_that_there_are_not(text: str, message: str) -> None:
+def test_invalid_series(text: str, message: str) -> None:
     with pytest.raises(RulesError) as caught:
         parse_series(text)
     assert str(caught.value).startswith(f"{text!r} is not a series: ") and message in str(caught.value)
 
 
-def test_series_stand_in_place_of_those_of_the_asset() -> None:
+def test_series_replace_those_of_their_asset() -> None:
     assert with_series(LISTING, [Series("SOL", 5)]).market == Market(series=(Series("BTC", 1_000), Series("SOL", 5)))
     with pytest.raises(RulesError, match="SOL has more than one rule for its series"):
         with_series(LISTING, [Series("SOL", 5), Series("SOL", 6)])
@@ -157,7 +157,7 @@ def test_a_file_in_toml_and_the_same_in_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "rules"), [("", DEFAULT_RULES), ('{"market":null}', Rules())])
-def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> None:
+def test_rules_that_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(text)
     assert read_rules(file) == rules
@@ -189,7 +189,7 @@ def test_what_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> N
         ),
     ],
 )
-def test_files_that_make_no_rules(text: str, message: str, tmp_path: Path) -> None:
+def test_files_with_invalid_rules(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(RulesError) as caught:

@@ -14,7 +14,7 @@ def test_the_secret_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) 
     assert [file.name for file in tmp_path.iterdir()] == ["exchange.db.admin"]
 
 
-def test_an_empty_secret_of_a_crash_is_made_anew(tmp_path: Path) -> None:
+def test_an_empty_secret_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     admin_secret_file(path).touch()
     assert len(admin_secret(path)) >= 32

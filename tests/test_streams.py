@@ -1,4 +1,4 @@
-"""Streams that begin in the past: what was missed, what came meanwhile and what comes live join without a seam."""
+"""Streams that begin in the past: replayed, buffered and live notifications follow each other without a hole."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def buy(request_id: Any = "buy") -> dict[str, Any]:
 
 
 class Scene:
-    """A exchange whose backfills go on only when told, and alice, of whose orders 1 to 4 commands 5 to 8 tell."""
+    """An exchange whose catch-ups continue only if the test says so. Commands 5 to 8 place alice's orders 1 to 4."""
 
     def __init__(self) -> None:
         self.exchange = FakeExchange()
@@ -64,13 +64,13 @@ class Scene:
         await self.exchange.settle()
 
     async def is_asked(self) -> bool:
-        """Whether a catch_up is under way, once the event loop has turned."""
+        """True if a catch-up is running, after one turn of the event loop."""
         await asyncio.sleep(0)
         return bool(self.exchange.catch_ups)
 
 
-def heard(connection: Connection) -> list[Any]:
-    """What has arrived: the id of an answer, a list of them for a batch, channel and seq of a notification."""
+def received(connection: Connection) -> list[Any]:
+    """Everything that arrived: the id of an answer, a list of ids for a batch, channel and seq of a notification."""
     connection.check()
     return [_brief(json.loads(text)) for text in connection.take()]
 
@@ -92,7 +92,7 @@ Conversation = Callable[[Scene, Connection], Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def hold() -> Callable[[Conversation], None]:
-    """Hold a conversation with a new scene, whose books are in order at the end."""
+    """Hold a conversation with a new scene, and check the state at its end."""
 
     def hold_it(conversation: Conversation) -> None:
         async def whole() -> None:
@@ -109,33 +109,33 @@ def hold() -> Callable[[Conversation], None]:
 Hold = Callable[[Conversation], None]
 
 
-def test_what_was_missed_then_what_was_held_then_what_comes(hold: Hold) -> None:
+def test_replayed_then_buffered_then_live_notifications(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(6, "user.orders"))
         (catch_up,) = scene.exchange.catch_ups
         assert catch_up.missed == CatchUpRequest(6, 8, "alice", ("user.orders",))
-        assert heard(alice) == ["sub"]
+        assert received(alice) == ["sub"]
         await scene.send(scene.trader, buy())
-        assert heard(alice) == []
+        assert received(alice) == []
         catch_up.deliver(2)
         await scene.send(scene.trader, buy())
-        assert heard(alice) == orders(6, 7)
+        assert received(alice) == orders(6, 7)
         catch_up.deliver()
-        assert heard(alice) == orders(8, 9, 10)
+        assert received(alice) == orders(8, 9, 10)
         await scene.send(scene.trader, buy())
-        assert heard(alice) == orders(11)
+        assert received(alice) == orders(11)
 
     hold(conversation)
 
 
-def test_nothing_else_waits_for_it(hold: Hold) -> None:
+def test_answers_and_live_channels_do_not_wait_for_a_catch_up(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(None, "user.balance"), subscribe(1, "user.orders", f"book.{CALL}.1"))
-        assert heard(alice) == ["sub", "sub", (f"book.{CALL}.1", 8)]
+        assert received(alice) == ["sub", "sub", (f"book.{CALL}.1", 8)]
         await scene.send(alice, request("public/test", "test"), buy())
-        assert heard(alice) == ["test", "buy", ("user.balance", 9), (f"book.{CALL}.1", 9)]
+        assert received(alice) == ["test", "buy", ("user.balance", 9), (f"book.{CALL}.1", 9)]
         scene.exchange.catch_ups[0].deliver()
-        assert heard(alice) == orders(5, 6, 7, 8, 9)
+        assert received(alice) == orders(5, 6, 7, 8, 9)
 
     hold(conversation)
 
@@ -147,55 +147,55 @@ def test_the_answer_names_the_first_command_that_comes_live(hold: Hold) -> None:
         assert answer["result"] == {"channels": ["user.orders"], "seq": 9}
         assert not scene.exchange.catch_ups, "nothing was missed"
         await scene.send(alice, buy(), subscribe(None, "user.orders"))
-        assert heard(alice) == ["buy", "sub", *orders(9)]
+        assert received(alice) == ["buy", "sub", *orders(9)]
 
     hold(conversation)
 
 
-def test_a_subscription_between_a_command_and_what_it_tells(hold: Hold) -> None:
-    """The answer to a command lets the subscription through before what the command changed is told."""
+def test_a_subscription_between_a_command_and_its_notifications(hold: Hold) -> None:
+    """The subscription is handled after the answer to the command and before its notifications."""
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, buy(), subscribe(8, "user.orders"))
         (catch_up,) = scene.exchange.catch_ups
         assert catch_up.missed.up_to == 8
         catch_up.deliver()
-        assert heard(alice) == ["buy", "sub", *orders(8, 9)]
+        assert received(alice) == ["buy", "sub", *orders(8, 9)]
 
     hold(conversation)
 
 
-def test_in_the_middle_of_a_batch(hold: Hold) -> None:
+def test_a_catch_up_that_starts_in_a_batch_waits_for_its_answer(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         alice.send(json.dumps([buy(1), subscribe(7, "user.orders", request_id=2), buy(3)]))
         while not await scene.is_asked():
             pass
         (catch_up,) = scene.exchange.catch_ups
-        assert catch_up.is_paused and heard(alice) == [], "the batch is not answered yet"
+        assert catch_up.is_paused and received(alice) == [], "the batch is not answered yet"
         await scene.exchange.settle()
-        assert not catch_up.is_paused and heard(alice) == [[1, 2, 3]]
+        assert not catch_up.is_paused and received(alice) == [[1, 2, 3]]
         catch_up.deliver()
-        assert heard(alice) == orders(7, 8, 9, 10)
+        assert received(alice) == orders(7, 8, 9, 10)
 
     hold(conversation)
 
 
-def test_what_is_brought_during_a_batch_follows_its_answer(hold: Hold) -> None:
+def test_notifications_replayed_during_a_batch_follow_its_answer(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(7, "user.orders"))
         (catch_up,) = scene.exchange.catch_ups
         alice.send(json.dumps([request("public/test", 1), buy(2)]))
         assert catch_up.is_paused
-        catch_up.pause(False)  # it had begun with these before it heard of the pause
+        catch_up.pause(False)  # as if these were delivered before the pause
         catch_up.deliver()
-        assert heard(alice) == ["sub"]
+        assert received(alice) == ["sub"]
         await scene.exchange.settle()
-        assert heard(alice) == [[1, 2], *orders(7, 8, 9)]
+        assert received(alice) == [[1, 2], *orders(7, 8, 9)]
 
     hold(conversation)
 
 
-def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_notifications_behind_an_unanswered_batch(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "BATCH_BUFFER_MAX", 2_000)
 
     async def conversation(scene: Scene, alice: Connection) -> None:
@@ -215,20 +215,20 @@ def test_too_much_during_a_batch_that_is_not_answered(hold: Hold, monkeypatch: p
     hold(conversation)
 
 
-def test_unsubscribing_during_the_fill(hold: Hold) -> None:
+def test_unsubscribing_during_a_catch_up(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(7, "user.orders", "user.balance"), subscribe(8, "user.trades"))
         (catch_up,) = scene.exchange.catch_ups  # one after the other
         catch_up.deliver(1)
         await scene.send(alice, buy(), request("public/unsubscribe", "un", channels=["user.balance"]))
         catch_up.deliver(2)
-        assert heard(alice) == ["sub", "sub", *orders(7), "buy", "un", *orders(8)]
+        assert received(alice) == ["sub", "sub", *orders(7), "buy", "un", *orders(8)]
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.orders"]))
         assert catch_up.is_over
         assert scene.exchange.catch_ups[1].missed == CatchUpRequest(8, 9, "alice", ("user.trades",))
         await scene.send(alice, request("public/unsubscribe", "un", channels=["user.trades"]), buy())
         assert scene.exchange.catch_ups[1].is_over
-        assert heard(alice) == ["un", "un", "buy"]
+        assert received(alice) == ["un", "un", "buy"]
         assert not scene.exchange.subscriptions._listeners and not alice.session.channels._catch_ups._by_channel
 
     hold(conversation)
@@ -240,46 +240,44 @@ def test_unsubscribing_in_the_same_batch(hold: Hold) -> None:
         await scene.send(alice, [subscribe(1, "user.orders"), leave])
         assert scene.exchange.catch_ups[0].is_over
         await scene.send(alice, [subscribe(None, "user.orders"), leave], buy())
-        assert heard(alice) == [["sub", "un"], ["sub", "un"], "buy"]
+        assert received(alice) == [["sub", "un"], ["sub", "un"], "buy"]
         await scene.send(alice, [subscribe(1, "user.orders"), leave, subscribe(None, "user.orders")], buy())
         await scene.send(alice, [leave, subscribe(None, "user.orders"), subscribe(8, "user.orders")], buy())
         scene.exchange.catch_ups[-1].deliver()
         first = [["sub", "un", "sub"], "buy", *orders(10)]
-        assert heard(alice) == [*first, ["un", "sub", "sub"], "buy", *orders(8, 9, 10, 11)]
+        assert received(alice) == [*first, ["un", "sub", "sub"], "buy", *orders(8, 9, 10, 11)]
 
     hold(conversation)
 
 
-def test_beginning_again_from_another_command(hold: Hold) -> None:
+def test_a_second_subscription_replays_from_another_command(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"))
         scene.exchange.catch_ups[0].deliver(3)
         await scene.send(alice, subscribe(7, "user.orders"))
         assert scene.exchange.catch_ups[0].is_over
         scene.exchange.catch_ups[1].deliver()
-        assert heard(alice) == ["sub", *orders(5, 6, 7), "sub", *orders(7, 8)]
+        assert received(alice) == ["sub", *orders(5, 6, 7), "sub", *orders(7, 8)]
         await scene.send(alice, buy(), subscribe(8, "user.orders"))
         scene.exchange.catch_ups[2].deliver()
-        assert heard(alice) == ["buy", "sub", *orders(8, 9)]
+        assert received(alice) == ["buy", "sub", *orders(8, 9)]
 
     hold(conversation)
 
 
-def test_subscribing_again_without_a_seq_leaves_the_fill_as_it_is(hold: Hold) -> None:
+def test_subscribing_again_without_from_seq_keeps_the_catch_up(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(7, "user.orders"), subscribe(7, "user.balance"))
         await scene.send(alice, subscribe(None, "user.orders", "user.balance"), buy())
-        assert heard(alice) == ["sub", "sub", "sub", "buy"]
+        assert received(alice) == ["sub", "sub", "sub", "buy"]
         scene.exchange.catch_ups[0].deliver()
         scene.exchange.catch_ups[1].deliver()
-        assert heard(alice) == [*orders(7, 8, 9), *[("user.balance", seq) for seq in (7, 8, 9)]]
+        assert received(alice) == [*orders(7, 8, 9), *[("user.balance", seq) for seq in (7, 8, 9)]]
 
     hold(conversation)
 
 
-def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
-    hold: Hold, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_overrun_buffer_is_replayed_from_the_journal(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "CATCH_UP_BUFFER_MAX", 1_000)  # some two of them
 
     async def conversation(scene: Scene, alice: Connection) -> None:
@@ -289,29 +287,29 @@ def test_what_cannot_be_held_is_brought_from_the_journal_in_its_turn(
         assert running is not None and running.buffer is not None and running.buffer.is_overrun
         scene.exchange.catch_ups[0].deliver()
         await scene.send(scene.trader, buy())
-        assert heard(alice) == ["sub", *orders(8)]
+        assert received(alice) == ["sub", *orders(8)]
         assert scene.exchange.catch_ups[1].missed == CatchUpRequest(9, 28, "alice", ("user.orders",))
         scene.exchange.catch_ups[1].deliver()
         await scene.send(scene.trader, buy())
-        assert heard(alice) == orders(*range(9, 31))
+        assert received(alice) == orders(*range(9, 31))
 
     hold(conversation)
 
 
-def test_where_the_rest_cannot_be_had_the_connection_ends(hold: Hold) -> None:
+def test_a_failed_catch_up_closes_the_connection(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"))
         scene.exchange.catch_ups[0].deliver(1)
         scene.exchange.catch_ups[0].fail("the disk is gone")
         assert alice.reasons == ["the disk is gone"]
         await scene.send(scene.trader, buy())
-        assert heard(alice) == ["sub", *orders(5)], "a hole"
+        assert received(alice) == ["sub", *orders(5)], "a hole"
         scene.exchange.disconnect(alice)
 
     hold(conversation)
 
 
-def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
+def test_backpressure_pauses_a_catch_up_and_closing_ends_it(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         (catch_up,) = scene.exchange.catch_ups
@@ -320,14 +318,16 @@ def test_a_client_that_does_not_take_it_and_one_that_goes(hold: Hold) -> None:
         alice.session.set_backpressure(False)
         assert not catch_up.is_paused
         scene.exchange.disconnect(alice)
-        assert catch_up.is_over and len(scene.exchange.catch_ups) == 1, "what waited has begun for nobody"
+        assert catch_up.is_over and len(scene.exchange.catch_ups) == 1, (
+            "the queued catch-up started for a closed connection"
+        )
         assert not scene.exchange.subscriptions._listeners
 
     hold(conversation)
 
 
-def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> None:
-    """As after `replay/seek`: what was missed is left out, and what waited is live, too."""
+def test_a_seek_during_a_catch_up(hold: Hold) -> None:
+    """After `replay/seek` missed notifications are skipped, and queued streams are live too."""
 
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders", request_id=1), subscribe(5, "user.balance", request_id=2))
@@ -337,12 +337,12 @@ def test_the_exchange_is_at_another_moment_in_the_middle_of_it(hold: Hold) -> No
         alice.session.on_seek()
         assert catch_up.is_over
         await scene.send(scene.trader, buy())
-        assert heard(alice) == [1, 2, *orders(5), *orders(10), ("user.balance", 10)]
+        assert received(alice) == [1, 2, *orders(5), *orders(10), ("user.balance", 10)]
 
     hold(conversation)
 
 
-def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
+def test_a_seek_subscribes_no_closed_session(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.close()
@@ -352,7 +352,7 @@ def test_one_that_is_gone_is_not_joined_by_a_move(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
+def test_a_catch_up_that_starts_under_backpressure_is_paused(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         await scene.send(alice, subscribe(5, "user.orders"), subscribe(5, "user.balance"))
         alice.session.set_backpressure(True)
@@ -363,7 +363,7 @@ def test_one_that_is_clogged_when_it_begins(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
+def test_commands_in_a_missing_archive_are_refused(hold: Hold) -> None:
     async def conversation(scene: Scene, alice: Connection) -> None:
         scene.exchange.first_seq = 5
         alice.send(json.dumps(subscribe(4)))
@@ -372,7 +372,7 @@ def test_what_is_archived_elsewhere_is_refused(hold: Hold) -> None:
         assert error["data"]["first_seq"] == 5 and not alice.session.channels.subscribed
         await scene.send(alice, subscribe(5, "user.orders"))
         scene.exchange.catch_ups[0].deliver()
-        assert heard(alice) == ["sub", *orders(5, 6, 7, 8)]
+        assert received(alice) == ["sub", *orders(5, 6, 7, 8)]
 
     hold(conversation)
 
@@ -390,7 +390,7 @@ def market(seed: int) -> Steps:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [*map(plain, range(3)), *map(market, (7, 10))])
-def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps) -> None:
+def test_memory_and_journal_give_the_same_notifications(tmp_path: Path, steps: Steps) -> None:
     path = tmp_path / "exchange.db"
     end = write_journal(path, steps(), snapshots_at=(100, 200)).head.seq
     engine, recent = Engine(), RecentUpdates(0)
@@ -410,19 +410,19 @@ def test_memory_and_journal_tell_what_was_told_live(tmp_path: Path, steps: Steps
     for first, last in ((1, end), (1, 1), (150, 250), (201, end), (end, end)):
         for user_id in engine.views.balances.users:
             wanted = {key_of(name, user_id) for name in channels}
-            told = recent.between(first, last)
-            assert told is not None and [one.seq for one in told] == list(range(first, last + 1))
-            live = [(one.seq, key[0], text) for one in told for key, text in encode(one, wanted)]
+            updates = recent.between(first, last)
+            assert updates is not None and [one.seq for one in updates] == list(range(first, last + 1))
+            live = [(one.seq, key[0], text) for one in updates for key, text in encode(one, wanted)]
             assert list(messages_of(path, CatchUpRequest(first, last, user_id, channels))) == live
             assert live or last - first < 200
 
 
-def test_memory_knows_what_it_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recent_updates_know_which_commands_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", 3)
     recent = RecentUpdates(10)
     assert recent.between(11, 10) == [] and recent.between(10, 10) is None
     for seq in range(11, 16):
         recent.add(CommandUpdate(seq, [], [], [], [], [], None, [], [], None))
     assert recent.between(12, 15) is None
-    told = recent.between(13, 14)
-    assert told is not None and [one.seq for one in told] == [13, 14]
+    updates = recent.between(13, 14)
+    assert updates is not None and [one.seq for one in updates] == [13, 14]

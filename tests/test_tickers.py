@@ -84,7 +84,7 @@ def buy(connection: Connection, instrument_id: str = CALL, price: int = 1_000_00
     send(connection, "private/buy", instrument_id=instrument_id, amount=1_000, price=price, **more)
 
 
-def test_of_a_batch_only_the_last_state_is_told(hold: Hold) -> None:
+def test_a_batch_sends_only_its_last_ticker(hold: Hold) -> None:
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
         seq = exchange.views.seq
         assert await watch(exchange, alice, CALL, PUT) == [(CALL, seq), (PUT, seq)]
@@ -99,7 +99,7 @@ def test_of_a_batch_only_the_last_state_is_told(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_what_changes_nothing_of_it_is_not_told(hold: Hold) -> None:
+def test_an_unchanged_ticker_is_not_sent(hold: Hold) -> None:
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
         await watch(exchange, alice, CALL)
         bob = await enter(exchange, "bob")
@@ -120,7 +120,7 @@ def test_what_changes_nothing_of_it_is_not_told(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_time_alone_changes_it_by_the_minute(hold: Hold) -> None:
+def test_a_new_minute_changes_tickers(hold: Hold) -> None:
     """The volume of a day ago goes with the first command after it, whatever that is about."""
 
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
@@ -141,7 +141,7 @@ def test_time_alone_changes_it_by_the_minute(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_an_expiry_and_a_settlement_are_told(hold: Hold) -> None:
+def test_an_expiry_and_a_settlement_are_sent(hold: Hold) -> None:
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
         await watch(exchange, alice, CALL, OTHER)
         exchange.clock.ts_us = START_US + 480 * MINUTE_US
@@ -150,7 +150,7 @@ def test_an_expiry_and_a_settlement_are_told(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
+def test_tickers_begin_again_after_a_seek(hold: Hold) -> None:
     """To another moment, also to one at which the instrument is not listed yet: then it is told once it is."""
 
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
@@ -172,7 +172,7 @@ def test_a_replay_that_moves_begins_again(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_a_dry_run_sees_what_was_sent_before_it_and_nothing_sees_the_dry_run(hold: Hold) -> None:
+def test_a_dry_run_sees_earlier_requests_and_changes_nothing(hold: Hold) -> None:
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
         bob = await enter(exchange, "bob")
         await ask(exchange, bob, "private/sell", instrument_id=CALL, amount=1_500, price=1_000_000)
@@ -190,7 +190,7 @@ def test_a_dry_run_sees_what_was_sent_before_it_and_nothing_sees_the_dry_run(hol
     hold(conversation)
 
 
-def test_too_busy_for_a_dry_run(hold: Hold) -> None:
+def test_a_dry_run_is_refused_while_the_exchange_is_busy(hold: Hold) -> None:
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
         exchange.queue_max = 0
         (error,) = await ask(
@@ -201,7 +201,7 @@ def test_too_busy_for_a_dry_run(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_closing_waits_for_what_was_sent_before(hold: Hold) -> None:
+def test_closing_a_position_waits_for_earlier_requests(hold: Hold) -> None:
     """The position is closed that there is then; one smaller than the smallest order, too."""
 
     async def conversation(exchange: FakeExchange, alice: Connection) -> None:
@@ -219,7 +219,7 @@ def test_closing_waits_for_what_was_sent_before(hold: Hold) -> None:
     hold(conversation)
 
 
-def test_memory_is_bounded_by_how_much_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recent_updates_are_limited_by_their_size_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_SIZE_MAX", 200)
     engine, recent, sizes = Engine(), RecentUpdates(0), []
     for seq, (ts_us, command, _) in enumerate(market_steps(7, 300), 1):

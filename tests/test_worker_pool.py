@@ -22,7 +22,7 @@ def db(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exchange must read the journal for whatever was missed."""
+    """The exchange keeps no recent updates, so that each catch-up needs a worker."""
     monkeypatch.setattr(streams, "RECENT_MAX", 0)
 
 
@@ -40,8 +40,8 @@ def test_idle_workers_give_way_to_other_clients(db: Path, monkeypatch: pytest.Mo
             quick = await server.client("alice")
             await subscribe(quick, 1, "user.balance")
             for client in (quick, slow, *others):
-                told = await messages(client, 10_000, last_seq)
-                seqs = [params["seq"] for params in told if params["channel"] == "user.balance"]
+                received = await messages(client, 10_000, last_seq)
+                seqs = [params["seq"] for params in received if params["channel"] == "user.balance"]
                 assert seqs[-600:] == list(range(last_seq - 599, last_seq + 1))
 
     asyncio.run(conversation())
@@ -61,10 +61,10 @@ def test_clients_with_the_same_request_have_a_worker_each(db: Path, monkeypatch:
             clients = [first, *[await slow_client(server, count) for count in range(2, WORKERS_MAX + 1)]]
             taken: list[list[Any]] = [[] for _ in clients]
             while any(not one or one[-1]["seq"] != last_seq for one in taken):
-                for client, told in zip(clients, taken, strict=True):
-                    if not told or told[-1]["seq"] != last_seq:
-                        told += await messages(client, 40, last_seq)
-            assert all(told == taken[0] for told in taken)
+                for client, received in zip(clients, taken, strict=True):
+                    if not received or received[-1]["seq"] != last_seq:
+                        received += await messages(client, 40, last_seq)
+            assert all(received == taken[0] for received in taken)
 
     asyncio.run(conversation())
     assert len(workers.processes) == WORKERS_MAX
@@ -116,7 +116,7 @@ def test_a_client_whose_connections_break_gets_everything(
 
 
 async def messages(wire: Wire, count: int, last_seq: int | None = None) -> list[Any]:
-    """So many notifications, or all up to the last there is."""
+    """Read `count` notifications, or all up to the last one of command `last_seq`."""
     found: list[Any] = []
     while len(found) < count and not (found and (found[-1]["channel"], found[-1]["seq"]) == ("user.balance", last_seq)):
         message = await wire.text()

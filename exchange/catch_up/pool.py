@@ -113,7 +113,7 @@ class WorkerPool:
         self._running += 1
 
     def _evict_idle(self) -> None:
-        """Evict an idle worker for each catch-up in the queue for which no place is free."""
+        """Evict an idle worker for each catch-up in the queue that finds no free place."""
         missing = min(self._queued, self._queued + self._running - WORKERS_MAX)
         for worker in list(self._idle)[: max(missing, 0)]:
             del self._idle[worker]

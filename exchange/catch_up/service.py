@@ -38,7 +38,7 @@ class CatchUpService:
 
     @property
     def first_seq(self) -> int:
-        """The first command that can be replayed, from the journal or from an archive beside it."""
+        """The first command that can be replayed, from the journal or from one of its archives."""
         if self._first_seq == 1:
             return 1
         archives = archives_of(self.path, self._first_seq)

@@ -45,7 +45,7 @@ class PositionSnapshot(NamedTuple):
 
 
 class CommandUpdate(msgspec.Struct, frozen=True):
-    """What command `seq` changed, as stream channels report it. Later commands do not change it.
+    """The changes of command `seq` that stream channels report. Later commands do not alter them.
 
     `size` counts the items, as a measure of the memory that it takes.
     """

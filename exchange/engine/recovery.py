@@ -20,7 +20,8 @@ from exchange.projections.views import Change
 from exchange.snapshots.store import SnapshotStore, unpack
 
 Report = Callable[[str], None]
-Progress = Callable[[int, int], None]  # commands replayed so far, commands to replay
+# Receives the number of replayed commands and their total.
+Progress = Callable[[int, int], None]
 
 
 class Recovered(NamedTuple):
@@ -121,7 +122,7 @@ def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report
 
 
 def restore_base(reader: JournalReader, up_to: int) -> Engine:
-    """The state with which the newest file here, journal or archive, begins at or before `up_to`.
+    """The state at the beginning of the newest file here, journal or archive, that begins at or before `up_to`.
 
     Raises JournalArchivedError if this program can use none of them.
     """

@@ -65,7 +65,7 @@ class Subscriptions:
         self._changed_books: dict[str, None] = {}
         self._tickers: dict[str, _TickerFeed] = {}  # by instrument
         self._changed_tickers: dict[str, None] = {}
-        # The minute of exchange time in which all tickers were compared last.
+        # The last minute of exchange time that compared all tickers.
         self._tickers_minute = 0
         self._cancel_on_disconnect: dict[str, set[Subscriber]] = {}
 
@@ -210,7 +210,7 @@ def _content(ticker: Ticker) -> tuple[Any, ...]:
 
 
 class _BookFeed:
-    """One book channel: the levels that its subscribers have, and the seq at which each got them."""
+    """One book channel: the levels that its subscribers have, and the seq of the last message to each of them."""
 
     def __init__(self, channel: Channel, views: Views) -> None:
         self.channel = channel

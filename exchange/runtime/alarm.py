@@ -1,4 +1,4 @@
-"""The alarm, a file beside the journal: applying the commands again gave other digests than the recorded ones.
+"""The alarm, a file next to the journal: applying the commands again gave other digests than the recorded ones.
 
 It stands until it is dismissed or the digests match again.
 """
@@ -25,7 +25,7 @@ def standing_alarm(path: Path) -> Alarm | None:
 
 
 def dismissed_seq(path: Path) -> int:
-    """The seq up to which differing digests were dismissed; 0 if none were."""
+    """The seq of the last dismissed digest; 0 if none was dismissed."""
     alarm = _read(path)
     return alarm.seq if alarm is not None and alarm.is_dismissed else 0
 

@@ -13,7 +13,7 @@ PARENT_LOOK_SECONDS = 0.5  # between two checks whether the exchange still runs
 
 
 class DemoProcess:
-    """Keeps the demo's bots running beside the exchange on the journal at `path`."""
+    """Keeps the demo's bots running alongside the exchange on the journal at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

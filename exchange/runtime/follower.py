@@ -131,7 +131,7 @@ class Follower:
 
 
 class FollowerProcess:
-    """Keeps a follower running beside the exchange, except while an alarm stands. `every` 0: no follower."""
+    """Keeps a follower running alongside the exchange, except while an alarm stands. `every` 0: no follower."""
 
     def __init__(self, path: Path, every: int) -> None:
         self._path = path
@@ -171,14 +171,14 @@ def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
 
 
 def save_and_prune(path: Path, snapshot: Snapshot) -> None:
-    """Save a snapshot beside the journal at `path`, and delete all but the newest SNAPSHOTS_KEPT."""
+    """Save a snapshot of the journal at `path`, and delete all but the newest SNAPSHOTS_KEPT."""
     store = SnapshotStore(path)
     store.save(snapshot)
     store.prune(SNAPSHOTS_KEPT)
 
 
 def status_file(path: Path) -> Path:
-    """The file in which the follower of the journal at `path` writes its status."""
+    """The status file that the follower of the journal at `path` writes."""
     return path.with_name(path.name + ".follower")
 
 

@@ -202,7 +202,7 @@ class Pipeline:
             self._events_under_way = []
 
     async def _write_measurements(self) -> None:
-        """Record the digests of recorded events, and the times at which batches were answered."""
+        """Record the digests of recorded events, and the answer times of batches."""
         digests, self._digests = self._digests, []
         answers, self._answers = self._answers, []
         # If they cannot be recorded, digests are computed again at the next start, and the times are lost.

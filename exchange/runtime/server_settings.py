@@ -40,7 +40,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
 
 def admin_secret_file(path: Path) -> Path:
-    """The file beside the journal at `path` with the administrator's secret."""
+    """The file with the administrator's secret, next to the journal at `path`."""
     return path.with_name(path.name + ".admin")
 
 
