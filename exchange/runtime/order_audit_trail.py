@@ -119,7 +119,7 @@ def _raise_if_archived(reader: JournalReader, order_id: int, recorded_seq: int) 
     if begin and (not first or order_id < first[0].order_id):
         raise JournalArchivedError(
             f"order {order_id} was placed before seq {begin + 1}, the first command of {reader.path}: "
-            "put the archive with the order back into the folder where it was made"
+            "put the archive that contains it back into its original folder"
         )
 
 
