@@ -59,7 +59,7 @@ def test_days_that_do_not_exist(text: str) -> None:
 
 
 def test_months_that_do_not_exist() -> None:
-    with pytest.raises(ValueError, match="names no month 'MAI'"):
+    with pytest.raises(ValueError, match="has an unknown month 'MAI': expected one of JAN, FEB"):
         parse_instrument_id("BTC_USDC-1MAI26-1-C")
 
 
@@ -97,7 +97,7 @@ def test_invalid_instrument_ids(text: str) -> None:
 
 def test_the_largest_strike() -> None:
     assert parse_instrument_id("SOL_USDC-28FEB26-10000000-C").strike_micros == PRICE_MAX_MICROS
-    with pytest.raises(ValueError, match="has a strike beyond 10000000 USDC"):
+    with pytest.raises(ValueError, match="has a strike that is too high: expected at most 10000000 USDC"):
         parse_instrument_id("SOL_USDC-28FEB26-10000001-C")
 
 
