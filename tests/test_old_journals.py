@@ -139,12 +139,12 @@ def test_it_ends_with_the_schema_of_a_new_journal(path: Path, tmp_path: Path) ->
 
 def test_the_views_of_releases_are_known() -> None:
     """A journal that only an older program has written keeps its views; `verify` must not report them."""
-    for schema, expected in views.RELEASED.items():
+    for schema in (3, 5, 6):
         with closing(sqlite3.connect(":memory:")) as connection:
             apply_old_schema(connection, schema)
             rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'")
-            assert views.fingerprint(dict(rows.fetchall())) == expected, schema
-    assert views.fingerprint(views.view_texts()) in views.RELEASED.values(), "add the fingerprint of the new views"
+            assert views.fingerprint(dict(rows.fetchall())) in views.RELEASED, schema
+    assert views.fingerprint(views.view_texts()) in views.RELEASED, "add the fingerprint of the new views"
 
 
 def test_views_that_are_not_those_of_the_program_are_replaced(path: Path) -> None:
