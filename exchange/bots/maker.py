@@ -53,6 +53,7 @@ class MarketMaker:
         self._listed_us = 0
 
     def decide(self, view: View) -> list[BotRequest]:
+        """Place missing quotes and edit those that are off; if the account lacks cash, cancel quotes instead."""
         requests: list[BotRequest] = []
         if view.now_us - self._listed_us >= LIST_EVERY_US:
             self._listed_us = view.now_us

@@ -39,6 +39,7 @@ class Taker:
         self._traded_us: dict[str, int] = {}
 
     def decide(self, view: View) -> list[BotRequest]:
+        """Trade, cancel or close a position at random, and ask for the tickers of one asset."""
         self._note_trades(view)
         requests = self._act(view)
         if view.now_us - self._listed_us >= LIST_EVERY_US:

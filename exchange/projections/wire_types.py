@@ -275,11 +275,15 @@ class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
 
 
 class RulesResult(msgspec.Struct, frozen=True):
+    """The rules in force after command `seq`."""
+
     rules: Rules
     seq: int
 
 
 class CancelResult(msgspec.Struct, frozen=True):
+    """The order as command `seq` cancelled it."""
+
     order: OrderView
     seq: int
 
