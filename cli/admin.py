@@ -120,14 +120,15 @@ def _choosing(function: Any) -> Any:
     for decorate in reversed(
         (
             click.argument("instrument_id", metavar="[INSTRUMENT]", type=INSTRUMENT, required=False),
-            click.option("--asset", type=ASSET, help="Every instrument on this asset."),
+            click.option("--asset", type=ASSET, help="Choose every instrument on this asset."),
             click.option(
                 "--expiration",
                 "expiration_s",
                 type=EXPIRATION,
-                help="Every instrument that expires on this date, such as 28FEB26.",
+                help="Choose every instrument that expires on this date, such as 28FEB26; with --asset, only those on "
+                "that asset.",
             ),
-            click.option("--all", "every", is_flag=True, help="Every instrument."),
+            click.option("--all", "every", is_flag=True, help="Choose every instrument."),
             db_option,
             json_option,
         )

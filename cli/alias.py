@@ -13,5 +13,9 @@ class Alias(click.Command):
         first = purpose.partition(". ")[0].removesuffix(".")
         text = f"Alias of `exchange {target}`: {first[:1].lower()}{first[1:]}."
         text += mark + examples.replace(f"exchange {target}", f"exchange {path}")
-        super().__init__(path.split()[-1], callback=command.callback, params=command.params, help=text)
+        # A list of commands cuts a longer text at 80 columns.
+        short = f"Alias of `exchange {target}`."
+        super().__init__(
+            path.split()[-1], callback=command.callback, params=command.params, help=text, short_help=short
+        )
         self.target = target

@@ -48,7 +48,8 @@ def _connecting(function: _Function) -> _Function:
 @click.option(
     "--volatility",
     type=click.FloatRange(0.01, 10),
-    help="Annual volatility for pricing; 0.8 is 80 %.  [default: BTC 0.5, ETH 0.65, others 0.8]",
+    help="Annual volatility before the bot's own opinion (up to 2 % from it, by --seed); 0.8 is 80 %.  "
+    "[default: BTC 0.5, ETH 0.65, others 0.8]",
 )
 def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatility: float | None) -> None:
     """Quote both sides of every listed option.

@@ -85,7 +85,7 @@ def client_of(path: Path) -> RunningExchange:
 
 
 def log_in(client: RunningExchange, user_id: str) -> None:
-    """Authenticate as a user. The exchange opens an account for a new user."""
+    """Authenticate as a user, without a secret. The exchange opens an account for a new user."""
     client.call("public/auth", grant_type="client_credentials", client_id=user_id)
 
 
@@ -116,5 +116,5 @@ def admin_secret_of(path: Path) -> str:
         return file.read_text(encoding="ascii").strip()
     except FileNotFoundError as error:
         raise NoServerError(
-            f"the administrator's secret is missing: {file}, written when the journal was created, does not exist"
+            f"the administrator's secret is missing: {file} does not exist. Restart the exchange: it writes a new one"
         ) from error

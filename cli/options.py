@@ -136,7 +136,8 @@ series_option = click.option(
     type=SERIES,
     metavar="ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]]",
     multiple=True,
-    help="Auto-list options on ASSET, such as SOL:10. Replaces the series rule that ASSET had before. Repeatable.",
+    help="List options on ASSET automatically, with this SPACING of strikes and this TICK in USDC, such as SOL:10. "
+    "Replaces the series rule that ASSET had before. Repeatable.",
 )
 
 

@@ -170,7 +170,9 @@ def _print_placed(result: dict[str, Any]) -> None:
 @order.command()
 @click.argument("order_id", type=int, required=False)
 @click.option("--client-order-id", help="Cancel the order with this key.")
-@click.option("--all", "every", is_flag=True, help="Cancel all open orders of the user.")
+@click.option(
+    "--all", "every", is_flag=True, help="Cancel all open orders of the user; with --instrument, only those in it."
+)
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
 @user_option
 @db_option

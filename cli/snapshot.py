@@ -52,6 +52,8 @@ def create(moment: Moment, path: Path) -> None:
 def list_(path: Path, as_json: bool) -> None:
     """List the snapshots and check whether a start could use each of them.
 
+    Only `exchange snapshot verify` compares their content with a replay.
+
     \b
     Example:
       exchange snapshot list
@@ -106,7 +108,7 @@ def _print(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
     if as_json:
         print_json([check._asdict() for check in found])
     elif found:
-        shown = table("snapshot", ">seq", "time", ">bytes", "digest", "")
+        shown = table("snapshot", ">seq", "time", ">bytes", "digest", "check")
         rows = (
             (
                 check.file,

@@ -1,5 +1,8 @@
 """The errors of a journal. Every message names the fault and the next step for the user."""
 
+# The next step if SQLite cannot read a file.
+UNREADABLE_STEP = "check the disk, and restore a backup if the file is damaged"
+
 
 class JournalError(Exception):
     """The journal cannot be used as asked. The message is a sentence for users."""

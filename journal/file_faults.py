@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.journal.errors import JournalUnreadableError
+from exchange.journal.errors import UNREADABLE_STEP, JournalUnreadableError
 from exchange.journal.schema import connect_read_only, schema_faults
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
@@ -27,7 +27,7 @@ def file_faults(path: Path) -> Iterator[FileFault]:
             try:
                 yield from _faults_in(file)
             except sqlite3.DatabaseError as error:
-                raise JournalUnreadableError(f"{file} cannot be read: {error}") from error
+                raise JournalUnreadableError(f"{file} cannot be read ({error}): {UNREADABLE_STEP}") from error
 
 
 def _faults_in(file: Path) -> Iterator[FileFault]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from exchange.journal.errors import JournalDamagedError
 
 GENESIS_HASH = bytes(32)
+_DAMAGED_STEP = "Restore the file from a backup"
 _pack_numbers = struct.Struct(">QQ").pack
 
 
@@ -51,7 +52,7 @@ def chain_hash(previous: bytes, seq: int, ts_us: int, payload: str) -> bytes:
 
 
 def chain(head: Head, stamped: Iterable[tuple[int, str]]) -> list[Record]:
-    """The records that continue `head` with these (ts_us, payload)."""
+    """The records that continue `head`, one for each (ts_us, payload). The times must rise."""
     seq, last_ts_us, previous = head
     records = []
     for ts_us, payload in stamped:
@@ -65,13 +66,17 @@ def chain(head: Head, stamped: Iterable[tuple[int, str]]) -> list[Record]:
 def check_link(head: Head, record: Record) -> Head:
     """The head after `record`. Raises JournalDamagedError if `record` does not continue `head`."""
     if record.seq != head.seq + 1:
-        raise JournalDamagedError(f"seq {head.seq + 1} is missing: the record after seq {head.seq} is {record.seq}")
+        raise JournalDamagedError(
+            f"seq {head.seq + 1} is missing: the record after seq {head.seq} is {record.seq}. {_DAMAGED_STEP}"
+        )
     if type(record.ts_us) is not int or type(record.payload) is not str or type(record.hash) is not bytes:
-        raise JournalDamagedError(f"seq {record.seq} is damaged: its columns have other types than were written")
+        raise JournalDamagedError(
+            f"seq {record.seq} is damaged: its columns have other types than were written. {_DAMAGED_STEP}"
+        )
     if record.ts_us <= head.ts_us:
         raise JournalDamagedError(
-            f"seq {record.seq} is damaged: its time {record.ts_us} is not later than the record before"
+            f"seq {record.seq} is damaged: its time {record.ts_us} is not later than the record before. {_DAMAGED_STEP}"
         )
     if record.hash != chain_hash(head.hash, record.seq, record.ts_us, record.payload):
-        raise JournalDamagedError(f"seq {record.seq} is damaged: its hash does not match its contents")
+        raise JournalDamagedError(f"seq {record.seq} is damaged: its hash does not match its contents. {_DAMAGED_STEP}")
     return Head(record.seq, record.ts_us, record.hash)

@@ -102,7 +102,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             _run_whole(connection, file.read_text(encoding="utf-8") + f"\n;PRAGMA user_version = {number};")
         except sqlite3.Error as error:
             raise JournalError(
-                f"migration {file.name} failed on {path}, and nothing of it was kept: {error}"
+                f"migration {file.name} failed on {path} ({error}), and nothing of it was kept: check the disk and the "
+                "permissions, then start again"
             ) from error
 
 
@@ -112,7 +113,10 @@ def _update_views(connection: sqlite3.Connection, path: Path) -> None:
     try:
         _run_whole(connection, views.replacement_script())
     except sqlite3.Error as error:
-        raise JournalError(f"the views of {path} cannot be replaced, and the old ones were kept: {error}") from error
+        raise JournalError(
+            f"the views of {path} cannot be replaced ({error}), and the old ones were kept: check the disk and the "
+            "permissions, then start again"
+        ) from error
 
 
 def _run_whole(connection: sqlite3.Connection, script: str) -> None:

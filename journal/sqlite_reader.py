@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from exchange.journal.archives import archive_folder, archives_of
-from exchange.journal.errors import JournalArchivedError, JournalDamagedError, JournalUnreadableError
+from exchange.journal.errors import UNREADABLE_STEP, JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
 from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
 from exchange.journal.schema import connect_read_only
@@ -96,7 +96,7 @@ class SqliteJournalReader:
                     head = check_link(head, record)
                     yield record
             except sqlite3.DatabaseError as error:
-                raise JournalDamagedError(f"seq {head.seq + 1} cannot be read ({error})") from error
+                raise JournalDamagedError(f"seq {head.seq + 1} cannot be read ({error}): {UNREADABLE_STEP}") from error
 
     def records_where(self, first_seq: int, last_seq: int, any_of: Sequence[Fields] = ()) -> Iterator[Record]:
         """The records of these seqs, in order, without a check of the chain. See `JournalReader.records_where`."""
@@ -170,7 +170,7 @@ class SqliteJournalReader:
         try:
             return _Part(path, connection, _read_base(connection), last_seq)
         except sqlite3.DatabaseError as error:
-            raise JournalUnreadableError(f"{path} cannot be read: {error}") from error
+            raise JournalUnreadableError(f"{path} cannot be read ({error}): {UNREADABLE_STEP}") from error
 
 
 def _rows(part: _Part, query: str, values: Sequence[str | int] = ()) -> Iterator[Any]:
@@ -180,7 +180,7 @@ def _rows(part: _Part, query: str, values: Sequence[str | int] = ()) -> Iterator
         for row in part.connection.execute(query, values):
             yield row
     except sqlite3.DatabaseError as error:
-        raise JournalUnreadableError(f"{part.path} cannot be read: {error}") from error
+        raise JournalUnreadableError(f"{part.path} cannot be read ({error}): {UNREADABLE_STEP}") from error
 
 
 def _last_record(part: _Part) -> Head | None:

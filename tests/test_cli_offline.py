@@ -327,7 +327,7 @@ def test_trading_without_a_server_prints_the_start_command(arguments: tuple[obje
         (("init", "--set", "fee=1"), "--set fee=1: expected NAME=VALUE with one of these names: self_trade_prevention"),
         (("init", "--set", "open_orders_max=-1"), "--set open_orders_max=-1: Expected `int` >= 0"),
         (("init", "--series", "SOL:10", "--set", "market=null"), "--series needs a market, and --set market=null"),
-        (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one rule for its series"),
+        (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one series rule"),
         (("init", "--series", "SOL"), "such as SOL:10 or BTC:1000:8:5"),
         (("init", "--rules", "nowhere.toml"), "'nowhere.toml' does not exist"),
         (("serve", "--clock-start", "yesterday"), "expected a time such as 2026-02-20T00:00:00Z"),

@@ -311,7 +311,7 @@ def test_archived_orders(tmp_path: Path) -> None:
     newest = max(lives)
     assert explain_order(path, newest, lambda done, total: None) == stories[-1]
     assert "order 1 was placed before seq 201, " in complained(exchange("explain", 1, "--db", path))
-    assert "begins after seq 200, and without the commands before it " in complained(
+    assert "begins after seq 200, and the archive with the commands up to there is missing" in complained(
         exchange("explain", "--seq", 200, "--db", path)
     )
 

@@ -154,4 +154,4 @@ def test_limits_of_the_user_and_rules_that_contradict_themselves(tmp_path: Path)
     ]
     write_steps(path, [(MIDNIGHT_US + n, command) for n, command in enumerate([Genesis(RULES), *commands])])
     assert "\n  open_orders=1\n  open_orders_max=1\n" in why(path, 6)
-    assert "\n  contradiction=SOL has more than one rule for its series\n" in why(path, 7)
+    assert "\n  contradiction=SOL has more than one series rule\n" in why(path, 7)

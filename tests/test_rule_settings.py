@@ -35,7 +35,7 @@ LISTING = Rules(market=Market(series=(SOL, Series("BTC", 1_000))))
             "fees=1/2/3",
             "'1/2/3' is not valid for fees: expected fees=MAKER/TAKER in parts per million, .* or fees=none or deribit",
         ),
-        (Rules(), "fees=deribit", "these are fees of the index, so they need rules with a market"),
+        (Rules(), "fees=deribit", "'deribit' sets index fees, which need a market: add market={}"),
         (Rules(), 'fees={"maker":1}', r"unknown field `maker` - at `\$.fees`; the rules are self_trade_prevention, "),
         (Rules(), "self_trade_prevention=on", "Invalid enum value 'on'"),
         (Rules(), "open_orders_max=many", "Expected `int`, got `str`"),
@@ -79,7 +79,7 @@ def test_one_setting_of_one_series() -> None:
 
 def test_settings_that_contradict_each_other() -> None:
     settings = [f"market.series.SOL.{name}=0" for name in ("dailies", "weeklies", "monthlies")]
-    with pytest.raises(RulesError, match="contradict themselves: the series of SOL have no expiration"):
+    with pytest.raises(RulesError, match="contradict themselves: the series rule of SOL has no expiration"):
         edited_rules(LISTING, settings)
     assert edited_rules(LISTING, [*settings, "market.series.SOL.weeklies=1"]) != LISTING
 
@@ -119,12 +119,12 @@ def test_short_forms_of_series(text: str, series: Series) -> None:
 def test_invalid_series(text: str, message: str) -> None:
     with pytest.raises(RulesError) as caught:
         parse_series(text)
-    assert str(caught.value).startswith(f"{text!r} is not a series: ") and message in str(caught.value)
+    assert str(caught.value).startswith(f"{text!r} is not a series rule: ") and message in str(caught.value)
 
 
 def test_series_replace_those_of_their_asset() -> None:
     assert with_series(LISTING, [Series("SOL", 5)]).market == Market(series=(Series("BTC", 1_000), Series("SOL", 5)))
-    with pytest.raises(RulesError, match="SOL has more than one rule for its series"):
+    with pytest.raises(RulesError, match="SOL has more than one series rule"):
         with_series(LISTING, [Series("SOL", 5), Series("SOL", 6)])
     with pytest.raises(RulesError, match=r"without a market cannot list series: add a market with --set market=\{\}"):
         with_series(Rules(), [SOL])
@@ -180,12 +180,12 @@ def test_rules_that_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path
         ("fees = 5", "Expected `object`, got `int` - at `$.fees`"),
         (
             'market.series = [{asset = "SOL", strike_spacing_usdc = 10}, {asset = "SOL", strike_spacing_usdc = 5}]',
-            "these rules contradict themselves: SOL has more than one rule for its series",
+            "these rules contradict themselves: SOL has more than one series rule",
         ),
         (
             'market.series = [{asset = "SOL", strike_spacing_usdc = 10, dailies = 14, weeklies = 12, monthlies = 12, '
             "strikes_each_side = 50}]",
-            "the series of SOL are 7676 instruments, but at most 2000 are possible",
+            "the series rule of SOL lists 7676 instruments, but at most 2000 are possible",
         ),
     ],
 )

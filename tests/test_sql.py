@@ -286,9 +286,12 @@ def test_statements_from_standard_input(played: Played) -> None:
         ("SELECT balance_at(1, 'zoe')", "balance_at: 'zoe' had no account at seq 1"),
         ("SELECT balance_at(seq, 'zoe') FROM commands", "balance_at: 'zoe' had no account at seq 1"),
         (f"SELECT balance_at({COUNT + 1}, 'alice')", f"there is no seq {COUNT + 1}"),
-        ("SELECT balance_at('x', 'alice')", "a seq is a whole number, not 'x'"),
-        ("SELECT book_at(500, 'SOL_USDC-26FEB26-2-C', 'x')", "a depth is a whole number, not 'x'"),
-        ("SELECT usd('x')", "a number of micros is a whole number, not 'x'"),
+        ("SELECT balance_at('x', 'alice')", "balance_at: seq must be a whole number such as 100, not 'x'"),
+        (
+            "SELECT book_at(500, 'SOL_USDC-26FEB26-2-C', 'x')",
+            "book_at: depth must be a whole number such as 100, not 'x'",
+        ),
+        ("SELECT usd('x')", "usd: micros must be a whole number such as 100, not 'x'"),
     ],
 )
 def test_bad_queries_are_refused(played: Played, query: str, message: str) -> None:

@@ -178,7 +178,11 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
             1000,
             "the digest of the state recorded at seq 1000 is x",
         ),
-        ("INSERT INTO digests VALUES (999, 'events', 'x')", 999, "recorded for seq 999, which has no such digest"),
+        (
+            "INSERT INTO digests VALUES (999, 'events', 'x')",
+            999,
+            "digest of the events at seq 999, where the exchange never records one",
+        ),
     ],
 )
 def test_changed_rows_are_found(path: Path, statement: str, seq: int, message: str) -> None:

@@ -21,7 +21,8 @@ VOLATILITY = 0.8
 QUOTE_MICROS = 20_000 * MICROS_PER_USDC
 HALF_SPREAD_OF_INDEX = 0.0005
 HALF_SPREAD_OF_VALUE = 0.03
-# A position of this many quote sizes shifts both prices by half a spread, and no position by more than SKEW_MAX halves.
+# A position of SKEW_QUOTES quote sizes shifts both prices by half a spread. The shift grows with the position, up to
+# SKEW_MAX half spreads.
 SKEW_QUOTES = 5.0
 SKEW_MAX = 1.5
 # With a position of this many quote sizes, the side that would increase it is not quoted.

@@ -55,7 +55,10 @@ class Worker:
     async def _last_messages(self) -> list[ReplayedMessage]:
         code = await self._process.wait()
         if code or self._line:
-            raise JournalError(f"the worker ended with code {code}; its error message is above in the log")
+            raise JournalError(
+                f"the catch-up worker ended with code {code}: its error is in the log; if there is none, it was "
+                "killed. Subscribe again"
+            )
         self.next_seq = self._up_to + 1
         return self._command
 

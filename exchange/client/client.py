@@ -240,7 +240,11 @@ class Client:
     async def get_series_settlements(
         self, asset: str | None = None, count: int | None = None, before: int | None = None
     ) -> list[Settlement]:
-        """The settlements of series, newest first. `before` is a seq."""
+        """The settlements of series on `asset`, newest first; on all assets if it is None.
+
+        Only settlements before seq `before` (exclusive). The result has `count` of them, or more if one command
+        settled more: its settlements are never split.
+        """
         return await self._typed("public/get_settlements", list[Settlement], asset=asset, count=count, before=before)
 
     async def get_rules(self) -> Rules:

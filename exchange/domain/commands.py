@@ -30,7 +30,7 @@ class StartSession(_Command, frozen=True, tag="start_session"):
 
 
 class EndSession(_Command, frozen=True, tag="end_session"):
-    """A run of the server ends normally. A run without this command ended in a crash."""
+    """A run of the server ends normally. A run without this command still runs, or ended in a crash."""
 
 
 class Fork(_Command, frozen=True, tag="fork"):

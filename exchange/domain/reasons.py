@@ -170,7 +170,10 @@ REFUSALS: dict[Reason, Refusal] = {
         "price",
     ),
     Reason.UNKNOWN_SERIES: Refusal(
-        -32602, "Invalid params", "no such series can be changed; check asset and expiration", "expiration"
+        -32602,
+        "Invalid params",
+        "no instrument with this asset and expiration can be changed; see public/get_instruments",
+        "expiration",
     ),
     Reason.SERIES_NOT_EXPIRED: Refusal(
         -32602, "Invalid params", "the series has not expired; it settles automatically at its expiration", "expiration"
@@ -186,6 +189,9 @@ REFUSALS: dict[Reason, Refusal] = {
         -32602, "Invalid params", "limits must not be negative, and at most 2^53 - 1", "open_orders_max"
     ),
     Reason.INVALID_RULES: Refusal(
-        -32602, "Invalid params", "the rules contradict each other, or remove the market", "rules"
+        -32602,
+        "Invalid params",
+        "the rules contradict each other, or remove the market; begin with those of public/get_rules",
+        "rules",
     ),
 }

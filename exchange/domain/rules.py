@@ -30,11 +30,11 @@ class Fees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The fees on the index price, rounded down. A cap limits them.
+    """Fees as a share of the index price, each with a maximum. All are rounded down.
 
-    `maker_ppm`, `taker_ppm`: shares of the index price times size, for each side of a trade; `cap_ppm`: a share of the
-    premium. `delivery_ppm`: a share of the delivery price times size, of the side that a settlement pays;
-    `delivery_cap_ppm`: a share of the payout.
+    `maker_ppm`, `taker_ppm`: fee of each side of a trade, a share of the index price times size; at most `cap_ppm` of
+    the premium. `delivery_ppm`: fee of an account that receives a payout, a share of the delivery price times size; at
+    most `delivery_cap_ppm` of the payout.
     """
 
     maker_ppm: Ppm = 0
@@ -52,7 +52,7 @@ FEE_PROFILES = {
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options on one asset that the exchange lists by itself.
+    """A series rule: the options on one asset that the exchange lists by itself.
 
     For each expiration, at 08:00 UTC, it lists the strike nearest to the index price and `strikes_each_side` above and
     below it. The expirations are the next days, the next Fridays and the next last Fridays of a month.
@@ -69,7 +69,7 @@ class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The rules of an options market: series, index prices, margins, liquidation and settlement.
+    """The rules of an options market: series rules, index prices, margins, liquidation and settlement.
 
     `index_age_max_s`: maximum age of the index price for a sale that needs collateral; 0: no limit.
     `index_jump_max`: maximum factor between an index price and the one before; 0: no limit.
@@ -121,7 +121,7 @@ def validation_error(rules: Rules) -> str | None:
     assets = [series.asset for series in market.series]
     for asset in assets:
         if assets.count(asset) > 1:
-            return f"{asset} has more than one rule for its series"
+            return f"{asset} has more than one series rule"
     for series in market.series:
         if series.tick_micros % PRICE_STEP_MICROS:
             return (
@@ -129,8 +129,10 @@ def validation_error(rules: Rules) -> str | None:
             )
         expirations = series.dailies + series.weeklies + series.monthlies
         if not expirations:
-            return f"the series of {series.asset} have no expiration: give it dailies, weeklies or monthlies"
+            return f"the series rule of {series.asset} has no expiration: give it dailies, weeklies or monthlies"
         listed = expirations * (2 * series.strikes_each_side + 1) * 2
         if listed > LISTED_MAX:
-            return f"the series of {series.asset} are {listed} instruments, but at most {LISTED_MAX} are possible"
+            return (
+                f"the series rule of {series.asset} lists {listed} instruments, but at most {LISTED_MAX} are possible"
+            )
     return None

@@ -44,5 +44,5 @@ class EventsDigest:
 
 
 def span_start(seq: int, every: int = DIGEST_EVERY) -> int:
-    """The last command before the span that contains the command after `seq`."""
+    """The last seq before the span of the command after `seq`: with spans of 10, 9 gives 0 and 10 gives 10."""
     return seq // every * every

@@ -38,7 +38,7 @@ class Engine:
         return events
 
     def digest(self) -> str:
-        """SHA-256 of the whole state, in hexadecimal."""
+        """SHA-256 of the encoded state, in hexadecimal. The views are not part of it."""
         return digest(self.state)
 
     def snapshot(self) -> Snapshot:

@@ -94,8 +94,8 @@ def replay_step(engine: Engine, record: Record) -> tuple[Command, list[Event], C
         ) from error
     except Exception as error:
         raise JournalDamagedError(
-            f"seq {record.seq} cannot be applied ({error!r}): another version recorded it, or this is a bug;"
-            f" the command is {record.payload:.300}"
+            f"seq {record.seq} cannot be applied ({error!r}). Use the version that recorded it; if that is this "
+            f"version, report a bug with the command: {record.payload:.300}"
         ) from error
 
 
@@ -122,17 +122,22 @@ def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report
 
 
 def restore_base(reader: JournalReader, up_to: int) -> Engine:
-    """The state at the beginning of the newest file here, journal or archive, that begins at or before `up_to`.
+    """The engine at the beginning of the newest file, journal or archive, that begins at or before seq `up_to`.
 
-    Raises JournalArchivedError if this program can use none of them.
+    Raises JournalArchivedError if no file begins so early, or if this program can read the first state of none.
     """
     for base in reversed(reader.bases):
         if base.head.seq <= up_to and (engine := _engine_of(base)):
             return engine
-    first = reader.bases[0].head.seq
+    first, folder = reader.bases[0].head.seq, archive_folder(reader.path)
+    if first > up_to:
+        raise JournalArchivedError(
+            f"{reader.path} begins after seq {first}, and the archive with the commands up to there is missing: put it "
+            f"back into {folder}"
+        )
     raise JournalArchivedError(
-        f"{reader.path} begins after seq {first}, and without the commands before it this program cannot begin "
-        f"{'there' if first <= up_to else f'at seq {up_to}'}: put the archive back into {archive_folder(reader.path)}"
+        f"{reader.path} begins after seq {first}, and this program cannot read the state that is stored there: use the "
+        f"version that stored it, or put the archive with the commands up to there back into {folder}"
     )
 
 

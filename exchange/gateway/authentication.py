@@ -17,7 +17,7 @@ def authenticate(caller: Caller, params: p.AuthParams) -> r.LoginResult | Comman
     if user_id == "admin":
         if not caller.exchange.is_admin_secret(params.client_secret):
             raise _invalid_credentials(
-                "wrong client_secret: the administrator's secret is in the file that `exchange init` wrote"
+                "wrong client_secret: the administrator's secret is in the file JOURNAL.admin next to the journal"
             )
     elif user_id in RESERVED_USERS:
         raise _invalid_credentials(f"{user_id!r} is an account of the exchange itself: log in as another user")

@@ -32,7 +32,7 @@ class MarginQuote(NamedTuple):
 
 
 class ExchangePort(ABC):
-    """The exchange as the gateway sees it. By default it is never busy, can be changed, and limits no rate."""
+    """The exchange as the gateway sees it. By default it is not busy, not read-only, and has no rate limit."""
 
     @property
     @abstractmethod

@@ -277,7 +277,7 @@ FIELDS: dict[str, Field] = {
     "Market.liquidation_limit_ppm": Field("How far above the mark price a liquidation buys, as a share of the index."),
     "Market.mark_spread_max_ppm": Field("Maximum spread of a book that makes the mark price, as a share of the index."),
     "Market.position_max_milli": Field("Maximum position of one user in one instrument; 0: no limit."),
-    "Market.series": Field("The series that the exchange lists by itself."),
+    "Market.series": Field("The series rules, at most one for each asset."),
     "Series.dailies": Field("How many of the next days have an expiration."),
     "Series.min_size_milli": Field("Smallest size of an order."),
     "Series.monthlies": Field("How many of the next last Fridays of a month have an expiration."),

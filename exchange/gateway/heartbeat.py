@@ -13,12 +13,12 @@ class Heartbeat:
 
     def __init__(self, interval_seconds: int) -> None:
         self._interval_seconds = interval_seconds
-        # Of silence; since the test request if the client was asked.
+        # Seconds of silence, or seconds since the test request if the client was asked.
         self._seconds = 0
         self._is_asked = False
 
     def on_message(self) -> None:
-        """The client sent something. It is no answer to a test request."""
+        """Restart the silence. The caller reports every frame; only `on_test_reply` answers a test request."""
         if not self._is_asked:
             self._seconds = 0
 

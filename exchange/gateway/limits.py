@@ -23,7 +23,7 @@ IN_FLIGHT_MAX = 1_000
 UNSENT_MAX = 1024 * 1024
 # Bytes that the client has not read. More than that closes the connection.
 OUTBOX_MAX = 32 * 1024 * 1024
-# The burst is one second's worth.
+# A connection may send one second's worth at once.
 REQUESTS_PER_SECOND = 20_000
 # Work for one connection before other connections have their turn.
 TURN_SECONDS = 0.005

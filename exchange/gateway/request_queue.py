@@ -4,9 +4,9 @@ A request waits until it starts. A query is answered when it starts. A command a
 on: a command until it is durable and applied, an inquiry until its outcome is known.
 
 Answers leave in the order of the requests, and a request sees the effects of all requests before it. Commands are
-answered in the order of their submission, so that a command may start while others are in flight. Everything else waits
-until nothing is in flight, also the refusal of a request that fails before it becomes a command. A method that `waits`
-is alone in flight.
+answered in the order of their submission, so that a command may start while others are in flight. Queries and inquiries
+wait until nothing is in flight. So do the refusals of requests that never became commands. A method that `waits` is
+alone in flight.
 
     state        in flight                         may start
     idle         nothing                           any request

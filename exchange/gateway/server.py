@@ -152,12 +152,12 @@ class Gateway:
         loop.call_soon(call)
         loop.call_soon(self.send_all)
 
-    def has_unsent(self, connection: _Connection) -> None:
-        """Write this connection's messages with the next `send_all`."""
+    def note_unsent(self, connection: _Connection) -> None:
+        """Note that this connection has queued messages: the next `send_all` writes them."""
         self._unsent[connection] = None
 
-    def has_paused(self, connection: _Connection, paused: bool) -> None:
-        """Note if reading from this connection is paused."""
+    def note_paused(self, connection: _Connection, paused: bool) -> None:
+        """Note that reading from this connection was paused or resumed."""
         if paused:
             self._paused[connection] = None
         else:
@@ -235,7 +235,7 @@ class _Connection(asyncio.Protocol):
         """Queue a text for the next `write`."""
         if self._websocket.state is State.OPEN:
             self._websocket.send_text(text)
-            self._gateway.has_unsent(self)
+            self._gateway.note_unsent(self)
             self._unsent_size += len(text)
             if self._unsent_size > UNSENT_MAX and self._session is not None:
                 self._session.set_backpressure(True)
@@ -336,7 +336,7 @@ class _Connection(asyncio.Protocol):
         pause = self._is_writing_paused or self._session.unanswered > IN_FLIGHT_MAX
         if pause != self._is_reading_paused and not self._transport.is_closing():
             self._is_reading_paused = pause
-            self._gateway.has_paused(self, pause)
+            self._gateway.note_paused(self, pause)
             (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     def _write_eof(self) -> None:

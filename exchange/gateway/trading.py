@@ -73,7 +73,10 @@ def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
 
 
 def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
-    """Make a reduce-only order that never rests, for the whole position in an instrument."""
+    """Return the command that closes a position: a reduce-only IOC order for its size.
+
+    Raises RpcError if there is no position, or in a replay.
+    """
     if caller.exchange.is_read_only:
         raise read_only_replay()
     instrument_id = listed_id(params.instrument_id, caller.views)

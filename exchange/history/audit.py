@@ -82,7 +82,10 @@ class Audit:
             ) from error
 
     def _refuse_missing_events(self) -> None:
-        """Refuse missing events after a clean end, which records them all, unless an exchange is just starting."""
+        """Raise DamageError if no process has the journal open: a clean stop records all events.
+
+        An exchange that is stopping or starting may still be recording them.
+        """
         if lock_owner(self._reader.path) is None:
             raise DamageError(
                 self._events_seq + 1,
@@ -101,7 +104,8 @@ class Audit:
                 continue
             except OSError as error:
                 raise JournalError(
-                    f"snapshot {file} cannot be read ({error.strerror}): get permission to read it, or delete it"
+                    f"snapshot {file} cannot be read ({error.strerror}): check its permissions "
+                    "and the disk; if neither helps, delete it; a snapshot can be made again"
                 ) from error
             except DamagedSnapshotError as error:
                 raise DamageError(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
@@ -135,7 +139,10 @@ class Audit:
             elif subject == "events" and span_start(base_seq) < base_seq < seq == span_start(base_seq) + DIGEST_EVERY:
                 self._verdict.notes.append(f"{name} includes commands that are not here: not checked")
             else:
-                raise DamageError(seq, f"a digest of the {subject} is recorded for seq {seq}, which has no such digest")
+                raise DamageError(
+                    seq,
+                    f"the journal has {name}, where the exchange never records one: the row was added or altered",
+                )
 
     def _compare_snapshots(self, seq: int) -> None:
         for name, snapshot in self._snapshots.pop(seq, []):

@@ -43,7 +43,9 @@ def checks_in(place: Path) -> list[Check]:
     """Return the check in a file, or those in the `*.sql` files of a folder. Raises BadCheckError and OSError."""
     sql_files = sorted(place.glob("*.sql")) if place.is_dir() else [place]
     if not sql_files:
-        raise BadCheckError(f"there is no *.sql file in {place}")
+        raise BadCheckError(
+            f"there is no *.sql file in {place}: put one query in each file, or name another folder or file"
+        )
     return [_parse(str(file), file.read_text(encoding="utf-8")) for file in sql_files]
 
 

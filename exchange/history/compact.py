@@ -53,7 +53,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
         archive = archive_path(path, first_seq, last_seq)
         report(f"moving seq {first_seq} to {last_seq} into {archive}")
         _write_archive(path, archive, base, snapshot)
-        _continue_from(path, snapshot)
+        _continue_from(path, snapshot, archive)
         return Compacted(archive, first_seq, last_seq, bytes_before, path.stat().st_size)
 
 
@@ -91,8 +91,8 @@ def _read_back(draft: Path, before: Head, last: Head) -> None:
             raise JournalDamagedError(f"{draft} differs from the journal after it was written: check the disk")
 
 
-def _continue_from(path: Path, snapshot: Snapshot) -> None:
-    """Replace all rows up to the seq of the snapshot by the snapshot, and free their disk space."""
+def _continue_from(path: Path, snapshot: Snapshot, archive: Path) -> None:
+    """Replace all rows that `archive` now holds by the snapshot, and free their disk space."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         try:
@@ -107,7 +107,7 @@ def _continue_from(path: Path, snapshot: Snapshot) -> None:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(
-                f"{path} cannot be compacted ({error}). It is unchanged; the archive may be deleted"
+                f"{path} cannot be compacted ({error}). It is unchanged, so {archive} may be deleted"
             ) from error
         # If the disk is too full for this, later commands reuse the space.
         with contextlib.suppress(sqlite3.Error):

@@ -35,12 +35,14 @@ class Fill(NamedTuple):
 class Difference(msgspec.Struct):
     """The result of a comparison of journals A and B.
 
-    `common_seq` is the last command that both have in common. `after_a` and `after_b` count the commands after it.
-    `altered_a` and `altered_b` are true if the next command was altered after it was recorded, so that it does not
-    match its hash. `fields` holds the differing fields of the next commands.
+    Commands are compared from `first_seq` on, the first that both journals hold. `common_seq` is the last command that
+    is equal in both; `after_a` and `after_b` count the commands after it. `fields` holds the fields in which the next
+    two commands differ, with both values. `altered_a` and `altered_b` are true if the next command does not match its
+    hash: it was altered after it was recorded.
 
-    Compared are the commands from `first_seq` on, which both journals hold, and the events up to `events_up_to`, which
-    both have recorded. `events_seq` is the first common command with other recorded events; None if there is none.
+    Events are compared up to seq `events_up_to`, the last for which both journals have recorded them. `events_seq` is
+    the first equal command with different events; None if there is none. A fill in `fills_only_in_a` or
+    `fills_only_in_b` is in one journal only.
     """
 
     common_seq: int
@@ -90,7 +92,7 @@ def _first_difference(a: JournalReader, b: JournalReader) -> tuple[int, Record |
     if a.head_at(common) != b.head_at(common):
         raise JournalError(
             f"{a.path} and {b.path} cannot be compared: one of them begins after seq {common}, and they differ there "
-            "already"
+            "already. Put its archives back next to it, so that both begin earlier"
         )
     both = zip_longest(*(reader.records_where(common + 1, reader.head().seq) for reader in (a, b)))
     for record_a, record_b in both:

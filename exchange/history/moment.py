@@ -47,7 +47,9 @@ def _last_seq_at(reader: JournalReader, ts_us: int) -> int:
         middle = (low + high + 1) // 2
         head = reader.head_at(middle)
         if head is None:
-            raise JournalDamagedError(f"seq {middle} is missing")
+            raise JournalDamagedError(
+                f"seq {middle} is missing in {reader.path}: restore the journal and its archives from a backup"
+            )
         low, high = (middle, high) if head.ts_us <= ts_us else (low, middle - 1)
     return 0 if low == base.seq and base.ts_us > ts_us else low
 

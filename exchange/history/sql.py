@@ -57,8 +57,8 @@ class SqlSession:
             ("book_at", 3, self._book_at),
             ("balance_at", 2, self._balance_at),
             ("mark_at", 2, self._mark_at),
-            ("usd", 1, lambda micros: usdc(_whole(micros, "number of micros"))),
-            ("iso", 1, lambda ts_us: iso_time(_whole(ts_us, "number of microseconds"))),
+            ("usd", 1, lambda micros: usdc(_whole(micros, "usd: micros"))),
+            ("iso", 1, lambda ts_us: iso_time(_whole(ts_us, "iso: ts_us"))),
         ):
             self._connection.create_function(name, count, self._guarded(function), deterministic=True)
 
@@ -106,9 +106,12 @@ class SqlSession:
 
         return call
 
-    def _engine_at(self, seq: int) -> Engine:
-        """The exchange after command `seq`, kept so that a call with a later seq replays on from there."""
-        seq_at(self._reader, Moment(_whole(seq, "seq")))
+    def _engine_at(self, function: str, seq: int) -> Engine:
+        """The exchange after command `seq`, kept so that a call with a later seq replays on from there.
+
+        `function` is the SQL function that asks, for messages.
+        """
+        seq_at(self._reader, Moment(_whole(seq, f"{function}: seq")))
         # An interrupt leaves the engine between two commands, so it is not kept until the replay is complete.
         engine, self._engine = self._engine, None
         if engine is None or engine.head.seq > seq:
@@ -120,11 +123,11 @@ class SqlSession:
         return engine
 
     def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
-        views = self._engine_at(seq).views
+        views = self._engine_at("book_at", seq).views
         book = views.depths.get(instrument_id)
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
-        if _whole(depth, "depth") < 0:
+        if _whole(depth, "book_at: depth") < 0:
             raise SqlError(f"book_at: the depth is {depth}; expected 0 or more: 20 returns twenty prices of each side")
         return _json(
             {
@@ -137,13 +140,13 @@ class SqlSession:
         )
 
     def _balance_at(self, seq: int, user_id: str) -> str:
-        views = self._engine_at(seq).views
+        views = self._engine_at("balance_at", seq).views
         if user_id not in views.balances.users:
             raise SqlError(f"balance_at: {user_id!r} had no account at seq {seq}")
         return _json(views.balance(user_id))
 
     def _mark_at(self, seq: int, instrument_id: str) -> int | None:
-        book = self._engine_at(seq).state.books.get(instrument_id)
+        book = self._engine_at("mark_at", seq).state.books.get(instrument_id)
         if book is None:
             raise SqlError(f"mark_at: {instrument_id} was not listed at seq {seq}")
         return book.mark_micros
@@ -167,9 +170,9 @@ class Rows:
         return row
 
 
-def _whole(value: Any, what: str) -> int:
+def _whole(value: Any, argument: str) -> int:
     if not isinstance(value, int):
-        raise SqlError(f"a {what} is a whole number, not {value!r}")
+        raise SqlError(f"{argument} must be a whole number such as 100, not {value!r}")
     return value
 
 

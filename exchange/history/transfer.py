@@ -74,7 +74,7 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
                 _write(draft, records, rows)
                 progress(number, number)
         if not engine.head.seq:
-            raise JournalError(f"{source} contains no command: there is nothing to import")
+            raise JournalError(f"{source} contains no command: expected lines from `exchange journal export`")
         _write(draft, records, rows)
     return engine
 

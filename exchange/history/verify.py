@@ -47,7 +47,10 @@ def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress) -
 
 
 def _verify_files(path: Path) -> None:
-    """Find damage that a replay does not read: rows before the first command, the schema, unused pages."""
+    """Check what a replay does not read.
+
+    Raises DamageError for rows that belong to no command of the file, a changed schema and damaged pages.
+    """
     for fault in file_faults(path):
         raise DamageError(fault.seq, fault.text)
 

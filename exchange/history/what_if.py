@@ -1,6 +1,7 @@
 """The what-if: replay an edited history in memory next to the real one, and compare the results.
 
-Every command keeps its time, unless it would then not come after an inserted command.
+Every command keeps its time. If inserted commands before it have reached that time already, it gets the next
+microsecond.
 
 A dropped or inserted order shifts the ids of all later orders, so order ids in commands are translated. When a command
 places an order in both histories, the pair of ids is remembered. An id without a counterpart becomes 0, which no order
@@ -306,7 +307,7 @@ def _is_different(user: UserChange) -> bool:
 
 
 def _setting_exists(setting: str, rules: Rules) -> bool:
-    """True if the setting still exists in these rules. The rules may no longer list series of its asset."""
+    """True if the setting still exists in these rules. The rules may no longer have a series rule of its asset."""
     market, name = market_of(rules), setting.partition("=")[0]
     if not name.startswith("market.series."):
         return True

@@ -119,7 +119,7 @@ class Account(msgspec.Struct, eq=False):
             self.update_margin(position)
 
     def release(self, order: Order, fee_schedule: FeeSchedule) -> None:
-        """Undo `reserve` for the remainder of a limit order."""
+        """Unlock the cash or collateral that `reserve` locked for the remainder of a limit order."""
         if order.side == "bid":
             assert order.price_micros is not None
             self.locked_micros -= fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)

@@ -51,9 +51,9 @@ def fillable(state: State, order: Order) -> int:
 
 
 def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_milli: int, in_full: bool) -> bool:
-    """True if the budget of a market order pays for some part of it; with `in_full`, for all that the book would fill.
+    """True if the account can pay for a market order: for all of it with `in_full` (FOK), else for a part.
 
-    True as well if the order would not trade: it is then cancelled, which costs nothing.
+    A bid that would not trade costs nothing, so the result is True. An ask is checked without the book.
     """
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
@@ -157,7 +157,10 @@ class BuyingPower:
 def _possible_fills(
     state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
 ) -> list[tuple[int, int]]:
-    """Return (price, size) of the fills that such an order would get now, up to `size_milli`."""
+    """Return (price, size) of the fills that an order of the user with these terms would get now.
+
+    `limit_micros` is None for a market order. The user's own orders are skipped if self-trades are prevented.
+    """
     own_trade = state.rules.self_trade_prevention == "off"
     fills = []
     for maker in book.opposite(side).crosses(limit_micros):

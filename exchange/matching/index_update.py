@@ -18,7 +18,11 @@ from exchange.matching.state import Changes, State
 
 
 def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
-    """Record the price; then list new series, update marks and margins of the asset, and liquidate."""
+    """Set the index price of an asset, or refuse it.
+
+    Then list the missing instruments of the asset's series rule, update marks and margins on the asset, and liquidate
+    accounts below their maintenance margin.
+    """
     asset, price_micros = command.asset, command.price_micros
     if failed := _why_not_set(state, command):
         return failed

@@ -33,7 +33,7 @@ def list_instrument(
 
 
 def list_series(state: State, changes: Changes, ts_us: int, series: Series) -> list[OrderBook]:
-    """List the missing instruments of one rule around the index price; none if the asset has no index."""
+    """List the missing instruments of one series rule around the index price; none if the asset has no index."""
     index = state.indexes.get(series.asset)
     if index is None:
         return []

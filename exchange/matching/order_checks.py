@@ -247,9 +247,9 @@ def _index_stale(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
 
 
 def _cannot_place(state: State, account: Account, book: OrderBook, command: PlaceOrder, size_milli: int) -> FailedCheck:
-    """The sums behind a refusal for lack of cash.
+    """The refusal for lack of cash, with its figures.
 
-    A market order has no sum that it needs, so its figures hold the price or the collateral that it would meet.
+    A market order has no fixed cost: its figures are the best price (buy) or the collateral per contract (sale).
     """
     side, price = command.side, command.price_micros
     figures: Figures = {}

@@ -47,7 +47,7 @@ class State:
         self.indexes: dict[str, IndexState] = {}
 
     def set_rules(self, rules: Rules) -> None:
-        """Replace the rules, and what is derived from them."""
+        """Replace the rules, and with them `market` and `fee_schedule`. Margins and locks do not change here."""
         self.rules = rules
         self.market = market_of(rules)
         self.fee_schedule = fee_schedule_of(rules)

@@ -23,7 +23,7 @@ DEMO_RULES = Rules(
 
 
 def start_prices(views: Views) -> Iterator[SetIndexPrice]:
-    """The first index prices of the demo's assets that have none yet. The first price of an asset lists its series."""
+    """The first index prices of the demo's assets that have none yet. The first price lists instruments."""
     market = market_of(views.rules)
     for series in market.series if market is not None else ():
         if series.asset in START_USDC and series.asset not in views.indexes:

@@ -130,7 +130,10 @@ def _has_same_client_order_id(event: OrderAccepted, placed: OrderAccepted) -> bo
 def _command_record(reader: JournalReader, seq: int, recorded_seq: int, unrecorded: list[EventRow]) -> CommandRecord:
     record = next(reader.records_where(seq, seq), None)
     if record is None:
-        raise JournalDamagedError(f"command seq {seq} is missing, but its events are recorded")
+        raise JournalDamagedError(
+            f"command seq {seq} is missing, but its events are recorded: run `exchange journal verify`; restore a "
+            "backup if it finds damage"
+        )
     rows = reader.events(seq, seq) if seq <= recorded_seq else (row for row in unrecorded if row[0] == seq)
     events = [decode_event(payload) for _, _, payload in rows]
     return CommandRecord(seq, record.ts_us, decode_command(record.payload), events)

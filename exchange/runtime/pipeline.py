@@ -59,7 +59,7 @@ class Pipeline:
         publisher: Publisher,
         digest: EventsDigest | None = None,
     ) -> None:
-        """`digest` has taken the events that are recorded already; None begins a new one with the next events."""
+        """`digest` must have taken all recorded events; None: a new digest begins after them."""
         assert engine.head == journal.head, "the state is not that of the journal"
         self.engine = engine
         self._journal = journal

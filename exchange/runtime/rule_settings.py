@@ -1,4 +1,4 @@
-"""Rules as operators write them: settings such as `market.fees=deribit`, TOML or JSON files, `SOL:10` for a series."""
+"""Rules as operators write them: settings like `market.fees=deribit`, TOML or JSON files, series rules as `SOL:10`."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def parse_series(text: str) -> Series:
     asset, *numbers = text.split(":")
     if not 1 <= len(numbers) <= 3 or not all(number.isascii() and number.isdecimal() for number in numbers[:2]):
         raise RulesError(
-            f"{text!r} is not a series: expected ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]], "
+            f"{text!r} is not a series rule: expected ASSET:SPACING[:STRIKES_EACH_SIDE[:TICK]], "
             "such as SOL:10 or BTC:1000:8:5"
         )
     names = ("strike_spacing_usdc", "strikes_each_side")
@@ -67,11 +67,11 @@ def parse_series(text: str) -> Series:
         return msgspec.convert(fields, Series)
     except ValueError as error:
         # msgspec.ValidationError is a ValueError too.
-        raise RulesError(f"{text!r} is not a series: {error}") from error
+        raise RulesError(f"{text!r} is not a series rule: {error}") from error
 
 
 def with_series(rules: Rules, series: Sequence[Series]) -> Rules:
-    """The rules with these series. They replace earlier series of their assets. Raises RulesError."""
+    """The rules with these series rules, which replace earlier ones of their assets. Raises RulesError."""
     if not series:
         return rules
     market = market_of(rules)
@@ -115,7 +115,7 @@ def _spell_fees_out(fields: dict[str, Any], where: str) -> None:
             if isinstance(market, dict):
                 market["fees"] = name
             elif name != "none":
-                raise RulesError(f"{where}: these are fees of the index, so they need rules with a market")
+                raise RulesError(f"{where}: {name!r} sets index fees, which need a market: add market={{}}")
         else:
             how = f"expected fees=MAKER/TAKER in parts per million, such as fees=100/200, or fees={_PROFILES}"
             raise RulesError(f"{where}: {name!r} is not valid for fees: {how}")
@@ -132,7 +132,7 @@ def _sound(rules: Rules, where: str = "") -> Rules:
 
 
 def _part_of(group: Any, name: str) -> Any:
-    """The part of a group with this name; among series, the one of this asset. None if there is none."""
+    """The part of a group with this name; among series rules, the one of this asset. None if there is none."""
     if isinstance(group, dict):
         return group.get(name)
     if isinstance(group, list | tuple):
