@@ -1,7 +1,7 @@
-"""A client that builds its books from `book.*` messages alone always holds what `public/get_order_book` shows.
+"""Books that a client builds from `book.*` messages are equal to the results of `public/get_order_book`.
 
-Traders send random orders, pipelined, so that several commands are recorded together and their changes are merged;
-listeners come and go, also in the middle of orders under way. The lawyer on each connection keeps the books.
+Traders send random orders without waiting for answers, so that several commands are recorded together and their changes
+are merged. Listeners subscribe and leave while orders are in flight. The lawyer on each connection builds the books.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from tests.fake_exchange import Connection, FakeExchange
 
 DEPTHS = (1, 5, 100)
 BUSY = ("SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-160-P")
-QUIET = "BTC_USDC-27MAR26-1-C"  # where hardly anything trades, and more levels rest than any view shows
+# Few orders trade in it, so its book has more levels than the deepest view shows.
+QUIET = "BTC_USDC-27MAR26-1-C"
 INSTRUMENTS = (*BUSY, QUIET)
 TRADERS = ("alice", "bob", "carol", "dave")
 COMMANDS = 10_000
@@ -24,12 +25,12 @@ TICK_MICROS = 10_000
 
 
 @pytest.mark.slow
-def test_books_from_messages_are_the_books() -> None:
+def test_books_from_messages_are_equal_to_those_of_the_exchange() -> None:
     market = _Market(seed=20260220)
     asyncio.run(market.run())
     assert market.commands >= COMMANDS
-    assert market.merged > 500, "hardly any changes were merged"
-    assert min(market.compared.values()) > 500, "a depth was hardly ever compared"
+    assert market.merged > 500, "too few changes were merged"
+    assert min(market.compared.values()) > 500, "a depth was compared too seldom"
     assert market.levels_seen == 100, "the deepest view was never full"
 
 
@@ -67,7 +68,8 @@ class _Market:
                 self._leave(self.listeners.pop(self.random.randrange(len(self.listeners))))
             case 2 | 3 if self.listeners:
                 self._subscribe(self.random.choice(self.listeners))
-            case 4:  # in the middle of this trader's own orders
+            case 4:
+                # The subscription arrives while the trader's own orders are in flight.
                 self._subscribe(self.random.choice(list(self.traders.values())))
             case _:
                 self._trade(self.random.choice(TRADERS))
@@ -91,51 +93,51 @@ class _Market:
     def _order(self, name: str) -> tuple[str, dict[str, Any]]:
         random = self.random
         open_orders = self.exchange.views.orders.users[name].open if name in self.exchange.views.orders.users else {}
-        what = random.randrange(100)
-        if open_orders and what < 25:
+        choice = random.randrange(100)
+        if open_orders and choice < 25:
             return "private/cancel", {"order_id": random.choice(list(open_orders))}
-        if open_orders and what < 35:
+        if open_orders and choice < 35:
             params: dict[str, Any] = {
                 "order_id": random.choice(list(open_orders)),
                 "amount": random.randint(100, 3_000),
             }
-            return "private/edit", params | ({"price": self._price(0)} if what < 31 else {})
-        if what == 99:
+            return "private/edit", params | ({"price": self._price(0)} if choice < 31 else {})
+        if choice == 99:
             return "private/cancel_all", {"instrument_id": random.choice(BUSY)}
         is_bid = random.random() < 0.5
         instrument_id = random.choice(INSTRUMENTS)
         params = {"instrument_id": instrument_id, "amount": random.randint(100, 2_000)}
         if instrument_id == QUIET:
             params |= {"price": (random.randint(1, 300) + (0 if is_bid else 299)) * TICK_MICROS}
-        elif what > 90:
+        elif choice > 90:
             params |= {"type": "market"}
         else:
             params |= {"price": self._price(-20 if is_bid else 20)}
         return f"private/{'buy' if is_bid else 'sell'}", params
 
-    def _price(self, ticks_aside: int) -> int:
-        """Around 200 ticks: now and then among the best, mostly where it rests."""
+    def _price(self, shift_ticks: int) -> int:
+        """Return a price around 200 ticks: sometimes near the best prices, mostly far enough to rest."""
         ticks = self.random.randint(-3, 3) if self.random.random() < 0.3 else self.random.randint(-20, 20)
-        return (200 + ticks + (ticks_aside if self.random.random() < 0.8 else 0)) * TICK_MICROS
+        return (200 + ticks + (shift_ticks if self.random.random() < 0.8 else 0)) * TICK_MICROS
 
     async def _compare(self) -> None:
-        """Every book that somebody holds is the one that is shown."""
-        asker = self.exchange.connect()
+        """Compare every book that a client has built with the answer of the exchange."""
+        client = self.exchange.connect()
         shown: dict[str, Any] = {}
         for connection in self.exchange.connections:
             connection.take()
             for channel, book in connection.lawyer.books.items():
                 if channel not in shown:
-                    shown[channel] = await self._shown(asker, channel)
+                    shown[channel] = await self._shown(client, channel)
                 assert book.levels() == shown[channel], channel
                 self.compared[book.depth] += 1
                 self.levels_seen = max(self.levels_seen, len(book.bids), len(book.asks))
-        self._leave(asker)
+        self._leave(client)
 
-    async def _shown(self, asker: Connection, channel: str) -> dict[str, Any]:
+    async def _shown(self, client: Connection, channel: str) -> dict[str, Any]:
         _, instrument_id, depth = channel.split(".")
-        _send(asker, "public/get_order_book", {"instrument_id": instrument_id, "depth": int(depth)})
-        (answer,) = asker.take()
+        _send(client, "public/get_order_book", {"instrument_id": instrument_id, "depth": int(depth)})
+        (answer,) = client.take()
         result = json.loads(answer)["result"]
         return {"bids": result["bids"], "asks": result["asks"]}
 

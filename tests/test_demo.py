@@ -1,4 +1,4 @@
-"""The demo: quotes in every option, children that end with it, and an index that goes on where it was."""
+"""The demo: it quotes every option, ends its child processes, and continues the index after a restart."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from exchange.client.messages import BookMessage, IndexMessage, OrdersMessage, T
 from exchange.journal.lock import lock_owner
 from tests.cli_support import command, environment
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 PRICES_OF_SOL = (
     "SELECT seq, payload ->> '$.price_micros' FROM commands "
     "WHERE kind = 'set_index_price' AND payload ->> '$.asset' = 'SOL' ORDER BY seq"
@@ -28,7 +28,7 @@ ASSETS = {"SOL", "BTC", "ETH"}
 
 @contextlib.asynccontextmanager
 async def demo(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, list[str]]]:
-    """A demo as a process, its URL, and what it says; it is ended with Ctrl-C, if it has not ended by itself."""
+    """A demo process, its URL, and its first lines of output. At the end Ctrl-C stops it if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *command("demo", "--db", path, "--port", 0, *options),
         env=environment(),
@@ -37,11 +37,11 @@ async def demo(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subproc
     )
     assert process.stdout is not None
     try:
-        said = [(await process.stdout.readline()).decode().rstrip()]
-        assert said[0].startswith("listening on "), said
-        while not said[-1].startswith("Ctrl-C"):
-            said.append((await process.stdout.readline()).decode().rstrip())
-        yield process, said[0].removeprefix("listening on "), said
+        lines = [(await process.stdout.readline()).decode().rstrip()]
+        assert lines[0].startswith("listening on "), lines
+        while not lines[-1].startswith("Ctrl-C"):
+            lines.append((await process.stdout.readline()).decode().rstrip())
+        yield process, lines[0].removeprefix("listening on "), lines
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
@@ -52,14 +52,14 @@ async def demo(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subproc
 
 def run(visit: Callable[[], Any]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await visit()
 
     asyncio.run(bounded())
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that it started, those that serve Python's own ends left aside."""
+    """The process ids of the child processes."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in listed]
 
@@ -72,14 +72,14 @@ def bots_of(pid: int) -> int:
     return bots
 
 
-def is_there(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-async def gone(pids: list[int]) -> None:
+async def wait_for_end(pids: list[int]) -> None:
     """Wait until none of these processes runs any more."""
     loop = asyncio.get_running_loop()
     for pid in pids:
@@ -94,8 +94,8 @@ async def gone(pids: list[int]) -> None:
         os.close(handle)
 
 
-async def quoted_everywhere(client: Client) -> int:
-    """Wait until every listed option has a bid and an ask: how many there are."""
+async def wait_for_quotes(client: Client) -> int:
+    """Wait until every listed option has a bid and an ask. Return the number of options."""
     while True:
         tickers = await client.get_tickers()
         if tickers and all(one.best_bid_micros and one.best_ask_micros for one in tickers):
@@ -104,82 +104,82 @@ async def quoted_everywhere(client: Client) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the test finds child processes in /proc")
 def test_every_option_is_quoted_and_ctrl_c_ends_all_processes(tmp_path: Path) -> None:
     async def visit() -> None:
-        async with demo(tmp_path / "exchange.db") as (process, url, said):
-            assert any("market makers quote every option" in line for line in said)
-            assert any("exchange instrument list" in line for line in said)
+        async with demo(tmp_path / "exchange.db") as (process, url, lines):
+            assert any("market makers quote every option" in line for line in lines)
+            assert any("exchange instrument list" in line for line in lines)
             async with connect(url, "alice") as alice:
-                assert await quoted_everywhere(alice) >= 60
-                told = await alice.subscribe(*(f"index.{asset}" for asset in sorted(ASSETS)))
+                assert await wait_for_quotes(alice) >= 60
+                prices = await alice.subscribe(*(f"index.{asset}" for asset in sorted(ASSETS)))
                 moved: set[str] = set()
                 while moved != ASSETS:
-                    message = await anext(told)
+                    message = await anext(prices)
                     assert isinstance(message, IndexMessage)
                     moved.add(message.data.asset)
             children = children_of(process.pid)
             assert len(children) >= 2
             process.send_signal(signal.SIGINT)
             await process.wait()
-            assert not any(map(is_there, children))
+            assert not any(map(is_running, children))
 
     run(visit)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="the test finds child processes in /proc")
 def test_a_kill_ends_all_processes_and_the_index_continues(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     async def visit() -> None:
-        async with demo(path) as (process, url, _), connect(url, reconnects=False) as watching:
-            told = await watching.subscribe("index.SOL")
-            await anext(told)
+        async with demo(path) as (process, url, _), connect(url, reconnects=False) as client:
+            prices = await client.subscribe("index.SOL")
+            await anext(prices)
             children = children_of(process.pid)
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
-            await gone(children)
+            await wait_for_end(children)
         with closing(sqlite3.connect(path)) as connection:
             *_, (last_seq, last_micros) = connection.execute(PRICES_OF_SOL)
         async with demo(path) as (_, url, _), connect(url, "alice") as alice:
-            told = await alice.subscribe("index.SOL", from_seq=last_seq)
-            first, second = await anext(told), await anext(told)
+            prices = await alice.subscribe("index.SOL", from_seq=last_seq)
+            first, second = await anext(prices), await anext(prices)
             assert isinstance(first, IndexMessage) and isinstance(second, IndexMessage)
             assert first.data.price_micros == last_micros
             assert abs(second.data.price_micros - last_micros) < last_micros // 100
-            await quoted_everywhere(alice)
+            await wait_for_quotes(alice)
 
     run(visit)
 
 
 @pytest.mark.slow
-def test_bots_that_end_are_started_again(tmp_path: Path) -> None:
+def test_bots_are_restarted_when_their_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     async def visit() -> None:
         async with demo(path) as (process, url, _), connect(url, "alice") as alice:
-            await quoted_everywhere(alice)
-            holder = lock_owner(path)
-            assert holder is not None and holder.pid == process.pid
+            await wait_for_quotes(alice)
+            owner = lock_owner(path)
+            assert owner is not None and owner.pid == process.pid
             os.kill(bots_of(process.pid), signal.SIGKILL)
-            told = await alice.subscribe("index.SOL")
-            await anext(told)
-            await anext(told)
+            prices = await alice.subscribe("index.SOL")
+            await anext(prices)
+            await anext(prices)
 
     run(visit)
 
 
 @pytest.mark.soak
-def test_a_client_of_all_channels_sees_quotes_and_trades_in_every_option_and_no_error(tmp_path: Path) -> None:
+def test_a_client_of_all_channels_sees_quotes_and_trades_in_every_option(tmp_path: Path) -> None:
     async def visit() -> None:
         async with demo(tmp_path / "exchange.db") as (_, url, _), connect(url, "alice") as alice:
             names = [one.instrument_id for one in await alice.get_instruments()]
-            everything = [f"{kind}.{name}" for name in names for kind in ("trades", "tickers")]
-            everything += [f"book.{name}.10" for name in names] + ["user.orders", "settlement"]
-            everything += [f"index.{asset}" for asset in sorted(ASSETS)]
+            channels = [f"{kind}.{name}" for name in names for kind in ("trades", "tickers")]
+            channels += [f"book.{name}.10" for name in names] + ["user.orders", "settlement"]
+            channels += [f"index.{asset}" for asset in sorted(ASSETS)]
             quoted, traded = set(), set()
-            async for message in await alice.subscribe(*everything):
+            async for message in await alice.subscribe(*channels):
                 match message:
                     case BookMessage(data=book) if book.best_bid and book.best_ask:
                         assert book.best_bid.price_micros < book.best_ask.price_micros

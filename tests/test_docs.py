@@ -1,4 +1,4 @@
-"""The documentation is true: its queries run, its commands exist, its JSON is what the exchange understands."""
+"""The documentation is correct: its queries run, its commands exist, and the exchange accepts its JSON."""
 
 import asyncio
 import contextlib
@@ -40,13 +40,13 @@ PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").g
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """Every fenced block of a language, with the page it stands on."""
+    """Every fenced block in a language, as (page, text)."""
     fence = re.compile(rf"```{language}\n(.*?)```", re.DOTALL)
     return [(page.name, text) for page in PAGES for text in fence.findall(page.read_text(encoding="utf-8"))]
 
 
 def shell_lines(start: str) -> list[tuple[str, str]]:
-    """The lines of shell blocks that begin so, with the page they stand on."""
+    """The lines of shell blocks that begin with `start`, as (page, line)."""
     return [(page, line) for page, text in blocks("sh") for line in text.splitlines() if line.startswith(start)]
 
 
@@ -59,7 +59,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def journals(journal: Path) -> list[Path]:
-    """That one, and a market: on its first day, with positions open, and at the end of the second."""
+    """`journal`, and two journals with a market: one with open positions, one after settlement."""
     markets = [journal.with_name("open.db"), journal.with_name("settled.db")]
     for path, last_seq in zip(markets, (37, None), strict=True):
         write_story(path, last_seq)
@@ -67,8 +67,8 @@ def journals(journal: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(("page", "query"), blocks("sql"))
-def test_every_query_runs_and_finds_something(journals: list[Path], page: str, query: str) -> None:
-    """In `exchange sql`, and unless it uses a function of its own, in the plain shell."""
+def test_every_query_runs_and_finds_rows(journals: list[Path], page: str, query: str) -> None:
+    """It runs in `exchange sql`. Without functions of `exchange sql`, plain SQLite gives the same rows."""
     found = []
     for journal in journals:
         with SqlSession(journal) as session:
@@ -87,10 +87,8 @@ def test_every_column_of_the_views_is_named() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), shell_lines("exchange "))
-def test_every_exchange_command_is_understood(
-    page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Parsed by click as it stands, without being carried out; the files that it names are there."""
+def test_every_exchange_command_is_valid(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse the command line without running it. The files that it names exist."""
     monkeypatch.chdir(tmp_path)
     for name in ("data", "my_checks"):
         Path(name).mkdir()
@@ -108,7 +106,7 @@ def test_every_exchange_command_is_understood(
     command.make_context(command.name or "", words, parent=context.parent)
 
 
-def test_the_page_of_commands_is_what_the_commands_say() -> None:
+def test_the_page_of_commands_is_up_to_date() -> None:
     written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert written == reference(), "docs/cli.md is out of date: run `make docs`"
 
@@ -123,24 +121,24 @@ def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
-def test_every_file_of_rules_is_one(page: str, text: str, tmp_path: Path) -> None:
+def test_every_file_of_rules_is_valid(page: str, text: str, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(text)
     assert read_rules(file).market != DEFAULT_RULES.market
 
 
 def shell_lines_of_readme(section: str) -> list[str]:
-    """The lines of the shell blocks in one section."""
+    """The lines of the shell blocks in one section of README.md."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
 
 
 @pytest.mark.slow
 def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    """By the shell, in the market that `make run` starts, once it is quoted."""
+    """Run its lines in a shell when the demo market, which `make run` starts, has quotes."""
     path = tmp_path / "exchange.db"
     lines = shell_lines_of_readme("Start")
-    typed = "\n".join(["set -e", *lines[lines.index("source .venv/bin/activate") + 1 :]])
+    script = "\n".join(["set -e", *lines[lines.index("source .venv/bin/activate") + 1 :]])
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
     async def run() -> None:
@@ -150,24 +148,24 @@ def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
                 if isinstance(message, BookMessage) and message.data.best_ask:
                     break
             shell = await asyncio.create_subprocess_exec(
-                *("bash", "-c", typed),
+                *("bash", "-c", script),
                 env=environment() | {"EXCHANGE_DB": str(path), "PATH": programs},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            told, errors = await shell.communicate()
+            output, errors = await shell.communicate()
             assert (shell.returncode, errors) == (0, b"")
-            assert f"buy 1 {option} at market, filled 1 at" in told.decode()
-            assert f"sell 0.4 {option} @ 500.00" in told.decode()
+            assert f"buy 1 {option} at market, filled 1 at" in output.decode()
+            assert f"sell 0.4 {option} @ 500.00" in output.decode()
 
     asyncio.run(run())
 
 
 @pytest.mark.slow
 def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its commands one after the other; the exchange that is to be started is stopped first, as the reader is told."""
+    """Run its commands in order. Before each `serve`, stop the running exchange, as the page tells the reader."""
     lines = shell_lines_of_readme("Run a market")
-    path, told = tmp_path / "market.db", ""
+    path, output = tmp_path / "market.db", ""
     with ExitStack() as running:
         for line in lines:
             words = shlex.split(line.replace("data/market.db", str(path)), comments=True)
@@ -179,21 +177,21 @@ def test_the_market_of_the_readme_runs_as_printed(tmp_path: Path, monkeypatch: p
                 running.close()
                 running.enter_context(Server(path, *words[words.index("--clock-start") :]))
             else:
-                told += said(exchange(*words[1:]))
-    assert len(lines) == 16 and re.search(r"SOL +28FEB26 +152\.00 +settled", told)
+                output += said(exchange(*words[1:]))
+    assert len(lines) == 16 and re.search(r"SOL +28FEB26 +152\.00 +settled", output)
 
 
 def program(page: str) -> str:
-    """The one Python program on a page."""
+    """The only Python program on a page."""
     (code,) = [text for name, text in blocks("python") if name == page]
     return code
 
 
 @contextlib.asynccontextmanager
 async def running(page: str, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The program on a page, as printed but for the address."""
-    here = program(page).replace("ws://127.0.0.1:8765/", url)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", here, stdout=asyncio.subprocess.PIPE)
+    """Run the program on a page; only the address is changed."""
+    code = program(page).replace("ws://127.0.0.1:8765/", url)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     try:
         yield process
     finally:
@@ -202,7 +200,7 @@ async def running(page: str, url: str) -> AsyncIterator[asyncio.subprocess.Proce
 
 @pytest.mark.slow
 def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
-    """It is outbid, bids more, and is sold to."""
+    """A rival outbids the bot, the bot bids more, and the rival sells to it."""
 
     async def run() -> None:
         async with server(tmp_path / "exchange.db") as (_, url), connect_client(url, "rival") as rival:
@@ -215,8 +213,8 @@ def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
                         break
                 await rival.sell(name, 1_000, 101 * tick)
                 assert bot.stdout is not None
-                said = (await bot.stdout.read()).decode()
-            assert (bot.returncode, said) == (0, f"bidding for {name}\nbought 1000 at {101 * tick}\n")
+                output = (await bot.stdout.read()).decode()
+            assert (bot.returncode, output) == (0, f"bidding for {name}\nbought 1000 at {101 * tick}\n")
 
     asyncio.run(run())
 
@@ -226,43 +224,45 @@ def test_the_program_about_the_client_runs_as_printed(tmp_path: Path) -> None:
     async def run() -> None:
         async with server(tmp_path / "exchange.db") as (_, url), running("client.md", url) as reader:
             assert reader.stdout is not None
-            said = (await reader.stdout.read()).decode()
-        assert (reader.returncode, said) == (0, "1006 size_below_minimum\nopen True\ncancelled False\n")
+            output = (await reader.stdout.read()).decode()
+        assert (reader.returncode, output) == (0, "1006 size_below_minimum\nopen True\ncancelled False\n")
 
     asyncio.run(run())
 
 
 async def place_order(url: str) -> int:
-    """An order of the user whom the program on the protocol page follows; its seq."""
+    """Place an order of the user that the program on the protocol page follows, and return its seq."""
     async with connect_client(url, "follower") as client:
         return (await client.buy(INSTRUMENT, 1_000, 10_000)).seq
 
 
 @pytest.mark.slow
 def test_the_follower_of_the_protocol_page_misses_nothing(tmp_path: Path) -> None:
-    """Not what was before it came, not what happens while it listens, and not what it slept through."""
+    """It prints commands from before its start, while it is connected, and while it is disconnected."""
     path = tmp_path / "exchange.db"
-    quickly = os.environ | {"WEBSOCKETS_BACKOFF_INITIAL_DELAY": "0.1", "WEBSOCKETS_BACKOFF_MIN_DELAY": "0.1"}
+    fast_reconnects = os.environ | {"WEBSOCKETS_BACKOFF_INITIAL_DELAY": "0.1", "WEBSOCKETS_BACKOFF_MIN_DELAY": "0.1"}
 
     async def run() -> None:
         async with server(path) as (_, url):
             code = program("protocol.md").replace("ws://127.0.0.1:8765/", url)
             seqs = [await place_order(url)]
             follower = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, env=quickly
+                sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, env=fast_reconnects
             )
             assert follower.stdout is not None
-            said = [await follower.stdout.readline() for _ in range(3)]
+            lines = [await follower.stdout.readline() for _ in range(3)]
             seqs.append(await place_order(url))
-            said += [await follower.stdout.readline() for _ in range(2)]
+            lines += [await follower.stdout.readline() for _ in range(2)]
         port = url.rstrip("/").rpartition(":")[2]
         async with server(path, "--port", port):
             seqs += [await place_order(url) for _ in range(5)]
-            said += [await follower.stdout.readline() for _ in range(10)]
+            lines += [await follower.stdout.readline() for _ in range(10)]
             follower.kill()
             await follower.communicate()
-        expected = [f"{channel} {seq}" for seq in seqs for channel in ("user.orders", "user.balance")]
-        assert [line.decode().strip() for line in said] == [f"user.balance {seqs[0] - 1}", *expected]  # its first cash
+        # The opening of the account, with its starting cash, comes first.
+        expected = [f"user.balance {seqs[0] - 1}"]
+        expected += [f"{channel} {seq}" for seq in seqs for channel in ("user.orders", "user.balance")]
+        assert [line.decode().strip() for line in lines] == expected
 
     asyncio.run(run())
 
@@ -299,7 +299,7 @@ def test_the_protocol_page_explains_every_code_and_channel() -> None:
     assert [reason for reason in get_args(CancelReason) if f"\n| `{reason}` |" not in text] == []
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

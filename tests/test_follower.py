@@ -1,4 +1,4 @@
-"""The follower and the digests: what the exchange records is what its commands cause, and a difference is an alarm."""
+"""The follower and the digests: a digest that differs from a replay of the commands raises an alarm."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from exchange.domain.commands import Deposit, Genesis, OpenAccount, encode_comma
 from exchange.engine.digests import EventsDigest
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import event_rows, recover
-from exchange.history.recovery_plan import plan_recovery as plan_start
+from exchange.history.recovery_plan import plan_recovery
 from exchange.journal.errors import JournalFullError
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -34,7 +34,8 @@ from exchange.snapshots.store import SnapshotStore, load
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
 
-LONG = 21_000  # commands: two spans of 10,000 and some
+# The commands of the long journal: two whole digest spans of 10,000 and the beginning of a third.
+LONG = 21_000
 
 
 def no_bar(_done: int, _total: int) -> None:
@@ -91,8 +92,8 @@ def test_a_start_completes_the_digest_of_the_last_whole_span(path: Path) -> None
     assert json.loads(run(path, "journal", "verify", "--json").stdout)["damage"] is None
 
 
-class Nobody:
-    """A publisher to no one."""
+class SilentPublisher:
+    """A publisher without clients."""
 
     def publish(self, change: Change) -> None: ...
 
@@ -100,34 +101,34 @@ class Nobody:
 
 
 def test_the_pipeline_records_a_digest_with_the_events_that_complete_it() -> None:
-    """Also where the disk was full for a while, and the events came late."""
+    """Also if the disk was full for a while, so that the events were recorded late."""
     journal, engine = MemoryJournal(), Engine()
 
-    async def go() -> None:
+    async def run_all() -> None:
         (record,) = chain(engine.head, [(1, encode_command(Genesis()).decode())])
         await journal.append([record])
         events, _ = engine.step(record, Genesis())
         await journal.append_events(event_rows([(1, events)]))
         digest = EventsDigest(0, every=10)
         digest.add(event_rows([(1, events)]))
-        pipeline = Pipeline(engine, journal, Clock(None), Nobody(), digest)
-        road = asyncio.create_task(pipeline.run())
+        pipeline = Pipeline(engine, journal, Clock(None), SilentPublisher(), digest)
+        running = asyncio.create_task(pipeline.run())
         for number in range(25):
             pipeline.submit(OpenAccount(f"user{number}", number), lambda change: None)
             if number == 12:
                 journal.failures.append(JournalFullError("full"))
             await asyncio.sleep(0)
         pipeline.stop()
-        await road
+        await running
 
-    asyncio.run(go())
+    asyncio.run(run_all())
     assert journal.digests == EventsDigest(0, every=10).add(journal.events)
     assert journal.digests[0][0] == 10
 
 
 @pytest.mark.slow
-def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
-    """Every run begins with one and, stopped in good order, ends with one; each is what a replay comes to."""
+def test_state_digests_of_runs_with_a_crash(tmp_path: Path) -> None:
+    """A run records a digest at its start and at a clean stop. Each is equal to the digest of a replay."""
     path = tmp_path / "exchange.db"
 
     def trade(url: str) -> None:
@@ -144,7 +145,8 @@ def test_state_digests_of_runs_one_of_them_killed(tmp_path: Path) -> None:
     for kill in (False, True, False):
         asyncio.run(run_once(kill))
     found = digests(path)
-    assert len(found) == 4  # the beginning, the first stop, where the crash left it, and the last stop
+    # At the first start, at the first stop, after the crash, and at the last stop.
+    assert len(found) == 4
     for (seq, subject), digest in found.items():
         assert subject == STATE_SUBJECT
         assert recover(path, lambda s: None, no_bar, up_to=seq).engine.digest() == digest
@@ -198,7 +200,7 @@ def test_a_follower_saves_the_snapshots_of_a_live_exchange(path: Path) -> None:
 
 
 def falsify(path: Path, digest: str = "f") -> str:
-    """Record another digest of events for seq 20,000; returns the one that was recorded."""
+    """Replace the recorded digest of events at seq 20,000, and return the old one."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         (before,) = connection.execute("SELECT digest FROM digests WHERE subject = 'events'").fetchone()
         connection.execute("UPDATE digests SET digest = ? WHERE subject = 'events'", (digest,))
@@ -206,30 +208,30 @@ def falsify(path: Path, digest: str = "f") -> str:
 
 
 async def serve_until(path: Path, *words: str) -> str:
-    """Run a server until its log has said all of this, stop it in good order, and return what it said in all."""
+    """Run a server until its log contains all of `words`, stop it, and return its log."""
     async with server(path, "--snapshot-every", "1000") as (process, _):
         assert process.stderr is not None
-        said = ""
-        while not all(word in said for word in words):
+        log = ""
+        while not all(word in log for word in words):
             line = await asyncio.wait_for(process.stderr.readline(), 60)
-            assert line, said
-            said += line.decode()
+            assert line, log
+            log += line.decode()
         process.terminate()
-        said += (await process.communicate())[1].decode()
+        log += (await process.communicate())[1].decode()
         assert process.returncode == 0
-    return said
+    return log
 
 
-async def status_where(path: Path, is_so: Callable[[FollowerStatus], bool]) -> FollowerStatus:
-    """What the follower tells, once it is so."""
+async def status_where(path: Path, condition: Callable[[FollowerStatus], bool]) -> FollowerStatus:
+    """Wait until the status of the follower meets the condition, and return it."""
     while True:
-        if (status := read_status(path)) is not None and is_so(status):
+        if (status := read_status(path)) is not None and condition(status):
             return status
         await asyncio.sleep(0.05)
 
 
 def alarm_of(path: Path) -> tuple[int, int | None]:
-    """What `journal info` says of it: exit code, and the seq as JSON has it."""
+    """The exit code of `journal info`, and the seq of the alarm in its JSON output."""
     assert ("ALARM" in run(path, "journal", "info").stdout) == (run(path, "journal", "info").exit_code == 1)
     shown = run(path, "journal", "info", "--json")
     alarm = json.loads(shown.stdout)["alarm"]
@@ -238,19 +240,19 @@ def alarm_of(path: Path) -> tuple[int, int | None]:
 
 @pytest.mark.slow
 def test_a_falsified_digest_raises_an_alarm_that_stays_until_it_is_repaired(path: Path) -> None:
-    """In the log, in what `info` shows, and in exit codes; also after the exchange is started again."""
+    """The log, `journal info` and exit codes show the alarm, also after a restart of the exchange."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
     assert alarm_of(path) == (0, None)
     true_digest = falsify(path)
-    said = asyncio.run(serve_until(path, "ALARM: up to seq 20000"))
-    assert "up to seq 20000 the exchange recorded other events" in said
-    assert "`exchange journal verify` names the command" in said
+    log = asyncio.run(serve_until(path, "ALARM: up to seq 20000"))
+    assert "up to seq 20000 the exchange recorded other events" in log
+    assert "`exchange journal verify` names the command" in log
     snapshots = SnapshotStore(path).seqs()
     for _ in range(2):
         assert alarm_of(path) == (1, 20_000)
-        said = asyncio.run(serve_until(path, "ALARM: up to seq 20000", "while it stands"))
-        assert "no snapshot was made: the alarm stands" in said
+        log = asyncio.run(serve_until(path, "ALARM: up to seq 20000", "while it stands"))
+        assert "no snapshot was made: the alarm stands" in log
     assert SnapshotStore(path).seqs() == snapshots
     assert "ALARM: up to seq 20000" in run(path, "follow").stderr
     outcome = run(path, "follow", "--once", "--snapshot-every", "0")
@@ -262,12 +264,12 @@ def test_a_falsified_digest_raises_an_alarm_that_stays_until_it_is_repaired(path
 
 @pytest.mark.slow
 def test_a_dismissed_alarm_is_ignored_from_then_on(path: Path) -> None:
-    """Also by the exchange that runs on the journal meanwhile, which goes on to make snapshots."""
+    """An exchange that runs on the journal ignores it too, and makes snapshots again."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     assert run(path, "follow", "--dismiss").stdout == f"there is no alarm for {path}\n"
     falsify(path)
 
-    async def go() -> None:
+    async def run_all() -> None:
         async with server(path, "--snapshot-every", "1000") as (process, _):
             assert process.stderr is not None
             while b"ALARM" not in await asyncio.wait_for(process.stderr.readline(), 60):
@@ -277,7 +279,7 @@ def test_a_dismissed_alarm_is_ignored_from_then_on(path: Path) -> None:
             process.terminate()
             await process.communicate()
 
-    asyncio.run(asyncio.wait_for(go(), 60))
+    asyncio.run(asyncio.wait_for(run_all(), 60))
     assert SnapshotStore(path).seqs()[-1] > LONG
     assert alarm_of(path) == (0, None)
     assert run(path, "follow", "--once", "--snapshot-every", "0").exit_code == 0
@@ -301,7 +303,7 @@ def follow_to_the_end(path: Path) -> Follower:
 
 
 @pytest.mark.slow
-def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) -> None:
+def test_a_follower_that_begins_within_a_span_compares_its_digest_too(path: Path) -> None:
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     for file in SnapshotStore(path).files():
         file.unlink()
@@ -314,7 +316,7 @@ def test_a_follower_that_begins_within_a_span_compares_it_as_well(path: Path) ->
 
 @pytest.mark.slow
 def test_the_newest_snapshot_is_compared_with_a_replay(path: Path) -> None:
-    """An exchange whose state went wrong saves that when it stops: the next follower begins before it."""
+    """An exchange with a wrong state saves it when it stops, so the next follower begins at an earlier snapshot."""
 
     async def record() -> None:
         journal = await open_journal_writer(path)
@@ -328,7 +330,7 @@ def test_the_newest_snapshot_is_compared_with_a_replay(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp_path: Path) -> None:
+def test_a_killed_follower_is_restarted_and_the_exchange_continues(tmp_path: Path) -> None:
     play(path := tmp_path / "exchange.db")
 
     def trade(url: str) -> None:
@@ -336,7 +338,7 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
             log_in(client, "alice")
             client.call("private/get_balance")
 
-    async def go() -> None:
+    async def run_all() -> None:
         async with server(path) as (process, url):
             assert process.stderr is not None
             first = (await status_where(path, lambda status: status.seq > 0)).pid
@@ -349,7 +351,7 @@ def test_a_follower_that_is_killed_is_started_again_and_the_exchange_goes_on(tmp
             await process.communicate()
             assert process.returncode == 0
 
-    asyncio.run(asyncio.wait_for(go(), 60))
+    asyncio.run(asyncio.wait_for(run_all(), 60))
 
 
 def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:
@@ -373,31 +375,31 @@ async def _add(path: Path, engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_a_plan_is_made_from_the_measured_speeds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock is the test's: to read a command takes a millisecond, and nothing else takes any time."""
+def test_a_recovery_plan_uses_the_measured_speed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test sets the clock: reading a command takes one millisecond, and everything else takes no time."""
     now, records = [0.0], SqliteJournalReader.records
 
-    def slowly(reader: SqliteJournalReader, after: Head, up_to: int | None = None) -> Iterator[Record]:
+    def slow_records(reader: SqliteJournalReader, after: Head, up_to: int | None = None) -> Iterator[Record]:
         for record in records(reader, after, up_to):
             now[0] += 0.001
             yield record
 
-    monkeypatch.setattr(SqliteJournalReader, "records", slowly)
+    monkeypatch.setattr(SqliteJournalReader, "records", slow_records)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     for file in SnapshotStore(path).files():
         file.unlink()
-    found = plan_start(path)
+    found = plan_recovery(path)
     assert (found.commands, round(found.commands_per_second), round(found.seconds)) == (LONG, 1_000, LONG // 1_000)
 
 
-def test_a_plan_with_nothing_to_replay_names_no_speed(tmp_path: Path) -> None:
+def test_a_recovery_plan_without_commands_to_replay_shows_no_speed(tmp_path: Path) -> None:
     play(path := tmp_path / "exchange.db")
     run(path, "snapshot", "create")
     assert "commands a second" not in run(path, "recovery-plan").stdout
 
 
 @pytest.mark.slow
-def test_snapshots_at_the_terminal(path: Path, tmp_path: Path) -> None:
+def test_snapshot_commands(path: Path, tmp_path: Path) -> None:
     assert (
         "0000000000015000.snapshot: saved the state after seq 15000"
         in run(path, "snapshot", "create", "--at", "15000").stdout

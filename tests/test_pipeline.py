@@ -1,4 +1,4 @@
-"""The road: what is durable before what is visible, and what happens when the journal fails."""
+"""The pipeline: the order of writing, answers and notifications, and failures of the journal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,28 +34,28 @@ class ManualClock(Clock):
 
 
 class GatedJournal(MemoryJournal):
-    """A journal whose appends end only when they are let: `story` tells what happened in which order."""
+    """A journal whose appends finish only when `gate` is released. `log` holds the steps in their order."""
 
-    def __init__(self, story: list[str]) -> None:
+    def __init__(self, log: list[str]) -> None:
         super().__init__()
-        self.story = story
+        self.log = log
         self.gate = asyncio.Semaphore(0)
         self.begun = asyncio.Semaphore(0)
 
     async def append(self, records: list[Record]) -> None:
-        self.story.append(f"writing {[record.seq for record in records]}")
+        self.log.append(f"writing {[record.seq for record in records]}")
         self.begun.release()
         await self.gate.acquire()
         await super().append(records)
-        self.story.append(f"durable {[record.seq for record in records]}")
+        self.log.append(f"durable {[record.seq for record in records]}")
 
 
-class Stage:
-    """A pipeline on a memory journal, with a publisher that only takes notes."""
+class Setup:
+    """A pipeline on a memory journal; it is its own publisher, which writes to `log`."""
 
     def __init__(self, now_us: int = MIDNIGHT_US + DAY_END_US + 1) -> None:
-        self.story: list[str] = []
-        self.journal = GatedJournal(self.story)
+        self.log: list[str] = []
+        self.journal = GatedJournal(self.log)
         self.clock = ManualClock(now_us)
         self.engine = Engine()
         for command in (Genesis(Rules()), CreateInstrument(INSTRUMENT, 10_000, 1), OpenAccount("alice", 10**10)):
@@ -66,7 +66,7 @@ class Stage:
         self.pipeline = Pipeline(self.engine, self.journal, self.clock, self)
 
     def publish(self, change: Change) -> None:
-        self.story.append(f"published {change.seq}")
+        self.log.append(f"published {change.seq}")
 
     def flush(self) -> None:
         pass
@@ -75,41 +75,41 @@ class Stage:
         order = PlaceOrder(
             "alice", INSTRUMENT, "bid", "limit", "day" if time_in_force == "day" else "gtc", 10_000, 1_000
         )
-        self.pipeline.submit(order, lambda change: self.hear(name, change))
+        self.pipeline.submit(order, lambda change: self.answer(name, change))
 
-    def hear(self, name: str, change: Change | None) -> None:
-        self.story.append(f"{name} answered " + (str(change.seq) if change else "not recorded"))
+    def answer(self, name: str, change: Change | None) -> None:
+        self.log.append(f"{name} answered " + (str(change.seq) if change else "not recorded"))
 
-    async def let(self, count: int) -> None:
-        """Let so many batches be written, and wait until they have begun."""
+    async def write_batches(self, count: int) -> None:
+        """Wait until the pipeline starts to write each of `count` batches, and let it finish."""
         for _ in range(count):
             await self.journal.begun.acquire()
             self.journal.gate.release()
 
 
-def play(script: Callable[[Stage], Awaitable[None]], now_us: int = MIDNIGHT_US + DAY_END_US + 1) -> Stage:
-    """Run a script beside the pipeline, then stop in good order."""
+def play(script: Callable[[Setup], Awaitable[None]], now_us: int = MIDNIGHT_US + DAY_END_US + 1) -> Setup:
+    """Run a script while the pipeline runs, then stop the pipeline."""
 
-    async def go() -> Stage:
-        stage = Stage(now_us)
-        road = asyncio.create_task(stage.pipeline.run())
-        await script(stage)
-        stage.pipeline.stop()
-        await road
-        return stage
+    async def run() -> Setup:
+        setup = Setup(now_us)
+        running = asyncio.create_task(setup.pipeline.run())
+        await script(setup)
+        setup.pipeline.stop()
+        await running
+        return setup
 
-    return asyncio.run(go())
+    return asyncio.run(run())
 
 
-def test_nothing_is_answered_before_it_is_durable_and_answers_go_before_notifications() -> None:
-    async def script(stage: Stage) -> None:
-        stage.place("a")
-        stage.place("b")
-        await stage.journal.begun.acquire()
-        assert stage.story == ["writing [4, 5]"]
-        stage.journal.gate.release()
+def test_answers_come_after_the_write_and_before_notifications() -> None:
+    async def script(setup: Setup) -> None:
+        setup.place("a")
+        setup.place("b")
+        await setup.journal.begun.acquire()
+        assert setup.log == ["writing [4, 5]"]
+        setup.journal.gate.release()
 
-    assert play(script).story == [
+    assert play(script).log == [
         "writing [4, 5]",
         "durable [4, 5]",
         "a answered 4",
@@ -119,15 +119,16 @@ def test_nothing_is_answered_before_it_is_durable_and_answers_go_before_notifica
     ]
 
 
-def test_a_batch_is_being_written_while_the_one_before_is_applied() -> None:
-    async def script(stage: Stage) -> None:
-        stage.place("a")
-        await stage.journal.begun.acquire()
-        stage.place("b")  # arrives while a is on its way to the disk
-        stage.journal.gate.release()
-        await stage.let(1)
+def test_a_batch_is_written_while_the_previous_one_is_applied() -> None:
+    async def script(setup: Setup) -> None:
+        setup.place("a")
+        await setup.journal.begun.acquire()
+        # It arrives while the journal still writes a.
+        setup.place("b")
+        setup.journal.gate.release()
+        await setup.write_batches(1)
 
-    assert play(script).story == [
+    assert play(script).log == [
         "writing [4]",
         "durable [4]",
         "writing [5]",
@@ -139,106 +140,106 @@ def test_a_batch_is_being_written_while_the_one_before_is_applied() -> None:
     ]
 
 
-def test_a_full_disk_answers_that_nothing_was_recorded_and_uses_no_seq(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_on_a_full_disk_are_answered_as_unrecorded_and_use_no_seq(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
-    async def script(stage: Stage) -> None:
-        stage.journal.failures = [JournalFullError("full"), None]
-        stage.place("a")
-        stage.place("b")
-        await stage.let(1)
-        stage.place("c")
-        await stage.let(1)
+    async def script(setup: Setup) -> None:
+        setup.journal.failures = [JournalFullError("full"), None]
+        setup.place("a")
+        setup.place("b")
+        await setup.write_batches(1)
+        setup.place("c")
+        await setup.write_batches(1)
 
-    stage = play(script)
-    assert [line for line in stage.story if "answered" in line] == [
+    setup = play(script)
+    assert [line for line in setup.log if "answered" in line] == [
         "a answered not recorded",
         "b answered not recorded",
         "c answered 4",
     ]
-    assert len(stage.engine.state.accounts["alice"].open_orders) == 1
-    assert [record.seq for record in stage.journal.records] == [1, 2, 3, 4]
+    assert len(setup.engine.state.accounts["alice"].open_orders) == 1
+    assert [record.seq for record in setup.journal.records] == [1, 2, 3, 4]
 
 
 def test_a_pipeline_stops_on_a_full_disk_after_the_end_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
-    async def script(stage: Stage) -> None:
-        stage.journal.failures = [JournalFullError("full")] * 10
-        stage.clock.set_us += US_PER_DAY
-        stage.pipeline.check_clock()
-        await stage.let(1)
-        stage.pipeline.stop()
+    async def script(setup: Setup) -> None:
+        setup.journal.failures = [JournalFullError("full")] * 10
+        setup.clock.set_us += US_PER_DAY
+        setup.pipeline.check_clock()
+        await setup.write_batches(1)
+        setup.pipeline.stop()
         for _ in range(10):
-            stage.journal.gate.release()
+            setup.journal.gate.release()
 
     assert len(play(script).journal.records) == 3
 
 
-def test_a_broken_journal_stops_the_road_and_answers_nothing_of_the_batch() -> None:
-    async def go() -> Stage:
-        stage = Stage()
-        stage.journal.failures = [None, JournalBrokenError("I/O error")]
-        road = asyncio.create_task(stage.pipeline.run())
-        stage.place("a")
-        await stage.journal.begun.acquire()
-        stage.place("b")
-        stage.journal.gate.release()
-        await stage.let(1)
+def test_a_broken_journal_stops_the_pipeline_without_answering_the_batch() -> None:
+    async def run() -> Setup:
+        setup = Setup()
+        setup.journal.failures = [None, JournalBrokenError("I/O error")]
+        running = asyncio.create_task(setup.pipeline.run())
+        setup.place("a")
+        await setup.journal.begun.acquire()
+        setup.place("b")
+        setup.journal.gate.release()
+        await setup.write_batches(1)
         with pytest.raises(JournalBrokenError):
-            await road
-        return stage
+            await running
+        return setup
 
-    stage = asyncio.run(go())
-    assert [line for line in stage.story if "answered" in line] == ["a answered 4"]
+    setup = asyncio.run(run())
+    assert [line for line in setup.log if "answered" in line] == ["a answered 4"]
 
 
-def test_times_rise_strictly_if_the_clock_stands_still_or_goes_back() -> None:
-    async def script(stage: Stage) -> None:
-        stage.place("a")
-        stage.place("b")
-        await stage.let(1)
-        stage.clock.set_us -= US_PER_DAY // 10
-        stage.place("c")
-        await stage.let(1)
+def test_times_rise_if_the_clock_stands_still_or_goes_back() -> None:
+    async def script(setup: Setup) -> None:
+        setup.place("a")
+        setup.place("b")
+        await setup.write_batches(1)
+        setup.clock.set_us -= US_PER_DAY // 10
+        setup.place("c")
+        await setup.write_batches(1)
 
     times = [record.ts_us for record in play(script).journal.records]
     assert times == sorted(set(times))
 
 
-def test_the_end_of_a_day_goes_before_the_first_command_of_the_next() -> None:
-    async def script(stage: Stage) -> None:
-        stage.place("a", "day")
-        await stage.let(1)
-        stage.clock.set_us = MIDNIGHT_US + US_PER_DAY + DAY_END_US
-        stage.place("b", "day")
-        await stage.let(1)
+def test_the_end_of_a_day_is_recorded_before_the_first_command_of_the_next() -> None:
+    async def script(setup: Setup) -> None:
+        setup.place("a", "day")
+        await setup.write_batches(1)
+        setup.clock.set_us = MIDNIGHT_US + US_PER_DAY + DAY_END_US
+        setup.place("b", "day")
+        await setup.write_batches(1)
 
-    stage = play(script)
-    kinds = [record.payload.split('"')[3] for record in stage.journal.records[3:]]
+    setup = play(script)
+    kinds = [record.payload.split('"')[3] for record in setup.journal.records[3:]]
     assert kinds == ["place_order", "end_day", "place_order"]
-    assert stage.journal.records[4].ts_us == MIDNIGHT_US + US_PER_DAY + DAY_END_US
-    assert list(stage.engine.state.accounts["alice"].open_orders) == [2]
+    assert setup.journal.records[4].ts_us == MIDNIGHT_US + US_PER_DAY + DAY_END_US
+    assert list(setup.engine.state.accounts["alice"].open_orders) == [2]
 
 
 def test_a_day_ends_without_any_command() -> None:
-    async def script(stage: Stage) -> None:
-        stage.clock.set_us = MIDNIGHT_US + 3 * US_PER_DAY + DAY_END_US + 5
-        stage.pipeline.check_clock()
-        await stage.let(1)
+    async def script(setup: Setup) -> None:
+        setup.clock.set_us = MIDNIGHT_US + 3 * US_PER_DAY + DAY_END_US + 5
+        setup.pipeline.check_clock()
+        await setup.write_batches(1)
 
     (end_day,) = play(script).journal.records[3:]
     assert end_day.payload == f'{{"kind":"end_day","day_end_us":{MIDNIGHT_US + 3 * US_PER_DAY + DAY_END_US}}}'
 
 
-def test_events_are_written_later_and_complete_when_the_road_ends() -> None:
-    async def script(stage: Stage) -> None:
-        stage.place("a")
-        await stage.let(1)
+def test_all_events_are_written_when_the_pipeline_stops() -> None:
+    async def script(setup: Setup) -> None:
+        setup.place("a")
+        await setup.write_batches(1)
 
-    stage = play(script)
-    assert stage.journal.events_seq == 4
-    assert [payload.split('"')[3] for seq, _, payload in stage.journal.events if seq == 4] == [
+    setup = play(script)
+    assert setup.journal.events_seq == 4
+    assert [payload.split('"')[3] for seq, _, payload in setup.journal.events if seq == 4] == [
         "order_accepted",
         "balance_changed",
     ]

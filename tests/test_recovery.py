@@ -1,7 +1,7 @@
-"""The exchange is killed with -9 under load, twenty times on one journal, and loses nothing that it answered.
+"""The test kills the exchange under load twenty times on one journal; no answered command may be lost.
 
-Every client numbers its orders with client_order_ids and does not wait for an answer before it sends the next few. When
-the exchange is gone, it connects to the next one and repeats what it had last sent, as the protocol invites it to.
+Each client gives its orders client_order_ids and keeps several requests in flight. When the exchange has restarted, the
+client connects again and repeats its last orders, as the protocol recommends.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ SERVE = ["-m", "exchange.cli.main", "serve", "--port", "0", "--demo", "--clock-s
 
 @contextlib.asynccontextmanager
 async def server(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A real server process and its URL; killed at the end, if it still lives."""
+    """A server process and its URL. At the end it is killed if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *SERVE,
@@ -61,17 +61,18 @@ async def server(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subpr
 
 
 class Trader:
-    """A client that trades as fast as it is answered, and remembers every answer it ever got."""
+    """A client that sends a new order after every answer, and keeps all answers."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self.random = random.Random(seed)
-        self.sent: dict[str, dict[str, Any]] = {}  # orders by client_order_id
-        self.answers: dict[str, dict[str, Any]] = {}  # results by client_order_id
+        # Orders and results, by client_order_id.
+        self.sent: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
         self.repeated = 0
 
     async def trade(self, url: str, answered: asyncio.Semaphore) -> None:
-        """Repeat what was sent last, then go on until the connection breaks."""
+        """Repeat the last orders, then send new ones until the connection breaks."""
         with contextlib.suppress(ConnectionClosed, OSError):
             async with connect(url, compression=None) as socket:
                 await self._request(socket, "auth", "public/auth", grant_type="client_credentials", client_id=self.name)
@@ -87,7 +88,7 @@ class Trader:
                     await self._send_new(socket)
 
     async def _repeat(self, socket: ClientConnection, client_order_id: str) -> None:
-        """The same order again: the original answer where there was one, and never a second order."""
+        """Send the same order again. If it was answered before, the answer names the same order."""
         await self._place(socket, client_order_id)
         result = json.loads(await socket.recv())["result"]
         if client_order_id in self.answers:
@@ -117,16 +118,16 @@ class Trader:
 
 
 @pytest.mark.slow
-def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
+def test_kill_the_exchange_twenty_times_under_load(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
-    chance = random.Random(20)
+    random_numbers = random.Random(20)
     traders = [Trader(f"trader-{number}", number) for number in range(CLIENTS)]
 
     async def one_round(until_snapshot: bool) -> None:
         async with server(path, "--snapshot-every", "200") as (process, url):
             answered = asyncio.Semaphore(0)
             clients = [asyncio.create_task(trader.trade(url, answered)) for trader in traders]
-            for _ in range(chance.randrange(20, 200)):
+            for _ in range(random_numbers.randrange(20, 200)):
                 await answered.acquire()
             while until_snapshot and not SnapshotStore(path).files():
                 await answered.acquire()
@@ -146,11 +147,11 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
 
 
 def check_every_answer(path: Path, traders: list[Trader]) -> None:
-    """Every answered order is there, under its seq; snapshots lead to the same state as replaying everything."""
-    said: list[str] = []
-    with_snapshots = recover(path, said.append, lambda done, total: None).engine
-    from_the_first = recover(path, said.append, lambda done, total: None, use_snapshots=False).engine
-    assert "snapshot at seq" in said[0], "no snapshot survived: this test should have some"
+    """Check that every answered order is recorded at its seq, and that a start with and without snapshots agree."""
+    messages: list[str] = []
+    with_snapshots = recover(path, messages.append, lambda done, total: None).engine
+    from_the_first = recover(path, messages.append, lambda done, total: None, use_snapshots=False).engine
+    assert "snapshot at seq" in messages[0], "no snapshot was usable: the test needs some"
     from_the_first.state.check()
     assert digest(with_snapshots.state) == digest(from_the_first.state)
     assert encode_views(with_snapshots.views) == encode_views(from_the_first.views)
@@ -167,7 +168,7 @@ def check_every_answer(path: Path, traders: list[Trader]) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_stopped_in_good_order_starts_from_its_last_command(tmp_path: Path) -> None:
+def test_a_clean_stop_leaves_nothing_to_replay(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
     async def start_and_stop() -> tuple[int | None, str]:
