@@ -92,7 +92,7 @@ def _first_difference(a: JournalReader, b: JournalReader) -> tuple[int, Record |
     if a.head_at(common) != b.head_at(common):
         raise JournalError(
             f"{a.path} and {b.path} cannot be compared: one of them begins after seq {common}, and they differ there "
-            "already. Put its archives back next to it, so that both begin earlier"
+            "already. Put its archives back into their folder, so that both begin earlier"
         )
     both = zip_longest(*(reader.records_where(common + 1, reader.head().seq) for reader in (a, b)))
     for record_a, record_b in both:

@@ -1,4 +1,4 @@
--- The fees account receives in each command the sum of the fees that its trades and settlements charge.
+-- In each command, the fees account receives the sum of the fees of all trades and settlements.
 WITH charged (seq, fee_micros) AS (
     SELECT seq, fee_micros FROM fills
     UNION ALL

@@ -1,4 +1,4 @@
--- Only the insurance can owe cash. Locks exceed the cash of an account only through margins in a market.
+-- Only the insurance account can owe cash. Only in a market can the locks of an account exceed its cash, through margins.
 WITH market AS MATERIALIZED (
     SELECT coalesce(min(seq), 9e18) AS first_seq FROM rules_history WHERE rules -> '$.market' IS NOT NULL
 )
