@@ -114,8 +114,8 @@ def _update_views(connection: sqlite3.Connection, path: Path) -> None:
         _run_whole(connection, views.replacement_script())
     except sqlite3.Error as error:
         raise JournalError(
-            f"the views of {path} cannot be replaced ({error}), and the old ones were kept: check the disk and the "
-            "permissions, then start again"
+            f"the views of {path} cannot be replaced ({error}), and the old ones were kept: rename a table of yours "
+            "that has the name of a view, or check the disk and the permissions; then start again"
         ) from error
 
 
