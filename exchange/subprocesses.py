@@ -82,7 +82,7 @@ class Supervisor:
             await self._wait_while_blocked()
             began_seconds = time.monotonic()
             outcome = await self._run(arguments)
-            if self._blocked() is not None:
+            if self._reason_to_wait() is not None:
                 continue
             if time.monotonic() - began_seconds > self._retry_seconds_max:
                 pause_seconds = RETRY_SECONDS
@@ -100,11 +100,18 @@ class Supervisor:
 
     async def _wait_while_blocked(self) -> None:
         logged: str | None = None
-        while (reason := self._blocked()) is not None:
+        while (reason := self._reason_to_wait()) is not None:
             if reason != logged:
                 _log.error("%s", reason)
                 logged = reason
             await asyncio.sleep(BLOCKED_LOOK_SECONDS)
+
+    def _reason_to_wait(self) -> str | None:
+        try:
+            return self._blocked()
+        except OSError as error:
+            # A shortage, of open files for example, may pass. An exception here would end the supervision for good.
+            return f"the {self._name} waits, because its permission to start cannot be read: {error}"
 
 
 def is_orphaned(parent_pid: int) -> bool:

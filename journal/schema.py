@@ -93,13 +93,17 @@ def known_migrations() -> list[Traversable]:
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Apply the missing migrations. Each file is one transaction, together with the mark that it was applied.
 
+    The last one also replaces the views, so that a crash leaves no journal with the newest tables and without views.
     Raises a JournalError if one fails; nothing of that one is kept then.
     """
     known = known_migrations()
     (done,) = connection.execute("PRAGMA user_version").fetchone()
     for number, file in enumerate(known[done:], done + 1):
+        script = file.read_text(encoding="utf-8") + f"\n;PRAGMA user_version = {number};"
+        if number == len(known):
+            script += views.replacement_script()
         try:
-            _run_whole(connection, file.read_text(encoding="utf-8") + f"\n;PRAGMA user_version = {number};")
+            _run_whole(connection, script)
         except sqlite3.Error as error:
             raise JournalError(
                 f"migration {file.name} failed on {path} ({error}), and nothing of it was kept: check the disk and the "

@@ -296,3 +296,30 @@ def test_archived_commands_are_replayed_if_the_archive_is_here(db: Path) -> None
     assert after and after == whole[users[0]][-len(after) :]
     with pytest.raises(JournalArchivedError):
         list(messages_of(db, CatchUpRequest(100, end, users[0], channels)))
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_nothing_is_called_after_the_end(db: Path, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client is gone, at each turn of the event loop around the moment at which its patience ends."""
+    monkeypatch.setattr(service, "STALL_SECONDS", 0)
+    monkeypatch.setattr(service, "encode", lambda update, wanted: ())
+    monkeypatch.setattr(RecentUpdates, "between", lambda self, first_seq, last_seq: [None])
+    calls: list[str | None] = []
+
+    async def run() -> None:
+        catch_ups = CatchUpService(db, RecentUpdates(1), lambda: None)
+        catch_up = catch_ups.start(CatchUpRequest(1, 1, "", ("status",)), lambda name, text: None, calls.append)
+        catch_up.pause(True)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        before = list(calls)
+        catch_up.end()
+        await catch_ups.stop()
+        assert calls == before
+
+    async def record() -> None:
+        async with exchange(db):
+            pass
+
+    asyncio.run(record())
+    asyncio.run(run())

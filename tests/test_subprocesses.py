@@ -113,3 +113,22 @@ def test_a_supervisor_that_did_not_start_can_stop() -> None:
 
 def test_a_process_whose_parent_is_another_one_is_orphaned() -> None:
     assert not is_orphaned(os.getppid()) and is_orphaned(os.getpid())
+
+
+def test_an_error_of_the_check_counts_as_blocked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pauses: list[float]
+) -> None:
+    errors = iter([None, OSError("too many open files"), OSError("too many open files"), None, None])
+
+    def blocked() -> None:
+        if error := next(errors):
+            raise error
+
+    async def run() -> None:
+        starts = Starts(3)
+        monkeypatch.setattr(subprocesses, "run_module", starts)
+        await supervise(starts, Supervisor("helper", "a.module", blocked=blocked))
+        assert len(starts.arguments) == 2
+
+    asyncio.run(run())
+    assert caplog.messages == ["the helper waits, because its permission to start cannot be read: too many open files"]

@@ -69,6 +69,7 @@ class _CatchUpTask:
         self._done = done
         self._updates = self._from_memory()
         self._is_paused = False
+        self._is_ended = False
         # Set when the client reads again, and when the worker is evicted.
         self._wake = asyncio.Event()
         self._stalled_at = 0.0  # seconds of the event loop
@@ -79,8 +80,10 @@ class _CatchUpTask:
         self._wake.set()
 
     def end(self) -> None:
-        # A second cancellation would interrupt the wait for the worker's end.
-        if not self.task.cancelling():
+        # A second cancellation would interrupt the wait for the worker's end. `task.cancelling()` does not tell: the
+        # timeout of a stalled client cancels the task for a moment, too, and then calls `done`.
+        if not self._is_ended:
+            self._is_ended = True
             self.task.cancel()
 
     async def _run(self) -> None:
