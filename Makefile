@@ -39,7 +39,8 @@ pytest: $(VENV)/dev-installed  ## run the tests
 	$(PYTEST) --timeout 600
 
 soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
-	$(BIN)/pytest -m soak
+	# Ends at the first failure: its seed is printed at once, also if the rest would take hours.
+	$(BIN)/pytest -m soak --exitfirst
 
 coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
 	$(PYTEST) --timeout 600 --cov --cov-report term:skip-covered --cov-report html:build/coverage
