@@ -8,6 +8,7 @@ from exchange.amounts import short_time
 from exchange.cli.options import MOMENT, command_line, db_option, json_option
 from exchange.cli.output import add_rows, console, print_json, table
 from exchange.cli.progress import ReplayBar
+from exchange.free_space import SpaceGuard
 from exchange.history.moment import Moment, engine_at
 from exchange.history.recovery_plan import SnapshotCheck, check_snapshots
 from exchange.journal.opening import open_journal_reader
@@ -40,6 +41,8 @@ def create(moment: Moment, path: Path) -> None:
     Example:
       exchange snapshot create --at 1000000
     """
+    if not SpaceGuard(path, "snapshots", lambda sentence: click.echo(sentence, err=True)).allows():
+        raise click.exceptions.Exit(1)
     with ReplayBar() as bar:
         engine = engine_at(path, moment, bar)
     file = SnapshotStore(path).save(engine.snapshot())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from exchange.domain.commands import Fork, encode_command
 from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.free_space import is_space_low
 from exchange.journal.atomic_journal import copy_rows, new_journal, refuse_leftovers
 from exchange.journal.opening import journal_files
 from exchange.journal.records import Head, chain
@@ -27,5 +28,6 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
         draft.connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
         draft.connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
     # With a snapshot, the fork of a long journal starts at once.
-    save_and_prune(new_path, engine.snapshot())
+    if not is_space_low(new_path):
+        save_and_prune(new_path, engine.snapshot())
     return engine.head

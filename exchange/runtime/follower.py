@@ -19,6 +19,7 @@ from exchange.domain.events import Event
 from exchange.engine.digests import EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Report, event_rows, replay, restore_base, restore_newest
+from exchange.free_space import SpaceGuard
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -76,6 +77,7 @@ class Follower:
         self._snapshot_seq = max(SnapshotStore(path).seqs(), default=0)
         self._compared_seq = 0
         self._dismissed_seq = dismissed_seq(path)
+        self._space = SpaceGuard(path, "snapshots", _log.warning)
 
     @property
     def seq(self) -> int:
@@ -104,7 +106,7 @@ class Follower:
             self._computed[seq, subject] = digest
         if self._computed:
             self._compare(reader)
-        if self._every and self.seq - self._snapshot_seq >= self._every:
+        if self._every and self.seq - self._snapshot_seq >= self._every and self._space.allows():
             save_and_prune(self._path, self._engine.snapshot())
             self._snapshot_seq = self.seq
         self.is_idle = not records

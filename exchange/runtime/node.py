@@ -16,6 +16,7 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, event_rows, recover
+from exchange.free_space import SpaceGuard
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
@@ -98,7 +99,8 @@ def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
         report("no snapshot was made: the alarm stands")
         return
     try:
-        save_and_prune(path, snapshot)
+        if SpaceGuard(path, "snapshots", report).allows():
+            save_and_prune(path, snapshot)
     except OSError as error:
         report(f"no snapshot was made: {error}")
 

@@ -14,6 +14,7 @@ from exchange.amounts import iso_time
 from exchange.bots.bot import BotRunner
 from exchange.bots.demo_bots import demo_bots, missing_micros, walk_of
 from exchange.engine.recovery import Report, recover
+from exchange.free_space import SpaceGuard
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import AccountView
@@ -81,7 +82,8 @@ async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: P
                 await _DemoBots(exchange, plan, admin_secret(path)).run(clock, progress)
                 await exchange.close()
                 await batching.flush()
-                save_and_prune(path, engine.snapshot())
+                if SpaceGuard(path, "snapshots", report).allows():
+                    save_and_prune(path, engine.snapshot())
             return SimulationResult(engine.head.seq, engine.head.ts_us, engine.head.hash.hex(), engine.digest())
         finally:
             await journal.close()

@@ -1,0 +1,93 @@
+"""Free space: below 5 % no derived file is written, and one line in the log says so."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+
+from exchange.cli.main import main
+from exchange.free_space import SpaceGuard, is_space_low, seconds_until_full
+from exchange.journal.opening import open_journal_reader
+from exchange.runtime.follower import Follower
+from exchange.snapshots.store import SnapshotStore
+from tests.journals import play
+
+
+class Usage(NamedTuple):
+    """The answer of `shutil.disk_usage`, in bytes."""
+
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def set_free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how many of 1,050 bytes are free; 50 are reserved, as on many disks."""
+
+    def set_free(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1_050, 1_000 - free, free))
+
+    return set_free
+
+
+def test_space_is_low_below_five_percent(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    set_free(50)
+    assert not is_space_low(tmp_path)
+    set_free(49)
+    assert is_space_low(tmp_path)
+
+
+def test_time_until_the_disk_is_full(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    set_free(500)
+    assert seconds_until_full(tmp_path, 2.5) == 200
+    assert seconds_until_full(tmp_path, 0) is None
+    assert seconds_until_full(tmp_path, -1) is None
+
+
+def test_guard_reports_each_change_once(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    lines: list[str] = []
+    guard = SpaceGuard(tmp_path / "exchange.db", "snapshots", lines.append)
+    answers = []
+    for free in (50, 49, 10, 0, 50, 60):
+        set_free(free)
+        answers.append(guard.allows())
+    assert answers == [True, False, False, False, True, True]
+    assert lines == [
+        f"no snapshots are written while less than 5 % of the disk of {tmp_path} is free (49 bytes are): "
+        "free some space",
+        "snapshots are written again: there is free space",
+    ]
+
+
+def test_follower_saves_snapshots_again_once_there_is_space(
+    set_free: Callable[[int], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, seed=1, count=200)
+    set_free(10)
+    follower = Follower(path, 100, lambda sentence: None)
+    with caplog.at_level(logging.WARNING), open_journal_reader(path) as reader:
+        while follower.catch_up(reader):
+            pass
+        assert SnapshotStore(path).seqs() == []
+        set_free(500)
+        follower.catch_up(reader)
+    assert SnapshotStore(path).seqs() == [200]
+    assert [record.getMessage()[:25] for record in caplog.records] == [
+        "no snapshots are written ",
+        "snapshots are written aga",
+    ]
+
+
+def test_snapshot_create_refuses(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, seed=1, count=20)
+    set_free(10)
+    result = CliRunner().invoke(main, ["snapshot", "create", "--db", str(path)])
+    assert (result.exit_code, SnapshotStore(path).seqs()) == (1, [])
+    assert "less than 5 % of the disk" in result.stderr
