@@ -13,6 +13,7 @@ import msgspec
 
 from exchange.gateway.jsonrpc import TEST_REQUEST
 from exchange.gateway.methods import METHODS
+from exchange.gateway.params import CommandParams
 
 NUMBER_MAX = 2**53 - 1
 CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1014}
@@ -177,6 +178,8 @@ class Lawyer:
             assert error.keys() == {"code", "message", "data"} and error["code"] in CODES, error
             assert error["data"]["reason"].replace("_", "").isalnum() and error["data"]["reason"].islower(), error
             assert error["data"]["detail"], "an error without a detail"
+            if "receipt" in error["data"]:
+                _check_receipt(method, error["data"])
             return
         result = answer["result"]
         _check_result(method, result)
@@ -250,11 +253,22 @@ def _refuse(constant: str) -> None:
 
 
 def _check_result(method: str, result: Any) -> None:
-    """The result has the type that the table of methods gives it, without a field more."""
+    """The result has the type that the table of methods gives it, without a field more, except for a receipt."""
     if (known := METHODS.get(method)) is not None:
+        if isinstance(result, dict) and "receipt" in result:
+            _check_receipt(method, result)
+            result = {name: value for name, value in result.items() if name != "receipt"}
         is_dry_run = isinstance(result, dict) and "dry_run" in result
         typed = msgspec.convert(result, known.dry_run_result if is_dry_run else known.result)
         assert msgspec.json.decode(msgspec.json.encode(typed)) == result, f"{method}: the table gives another type"
+
+
+def _check_receipt(method: str, answer: dict[str, Any]) -> None:
+    """The receipt is that of the command of the answer."""
+    assert issubclass(METHODS[method].params, CommandParams), f"{method} records no command"
+    receipt = answer["receipt"]
+    assert receipt.keys() == {"seq", "ts_us", "hash"} and len(bytes.fromhex(receipt["hash"])) == 32
+    assert answer.get("seq", receipt["seq"]) == receipt["seq"], "the receipt of another command"
 
 
 def _check_numbers(value: Any) -> None:

@@ -22,7 +22,7 @@ from exchange.client.messages import (
 )
 from exchange.client.results import OrderBookSnapshot, OrderOptions, PlaceResult
 from exchange.client.subscription import Subscription
-from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult
+from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult, Receipt
 
 connect = Client
 
@@ -44,6 +44,7 @@ __all__ = [
     "OrdersMessage",
     "PlaceResult",
     "PositionsMessage",
+    "Receipt",
     "SettlementMessage",
     "StatusMessage",
     "Subscription",

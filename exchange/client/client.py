@@ -28,6 +28,7 @@ from exchange.projections.wire_types import (
     MarginResult,
     MarketStatus,
     OrderView,
+    Receipt,
     RulesResult,
     Settlement,
     Ticker,
@@ -122,35 +123,43 @@ class Client:
         client_order_id: str | None = None,
         amount: int | None = None,
         price: int | None = None,
+        receipt: bool = False,
     ) -> PlaceResult:
         """Change an order's total size (its filled part included), its price, or both. Never repeated after a break."""
-        reference = {"order_id": order_id, "client_order_id": client_order_id}
+        reference = {"order_id": order_id, "client_order_id": client_order_id, "receipt": receipt or None}
         return await self._typed("private/edit", PlaceResult, **reference, amount=amount, price=price)
 
     async def cancel(
-        self, order_id: int | None = None, *, client_order_id: str | None = None, instrument_id: str | None = None
+        self,
+        order_id: int | None = None,
+        *,
+        client_order_id: str | None = None,
+        instrument_id: str | None = None,
+        receipt: bool = False,
     ) -> CancelResult:
         """Cancel an order.
 
         If the connection breaks before the answer, the repeated request may raise error 1008 (already closed) although
         the first one cancelled the order.
         """
-        reference = {"order_id": order_id, "client_order_id": client_order_id}
+        reference = {"order_id": order_id, "client_order_id": client_order_id, "receipt": receipt or None}
         return await self._typed("private/cancel", CancelResult, **reference, instrument_id=instrument_id)
 
-    async def cancel_all(self, instrument_id: str | None = None) -> CancelAllResult:
+    async def cancel_all(self, instrument_id: str | None = None, *, receipt: bool = False) -> CancelAllResult:
         """Cancel all open orders, or those in one instrument. Never repeated after a break."""
-        return await self._typed("private/cancel_all", CancelAllResult, instrument_id=instrument_id)
+        which = {"instrument_id": instrument_id, "receipt": receipt or None}
+        return await self._typed("private/cancel_all", CancelAllResult, **which)
 
-    async def close_position(self, instrument_id: str, price: int | None = None) -> PlaceResult:
+    async def close_position(
+        self, instrument_id: str, price: int | None = None, *, receipt: bool = False
+    ) -> PlaceResult:
         """Close a position at `price` or better, as far as the book allows. Without a price, at market.
 
         Never repeated after a break.
         """
         kind = "market" if price is None else "limit"
-        return await self._typed(
-            "private/close_position", PlaceResult, instrument_id=instrument_id, type=kind, price=price
-        )
+        order = {"instrument_id": instrument_id, "type": kind, "price": price, "receipt": receipt or None}
+        return await self._typed("private/close_position", PlaceResult, **order)
 
     async def cancel_on_disconnect(self, enabled: bool = True) -> None:
         """Turn on or off that the exchange cancels the user's open orders when the connection breaks.
@@ -169,6 +178,10 @@ class Client:
     async def get_status(self) -> MarketStatus:
         """The status of the exchange: whether it is halted."""
         return await self._typed("public/get_status", MarketStatus)
+
+    async def get_head(self) -> Receipt:
+        """The seq, time and hash of the last command of the journal."""
+        return await self._typed("public/get_head", Receipt)
 
     async def get_instruments(self, asset: str | None = None) -> list[Instrument]:
         """The instruments that have not expired, of all assets or of one."""

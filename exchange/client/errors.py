@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from exchange.projections.wire_types import Receipt
+
 # The code of an error that the client raises because of its connection. The exchange never sends it.
 CONNECTION = 0
 LOST = "connection_lost"
@@ -33,6 +37,11 @@ class ExchangeError(Exception):
         self.reason = reason
         self.detail = detail
         self.data: Mapping[str, Any] = data or {}
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The receipt of the refused command; None if it was not asked for, or if no command was recorded."""
+        return msgspec.convert(self.data["receipt"], Receipt) if "receipt" in self.data else None
 
     @property
     def outcome_unknown(self) -> bool:

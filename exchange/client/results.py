@@ -5,7 +5,7 @@ from typing import TypedDict
 import msgspec
 
 from exchange.domain.enums import TimeInForce
-from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, UserTrade
+from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, Receipt, UserTrade
 
 
 class OrderOptions(TypedDict, total=False):
@@ -16,6 +16,7 @@ class OrderOptions(TypedDict, total=False):
     reduce_only: bool
     client_order_id: str
     dry_run: bool
+    receipt: bool
 
 
 class PlaceResult(msgspec.Struct):
@@ -23,7 +24,7 @@ class PlaceResult(msgspec.Struct):
 
     `trades` are the trades it made at once. `duplicate` is true if the client_order_id was used before: `order` is
     then the earlier order. `dry_run` is true if nothing was recorded: `balance` and `position` are then the account's
-    balance and position as the order would leave them.
+    balance and position as the order would leave them. `receipt` is None if it was not asked for.
     """
 
     order: OrderView
@@ -33,6 +34,7 @@ class PlaceResult(msgspec.Struct):
     dry_run: bool = False
     balance: Balance | None = None
     position: PositionView | None = None
+    receipt: Receipt | None = None
 
 
 class OrderBookSnapshot(msgspec.Struct):

@@ -95,7 +95,7 @@ def settle_answer(_caller: Caller, change: Change) -> Settlement:
     return settlement
 
 
-def set_halt(halted: bool) -> Callable[[Caller, p.NoParams], Command]:
+def set_halt(halted: bool) -> Callable[[Caller, p.CommandParams], Command]:
     return lambda caller, params: SetHalt(halted)
 
 
@@ -103,7 +103,7 @@ def halt_answer(halted: bool) -> Callable[[Caller, Change], r.HaltResult]:
     return lambda caller, change: r.HaltResult(halted, change.seq)
 
 
-def set_suspended(suspended: bool) -> Callable[[Caller, p.UserRef], Command]:
+def set_suspended(suspended: bool) -> Callable[[Caller, p.SuspensionParams], Command]:
     return lambda caller, params: SetSuspended(params.user_id, suspended)
 
 

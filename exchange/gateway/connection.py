@@ -51,10 +51,10 @@ def disable_heartbeat(caller: Caller, _params: p.NoParams) -> r.Ok:
     return "ok"
 
 
-def set_cancel_on_disconnect(enabled: bool) -> Callable[[Caller, p.NoParams], Command]:
+def set_cancel_on_disconnect(enabled: bool) -> Callable[[Caller, p.CommandParams], Command]:
     """The handler that enables, or disables, cancel-on-disconnect for the caller's connection."""
 
-    def switch(caller: Caller, _params: p.NoParams) -> Command:
+    def switch(caller: Caller, _params: p.CommandParams) -> Command:
         is_enabled_for_user = caller.connection.set_cancel_on_disconnect(enabled)
         return SetCancelOnDisconnect(caller.user_id, is_enabled_for_user)
 

@@ -41,6 +41,11 @@ class ExchangePort(ABC):
 
     @property
     @abstractmethod
+    def head_hash(self) -> bytes:
+        """The hash of the last command that `views` include."""
+
+    @property
+    @abstractmethod
     def rules(self) -> Rules:
         """The rules in force."""
 

@@ -20,6 +20,8 @@ class Field(NamedTuple):
 MICROS = "micros of USDC"
 MILLI = "millicontracts"
 
+_RECEIPT = "The receipt of the command; only if the request asked for it."
+
 # The suffixes of names in the code. The first one that fits counts.
 _UNITS = {
     "_micros": MICROS,
@@ -86,6 +88,7 @@ FIELDS: dict[str, Field] = {
     "realised_pnl": Field("Realised profit since the position was last flat, fees deducted; null beyond 2^53 - 1."),
     "reduce_only": Field("True if the order may only reduce a position: it is cut down to the position."),
     "remaining": Field("Size that has not traded."),
+    "receipt": Field("True to get the receipt of the command, in the result or in the data of the error."),
     "rules": Field("The rules of the exchange."),
     "seq": Field("Sequence number of the command."),
     "shortfall": Field("Sum of the payments of the insurance for the account."),
@@ -116,6 +119,7 @@ FIELDS: dict[str, Field] = {
     "DeliveryPricesParams.before": Field("Only series that expired before this time.", "seconds since the Unix epoch"),
     "EditParams.amount": Field("New total size, filled part included. Default: the size is kept.", MILLI),
     "EditParams.price": Field("New price of one contract. Default: the price is kept."),
+    "CancelAllParams.instrument_id": Field("Only orders in this instrument."),
     "HeartbeatParams.interval": Field("The exchange sends a test_request after this time of silence.", "seconds"),
     "IndexPriceParams.forced": Field("True to record the price even if it is far from the last one."),
     "IndexPriceParams.price": Field("Price of one unit of the asset."),
@@ -195,6 +199,14 @@ FIELDS: dict[str, Field] = {
     "UserTrade.price": Field("Price of one contract."),
     "UserTrade.side": Field("The user's own side."),
     "UserTrade.size": Field("Size of the trade."),
+    "CancelAllResult.receipt": Field(_RECEIPT),
+    "CancelResult.receipt": Field(_RECEIPT),
+    "OrderResult.receipt": Field(_RECEIPT),
+    "SeqResult.receipt": Field(_RECEIPT),
+    "Receipt.hash": Field("Hash of the command, 64 hexadecimal digits. It covers all commands before this one."),
+    "HeadResult.hash": Field("Hash of that command, 64 hexadecimal digits. It covers all commands before it."),
+    "HeadResult.seq": Field("Sequence number of the last command."),
+    "HeadResult.ts_us": Field("Exchange time of that command."),
     "CancelAllResult.cancelled": Field("Number of orders that were cancelled."),
     "DeliveryPrice.delivery_price": Field("Settlement price of the series."),
     "DryRunResult.balance": Field("The balance that the user would have."),

@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.gateway.error_kinds import ERROR_KINDS
+from exchange.projections.wire_types import Receipt
 
 _INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
 _encoder = msgspec.json.Encoder()
@@ -129,6 +130,11 @@ def parse_request(text: bytes | msgspec.Raw) -> tuple[Request | None, RpcError |
     if not _is_id(raw_id):
         return None, invalid_request("id must be a string, an integer or null", "invalid_id"), b"null"
     return Request(raw_id, envelope.method, envelope.params), None, None
+
+
+def result_with(result: Any, receipt: Receipt) -> msgspec.Raw:
+    """A result, which must be an object with fields, with the receipt as one more field."""
+    return msgspec.Raw(b'%b,"receipt":%b}' % (encode(result).removesuffix(b"}"), encode(receipt)))
 
 
 def result_text(raw_id: bytes, result: Any) -> bytes:

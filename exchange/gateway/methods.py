@@ -88,7 +88,7 @@ def _order(summary: str, side: Side) -> Method:
 
 def _cancel_on_disconnect(summary: str, enabled: bool) -> Method:
     handle = connection.set_cancel_on_disconnect(enabled)
-    method = _private(summary, p.NoParams, handle, r.SeqResult, connection.cancel_on_disconnect_answer)
+    method = _private(summary, p.CommandParams, handle, r.SeqResult, connection.cancel_on_disconnect_answer)
     return method._replace(undo=connection.undo_cancel_on_disconnect, waits=True)
 
 
@@ -159,6 +159,12 @@ _METHODS: dict[str, Method] = {
         p.NoParams,
         queries.status,
         r.HaltResult,
+    ),
+    "public/get_head": public(
+        "The seq, time and hash of the last command.",
+        p.NoParams,
+        queries.head,
+        r.HeadResult,
     ),
     "public/get_instruments": public(
         "The instruments that have not expired, in order of listing.",
@@ -238,7 +244,7 @@ _METHODS: dict[str, Method] = {
     ),
     "private/cancel_all": _private(
         "Cancel all open orders, or those in one instrument.",
-        p.InstrumentFilter,
+        p.CancelAllParams,
         trading.cancel_all,
         w.CancelAllResult,
         trading.cancel_all_answer,
@@ -328,14 +334,14 @@ _METHODS: dict[str, Method] = {
     ),
     "admin/halt": _admin(
         "Halt the exchange: only reading and cancelling remain possible.",
-        p.NoParams,
+        p.CommandParams,
         admin.set_halt(True),
         r.HaltResult,
         admin.halt_answer(True),
     ),
     "admin/end_halt": _admin(
         "End the halt of the exchange.",
-        p.NoParams,
+        p.CommandParams,
         admin.set_halt(False),
         r.HaltResult,
         admin.halt_answer(False),
@@ -377,14 +383,14 @@ _METHODS: dict[str, Method] = {
     ),
     "admin/suspend": _admin(
         "Forbid an account to place and edit orders.",
-        p.UserRef,
+        p.SuspensionParams,
         admin.set_suspended(True),
         r.SuspensionResult,
         admin.suspension_answer,
     ),
     "admin/reinstate": _admin(
         "End the suspension of an account.",
-        p.UserRef,
+        p.SuspensionParams,
         admin.set_suspended(False),
         r.SuspensionResult,
         admin.suspension_answer,

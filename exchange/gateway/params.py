@@ -59,7 +59,13 @@ class NoParams(Params, frozen=True):
     """The parameters of a method that takes none."""
 
 
-class AuthParams(Params, frozen=True):
+class CommandParams(Params, frozen=True, kw_only=True):
+    """The parameters of a method that records a command; many such methods have no others."""
+
+    receipt: bool = False
+
+
+class AuthParams(CommandParams, frozen=True):
     """A user, or the administrator with the secret."""
 
     grant_type: Literal["client_credentials"]
@@ -67,7 +73,7 @@ class AuthParams(Params, frozen=True):
     client_secret: str | None = None
 
 
-class PlaceParams(Params, frozen=True):
+class PlaceParams(CommandParams, frozen=True):
     instrument_id: InstrumentId
     amount: Number
     type: Literal["limit", "market"] = "limit"
@@ -79,7 +85,7 @@ class PlaceParams(Params, frozen=True):
     dry_run: bool = False
 
 
-class ClosePositionParams(Params, frozen=True):
+class ClosePositionParams(CommandParams, frozen=True):
     instrument_id: InstrumentId
     type: Literal["limit", "market"] = "market"
     price: Number | None = None
@@ -92,16 +98,20 @@ class MarginParams(Params, frozen=True):
     price: Number
 
 
-class EditParams(Params, frozen=True):
+class EditParams(CommandParams, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
     amount: Number | None = None
     price: Number | None = None
 
 
-class CancelParams(Params, frozen=True):
+class CancelParams(CommandParams, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
+    instrument_id: InstrumentId | None = None
+
+
+class CancelAllParams(CommandParams, frozen=True):
     instrument_id: InstrumentId | None = None
 
 
@@ -169,7 +179,7 @@ class HeartbeatParams(Params, frozen=True):
     interval: Annotated[int, Meta(ge=HEARTBEAT_SECONDS_MIN, le=HEARTBEAT_SECONDS_MAX)]
 
 
-class NewInstrumentParams(Params, frozen=True):
+class NewInstrumentParams(CommandParams, frozen=True):
     instrument_id: InstrumentId
     tick_size: Number = 10_000
     min_size: Number = 1
@@ -179,19 +189,19 @@ class InstrumentRef(Params, frozen=True):
     instrument_id: InstrumentId
 
 
-class InstrumentsSelector(Params, frozen=True):
+class InstrumentsSelector(CommandParams, frozen=True):
     instrument_id: InstrumentId | None = None
     asset: Asset | None = None
     expiration: Number | None = None
 
 
-class IndexPriceParams(Params, frozen=True):
+class IndexPriceParams(CommandParams, frozen=True):
     asset: Asset
     price: Number
     forced: bool = False
 
 
-class SettleParams(Params, frozen=True):
+class SettleParams(CommandParams, frozen=True):
     asset: Asset
     expiration: Number
     price: Number
@@ -201,22 +211,26 @@ class UserRef(Params, frozen=True):
     user_id: Name
 
 
-class UserLimitsParams(Params, frozen=True):
+class SuspensionParams(CommandParams, frozen=True):
+    user_id: Name
+
+
+class UserLimitsParams(CommandParams, frozen=True):
     user_id: Name
     open_orders_max: Limit | None = None
     position_max: Limit | None = None
 
 
-class UserInstrumentFilter(Params, frozen=True):
+class UserInstrumentFilter(CommandParams, frozen=True):
     user_id: Name
     instrument_id: InstrumentId | None = None
 
 
-class NewRulesParams(Params, frozen=True):
+class NewRulesParams(CommandParams, frozen=True):
     rules: Rules
 
 
-class PaymentParams(Params, frozen=True):
+class PaymentParams(CommandParams, frozen=True):
     user_id: Name
     amount: Number
 

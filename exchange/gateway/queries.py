@@ -83,6 +83,10 @@ def status(caller: Caller, _params: p.NoParams) -> r.HaltResult:
     return r.HaltResult(caller.exchange.is_halted, caller.views.seq)
 
 
+def head(caller: Caller, _params: p.NoParams) -> r.HeadResult:
+    return r.HeadResult(caller.views.seq, caller.views.ts_us, caller.exchange.head_hash.hex())
+
+
 def rules(caller: Caller, _params: p.NoParams) -> w.RulesResult:
     return w.RulesResult(caller.views.rules, caller.views.seq)
 

@@ -47,6 +47,7 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import TURN_SECONDS
 from exchange.gateway.methods import Method
 from exchange.projections.views import Change
+from exchange.projections.wire_types import Receipt
 
 _log = logging.getLogger(__name__)
 
@@ -206,10 +207,16 @@ class RequestQueue:
                 method.undo(self._caller)
             call.fail(jsonrpc.journal_unavailable())
         elif change.refused is not None and change.refused != method.ignores:
-            call.fail(jsonrpc.refused(change.refused, seq=change.seq))
+            data = {"receipt": self._receipt(change)} if call.params.receipt else {}
+            call.fail(jsonrpc.refused(change.refused, seq=change.seq, **data))
         else:
-            self._answer(call, method, change)
+            self._answer(call, method, change, self._receipt(change) if call.params.receipt else None)
         self._start_waiting()
+
+    def _receipt(self, change: Change) -> Receipt:
+        """The receipt of the command that has just been applied, which made this change."""
+        assert self._exchange.views.seq == change.seq, "the hash would be that of another command"
+        return Receipt(change.seq, change.ts_us, self._exchange.head_hash.hex())
 
     def _inquire(self, call: Call, method: Method, inquiry: Inquiry) -> None:
         if self._is_closed:
@@ -231,11 +238,12 @@ class RequestQueue:
         self._in_flight -= 1
         self._is_exclusive = False
 
-    def _answer(self, call: Call, method: Method, outcome: Any) -> None:
+    def _answer(self, call: Call, method: Method, outcome: Any, receipt: Receipt | None = None) -> None:
         """Answer with the changes of a command, or with the outcome of an inquiry."""
         assert method.answer is not None, "a command or an inquiry without an answer"
         try:
-            call.succeed(method.answer(self._caller, outcome))
+            result = method.answer(self._caller, outcome)
+            call.succeed(result if receipt is None else jsonrpc.result_with(result, receipt))
         except RpcError as error:
             call.fail(error)
         except Exception:

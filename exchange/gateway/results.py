@@ -13,6 +13,7 @@ from exchange.projections.wire_types import (
     Instrument,
     OrderView,
     PositionView,
+    Receipt,
     UserTrade,
 )
 
@@ -41,6 +42,14 @@ class HaltResult(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class HeadResult(msgspec.Struct, frozen=True, gc=False):
+    """The last command of the journal."""
+
+    seq: int
+    ts_us: int
+    hash: str
+
+
 class OrderBookResult(msgspec.Struct, frozen=True):
     """The best levels of a book, best first, as of command `seq`."""
 
@@ -65,6 +74,7 @@ class OrderResult(msgspec.Struct, omit_defaults=True):
     trades: list[UserTrade]
     seq: int
     duplicate: bool = False
+    receipt: Receipt | UnsetType = UNSET
 
 
 class DryRunResult(msgspec.Struct, omit_defaults=True):
@@ -88,6 +98,7 @@ class SeqResult(msgspec.Struct, frozen=True, gc=False):
     """The command that recorded the change."""
 
     seq: int
+    receipt: Receipt | UnsetType = UNSET
 
 
 class InstrumentResult(msgspec.Struct, frozen=True):

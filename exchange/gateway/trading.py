@@ -126,7 +126,7 @@ def cancel(caller: Caller, params: p.CancelParams) -> Command:
     return CancelOrder(caller.user_id, *_order_name(params), canonical_id_or_none(params.instrument_id, caller.views))
 
 
-def cancel_all(caller: Caller, params: p.InstrumentFilter) -> Command:
+def cancel_all(caller: Caller, params: p.CancelAllParams) -> Command:
     return CancelAll(caller.user_id, canonical_id_or_none(params.instrument_id, caller.views))
 
 

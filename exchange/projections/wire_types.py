@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import (
     CancelReason,
@@ -281,11 +282,20 @@ class RulesResult(msgspec.Struct, frozen=True):
     seq: int
 
 
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """The place of a command in the journal, and its hash in hexadecimal. `exchange journal prove` looks for it."""
+
+    seq: int
+    ts_us: int
+    hash: str
+
+
 class CancelResult(msgspec.Struct, frozen=True):
     """The order as command `seq` cancelled it."""
 
     order: OrderView
     seq: int
+    receipt: Receipt | UnsetType = UNSET
 
 
 class CancelAllResult(msgspec.Struct, frozen=True):
@@ -294,6 +304,7 @@ class CancelAllResult(msgspec.Struct, frozen=True):
     cancelled: int
     order_ids: list[int]
     seq: int
+    receipt: Receipt | UnsetType = UNSET
 
 
 class MarginResult(msgspec.Struct, frozen=True, omit_defaults=True, rename=WIRE_NAMES):

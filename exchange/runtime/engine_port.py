@@ -36,6 +36,10 @@ class EnginePort(ExchangePort):
         return self.engine.views
 
     @property
+    def head_hash(self) -> bytes:
+        return self.engine.head.hash
+
+    @property
     def rules(self) -> Rules:
         return self.engine.state.rules
 
