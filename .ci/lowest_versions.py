@@ -7,7 +7,7 @@ from pathlib import Path
 
 project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-for requirement in (*project["dependencies"], *extras["fast"], *extras["charts"]):
+for requirement in (*project["dependencies"], *extras["fast"], *extras["charts"], *extras["proof"]):
     match = re.match(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)", requirement)
     if match is None:
         sys.exit(f"pyproject.toml: {requirement!r} has no lower bound; expected a range such as 'click>=8.4,<9'")

@@ -22,7 +22,7 @@ from exchange.history.event_text import describe
 @db_option
 @json_option
 def bisect(against: Path, path: Path, as_json: bool) -> None:
-    """Find the first command that this version carries out differently. Exit code 1 if there is one.
+    """Find the first command with other results in this version. Exit code 1 if there is one.
 
     \b
     Example:

@@ -29,7 +29,10 @@ ORDER BY seq DESC LIMIT 1
 
 
 class Info(msgspec.Struct):
-    """Summary of a journal. `size_bytes` includes SQLite's write-ahead log; `commands` counts them by kind."""
+    """Summary of a journal. `size_bytes` includes SQLite's write-ahead log; `commands` counts them by kind.
+
+    Hashes are in hexadecimal: of the last command, and of the first one if its archive is there.
+    """
 
     path: str
     size_bytes: int
@@ -40,6 +43,8 @@ class Info(msgspec.Struct):
     first_ts_us: int
     last_seq: int
     last_ts_us: int
+    last_hash: str | None
+    genesis_hash: str | None
     commands: dict[str, int]
     events_seq: int
     snapshots: list[int]
@@ -82,16 +87,17 @@ def read_info(path: Path) -> Info:
     with open_journal_reader(path) as reader:
         archives = [str(file) for file in journal_files(path)[:-1]]
         base = reader.bases[0]
+        genesis = reader.head_at(1)
     with contextlib.closing(connect_union(path)) as connection:
         (schema,) = connection.execute("PRAGMA main.user_version").fetchone()
         first = connection.execute("SELECT seq, ts_us, payload FROM commands ORDER BY seq LIMIT 1").fetchone()
-        last = connection.execute("SELECT seq, ts_us FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
+        last = connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
         kinds = connection.execute("SELECT kind, count(*) FROM commands GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
         _, fork = connection.execute("SELECT max(seq), payload FROM commands WHERE kind = 'fork'").fetchone()
         change = connection.execute(_RULES_CHANGED).fetchone()
         (events_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     first_seq, first_ts_us, payload = first or (0, 0, None)
-    last_seq, last_ts_us = last or (0, 0)
+    last_seq, last_ts_us, last_hash = last or (0, 0, None)
     return Info(
         path=str(path),
         size_bytes=_size_bytes(path),
@@ -102,6 +108,8 @@ def read_info(path: Path) -> Info:
         first_ts_us=first_ts_us,
         last_seq=last_seq,
         last_ts_us=last_ts_us,
+        last_hash=None if last_hash is None else last_hash.hex(),
+        genesis_hash=None if genesis is None else genesis.hash.hex(),
         commands=dict(kinds),
         events_seq=events_seq,
         snapshots=SnapshotStore(path).seqs(),
@@ -138,6 +146,7 @@ def _print(found: Info) -> None:
             ("schema", str(found.schema)),
             ("first command", _at(found.first_seq, found.first_ts_us)),
             ("last command", _at(found.last_seq, found.last_ts_us)),
+            *([("hash", found.last_hash)] if found.last_hash else []),
             ("events", f"recorded up to seq {found.events_seq}"),
             ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
             *(("archive", archive) for archive in found.archives),

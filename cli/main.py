@@ -30,11 +30,13 @@ from exchange.cli.journal import journal
 from exchange.cli.journal_backup import backup
 from exchange.cli.journal_bisect import bisect
 from exchange.cli.journal_check import check
+from exchange.cli.journal_checkpoint import checkpoint
 from exchange.cli.journal_compact import compact
 from exchange.cli.journal_digests import digests
 from exchange.cli.journal_export import export
 from exchange.cli.journal_import import import_
 from exchange.cli.journal_info import info
+from exchange.cli.journal_prove import prove
 from exchange.cli.journal_rebuild import rebuild
 from exchange.cli.journal_tail import tail
 from exchange.cli.journal_verify import verify
@@ -110,7 +112,7 @@ _TOP_LEVEL = (
     *(instrument, index, ticker, book, order, account, settlements),
     *(journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart),
 )
-_JOURNAL = (tail, info, verify, check, rebuild, compact, export, import_, backup, digests, bisect)
+_JOURNAL = (tail, info, verify, checkpoint, prove, check, rebuild, compact, export, import_, backup, digests, bisect)
 
 for _command in _TOP_LEVEL:
     main.add_command(_command)

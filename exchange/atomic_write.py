@@ -9,3 +9,15 @@ def write_atomic(file: Path, content: bytes) -> None:
     draft = file.with_name(f"{file.name}.draft-{os.getpid()}")
     draft.write_bytes(content)
     draft.replace(file)
+
+
+def create_private(file: Path, content: bytes) -> None:
+    """Write a secret, which only the owner of the file may read. It is on disk when this returns."""
+    draft = file.with_name(f"{file.name}.draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    # Replacing is atomic: no process ever reads half a secret or an empty one.
+    draft.replace(file)

@@ -8,7 +8,8 @@ class Verdict(msgspec.Struct):
 
     `damage` describes the first damage and `damaged_seq` is its seq, if that is known. `events_behind` counts
     the last commands whose events are not recorded yet: an exchange is running, or it crashed. `digest` is that of the
-    state after `last_seq`. `notes` are things that could not be checked.
+    state after `last_seq`. `expected` counts the hashes that were expected and found. `notes` are things that
+    could not be checked.
     """
 
     path: str
@@ -19,6 +20,7 @@ class Verdict(msgspec.Struct):
     events_behind: int = 0
     snapshots: int = 0
     digests: int = 0
+    expected: int = 0
     digest: str | None = None
     notes: list[str] = []
     damage: str | None = None

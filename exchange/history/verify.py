@@ -3,11 +3,13 @@
 It stops at the first damage, because everything after that builds on it.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from exchange.engine.recovery import Progress
 from exchange.history.audit import Audit
+from exchange.history.expectations import Expectation, compare
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalDamagedError, JournalUnreadableError
 from exchange.journal.file_faults import file_faults
@@ -15,8 +17,11 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 
 
-def verify(path: Path, fast: bool, progress: Progress) -> Verdict:
+def verify(path: Path, fast: bool, progress: Progress, expectations: Sequence[Expectation] = ()) -> Verdict:
     """Verify the journal at `path` and return the verdict. With `fast`, verify only the hash chain of the commands.
+
+    With `expectations`, the recorded hashes are compared first, because that takes no time. The chain then shows that
+    they are the hashes of the commands.
 
     Only reads. Raises JournalError if there is no readable journal: no file, another file format, a newer version of
     the program, or no permission.
@@ -24,6 +29,7 @@ def verify(path: Path, fast: bool, progress: Progress) -> Verdict:
     verdict = Verdict(str(path))
     try:
         with open_journal_reader(path) as reader:
+            verdict.expected = compare(reader, expectations)
             _verify_chain(reader, verdict, progress) if fast else Audit(reader, verdict, progress).run()
             if not fast:
                 _verify_files(path)

@@ -1,11 +1,11 @@
 """The settings of one server. The rules of the exchange are not among them: they are in its journal."""
 
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
 
+from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 
@@ -50,12 +50,5 @@ def admin_secret(path: Path) -> str:
     if file.exists() and (known := file.read_text(encoding="ascii").strip()):
         return known
     secret = secrets.token_urlsafe(24)
-    draft = file.with_name(f"{file.name}.draft")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as opened:
-        opened.write(secret + "\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-    # Replacing is atomic: no process ever reads half a secret or an empty one.
-    draft.replace(file)
+    create_private(file, f"{secret}\n".encode("ascii"))
     return secret
