@@ -6,7 +6,7 @@ import click
 
 from exchange.cli.options import db_option
 from exchange.cli.progress import ReplayBar
-from exchange.history import transfer
+from exchange.journal.backup import back_up
 
 
 @click.command()
@@ -15,13 +15,14 @@ from exchange.history import transfer
 def backup(new_path: Path, path: Path) -> None:
     """Copy the journal to FILE, in the state of one moment. The exchange may be running.
 
-    The exchange can start on the copy. It does not include archives (copy these files yourself), snapshots (they can be
-    created again) or the administrator's secret (a new one is created at the first start).
+    The copy is read back and checked before the command succeeds. The exchange can start on it. It does not include
+    archives (copy these files yourself), snapshots (they can be created again), or the administrator's secret (a new
+    one is created at the first start).
 
     \b
     Example:
       exchange journal backup /mnt/backup/exchange.db
     """
     with ReplayBar("copying") as bar:
-        last_seq = transfer.backup(path, new_path, bar)
-    click.echo(f"{new_path}: copied the journal up to seq {last_seq}")
+        head = back_up(path, new_path, bar)
+    click.echo(f"{new_path}: copied the journal up to seq {head.seq} and checked the copy, hash {head.hash.hex()}")

@@ -20,6 +20,10 @@ class JournalTooNewError(JournalError):
     """A newer version of this program has changed the schema."""
 
 
+class ForeignLogError(JournalError):
+    """The -wal next to the file is left over from another journal."""
+
+
 class JournalLockedError(JournalError):
     """Another process is writing to the journal."""
 

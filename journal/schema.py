@@ -19,6 +19,7 @@ from exchange.journal.errors import (
     JournalTooNewError,
     NotAJournalError,
 )
+from exchange.journal.file_header import refuse_foreign_log
 
 APPLICATION_ID = int.from_bytes(b"EXJ1")
 
@@ -31,6 +32,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         raise JournalError(f"{path} cannot be reached ({error.strerror}): ask for read access to its folder") from error
     if not is_there:
         raise JournalMissingError(f"there is no journal at {path}: create one with `exchange init --db {path}`")
+    refuse_foreign_log(path)
     connection = _open(read_only_uri(path), path)
     try:
         _check(connection, path)
@@ -65,6 +67,7 @@ def prepare(path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise JournalError(f"there is no folder {path.parent} for the journal: create it first")
+    refuse_foreign_log(path)
     is_new = not path.exists() or path.stat().st_size == 0
     connection = _open(path.absolute().as_uri(), path)
     try:
@@ -199,7 +202,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise NotAJournalError(f"{path} is a database of another program: name another file with --db")
     if version > (known := len(known_migrations())):
         raise JournalTooNewError(
-            f"{path} was written by a newer program (schema {version}; this one knows {known}): upgrade the exchange"
+            f"{path} was written by a newer program (schema {version}; this one knows {known}): upgrade the exchange, "
+            "or use the backup that the newer program wrote before it changed the schema"
         )
 
 

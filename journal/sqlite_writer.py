@@ -10,10 +10,12 @@ from typing import Any, Self
 
 import aiosqlite
 
+from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
 from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
+from exchange.journal.write_ahead_log import check_log_of_crash
 
 # How long an append waits for another program that writes to the file.
 _BUSY_SECONDS = 1.0
@@ -33,7 +35,13 @@ class SqliteJournalWriter:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open the journal at `path` for writing; create or migrate it if necessary. Raises a JournalError."""
+        """Open the journal at `path` for writing; create or migrate it if necessary. Raises a JournalError.
+
+        Two checks come before anything is written: that a -wal of a crash belongs to the file, and that a file which is
+        migrated has a backup.
+        """
+        check_log_of_crash(path)
+        back_up_before_migration(path)
         prepare(path)
         with SqliteJournalReader(path) as reader:
             head, events_seq = reader.head(), reader.events_seq()

@@ -14,10 +14,12 @@ from exchange.cli.main import main
 from exchange.history.rebuild import Rebuilt, rebuild
 from exchange.history.verify import verify
 from exchange.journal import views
+from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.journal.schema import known_migrations
+from tests.journals import play
 from tests.test_sql import COLUMNS
 
 # The commands of the journal, each on a line with its time; the indented lines below are its recorded events.
@@ -185,3 +187,65 @@ def schema_of(path: Path) -> dict[tuple[str, str], str]:
 
 def columns_of(connection: sqlite3.Connection, view: str) -> list[str]:
     return [column[0] for column in connection.execute(f"SELECT * FROM {view}").description]
+
+
+def backups_of(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("exchange.db.schema-*"))
+
+
+def schema_number(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_migration_writes_a_backup_that_the_earlier_release_can_open(path: Path) -> None:
+    """It has the rows and the schema of before, and a second start makes no other one."""
+    schema, objects, before = schema_number(path), schema_of(path), contents(path)
+    open_once(path)
+    open_once(path)
+    if schema == len(known_migrations()):
+        assert backups_of(path) == []
+        return
+    (backup,) = backups_of(path)
+    assert backup.name == f"exchange.db.schema-{schema}-seq-200"
+    assert schema_number(path) == len(known_migrations())
+    # The release before it opens the file as its own: with its tables, views and triggers.
+    assert (schema_number(backup), schema_of(backup), contents(backup)) == (schema, objects, before)
+    # Going back: the backup takes the place of the migrated journal, and can be migrated again.
+    backup.rename(path)
+    assert verify(path, False, no_progress).damage is None
+    open_once(path)
+    assert [file.name for file in backups_of(path)] == [backup.name]
+
+
+def test_a_migration_that_was_interrupted_after_its_backup_goes_on(path: Path) -> None:
+    if schema_number(path) == len(known_migrations()):
+        return
+    first = back_up_before_migration(path)
+    assert first is not None and back_up_before_migration(path) == first == backups_of(path)[0]
+    open_once(path)
+    assert schema_number(path) == len(known_migrations())
+
+
+def test_no_migration_begins_without_space_for_its_backup(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+    is_old = schema_number(path) < len(known_migrations())
+    usage = shutil.disk_usage(path.parent)._replace(free=2 * len(before) - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    if not is_old:
+        open_once(path)
+        return
+    with pytest.raises(JournalError, match=f"needs {2 * len(before):,} bytes of free space"):
+        open_once(path)
+    assert path.read_bytes() == before and backups_of(path) == []
+
+
+def test_a_backup_of_another_journal_is_not_taken_for_that_of_the_migration(path: Path) -> None:
+    schema = schema_number(path)
+    if schema == len(known_migrations()):
+        return
+    other = path.with_name(f"exchange.db.schema-{schema}-seq-200")
+    play(other, count=200)
+    with pytest.raises(JournalError, match="but it is another journal: move it away"):
+        open_once(path)
+    assert schema_number(path) == schema

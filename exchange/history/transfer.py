@@ -1,10 +1,10 @@
-"""Export to and import from lines of JSON, and backup of a journal file while an exchange runs."""
+"""Export to and import from lines of JSON."""
 
 import gzip
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -16,10 +16,8 @@ from exchange.journal.atomic_journal import Draft, new_journal, refuse_existing,
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import EventRow, Record, check_link
-from exchange.journal.schema import connect_read_only
 
 _COMMANDS_AT_ONCE = 5_000
-_PAGES_AT_ONCE = 2_000
 _STANDARD = Path("-")
 
 
@@ -77,27 +75,6 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
             raise JournalError(f"{source} contains no command: expected lines from `exchange journal export`")
         _write(draft, records, rows)
     return engine
-
-
-def backup(path: Path, new_path: Path, progress: Progress) -> int:
-    """Copy the journal file as of one moment, also while an exchange writes to it. Return the last seq in the copy.
-
-    Archives, snapshots and the administrator's secret are not copied. Raises JournalError.
-    """
-    refuse_leftovers(new_path)
-    with closing(connect_read_only(path)) as source, new_journal(new_path) as draft:
-        # The read transaction keeps the source at one moment, however long the copy takes.
-        source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-
-        def report_pages(_status: int, left: int, total: int) -> None:
-            progress(total - left, total)
-
-        source.backup(draft.connection, pages=_PAGES_AT_ONCE, progress=report_pages)
-        # The copy must be a single file, without a -wal file next to it.
-        draft.connection.execute("PRAGMA journal_mode = DELETE")
-        row = draft.connection.execute("SELECT max(seq) FROM commands").fetchone()
-    return int(row[0] or 0)
 
 
 @contextmanager
