@@ -11,7 +11,6 @@ from exchange.cli.progress import ReplayBar
 from exchange.journal.opening import open_journal_reader
 from exchange.runtime.alarm import clear_alarm, dismiss_alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, Follower
-from exchange.runtime.server_settings import SNAPSHOT_EVERY
 
 
 @click.command()
@@ -20,18 +19,15 @@ from exchange.runtime.server_settings import SNAPSHOT_EVERY
 @click.option(
     "--snapshot-every",
     type=click.IntRange(0),
-    default=SNAPSHOT_EVERY,
-    show_default=True,
     metavar="COMMANDS",
-    help="Save a snapshot of the state after this many commands; 0: never.",
+    help="Save a snapshot after this many commands; 0: never.  [default: every 2 seconds of replay or 5 minutes]",
 )
 @db_option
-def follow(once: bool, dismiss: bool, snapshot_every: int, path: Path) -> None:
+def follow(once: bool, dismiss: bool, snapshot_every: int | None, path: Path) -> None:
     """Follow the journal and raise an alarm if a digest differs.
 
-    The follower applies every command again, until Ctrl-C. `exchange serve` starts a follower itself, unless its
-    --snapshot-every is 0. An alarm remains, also after a restart of the exchange, until --once finds no difference
-    or --dismiss removes it.
+    The follower applies every command again, until Ctrl-C. `exchange serve` starts a follower itself. An
+    alarm remains, also after a restart of the exchange, until --once finds no difference or --dismiss removes it.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from exchange.cli.options import clock_start_option, db_option
 from exchange.cli.server_process import host_option, insecure_option, port_option, refuse_foreign_host, run_server
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.runtime.demo import DEMO_RULES
-from exchange.runtime.server_settings import DEFAULT_RULES, SNAPSHOT_EVERY, ServerSettings
+from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 
 
 @click.command()
@@ -19,10 +19,9 @@ from exchange.runtime.server_settings import DEFAULT_RULES, SNAPSHOT_EVERY, Serv
 @click.option(
     "--snapshot-every",
     type=click.IntRange(0),
-    default=SNAPSHOT_EVERY,
-    show_default=True,
     metavar="COMMANDS",
-    help="Save a snapshot of the state after this many commands, for a quick start; 0: only when stopping.",
+    help="Save a snapshot after this many commands; 0: only when stopping.  "
+    "[default: every 2 seconds of replay or 5 minutes]",
 )
 @clock_start_option
 @click.option(
@@ -45,7 +44,7 @@ def serve(
     host: str,
     port: int,
     demo: bool,
-    snapshot_every: int,
+    snapshot_every: int | None,
     clock_start_us: int | None,
     rate_limit: int,
     metrics_port: int | None,

@@ -12,8 +12,9 @@ from exchange.free_space import SpaceGuard
 from exchange.history.moment import Moment, engine_at
 from exchange.history.recovery_plan import SnapshotCheck, check_snapshots
 from exchange.journal.opening import open_journal_reader
-from exchange.runtime.server_settings import SNAPSHOTS_KEPT
-from exchange.snapshots.store import SnapshotStore
+from exchange.runtime.follower import speed_of_replay
+from exchange.snapshots.ladder import dense_gap_of, why_kept
+from exchange.snapshots.store import SnapshotStore, rung_of
 
 
 @click.group()
@@ -37,6 +38,8 @@ def snapshot() -> None:
 def create(moment: Moment, path: Path) -> None:
     """Save the state after a command, computed from the journal. The exchange may be running.
 
+    It is kept until `exchange snapshot delete` deletes it.
+
     \b
     Example:
       exchange snapshot create --at 1000000
@@ -45,15 +48,15 @@ def create(moment: Moment, path: Path) -> None:
         raise click.exceptions.Exit(1)
     with ReplayBar() as bar:
         engine = engine_at(path, moment, bar)
-    file = SnapshotStore(path).save(engine.snapshot())
-    click.echo(f"{file}: saved the state after seq {engine.head.seq}")
+    file = SnapshotStore(path).save(engine.snapshot(), is_manual=True)
+    click.echo(f"{file}: saved the state after seq {engine.head.seq}; it is kept until you delete it")
 
 
 @snapshot.command("list")
 @db_option
 @json_option
 def list_(path: Path, as_json: bool) -> None:
-    """List the snapshots and check whether a start could use each of them.
+    """List the snapshots, why each is kept, and if it can be used.
 
     Only `exchange snapshot verify` compares their content with a replay.
 
@@ -88,42 +91,67 @@ def verify(fast: bool, path: Path, as_json: bool) -> None:
 
 @snapshot.command()
 @click.option(
-    "--keep",
-    type=click.IntRange(0),
-    default=SNAPSHOTS_KEPT,
-    show_default=True,
-    help="Number of newest snapshots to keep.",
+    "--keep", type=click.IntRange(0), help="Number of newest snapshots to keep.  [default: as the ladder says]"
 )
 @db_option
-def prune(keep: int, path: Path) -> None:
-    """Delete all but the newest snapshots, and unfinished files.
+def prune(keep: int | None, path: Path) -> None:
+    """Delete the snapshots that are not needed, and unfinished files. Those made by hand stay.
+
+    \b
+    Examples:
+      exchange snapshot prune
+      exchange snapshot prune --keep 1
+    """
+    store = SnapshotStore(path)
+    with open_journal_reader(path):
+        deleted = store.thin(dense_gap_of(speed_of_replay(path))) if keep is None else store.prune(keep)
+    click.echo(f"deleted {len(deleted)}, kept {len(store.files())}")
+
+
+@snapshot.command()
+@click.argument("seqs", type=click.IntRange(1), nargs=-1, required=True, metavar="SEQ...")
+@db_option
+def delete(seqs: tuple[int, ...], path: Path) -> None:
+    """Delete the snapshots of these seqs, also those made by hand.
 
     \b
     Example:
-      exchange snapshot prune --keep 1
+      exchange snapshot delete 1000000
     """
+    store = SnapshotStore(path)
     with open_journal_reader(path):
-        deleted = SnapshotStore(path).prune(keep)
-    click.echo(f"deleted {len(deleted)}, kept {len(SnapshotStore(path).files())}")
+        if missing := sorted(set(seqs) - set(store.seqs())):
+            raise click.ClickException(
+                f"there is no snapshot of seq {missing[0]}: {command_line('snapshot list', path)} shows the seqs"
+            )
+        deleted = [file for seq in seqs for file in store.delete(seq)]
+    click.echo(f"deleted {len(deleted)}, kept {len(store.files())}")
 
 
 def _print(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
+    reasons = why_kept(SnapshotStore(path).rungs(), dense_gap_of(speed_of_replay(path)))
+
+    def why(check: SnapshotCheck) -> str:
+        rung = rung_of(Path(check.file))
+        return "-" if rung is None else reasons.get(rung, "-")
+
     if as_json:
-        print_json([check._asdict() for check in found])
+        print_json([check._asdict() | {"kept": why(check)} for check in found])
     elif found:
-        shown = table("snapshot", ">seq", "time", ">bytes", "digest", "check")
+        shown = table(">seq", "time", ">bytes", "kept", "check")
         rows = (
             (
-                check.file,
                 str(check.seq),
                 short_time(check.ts_us) if check.ts_us else "-",
                 f"{check.size_bytes:,}",
-                check.digest[:16],
+                why(check),
                 check.fault or "fits",
             )
             for check in found
         )
         add_rows(shown, rows)
         console().print(shown)
+        total = sum(check.size_bytes for check in found)
+        click.echo(f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}, {total:,} bytes")
     else:
         click.echo(f"{path} has no snapshots; to create one: {command_line('snapshot create', path)}")

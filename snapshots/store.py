@@ -1,22 +1,30 @@
-"""A folder of snapshot files: save one, find the newest that fits, prune. Snapshots can be deleted at any time.
+"""A folder of snapshot files: save one, find the newest that fits, delete. Snapshots can be deleted at any time.
 
-A file is a MessagePack array compressed with zlib, followed by the SHA-256 of the compressed bytes. It is written under
-a temporary name, synced and then renamed, so that a crash leaves the whole file or none.
+The name of a file is its seq; one that was made by hand also has `.hand` in its name. The content is a MessagePack
+array compressed with zlib, followed by the SHA-256 of the compressed bytes. A file is written under a temporary name,
+synced and then renamed, so that a crash leaves the whole file or none.
 """
 
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from exchange.snapshots.ladder import Rung, excess
+
 _CHECKSUM_SIZE = 32
 # The fastest level. Compression is there to save disk time, which the journal needs.
 _COMPRESSION = 1
 # Each piece is synced by itself, so that a sync of the journal never waits for a large one.
 _PIECE_SIZE = 512 * 1024
+_MANUAL = ".hand"
+# The MessagePack array up to the digest: version, seq, time, hash of 32 bytes, digest of 64 characters.
+_HEADER = re.compile(rb"\x97.{3,27}?\xc4\x20.{32}\xd9\x40[0-9a-f]{64}", re.DOTALL)
+_HEADER_SIZE_MAX = 256
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +43,16 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     views: bytes
 
 
+class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):
+    """The fields of a snapshot before its state."""
+
+    version: int
+    seq: int
+    ts_us: int
+    journal_hash: bytes
+    digest: str
+
+
 class DamagedSnapshotError(Exception):
     """The contents of the file are not those that were saved."""
 
@@ -51,13 +69,17 @@ class SnapshotStore:
 
     def seqs(self) -> list[int]:
         """The seqs in the names of the files, oldest first."""
-        return [int(file.stem) for file in self.files() if file.stem.isdigit()]
+        return sorted({rung.seq for rung in self.rungs()})
 
-    def save(self, snapshot: Snapshot) -> Path:
-        """Write a snapshot; it is on disk when this returns."""
+    def rungs(self) -> list[Rung]:
+        """What the names of the files say, oldest first."""
+        return [rung for rung in map(rung_of, self.files()) if rung is not None]
+
+    def save(self, snapshot: Snapshot, is_manual: bool = False) -> Path:
+        """Write a snapshot; it is on disk when this returns. One that is `is_manual` is deleted only by hand."""
         self.folder.mkdir(exist_ok=True)
-        path = self.folder / f"{snapshot.seq:016d}.snapshot"
-        draft = path.with_suffix(f".draft-{os.getpid()}")
+        path = self._file(Rung(snapshot.seq, is_manual))
+        draft = self.folder / f"{snapshot.seq:016d}.draft-{os.getpid()}"
         with draft.open("wb", buffering=0) as file:
             content = memoryview(pack(snapshot))
             for start in range(0, len(content), _PIECE_SIZE):
@@ -76,6 +98,10 @@ class SnapshotStore:
         reason for each snapshot that is skipped.
         """
         for path in reversed(self.files()):
+            rung = rung_of(path)
+            # A file can be large, so one that is too new is not read.
+            if rung is not None and rung.seq > up_to:
+                continue
             try:
                 snapshot = load(path)
             except (OSError, DamagedSnapshotError) as error:
@@ -91,19 +117,66 @@ class SnapshotStore:
                 yield snapshot
 
     def prune(self, keep: int) -> list[Path]:
-        """Delete all but the newest `keep` snapshots, and temporary files of crashes. Returns the deleted files."""
-        files = self.files()
-        doomed = files[: max(0, len(files) - keep)] + [
+        """Delete all but the newest `keep` snapshots, and temporary files of crashes. Returns the deleted files.
+
+        Snapshots that were made by hand stay, and do not count.
+        """
+        automatic = [rung for rung in self.rungs() if not rung.is_manual]
+        return self._delete(automatic[: max(0, len(automatic) - keep)])
+
+    def thin(self, dense_gap: int) -> list[Path]:
+        """Delete the snapshots that the ladder does not need, and temporary files of crashes. Returns these files.
+
+        `dense_gap` is the number of commands whose replay takes two seconds.
+        """
+        return self._delete(excess(self.rungs(), dense_gap))
+
+    def delete(self, seq: int) -> list[Path]:
+        """Delete the snapshots of `seq`, also those made by hand. Returns the deleted files."""
+        doomed = [self._file(rung) for rung in self.rungs() if rung.seq == seq]
+        for path in doomed:
+            path.unlink(missing_ok=True)
+        return doomed
+
+    def _delete(self, rungs: list[Rung]) -> list[Path]:
+        doomed = [self._file(rung) for rung in rungs] + [
             draft for draft in self.folder.glob("*.draft-*") if not _is_alive(int(draft.suffix.rpartition("-")[2]))
         ]
         for path in doomed:
             path.unlink(missing_ok=True)
         return doomed
 
+    def _file(self, rung: Rung) -> Path:
+        return self.folder / f"{rung.seq:016d}{_MANUAL if rung.is_manual else ''}.snapshot"
+
+
+def rung_of(file: Path) -> Rung | None:
+    """The seq and the origin in the name of a snapshot file; None if the name has another form."""
+    number = file.stem.removesuffix(_MANUAL)
+    return Rung(int(number), file.stem != number) if number.isdigit() else None
+
 
 def load(path: Path) -> Snapshot:
     """The snapshot in a file. Raises DamagedSnapshotError, which names the fault."""
     return unpack(path.read_bytes())
+
+
+def load_header(path: Path) -> SnapshotHeader:
+    """The header of the snapshot in a file. Compares the checksum, but does not decode the state. Raises as `load`."""
+    content = path.read_bytes()
+    try:
+        start = zlib.decompressobj().decompress(_checked_body(content), _HEADER_SIZE_MAX)
+        if match := _HEADER.match(start):
+            # The same bytes as an array of five: the state and the views are left out.
+            return msgspec.msgpack.decode(b"\x95" + match[0][1:], type=SnapshotHeader)
+    except (msgspec.DecodeError, zlib.error) as error:
+        raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
+    return header_of(unpack(content))
+
+
+def header_of(snapshot: Snapshot) -> SnapshotHeader:
+    """The fields of a snapshot before its state."""
+    return SnapshotHeader(snapshot.version, snapshot.seq, snapshot.ts_us, snapshot.journal_hash, snapshot.digest)
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -114,9 +187,7 @@ def pack(snapshot: Snapshot) -> bytes:
 
 def unpack(content: bytes) -> Snapshot:
     """Decode a snapshot from `pack`. Raises DamagedSnapshotError, which names the fault."""
-    body, checksum = content[:-_CHECKSUM_SIZE], content[-_CHECKSUM_SIZE:]
-    if hashlib.sha256(body).digest() != checksum:
-        raise DamagedSnapshotError("its checksum does not match its contents")
+    body = _checked_body(content)
     try:
         snapshot = msgspec.msgpack.decode(zlib.decompress(body), type=Snapshot)
     except (msgspec.DecodeError, zlib.error) as error:
@@ -124,6 +195,13 @@ def unpack(content: bytes) -> Snapshot:
     if digest_of(snapshot.state) != snapshot.digest:
         raise DamagedSnapshotError("its digest does not match its state")
     return snapshot
+
+
+def _checked_body(content: bytes) -> bytes:
+    body, checksum = content[:-_CHECKSUM_SIZE], content[-_CHECKSUM_SIZE:]
+    if hashlib.sha256(body).digest() != checksum:
+        raise DamagedSnapshotError("its checksum does not match its contents")
+    return body
 
 
 def digest_of(state: bytes) -> str:

@@ -30,6 +30,7 @@ from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, read_status
 from exchange.runtime.pipeline import Pipeline
+from exchange.snapshots.ladder import Rung
 from exchange.snapshots.store import SnapshotStore, load
 from tests.journals import play
 from tests.test_recovery import INSTRUMENT, server
@@ -366,6 +367,24 @@ def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:
         assert follower.seq == engine.head.seq
 
 
+def test_a_follower_saves_by_the_cost_of_its_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test sets the clock: a batch of 100 commands takes 0.8 s, so two batches come near to the limit."""
+    play(path := tmp_path / "exchange.db")
+    now_us = iter(range(0, 10**9, 800_000))
+    monkeypatch.setattr("exchange.runtime.follower.thread_cpu_us", lambda: next(now_us))
+    monkeypatch.setattr("exchange.runtime.follower.COMMANDS_AT_ONCE", 100)
+    follower = Follower(path, None, lambda sentence: None)
+    with open_journal_reader(path) as reader:
+        while follower.catch_up(reader):
+            pass
+    assert SnapshotStore(path).rungs() == [Rung(200), Rung(400)]
+    follower.write_status()
+    status = read_status(path)
+    assert status is not None
+    assert (status.snapshot_seq, status.commands_per_second) == (400, 125.0)
+    assert Follower(path, None, lambda sentence: None).seq == 200
+
+
 async def _add(path: Path, engine: Engine) -> None:
     journal = await open_journal_writer(path)
     (record,) = chain(journal.head, [(journal.head.ts_us + 1, encode_command(Deposit("alice", 1)).decode())])
@@ -401,7 +420,7 @@ def test_a_recovery_plan_without_commands_to_replay_shows_no_speed(tmp_path: Pat
 @pytest.mark.slow
 def test_snapshot_commands(path: Path, tmp_path: Path) -> None:
     assert (
-        "0000000000015000.snapshot: saved the state after seq 15000"
+        "0000000000015000.hand.snapshot: saved the state after seq 15000"
         in run(path, "snapshot", "create", "--at", "15000").stdout
     )
     plan = json.loads(run(path, "recovery-plan", "--json").stdout)
@@ -409,19 +428,27 @@ def test_snapshot_commands(path: Path, tmp_path: Path) -> None:
     assert "the snapshot at seq 15000" in run(path, "recovery-plan").stdout
     assert plan["seconds"] >= 6_000 / plan["commands_per_second"]
     listed = json.loads(run(path, "snapshot", "list", "--json").stdout)
-    assert [(entry["seq"], entry["fault"]) for entry in listed] == [(10_000, None), (15_000, None)]
+    assert [(entry["seq"], entry["fault"], entry["kept"]) for entry in listed] == [
+        (10_000, None, "one of the newest 8"),
+        (15_000, None, "made by hand"),
+    ]
     assert run(path, "snapshot", "verify").exit_code == 0
     first, second = SnapshotStore(path).files()
-    second.write_bytes(second.read_bytes()[:-1] + b"x")
+    damaged = second.read_bytes()[:-1] + b"x"
+    second.write_bytes(damaged)
     outcome = run(path, "snapshot", "verify", "--fast")
     assert (outcome.exit_code, "damaged" in outcome.stdout) == (1, True)
     plan = json.loads(run(path, "recovery-plan", "--json").stdout)
     assert plan["snapshot_seq"] == 10_000
-    assert "0000000000015000.snapshot is skipped" in plan["skipped"][0]
-    assert "deleted 1, kept 1" in run(path, "snapshot", "prune", "--keep", "1").stdout
+    assert "0000000000015000.hand.snapshot is skipped" in plan["skipped"][0]
+    assert "deleted 0, kept 2" in run(path, "snapshot", "prune", "--keep", "1").stdout
+    assert "deleted 1, kept 1" in run(path, "snapshot", "prune", "--keep", "0").stdout
+    refused = run(path, "snapshot", "delete", "10000")
+    assert (refused.exit_code, "there is no snapshot of seq 10000" in refused.stderr) == (1, True)
+    assert "deleted 1, kept 0" in run(path, "snapshot", "delete", "15000").stdout
     other = tmp_path / "other.db"
     play(other)
     SnapshotStore(other).folder.mkdir()
-    (SnapshotStore(other).folder / first.name).write_bytes(second.read_bytes())
+    (SnapshotStore(other).folder / first.name).write_bytes(damaged)
     assert run(tmp_path / "none.db", "snapshot", "list").exit_code == 1
     assert run(path, "snapshot", "create", "--at", "999999").exit_code == 1

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from exchange.engine.engine import IMAGE_VERSION
@@ -12,7 +13,8 @@ from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
-from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, load
+from exchange.snapshots.ladder import Rung
+from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, header_of, load, load_header, pack
 from tests.journals import COMMANDS, play
 
 
@@ -118,6 +120,36 @@ def test_old_snapshots_and_drafts_of_dead_processes_are_pruned(path: Path) -> No
     store.prune(keep=2)
     assert [file.name for file in store.folder.iterdir() if "draft" in file.name] == []
     assert [int(file.stem) for file in store.files()] == [30, 40]
+
+
+def test_snapshots_made_by_hand_stay(path: Path) -> None:
+    engine = play(path, snapshots_at=(10, 20, 30))
+    store = SnapshotStore(path)
+    store.save(engine.snapshot(), is_manual=True)
+    store.prune(keep=0)
+    store.thin(dense_gap=10**9)
+    assert store.rungs() == [Rung(COMMANDS, is_manual=True)]
+    assert [file.name for file in store.delete(COMMANDS)] == [f"{COMMANDS:016d}.hand.snapshot"]
+    assert store.files() == []
+
+
+def test_a_snapshot_after_the_moment_is_not_even_read(path: Path) -> None:
+    play(path, snapshots_at=(100, 300))
+    newest = SnapshotStore(path).files()[-1]
+    newest.write_bytes(b"")
+    _, said = recovered(path, up_to=250)
+    assert len(said) == 1 and "snapshot at seq 100, replaying 150 commands" in said[0]
+
+
+def test_the_header_of_a_snapshot(path: Path) -> None:
+    snapshot = play(path).snapshot()
+    file = SnapshotStore(path).save(snapshot)
+    assert load_header(file) == header_of(snapshot)
+    file.write_bytes(pack(msgspec.structs.replace(snapshot, journal_hash=b"", digest=snapshot.digest)))
+    assert load_header(file).journal_hash == b""
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DamagedSnapshotError):
+        load_header(file)
 
 
 def test_a_command_that_cannot_be_applied_is_named(path: Path) -> None:

@@ -1,7 +1,9 @@
 """One pass over a journal that replays its commands and compares events, snapshots and digests with the results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from exchange.domain.commands import EndSession, decode_command
 from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
@@ -12,10 +14,28 @@ from exchange.journal.errors import JournalArchivedError, JournalError, JournalU
 from exchange.journal.lock import lock_owner
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow, Record
-from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, unpack
+from exchange.snapshots.store import (
+    DamagedSnapshotError,
+    Snapshot,
+    SnapshotHeader,
+    SnapshotStore,
+    header_of,
+    load,
+    load_header,
+    unpack,
+)
 
 # All invariants are checked after this many commands.
 CHECK_EVERY = 1_000
+
+Content = TypeVar("Content")
+
+
+class _Found(NamedTuple):
+    """A snapshot to compare: its name for messages, and a function that loads it."""
+
+    name: str
+    load: Callable[[], Snapshot | None]
 
 
 class Audit:
@@ -27,7 +47,7 @@ class Audit:
         self._progress = progress
         self._events_seq = reader.events_seq()
         self._digests = {(seq, subject): recorded for seq, subject, recorded in reader.digests()}
-        self._snapshots = self._load_snapshots()
+        self._snapshots = self._find_snapshots()
         # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
         self._head = reader.head()
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
@@ -93,40 +113,33 @@ class Audit:
                 "stopped cleanly: `exchange journal rebuild` records them again",
             )
 
-    def _load_snapshots(self) -> dict[int, list[tuple[str, Snapshot]]]:
-        """Load every snapshot that can be compared, by seq, each with a name for messages."""
-        named: list[tuple[str, Snapshot]] = []
-        for file in SnapshotStore(self._reader.path).files():
-            try:
-                named.append((f"snapshot {file.name}", load(file)))
-            except FileNotFoundError:
-                # The follower deleted it in the meantime.
-                continue
-            except OSError as error:
-                raise JournalError(
-                    f"snapshot {file} cannot be read ({error.strerror}): check its permissions "
-                    "and the disk; if neither helps, delete it; a snapshot can be made again"
-                ) from error
-            except DamagedSnapshotError as error:
-                raise DamageError(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
+    def _find_snapshots(self) -> dict[int, list[_Found]]:
+        """Every snapshot that can be compared, by seq. Each is loaded when the replay reaches it: they are large."""
+        named: list[tuple[SnapshotHeader, _Found]] = [
+            (header, _Found(f"snapshot {file.name}", partial(_of_file, file, load)))
+            for file in SnapshotStore(self._reader.path).files()
+            if (header := _of_file(file, load_header)) is not None
+        ]
         for base in self._reader.bases:
             if base.head.seq:
                 try:
-                    named.append((f"the base at seq {base.head.seq}", unpack(base.snapshot)))
+                    snapshot = unpack(base.snapshot)
                 except DamagedSnapshotError as error:
                     raise DamageError(base.head.seq, f"the base at seq {base.head.seq} is damaged: {error}") from error
-        loaded: dict[int, list[tuple[str, Snapshot]]] = {}
-        for name, snapshot in named:
-            if snapshot.version == IMAGE_VERSION:
-                loaded.setdefault(snapshot.seq, []).append((name, snapshot))
+                found = _Found(f"the base at seq {base.head.seq}", partial(unpack, base.snapshot))
+                named.append((header_of(snapshot), found))
+        by_seq: dict[int, list[_Found]] = {}
+        for header, found in named:
+            if header.version == IMAGE_VERSION:
+                by_seq.setdefault(header.seq, []).append(found)
             else:
-                self._verdict.notes.append(f"{name} was written by another version of the program: not checked")
-        return loaded
+                self._verdict.notes.append(f"{found.name} was written by another version of the program: not checked")
+        return by_seq
 
     def _check_unused(self, base_seq: int) -> None:
         """Check the snapshots and digests that were not compared: note those that cannot be, refuse the others."""
         for seq, unused in sorted(self._snapshots.items()):
-            name = unused[0][0]
+            name = unused[0].name
             if seq > base_seq:
                 raise DamageError(
                     seq, f"{name} is of another journal: it is of seq {seq}, but the last command is {self._head.seq}"
@@ -145,7 +158,9 @@ class Audit:
                 )
 
     def _compare_snapshots(self, seq: int) -> None:
-        for name, snapshot in self._snapshots.pop(seq, []):
+        for name, load_found in self._snapshots.pop(seq, []):
+            if (snapshot := load_found()) is None:
+                continue
             if snapshot.journal_hash != self._engine.head.hash:
                 raise DamageError(seq, f"{name} is of another journal: it has another hash for seq {seq}")
             if (fault := self._engine.mismatch_with(snapshot)) is not None:
@@ -211,6 +226,21 @@ class Audit:
                 engine.state.check()
             except AssertionError as error:
                 yield record.seq, error
+
+
+def _of_file(file: Path, read: Callable[[Path], Content]) -> Content | None:
+    """Read a snapshot file; None if the follower deleted it in the meantime."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(
+            f"snapshot {file} cannot be read ({error.strerror}): check its permissions "
+            "and the disk; if neither helps, delete it; a snapshot can be made again"
+        ) from error
+    except DamagedSnapshotError as error:
+        raise DamageError(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
 
 
 def _engine_after(path: Path, seq: int) -> Engine:

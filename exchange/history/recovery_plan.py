@@ -10,7 +10,7 @@ from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import Progress, replay, restore_base, restore_newest
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
-from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load
+from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, load_header, rung_of
 
 # How long a replay is measured to estimate its speed.
 _SAMPLE_SECONDS = 0.5
@@ -92,16 +92,17 @@ def _check_snapshot(
 ) -> SnapshotCheck:
     size_bytes = file.stat().st_size
     try:
-        snapshot = load(file)
+        snapshot = load_header(file) if engine is None else load(file)
     except (OSError, DamagedSnapshotError) as error:
-        seq = int(file.stem) if file.stem.isdigit() else 0
+        rung = rung_of(file)
+        seq = 0 if rung is None else rung.seq
         return SnapshotCheck(file.name, seq, 0, size_bytes, "", f"damaged: {error}")
     fault = None
     if snapshot.version != IMAGE_VERSION:
         fault = f"written by another version of the program: expected {IMAGE_VERSION}, found {snapshot.version}"
     elif _hash_at(reader, snapshot.seq) != snapshot.journal_hash:
         fault = "of another journal, or of commands in an archive that is not here"
-    elif engine is not None and progress is not None:
+    elif engine is not None and progress is not None and isinstance(snapshot, Snapshot):
         fault = _mismatch(reader, engine, snapshot, progress)
     return SnapshotCheck(file.name, snapshot.seq, snapshot.ts_us, size_bytes, snapshot.digest, fault)
 

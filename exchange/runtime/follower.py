@@ -24,7 +24,8 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
-from exchange.runtime.server_settings import SNAPSHOTS_KEPT
+from exchange.runtime.clock import thread_cpu_us
+from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
 from exchange.subprocesses import Supervisor, is_orphaned, set_up_subprocess
 
@@ -32,6 +33,7 @@ DIVERGED = 3  # exit code of the process
 LOOK_SECONDS = 0.1  # between two reads of a journal without new commands
 STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
+_LADDER = "ladder"
 RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
 HOW_TO_DEAL = (
     "`exchange journal verify` names the command; when its cause is repaired, `exchange follow --once` compares again; "
@@ -46,25 +48,28 @@ class DivergedError(Exception):
 
 
 class FollowerStatus(msgspec.Struct, frozen=True):
-    """The progress of a follower. `compared_seq` is the seq of the last digest that matched."""
+    """The progress of a follower. `compared_seq` is the seq of the last digest that matched.
+
+    `commands_per_second` is the slowest measured speed of its replay, 0 if none was measured.
+    """
 
     pid: int
     seq: int
     ts_us: int
     snapshot_seq: int
     compared_seq: int
+    commands_per_second: float = 0.0
 
 
 class Follower:
-    """Follows the journal at `path` and saves a snapshot every `every` commands (0: never).
+    """Follows the journal at `path` and saves snapshots: every `every` commands, 0: never, None: as the ladder says.
 
     It starts from the second newest snapshot, so that it also compares the newest, which the exchange may have saved
     when it stopped. With `from_first` it starts from the first command here, to compare everything.
     """
 
-    def __init__(self, path: Path, every: int, report: Report, from_first: bool = False) -> None:
+    def __init__(self, path: Path, every: int | None, report: Report, from_first: bool = False) -> None:
         self._path = path
-        self._every = every
         with open_journal_reader(path) as reader:
             self._engine = (
                 restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
@@ -74,7 +79,8 @@ class Follower:
         self.is_idle = False
         # Own digests by seq and subject, until the exchange has recorded its digest.
         self._computed: dict[tuple[int, str], str] = {}
-        self._snapshot_seq = max(SnapshotStore(path).seqs(), default=0)
+        head, known_speed = self._engine.head, speed_of_replay(path)
+        self._saving = SavePolicy(every, SnapshotStore(path).rungs(), head.seq, head.ts_us, known_speed)
         self._compared_seq = 0
         self._dismissed_seq = dismissed_seq(path)
         self._space = SpaceGuard(path, "snapshots", _log.warning)
@@ -94,7 +100,7 @@ class Follower:
 
         Raises a JournalError, or raises the alarm and then DivergedError.
         """
-        head = self._engine.head
+        head, began_us = self._engine.head, thread_cpu_us()
         records = list(reader.records(head, head.seq + COMMANDS_AT_ONCE))
         states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
         caused: list[tuple[int, list[Event]]] = []
@@ -102,20 +108,24 @@ class Follower:
             caused.append((record.seq, replay(self._engine, record)))
             if record.seq in states:
                 self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
+        self._saving.replayed(self.seq, self._engine.head.ts_us, thread_cpu_us() - began_us)
         for seq, subject, digest in self._digest.add(event_rows(caused)):
             self._computed[seq, subject] = digest
         if self._computed:
             self._compare(reader)
-        if self._every and self.seq - self._snapshot_seq >= self._every and self._space.allows():
-            save_and_prune(self._path, self._engine.snapshot())
-            self._snapshot_seq = self.seq
+        if self._saving.is_due and self._space.allows():
+            self._saving.saved()
+            save_and_prune(self._path, self._engine.snapshot(), self._saving.commands_per_second)
         self.is_idle = not records
         return bool(records)
 
     def write_status(self) -> None:
         """Write the status file, for `exchange journal info`."""
         head = self._engine.head
-        status = FollowerStatus(os.getpid(), head.seq, head.ts_us, self._snapshot_seq, self._compared_seq)
+        saving = self._saving
+        status = FollowerStatus(
+            os.getpid(), head.seq, head.ts_us, saving.newest_seq, self._compared_seq, saving.commands_per_second
+        )
         write_atomic(status_file(self._path), msgspec.json.encode(status))
 
     def _compare(self, reader: JournalReader) -> None:
@@ -133,9 +143,9 @@ class Follower:
 
 
 class FollowerProcess:
-    """Keeps a follower running alongside the exchange, except while an alarm stands. `every` 0: no follower."""
+    """Keeps a follower running alongside the exchange, except while an alarm stands. `every`: see `Follower`."""
 
-    def __init__(self, path: Path, every: int) -> None:
+    def __init__(self, path: Path, every: int | None) -> None:
         self._path = path
         self._every = every
         self._supervisor = Supervisor(
@@ -144,10 +154,7 @@ class FollowerProcess:
 
     def start(self) -> None:
         """Start the follower. Logs an error if an alarm stands."""
-        if self._every:
-            self._supervisor.start(str(self._path), str(self._every))
-        elif reason := self._reason_to_wait():
-            _log.error("%s", reason)
+        self._supervisor.start(str(self._path), _LADDER if self._every is None else str(self._every))
 
     async def stop(self) -> None:
         """End the follower. It leaves no incomplete snapshot behind."""
@@ -172,11 +179,20 @@ def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
     return digest
 
 
-def save_and_prune(path: Path, snapshot: Snapshot) -> None:
-    """Save a snapshot of the journal at `path`, and delete all but the newest SNAPSHOTS_KEPT."""
+def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | None = None) -> None:
+    """Save a snapshot of the journal at `path`, and delete those that the ladder does not need.
+
+    `commands_per_second` is the speed of a replay; None: as the follower measured it.
+    """
     store = SnapshotStore(path)
     store.save(snapshot)
-    store.prune(SNAPSHOTS_KEPT)
+    store.thin(dense_gap_of(speed_of_replay(path) if commands_per_second is None else commands_per_second))
+
+
+def speed_of_replay(path: Path) -> float:
+    """The slowest speed that the follower of the journal at `path` measured, in commands per second; 0: none."""
+    status = read_status(path)
+    return 0.0 if status is None else status.commands_per_second
 
 
 def status_file(path: Path) -> Path:
@@ -196,7 +212,8 @@ def main() -> None:
     """Run the subprocess: follow the journal in the first argument until the exchange, its parent, is gone."""
     set_up_subprocess()
     gc.set_threshold(100_000, 20, 100)
-    path, every, exchange_pid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    path, exchange_pid = Path(sys.argv[1]), int(sys.argv[3])
+    every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
     try:
         with open_journal_reader(path) as reader:
             _follow(Follower(path, every, _log.info), reader, exchange_pid)

@@ -9,8 +9,6 @@ from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 
-SNAPSHOT_EVERY = 100_000  # commands
-SNAPSHOTS_KEPT = 3
 # The rules of a new journal.
 DEFAULT_RULES = Rules(market=Market())
 
@@ -19,7 +17,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     """The journal is at `path`; clients connect to `host` and `port`.
 
     - `clock_start_us`: the start of exchange time (None: now).
-    - `snapshot_every`: commands between two snapshots (0: no snapshots while running).
+    - `snapshot_every`: commands between two snapshots (0: no snapshots while running, None: as the ladder says).
     - `requests_per_second`: limit of one connection (0: no limit).
     - `demo`: give the demo's assets a first index price.
     - `metrics_port`: on the loopback address (0: any free port, None: no metrics).
@@ -31,7 +29,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8765
     clock_start_us: int | None = None
-    snapshot_every: int = SNAPSHOT_EVERY
+    snapshot_every: int | None = None
     requests_per_second: int = REQUESTS_PER_SECOND
     demo: bool = False
     metrics_port: int | None = None
