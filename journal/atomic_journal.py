@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exchange.journal.errors import JournalError
-from exchange.journal.schema import prepare, read_only_uri
+from exchange.journal.schema import connect_read_only, prepare, read_only_uri
 
 _TABLES = (
     ("base", "seq, ts_us, hash, snapshot"),
@@ -80,16 +80,50 @@ def refuse_leftovers(path: Path) -> None:
 def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:
     """Copy all rows up to `last_seq` from these consecutive journal files, and the base of the first one."""
     connection = draft.connection
-    for number, source in enumerate(sources):
-        connection.execute("ATTACH ? AS source", (read_only_uri(source),))
+    # The trigger doubles the time, and the readers check the chain of the copied commands.
+    with _without_trigger(connection, "commands_follow_each_other"):
+        for number, source in enumerate(sources):
+            connection.execute("ATTACH ? AS source", (read_only_uri(source),))
+            connection.execute("BEGIN")
+            found = _tables_in(connection, "source")
+            tables = [(name, columns) for name, columns in _TABLES if name in found and (name != "base" or number == 0)]
+            for table, columns in tables:
+                connection.execute(
+                    f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM source.{table} "
+                    f"WHERE seq <= ? ORDER BY {columns}",
+                    (last_seq,),
+                )
+            connection.execute("COMMIT")
+            connection.execute("DETACH source")
+
+
+def copy_pages(draft: Draft, source: Path, last_seq: int) -> None:
+    """Copy a whole journal file and delete the rows after `last_seq`. Their space is free for new commands.
+
+    If most rows stay, this takes a tenth of the time of `copy_rows`. An older schema is brought up to date.
+    """
+    connection = draft.connection
+    with closing(connect_read_only(source)) as opened:
+        opened.backup(connection)
+    prepare(draft.path)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    with _without_trigger(connection, "commands_are_never_deleted"):
         connection.execute("BEGIN")
-        found = {name for (name,) in connection.execute("SELECT name FROM source.sqlite_schema WHERE type = 'table'")}
-        tables = [(name, columns) for name, columns in _TABLES if name in found and (name != "base" or number == 0)]
-        for table, columns in tables:
-            connection.execute(
-                f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM source.{table} "
-                f"WHERE seq <= ? ORDER BY {columns}",
-                (last_seq,),
-            )
+        found = _tables_in(connection, "main")
+        for table in (name for name, _ in _TABLES if name in found and name != "base"):
+            connection.execute(f"DELETE FROM {table} WHERE seq > ?", (last_seq,))
         connection.execute("COMMIT")
-        connection.execute("DETACH source")
+
+
+def _tables_in(connection: sqlite3.Connection, schema: str) -> set[str]:
+    return {name for (name,) in connection.execute(f"SELECT name FROM {schema}.sqlite_schema WHERE type = 'table'")}
+
+
+@contextmanager
+def _without_trigger(connection: sqlite3.Connection, name: str) -> Iterator[None]:
+    """Remove a trigger of the draft for the duration of the block."""
+    query = "SELECT sql FROM main.sqlite_schema WHERE type = 'trigger' AND name = ?"
+    (text,) = connection.execute(query, (name,)).fetchone()
+    connection.execute(f"DROP TRIGGER main.{name}")
+    yield
+    connection.execute(text)

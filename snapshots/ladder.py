@@ -17,6 +17,8 @@ DENSE_COMMANDS = 1_000_000
 REPLAY_SECONDS_MAX = 2.0
 # A rung is saved before the gap reaches the limit, because the follower looks only after each batch of commands.
 SAVE_AFTER_SECONDS = 1.5
+# A batch should take no longer. Should its commands take four times as long as those before, the limit still holds.
+BATCH_SECONDS = 0.1
 # A rung is also saved when this much exchange time has passed, if there were commands.
 ACTIVE_SECONDS = 300
 # Commands per second, until a replay was measured. Most machines replay twice as fast, so the first gaps are small.
@@ -95,6 +97,7 @@ class SavePolicy:
         self._last_seq, self._last_ts_us = seq, ts_us
         self._seq, self._ts_us = seq, ts_us
         self._cpu_us = self._last_cpu_us = 0
+        self._last_speed = commands_per_second or RATE_ASSUMED
         # The end and the speed of each measured span within the last DENSE_COMMANDS. The first is the known speed.
         self._speeds = [(seq, commands_per_second)] if commands_per_second else []
 
@@ -103,6 +106,10 @@ class SavePolicy:
         """The slowest speed of a span between two snapshots, within the last DENSE_COMMANDS; 0 if none was measured."""
         return min((speed for _, speed in self._speeds), default=0.0)
 
+    def batch(self, count_max: int) -> int:
+        """The number of commands to replay before the next look, up to `count_max`."""
+        return max(1, min(count_max, int(BATCH_SECONDS * self._last_speed)))
+
     @property
     def newest_seq(self) -> int:
         """The seq of the newest snapshot; 0 if there is none."""
@@ -110,6 +117,12 @@ class SavePolicy:
 
     def replayed(self, seq: int, ts_us: int, cpu_us: int) -> None:
         """The follower has applied the commands up to `seq`, the last at `ts_us`, in `cpu_us` of CPU time."""
+        if seq == self._seq:
+            return
+        if cpu_us:
+            self._last_speed = (seq - self._seq) * US_PER_SECOND / cpu_us
+        # Before the first command there is no time.
+        self._last_ts_us = self._last_ts_us or ts_us
         self._seq, self._ts_us, self._last_cpu_us = seq, ts_us, cpu_us
         self._cpu_us += cpu_us
         passed = [known for known in self._seqs if self._last_seq < known <= seq]

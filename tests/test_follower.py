@@ -368,11 +368,13 @@ def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:
 
 
 def test_a_follower_saves_by_the_cost_of_its_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test sets the clock: a batch of 100 commands takes 0.8 s, so two batches come near to the limit."""
+    """The test sets the clock: a batch of 100 commands takes 0.1 s."""
     play(path := tmp_path / "exchange.db")
-    now_us = iter(range(0, 10**9, 800_000))
+    now_us = iter(range(0, 10**9, 100_000))
     monkeypatch.setattr("exchange.runtime.follower.thread_cpu_us", lambda: next(now_us))
     monkeypatch.setattr("exchange.runtime.follower.COMMANDS_AT_ONCE", 100)
+    monkeypatch.setattr("exchange.snapshots.ladder.SAVE_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr("exchange.snapshots.ladder.ACTIVE_SECONDS", 10**9)
     follower = Follower(path, None, lambda sentence: None)
     with open_journal_reader(path) as reader:
         while follower.catch_up(reader):
@@ -381,7 +383,7 @@ def test_a_follower_saves_by_the_cost_of_its_replay(tmp_path: Path, monkeypatch:
     follower.write_status()
     status = read_status(path)
     assert status is not None
-    assert (status.snapshot_seq, status.commands_per_second) == (400, 125.0)
+    assert (status.snapshot_seq, status.commands_per_second) == (400, 1_000.0)
     assert Follower(path, None, lambda sentence: None).seq == 200
 
 

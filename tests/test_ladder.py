@@ -92,10 +92,12 @@ class Journal:
 
     def follow(self, commands: int) -> None:
         cost_us = self._random.randint(self._middle_us // 2, self._middle_us * 2)
-        for _ in range(0, commands, 2_000):
-            took_us = 2_000 * cost_us
-            self.cpu_us[self.seq + 2_000] = self.cpu_us[self.seq] + took_us
-            self.seq += 2_000
+        end_seq = self.seq + commands
+        while self.seq < end_seq:
+            count = min(self.policy.batch(2_000), end_seq - self.seq)
+            took_us = count * cost_us
+            self.cpu_us[self.seq + count] = self.cpu_us[self.seq] + took_us
+            self.seq += count
             self.ts_us += self._random.randint(1, 10_000_000)
             self.policy.replayed(self.seq, self.ts_us, took_us)
             if self.policy.is_due:
@@ -159,6 +161,15 @@ def test_no_gap_exceeds_two_seconds_after_any_saves_and_prunes(seed: int, cost_u
         made = len({rung for rung in journal.rungs if rung.is_manual})
         journal.check()
     assert made == len({rung for rung in journal.rungs if rung.is_manual})
+
+
+def test_batches_become_smaller_if_commands_take_longer() -> None:
+    policy = SavePolicy(None, [], 0, 0, 0.0)
+    assert policy.batch(2_000) == 400
+    policy.replayed(400, 1, 4_000)
+    assert policy.batch(2_000) == 2_000
+    policy.replayed(2_400, 2, 2_000_000)
+    assert policy.batch(2_000) == 100
 
 
 def test_a_snapshot_is_due_after_enough_replay_or_time() -> None:

@@ -24,9 +24,11 @@ from exchange.history import fork as forking
 from exchange.history.compact import compact
 from exchange.history.verify import verify
 from exchange.journal.archives import archive_folder
+from exchange.journal.atomic_journal import copy_pages, copy_rows, new_journal
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record, chain
+from exchange.journal.schema import schema_faults
 from exchange.matching import apply as matching
 from exchange.matching.administration import deposit
 from exchange.matching.state import State
@@ -278,6 +280,24 @@ def test_fork_has_the_same_past(path: Path, tmp_path: Path, seq: int) -> None:
     assert json.loads(run("journal", "info", "--json", db=new).stdout)["forked_from"]["parent_seq"] == seq
     assert f"exchange.db after its seq {seq}" in run("journal", "info", db=new).stdout
     assert digest_of(new) == digest_of(path, seq)
+
+
+@pytest.mark.parametrize("seq", [1, COUNT // 2, COUNT - 1, COUNT])
+def test_both_ways_to_copy_a_journal_give_the_same(path: Path, tmp_path: Path, seq: int) -> None:
+    """A copy of pages leaves nothing of the tail, and both have the triggers of a journal."""
+    by_rows, by_pages = tmp_path / "rows.db", tmp_path / "pages.db"
+    with new_journal(by_rows) as draft:
+        copy_rows(draft, [path], seq)
+    with new_journal(by_pages) as draft:
+        copy_pages(draft, path, seq)
+    dumps = []
+    for file in (by_rows, by_pages):
+        assert schema_faults(file) == []
+        with closing(sqlite3.connect(file)) as connection:
+            dumps.append(sorted(connection.iterdump()))
+            assert connection.execute("SELECT max(seq) FROM commands").fetchone() == (seq,)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert dumps[0] == dumps[1]
 
 
 def test_fork_with_missing_events(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class Follower:
         Raises a JournalError, or raises the alarm and then DivergedError.
         """
         head, began_us = self._engine.head, thread_cpu_us()
-        records = list(reader.records(head, head.seq + COMMANDS_AT_ONCE))
+        records = list(reader.records(head, head.seq + self._saving.batch(COMMANDS_AT_ONCE)))
         states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
         caused: list[tuple[int, list[Event]]] = []
         for record in records:
