@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.client import Client, ExchangeError, Subscription, connect
+from exchange.client import Client, ExchangeError, Receipt, Subscription, connect
 from exchange.client.book import Book, BookUpdate
 from exchange.client.messages import (
     BalanceMessage,
@@ -30,6 +30,7 @@ from exchange.client.messages import (
     message_of,
 )
 from exchange.gateway.methods import METHODS
+from exchange.history.receipts import HeldReceipt, prove
 from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import BookLevel
 from exchange.runtime.server_settings import admin_secret_file
@@ -107,6 +108,40 @@ def test_messages_of_all_streams_arrive_in_seq_order(tmp_path: Path) -> None:
             ]
 
     with_server(tmp_path, use)
+
+
+def test_receipts_are_those_of_the_journal(tmp_path: Path) -> None:
+    """Of many requests at once, each gets the receipt of its own command, and `prove` finds it while they trade."""
+    receipts: list[Receipt | None] = []
+
+    async def use(running: Server) -> None:
+        async with connect(running.url, "alice") as client:
+            placed = await asyncio.gather(
+                *(client.buy(INSTRUMENT, SIZE, PRICE - n * 10_000, receipt=True) for n in range(60))
+            )
+            assert [one.receipt.seq for one in placed if one.receipt] == [one.seq for one in placed]
+            edited = await client.edit(placed[0].order.order_id, amount=2 * SIZE, receipt=True)
+            cancelled = await client.cancel(placed[0].order.order_id, receipt=True)
+            with pytest.raises(ExchangeError) as refused:
+                await client.cancel(placed[0].order.order_id, receipt=True)
+            await client.sell(INSTRUMENT, SIZE, receipt=False)
+            rest = await client.cancel_all(receipt=True)
+            assert rest.receipt and refused.value.receipt
+            assert await client.get_head() == rest.receipt
+            receipts.extend(one.receipt for one in (*placed, edited))
+            receipts.extend((cancelled.receipt, refused.value.receipt, rest.receipt))
+            with pytest.raises(ExchangeError) as unasked:
+                await client.cancel(placed[0].order.order_id)
+            assert unasked.value.receipt is None
+            assert (await client.cancel_all()).receipt is None
+            path = tmp_path / "exchange.db"
+            for receipt in receipts:
+                assert receipt is not None
+                held = HeldReceipt(receipt.seq, receipt.hash, receipt.ts_us)
+                assert (await asyncio.to_thread(prove, path, held)).is_recorded
+
+    with_server(tmp_path, use)
+    assert len(receipts) == 64
 
 
 def test_errors_carry_the_code_and_reason_of_the_protocol(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import (
     CancelReason,
@@ -290,21 +289,21 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     hash: str
 
 
-class CancelResult(msgspec.Struct, frozen=True):
+class CancelResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """The order as command `seq` cancelled it."""
 
     order: OrderView
     seq: int
-    receipt: Receipt | UnsetType = UNSET
+    receipt: Receipt | None = None
 
 
-class CancelAllResult(msgspec.Struct, frozen=True):
+class CancelAllResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many orders were cancelled, and which."""
 
     cancelled: int
     order_ids: list[int]
     seq: int
-    receipt: Receipt | UnsetType = UNSET
+    receipt: Receipt | None = None
 
 
 class MarginResult(msgspec.Struct, frozen=True, omit_defaults=True, rename=WIRE_NAMES):
