@@ -9,7 +9,10 @@ CREATE TABLE base (
 
 -- Digests that the exchange computed while it ran, to compare a replay with. `digest` is a SHA-256 in hexadecimal;
 -- `subject` names the content:
---   events    the payloads of all events, each ended by a line feed, of the 10,000 commands that end with `seq`
+--   events/2  SHA-256(digest after the command before | the events of the command as one JSON array), where 32 zero bytes
+--             are the digest before the first of every 10,000 commands; every 10,000 commands and at every start and stop
+--   events    of earlier versions: the payloads of all events, each ended by a line feed, of the 10,000 commands that end
+--             with `seq`
 --   state/N   the whole state after command `seq`, in version N of its encoding; at every start and every clean stop
 CREATE TABLE digests (
     seq     INTEGER NOT NULL,

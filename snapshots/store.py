@@ -22,8 +22,9 @@ _COMPRESSION = 1
 # Each piece is synced by itself, so that a sync of the journal never waits for a large one.
 _PIECE_SIZE = 512 * 1024
 _MANUAL = ".hand"
-# The MessagePack array up to the digest: version, seq, time, hash of 32 bytes, digest of 64 characters.
-_HEADER = re.compile(rb"\x97.{3,27}?\xc4\x20.{32}\xd9\x40[0-9a-f]{64}", re.DOTALL)
+# The MessagePack array of 7 fields (of earlier versions) or 8, up to the digest: version, seq, time, hash of 32 bytes,
+# digest of 64 characters.
+_HEADER = re.compile(rb"[\x97\x98].{3,27}?\xc4\x20.{32}\xd9\x40[0-9a-f]{64}", re.DOTALL)
 _HEADER_SIZE_MAX = 256
 
 
@@ -31,7 +32,8 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """The encoded state and views of an exchange after command `seq`.
 
     `journal_hash` is the hash of the journal at `seq`. `version` is the version of the encoding; a program reads only
-    its own. `digest` is the SHA-256 of `state` in hexadecimal.
+    its own. `digest` is the SHA-256 of `state` in hexadecimal. `events_digest` is that of the events since the last
+    multiple of 10,000 commands; None if it is unknown, as in snapshots of earlier versions.
     """
 
     version: int
@@ -41,6 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     digest: str
     state: bytes
     views: bytes
+    events_digest: bytes | None = None
 
 
 class SnapshotHeader(msgspec.Struct, frozen=True, array_like=True):

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from exchange.cli.client import RunningExchange, log_in
 from exchange.cli.main import main
 from exchange.domain.commands import Deposit, Genesis, OpenAccount, encode_command
-from exchange.engine.digests import EventsDigest
+from exchange.engine.digests import EVENTS_SUBJECT, EventsDigest, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import event_rows, recover
 from exchange.history.recovery_plan import plan_recovery
@@ -73,9 +73,13 @@ def path(long: Path, tmp_path: Path) -> Path:
 
 
 def expected_digest(path: Path, seq: int) -> str:
+    """The digest of the 10,000 commands up to `seq`, from a replay without snapshots."""
     digest = EventsDigest(seq - 10_000)
+    engine = recover(path, lambda s: None, no_bar, seq - 10_000, use_snapshots=False).engine
     with open_journal_reader(path) as reader:
-        ((_, _, found),) = digest.add(list(reader.events(seq - 9_999, seq)))
+        for record in reader.records(engine.head, seq):
+            digest.add(engine.replay(record))
+    ((_, _, found),) = digest.take_complete()
     return found
 
 
@@ -89,7 +93,7 @@ async def start_and_stop(path: Path, *options: str) -> tuple[int | None, str]:
 @pytest.mark.slow
 def test_a_start_completes_the_digest_of_the_last_whole_span(path: Path) -> None:
     assert asyncio.run(start_and_stop(path))[0] == 0
-    assert digests(path)[20_000, "events"] == expected_digest(path, 20_000)
+    assert digests(path)[20_000, EVENTS_SUBJECT] == expected_digest(path, 20_000)
     assert json.loads(run(path, "journal", "verify", "--json").stdout)["damage"] is None
 
 
@@ -108,11 +112,10 @@ def test_the_pipeline_records_a_digest_with_the_events_that_complete_it() -> Non
     async def run_all() -> None:
         (record,) = chain(engine.head, [(1, encode_command(Genesis()).decode())])
         await journal.append([record])
+        engine.events_digest = EventsDigest(every=10)
         events, _ = engine.step(record, Genesis())
         await journal.append_events(event_rows([(1, events)]))
-        digest = EventsDigest(0, every=10)
-        digest.add(event_rows([(1, events)]))
-        pipeline = Pipeline(engine, journal, Clock(None), SilentPublisher(), digest)
+        pipeline = Pipeline(engine, journal, Clock(None), SilentPublisher())
         running = asyncio.create_task(pipeline.run())
         for number in range(25):
             pipeline.submit(OpenAccount(f"user{number}", number), lambda change: None)
@@ -123,8 +126,11 @@ def test_the_pipeline_records_a_digest_with_the_events_that_complete_it() -> Non
         await running
 
     asyncio.run(run_all())
-    assert journal.digests == EventsDigest(0, every=10).add(journal.events)
-    assert journal.digests[0][0] == 10
+    again, replayed = EventsDigest(every=10), Engine()
+    for record in journal.records:
+        again.add(replayed.replay(record))
+    assert journal.digests == again.take_complete()
+    assert [seq for seq, _, _ in journal.digests] == [10, 20]
 
 
 @pytest.mark.slow
@@ -147,10 +153,11 @@ def test_state_digests_of_runs_with_a_crash(tmp_path: Path) -> None:
         asyncio.run(run_once(kill))
     found = digests(path)
     # At the first start, at the first stop, after the crash, and at the last stop.
-    assert len(found) == 4
-    for (seq, subject), digest in found.items():
-        assert subject == STATE_SUBJECT
-        assert recover(path, lambda s: None, no_bar, up_to=seq).engine.digest() == digest
+    assert len(found) == 8
+    for seq in {seq for seq, _ in found}:
+        engine = recover(path, lambda s: None, no_bar, up_to=seq).engine
+        assert found[seq, STATE_SUBJECT] == engine.digest()
+        assert engine.events_digest.rows() == [(seq, EVENTS_SUBJECT, found[seq, EVENTS_SUBJECT])]
     assert [session["digest"] is not None for session in json.loads(run(path, "sessions", "--json").stdout)] == [
         True
     ] * 3
@@ -200,11 +207,12 @@ def test_a_follower_saves_the_snapshots_of_a_live_exchange(path: Path) -> None:
     assert follower.compared_seq == max(digests(path))[0]
 
 
-def falsify(path: Path, digest: str = "f") -> str:
+def falsify(path: Path, digest: str = "f", subject: str = EVENTS_SUBJECT) -> str:
     """Replace the recorded digest of events at seq 20,000, and return the old one."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        (before,) = connection.execute("SELECT digest FROM digests WHERE subject = 'events'").fetchone()
-        connection.execute("UPDATE digests SET digest = ? WHERE subject = 'events'", (digest,))
+        chosen = f"seq = 20000 AND subject = '{subject}'"
+        (before,) = connection.execute(f"SELECT digest FROM digests WHERE {chosen}").fetchone()
+        connection.execute(f"UPDATE digests SET digest = ? WHERE {chosen}", (digest,))
     return str(before)
 
 
@@ -311,6 +319,21 @@ def test_a_follower_that_begins_within_a_span_compares_its_digest_too(path: Path
     run(path, "snapshot", "create", "--at", "15000")
     assert follow_to_the_end(path).compared_seq > 20_000
     falsify(path)
+    with pytest.raises(DivergedError, match="up to seq 20000 the exchange recorded other events"):
+        follow_to_the_end(path)
+
+
+def test_digests_that_an_earlier_version_recorded_are_compared_too(path: Path) -> None:
+    async def record() -> None:
+        with open_journal_reader(path) as reader:
+            rows = OldEventsDigest(10_000).add(list(reader.events(10_001, LONG)))
+        journal = await open_journal_writer(path)
+        await journal.append_digests(rows)
+        await journal.close()
+
+    asyncio.run(record())
+    assert follow_to_the_end(path).compared_seq == 20_000
+    falsify(path, subject="events")
     with pytest.raises(DivergedError, match="up to seq 20000 the exchange recorded other events"):
         follow_to_the_end(path)
 

@@ -1,6 +1,8 @@
 """Snapshots and recovery: a start with a snapshot equals one without, and unfit snapshots are not used."""
 
 import asyncio
+import hashlib
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -39,6 +41,7 @@ def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> No
         assert engine.head == live.head
         assert digest(engine.state) == digest(live.state)
         assert encode_views(engine.views) == encode_views(live.views)
+        assert engine.events_digest.rows() == live.events_digest.rows() != []
         assert {key: (d.bids(), d.asks()) for key, d in engine.views.depths.items()} == {
             key: (d.bids(), d.asks()) for key, d in live.views.depths.items()
         }
@@ -107,6 +110,21 @@ def test_a_snapshot_of_another_version_is_not_used(path: Path) -> None:
     SnapshotStore(path).save(type(snapshot)(IMAGE_VERSION + 1, *(getattr(snapshot, f) for f in FIELDS_AFTER_VERSION)))
     _, said = recovered(path)
     assert f"its version is {IMAGE_VERSION + 1}, not {IMAGE_VERSION}" in said[0]
+
+
+def test_a_snapshot_of_an_earlier_version_has_no_digest_of_the_events(path: Path) -> None:
+    """A start uses it all the same, and the digest is known again after the next multiple of 10,000 commands."""
+    play(path, count=COMMANDS, snapshots_at=(30,))
+    store = SnapshotStore(path)
+    (file,) = store.files()
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(load(file)))
+    body = zlib.compress(msgspec.msgpack.encode(fields[:-1]))
+    file.write_bytes(body + hashlib.sha256(body).digest())
+    (engine, _), said = recovered(path)
+    assert "snapshot at seq 30" in said[0]
+    assert (engine.head.seq, engine.events_digest.rows(), engine.snapshot().events_digest) == (COMMANDS, [], None)
+    (replayed, _), _ = recovered(path, use_snapshots=False)
+    assert engine.mismatch_with(replayed.snapshot()) is None
 
 
 FIELDS_AFTER_VERSION = ("seq", "ts_us", "journal_hash", "digest", "state", "views")

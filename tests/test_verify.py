@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from exchange.cli.main import main
 from exchange.domain.commands import Deposit, encode_command
-from exchange.engine.digests import EventsDigest
+from exchange.engine.digests import EVENTS_SUBJECT, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.engine.recovery import event_rows, recover
 from exchange.history.checks import known_checks
@@ -183,6 +183,16 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
             999,
             "digest of the events at seq 999, where the exchange never records one",
         ),
+        (
+            f"INSERT INTO digests VALUES (999, '{EVENTS_SUBJECT}', 'x')",
+            999,
+            "the digest of the events recorded at seq 999 is x",
+        ),
+        (
+            f"INSERT INTO digests VALUES (2001, '{EVENTS_SUBJECT}', 'x')",
+            2001,
+            "digest of the events/2 at seq 2001, where the exchange never records one",
+        ),
     ],
 )
 def test_changed_rows_are_found(path: Path, statement: str, seq: int, message: str) -> None:
@@ -246,7 +256,12 @@ def test_damaged_and_foreign_snapshots_are_found(path: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("changes", "subject"),
-    [({"views": 1_500}, "its views are not those"), ({"ts_us": 5}, "its views are not those"), ({"state": 1_500}, "")],
+    [
+        ({"views": 1_500}, "its views are not those"),
+        ({"ts_us": 5}, "its views are not those"),
+        ({"state": 1_500}, ""),
+        ({"events_digest": 1_500}, "its digest of the events is not the one"),
+    ],
 )
 def test_every_part_of_a_snapshot_is_compared(path: Path, changes: dict[str, int], subject: str) -> None:
     """The snapshot has a valid checksum and belongs to this journal, but one part of it is from another seq."""
@@ -255,6 +270,8 @@ def test_every_part_of_a_snapshot_is_compared(path: Path, changes: dict[str, int
     replaced: dict[str, object] = dict(changes)
     if "views" in changes:
         replaced["views"] = later.views
+    if "events_digest" in changes:
+        replaced["events_digest"] = later.events_digest
     if "state" in changes:
         replaced |= {"state": later.state, "digest": later.digest}
         subject = "its state is not the one"
@@ -344,7 +361,7 @@ def test_a_digest_across_an_archive_boundary(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path, count=10_200)
     with open_journal_reader(path) as reader:
-        recorded = EventsDigest(0).add(list(reader.events(1, 10_200)))
+        recorded = OldEventsDigest(0).add(list(reader.events(1, 10_200)))
 
     async def record() -> None:
         journal = await open_journal_writer(path)

@@ -356,6 +356,13 @@ Event = (
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 encode_event = _encoder.encode
+
+
+def encode_event_array(events: list[Event]) -> bytes:
+    """Return the canonical JSON of events in one array."""
+    return _encoder.encode(events)
+
+
 decode_event = _decoder.decode
 
 

@@ -2,6 +2,7 @@
 
 from exchange.domain.commands import Command, decode_command
 from exchange.domain.events import Event
+from exchange.engine.digests import EventsDigest
 from exchange.journal.records import Head, Record
 from exchange.matching.apply import apply
 from exchange.matching.state import State
@@ -19,15 +20,24 @@ STATE_SUBJECT = f"state/{IMAGE_VERSION}"
 class Engine:
     """The exchange after the command at `head`."""
 
-    def __init__(self, state: State | None = None, views: Views | None = None, head: Head = Head()) -> None:
+    def __init__(
+        self,
+        state: State | None = None,
+        views: Views | None = None,
+        head: Head = Head(),
+        events_digest: bytes | None = None,
+    ) -> None:
+        """`events_digest` is the value of `EventsDigest` after `head`; None if it is unknown."""
         self.state = state or State()
         self.views = views or Views()
         self.head = head
+        self.events_digest = EventsDigest(head.seq, events_digest)
 
     def step(self, record: Record, command: Command) -> tuple[list[Event], Change]:
         """Apply one recorded command. Returns its events and what they changed in the views."""
         assert record.seq == self.head.seq + 1, "a command was skipped"
         events = apply(self.state, record.ts_us, command)
+        self.events_digest.add(events)
         change = self.views.project(record.seq, record.ts_us, events)
         self.head = Head(record.seq, record.ts_us, record.hash)
         return events, change
@@ -46,7 +56,14 @@ class Engine:
         state = encode_state(self.state)
         head = self.head
         return Snapshot(
-            IMAGE_VERSION, head.seq, head.ts_us, head.hash, digest_of(state), state, encode_views(self.views)
+            IMAGE_VERSION,
+            head.seq,
+            head.ts_us,
+            head.hash,
+            digest_of(state),
+            state,
+            encode_views(self.views),
+            self.events_digest.value,
         )
 
     def mismatch_with(self, snapshot: Snapshot) -> str | None:
@@ -56,10 +73,13 @@ class Engine:
             return f"its state is not the one {made}"
         if (snapshot.ts_us, snapshot.views) != (self.head.ts_us, encode_views(self.views)):
             return f"its views are not those {made}"
+        digests = snapshot.events_digest, self.events_digest.value
+        if None not in digests and digests[0] != digests[1]:
+            return f"its digest of the events is not the one {made}"
         return None
 
     @classmethod
     def restore(cls, snapshot: Snapshot) -> "Engine":
         """The engine as it was at the snapshot. Raises AssertionError or a msgspec error if an image is damaged."""
         head = Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash)
-        return cls(decode_state(snapshot.state), decode_views(snapshot.views), head)
+        return cls(decode_state(snapshot.state), decode_views(snapshot.views), head, snapshot.events_digest)

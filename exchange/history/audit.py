@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from exchange.domain.commands import EndSession, decode_command
-from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
+from exchange.engine.digests import DIGEST_EVERY, EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
 from exchange.journal.lock import lock_owner
 from exchange.journal.protocols import JournalReader
-from exchange.journal.records import EventRow, Record
+from exchange.journal.records import DigestRow, EventRow, Record
 from exchange.snapshots.store import (
     DamagedSnapshotError,
     Snapshot,
@@ -63,12 +63,12 @@ class Audit:
             raise DamageError(self._events_seq, f"events of seq {self._events_seq} are recorded, but no such command")
         self._engine = self._restore_base()
         verdict.first_seq, verdict.last_seq, self._last_checked = base.seq + 1, base.seq, base.seq
-        events_digest = EventsDigest(base.seq)
+        old_digest = OldEventsDigest(base.seq) if self._has_old_digests() else None
         self._compare_snapshots(base.seq)
         self._read_next_row()
         last_payload = ""
         for record in self._reader.records(base, self._head.seq):
-            self._replay(record, events_digest)
+            self._replay(record, old_digest)
             if record.seq % CHECK_EVERY == 0:
                 self._check_invariants()
             self._progress(verdict.commands, self._head.seq - base.seq)
@@ -80,17 +80,22 @@ class Audit:
             self._refuse_missing_events()
         self._check_unused(base.seq)
 
-    def _replay(self, record: Record, events_digest: EventsDigest) -> None:
+    def _replay(self, record: Record, old_digest: OldEventsDigest | None) -> None:
         """Replay a command, and compare its events and the snapshots and digests recorded after it."""
         rows = event_rows([(record.seq, replay(self._engine, record))])
         self._compare_events(record, rows)
         self._verdict.commands, self._verdict.last_seq = self._verdict.commands + 1, record.seq
         self._compare_snapshots(record.seq)
-        for seq, _, computed in events_digest.add(rows):
-            self._compare_digest(seq, "events", self._digests.pop((seq, "events"), None), computed)
+        computed = old_digest.add(rows) if old_digest else []
+        if (record.seq, EVENTS_SUBJECT) in self._digests:
+            computed += self._engine.events_digest.rows()
         if (record.seq, STATE_SUBJECT) in self._digests:
-            recorded = self._digests.pop((record.seq, STATE_SUBJECT))
-            self._compare_digest(record.seq, "state", recorded, self._engine.digest())
+            computed.append((record.seq, STATE_SUBJECT, self._engine.digest()))
+        for row in computed:
+            self._compare_digest(row)
+
+    def _has_old_digests(self) -> bool:
+        return any(subject == OLD_EVENTS_SUBJECT for _, subject in self._digests)
 
     def _restore_base(self) -> Engine:
         seq = self._reader.bases[0].head.seq
@@ -149,7 +154,7 @@ class Audit:
             name = f"the digest of the {subject} at seq {seq}"
             if subject.startswith("state/") and subject != STATE_SUBJECT:
                 self._verdict.notes.append(f"{name} was written by another version of the program: not checked")
-            elif subject == "events" and span_start(base_seq) < base_seq < seq == span_start(base_seq) + DIGEST_EVERY:
+            elif subject in (EVENTS_SUBJECT, OLD_EVENTS_SUBJECT) and _begins_before(base_seq, seq):
                 self._verdict.notes.append(f"{name} includes commands that are not here: not checked")
             else:
                 raise DamageError(
@@ -167,12 +172,15 @@ class Audit:
                 raise DamageError(seq, f"{name} has wrong content: {fault}")
             self._verdict.snapshots += 1
 
-    def _compare_digest(self, seq: int, subject: str, recorded: str | None, computed: str) -> None:
-        if recorded is None:
+    def _compare_digest(self, row: DigestRow) -> None:
+        """Compare a computed digest with the recorded one, if there is one."""
+        seq, subject, computed = row
+        if (recorded := self._digests.pop((seq, subject), None)) is None:
             return
         if recorded != computed:
+            content = subject.partition("/")[0]
             raise DamageError(
-                seq, f"the digest of the {subject} recorded at seq {seq} is {recorded}, but the replay gives {computed}"
+                seq, f"the digest of the {content} recorded at seq {seq} is {recorded}, but the replay gives {computed}"
             )
         self._verdict.digests += 1
 
@@ -241,6 +249,11 @@ def _of_file(file: Path, read: Callable[[Path], Content]) -> Content | None:
         ) from error
     except DamagedSnapshotError as error:
         raise DamageError(None, f"snapshot {file.name} is damaged: {error}. It may be deleted") from error
+
+
+def _begins_before(base_seq: int, seq: int) -> bool:
+    """True if the digest of events at `seq` includes commands up to `base_seq`."""
+    return span_start(base_seq) < base_seq < seq <= span_start(base_seq) + DIGEST_EVERY
 
 
 def _engine_after(path: Path, seq: int) -> Engine:

@@ -16,13 +16,14 @@ import msgspec
 
 from exchange.atomic_write import write_atomic
 from exchange.domain.events import Event
-from exchange.engine.digests import EventsDigest, span_start
+from exchange.engine.digests import EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Report, event_rows, replay, restore_base, restore_newest
 from exchange.free_space import SpaceGuard
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
+from exchange.journal.records import DigestRow
 from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.clock import thread_cpu_us
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
@@ -74,7 +75,7 @@ class Follower:
             self._engine = (
                 restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
             )
-            self._digest = _digest_so_far(reader, self._engine.head.seq)
+            self._old_digest = _old_digest(reader, self._engine.head.seq)
         # True if the last read found no new command.
         self.is_idle = False
         # Own digests by seq and subject, until the exchange has recorded its digest.
@@ -102,15 +103,18 @@ class Follower:
         """
         head, began_us = self._engine.head, thread_cpu_us()
         records = list(reader.records(head, head.seq + self._saving.batch(COMMANDS_AT_ONCE)))
-        states = {seq for seq, subject, _ in reader.digests(head.seq) if subject == STATE_SUBJECT} if records else ()
+        recorded = {(seq, subject) for seq, subject, _ in reader.digests(head.seq)} if records else set()
         caused: list[tuple[int, list[Event]]] = []
         for record in records:
             caused.append((record.seq, replay(self._engine, record)))
-            if record.seq in states:
+            if (record.seq, STATE_SUBJECT) in recorded:
                 self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
+            if (record.seq, EVENTS_SUBJECT) in recorded:
+                self._note(self._engine.events_digest.rows())
         self._saving.replayed(self.seq, self._engine.head.ts_us, thread_cpu_us() - began_us)
-        for seq, subject, digest in self._digest.add(event_rows(caused)):
-            self._computed[seq, subject] = digest
+        self._note(self._engine.events_digest.take_complete())
+        if self._old_digest is not None:
+            self._note(self._old_digest.add(event_rows(caused)))
         if self._computed:
             self._compare(reader)
         if self._saving.is_due and self._space.allows():
@@ -128,11 +132,16 @@ class Follower:
         )
         write_atomic(status_file(self._path), msgspec.json.encode(status))
 
+    def _note(self, computed: list[DigestRow]) -> None:
+        """Keep digests until the exchange has recorded its own."""
+        for seq, subject, digest in computed:
+            self._computed[seq, subject] = digest
+
     def _compare(self, reader: JournalReader) -> None:
         for seq, subject, recorded in reader.digests(min(self._computed)[0] - 1):
             computed = self._computed.pop((seq, subject), recorded)
             if computed != recorded and seq > self._dismissed_seq:
-                what = "recorded other events" if subject == "events" else "was in another state"
+                what = "was in another state" if subject == STATE_SUBJECT else "recorded other events"
                 text = (
                     f"up to seq {seq} the exchange {what} than its commands cause now: the recorded digest is "
                     f"{recorded}, the computed one {computed}"
@@ -171,12 +180,10 @@ def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
     return restore_newest(path, reader, min([recorded_seq, *seqs[-2:-1]]), report)
 
 
-def _digest_so_far(reader: JournalReader, seq: int) -> EventsDigest:
-    """A digest that has taken the recorded events of the current span up to command `seq`."""
-    after_seq = max(span_start(seq), reader.bases[0].head.seq)
-    digest = EventsDigest(after_seq)
-    digest.add(list(reader.events(after_seq + 1, seq)))
-    return digest
+def _old_digest(reader: JournalReader, seq: int) -> OldEventsDigest | None:
+    """The digest to compare with those that an earlier version recorded after command `seq`; None if it did not."""
+    is_needed = any(subject == OLD_EVENTS_SUBJECT for _, subject, _ in reader.digests(seq))
+    return OldEventsDigest(seq) if is_needed else None
 
 
 def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | None = None) -> None:

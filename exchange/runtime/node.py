@@ -13,7 +13,6 @@ from exchange import __version__
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
-from exchange.engine.digests import DIGEST_EVERY, EventsDigest, span_start
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, event_rows, recover
 from exchange.free_space import SpaceGuard
@@ -71,7 +70,8 @@ async def serve(
             engine, missing_events = recover(settings.path, report, progress)
             if missing_events:
                 await journal.append_events(missing_events)
-            node = Node(settings, engine, journal, await _begin_digests(settings.path, engine, journal))
+            await _record_first_digests(settings.path, engine, journal)
+            node = Node(settings, engine, journal)
 
             def announce(url: str) -> None:
                 lock.announce(url)
@@ -79,7 +79,7 @@ async def serve(
 
             await node.run(announce, stop)
             snapshot = engine.snapshot()
-            await journal.append_digests([(snapshot.seq, STATE_SUBJECT, snapshot.digest)])
+            await journal.append_digests([*engine.events_digest.rows(), (snapshot.seq, STATE_SUBJECT, snapshot.digest)])
             _save(settings.path, snapshot, report)
             return engine.head.seq
         finally:
@@ -105,16 +105,13 @@ def _save(path: Path, snapshot: Snapshot, report: Report) -> None:
         report(f"no snapshot was made: {error}")
 
 
-async def _begin_digests(path: Path, engine: Engine, journal: JournalWriter) -> EventsDigest:
-    """Record the digest of the state at the start, and digests of events that a crash left unrecorded.
+async def _record_first_digests(path: Path, engine: Engine, journal: JournalWriter) -> None:
+    """Record the digests of the state and the events at the start, and those that a crash left unrecorded.
 
     Raises JournalDamagedError if the journal has another digest of the state after the same command: then no account
     can be trusted.
     """
     with open_journal_reader(path) as reader:
-        after_seq = max(reader.bases[-1].head.seq, span_start(journal.events_seq) - DIGEST_EVERY, 0)
-        events_digest = EventsDigest(after_seq)
-        rows = events_digest.add(list(reader.events(after_seq + 1, journal.events_seq)))
         recorded = {seq: digest for seq, subject, digest in reader.digests() if subject == STATE_SUBJECT}
     computed = engine.digest()
     if (before := recorded.get(engine.head.seq, computed)) != computed:
@@ -123,8 +120,10 @@ async def _begin_digests(path: Path, engine: Engine, journal: JournalWriter) -> 
             f"{computed}. `exchange journal verify` finds the first difference; the version that recorded the journal "
             "can continue with it"
         )
-    await journal.append_digests([*rows, (engine.head.seq, STATE_SUBJECT, computed)])
-    return events_digest
+    events_digest = engine.events_digest
+    await journal.append_digests(
+        [*events_digest.take_complete(), *events_digest.rows(), (engine.head.seq, STATE_SUBJECT, computed)]
+    )
 
 
 async def open_journal(settings: ServerSettings, now_us: int | None = None) -> JournalWriter:
@@ -151,16 +150,13 @@ class Node(ServedExchange):
         settings: ServerSettings,
         engine: Engine,
         journal: JournalWriter,
-        digest: EventsDigest | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(settings.path, engine)
         self._settings = settings
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
-        self._pipeline = Pipeline(
-            engine, self._metrics.journal if self._metrics else journal, self._clock, self, digest
-        )
+        self._pipeline = Pipeline(engine, self._metrics.journal if self._metrics else journal, self._clock, self)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._demo = DemoProcess(settings.path)
         self._admin_secret = admin_secret(settings.path)

@@ -9,7 +9,6 @@ from typing import Protocol
 from exchange.domain.commands import Command, EndDay, encode_commands
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_DAY, next_day_end_us
-from exchange.engine.digests import EventsDigest
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
 from exchange.journal.errors import JournalUnavailableError
@@ -57,9 +56,7 @@ class Pipeline:
         journal: JournalWriter,
         clock: Clock,
         publisher: Publisher,
-        digest: EventsDigest | None = None,
     ) -> None:
-        """`digest` must have taken all recorded events; None: a new digest begins after them."""
         assert engine.head == journal.head, "the state is not that of the journal"
         self.engine = engine
         self._journal = journal
@@ -70,7 +67,6 @@ class Pipeline:
         self._events: list[tuple[int, list[Event]]] = []
         self._events_count = 0
         self._events_under_way: list[tuple[int, list[Event]]] = []
-        self._digest = digest or EventsDigest(journal.events_seq)
         # Complete digests and times of answers that wait to be recorded.
         self._digests: list[DigestRow] = []
         self._answers: list[AnswerRow] = []
@@ -196,19 +192,19 @@ class Pipeline:
             self._events = events + self._events
             self._events_count = sum(len(caused) for _, caused in self._events)
         else:
-            self._digests += self._digest.add(rows)
             await self._write_measurements()
         finally:
             self._events_under_way = []
 
     async def _write_measurements(self) -> None:
-        """Record the digests of recorded events, and the answer times of batches."""
-        digests, self._digests = self._digests, []
+        """Record the complete digests of events, and the answer times of batches."""
+        self._digests += self.engine.events_digest.take_complete()
         answers, self._answers = self._answers, []
-        # If they cannot be recorded, digests are computed again at the next start, and the times are lost.
+        # If they cannot be recorded, the digests wait for the next time, and the times are lost.
         with contextlib.suppress(JournalUnavailableError):
-            if digests:
-                await self._journal.append_digests(digests)
+            if self._digests:
+                await self._journal.append_digests(self._digests)
+                self._digests = []
             if answers:
                 await self._journal.append_answers(answers)
 
