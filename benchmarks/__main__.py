@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import engine, memory, orders, recovery, snapshots
+from benchmarks import engine, history, memory, orders, recovery, snapshots
 from benchmarks.table import show
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "snapshots": snapshots.run,
     "recovery": recovery.run,
+    "history": history.run,
 }
 
 
