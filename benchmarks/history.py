@@ -182,7 +182,7 @@ def _sql_seconds(path: Path, sql: str, limit_seconds: float) -> float | None:
 def markdown(results: list[Result]) -> str:
     """The table of docs/performance.md."""
     lines = [
-        f"| question | CPU at {SMALL:,} | at {LARGE:,} | SQL at {SMALL:,} | at {LARGE:,} | rows | memory | goal | met |",
+        f"| question | CPU, {SMALL:,} | {LARGE:,} | SQL, {SMALL:,} | {LARGE:,} | rows | memory | goal | met |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     lines += [_markdown_row(result) for result in results]

@@ -16,9 +16,11 @@ from exchange.journal.opening import open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, DigestRow, Record, chain
 from exchange.runtime.follower import save_and_prune
-from exchange.runtime.server_settings import SNAPSHOT_EVERY
+from exchange.snapshots.ladder import RATE_ASSUMED, dense_gap_of
 
 COMMANDS_AT_ONCE = 2_000
+# As a follower whose speed is not measured yet.
+SNAPSHOT_EVERY = dense_gap_of(RATE_ASSUMED) * 3 // 4
 ANSWER_EVERY = 10  # commands
 ANSWER_US = 1_500
 
@@ -41,7 +43,7 @@ async def _build(path: Path, commands: int, seed: int) -> None:
             wanted = min(COMMANDS_AT_ONCE, commands - engine.head.seq)
             await _append(journal, digest, list(islice(applied, wanted)))
             if engine.head.seq % SNAPSHOT_EVERY == 0:
-                save_and_prune(path, engine.snapshot())
+                save_and_prune(path, engine.snapshot(), RATE_ASSUMED)
     finally:
         await journal.close()
 
