@@ -9,12 +9,11 @@ from pathlib import Path
 from benchmarks.live_market import LiveMarket
 from exchange.domain.commands import Command, encode_commands
 from exchange.domain.events import Event
-from exchange.engine.digests import EventsDigest
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.protocols import JournalWriter
-from exchange.journal.records import AnswerRow, DigestRow, Record, chain
+from exchange.journal.records import AnswerRow, Record, chain
 from exchange.runtime.follower import save_and_prune
 from exchange.snapshots.ladder import RATE_ASSUMED, dense_gap_of
 
@@ -35,13 +34,15 @@ def build(path: Path, commands: int, seed: int = 1) -> None:
 
 
 async def _build(path: Path, commands: int, seed: int) -> None:
-    engine, digest = Engine(), EventsDigest(0)
+    engine = Engine()
     applied = applied_commands(engine, LiveMarket(engine.state, seed).commands())
     journal = await open_journal_writer(path)
     try:
         while engine.head.seq < commands:
             wanted = min(COMMANDS_AT_ONCE, commands - engine.head.seq)
-            await _append(journal, digest, list(islice(applied, wanted)))
+            await _append(journal, list(islice(applied, wanted)))
+            if digests := engine.events_digest.take_complete():
+                await journal.append_digests(digests)
             if engine.head.seq % SNAPSHOT_EVERY == 0:
                 save_and_prune(path, engine.snapshot(), RATE_ASSUMED)
     finally:
@@ -55,13 +56,9 @@ def applied_commands(engine: Engine, commands: Iterator[tuple[int, Command]]) ->
         yield record, engine.step(record, command)[0]
 
 
-async def _append(journal: JournalWriter, digest: EventsDigest, applied: list[tuple[Record, list[Event]]]) -> None:
+async def _append(journal: JournalWriter, applied: list[tuple[Record, list[Event]]]) -> None:
     await journal.append([record for record, _ in applied])
-    rows = event_rows([(record.seq, events) for record, events in applied])
-    await journal.append_events(rows)
-    digests: list[DigestRow] = digest.add(rows)
-    if digests:
-        await journal.append_digests(digests)
+    await journal.append_events(event_rows([(record.seq, events) for record, events in applied]))
     answers: list[AnswerRow] = [
         (record.seq, record.ts_us + ANSWER_US) for record, _ in applied if record.seq % ANSWER_EVERY == 0
     ]
