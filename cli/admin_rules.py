@@ -31,11 +31,12 @@ def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ..
       exchange admin rules --series SOL:10:8
       exchange admin rules rules.toml
     """
+    replacement = None if file is None else _read_rules(file)
     with admin_client_of(path) as client:
         found = client.call("public/get_rules")
         before = msgspec.convert(found["rules"], Rules)
         try:
-            after = edited_rules(with_series(before if file is None else read_rules(file), series), settings)
+            after = edited_rules(with_series(replacement or before, series), settings)
         except RulesError as error:
             raise click.UsageError(str(error)) from error
         is_changed = after != before
@@ -51,6 +52,13 @@ def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ..
         shown = table("rule", "", caption=f"at seq {found['seq']}")
         add_rows(shown, flat_settings(before).items())
         console().print(shown)
+
+
+def _read_rules(file: Path) -> Rules:
+    try:
+        return read_rules(file)
+    except RulesError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _print_difference(before: dict[str, str], after: dict[str, str], moment: str) -> None:

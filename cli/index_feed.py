@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import csv
 import itertools
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,11 @@ from exchange.cli.options import ASSET, USDC, Parsed, db_option, refuse_given
 from exchange.client import Client, ExchangeError, connect
 from exchange.client.errors import CONNECTION
 from exchange.domain.units import PPM, US_PER_SECOND
+from exchange.outside_text import STANDARD_INPUT, opened_lines
+
+# The times that a file may have, in microseconds since 1970: the years 2000 to 2099.
+_TIMES_US = range(parse_time_us("2000-01-01"), parse_time_us("2099-12-31T23:59:59.999999") + 1)
+_EXPECTED = "expected a time, an asset and a price, such as 2026-02-20T09:00:00Z,SOL,150.25"
 
 
 class Price(NamedTuple):
@@ -43,7 +47,7 @@ def _volatility(text: str) -> int:
     "--csv",
     "csv_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read lines `time,asset,price` from this file; time in ISO 8601 or microseconds, price in USDC.",
+    help="Read lines `time,asset,price` from this file, sorted by time (ISO 8601 or microseconds), price in USDC.",
 )
 @click.option(
     "--stdin", "from_stdin", is_flag=True, help="Read lines `ASSET PRICE` from standard input and send each at once."
@@ -134,22 +138,62 @@ def _walked(asset: str, walk: IndexWalk, tick_ms: int) -> Iterator[Price]:
 def _recorded(path: Path, speed: float) -> Iterator[Price]:
     """The prices in a CSV file, with the pauses between them. Raises a UsageError that names a malformed line."""
     before_us: int | None = None
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file, skipinitialspace=True), 1):
-            if not row or (number == 1 and "price" in row):
-                continue
+    with opened_lines(path) as lines:
+        for number, row in _rows(path, lines):
             try:
-                time_text, asset, price_text = row
-                ts_us = int(time_text) if time_text.isdigit() else parse_time_us(time_text)
-                price_micros = parse_usdc(price_text)
+                ts_us, asset, price_micros = _parse_row(row)
+                if before_us is not None and ts_us < before_us:
+                    raise ValueError(f"{row[0]} is earlier than the time before it; sort the lines by time")
             except ValueError as error:
-                raise click.UsageError(
-                    f"{path}, line {number}: {error}; expected a time, an asset and a price, "
-                    "such as 2026-02-20T09:00:00Z,SOL,150.25"
-                ) from error
-            after_us = 0 if before_us is None or not speed else int(max(ts_us - before_us, 0) / speed)
+                raise click.UsageError(f"{path}, line {number}: {error}; {_EXPECTED}") from error
+            after_us = 0 if before_us is None or not speed else int((ts_us - before_us) / speed)
             before_us = ts_us
             yield Price(asset, price_micros, after_us)
+    if before_us is None:
+        raise click.UsageError(f"{path} contains no price; {_EXPECTED}")
+
+
+def _rows(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line, without blank lines and the header."""
+    reader = csv.reader(lines, skipinitialspace=True)
+    is_first = True
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if not (is_first and "price" in map(str.lower, cells)):
+                yield reader.line_num, cells
+            is_first = False
+    except csv.Error as error:
+        raise click.UsageError(f"{path}, line {reader.line_num}: {error}; {_EXPECTED}") from error
+
+
+def _parse_row(cells: list[str]) -> tuple[int, str, int]:
+    """The time in microseconds, the asset and the price in micros. Raises ValueError."""
+    if len(cells) != 3:
+        separated = " separated by semicolons" if len(cells) == 1 and ";" in cells[0] else ""
+        raise ValueError(f"the line has {len(cells)} {'column' if len(cells) == 1 else 'columns'}{separated}, not 3")
+    time_text, asset, price_text = cells
+    return _parse_time_us(time_text), asset, parse_usdc(price_text)
+
+
+def _parse_time_us(text: str) -> int:
+    """Microseconds of a time in ISO 8601 or microseconds. Raises ValueError, also for times in other units."""
+    if not (text.isascii() and text.isdigit()):
+        return parse_time_us(text)
+    # Longer numbers are of no unit, and Python converts no number of more than 4,300 digits.
+    number = int(text[:25])
+    if number in _TIMES_US:
+        return number
+    for unit, us in (
+        ("seconds", number * US_PER_SECOND),
+        ("milliseconds", number * 1_000),
+        ("nanoseconds", number // 1_000),
+    ):
+        if us in _TIMES_US:
+            raise ValueError(f"{text} is a time in {unit}; a number must be in microseconds, here {us}")
+    raise ValueError(f"{text:.30} is not a time: microseconds from 2000 to 2099 have 15 or 16 digits")
 
 
 async def _send_all(admin: Client, prices: Iterator[Price]) -> None:
@@ -165,18 +209,19 @@ async def _send_all(admin: Client, prices: Iterator[Price]) -> None:
 async def _send_lines(admin: Client, count: int | None) -> None:
     """Send the prices on standard input until it ends, or `count` were sent."""
     sent = 0
-    while sent != count and (line := await asyncio.to_thread(sys.stdin.readline)):
-        words = line.split()
-        if not words:
-            continue
-        try:
-            asset, price_text = words
-            price = Price(asset, parse_usdc(price_text))
-        except ValueError:
-            click.echo(f"ignored {line.strip()!r}: expected an asset and a price, such as SOL 150.25", err=True)
-            continue
-        await _send(admin, price)
-        sent += 1
+    with opened_lines(STANDARD_INPUT) as lines:
+        while sent != count and (line := await asyncio.to_thread(next, lines, "")):
+            words = line.split()
+            if not words:
+                continue
+            try:
+                asset, price_text = words
+                price = Price(asset, parse_usdc(price_text))
+            except ValueError:
+                click.echo(f"ignored {line.strip()!r}: expected an asset and a price, such as SOL 150.25", err=True)
+                continue
+            await _send(admin, price)
+            sent += 1
 
 
 async def _send(admin: Client, price: Price) -> None:

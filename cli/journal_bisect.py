@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import print_json
+from exchange.cli.output import UnreadableError, print_json
 from exchange.cli.progress import ReplayBar
 from exchange.history.event_digests import bisect as bisect_journal
 from exchange.history.event_text import describe
+from exchange.journal.errors import JournalError
 
 
 @click.command()
@@ -22,14 +23,19 @@ from exchange.history.event_text import describe
 @db_option
 @json_option
 def bisect(against: Path, path: Path, as_json: bool) -> None:
-    """Find the first command with other results in this version. Exit code 1 if there is one.
+    """Find the first command with other results in this version.
+
+    Exit code 0: all digests are the same, 1: one differs, 2: the digests or the journal cannot be read.
 
     \b
     Example:
       exchange journal bisect --against digests.jsonl.gz
     """
-    with ReplayBar() as bar:
-        parting = bisect_journal(path, against, bar)
+    try:
+        with ReplayBar() as bar:
+            parting = bisect_journal(path, against, bar)
+    except JournalError as error:
+        raise UnreadableError(str(error)) from error
     if as_json:
         print_json(None if parting is None else parting.recorded)
     elif parting is None:

@@ -1,6 +1,5 @@
 """`exchange journal prove`: say whether the command of a receipt is in the journal."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -12,9 +11,7 @@ from exchange.history.expectations import seq_and_hash
 from exchange.history.receipts import BadReceiptError, HeldReceipt, ProofResult, parse_receipt
 from exchange.history.receipts import prove as prove_receipt
 from exchange.journal.errors import JournalError
-
-# A receipt has about 120 bytes, an answer with a receipt some kilobytes.
-_BYTES_MAX = 10_000_000
+from exchange.outside_text import read_text
 
 
 @click.command()
@@ -38,7 +35,7 @@ def prove(receipt: str, path: Path, as_json: bool) -> None:
     """
     try:
         found = prove_receipt(path, _read(receipt))
-    except (BadReceiptError, JournalError, OSError, UnicodeDecodeError) as error:
+    except (BadReceiptError, JournalError) as error:
         raise UnreadableError(str(error)) from error
     if as_json:
         print_json(found)
@@ -51,10 +48,7 @@ def prove(receipt: str, path: Path, as_json: bool) -> None:
 def _read(receipt: str) -> HeldReceipt:
     if receipt.lstrip().startswith("{") or seq_and_hash(receipt):
         return parse_receipt(receipt)
-    if receipt == "-":
-        return parse_receipt(sys.stdin.buffer.read(_BYTES_MAX).decode("utf-8-sig"))
-    with Path(receipt).open("rb") as file:
-        return parse_receipt(file.read(_BYTES_MAX).decode("utf-8-sig"))
+    return parse_receipt(read_text(Path(receipt)))
 
 
 def _print(found: ProofResult) -> None:

@@ -41,7 +41,7 @@ from exchange.cli.journal_rebuild import rebuild
 from exchange.cli.journal_tail import tail
 from exchange.cli.journal_verify import verify
 from exchange.cli.order import order
-from exchange.cli.output import printable
+from exchange.cli.output import UnreadableError, printable
 from exchange.cli.recovery_plan import recovery_plan
 from exchange.cli.replay import replay
 from exchange.cli.serve import serve
@@ -55,6 +55,7 @@ from exchange.cli.ticker import ticker
 from exchange.cli.what_if import what_if
 from exchange.client.errors import CONNECTION
 from exchange.journal.errors import JournalError
+from exchange.outside_text import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class _RefusedError(click.ClickException):
 
 
 class _Group(click.Group):
-    """Reports a failure in one message: exit code 1 for a failed command, and click's 2 for a wrong command line."""
+    """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -77,6 +78,8 @@ class _Group(click.Group):
         except ServerError as error:
             is_refusal = error.code != CONNECTION
             raise (_RefusedError if is_refusal else click.ClickException)(printable(str(error))) from error
+        except InputError as error:
+            raise UnreadableError(printable(str(error))) from error
         except (JournalError, NoServerError) as error:
             raise click.ClickException(str(error)) from error
         except sqlite3.Error as error:

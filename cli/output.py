@@ -17,7 +17,7 @@ _TABLE_WIDTH = 250
 
 
 class UnreadableError(click.ClickException):
-    """The journals cannot be read or compared: exit code 2, because 1 means that a difference was found."""
+    """A journal or an input file cannot be read: exit code 2, because 1 means a found difference or a failure."""
 
     exit_code = 2
 

@@ -17,6 +17,7 @@ from exchange.cli.options import db_option
 from exchange.cli.output import add_rows, console, printable, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
+from exchange.outside_text import STANDARD_INPUT, opened_lines
 
 # A table is held in memory as a whole, because its widths depend on all rows.
 _TABLE_ROWS_MAX = 10_000
@@ -54,11 +55,12 @@ def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
     with SqlSession(path, ReplayBar) as session:
         if query is not None:
             _run(session, query, style)
-        elif sys.stdin.isatty():
+        elif sys.stdin is not None and sys.stdin.isatty():
             _shell(session, style)
         else:
-            for statement in _Statements().of(sys.stdin):
-                _run(session, statement, style)
+            with opened_lines(STANDARD_INPUT) as lines:
+                for statement in _Statements().of(lines):
+                    _run(session, statement, style)
 
 
 def _shell(session: SqlSession, style: _Style) -> None:

@@ -80,7 +80,7 @@ def test_lines_from_standard_input(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("yesterday,SOL,150\n", "line 1: 'yesterday' is not a time"),
-        ("2026-02-20T09:00:00Z,SOL\n", "line 1: not enough values"),
+        ("2026-02-20T09:00:00Z,SOL\n", "line 1: the line has 2 columns, not 3"),
         ("2026-02-20T09:00:00Z,SOL,15O\n", "line 1: '15O' is not a number"),
         ("2026-02-20T09:00:00Z,SOL,151\n2026-02-20T09:00:00Z,SOL,15O\n", "line 2: '15O' is not a number"),
     ],

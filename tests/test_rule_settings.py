@@ -169,7 +169,7 @@ def test_rules_that_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path
         ("fees = ", "is neither TOML nor JSON: Invalid value (at "),
         ('{"fees":', "is neither TOML nor JSON: Input data was truncated"),
         ("[1]", "unknown field `1`; the rules are"),
-        ("\xff", "is neither TOML nor JSON"),
+        ("a = " + "[" * 5_000, "is neither TOML nor JSON"),
         ("index_age_max_s = 30", "unknown field `index_age_max_s`; the rules are self_trade_prevention, "),
         ("market.index_age = 30", "market.index_age_max_s, "),
         ("market = 1", "Expected `object`, got `int` - at `$.market`"),

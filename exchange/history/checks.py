@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exchange.journal.sql_union import connect_union
+from exchange.outside_text import read_text
 
 _ROWS_SHOWN = 5
 
@@ -40,13 +41,13 @@ def known_checks() -> list[Check]:
 
 
 def checks_in(place: Path) -> list[Check]:
-    """Return the check in a file, or those in the `*.sql` files of a folder. Raises BadCheckError and OSError."""
+    """Return the check in a file, or those in the `*.sql` files of a folder. Raises BadCheckError and InputError."""
     sql_files = sorted(place.glob("*.sql")) if place.is_dir() else [place]
     if not sql_files:
         raise BadCheckError(
             f"there is no *.sql file in {place}: put one query in each file, or name another folder or file"
         )
-    return [_parse(str(file), file.read_text(encoding="utf-8")) for file in sql_files]
+    return [_parse(str(file), read_text(file)) for file in sql_files]
 
 
 def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
@@ -59,7 +60,9 @@ def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
                 rows = list(islice(cursor, _ROWS_SHOWN))
             except (sqlite3.Error, sqlite3.Warning) as error:
                 raise BadCheckError(f"{check.name} is not a valid query: {error}") from error
-            results.append(CheckResult(check, [column[0] for column in cursor.description or ()], rows))
+            if cursor.description is None:
+                raise BadCheckError(f"{check.name} contains no query: write one SELECT that returns the wrong rows")
+            results.append(CheckResult(check, [column[0] for column in cursor.description], rows))
     return results
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from exchange.domain.commands import Command, Genesis, PlaceOrder, decode_command
+from exchange.outside_text import opened_lines
 
 
 class EditError(Exception):
@@ -67,31 +68,28 @@ class Edits(msgspec.Struct, frozen=True):
 
 
 def read_insertions(file: Path) -> list[Insertion]:
-    """Read the commands in a file, one JSON command on each line. Raises EditError that names a line with an error."""
+    """Read the commands in a file, one JSON command on each line.
+
+    Raises EditError and InputError, which name the line.
+    """
     insertions = []
-    for number, line in enumerate(_lines(file), 1):
-        where = f"{file}:{number}"
-        if line.strip():
-            try:
-                command = decode_command(line)
-            except msgspec.MsgspecError as error:
-                raise EditError(
-                    f"{where}: {error}. Each line must be a command, as `exchange journal tail --json` shows it under "
-                    ".command"
-                ) from error
-            insertions.append(Insertion(where, _checked(where, command)))
+    with opened_lines(file) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                insertions.append(_insertion(f"{file}:{number}", line))
     if not insertions:
         raise EditError(f"{file} contains no command: write one JSON command on each line")
     return insertions
 
 
-def _lines(file: Path) -> list[str]:
+def _insertion(where: str, line: str) -> Insertion:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise EditError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise EditError(f"{file} is not UTF-8 text: {error}") from error
+        command = decode_command(line)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise EditError(
+            f"{where}: {error}. Each line must be a command, as `exchange journal tail --json` shows it under .command"
+        ) from error
+    return Insertion(where, _checked(where, command))
 
 
 def _checked(where: str, command: Command) -> Command:

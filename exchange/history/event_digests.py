@@ -6,23 +6,26 @@ One version writes the digests of spans of commands to a file. Another version r
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from exchange.engine.recovery import Progress, event_rows
 from exchange.history.replay import ReplayStep, replay_range
-from exchange.history.transfer import opened_for_reading
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
+from exchange.outside_text import InputError, opened_lines, source_name
 
 
 class SpanDigest(msgspec.Struct, rename={"first_seq": "from", "last_seq": "to"}, forbid_unknown_fields=True):
     """The SHA-256 of all events of commands `first_seq` to `last_seq`, each event followed by a line feed."""
 
-    first_seq: int
-    last_seq: int
+    first_seq: Annotated[int, msgspec.Meta(ge=1)]
+    last_seq: Annotated[int, msgspec.Meta(ge=1)]
     events: str
+
+
+_decode_digest = msgspec.json.Decoder(SpanDigest).decode
 
 
 class Divergence(NamedTuple):
@@ -46,7 +49,7 @@ def span_digests(path: Path, every: int, first_seq: int, last_seq: int, progress
 def bisect(path: Path, against: Path, progress: Progress) -> Divergence | None:
     """Find the first span of the file `against` that replays differently now; None if all are the same.
 
-    Raises JournalError, also if the file does not contain digests of this journal.
+    Raises JournalError, also if the file has digests of another journal, and InputError if it has no digests.
     """
     recorded = _read_digests(against)
     with open_journal_reader(path) as reader:
@@ -73,18 +76,19 @@ def _events_text(step: ReplayStep) -> bytes:
 
 def _read_digests(file: Path) -> list[SpanDigest]:
     digests: list[SpanDigest] = []
-    with opened_for_reading(file) as lines:
+    with opened_lines(file) as lines:
         for number, line in enumerate(lines, 1):
+            where = f"{source_name(file)}, line {number}"
             try:
-                span = msgspec.json.decode(line, type=SpanDigest)
-            except msgspec.MsgspecError as error:
-                raise JournalError(f"line {number} of {file} is not a digest ({error})") from error
+                span = _decode_digest(line)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise InputError(f"{where}: the line is not a digest ({error})") from error
             expected = digests[-1].last_seq + 1 if digests else span.first_seq
             if span.first_seq != expected or span.last_seq < span.first_seq:
-                raise JournalError(
-                    f"line {number} of {file} does not follow the line before: expected a digest from seq {expected}"
+                raise InputError(
+                    f"{where}: the line does not follow the line before: expected a digest from seq {expected}"
                 )
             digests.append(span)
     if not digests:
-        raise JournalError(f"{file} contains no digest: write some with `exchange journal digests`")
+        raise InputError(f"{file} contains no digest: write some with `exchange journal digests`")
     return digests

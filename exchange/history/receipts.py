@@ -49,7 +49,7 @@ def parse_receipt(text: str) -> HeldReceipt:
         content = msgspec.json.decode(text)
         receipt = msgspec.convert(_receipt_in(content), HeldReceipt)
         is_hash = len(bytes.fromhex(receipt.hash)) == 32
-    except (msgspec.MsgspecError, ValueError, UnicodeEncodeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _bad(str(error)) from error
     if not is_hash:
         raise _bad(f"its hash has {len(receipt.hash)} characters")

@@ -74,6 +74,9 @@ class SqlSession:
             return self._connection.execute(query)
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise self._explained(error) from error
+        except ValueError as error:
+            # The text has a NUL character, or bytes of an argument that are not UTF-8.
+            raise SqlError(f"the query is not valid text ({error}): write it in UTF-8") from error
 
     def rows(self, cursor: sqlite3.Cursor) -> "Rows":
         """The rows of a query, one by one. Raises SqlError at a row that cannot be computed."""

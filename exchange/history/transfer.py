@@ -2,11 +2,10 @@
 
 import gzip
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Annotated, Any, cast
 
 import msgspec
 
@@ -16,16 +15,23 @@ from exchange.journal.atomic_journal import Draft, new_journal, refuse_existing,
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import EventRow, Record, check_link
+from exchange.outside_text import InputError, opened_lines, source_name
 
+# An import writes so many commands, or characters of them, in one transaction.
 _COMMANDS_AT_ONCE = 5_000
+_CHARACTERS_AT_ONCE = 8 * 1024 * 1024
 _STANDARD = Path("-")
+
+
+# A number that fits into a column of SQLite.
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ExportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One exported command. `command` is its recorded text, `hash` is in hexadecimal."""
 
-    seq: int
-    ts_us: int
+    seq: _Number
+    ts_us: _Number
     hash: str
     command: msgspec.Raw
 
@@ -53,26 +59,33 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
     """Make the journal at `new_path` from the lines of `source` and return its engine, all or nothing.
 
     `-` is standard input. Every line must continue the chain of hashes. Every command is replayed, so that the new
-    journal has its events too. Raises JournalError that names the line.
+    journal has its events too. The lines are never all in memory. Raises InputError if a line is not an exported
+    command, and JournalError if it does not continue the chain; both name the line.
     """
     refuse_leftovers(new_path)
-    engine = Engine()
-    with new_journal(new_path) as draft, opened_for_reading(source) as file:
+    engine, name = Engine(), source_name(source)
+    with new_journal(new_path) as draft, opened_lines(source) as lines:
         records: list[Record] = []
         rows: list[EventRow] = []
-        for number, text in enumerate(file, 1):
+        characters = 0
+        for number, text in enumerate(lines, 1):
+            if text.isspace():
+                continue
+            where = f"{name}, line {number}"
+            record = _record(text, where)
             try:
-                record = _record(text)
                 check_link(engine.head, record)
                 rows += event_rows([(record.seq, replay(engine, record))])
             except JournalDamagedError as error:
-                raise JournalError(f"line {number} of {source} cannot be imported: {error}") from error
+                raise JournalError(f"{where}: the command cannot be imported: {error}") from error
             records.append(record)
-            if len(records) >= _COMMANDS_AT_ONCE:
+            characters += len(text)
+            if len(records) >= _COMMANDS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
                 _write(draft, records, rows)
+                characters = 0
                 progress(number, number)
         if not engine.head.seq:
-            raise JournalError(f"{source} contains no command: expected lines from `exchange journal export`")
+            raise InputError(f"{name} contains no command: expected lines from `exchange journal export`")
         _write(draft, records, rows)
     return engine
 
@@ -104,31 +117,12 @@ def opened_for_writing(out: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-@contextmanager
-def opened_for_reading(source: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading; standard input for `-`. A file whose name ends with .gz is decompressed.
-
-    Raises JournalError if it is not a valid compressed file.
-    """
-    try:
-        if source == _STANDARD:
-            yield sys.stdin.buffer
-        elif source.suffix == ".gz":
-            with gzip.open(source) as file:
-                yield cast(IO[bytes], file)
-        else:
-            with source.open("rb") as plain:
-                yield plain
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise JournalError(f"{source} is not a valid .gz file: {error}") from error
-
-
-def _record(text: bytes) -> Record:
+def _record(text: str, where: str) -> Record:
     try:
         line = _decode_line(text)
         return Record(line.seq, line.ts_us, bytes(line.command).decode(), bytes.fromhex(line.hash))
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise JournalDamagedError(f"it is not an exported command ({error})") from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InputError(f"{where}: the line is not an exported command ({error})") from error
 
 
 def _write(draft: Draft, records: list[Record], rows: list[Any]) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from exchange.amounts import parse_usdc
 from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, market_of, validation_error
+from exchange.outside_text import read_text
 from exchange.runtime.server_settings import DEFAULT_RULES
 
 _PROFILES = " or ".join(FEE_PROFILES)
@@ -39,11 +40,11 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
 
 
 def read_rules(file: Path) -> Rules:
-    """Read rules from a TOML or JSON file. Others are those of a new journal. Raises RulesError, OSError."""
+    """Read rules from a TOML or JSON file. Others are those of a new journal. Raises RulesError, InputError."""
+    text = read_text(file)
     try:
-        text = file.read_text(encoding="utf-8")
         fields = msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.DecodeError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise RulesError(f"{file} is neither TOML nor JSON: {error}") from error
     market, fees = fields.setdefault("market", {}), fields.get("fees")
     if isinstance(fees, str) and fees in FEE_PROFILES and isinstance(market, dict) and "fees" in market:
