@@ -186,6 +186,21 @@ def test_the_first_difference_lies_after_the_last_hash_that_fits(kept: Kept, tmp
     assert f"a command from seq {changed} to {changed + 9} was changed" in result.stdout
 
 
+def test_the_reason_names_the_change(kept: Kept, tmp_path: Path) -> None:
+    """Another first command may mean another journal; a later one may mean only a change."""
+    steps = [(one.ts_us, decode_command(one.payload)) for one in kept.records]
+    path, other = tmp_path / "exchange.db", tmp_path / "other.db"
+    better_price(steps)
+    write_journal(path, steps)
+    other_rules(steps)
+    write_journal(other, steps)
+    assert "a command up to there was changed" in prove(path, kept.receipt(SIGNED_SEQ)).reason
+    damage = verify(path, True, no_bar, [read_expectation(str(kept.checkpoint))]).damage
+    assert damage is not None and damage.startswith(f"seq {SIGNED_SEQ} has the hash ")
+    damage = verify(other, True, no_bar, [read_expectation(str(kept.checkpoint))]).damage
+    assert damage is not None and damage.startswith("the first command has the hash ")
+
+
 def test_a_missing_tail_is_named(kept: Kept, tmp_path: Path) -> None:
     path = cut(kept.path, 90, tmp_path / "exchange.db")
     result = exchange("journal", "verify", "--expect", kept.checkpoint, "--public-key", kept.public_key, "--db", path)
