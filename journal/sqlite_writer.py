@@ -19,6 +19,9 @@ from exchange.journal.write_ahead_log import check_log_of_crash
 
 # How long an append waits for another program that writes to the file.
 _BUSY_SECONDS = 1.0
+# The size to which SQLite cuts the -wal file when it begins it anew, for example after a backup that read for long. At
+# full load the file has about 8 MiB.
+_LOG_BYTES_MAX = 16 * 1024 * 1024
 # Rows in one statement. SQLite binds at most 32,766 values, and a row has up to four.
 _ROWS_MAX = 5_000
 
@@ -48,6 +51,7 @@ class SqliteJournalWriter:
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         try:
             await connection.execute("PRAGMA synchronous = FULL")
+            await connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
         except BaseException:
             # The thread of an open connection would keep the process alive.
             await connection.close()
