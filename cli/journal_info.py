@@ -1,6 +1,7 @@
 """`exchange journal info`: what a journal contains, its rules, and the process that writes to it."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from exchange.journal.sql_union import connect_union
 from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
 from exchange.runtime.rule_settings import flat_settings
+from exchange.runtime.storage import Storage, StorageUsage, storage_of
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
 _RULES_CHANGED = """
@@ -52,6 +54,7 @@ class Info(msgspec.Struct):
     follower: FollowerStatus | None
     alarm: Alarm | None
     holder: LockOwner | None
+    storage: Storage
 
     @property
     def written_by(self) -> str:
@@ -117,6 +120,7 @@ def read_info(path: Path) -> Info:
         follower=read_status(path),
         alarm=standing_alarm(path),
         holder=lock_owner(path),
+        storage=storage_of(path),
     )
 
 
@@ -143,6 +147,7 @@ def _print(found: Info) -> None:
         (
             *([("forked from", f"{fork.parent} after its seq {fork.parent_seq}")] if fork else []),
             ("size", f"{found.size_bytes:,} bytes"),
+            *_sizes(found.storage),
             ("schema", str(found.schema)),
             ("first command", _at(found.first_seq, found.first_ts_us)),
             ("last command", _at(found.last_seq, found.last_ts_us)),
@@ -161,6 +166,20 @@ def _print(found: Info) -> None:
     kinds = table("command", ">count")
     add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
     console().print(about, "", rules, "", kinds, sep="\n")
+
+
+def _sizes(storage: Storage) -> Iterator[tuple[str, str]]:
+    """The size of each kind of file that there is, and the space that a command takes in it."""
+    for name, usage in _usages(storage):
+        if usage.size_bytes and usage.commands:
+            yield f"{name} size", f"{usage.size_bytes:,} bytes, {usage.bytes_per_command:,.0f} bytes a command"
+    if storage.warning is not None:
+        yield "WARNING", storage.warning
+
+
+def _usages(storage: Storage) -> list[tuple[str, StorageUsage]]:
+    names = ("journal", "history", "snapshots", "archives")
+    return list(zip(names, (storage.journal, storage.history, storage.snapshots, storage.archives), strict=True))
 
 
 def _followed(status: FollowerStatus) -> str:

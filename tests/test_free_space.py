@@ -1,5 +1,7 @@
 """Free space: below 5 % no derived file is written, and one line in the log says so."""
 
+import asyncio
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -11,8 +13,10 @@ from click.testing import CliRunner
 
 from exchange.cli.main import main
 from exchange.free_space import SpaceGuard, is_space_low, seconds_until_full
-from exchange.journal.opening import open_journal_reader
+from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.journal.records import Head, chain
 from exchange.runtime.follower import Follower
+from exchange.runtime.storage import storage_of
 from exchange.snapshots.store import SnapshotStore
 from tests.journals import play
 
@@ -91,3 +95,58 @@ def test_snapshot_create_refuses(set_free: Callable[[int], None], tmp_path: Path
     result = CliRunner().invoke(main, ["snapshot", "create", "--db", str(path)])
     assert (result.exit_code, SnapshotStore(path).seqs()) == (1, [])
     assert "less than 5 % of the disk" in result.stderr
+
+
+def journal_of(path: Path, count: int, us_apart: int) -> None:
+    """Write a journal of commands that come at an even rate."""
+
+    async def write() -> None:
+        journal = await open_journal_writer(path)
+        await journal.append(chain(Head(), [(seq * us_apart, '{"kind":"k"}') for seq in range(1, count + 1)]))
+        await journal.close()
+
+    asyncio.run(write())
+
+
+def test_storage_counts_each_kind_of_file(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, seed=1, count=100, snapshots_at=(50,))
+    path.with_name("exchange.history.db").write_bytes(bytes(700))
+    found = storage_of(path)
+    assert (found.journal.size_bytes, found.journal.commands) == (path.stat().st_size, 100)
+    assert (found.history.size_bytes, found.history.bytes_per_command) == (700, 7.0)
+    (snapshot,) = SnapshotStore(path).files()
+    assert found.snapshots.size_bytes == snapshot.stat().st_size
+    assert found.archives.size_bytes == 0
+
+
+def test_warning_if_the_disk_fills_within_a_day(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    journal_of(path, 1_000, 1_000_000)  # one command a second
+    set_free(path.stat().st_size)
+    found = storage_of(path)
+    assert found.seconds_until_full == pytest.approx(1_000)
+    assert found.warning is not None and "the disk will be full in 0.3 hours" in found.warning
+    set_free(200 * path.stat().st_size)
+    assert storage_of(path).warning is None
+
+
+def test_first_commands_of_a_journal_show_no_rate(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    journal_of(path, 10, 1)
+    set_free(1)
+    assert storage_of(path).seconds_until_full is None
+
+
+def test_journal_info_shows_sizes_and_the_warning(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, seed=1, count=100)
+    text = CliRunner().invoke(main, ["journal", "info", "--db", str(path)]).stdout
+    assert f"{path.stat().st_size / 100:,.0f} bytes a command" in text
+    assert "WARNING" not in text
+    other = tmp_path / "other.db"
+    journal_of(other, 1_000, 1_000_000)
+    set_free(1_000)
+    assert "the disk will be full" in CliRunner().invoke(main, ["journal", "info", "--db", str(other)]).stdout
+    found = CliRunner().invoke(main, ["journal", "info", "--json", "--db", str(other)]).stdout
+    assert json.loads(found)["storage"]["journal"]["commands"] == 1_000

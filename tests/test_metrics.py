@@ -52,6 +52,7 @@ def test_metrics_show_the_state_of_the_exchange(tmp_path: Path) -> None:
         figures_once(server, lambda found: found["exchange_connected_clients"] == 0)
         found = figures_once(server, lambda found: found["exchange_follower_seq"] == seq)
         assert found["exchange_follower_alarm"] == 0
+        assert found["exchange_disk_free_bytes"] > 0 and found["exchange_disk_full_seconds"] > 0
         raise_alarm(path, Alarm(1, "as a test"))
         assert figures(server)["exchange_follower_alarm"] == 1
         assert server.stop()[0] == 0

@@ -27,7 +27,7 @@ FIXTURE = Path(__file__).parent / "old_market"
 # Fields of JSON output that describe the file or the program rather than the recorded market.
 OF_THE_FILE = ("schema", "size_bytes", "promise")
 # Fields of JSON output that the release that wrote the market did not have.
-ADDED = ("expected", "last_hash", "genesis_hash")
+ADDED = ("expected", "last_hash", "genesis_hash", "storage")
 
 
 def unpack(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Metrics for Prometheus at http://127.0.0.1:PORT/metrics: counted in the pipeline, or read at each request."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Self
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from exchange.engine.engine import Engine
+from exchange.free_space import free_bytes
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import Head, Record
 from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.follower import read_status
+from exchange.runtime.storage import storage_of
 
 # The loopback address only, because the metrics need no authentication.
 HOST = "127.0.0.1"
@@ -46,6 +49,12 @@ class Metrics:
         self._read("exchange_follower_seq", "The last command that the follower told of.", lambda: _follower_seq(path))
         self._read("exchange_follower_alarm", "1 while an alarm stands.", lambda: standing_alarm(path) is not None)
         self._read("exchange_connected_clients", "Connections.", clients)
+        self._read("exchange_disk_free_bytes", "Free space of the journal's disk.", lambda: free_bytes(path.parent))
+        self._read(
+            "exchange_disk_full_seconds",
+            "Time until the journal's disk is full at the present rate.",
+            lambda: _seconds_until_full(path),
+        )
         self._read("exchange_open_orders", "Orders in the books.", lambda: engine.views.orders.open_count())
 
     def __enter__(self) -> Self:
@@ -95,6 +104,11 @@ class MeasuredJournal:
         began_seconds = time.perf_counter()
         await self._journal.append(records)
         self._appended(len(records), time.perf_counter() - began_seconds)
+
+
+def _seconds_until_full(path: Path) -> float:
+    seconds = storage_of(path).seconds_until_full
+    return math.inf if seconds is None else seconds
 
 
 def _follower_seq(path: Path) -> int:

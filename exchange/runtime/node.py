@@ -35,6 +35,7 @@ from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.order_audit_trail import own_order_timeline
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
+from exchange.runtime.storage import storage_of
 from exchange.snapshots.store import Snapshot
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ async def serve(
             if missing_events:
                 await journal.append_events(missing_events)
             await _record_first_digests(settings.path, engine, journal)
+            if warning := storage_of(settings.path).warning:
+                _log.warning("%s", warning)
             node = Node(settings, engine, journal)
 
             def announce(url: str) -> None:
