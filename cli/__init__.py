@@ -15,6 +15,7 @@ These modules hold no command of their own:
 - current_views.py reads the views as of the last recorded command
 - server_process.py runs a server in the foreground
 - ladder.py draws an order book with its last trades
+- rule_text.py shows rules in USDC and contracts
 - record_text.py shows a recorded command as one line
 - reference.py writes docs/cli.md
 """

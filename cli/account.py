@@ -1,17 +1,17 @@
 """`exchange account`: balance, margin and positions of a user."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import click
-from rich.table import Table
 
-from exchange.amounts import cash, contracts, price_decimals, usdc
+from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
 from exchange.cli.current_views import as_of, read_views, require_user
 from exchange.cli.options import USER, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.settlements import payouts
-from exchange.projections.wire_types import AccountView, PositionView, UserSettlement
+from exchange.projections.wire_types import AccountView, Instrument, PositionView, UserSettlement
 
 # `exchange settlements` shows more of them.
 _SETTLEMENTS_SHOWN = 5
@@ -44,24 +44,32 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     else:
-        print_account(shown, as_of(views), views.settlements.newest_of(user_id, _SETTLEMENTS_SHOWN))
+        settled = views.settlements.newest_of(user_id, _SETTLEMENTS_SHOWN)
+        print_account(shown, as_of(views), settled, views.instruments)
 
 
-def print_account(shown: AccountView, moment: str, settled: Sequence[UserSettlement] = ()) -> None:
-    """Print balance, positions and settlements as tables; `moment` is the caption of the last one."""
+def print_account(
+    shown: AccountView,
+    moment: str,
+    settled: Sequence[UserSettlement] = (),
+    instruments: Mapping[str, Instrument] = MappingProxyType({}),
+) -> None:
+    """Print balance, positions and settlements as tables; `moment` is the caption of the last one.
+
+    The ticks and the minimum sizes of `instruments` give the decimals of prices and sizes.
+    """
     tables = [_money(shown)]
     if shown.positions:
-        tables.append(_positions(shown.positions))
+        tables.append(_positions(shown.positions, instruments))
     if settled:
         tables.append(payouts(settled))
     tables[-1].caption = moment
-    for number, one in enumerate(tables):
-        console().print(*([""] if number else []), one, sep="\n")
+    print_tables(*tables)
     if shown.suspended:
         click.echo(f"{shown.user_id} is suspended: it may only read and cancel")
 
 
-def _money(shown: AccountView) -> Table:
+def _money(shown: AccountView) -> TextTable:
     amounts = {
         ">available": shown.available_micros,
         ">locked": shown.locked_micros,
@@ -74,14 +82,20 @@ def _money(shown: AccountView) -> Table:
     if shown.shortfall_micros:
         amounts[">shortfall"] = shown.shortfall_micros
     decimals = _decimals(amounts.values())
-    made = table("account", *amounts)
+    made = table("account", *amounts, optional=("maintenance", "unrealised", "realised", "equity"))
     add_rows(made, [(shown.user_id, *(_cash(amount, decimals) for amount in amounts.values()))])
     return made
 
 
-def _positions(positions: list[PositionView]) -> Table:
-    made = table("position", ">contracts", ">average price", ">mark", ">locked", ">realised", ">unrealised")
+def _positions(positions: list[PositionView], instruments: Mapping[str, Instrument]) -> TextTable:
+    names = ("position", ">contracts", ">average price", ">mark", ">locked", ">realised", ">unrealised")
+    made = table(*names, optional=("locked", "mark", "realised"))
+    held = [instruments[one.instrument_id] for one in positions if one.instrument_id in instruments]
     prices = _decimals(price for one in positions for price in (one.average_price_micros, one.mark_micros))
+    prices = max(prices, price_decimals(one.tick_micros for one in held))
+    sizes = size_decimals(
+        [one.quantity_milli for one in positions] + [instrument.min_size_milli for instrument in held]
+    )
     amounts = _decimals(
         amount
         for one in positions
@@ -92,7 +106,7 @@ def _positions(positions: list[PositionView]) -> Table:
         (
             (
                 position.instrument_id,
-                contracts(position.quantity_milli),
+                contracts(position.quantity_milli, sizes),
                 usdc(position.average_price_micros, prices),
                 usdc(position.mark_micros, prices),
                 cash(position.locked_micros, amounts),

@@ -7,7 +7,8 @@ import msgspec
 
 from exchange.cli.client import admin_client_of
 from exchange.cli.options import db_option, json_option, series_option, set_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
+from exchange.cli.rule_text import RULE_COLUMNS, readable, rule_rows
 from exchange.domain.rules import Rules, Series
 from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settings, read_rules, with_series
 
@@ -49,9 +50,9 @@ def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ..
     elif file or series or settings:
         click.echo("the rules are already like this: nothing was changed")
     else:
-        shown = table("rule", "", caption=f"at seq {found['seq']}")
-        add_rows(shown, flat_settings(before).items())
-        console().print(shown)
+        shown = table(*RULE_COLUMNS, caption=f"at seq {found['seq']}", optional=RULE_COLUMNS[2:])
+        add_rows(shown, rule_rows(before))
+        print_tables(shown)
 
 
 def _read_rules(file: Path) -> Rules:
@@ -65,5 +66,5 @@ def _print_difference(before: dict[str, str], after: dict[str, str], moment: str
     shown = table("rule", "before", "after", caption=moment)
     names = dict.fromkeys([*before, *after])
     values = ((name, before.get(name, "-"), after.get(name, "-")) for name in names)
-    add_rows(shown, (row for row in values if row[1] != row[2]))
-    console().print(shown)
+    add_rows(shown, ((name, readable(name, old), readable(name, new)) for name, old, new in values if old != new))
+    print_tables(shown)

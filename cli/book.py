@@ -5,12 +5,11 @@ import contextlib
 from pathlib import Path
 
 import click
-from rich.live import Live
 
 from exchange.cli.client import url_of
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, db_option, json_option
-from exchange.cli.output import console, is_terminal, print_json, screen
+from exchange.cli.output import is_terminal, print_json, print_tables, screen, table_lines
 from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
@@ -54,20 +53,27 @@ async def _show(url: str, instrument_id: str, depth: int, once: bool, as_json: b
         while not ladder.seq:
             _take(ladder, await anext(messages))
         if once:
-            console().print(ladder.draw())
+            print_tables(*ladder.draw())
         else:
             await _watch(ladder, messages)
 
 
 async def _watch(ladder: Ladder, messages: Subscription) -> None:
     """Draw after each change, at most once per `_DRAW_SECONDS`."""
+    from rich.live import Live
+    from rich.text import Text
+
+    def drawn() -> Text:
+        lines = table_lines(*ladder.draw(terminal.height), width=terminal.width)
+        return Text.from_ansi("\n".join(lines), no_wrap=True)
+
     terminal = screen()
-    with Live(ladder.draw(terminal.height), console=terminal, auto_refresh=False) as live:
+    with Live(drawn(), console=terminal, auto_refresh=False) as live:
         async for message in messages:
             _take(ladder, message)
             while (more := messages.poll()) is not None:
                 _take(ladder, more)
-            live.update(ladder.draw(terminal.height), refresh=True)
+            live.update(drawn(), refresh=True)
             await asyncio.sleep(_DRAW_SECONDS)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from exchange.amounts import contracts, usdc
 from exchange.cli.options import json_option, regular_file
-from exchange.cli.output import UnreadableError, add_rows, console, print_json, table
+from exchange.cli.output import UnreadableError, add_rows, print_json, print_tables, table
 from exchange.history.diff import Difference, Fill
 from exchange.history.diff import diff as compare
 from exchange.journal.errors import JournalError
@@ -58,9 +58,9 @@ def _print(found: Difference, a: Path, b: Path) -> None:
     for path, after in ((a, found.after_a), (b, found.after_b)):
         click.echo(f"{path}: {after:,} {'command' if after == 1 else 'commands'} after seq {found.common_seq}")
     if found.fields:
-        fields = table(f"seq {found.common_seq + 1}", str(a), str(b))
+        fields = table(f"seq {found.common_seq + 1}", str(a), str(b), wrapped=(str(a), str(b)))
         add_rows(fields, ((name, _text(of_a), _text(of_b)) for name, (of_a, of_b) in found.fields.items()))
-        console().print(fields)
+        print_tables(fields)
         for path, is_altered in ((a, found.altered_a), (b, found.altered_b)):
             if is_altered:
                 seq = found.common_seq + 1
@@ -88,7 +88,7 @@ def _print_fills(path: Path, fills: list[Fill]) -> None:
             for fill in fills[:_FILLS_SHOWN]
         ),
     )
-    console().print(shown)
+    print_tables(shown)
 
 
 def _text(value: Any) -> str:

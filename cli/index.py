@@ -7,7 +7,7 @@ import click
 from exchange.amounts import short_time, usdc
 from exchange.cli.current_views import as_of, read_views
 from exchange.cli.options import ASSET, command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 
 
 @click.group()
@@ -43,4 +43,4 @@ def show(asset: str | None, path: Path, as_json: bool) -> None:
         return
     shown = table("index", ">price", "since", ">seq", caption=as_of(views))
     add_rows(shown, ((one.asset, usdc(one.price_micros), short_time(one.ts_us), str(one.seq)) for one in found))
-    console().print(shown)
+    print_tables(shown)

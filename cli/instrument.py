@@ -8,7 +8,7 @@ import click
 from exchange.amounts import contracts, price_decimals, short_time, usdc
 from exchange.cli.current_views import as_of, read_views
 from exchange.cli.options import command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
 from exchange.projections.views import Views
@@ -62,9 +62,10 @@ def _example(asset: str, ts_us: int) -> str:
 
 
 def _print(listed: list[Instrument], views: Views) -> None:
-    shown = table("instrument", ">bid", ">ask", ">last", ">tick", ">min size", "state", "expires", caption=as_of(views))
+    names = ("instrument", ">bid", ">ask", ">last", ">tick", ">min size", "state", "expires")
+    shown = table(*names, caption=as_of(views), optional=("expires", "min size", "tick"))
     add_rows(shown, (_row(instrument, views) for instrument in listed))
-    console().print(shown)
+    print_tables(shown)
 
 
 def _row(instrument: Instrument, views: Views) -> tuple[str, ...]:

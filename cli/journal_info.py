@@ -9,7 +9,8 @@ import msgspec
 
 from exchange.amounts import iso_time
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
+from exchange.cli.rule_text import RULE_COLUMNS, rule_rows
 from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
@@ -19,7 +20,6 @@ from exchange.journal.records import Checkpoint
 from exchange.journal.sql_union import connect_union
 from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
-from exchange.runtime.rule_settings import flat_settings
 from exchange.runtime.storage import Storage, StorageUsage, storage_of
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
 
@@ -160,12 +160,12 @@ def _print(found: Info) -> None:
             *([("ALARM", f"{found.alarm.text}. {HOW_TO_DEAL}")] if found.alarm else []),
         ),
     )
-    rules = table("rule", "")
+    rules = table(*RULE_COLUMNS, optional=RULE_COLUMNS[2:])
     if found.rules is not None:
-        add_rows(rules, flat_settings(found.rules).items())
+        add_rows(rules, rule_rows(found.rules))
     kinds = table("command", ">count")
     add_rows(kinds, ((kind, f"{count:,}") for kind, count in found.commands.items()))
-    console().print(about, "", rules, "", kinds, sep="\n")
+    print_tables(about, rules, kinds)
 
 
 def _sizes(storage: Storage) -> Iterator[tuple[str, str]]:

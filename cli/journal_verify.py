@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import UnreadableError, add_rows, console, print_json, table
+from exchange.cli.output import UnreadableError, add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.checkpoints import BadCheckpointError
 from exchange.history.expectations import Expectation, read_expectation
@@ -101,7 +101,7 @@ def _print(verdict: Verdict, fast: bool) -> None:
     if verdict.damage is None:
         shown = table("journal", verdict.path)
         add_rows(shown, _rows(verdict, fast))
-        console().print(shown)
+        print_tables(shown)
         click.echo("sound" + (": the chain is unbroken" if fast else ""))
     else:
         click.echo(f"damaged: {verdict.damage}")

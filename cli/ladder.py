@@ -1,15 +1,11 @@
-"""A ladder: one order book and its last trades, updated from channels and drawn for a terminal."""
+"""A ladder: one order book and its last trades, updated from channels and drawn as lines for a terminal."""
 
 from collections import deque
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from exchange.amounts import contracts, price_decimals, short_time, size_decimals, usdc
-from exchange.cli.output import table
+from exchange.cli.output import Styled, TextTable, add_rows
 from exchange.client import Book, OrderBookSnapshot
 from exchange.projections.views import Views
 from exchange.projections.wire_types import BookLevel, Trade
@@ -55,58 +51,58 @@ class Ladder:
             if not self._trades or trade.trade_id > self._trades[0].trade_id:
                 self._trades.appendleft(trade)
 
-    def draw(self, lines_max: int | None = None) -> RenderableType:
-        """Draw the ladder. If it has more than `lines_max` lines, prices far from the market are left out."""
+    def draw(self, lines_max: int | None = None) -> tuple[TextTable, TextTable]:
+        """The book and the trades. Prices far from the market are left out to stay within `lines_max` lines."""
         bids, asks, trades = self.bids, self.asks, self.trades
         if lines_max is not None:
             left = lines_max - _LINES_AROUND
             levels = max(1, (left - _TRADES_MIN) // 2)
             bids, asks = bids[:levels], asks[:levels]
             trades = trades[: max(1, left - len(bids) - len(asks))]
-        title = Text.assemble((self.instrument_id, "bold"), (f"  seq {self.seq}, {short_time(self.ts_us)}", "dim"))
-        return Group(title, "", _draw_book(bids, asks), "", _draw_trades(trades))
+        title = f"{self.instrument_id}  seq {self.seq}, {short_time(self.ts_us)}"
+        return _draw_book(bids, asks, title), _draw_trades(trades)
 
 
-def _draw_book(bids: list[BookLevel], asks: list[BookLevel]) -> Table:
+def _draw_book(bids: list[BookLevel], asks: list[BookLevel], title: str) -> TextTable:
     prices = price_decimals(level.price_micros for level in bids + asks)
     sizes = size_decimals(level.size_milli for level in bids + asks)
-    drawn = table(">orders", ">bid", ">price", ">ask", ">orders")
-    for column in drawn.columns:
-        column.min_width = _WIDTH_MIN
+    columns = (">orders", ">bid", ">price", ">ask", ">orders")
+    drawn = TextTable(columns, title, optional=("orders",), width_min=_WIDTH_MIN)
     for ask in reversed(asks):
         price, size = usdc(ask.price_micros, prices), contracts(ask.size_milli, sizes)
-        drawn.add_row("", "", Text(price, SELL), Text(size, SELL), Text(str(ask.count), "dim"))
+        add_rows(drawn, [("", "", Styled(price, SELL), Styled(size, SELL), Styled(str(ask.count), "dim"))])
     if bids and asks:
         spread = usdc(asks[0].price_micros - bids[0].price_micros, prices)
-        drawn.add_row("", Text("spread", "dim"), Text(spread, "dim"))
+        add_rows(drawn, [("", Styled("spread", "dim"), Styled(spread, "dim"))])
     else:
-        drawn.add_row("", Text("no asks" if bids else "no bids" if asks else "empty", "dim"))
+        add_rows(drawn, [("", Styled("no asks" if bids else "no bids" if asks else "empty", "dim"))])
     for bid in bids:
         price, size = usdc(bid.price_micros, prices), contracts(bid.size_milli, sizes)
-        drawn.add_row(Text(str(bid.count), "dim"), Text(size, BUY), Text(price, BUY))
+        add_rows(drawn, [(Styled(str(bid.count), "dim"), Styled(size, BUY), Styled(price, BUY))])
     return drawn
 
 
-def _draw_trades(trades: list[Trade]) -> RenderableType:
+def _draw_trades(trades: list[Trade]) -> TextTable:
     """Draw trades, newest first. An arrow shows that the price changed from the trade before."""
     if not trades:
-        return Text("no trades yet", "dim")
+        return TextTable((), caption="no trades yet")
     prices = price_decimals(trade.price_micros for trade in trades)
     sizes = size_decimals(trade.size_milli for trade in trades)
-    drawn = table("last trades", "taker", ">size", ">price", "")
+    drawn = TextTable(("last trades", "taker", ">size", ">price", ""))
     for trade, before in zip_longest(trades, trades[1:]):
         side, colour = ("bought", BUY) if trade.taker_side == "bid" else ("sold", SELL)
-        drawn.add_row(
-            Text(short_time(trade.ts_us), "dim"),
-            Text(side, colour),
+        cells = (
+            Styled(short_time(trade.ts_us), "dim"),
+            Styled(side, colour),
             contracts(trade.size_milli, sizes),
             usdc(trade.price_micros, prices),
             _arrow(trade, before or trade),
         )
+        add_rows(drawn, [cells])
     return drawn
 
 
-def _arrow(trade: Trade, before: Trade) -> Text:
+def _arrow(trade: Trade, before: Trade) -> Styled:
     if trade.price_micros == before.price_micros:
-        return Text("")
-    return Text("▲", BUY) if trade.price_micros > before.price_micros else Text("▼", SELL)
+        return Styled("", "")
+    return Styled("▲", BUY) if trade.price_micros > before.price_micros else Styled("▼", SELL)

@@ -1,7 +1,8 @@
 """`exchange order`: place, cancel and show orders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -11,8 +12,8 @@ from exchange.amounts import cash, contracts, price_decimals, size_decimals, usd
 from exchange.cli.client import client_of, log_in
 from exchange.cli.current_views import as_of, read_views, require_instrument, require_user
 from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
-from exchange.cli.output import add_rows, console, print_json, printable, table
-from exchange.projections.wire_types import Balance, OrderView, PositionView, UserTrade
+from exchange.cli.output import add_rows, print_json, print_tables, printable, table
+from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -233,21 +234,32 @@ def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) ->
     if as_json:
         print_json(orders)
         return
-    print_orders(orders, user_id, as_of(views))
+    print_orders(orders, user_id, as_of(views), views.instruments)
 
 
-def print_orders(orders: list[OrderView], user_id: str, moment: str) -> None:
-    """Print the open orders of a user as a table."""
+def print_orders(
+    orders: list[OrderView], user_id: str, moment: str, instruments: Mapping[str, Instrument] = MappingProxyType({})
+) -> None:
+    """Print the open orders of a user as a table.
+
+    The ticks and the minimum sizes of `instruments` give the decimals of prices and sizes.
+    """
     if not orders:
         click.echo(f"{user_id} has no open orders ({moment})")
         return
-    shown = table(
-        ">order", "instrument", "side", ">price", ">size", ">filled", "tif", "client order id", caption=moment
+    names = (">order", "instrument", "side", ">price", ">size", ">filled", "tif", "client order id")
+    shown = table(*names, caption=moment, optional=("client order id", "tif"))
+    listed = [instruments[order.instrument_id] for order in orders if order.instrument_id in instruments]
+    prices = price_decimals(
+        [order.price_micros for order in orders if order.price_micros is not None]
+        + [instrument.tick_micros for instrument in listed]
     )
-    prices = price_decimals(order.price_micros for order in orders if order.price_micros is not None)
-    sizes = size_decimals(size for order in orders for size in (order.size_milli, order.filled_milli))
+    sizes = size_decimals(
+        [size for order in orders for size in (order.size_milli, order.filled_milli)]
+        + [instrument.min_size_milli for instrument in listed]
+    )
     add_rows(shown, (_row(order, prices, sizes) for order in orders))
-    console().print(shown)
+    print_tables(shown)
 
 
 def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:

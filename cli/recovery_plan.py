@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.history.recovery_plan import plan_recovery
 
 
@@ -35,6 +35,6 @@ def recovery_plan(path: Path, as_json: bool) -> None:
             ("take", f"about {found.seconds:.1f} s" + (f", {rate:,.0f} commands per second" if rate else "")),
         ),
     )
-    console().print(shown)
+    print_tables(shown)
     if found.seconds > 10:
         click.echo(f"To shorten the start: {command_line('snapshot create', path)}")

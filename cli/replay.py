@@ -13,7 +13,7 @@ import msgspec
 from exchange.amounts import cash, contracts, iso_time
 from exchange.cli.current_views import require_instrument, require_user
 from exchange.cli.options import INSTRUMENT, USER, db_option, from_option, refuse_given, to_option
-from exchange.cli.output import add_rows, columns, console, is_terminal, print_json, table
+from exchange.cli.output import add_rows, columns, is_terminal, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.cli.server_process import StoppedEarlyError, Stopping, is_loopback, listen_error, run_loop
 from exchange.domain.events import OrderAccepted, Refused, Traded
@@ -237,7 +237,7 @@ class _Totals:
                 ("took", f"{seconds:.1f} s, {self._commands / max(seconds, 0.001):,.0f} commands a second"),
             ),
         )
-        console().print(shown)
+        print_tables(shown)
 
 
 def _print(step: ReplayStep, user_id: str | None, instrument_id: str | None, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import click
 
 from exchange.amounts import short_time
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.history.runs import runs as read_runs
 
 
@@ -24,7 +24,8 @@ def sessions(path: Path, as_json: bool) -> None:
     if as_json:
         print_json([run._asdict() for run in found])
     elif found:
-        shown = table(">session", "started", "last command", ">first seq", ">last seq", "version", "ended", "digest")
+        names = (">session", "started", "last command", ">first seq", ">last seq", "version", "ended", "digest")
+        shown = table(*names, optional=("digest", "version", "last command"))
         rows = (
             (
                 str(run.number),
@@ -39,6 +40,6 @@ def sessions(path: Path, as_json: bool) -> None:
             for run in found
         )
         add_rows(shown, rows)
-        console().print(shown)
+        print_tables(shown)
     else:
         click.echo(f"no server has run on {path}")

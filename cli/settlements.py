@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, usdc
+from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, size_decimals, usdc
 from exchange.cli.current_views import as_of, read_views, require_user
 from exchange.cli.options import ASSET, USER, command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.projections.wire_types import Settlement, UserSettlement
 
 
@@ -38,7 +37,7 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
         if as_json:
             print_json(paid)
         elif paid:
-            console().print(payouts(paid, as_of(views)))
+            print_tables(payouts(paid, as_of(views)))
         else:
             click.echo(f"no position of {user_id} has been settled ({as_of(views)})")
         return
@@ -46,13 +45,13 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
     if as_json:
         print_json(found)
     elif found:
-        console().print(_series(found, as_of(views)))
+        print_tables(_series(found, as_of(views)))
         _say_what_waits(found, path)
     else:
         click.echo(f"no series{f' on {asset}' if asset else ''} has been settled ({as_of(views)})")
 
 
-def _series(found: list[Settlement], moment: str) -> Table:
+def _series(found: list[Settlement], moment: str) -> TextTable:
     shown = table("settlement", "expired", ">delivery price", "state", "since", ">seq", caption=moment)
     add_rows(
         shown,
@@ -71,16 +70,18 @@ def _series(found: list[Settlement], moment: str) -> Table:
     return shown
 
 
-def payouts(paid: Sequence[UserSettlement], moment: str = "") -> Table:
+def payouts(paid: Sequence[UserSettlement], moment: str = "") -> TextTable:
     """A table of settled positions."""
     decimals = price_decimals(amount for one in paid for amount in (one.payout_micros, one.fee_micros))
-    shown = table("settled", ">contracts", ">delivery price", ">payout", ">fee", "at", ">seq", caption=moment)
+    sizes = size_decimals(one.quantity_milli for one in paid)
+    names = ("settled", ">contracts", ">delivery price", ">payout", ">fee", "at", ">seq")
+    shown = table(*names, caption=moment, optional=("seq", "at"))
     add_rows(
         shown,
         (
             (
                 one.instrument_id,
-                contracts(one.quantity_milli),
+                contracts(one.quantity_milli, sizes),
                 usdc(one.delivery_price_micros),
                 cash(one.payout_micros, decimals),
                 cash(one.fee_micros, decimals),

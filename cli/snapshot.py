@@ -6,7 +6,7 @@ import click
 
 from exchange.amounts import short_time
 from exchange.cli.options import MOMENT, command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.free_space import SpaceGuard
 from exchange.history.moment import Moment, engine_at
@@ -138,7 +138,8 @@ def _print(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
     if as_json:
         print_json([check._asdict() | {"kept": why(check)} for check in found])
     elif found:
-        shown = table(">seq", "time", ">bytes", "kept", "check")
+        names = (">seq", "time", ">bytes", "kept", "check")
+        shown = table(*names, optional=("bytes",), wrapped=("kept", "check"))
         rows = (
             (
                 str(check.seq),
@@ -150,7 +151,7 @@ def _print(found: list[SnapshotCheck], path: Path, as_json: bool) -> None:
             for check in found
         )
         add_rows(shown, rows)
-        console().print(shown)
+        print_tables(shown)
         total = sum(check.size_bytes for check in found)
         click.echo(f"{len(found)} {'snapshot' if len(found) == 1 else 'snapshots'}, {total:,} bytes")
     else:

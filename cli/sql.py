@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from exchange.cli.options import db_option
-from exchange.cli.output import add_rows, console, printable, table
+from exchange.cli.output import add_rows, print_tables, printable, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
 from exchange.outside_text import STANDARD_INPUT, opened_lines
@@ -178,7 +178,7 @@ def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
         *(f">{name}" if number else name for name, number in zip(names, is_number, strict=True)), caption=caption
     )
     add_rows(answer, ((_cell(value) for value in row) for row in shown))
-    console().print(answer)
+    print_tables(answer)
 
 
 def _cell(value: Any) -> str:

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from exchange.amounts import cash, iso_time, usdc
+from exchange.amounts import cash, iso_time, price_decimals, usdc
 from exchange.cli.account import print_account
 from exchange.cli.current_views import as_of, require_instrument, require_user
 from exchange.cli.ladder import Ladder
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
 from exchange.cli.order import print_orders
-from exchange.cli.output import add_rows, columns, console, print_json, table
+from exchange.cli.output import TextTable, add_rows, columns, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.engine.engine import Engine
 from exchange.gateway.limits import BOOK_DEPTH_MAX
@@ -76,11 +75,13 @@ def state(
     if only_digest:
         click.echo(columns((engine.digest(), 64), (as_of(views), 0)))
     if instrument_id is not None:
-        console().print(_ladder(views, instrument_id, depth).draw())
+        print_tables(*_ladder(views, instrument_id, depth).draw())
     if account_of is not None:
-        print_account(views.account(account_of), as_of(views))
+        print_account(views.account(account_of), as_of(views), instruments=views.instruments)
     if orders_of is not None:
-        print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views))
+        if account_of is not None:
+            click.echo()
+        print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views), views.instruments)
     if not (only_digest or instrument_id or account_of or orders_of):
         _print_summary(engine)
 
@@ -154,12 +155,13 @@ def _print_summary(engine: Engine) -> None:
             *([("halted", "new orders are refused")] if state.is_halted else []),
         ),
     )
-    console().print(about, "", _accounts(engine), "", _books(engine, live), sep="\n")
+    print_tables(about, _accounts(engine), _books(engine, live))
 
 
-def _accounts(engine: Engine) -> Table:
+def _accounts(engine: Engine) -> TextTable:
     of_market = (">maintenance", ">shortfall") if engine.state.market is not None else ()
-    accounts = table("account", ">available", ">locked", *of_market, ">open orders")
+    names = ("account", ">available", ">locked", *of_market, ">open orders")
+    accounts = table(*names, optional=("shortfall", "maintenance"))
     for user_id, account in engine.state.accounts.items():
         cells = [user_id + (" (suspended)" if account.is_suspended else "")]
         amounts = [account.available_micros, account.locked_micros]
@@ -169,14 +171,15 @@ def _accounts(engine: Engine) -> Table:
     return accounts
 
 
-def _books(engine: Engine, live: list[Instrument]) -> Table:
+def _books(engine: Engine, live: list[Instrument]) -> TextTable:
     views, of_market = engine.views, (">mark",) if engine.state.market is not None else ()
-    books = table("instrument", ">bid", ">ask", ">last", *of_market, "state")
+    books = table("instrument", ">bid", ">ask", ">last", *of_market, "state", optional=("state", "last"))
     for instrument in live:
         name = instrument.instrument_id
         prices = [*views.depths[name].best(), views.tape.last_price_micros(name)]
         prices += [views.marks.get(name)] if of_market else []
-        add_rows(books, [(name, *map(usdc, prices), instrument.state)])
+        decimals = price_decimals([instrument.tick_micros])
+        add_rows(books, [(name, *(usdc(price, decimals) for price in prices), instrument.state)])
     return books
 
 

@@ -3,17 +3,18 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
 
-from exchange.amounts import contracts, expiration, price_decimals, usdc
+from exchange.amounts import contracts, expiration, price_decimals, size_decimals, usdc
 from exchange.cli.current_views import as_of, read_views, require_instrument
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument, Ticker
 
 _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
+# What a very narrow terminal leaves out.
+_OPTIONAL = ("OI", "delta", "iv")
 
 
 @click.command()
@@ -49,7 +50,7 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
         if as_json:
             print_json(shown)
         else:
-            _print_one(shown, as_of(views))
+            _print_one(shown, views.instruments[instrument_id], as_of(views))
         return
     listed = [
         instrument for instrument in views.live_instruments(asset) if expiration_s in (None, instrument.expiration_s)
@@ -65,22 +66,24 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
         )
 
 
-def _print_one(shown: Ticker, moment: str) -> None:
+def _print_one(shown: Ticker, instrument: Instrument, moment: str) -> None:
     prices = (shown.best_bid_micros, shown.best_ask_micros, shown.mid_micros, shown.mark_micros, shown.last_micros)
-    decimals = price_decimals(price for price in prices if price is not None)
+    decimals = price_decimals([instrument.tick_micros, *(price for price in prices if price is not None)])
+    amounts = (shown.best_bid_size_milli, shown.best_ask_size_milli, shown.volume_24h_milli, shown.open_interest_milli)
+    sizes = size_decimals([instrument.min_size_milli, *amounts])
     bid, ask, mid, mark, last = (usdc(price, decimals) for price in prices)
     about = table(shown.instrument_id, ">")
     greeks = shown.greeks
     rows = [
         ("state", shown.state),
-        ("bid", _quote(bid, shown.best_bid_size_milli)),
-        ("ask", _quote(ask, shown.best_ask_size_milli)),
+        ("bid", _quote(bid, shown.best_bid_size_milli, sizes)),
+        ("ask", _quote(ask, shown.best_ask_size_milli, sizes)),
         ("mid", mid),
         ("mark", mark),
         ("last", last),
         ("index", usdc(shown.index_micros)),
-        ("volume in 24 hours", contracts(shown.volume_24h_milli)),
-        ("open interest", contracts(shown.open_interest_milli)),
+        ("volume in 24 hours", contracts(shown.volume_24h_milli, sizes)),
+        ("open interest", contracts(shown.open_interest_milli, sizes)),
         ("implied volatility", _percent(shown.mark_iv)),
     ]
     if greeks is not None:
@@ -92,39 +95,43 @@ def _print_one(shown: Ticker, moment: str) -> None:
             ("rho", f"{greeks.rho:.4f}"),
         ]
     add_rows(about, rows)
-    console().print(about)
+    print_tables(about)
     click.echo(moment)
 
 
 def _print_chains(listed: list[Instrument], views: Views) -> None:
     """Print one table per expiration, the earliest first."""
-    screen = console()
-    for number, expiration_s in enumerate(sorted({instrument.expiration_s for instrument in listed})):
-        series = [instrument for instrument in listed if instrument.expiration_s == expiration_s]
-        if number:
-            click.echo()
-        screen.print(_chain(series, views))
+    chains: list[TextTable] = []
+    for expiration_s in sorted({instrument.expiration_s for instrument in listed}):
+        chains += _chain([instrument for instrument in listed if instrument.expiration_s == expiration_s], views)
+    print_tables(*chains)
     click.echo(as_of(views))
 
 
-def _chain(series: list[Instrument], views: Views) -> Table:
-    """The table of one expiration: one row per strike, call left, put right, a dash if one is not listed."""
+def _chain(series: list[Instrument], views: Views) -> list[TextTable]:
+    """One expiration: a row per strike, calls left, puts right. On a narrow terminal the calls are above the puts.
+
+    A dash stands for an option that is not listed.
+    """
     tickers = {(one.strike_micros, one.option_type): views.ticker(one.instrument_id) for one in series}
     decimals = price_decimals(one.tick_micros for one in series)
-    index = next(iter(tickers.values())).index_micros
-    shown = table(
-        *_SIDE,
-        ">strike",
-        *_SIDE,
-        title=f"{series[0].asset} {expiration(series[0].expiration_s)}, index {usdc(index)}: calls, strike, puts",
+    sizes = size_decimals(
+        [one.min_size_milli for one in series] + [ticker.open_interest_milli for ticker in tickers.values()]
     )
+    index = next(iter(tickers.values())).index_micros
+    title = f"{series[0].asset} {expiration(series[0].expiration_s)}, index {usdc(index)}"
+    wide = table(*_SIDE, ">strike", *_SIDE, title=f"{title}: calls, strike, puts")
+    calls, puts = (table(">strike", *_SIDE, title=f"{title}: {of}", optional=_OPTIONAL) for of in ("calls", "puts"))
     for strike_micros in sorted({one.strike_micros for one in series}):
-        call, put = (tickers.get((strike_micros, side)) for side in ("call", "put"))
-        add_rows(shown, [(*_half(call, decimals), str(strike_micros // MICROS_PER_USDC), *_half(put, decimals))])
-    return shown
+        strike = str(strike_micros // MICROS_PER_USDC)
+        call, put = (_half(tickers.get((strike_micros, side)), decimals, sizes) for side in ("call", "put"))
+        add_rows(wide, [(*call, strike, *put)])
+        add_rows(calls, [(strike, *call)])
+        add_rows(puts, [(strike, *put)])
+    return [wide] if wide.fits() else [calls, puts]
 
 
-def _half(ticker: Ticker | None, decimals: int) -> tuple[str, ...]:
+def _half(ticker: Ticker | None, decimals: int, sizes: int) -> tuple[str, ...]:
     if ticker is None:
         return ("-",) * len(_SIDE)
     return (
@@ -133,12 +140,12 @@ def _half(ticker: Ticker | None, decimals: int) -> tuple[str, ...]:
         usdc(ticker.mark_micros, decimals),
         _percent(ticker.mark_iv),
         "-" if ticker.greeks is None else f"{ticker.greeks.delta:.2f}",
-        contracts(ticker.open_interest_milli),
+        contracts(ticker.open_interest_milli, sizes),
     )
 
 
-def _quote(price: str, size_milli: int) -> str:
-    return f"{contracts(size_milli)} @ {price}" if size_milli else price
+def _quote(price: str, size_milli: int, sizes: int) -> str:
+    return f"{contracts(size_milli, sizes)} @ {price}" if size_milli else price
 
 
 def _percent(volatility: float | None) -> str:

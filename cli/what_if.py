@@ -1,14 +1,14 @@
 """`exchange what-if`: replay an edited history and compare it with the real one."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from exchange.amounts import cash, contracts, usdc
+from exchange.amounts import cash, contracts, price_decimals, usdc
 from exchange.cli.options import MOMENT, USER, Parsed, db_option, json_option
-from exchange.cli.output import add_rows, console, print_json, table
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.cli.record_text import record_line
 from exchange.domain.commands import encode_command
@@ -173,16 +173,16 @@ def _print_users(found: Comparison) -> None:
         click.echo("\nall accounts end with the same cash and the same positions")
         return
     click.echo()
-    users = table("user", *_pair_columns("cash"), *_pair_columns("profit"), *_pair_columns("fills"))
-    add_rows(
-        users,
-        (
-            (user.user_id, *_cash(user.cash_micros), *_cash(user.total_pnl_micros), *_counts(user.fills))
-            for user in found.users
-        ),
-    )
-    add_rows(users, [("total", *_cash(found.total_cash_micros))])
-    console().print(users)
+    amounts = [
+        found.total_cash_micros,
+        *(pair for user in found.users for pair in (user.cash_micros, user.total_pnl_micros)),
+    ]
+    decimals = _decimals(amounts)
+    rows = [
+        (user.user_id, _cash(user.cash_micros, decimals), _cash(user.total_pnl_micros, decimals), _counts(user.fills))
+        for user in found.users
+    ]
+    _print_pairs(("cash", "profit", "fills"), [*rows, ("total", _cash(found.total_cash_micros, decimals))])
     if any(user.positions_milli for user in found.users):
         click.echo()
         positions = table("user", "position", *_pair_columns("contracts"))
@@ -194,7 +194,7 @@ def _print_users(found: Comparison) -> None:
                 for instrument_id, held in user.positions_milli.items()
             ),
         )
-        console().print(positions)
+        print_tables(positions)
     _print_settlements(
         [user for user in found.users if user.settled_micros.difference or user.shortfall_micros.difference]
     )
@@ -203,11 +203,22 @@ def _print_users(found: Comparison) -> None:
 def _print_settlements(users: list[UserChange]) -> None:
     if users:
         click.echo()
-        settled = table("user", *_pair_columns("settled"), *_pair_columns("shortfall"))
-        add_rows(
-            settled, ((user.user_id, *_cash(user.settled_micros), *_cash(user.shortfall_micros)) for user in users)
-        )
-        console().print(settled)
+        decimals = _decimals(pair for user in users for pair in (user.settled_micros, user.shortfall_micros))
+        rows = [
+            (user.user_id, _cash(user.settled_micros, decimals), _cash(user.shortfall_micros, decimals))
+            for user in users
+        ]
+        _print_pairs(("settled", "shortfall"), rows)
+
+
+def _print_pairs(names: Sequence[str], rows: Iterable[tuple[str, *tuple[tuple[str, str, str], ...]]]) -> None:
+    """Print pairs of each user next to each other. On a narrow terminal each pair has a row of its own."""
+    wide = table("user", *(column for name in names for column in _pair_columns(name)))
+    tall = table("user", "", ">real", ">edited", ">difference")
+    for user_id, *pairs in rows:
+        add_rows(wide, [(user_id, *(cell for pair in pairs for cell in pair))])
+        add_rows(tall, ((user_id, name, *pair) for name, pair in zip(names, pairs, strict=False)))
+    print_tables(wide if wide.fits() else tall)
 
 
 def _outcome(events: list[Event]) -> list[str]:
@@ -256,8 +267,12 @@ def _pair_columns(name: str) -> tuple[str, str, str]:
     return f">{name}", ">edited", ">difference"
 
 
-def _cash(pair: Pair) -> tuple[str, str, str]:
-    return cash(pair.real), cash(pair.edited), _signed(cash(pair.difference))
+def _decimals(pairs: Iterable[Pair]) -> int:
+    return price_decimals(amount for pair in pairs for amount in (pair.real, pair.edited))
+
+
+def _cash(pair: Pair, decimals: int) -> tuple[str, str, str]:
+    return cash(pair.real, decimals), cash(pair.edited, decimals), _signed(cash(pair.difference, decimals))
 
 
 def _contracts(pair: Pair) -> tuple[str, str, str]:

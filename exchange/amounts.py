@@ -81,13 +81,13 @@ def size_decimals(sizes_milli: Iterable[int]) -> int:
 
 
 def iso_time(ts_us: int) -> str:
-    """Format a time: `2026-02-28T08:00:00.000000Z`."""
+    """Format a time exactly: `2026-02-28T08:00:00.000000Z`."""
     return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def short_time(ts_us: int) -> str:
-    """Format a time: `2026-02-28 08:00:00 UTC`."""
-    return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Format a time in the same form, to the second: `2026-02-28T08:00:00Z`."""
+    return (_EPOCH + timedelta(microseconds=ts_us)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def expiration(expiration_s: int) -> str:

@@ -55,8 +55,8 @@ def test_demo_options_are_listed(server: Server) -> None:
     ids = said(exchange("instrument", "list", "--asset", "sol", "--ids", "--db", server.path))
     assert ids.split("\n") == [*(one["instrument_id"] for one in listed), ""]
     text = said(exchange("instrument", "list", "--db", server.path))
-    assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28 08:00:00 UTC", text)
-    assert re.search(r"at seq \d+, 2026-02-27 09:0\d:\d\d UTC", text)
+    assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28T08:00:00Z", text)
+    assert re.search(r"at seq \d+, 2026-02-27T09:0\d:\d\dZ", text)
 
 
 def test_create_an_instrument(server: Server) -> None:
@@ -114,7 +114,7 @@ def test_list_and_cancel(server: Server) -> None:
     listed = said_json(exchange("order", "list", *at, "--instrument", one, "--json"))
     assert [order["order_id"] for order in listed] == ids[:2]
     text = said(exchange("order", "list", *at))
-    assert re.search(rf"{ids[2]} +{other} +buy +1\.00 +1 +0 +gtc", text)
+    assert re.search(rf"{ids[2]} +{other} +buy +1\.00 +1\.000 +0\.000 +gtc", text)
     assert said(exchange("order", "cancel", ids[0], *at)).startswith(f"order {ids[0]} cancelled (user_request)")
     text = complained(exchange("order", "cancel", ids[0], *at))
     assert text == "error 1008: Order already cancelled or filled: the order was cancelled\n"
@@ -176,7 +176,7 @@ def test_an_account_with_a_position(server: Server) -> None:
     position = {"instrument_id": instrument_id, "quantity": 1_000, "average_price": 1_500_000, "locked": 0}
     assert shown["positions"] == [position | {"mark": None, "unrealised_pnl": 0, "realised_pnl": 0}]
     text = said(exchange("account", "show", "show.b", "--db", server.path))
-    assert re.search(rf"{instrument_id} +-1 +1\.50 +- +16\.00 +0\.00 +0\.00\n", text)
+    assert re.search(rf"{instrument_id} +-1\.000 +1\.50 +- +16\.00 +0\.00 +0\.00\n", text)
 
 
 def test_the_book_once(server: Server) -> None:
@@ -189,7 +189,7 @@ def test_the_book_once(server: Server) -> None:
     text = said(exchange("book", instrument_id, "--once", *at))
     ladder = re.findall(r"^ +(?:1 +)?(?:spread|1\.0|)? +(\d\.\d\d)(?: +(\d\.\d) +1)?", text, re.MULTILINE)
     assert ladder == [("1.60", "0.5"), ("1.55", "1.0"), ("0.15", ""), ("1.40", "")]
-    assert re.search(r"UTC +bought +1 +1\.55", text)
+    assert re.search(r"Z +bought +1 +1\.55", text)
     shown = said_json(exchange("book", instrument_id, "--depth", 1, "--json", *at))
     assert shown["asks"] == [{"price": 1_550_000, "size": 1_000, "count": 1}]
     assert [trade["price"] for trade in shown["trades"]] == [1_550_000]
@@ -283,4 +283,4 @@ def test_exchange_time_does_not_go_back(tmp_path: Path) -> None:
     with Server(path, "--clock-start", CLOCK_START) as running:
         exit_code, text = running.stop()
         assert (exit_code, f"  exchange admin rules --series SOL:10 --db {path}\n" in text) == (0, True)
-        assert "exchange time continues from that command, at 2026-03-01 00:00:00 UTC" in running.errors
+        assert "exchange time continues from that command, at 2026-03-01T00:00:00Z" in running.errors

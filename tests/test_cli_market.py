@@ -55,7 +55,7 @@ def test_the_first_index_price_lists_the_series(server: Server) -> None:
     (found,) = said_json(exchange("index", "show", "SOL", "--json", "--db", server.path))
     assert (found["asset"], found["price"]) == ("SOL", 150_000_000)
     text = said(exchange("index", "show", "--db", server.path))
-    assert re.search(r"SOL +150\.00 +2026-02-27 09:0\d:\d\d UTC +\d+\n", text)
+    assert re.search(r"SOL +150\.00 +2026-02-27T09:0\d:\d\dZ +\d+\n", text)
     text = said(exchange("index", "show", "BTC", "--db", server.path))
     assert text == (
         "there is no index price of BTC; to set one while the exchange runs: "
@@ -94,11 +94,11 @@ def test_the_chain_of_an_asset(server: Server) -> None:
         "OI",
     ]
     assert [row.split() for row in rows] == [
-        ["-", "-", "10.00", "-", "-", "0", "140", "-", "-", "0.00", "-", "-", "0"],
-        ["-", "-", "0.00", "-", "-", "0", "150", "-", "-", "0.00", "-", "-", "0"],
-        ["-", "-", "0.00", "-", "-", "0", "160", "-", "-", "10.00", "-", "-", "0"],
+        ["-", "-", "10.00", "-", "-", "0.0", "140", "-", "-", "0.00", "-", "-", "0.0"],
+        ["-", "-", "0.00", "-", "-", "0.0", "150", "-", "-", "0.00", "-", "-", "0.0"],
+        ["-", "-", "0.00", "-", "-", "0.0", "160", "-", "-", "10.00", "-", "-", "0.0"],
     ]
-    assert re.fullmatch(r"at seq \d+, 2026-02-27 09:0\d:\d\d UTC", moment)
+    assert re.fullmatch(r"at seq \d+, 2026-02-27T09:0\d:\d\dZ", moment)
     tickers = said_json(exchange(*day, "1mar26", "--json", "--db", server.path))
     assert [ticker["mark"] for ticker in tickers] == [10_000_000, 0, 0, 0, 0, 10_000_000]
     whole = said(exchange("ticker", "--asset", "SOL", "--db", server.path))
@@ -117,8 +117,8 @@ def test_one_ticker(server: Server) -> None:
     assert 0.3 < shown["mark_iv"] < 0.35 and 0.5 < shown["greeks"]["delta"] < 0.6
     text = said(exchange("ticker", instrument_id, "--db", server.path))
     rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in text.splitlines()[2:-1])
-    assert (rows["bid"], rows["ask"], rows["mid"], rows["mark"]) == ("1 @ 5.40", "0.5 @ 5.50", "5.45", "5.45")
-    assert (rows["last"], rows["index"], rows["open interest"], rows["state"]) == ("-", "150.00", "0", "open")
+    assert (rows["bid"], rows["ask"], rows["mid"], rows["mark"]) == ("1.0 @ 5.40", "0.5 @ 5.50", "5.45", "5.45")
+    assert (rows["last"], rows["index"], rows["open interest"], rows["state"]) == ("-", "150.00", "0.0", "open")
     assert re.fullmatch(r"3\d\.\d%", rows["implied volatility"]) and re.fullmatch(r"0\.5\d\d\d", rows["delta"])
     assert "SOL_USDC-27MAR26-1-C is not listed" in _refused(server, "ticker", "SOL_USDC-27MAR26-1-C")
 
@@ -133,13 +133,13 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
     assert (shown["locked"], shown["maintenance"], shown["shortfall"]) == (28_000_000, 16_750_000, 0)
     text = said(exchange("account", "show", "margin.a", "--db", server.path))
     assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 +10,000\.00 +0\.00 +0\.00 +0\.00", text)
-    assert re.search(rf"{instrument_id} +-1 +5\.50 +5\.50 +28\.00 +0\.00 +0\.00\n", text)
+    assert re.search(rf"{instrument_id} +-1\.0 +5\.50 +5\.50 +28\.00 +0\.00 +0\.00\n", text)
     assert "shortfall" not in text
     text = said(exchange("state", "--account", "margin.a", "--db", server.path))
     assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 ", text)
     _order(server, "sell", instrument_id, "0.101", "5.53", "--user", "margin.a")
     text = said(exchange("account", "show", "margin.a", "--db", server.path))
-    assert re.search(rf"{instrument_id} +-1 +5\.50 +5\.50 +30\.828 +0\.000 +0\.000\n", text), (
+    assert re.search(rf"{instrument_id} +-1\.0 +5\.50 +5\.50 +30\.828 +0\.000 +0\.000\n", text), (
         "as many decimals as needed"
     )
 
@@ -264,15 +264,15 @@ def test_rules_are_shown_and_changed(server: Server, tmp_path: Path) -> None:
     before = _admin_json(server, "rules")["rules"]
     assert (before["collateral"], before["market"]["index_age_max_s"]) == ("standard", 0)
     text = _admin(server, "rules")
-    assert re.search(r"^market\.series\.ETH\.strike_spacing_usdc +100 *$", text, re.MULTILINE)
+    assert re.search(r"^market\.series\.ETH\.strike_spacing_usdc +100 USDC +100$", text, re.MULTILINE)
     assert "the rules are already like this: nothing was changed" in _admin(server, "rules", "--set", "fees=none")
 
     text = _admin(server, "rules", "--set", "fees=deribit", "--set", "market.series.ETH.strikes_each_side=1")
-    assert [line.split() for line in text.splitlines()[2:-1]] == [
+    assert [re.split("  +", line) for line in text.splitlines()[2:-1]] == [
         ["market.series.ETH.strikes_each_side", "0", "1"],
-        ["market.fees.maker_ppm", "0", "300"],
-        ["market.fees.taker_ppm", "0", "300"],
-        ["market.fees.delivery_ppm", "0", "150"],
+        ["market.fees.maker_ppm", "0 %", "0.03 %"],
+        ["market.fees.taker_ppm", "0 %", "0.03 %"],
+        ["market.fees.delivery_ppm", "0 %", "0.015 %"],
     ]
     assert re.fullmatch(r"in force since seq \d+", text.splitlines()[-1].strip())
     found = said_json(exchange("journal", "info", "--json", "--db", server.path))
@@ -310,8 +310,8 @@ def test_series_settle_and_one_is_delayed(tmp_path: Path) -> None:
         assert (exit_code, f"  exchange admin set-index SOL PRICE --db {path}\n" in text) == (0, True)
     with Server(path, "--clock-start", "2026-02-28T08:05:00Z") as running:
         text = said(exchange("settlements", *at))
-        assert re.search(r"SOL +28FEB26 +160\.00 +settled +2026-02-28 08:05:0\d UTC +\d+ *\n", text)
-        assert re.search(r"XRP +28FEB26 +- +delayed +2026-02-28 08:05:0\d UTC +\d+ *\n", text)
+        assert re.search(r"SOL +28FEB26 +160\.00 +settled +2026-02-28T08:05:0\dZ +\d+ *\n", text)
+        assert re.search(r"XRP +28FEB26 +- +delayed +2026-02-28T08:05:0\dZ +\d+ *\n", text)
         how = f"exchange admin settle XRP 28FEB26 PRICE --db {path}"
         assert text.splitlines()[-1] == f"XRP 28FEB26 waits for a price: {how}"
         text = said(exchange("settlements", "--user", "alice", *at))

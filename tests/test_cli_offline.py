@@ -124,7 +124,8 @@ def test_init_combines_file_options_and_settings(tmp_path: Path) -> None:
     assert (rules["market"]["fees"]["taker_ppm"], rules["collateral"]) == (300, "standard")
     shown = [(one["asset"], one["strike_spacing_usdc"], one["dailies"]) for one in rules["market"]["series"]]
     assert shown == [("SOL", 10, 3), ("BTC", 1_000, 2)]
-    assert re.search(r"market\.series\.BTC\.tick_micros +5000000", said(exchange("journal", "info", "--db", path)))
+    text = said(exchange("journal", "info", "--db", path))
+    assert re.search(r"market\.series\.BTC\.tick_micros +5\.00 USDC +5000000", text)
     line = said(exchange("journal", "tail", "--db", path))
     assert "market={series=[{asset=SOL strike_spacing_usdc=10 strikes_each_side=5 tick=0.01 min_size=0.1 " in line
 
@@ -184,7 +185,7 @@ def test_info(path: Path) -> None:
     assert found["snapshots"] == []
     text = said(exchange("journal", "info", "--db", path))
     assert "none: no exchange is running on it" in text
-    assert re.search(r"starting_cash_micros +10000000000", text)
+    assert re.search(r"starting_cash_micros +10,000\.00 USDC +10000000000", text)
 
 
 def test_info_names_a_lock_owner_that_does_not_listen(path: Path) -> None:

@@ -31,7 +31,7 @@ from tests.test_recovery import INSTRUMENT, server
 LINES = """\
        1  2026-02-25T06:13:21.000000Z  the exchange begins, rules version 1
        2  2026-02-25T06:13:22.000000Z  SOL_USDC-28FEB26-150-C is listed: tick 0.001, minimum size 0.001, \
-expires 2026-02-28 08:00:00 UTC
+expires 2026-02-28T08:00:00Z
        3  2026-02-25T06:13:23.000000Z  account alice is opened
        3  2026-02-25T06:13:23.000000Z  alice now has 10,000.00 USDC, 0.00 of it locked
        4  2026-02-25T06:13:24.000000Z  account bob is opened
@@ -65,14 +65,14 @@ MARKET_SENTENCES = """\
 29 order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation
 29 erin now has 53.0872 USDC, and 109.60 is locked, maintenance margin 86.80
 31 order 8 of dave is cancelled (liquidation), 0.1 remaining
-38 options on BTC of 2026-02-20 08:00:00 UTC cannot settle yet: there is no delivery price
-38 options on SOL of 2026-02-20 08:00:00 UTC settle at 191.33
+38 options on BTC of 2026-02-20T08:00:00Z cannot settle yet: there is no delivery price
+38 options on SOL of 2026-02-20T08:00:00Z settle at 191.33
 38 alice receives 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699
 38 bob pays 82.66 USDC for -2 SOL_USDC-20FEB26-150-C
 38 bob pays nothing for -1.5 SOL_USDC-20FEB26-150-P
 38 the insurance pays 15.753651 USDC that erin lacks, 15.753651 in total
 38 insurance now has -5.753651 USDC, 0.00 of it locked
-47 20 instruments on SOL of 2026-02-21 08:00:00 UTC paused in total
+47 20 instruments on SOL of 2026-02-21T08:00:00Z paused in total
 49 20 instruments resumed in total
 50 the exchange is halted
 52 the exchange is no longer halted

@@ -94,16 +94,16 @@ first difference:
     real    order 2 accepted, 1 @ 1.50 traded with alice's order 1
     edited  order 1 accepted
 
-user        cash     edited   difference   profit   edited   difference   fills   edited   difference
-─────────────────────────────────────────────────────────────────────────────────────────────────────
-alice   1,001.50   1,000.00        -1.50     0.00     0.00         0.00       1        0           -1
-bob       998.50   1,000.00        +1.50     0.00     0.00         0.00       1        0           -1
-total   3,000.00   3,000.00         0.00
+user       cash    edited  difference  profit  edited  difference  fills  edited  difference
+────────────────────────────────────────────────────────────────────────────────────────────
+alice  1,001.50  1,000.00       -1.50    0.00    0.00        0.00      1       0          -1
+bob      998.50  1,000.00       +1.50    0.00    0.00        0.00      1       0          -1
+total  3,000.00  3,000.00        0.00
 
-user    position                 contracts   edited   difference
-────────────────────────────────────────────────────────────────
-alice   SOL_USDC-28FEB26-150-C          -1        0           +1
-bob     SOL_USDC-28FEB26-150-C           1        0           -1
+user   position                contracts  edited  difference
+────────────────────────────────────────────────────────────
+alice  SOL_USDC-28FEB26-150-C         -1       0          +1
+bob    SOL_USDC-28FEB26-150-C          1       0          -1
 """
     )
 

@@ -1,0 +1,280 @@
+"""Tables in terminals of 80, 120 and 200 columns: golden screens, and every figure whole whatever the data and width.
+
+Each file in tests/screens is a command with its output at each width, without and with colours. `UPDATE_SCREENS=1
+pytest tests/test_screens.py` writes them again.
+"""
+
+import ast
+import contextlib
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.cli import admin, admin_rules, book, output, recovery_plan
+from exchange.cli.current_views import read_views
+from exchange.cli.main import main
+from exchange.cli.output import TextTable, add_rows, table_lines
+from exchange.client.book import Book, BookUpdate
+from exchange.client.messages import BookMessage
+from exchange.domain.commands import CancelOrder
+from exchange.domain.rules import Rules
+from exchange.history.recovery_plan import RecoveryPlan
+from tests.market_story import CALL, LATER, story, write_steps, write_story
+
+# Here accounts have positions and open orders.
+LAST_SEQ = 66
+STORY_US = 1_771_632_000_000_000
+FOLDER = Path(__file__).parent / "screens"
+WIDTHS = (80, 120, 200)
+# The columns of a terminal that is too narrow for most tables.
+VERY_NARROW = 40
+# Names of files, and the commands that write them.
+COMMANDS = {
+    "account_show": "account show carol",
+    "admin_account": "admin account carol",
+    "admin_rules": "admin rules",
+    "admin_rules_set": "admin rules --set starting_cash_micros=5000000",
+    "book": f"book {LATER} --once",
+    "diff": "diff story.db short.db",
+    "diff_fields": "diff story.db other.db",
+    "index_show": "index show",
+    "instrument_list": "instrument list --all",
+    "journal_info": "journal info",
+    "journal_verify": "journal verify",
+    "order_list": "order list --user carol",
+    "recovery_plan": "recovery-plan",
+    "replay_summary": "replay --summary",
+    "sessions": "sessions",
+    "settlements": "settlements",
+    "settlements_user": "settlements --user carol",
+    "snapshot_list": "snapshot list",
+    "sql": "sql 'SELECT trade_id, time, instrument_id, size_milli, price_micros, taker_user_id, maker_user_id, seq, "
+    "taker_fee_micros FROM trades ORDER BY taker_fee_micros DESC LIMIT 3'",
+    "state": "state --at 30",
+    "state_book": f"state --at 30 --book {CALL}",
+    "state_account_orders": "state --at 30 --account carol --orders carol",
+    "ticker": f"ticker {LATER}",
+    "ticker_asset": "ticker --asset SOL",
+    "what_if": "what-if --without bob --set collateral=cash_secured",
+}
+
+
+class _Exchange:
+    """Answers of a running exchange, for the commands that ask one."""
+
+    def __init__(self, path: Path) -> None:
+        self.views = read_views(path)
+
+    def call(self, method: str, **_params: Any) -> Any:
+        return msgspec.to_builtins({"rules": Rules(), "seq": self.views.seq})
+
+    async def __aenter__(self) -> "_Exchange":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def subscribe(self, *_channels: str) -> "_Exchange":
+        return self
+
+    async def __anext__(self) -> BookMessage:
+        depth, shown = self.views.depths[LATER], Book(LATER)
+        shown.apply(BookUpdate(self.views.seq, self.views.ts_us, depth.bids(9), depth.asks(9)))
+        return BookMessage(f"book.{LATER}.10", shown.seq, shown)
+
+    async def get_trades(self, instrument_id: str, count: int) -> Any:
+        return self.views.tape.trades(instrument_id, count)
+
+
+class Printed(NamedTuple):
+    """The screens of all commands, and the functions that printed a table for them."""
+
+    screens: dict[tuple[str, int], str]
+    functions: set[tuple[str, str]]
+    path: Path
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
+    folder = tmp_path_factory.mktemp("screens")
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+        write_story(Path("story.db"), LAST_SEQ)
+        write_story(Path("short.db"), 20)
+        write_steps(Path("other.db"), [*islice(story(), 19), (STORY_US, CancelOrder("carol", 1))])
+        running = _Exchange(Path("story.db"))
+        patch.setenv("EXCHANGE_DB", "story.db")
+        patch.setenv("FORCE_COLOR", "1")
+        patch.setenv("TERM", "xterm-256color")
+        patch.delenv("NO_COLOR", raising=False)
+        patch.setattr(output, "is_terminal", lambda: True)
+        patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr(
+            admin, "call_as_admin", lambda path, method, **params: msgspec.to_builtins(running.views.account("carol"))
+        )
+        patch.setattr(book, "url_of", lambda path: "ws://here")
+        patch.setattr(book, "connect", lambda url, **options: running)
+        patch.setattr("exchange.cli.replay.time", SimpleNamespace(monotonic=lambda: 1.0))
+        plan = RecoveryPlan(0, ["snapshot 00000040.snapshot is damaged"], 90, 90, 0, 20_000.0, 0.0045)
+        patch.setattr(recovery_plan, "plan_recovery", lambda path: plan)
+        functions: set[tuple[str, str]] = set()
+        patch.setattr(output, "table_lines", _noting(functions))
+        said = CliRunner().invoke(main, ["snapshot", "create", "--at", "40"])
+        assert said.exit_code == 0, said.output
+        yield Printed(
+            {(name, width): _screen(patch, name, width) for name in COMMANDS for width in WIDTHS},
+            functions,
+            folder / "story.db",
+        )
+
+
+def _noting(functions: set[tuple[str, str]]) -> Any:
+    def lines(*tables: TextTable, width: int, coloured: bool | None = None) -> list[str]:
+        frame = sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename in (__file__, output.__file__):
+            frame = frame.f_back
+        functions.add((Path(frame.f_code.co_filename).name, frame.f_code.co_name))
+        coloured_lines = table_lines(*tables, width=width, coloured=True)
+        plain_lines = table_lines(*tables, width=width, coloured=False)
+        assert [click.unstyle(line).rstrip() for line in coloured_lines] == plain_lines, "colours change no text"
+        return coloured_lines
+
+    return lines
+
+
+def _screen(patch: pytest.MonkeyPatch, name: str, width: int) -> str:
+    patch.setenv("COLUMNS", str(width))
+    result = CliRunner().invoke(main, shlex.split(COMMANDS[name]), color=True)
+    assert result.exit_code == (1 if name.startswith("diff") else 0), result.stderr
+    # Sizes of files depend on the version of SQLite.
+    return re.sub(r"\d[\d,]{4,}(?= bytes)", lambda size: "9" * len(size[0]), result.stdout)
+
+
+def _file(printed: Printed, name: str) -> str:
+    parts = [f"$ exchange {COMMANDS[name]}\n"]
+    for coloured in (False, True):
+        for width in WIDTHS:
+            parts.append(f"\n===== {width} columns{', with colours' if coloured else ''}\n")
+            screen = printed.screens[name, width]
+            parts.append(_readable(screen) if coloured else _plain(screen))
+    return "".join(parts)
+
+
+def _plain(screen: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in click.unstyle(screen).splitlines())
+
+
+def _readable(screen: str) -> str:
+    """The screen with its colours as marks: <1> begins bold text, <2> dim text, and </> ends them."""
+    return re.sub(r"\x1b\[([\d;]*)m", lambda code: "</>" if code[1] == "0" else f"<{code[1]}>", screen)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_golden_screens(printed: Printed, name: str) -> None:
+    file, now = FOLDER / f"{name}.txt", _file(printed, name)
+    if os.environ.get("UPDATE_SCREENS"):
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(now)
+    assert now == file.read_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_screen_shortens_a_text(printed: Printed, name: str) -> None:
+    for width in WIDTHS:
+        assert "…" not in printed.screens[name, width]
+
+
+def test_no_golden_screen_is_left_over() -> None:
+    assert {file.stem for file in FOLDER.glob("*.txt")} == set(COMMANDS)
+
+
+def test_every_function_that_prints_a_table_has_a_golden_screen(printed: Printed) -> None:
+    missing = _functions_that_print() - printed.functions
+    assert missing == set(), "add a command to COMMANDS whose screen shows this table"
+
+
+def _functions_that_print() -> set[tuple[str, str]]:
+    found = set()
+    for file in (Path(__file__).parents[1] / "cli").glob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if file.name != "output.py" and isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+                names = {called.id for called in calls if isinstance(called, ast.Name)}
+                found |= {(file.name, function.name)} if "print_tables" in names else set()
+    return found
+
+
+def test_rich_draws_tables_in_one_place() -> None:
+    """A table that is drawn elsewhere could shorten its figures."""
+    for file in (Path(__file__).parents[1] / "cli").glob("*.py"):
+        assert file.name == "output.py" or "rich.table" not in file.read_text(), file
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+_FIGURES = st.decimals(-(10**12), 10**12, places=6).map(lambda number: f"{number:,}")
+_CELLS = st.one_of(_FIGURES, _FIGURES.map(lambda text: f"{text} USDC"), st.lists(_WORDS, max_size=6).map(" ".join))
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> TextTable:
+    count = draw(st.integers(1, 9))
+    names = draw(st.lists(_WORDS.map(lambda name: name.lstrip(">") or "n"), min_size=count, max_size=count))
+    columns = tuple(draw(st.sampled_from(("", ">"))) + name for name in names)
+    optional = tuple(draw(st.lists(st.sampled_from(names), max_size=3)))
+    wrapped = tuple(draw(st.lists(st.sampled_from(names), max_size=2)))
+    made = TextTable(columns, draw(_WORDS), "", optional, wrapped, draw(st.integers(0, 8)))
+    rows = st.lists(_CELLS, min_size=count, max_size=count)
+    add_rows(made, draw(st.lists(rows, min_size=1, max_size=4)))
+    return made
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(_tables(), st.integers(1, 160), st.booleans())
+def test_every_figure_appears_whole(made: TextTable, width: int, coloured: bool) -> None:
+    """A column is shown with all its words, or named as left out."""
+    lines = [click.unstyle(line) for line in made.lines(width, coloured)]
+    text = "\n".join(lines)
+    words = set(text.split())
+    note = re.search(r"not\s+shown\s+at\s+\d+\s+columns:\s+(.*)", text, re.DOTALL)
+    left_out = {name for name in made.optional if note is not None and name in re.split(r",?\s+", note[1])}
+    for row in made.rows:
+        for column, cell in zip(made.columns, row, strict=True):
+            if column.removeprefix(">") not in left_out:
+                assert set(cell.text.split()) <= words
+
+
+def test_a_narrow_terminal_shows_calls_above_puts(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "screen_width", lambda: 60)
+    result = CliRunner().invoke(main, ["ticker", "--asset", "SOL", "--db", str(printed.path)])
+    text = click.unstyle(result.stdout)
+    titles = [line for line in text.splitlines() if line.startswith("SOL 21FEB26")]
+    assert titles == ["SOL 21FEB26, index 190.00: calls", "SOL 21FEB26, index 190.00: puts"]
+    assert "   190  4.50  5.00    0.00   -      -  2.0\n" in text
+    assert "not shown" not in text
+
+
+def test_a_very_narrow_terminal_shows_rows_as_records(printed: Printed) -> None:
+    made = TextTable(("order", ">price", ">size"))
+    add_rows(made, [("SOL_USDC-28FEB26-150-C", "1,234,567,890.123456", "1,000.5"), ("X", "1.40", "2")])
+    assert made.lines(VERY_NARROW) == [
+        "order  SOL_USDC-28FEB26-150-C",
+        "price  1,234,567,890.123456",
+        "size   1,000.5",
+        "",
+        "order  X",
+        "price  1.40",
+        "size   2",
+    ]
