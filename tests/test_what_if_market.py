@@ -47,7 +47,7 @@ def test_cash_secured_shorts(story: Path) -> None:
     # dave can withdraw 40 USDC.
     assert found.total_cash_micros.difference == -40 * USDC
     lines = printed(story, "--set", "collateral=cash_secured").splitlines()
-    assert lines[-1] == "erin   -15.788060   0.000000   +15.788060  15.753651  0.000000  -15.753651"
+    assert lines[-1] == "erin   -15.788060   0.000000  +15.788060  15.753651  0.000000  -15.753651"
 
 
 def test_other_fees(story: Path) -> None:
