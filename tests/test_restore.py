@@ -30,6 +30,7 @@ from tests.wire import exchange as running_exchange
 
 # The backup is made after this command.
 BACKUP_SEQ = 60
+BATCH = 10
 
 
 def no_bar(_done: int, _total: int) -> None:
@@ -37,12 +38,14 @@ def no_bar(_done: int, _total: int) -> None:
 
 
 async def append_up_to(journal: JournalWriter, engine: Engine, steps: list[tuple[int, Command]], last_seq: int) -> None:
-    """Record commands one at a time, as an exchange without much to do."""
-    for ts_us, command in steps[engine.head.seq : last_seq]:
-        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
-        events, _ = engine.step(record, command)
-        await journal.append([record])
-        await journal.append_events(event_rows([(record.seq, events)]))
+    """Record commands in small batches, as an exchange without much to do."""
+    while batch := steps[engine.head.seq : min(last_seq, engine.head.seq + BATCH)]:
+        records = chain(engine.head, [(ts_us, encode_command(command).decode()) for ts_us, command in batch])
+        events = [
+            (record.seq, engine.step(record, command)[0]) for record, (_, command) in zip(records, batch, strict=True)
+        ]
+        await journal.append(records)
+        await journal.append_events(event_rows(events))
 
 
 class Crash:

@@ -13,6 +13,7 @@ import msgspec
 from exchange.history.signatures import is_signed, public_key, sign
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
+from exchange.outside_text import read_text
 
 FORMAT = "exchange-checkpoint-1"
 
@@ -77,13 +78,13 @@ def checkpoint_text(checkpoint: SignedCheckpoint) -> bytes:
 def read_checkpoint(file: Path, known_keys: frozenset[str] = frozenset()) -> SignedCheckpoint:
     """Read a checkpoint file and check its signature. With `known_keys`, one of them must be its public key.
 
-    Raises BadCheckpointError, OSError, and JournalError if the library for signatures is missing.
+    Raises BadCheckpointError, InputError, and JournalError if the library for signatures is missing.
     """
     try:
-        checkpoint = msgspec.json.decode(file.read_bytes(), type=SignedCheckpoint)
+        checkpoint = msgspec.json.decode(read_text(file), type=SignedCheckpoint)
         signature, key = bytes.fromhex(checkpoint.signature), bytes.fromhex(checkpoint.public_key)
         bytes.fromhex(checkpoint.hash + (checkpoint.genesis_hash or ""))
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadCheckpointError(
             f"{file} is not a checkpoint ({error}): expected a file from `exchange journal checkpoint`"
         ) from error
