@@ -99,7 +99,7 @@ def texts(journal: Path) -> dict[str, bytes]:
     made = {
         "EXPORT": export,
         "DIGESTS": digests,
-        "CHECKPOINT": checkpoint,
+        "CHECKPOINT": json.dumps(json.loads(checkpoint)).encode() + b"\n",
         "RECEIPT": f"{line['seq']}:{line['hash']}\n".encode(),
     }
     return {name: made.get(reading.text, reading.text.encode()) for name, reading in COMMANDS.items()}
