@@ -94,6 +94,9 @@ def replay(
     --session compares the final state with the state that was recorded at the end of that run. If they differ, the
     command reports it and exits with code 1.
 
+    Clients of --serve steer the replay: replay/pause, replay/resume, replay/speed, replay/seek to a moment, and
+    replay/step by commands, trades or seconds, also back. The snapshots of the journal make seeks short.
+
     \b
     Examples:
       exchange replay --session 2
@@ -294,7 +297,9 @@ async def _serve(path: Path, options: ReplayOptions, host: str, port: int, stopp
             f"listening on {url}\n\nreplay of seq {options.first_seq} to {options.last_seq} of {path}; it {begins}."
         )
         click.echo("All users with an account at the end of the replay can log in.")
-        click.echo("Control it with replay/pause, replay/resume, replay/speed, replay/seek and replay/status.")
+        click.echo(
+            "Control it with replay/pause, replay/resume, replay/speed, replay/seek, replay/step and replay/status."
+        )
         click.echo("Ctrl-C stops it.")
 
     await serve_replay(path, options, host, port, listening, stop)

@@ -31,6 +31,7 @@ REPLAY_CALLS: dict[str, dict[str, Any]] = {
     "replay/resume": {},
     "replay/speed": {"speed": 10.0},
     "replay/seek": {"seq": 30},
+    "replay/step": {"by": "command", "count": -1},
 }
 _WIDTH = 110  # columns
 _BEGIN, _END = "<!-- methods: written by `make docs` -->\n", "<!-- end of methods -->\n"

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from exchange.domain.commands import OpenAccount
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
+from exchange.history.replay_checkpoints import RESTORE_COMMANDS, Checkpoints, ReplayPast
 from exchange.history.replay_server import ReplayOptions, ReplayServer
 from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_reader
+from exchange.snapshots.store import SnapshotStore
 from tests.journals import play, write_journal
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
@@ -319,6 +322,8 @@ def test_a_long_seek_does_not_delay_other_clients(path: Path, monkeypatch: pytes
             client(url) as other,
         ):
             monkeypatch.setattr(ReplayServer, "_engine_after", slowly)
+            # Every seek is a long one.
+            monkeypatch.setattr("exchange.history.replay_server.NEAR_COMMANDS", -1)
             for seq in (9, 6, 7):
                 await one.send(
                     json.dumps({"jsonrpc": "2.0", "id": seq, "method": "replay/seek", "params": {"seq": seq}})
@@ -373,6 +378,165 @@ def test_a_journal_whose_last_events_a_crash_left_unrecorded(tmp_path: Path) -> 
                 assert [step["step"] for step in steps] == ["placed", "filled"]
 
     asyncio.run(go())
+
+
+def forbid_restoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Engine:
+        raise AssertionError("a state was restored")
+
+    monkeypatch.setattr(ReplayServer, "_engine_after", fail)
+
+
+def test_a_seek_forward_applies_only_the_commands_on_the_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is restored, streams skip what is between, and a seek to the present position changes nothing."""
+
+    async def go() -> None:
+        async with (
+            serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (served, url, _),
+            connect(url) as connection,
+        ):
+            one = Client(connection)
+            await one.ask("replay/seek", seq=6)
+            await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
+            await one.ask("public/test")
+            forbid_restoring(monkeypatch)
+            engine = served.engine
+            one.received.clear()
+            assert (await one.ask("replay/seek", seq=6))["result"]["seq"] == 6
+            await one.ask("public/test")
+            assert one.received == []
+            assert (await one.ask("replay/seek", seq=9))["result"]["seq"] == 9
+            assert served.engine is engine
+            assert [m["params"]["data"]["type"] for m in one.received] == ["snapshot"]
+            live = recover(path, lambda s: None, lambda d, t: None, up_to=9).engine
+            assert served.engine.digest() == live.digest()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("by", "start", "count", "end"),
+    [
+        ("command", 6, 1, 7),
+        ("command", 6, 3, 9),
+        ("command", 6, 1_000, 10),
+        ("command", 6, -1, 5),
+        ("command", 6, -1_000, 1),
+        # Commands 8 and 9 trade.
+        ("trade", 6, 1, 8),
+        ("trade", 6, 2, 9),
+        ("trade", 8, 1, 9),
+        ("trade", 9, 1, 10),
+        ("trade", 10, -1, 9),
+        ("trade", 10, -2, 8),
+        ("trade", 9, -1, 8),
+        ("trade", 8, -1, 1),
+        # One command a second.
+        ("second", 6, 1, 7),
+        ("second", 6, 3, 9),
+        ("second", 6, -2, 4),
+        ("second", 6, -1_000, 1),
+    ],
+)
+def test_steps(path: Path, by: str, start: int, count: int, end: int) -> None:
+    """A step pauses the replay and gives the state that a replay gives, from wherever it starts."""
+
+    async def go() -> None:
+        async with serving(path, ReplayOptions(1, 10, None)) as (served, url, _), connect(url) as connection:
+            one = Client(connection)
+            await one.ask("replay/seek", seq=start)
+            status = (await one.ask("replay/step", by=by, count=count))["result"]
+            assert (status["seq"], status["paused"]) == (end, True)
+            expected = recover(path, lambda s: None, lambda d, t: None, up_to=end).engine
+            assert served.engine.digest() == expected.digest()
+
+    asyncio.run(go())
+
+
+def test_a_step_forward_is_published_and_one_back_begins_books_again(path: Path) -> None:
+    async def go() -> None:
+        async with (
+            serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _),
+            connect(url) as connection,
+        ):
+            one = Client(connection)
+            await one.ask("replay/seek", seq=6)
+            await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
+            await one.ask("replay/step", by="trade", count=2)
+            await one.ask("public/test")
+            trades = [m["params"] for m in one.received if m["params"]["channel"].startswith("trades.")]
+            assert [params["seq"] for params in trades] == [8, 9]
+            one.received.clear()
+            await one.ask("replay/step", count=-1)
+            await one.ask("public/test")
+            assert [m["params"]["data"]["type"] for m in one.received] == ["snapshot"]
+            for params in ({"count": 0}, {"count": 1_001}, {"by": "hour"}, {"count": 1.5}):
+                assert (await one.ask("replay/step", **params))["error"]["code"] == -32602, params
+
+    asyncio.run(go())
+
+
+def test_steps_of_many_clients_are_made_one_after_the_other(path: Path) -> None:
+    async def go() -> None:
+        async with serving(path, ReplayOptions(1, 10, None, is_paused=True)) as (_, url, _), connect(url) as one:
+            for number, (method, params) in enumerate(
+                [("replay/seek", {"seq": 8}), *[("replay/step", {"count": count}) for count in (-2, -1, 3, 1)]]
+            ):
+                await one.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
+            answers = [json.loads(await one.recv()) for _ in range(5)]
+            assert [(answer["id"], answer["result"]["seq"]) for answer in answers] == [
+                (0, 8),
+                (1, 6),
+                (2, 5),
+                (3, 8),
+                (4, 9),
+            ]
+
+    asyncio.run(go())
+
+
+def test_long_replays_leave_checkpoints_and_later_ones_start_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "exchange.db"
+    play(path)
+    monkeypatch.setattr("exchange.history.replay_checkpoints.CHECKPOINT_EVERY_US", 0)
+    past = ReplayPast(path)
+    digests = {seq: past.engine_at(seq, lambda d, t: None).digest() for seq in (350, 120, 260, 30)}
+    assert past.checkpoints.seqs == [100, 200, 300]
+    assert past.distance_to(350) == 50 + RESTORE_COMMANDS
+    began: list[int] = []
+    past.engine_at(280, lambda done, total: began.append(total))
+    assert began[0] == 80
+    for seq, digest in digests.items():
+        assert digest == recover(path, lambda s: None, lambda d, t: None, up_to=seq).engine.digest()
+    # A snapshot on disk that is nearer is used instead.
+    SnapshotStore(path).save(recover(path, lambda s: None, lambda d, t: None, up_to=270).engine.snapshot())
+    assert past.distance_to(280) == 10 + RESTORE_COMMANDS
+    past.engine_at(280, lambda done, total: began.append(total))
+    assert began[-1] == 10
+
+
+def test_checkpoints_are_limited_in_number_and_bytes(tmp_path: Path) -> None:
+    """Beyond a limit the closest ones go, so that the others cover the whole journal."""
+    few, small, size = Checkpoints(4), Checkpoints(bytes_max=100_000), 0
+
+    def keep(engine: Engine) -> None:
+        nonlocal size
+        if engine.head.seq % 20 == 0:
+            few.add(engine)
+            small.add(engine)
+            size = max(size, small.size_bytes)
+
+    play(tmp_path / "exchange.db", seen=keep)
+    assert len(few.seqs) == 4
+    assert few.seqs[-1] == 400
+    assert max(after - before for before, after in pairwise([0, *few.seqs])) <= 200
+    assert 0 < size <= 100_000
+    assert few.restore(few.seqs[1]).head.seq == few.seqs[1]
+    none = Checkpoints(bytes_max=1)
+    none.add(Engine())
+    assert none.seqs == []
 
 
 @contextlib.asynccontextmanager

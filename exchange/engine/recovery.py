@@ -46,7 +46,7 @@ def recover_from(
     reader: JournalReader, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
 ) -> Recovered:
     """`recover` from an open journal."""
-    with _no_garbage_collection():
+    with no_garbage_collection():
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
         events_seq = reader.events_seq()
         if use_snapshots:
@@ -66,7 +66,7 @@ def recover_from(
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Disable garbage collection: recovery makes no garbage, and the search for it takes a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()

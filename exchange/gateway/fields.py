@@ -243,6 +243,8 @@ FIELDS: dict[str, Field] = {
     # Replays.
     "SeekParams.seq": Field("Go to the moment right after this command."),
     "SeekParams.ts_us": Field("Go to this exchange time."),
+    "StepParams.by": Field("The unit: commands, commands that traded, or seconds of recorded time.  Default: command."),
+    "StepParams.count": Field("How many, from -1000 to 1000 without 0; a negative number goes back.  Default: 1."),
     "SpeedParams.speed": Field("Speed relative to the original, above 0; null: as fast as possible.", "factor"),
     "ReplayStatus.at_end": Field("True if the replay has reached its last command."),
     "ReplayStatus.first_seq": Field("Sequence number of the first command of the replay."),

@@ -30,13 +30,13 @@ def seq_at(reader: JournalReader, moment: Moment) -> int:
         return moment.seq
     if moment.ts_us is None:
         return last
-    seq = _last_seq_at(reader, moment.ts_us)
+    seq = last_seq_at(reader, moment.ts_us)
     if not seq:
         raise UnknownMomentError(f"{reader.path} begins after that time: its first command is seq {first}")
     return seq
 
 
-def _last_seq_at(reader: JournalReader, ts_us: int) -> int:
+def last_seq_at(reader: JournalReader, ts_us: int) -> int:
     """Return the seq of the last command at or before `ts_us`; 0 if there is none.
 
     Times rise with seqs, so a binary search finds it: O(log n) reads.
@@ -80,7 +80,7 @@ def seq_from(reader: JournalReader, moment: Moment) -> int:
     """Return the seq of the first command at or after `moment`. Raises UnknownMomentError if the journal has none."""
     if moment.ts_us is None:
         return seq_at(reader, moment)
-    seq = _last_seq_at(reader, moment.ts_us - 1) + 1
+    seq = last_seq_at(reader, moment.ts_us - 1) + 1
     if seq > reader.head().seq:
         raise UnknownMomentError(f"{reader.path} ends before that time: its last command is seq {reader.head().seq}")
     return seq

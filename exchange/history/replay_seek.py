@@ -1,9 +1,8 @@
-"""Seeks of a replay: computes the state at another moment in a thread, while clients are served."""
+"""Seeks of a replay: goes to another moment, while clients are served."""
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress
@@ -12,7 +11,7 @@ from exchange.journal.errors import JournalError
 _log = logging.getLogger(__name__)
 
 # Computes the state after a seq. Calls its second argument again and again, which may raise to stop it.
-EngineAfter = Callable[[int, Progress], Engine]
+EngineAfter = Callable[[int, Progress], Awaitable[Engine]]
 
 
 class _SupersededError(Exception):
@@ -57,6 +56,6 @@ class Seek:
                     raise _SupersededError
 
             with contextlib.suppress(_SupersededError):
-                engine = await asyncio.to_thread(engine_after, seq, check)
+                engine = await engine_after(seq, check)
                 if self.target_seq == seq:
                     return engine

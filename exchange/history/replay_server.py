@@ -6,7 +6,9 @@ the recorded rhythm. Clients cannot change anything; they control the replay wit
 
 import asyncio
 import contextlib
+import enum
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
+from exchange.domain.events import Traded
 from exchange.domain.units import US_PER_SECOND
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
@@ -26,11 +29,13 @@ from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public, with_api
-from exchange.history.moment import Moment, UnknownMomentError, seq_at
+from exchange.history.moment import Moment, UnknownMomentError, last_seq_at, seq_at
+from exchange.history.replay_checkpoints import ReplayPast
 from exchange.history.replay_seek import Seek
+from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
-from exchange.journal.records import Record
+from exchange.journal.records import Head, Record
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 from exchange.runtime.engine_port import ServedExchange
@@ -45,6 +50,23 @@ CONGESTED = OUTBOX_MAX // 4
 _CONGESTION_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
+
+# Commands that one step goes at most, and units of one step.
+STEP_COMMANDS_MAX = 10_000
+STEPS_MAX = 1_000
+# Commands that a seek forward applies to the present state, instead of restoring another one.
+NEAR_COMMANDS = 20_000
+# The event loop has its turn after this time.
+_SLICE_SECONDS = 0.005
+
+
+class StepUnit(enum.StrEnum):
+    """What `replay/step` counts: commands, commands that traded, or seconds of recorded time."""
+
+    COMMAND = "command"
+    TRADE = "trade"
+    SECOND = "second"
+
 
 # Receives the status after a seek; None if the seek failed.
 Done = Callable[["ReplayStatus | None"], None]
@@ -88,6 +110,13 @@ class SpeedParams(p.Params, frozen=True):
     speed: Annotated[float, Meta(gt=0)] | None
 
 
+class StepParams(p.Params, frozen=True):
+    """Parameters of `replay/step`: the unit, and how many; a negative number goes back."""
+
+    by: StepUnit = StepUnit.COMMAND
+    count: Annotated[int, Meta(ge=-STEPS_MAX, le=STEPS_MAX)] = 1
+
+
 async def serve_replay(
     path: Path, options: ReplayOptions, host: str, port: int, listening: Callable[[str], None], stop: asyncio.Event
 ) -> None:
@@ -121,6 +150,7 @@ class ReplayServer(ServedExchange):
         self._reader = reader
         self._first_seq, self._last_seq, self._speed, self._is_paused = options
         self._now_seconds = now_seconds or asyncio.get_running_loop().time
+        self._past = ReplayPast(reader.path)
         self.methods = self._methods()
         super().__init__(reader.path, self._engine_before_the_first_order(), self.methods)
         self._users = self._users_until_the_end()
@@ -130,6 +160,8 @@ class ReplayServer(ServedExchange):
         # A time of the clock and the recorded time (in µs) that was due then. None: the next command sets it.
         self._anchor: tuple[float, int] | None = None
         self._seek = Seek()
+        # Held while a seek or a step moves the replay; the next one waits.
+        self._moving = asyncio.Lock()
         self._seek_callbacks: list[Done] = []
 
     async def open(self, host: str, port: int) -> str:
@@ -151,20 +183,26 @@ class ReplayServer(ServedExchange):
         steps = 0
         while True:
             record = self._next_record()
-            is_seeking = self._seek.target_seq is not None
-            if record is None or is_seeking or self._is_paused or not self._has_subscribers:
+            is_moving = self._moving.locked() or self._seek.target_seq is not None
+            if record is None or is_moving or self._is_paused or not self._has_subscribers:
                 self.gateway.flush()
                 await self._wait(None)
             elif (due_in_seconds := self._due_in_seconds(record)) > 0:
                 self.gateway.flush()
                 await self._wait(due_in_seconds)
             else:
-                self._upcoming.popleft()
-                _, _, change = replay_step(self.engine, record)
-                self.gateway.publish(change)
+                self._play(record)
                 steps += 1
                 if steps % STEPS_AT_ONCE == 0:
                     await self._yield_to_clients()
+
+    def _play(self, record: Record) -> bool:
+        """Apply the next record and publish what it changes. Returns True if it traded."""
+        self._upcoming.popleft()
+        _, events, change = replay_step(self.engine, record)
+        self._past.trades.note(record.seq, events)
+        self.gateway.publish(change)
+        return any(isinstance(event, Traded) for event in events)
 
     @property
     def status(self) -> ReplayStatus:
@@ -210,6 +248,13 @@ class ReplayServer(ServedExchange):
                 "Go to the moment after a command, or to a time.",
                 SeekParams,
                 lambda caller, params: self._seek_inquiry(params),
+                ReplayStatus,
+                _seek_result,
+            ),
+            "replay/step": public(
+                "Pause, and go some commands, trades or seconds forward; back with a negative `count`.",
+                StepParams,
+                lambda caller, params: self._step_inquiry(params),
                 ReplayStatus,
                 _seek_result,
             ),
@@ -262,22 +307,112 @@ class ReplayServer(ServedExchange):
 
     def _start_seek(self, seq: int, done: Done) -> None:
         """Seek to `seq`. A running seek changes its target; all its callers get the result of the last one."""
+        if seq == self.engine.head.seq and self._seek.target_seq is None and not self._moving.locked():
+            done(self.status)
+            return
         self._seek_callbacks.append(done)
         if self._seek.begin(seq):
             self.start_task(self._run_seek())
 
     async def _run_seek(self) -> None:
         """Continue the replay from the target of the seek, and answer its callers."""
-        engine = await self._seek.run(self._engine_after)
-        if engine is not None:
-            self.engine = engine
-            self._upcoming.clear()
-            self.gateway.on_seek(self.views)
+        async with self._moving:
+            before_seq = self.engine.head.seq
+            engine = await self._seek.run(self._engine_for)
+            if engine is not None or self.engine.head.seq != before_seq:
+                self._continue_from(engine or self.engine)
         self._restart_rhythm()
         callbacks, self._seek_callbacks = self._seek_callbacks, []
         for done in callbacks:
             done(None if engine is None else self.status)
         self.gateway.send_all()
+
+    def _continue_from(self, engine: Engine) -> None:
+        """Continue from another moment. Books begin again there."""
+        self.engine = engine
+        self._upcoming.clear()
+        self.gateway.on_seek(self.views)
+
+    async def _engine_for(self, seq: int, progress: Progress) -> Engine:
+        """The engine after `seq`: the present one after a short way forward, otherwise another one, in a thread."""
+        ahead = seq - self.engine.head.seq
+        if 0 <= ahead <= min(NEAR_COMMANDS, self._past.distance_to(seq)):
+            await self._go_forward(seq, progress)
+            return self.engine
+        return await asyncio.to_thread(self._engine_after, seq, progress)
+
+    async def _go_forward(self, seq: int, progress: Progress) -> None:
+        """Apply the commands up to `seq` in slices, without telling the streams. Raises JournalError before the first
+        one if the chain of hashes is broken."""
+        await asyncio.to_thread(_check_chain, self.path, self.engine.head, seq)
+        slice_end = time.monotonic() + _SLICE_SECONDS
+        while self.engine.head.seq < seq and (record := self._next_record()) is not None:
+            self._upcoming.popleft()
+            _, events, _ = replay_step(self.engine, record)
+            self._past.trades.note(record.seq, events)
+            if time.monotonic() > slice_end:
+                progress(record.seq, seq)
+                await asyncio.sleep(0)
+                slice_end = time.monotonic() + _SLICE_SECONDS
+
+    def _step_inquiry(self, params: StepParams) -> Inquiry:
+        """Pause, and go some units forward or back. Forward, streams get what they would get in a replay."""
+        if not params.count:
+            raise invalid_params("count", "expected a number other than 0; a negative one goes back")
+        self._pause(True)
+        return Inquiry(partial(self._start_step, params))
+
+    def _start_step(self, params: StepParams, done: Done) -> None:
+        self.start_task(self._run_step(params, done))
+
+    async def _run_step(self, params: StepParams, done: Done) -> None:
+        """Make one step, after the seek or step that is under way, and answer its caller."""
+        status: ReplayStatus | None = None
+        async with self._moving:
+            try:
+                if params.count > 0:
+                    await self._step_forward(params)
+                else:
+                    await self._step_back(params)
+                status = self.status
+            except JournalError as error:
+                _log.error("a step failed: %s", error)
+        self._restart_rhythm()
+        done(status)
+        self.gateway.send_all()
+
+    async def _step_forward(self, params: StepParams) -> None:
+        """Play up to the target. A step by trades ends after STEP_COMMANDS_MAX commands at the latest."""
+        head, left = self.engine.head, params.count
+        end_seq = head.seq + STEP_COMMANDS_MAX
+        if params.by is StepUnit.SECOND:
+            ts_us = head.ts_us + params.count * US_PER_SECOND
+            end_seq = min(end_seq, max(seq_at(self._reader, Moment(None, ts_us)), head.seq + 1))
+        slice_end = time.monotonic() + _SLICE_SECONDS
+        while left and self.engine.head.seq < end_seq and (record := self._next_record()) is not None:
+            has_traded = self._play(record)
+            if params.by is StepUnit.COMMAND or (params.by is StepUnit.TRADE and has_traded):
+                left -= 1
+            if time.monotonic() > slice_end:
+                await self._yield_to_clients()
+                slice_end = time.monotonic() + _SLICE_SECONDS
+        self.gateway.flush()
+
+    async def _step_back(self, params: StepParams) -> None:
+        """Continue from an earlier moment, at most STEP_COMMANDS_MAX commands before."""
+        head = self.engine.head
+        lowest_seq = max(self._first_seq, head.seq - STEP_COMMANDS_MAX)
+        if head.seq <= lowest_seq:
+            return
+        match params.by:
+            case StepUnit.COMMAND:
+                seq = head.seq + params.count
+            case StepUnit.SECOND:
+                seq = min(last_seq_at(self._reader, head.ts_us + params.count * US_PER_SECOND), head.seq - 1)
+            case StepUnit.TRADE:
+                back = -params.count
+                seq = await asyncio.to_thread(self._past.seq_of_trade, head.seq, back, lowest_seq, _no_progress)
+        self._continue_from(await asyncio.to_thread(self._engine_after, max(seq, lowest_seq), _no_progress))
 
     async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
         """As in `ServedExchange`, in a thread. Computes events that a crash left unrecorded."""
@@ -299,7 +434,7 @@ class ReplayServer(ServedExchange):
         return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
 
     def _engine_after(self, seq: int, progress: Progress = lambda done, total: None) -> Engine:
-        return recover(self._reader.path, lambda sentence: None, progress, up_to=seq).engine
+        return self._past.engine_at(seq, progress)
 
     def _next_record(self) -> Record | None:
         if not self._upcoming:
@@ -338,6 +473,16 @@ def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:
     if status is None:
         raise internal_error()
     return status
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """A step is short, so nobody is told how far it is."""
+
+
+def _check_chain(path: Path, head: Head, last_seq: int) -> None:
+    """Read the records after `head` up to `last_seq`. Raises JournalDamagedError if one does not continue the chain."""
+    with open_journal_reader(path) as reader:
+        deque(reader.records(head, last_seq), maxlen=0)
 
 
 def _own_timeline(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
