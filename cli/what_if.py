@@ -17,6 +17,7 @@ from exchange.domain.events import (
     Event,
     InstrumentCreated,
     InstrumentStateChanged,
+    LiquidationStarted,
     MarginsChanged,
     MarksSet,
     OrderAccepted,
@@ -25,6 +26,8 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionChanged,
     Refused,
+    RulesChanged,
+    ShortfallCovered,
     Traded,
 )
 from exchange.domain.reasons import REFUSALS
@@ -38,6 +41,16 @@ from exchange.runtime.rule_settings import RulesError
 # Limits of the text output; --json has all commands and events.
 _COMMANDS_SHOWN_MAX = 20
 _EVENTS_SHOWN_MAX = 12
+# Events whose figures shift with every earlier difference, so that they are not compared.
+_NOT_COMPARED = (
+    BalanceChanged,
+    LiquidationStarted,
+    MarginsChanged,
+    MarksSet,
+    PositionChanged,
+    RulesChanged,
+    ShortfallCovered,
+)
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
@@ -156,7 +169,44 @@ def _print_change(change: OutcomeChange) -> None:
     click.echo(f"    real    {_line(real, same)}")
     click.echo(f"    edited  {_line(edited, same)}")
     if real == edited:
-        click.echo("    the difference is in events that are not shown here: --json prints all of them")
+        fields = list(_differing_fields(change.real, change.edited))
+        for field in fields[:_EVENTS_SHOWN_MAX]:
+            click.echo(f"    differs {field}")
+        if len(fields) > _EVENTS_SHOWN_MAX or not fields:
+            click.echo("    the difference is in events that are not shown here: --json prints all of them")
+
+
+def _differing_fields(real: list[Event], edited: list[Event]) -> Iterator[str]:
+    """The fields that differ between events of the same words, such as `remaining 1, edited 0.5`.
+
+    Ids differ as a matter of course, and balances, margins, positions and marks are not compared.
+    """
+    for one, other in zip(_compared(real), _compared(edited), strict=False):
+        if type(one) is not type(other):
+            return
+        for name in one.__struct_fields__:
+            before, after = getattr(one, name), getattr(other, name)
+            if before != after and not name.endswith("order_id") and name != "trade_id":
+                yield f"{_label(one)}{_figure(name, before)}, edited {_figure(name, after, named=False)}"
+
+
+def _compared(events: list[Event]) -> list[Event]:
+    return [event for event in events if not isinstance(event, _NOT_COMPARED)]
+
+
+def _label(event: Event) -> str:
+    order_id = getattr(event, "order_id", None)
+    return f"order {order_id}: " if order_id is not None else f"{event.__struct_config__.tag}: "
+
+
+def _figure(name: str, value: object, named: bool = True) -> str:
+    """A field in the units of the other output, with or without its name."""
+    shown = str(value)
+    if isinstance(value, int) and name.endswith("_micros"):
+        name, shown = name.removesuffix("_micros"), usdc(value)
+    elif isinstance(value, int) and name.endswith("_milli"):
+        name, shown = name.removesuffix("_milli"), contracts(value)
+    return f"{name.replace('_', ' ')} {shown}" if named else shown
 
 
 def _print_all(title: str, changes: list[OutcomeChange]) -> None:

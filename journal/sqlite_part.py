@@ -109,7 +109,7 @@ class SqlitePart:
         return bool((seq or 0) != self.base.head.seq)
 
     def orphan_rows(self) -> Iterator[tuple[Path, str, int]]:
-        """File, table and seq of rows whose seq is outside the range of the file, so that no page has them.
+        """File, table and seq of rows that belong to no command of the file, so that no page has them.
 
         The last commands before the base are no orphans: a crash can leave sealed rows that a start deletes.
         """
@@ -118,6 +118,10 @@ class SqlitePart:
             query = f"SELECT seq FROM {table} WHERE seq < ? OR seq > ? ORDER BY seq LIMIT 1"
             for (seq,) in self._rows(query, (first_seq, self.last_seq)):
                 yield self.path, table, seq
+        if self._schema >= _TABLES["answers"].first_schema:
+            # An answer is recorded after its command, also while an exchange runs.
+            for (seq,) in self._rows("SELECT seq FROM answers WHERE seq NOT IN (SELECT seq FROM commands) LIMIT 1"):
+                yield self.path, "answers", seq
 
     def _first_leftover_seq(self) -> int:
         """The first seq of sealed commands that are not deleted yet; the seq after the base if there are none."""

@@ -99,7 +99,7 @@ class SqliteJournalReader:
             yield from rows
 
     def orphan_rows(self) -> Iterator[tuple[Path, str, int]]:
-        """File, table and seq of rows whose seq is outside the range of their file, so that no method returns them."""
+        """File, table and seq of rows that belong to no command of their file, so that no method returns them."""
         for part in self._parts:
             yield from part.orphan_rows()
 

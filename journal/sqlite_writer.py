@@ -116,5 +116,5 @@ def _translated(error: sqlite3.Error) -> JournalError:
     if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
         return JournalBusyError("another program is writing to the journal: end its transaction")
     if code == sqlite3.SQLITE_FULL:
-        return JournalFullError("the disk is full: free some space, the exchange tries again by itself")
+        return JournalFullError("the disk is full: free some space, then start again")
     return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")

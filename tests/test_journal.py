@@ -355,3 +355,15 @@ def test_a_killed_owner_leaves_no_lock(path: Path, owning_process: multiprocessi
     owning_process.join()
     with JournalLock(path):
         pass
+
+
+def test_error_of_a_start_on_a_full_disk_says_to_start_again(path: Path) -> None:
+    """A start ends with this error; nothing tries again by itself."""
+
+    async def go() -> None:
+        async with opened(path) as journal:
+            await limit_pages(journal)
+            with pytest.raises(JournalFullError, match=r"^the disk is full: free some space, then start again$"):
+                await journal.append(batch(journal.head, 2_000))
+
+    asyncio.run(go())

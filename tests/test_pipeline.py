@@ -243,3 +243,18 @@ def test_all_events_are_written_when_the_pipeline_stops() -> None:
         "order_accepted",
         "balance_changed",
     ]
+
+
+def test_recorded_answer_times_never_fall_although_the_clock_is_set_back() -> None:
+    async def script(setup: Setup) -> None:
+        for name, step_us in (("a", 50), ("b", -1_000), ("c", 10)):
+            setup.clock.set_us += step_us
+            setup.place(name)
+            await setup.write_batches(1)
+
+    setup = play(script)
+    times = {record.seq: record.ts_us for record in setup.journal.records}
+    answers = setup.journal.answers
+    assert [seq for seq, _ in answers] == [4, 5, 6]
+    assert all(answered_us >= times[seq] for seq, answered_us in answers)
+    assert [us for _, us in answers] == sorted(us for _, us in answers)

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from exchange.cli.main import main
-from exchange.domain.commands import Deposit, encode_command
+from exchange.domain.commands import Deposit, StartSession, encode_command
 from exchange.engine.digests import EVENTS_SUBJECT, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.engine.recovery import event_rows, recover
@@ -31,8 +31,9 @@ from exchange.journal.records import chain
 from exchange.matching.state import State
 from exchange.matching.state_codec import digest
 from exchange.snapshots.store import SnapshotStore, load
-from tests.journals import play
+from tests.journals import play, write_journal
 from tests.market_story import write_story
+from tests.small_market import START_US, history
 from tests.test_sql_market import BROKEN
 
 COUNT = 2_000
@@ -337,6 +338,46 @@ def test_rows_before_the_first_command_are_found(path: Path, statement: str, seq
     verdict = full_verdict(path)
     assert verdict.damaged_seq == seq
     assert f"a row of seq {seq} in its table {table}" in (verdict.damage or "")
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seqs 6 to 8 are of the first run, 9 to 11 of the second; one second passes between two commands."""
+    path = tmp_path_factory.mktemp("runs") / "exchange.db"
+    run = StartSession("1"), Deposit("alice", 1), Deposit("alice", 2)
+    write_journal(path, history(*run, *run))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("answers", "damaged_seq", "problem"),
+    [
+        # The clock of the second run continues from the last command, before the last answer.
+        ([(6, 10), (8, 5_000_000), (9, 900)], None, ""),
+        ([(7, 0), (8, 70_000_000)], 8, "after the next run began"),
+        ([(7, -1)], 7, "before the command at"),
+        ([(6, 3_000_000), (7, 500)], 7, "before the answer of seq 6"),
+        ([(7, -(10**18))], 7, "microseconds, before the command"),
+        ([(12, 0)], 12, "in its table answers, where none belongs"),
+        ([(0, 0)], 0, "in its table answers, where none belongs"),
+        ([(10**9, 10**18)], 10**9, "in its table answers, where none belongs"),
+    ],
+)
+def test_added_times_of_answers_are_found(
+    two_runs: Path, tmp_path: Path, answers: list[tuple[int, int]], damaged_seq: int | None, problem: str
+) -> None:
+    """Each time is given in microseconds after its command."""
+    path = tmp_path / "exchange.db"
+    shutil.copy(two_runs, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        times = dict(connection.execute("SELECT seq, ts_us FROM commands"))
+        connection.executemany(
+            "INSERT INTO answers (seq, answered_us) VALUES (?, ?)",
+            [(seq, times.get(seq, START_US) + after_us) for seq, after_us in answers],
+        )
+    verdict = full_verdict(path)
+    assert verdict.damaged_seq == damaged_seq, verdict.damage
+    assert problem in (verdict.damage or "")
 
 
 def test_a_foreign_trigger_is_damage_but_an_index_is_not(path: Path) -> None:

@@ -434,3 +434,16 @@ def test_the_day_ends_in_both_histories(tmp_path: Path) -> None:
     found = compare(path, Edits(inserts={7: inserted(sell("bob", 400, 1_500_000))}))
     assert seqs([change for change in (found.first_change,) if change is not None]) == [8]
     assert CALL in next(iter(found.users)).positions_milli
+
+
+def test_fields_that_the_words_do_not_show_are_printed(tmp_path: Path) -> None:
+    """Without bob's fill the edited order has more left. Both histories describe the edit in the same words."""
+    path = tmp_path / "exchange.db"
+    trades = sell("alice", 1_000, 1_500_000), buy("bob", 400, 1_500_000), EditOrder("alice", 1, None, 1_600_000)
+    write_journal(path, history(*trades))
+    assert """\
+    real    order 1 edited to 1 @ 1.60
+    edited  order 1 edited to 1 @ 1.60
+    differs order 1: remaining 0.6, edited 1
+    differs order 1: previous remaining 0.6, edited 1
+""" in printed(path, "--drop", 7)

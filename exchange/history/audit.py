@@ -9,6 +9,7 @@ from exchange.domain.commands import EndSession, decode_command
 from exchange.engine.digests import DIGEST_EVERY, EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.history.answer_audit import AnswerAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
 from exchange.journal.lock import lock_owner
@@ -48,6 +49,7 @@ class Audit:
         self._events_seq = reader.events_seq()
         self._digests = {(seq, subject): recorded for seq, subject, recorded in reader.digests()}
         self._snapshots = self._find_snapshots()
+        self._answers = AnswerAudit(reader)
         # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
         self._head = reader.head()
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
@@ -86,6 +88,7 @@ class Audit:
         self._compare_events(record, rows)
         self._verdict.commands, self._verdict.last_seq = self._verdict.commands + 1, record.seq
         self._compare_snapshots(record.seq)
+        self._answers.check(record)
         computed = old_digest.add(rows) if old_digest else []
         if (record.seq, EVENTS_SUBJECT) in self._digests:
             computed += self._engine.events_digest.rows()

@@ -70,6 +70,7 @@ class Pipeline:
         # Complete digests and times of answers that wait to be recorded.
         self._digests: list[DigestRow] = []
         self._answers: list[AnswerRow] = []
+        self._answered_us = 0
         self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._events_writing.set_result(None)
         self._wake = asyncio.Event()
@@ -125,8 +126,16 @@ class Pipeline:
                 self._publisher.publish(change)  # notifications of this command
             self._publisher.flush()  # books and tickers, then everything onto the sockets
             if durable:
-                self._answers.append((durable[-1][0].seq, self._clock.now_us()))
+                self._note_answers(durable[-1][0])
             durable = await self._confirm(batch, writing)
+
+    def _note_answers(self, last: Record) -> None:
+        """Note when the batch that ends with `last` was answered.
+
+        The times never fall, even if the system clock is set back, so that `verify` can check them.
+        """
+        self._answered_us = max(self._clock.now_us(), last.ts_us, self._answered_us)
+        self._answers.append((last.seq, self._answered_us))
 
     def _next_batch(self) -> list[tuple[Record, _Accepted]]:
         """The waiting commands in order, each with its seq and a strictly rising time. The end of a day goes first."""
