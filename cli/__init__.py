@@ -10,6 +10,8 @@ These modules hold no command of their own:
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
 - output.py prints tables, JSON and errors
+- failures.py reports failures, as text or as JSON
+- refusals.py translates refusals of the exchange into options and amounts of the command line
 - progress.py is the progress bar of replays
 - client.py calls the running exchange
 - current_views.py reads the views as of the last recorded command

@@ -10,7 +10,7 @@ from exchange.amounts import cash, expiration, usdc
 from exchange.cli.account import print_account
 from exchange.cli.admin_limits import limits_text
 from exchange.cli.client import call_as_admin
-from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, USDC, USER, db_option, json_option
+from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USER, AmountCommand, db_option, json_option
 from exchange.cli.output import print_answer, print_json
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
@@ -24,9 +24,9 @@ def admin() -> None:
     """
 
 
-@admin.command()
+@admin.command(cls=AmountCommand)
 @click.argument("user_id", metavar="USER", type=USER)
-@click.argument("amount_micros", metavar="AMOUNT", type=USDC)
+@click.argument("amount_micros", metavar="AMOUNT", type=CASH)
 @db_option
 @json_option
 def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
@@ -39,9 +39,9 @@ def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None
     _pay("admin/deposit", user_id, amount_micros, path, as_json)
 
 
-@admin.command()
+@admin.command(cls=AmountCommand)
 @click.argument("user_id", metavar="USER", type=USER)
-@click.argument("amount_micros", metavar="AMOUNT", type=USDC)
+@click.argument("amount_micros", metavar="AMOUNT", type=CASH)
 @db_option
 @json_option
 def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
@@ -68,9 +68,9 @@ def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: boo
     )
 
 
-@admin.command("set-index")
+@admin.command("set-index", cls=AmountCommand)
 @click.argument("asset", type=ASSET)
-@click.argument("price_micros", metavar="PRICE", type=USDC)
+@click.argument("price_micros", metavar="PRICE", type=PRICE)
 @click.option(
     "--force", is_flag=True, help="Accept a price further from the last one than the rule market.index_jump_max allows."
 )
@@ -91,10 +91,10 @@ def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: b
     click.echo(f"the index price of {index.asset} is {usdc(index.price_micros)} USDC (seq {index.seq})")
 
 
-@admin.command()
+@admin.command(cls=AmountCommand)
 @click.argument("asset", type=ASSET)
 @click.argument("expiration_s", metavar="DATE", type=EXPIRATION)
-@click.argument("price_micros", metavar="PRICE", type=USDC)
+@click.argument("price_micros", metavar="PRICE", type=PRICE)
 @db_option
 @json_option
 def settle(asset: str, expiration_s: int, price_micros: int, path: Path, as_json: bool) -> None:

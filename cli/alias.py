@@ -4,8 +4,10 @@ import inspect
 
 import click
 
+from exchange.cli.options import AmountCommand
 
-class Alias(click.Command):
+
+class Alias(AmountCommand):
     """Does what `command` does. Its help names `target`, the path of that command, and has the same examples."""
 
     def __init__(self, path: str, command: click.Command, target: str) -> None:

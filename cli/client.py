@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from exchange.cli.options import command_line
+from exchange.cli.refusals import translated
 from exchange.client import ExchangeError as ServerError
 from exchange.client import connect
 from exchange.journal.lock import lock_owner
@@ -55,7 +56,10 @@ class RunningExchange:
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of `method`. Parameters that are None are left out. Raises ServerError, NoServerError."""
-        return self._runner.run(self._call(method, params))
+        try:
+            return self._runner.run(self._call(method, params))
+        except ServerError as error:
+            raise translated(error, params, self.call) from error
 
     async def _call(self, method: str, params: dict[str, Any]) -> Any:
         try:

@@ -1,9 +1,5 @@
 """The command `exchange`: puts all commands together and turns exceptions into error messages."""
 
-import logging
-import sqlite3
-from typing import IO, Any
-
 import click
 
 from exchange import __version__
@@ -16,10 +12,10 @@ from exchange.cli.alias import Alias
 from exchange.cli.book import book
 from exchange.cli.bot import bot
 from exchange.cli.chart import chart
-from exchange.cli.client import NoServerError, ServerError
 from exchange.cli.demo import demo
 from exchange.cli.diff import diff
 from exchange.cli.explain import explain
+from exchange.cli.failures import ReportingGroup
 from exchange.cli.follow import follow
 from exchange.cli.fork import fork
 from exchange.cli.index import index
@@ -41,7 +37,6 @@ from exchange.cli.journal_rebuild import rebuild
 from exchange.cli.journal_tail import tail
 from exchange.cli.journal_verify import verify
 from exchange.cli.order import order
-from exchange.cli.output import UnreadableError, printable
 from exchange.cli.recovery_plan import recovery_plan
 from exchange.cli.replay import replay
 from exchange.cli.serve import serve
@@ -53,48 +48,9 @@ from exchange.cli.sql import sql
 from exchange.cli.state import state
 from exchange.cli.ticker import ticker
 from exchange.cli.what_if import what_if
-from exchange.client.errors import CONNECTION
-from exchange.journal.errors import JournalError
-from exchange.outside_text import InputError
-
-_log = logging.getLogger(__name__)
 
 
-class _RefusedError(click.ClickException):
-    """An error answer of the exchange, such as `error 1002: Insufficient balance: ...`."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.format_message(), file=file, err=True)
-
-
-class _Group(click.Group):
-    """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
-            raise
-        except ServerError as error:
-            is_refusal = error.code != CONNECTION
-            raise (_RefusedError if is_refusal else click.ClickException)(printable(str(error))) from error
-        except InputError as error:
-            raise UnreadableError(printable(str(error))) from error
-        except (JournalError, NoServerError) as error:
-            raise click.ClickException(str(error)) from error
-        except sqlite3.Error as error:
-            raise click.ClickException(f"the journal cannot be read ({error}): check the file and the disk") from error
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
-        except Exception as error:
-            _log.exception("unexpected error")
-            raise click.ClickException(
-                f"unexpected error ({type(error).__name__}: {error}): please report it with the lines above"
-            ) from error
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="exchange")
 def main() -> None:
     """Run and inspect an options exchange that records every command in an SQLite journal.

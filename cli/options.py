@@ -14,6 +14,7 @@ from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment
 from exchange.runtime.rule_settings import parse_series
 
+NEGATIVE_NUMBER = re.compile(r"-\.?[0-9][0-9.]*")
 DEFAULT_PATH = Path("data/exchange.db")
 
 
@@ -54,7 +55,29 @@ def _moment(text: str) -> Moment:
     return Moment(seq=int(text)) if text.isascii() and text.isdigit() else Moment(ts_us=parse_time_us(text))
 
 
+def _positive(noun: str, parse: Callable[[str], int]) -> Callable[[str], int]:
+    """The parser `parse`, which names a negative number as such."""
+
+    def checked(text: str) -> int:
+        if NEGATIVE_NUMBER.fullmatch(text):
+            raise ValueError(f"the {noun} must be positive, and {text} is not")
+        return parse(text)
+
+    return checked
+
+
+class AmountCommand(click.Command):
+    """A command with amounts as arguments. click would take a negative amount for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(NEGATIVE_NUMBER.fullmatch(one) for one in args)
+        return super().parse_args(ctx, args)
+
+
 USDC = Parsed("usdc", parse_usdc)
+PRICE = Parsed("usdc", _positive("price", parse_usdc))
+CASH = Parsed("usdc", _positive("amount", parse_usdc))
+SIZE = Parsed("contracts", _positive("size", parse_contracts))
 CONTRACTS = Parsed("contracts", parse_contracts)
 INSTRUMENT = Parsed("instrument", _instrument_id)
 ASSET = Parsed("asset", _asset)

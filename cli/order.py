@@ -11,7 +11,7 @@ import msgspec
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
 from exchange.cli.client import client_of, log_in
 from exchange.cli.current_views import as_of, read_views, require_instrument, require_user
-from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, user_option
+from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 
@@ -28,8 +28,8 @@ def _placing(function: _Function) -> _Function:
     for decorate in reversed(
         (
             click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT),
-            click.argument("size_milli", metavar="SIZE", type=CONTRACTS),
-            click.argument("price_micros", metavar="[PRICE]", type=USDC, required=False),
+            click.argument("size_milli", metavar="SIZE", type=SIZE),
+            click.argument("price_micros", metavar="[PRICE]", type=PRICE, required=False),
             user_option,
             click.option("--market", is_flag=True, help="Place a market order, without PRICE."),
             click.option(
@@ -53,7 +53,7 @@ def _placing(function: _Function) -> _Function:
     return function
 
 
-@order.command()
+@order.command(cls=AmountCommand)
 @_placing
 def buy(**given: Any) -> None:
     """Buy SIZE contracts at PRICE USDC each, or lower.
@@ -66,7 +66,7 @@ def buy(**given: Any) -> None:
     _place("private/buy", **given)
 
 
-@order.command()
+@order.command(cls=AmountCommand)
 @_placing
 def sell(**given: Any) -> None:
     """Sell SIZE contracts at PRICE USDC each, or higher.
@@ -118,9 +118,9 @@ def _place(
         _print_placed(result)
 
 
-@order.command()
+@order.command(cls=AmountCommand)
 @click.argument("instrument_id", metavar="INSTRUMENT", type=INSTRUMENT)
-@click.argument("price_micros", metavar="[PRICE]", type=USDC, required=False)
+@click.argument("price_micros", metavar="[PRICE]", type=PRICE, required=False)
 @user_option
 @db_option
 @json_option

@@ -128,11 +128,17 @@ def test_list_and_cancel(server: Server) -> None:
     ("arguments", "answer"),
     [
         (("buy", "SOL_USDC-28FEB26-1-C", 1, 1), "error 1004: Instrument not found: "),
-        (("buy", CALL, 1, "1.501"), "error 1005: Invalid price: "),
-        (("buy", CALL, "0.001", 1), "error 1006: Invalid size: "),
+        (
+            ("buy", CALL, 1, "1.501"),
+            "error 1005: Invalid price: the price must be a multiple of the tick; the tick is 0.0",
+        ),
+        (("buy", CALL, "0.001", 1), "error 1006: Invalid size: the smallest order has 0.1 contracts"),
         (("buy", CALL, 10_000, 100), "error 1002: Insufficient balance: "),
         (("cancel", 999_999), "error 1003: Order not found: "),
-        (("buy", CALL, 1, 1, "--post-only", "--tif", "ioc"), "error -32602: Invalid params: "),
+        (
+            ("buy", CALL, 1, 1, "--post-only", "--tif", "ioc"),
+            "error -32602: Invalid params: a --post-only order must be able ",
+        ),
     ],
 )
 def test_refusals_are_printed(server: Server, arguments: tuple[object, ...], answer: str) -> None:
@@ -148,7 +154,7 @@ def test_deposit_and_withdraw(server: Server) -> None:
     assert text.startswith("pay.a has 12,500.50 USDC available, 0.00 locked (seq ")
     assert said_json(exchange("account", "withdraw", "pay.a", "500.50", "--json", *at))["available"] == 12_000_000_000
     assert complained(exchange("account", "withdraw", "pay.a", 99_999, *at)).startswith("error 1002: ")
-    assert "no account has this user_id" in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
+    assert "no account has this user name" in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
     text = said(exchange("account", "show", "pay.a", *at))
     assert re.search(r"pay\.a +12,000\.00 +0\.00 +0\.00 +12,000\.00 +0\.00 +0\.00 +0\.00\n", text)
 

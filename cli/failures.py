@@ -1,0 +1,106 @@
+"""Failures as a message for people, or with --json as one line of JSON on standard error."""
+
+import logging
+import sqlite3
+from typing import IO, Any
+
+import click
+import msgspec
+
+from exchange.cli.client import NoServerError, ServerError
+from exchange.cli.output import UnreadableError, printable
+from exchange.client.errors import CONNECTION
+from exchange.journal.errors import JournalError
+from exchange.outside_text import InputError
+
+_log = logging.getLogger("exchange.cli")
+_WANTS_JSON = "exchange.wants_json"
+
+
+class Failure(msgspec.Struct):
+    """A failed command, as --json prints it.
+
+    `code` is the error code of the exchange, None if another part of the program failed. `reason` is a stable word.
+    `param` is the wrong argument or option, if there is one.
+    """
+
+    code: int | None
+    reason: str
+    param: str | None
+    exit_code: int
+    message: str
+
+
+class _RefusedError(click.ClickException):
+    """An error answer of the exchange, such as `error 1002: Insufficient balance: ...`."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.format_message(), file=file, err=True)
+
+
+class ReportingGroup(click.Group):
+    """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_WANTS_JSON] = "--json" in (args[: args.index("--")] if "--" in args else args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            shown, reason = _shown(error)
+            if not ctx.meta[_WANTS_JSON]:
+                if shown is error:
+                    raise
+                raise shown from error
+            failure = _failure(error, shown, reason)
+            click.echo(msgspec.json.encode(failure), err=True)
+            raise click.exceptions.Exit(failure.exit_code) from error
+
+
+def _failure(error: Exception, shown: click.ClickException, reason: str) -> Failure:
+    code, param = None, None
+    if isinstance(error, ServerError):
+        code, param = error.code, error.data.get("param")
+    elif isinstance(error, click.BadParameter) and error.param is not None:
+        param = error.param.opts[0] if error.param.param_type_name == "option" else error.param.make_metavar(_context())
+    elif isinstance(error, click.NoSuchOption):
+        param = error.option_name
+    return Failure(code, reason, param, shown.exit_code, shown.format_message())
+
+
+def _context() -> click.Context:
+    return click.get_current_context()
+
+
+def _shown(error: Exception) -> tuple[click.ClickException, str]:
+    """The exception that tells a user of the failure, and its reason in a word."""
+    match error:
+        case ServerError():
+            is_refusal = error.code != CONNECTION
+            return (_RefusedError if is_refusal else click.ClickException)(printable(str(error))), error.reason
+        case click.UsageError():
+            return error, "wrong_usage"
+        case UnreadableError():
+            return error, "unreadable"
+        case click.ClickException():
+            return error, "failed"
+        case InputError():
+            return UnreadableError(printable(str(error))), "bad_input"
+        case NoServerError():
+            return click.ClickException(str(error)), "no_exchange"
+        case JournalError():
+            return click.ClickException(str(error)), "bad_journal"
+        case sqlite3.Error():
+            text = f"the journal cannot be read ({error}): check the file and the disk"
+            return click.ClickException(text), "bad_journal"
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return click.ClickException(f"{where}{error.strerror or error}"), "system_error"
+        case _:
+            _log.error("unexpected error", exc_info=error)
+            text = f"unexpected error ({type(error).__name__}: {error}): please report it with the lines above"
+            return click.ClickException(text), "unexpected_error"

@@ -1,0 +1,86 @@
+"""Failures of commands: JSON for programs with --json, and refusals in the words of the command line."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.cli.refusals import TRANSLATIONS, translated
+from exchange.client import ExchangeError
+from exchange.domain.reasons import REFUSALS, Reason
+from tests.cli_support import CALL, complained, exchange
+from tests.test_cli_layout import COMMANDS
+
+WITH_JSON = [path for path, command in COMMANDS.items() if any("--json" in param.opts for param in command.params)]
+
+
+def _failure(*arguments: object, exit_code: int) -> Any:
+    text = complained(exchange(*arguments), exit_code)
+    assert text.count("\n") == 1
+    failure = json.loads(text)
+    assert set(failure) == {"code", "reason", "param", "exit_code", "message"}
+    assert failure["exit_code"] == exit_code
+    return failure
+
+
+@pytest.mark.parametrize("path", WITH_JSON, ids=" ".join)
+def test_wrong_usage_is_json_if_the_command_prints_json(path: tuple[str, ...]) -> None:
+    failure = _failure(*path, "--json", "--nonsense", exit_code=2)
+    assert (failure["reason"], failure["param"], failure["code"]) == ("wrong_usage", "--nonsense", None)
+
+
+def test_a_wrong_argument_is_named() -> None:
+    failure = _failure("order", "buy", CALL, "x", "1.50", "--user", "a", "--json", exit_code=2)
+    assert failure["param"] == "SIZE"
+    assert failure["message"].endswith("'x' is not a number; expected digits and a decimal point, such as 0.5")
+    assert _failure("order", "list", "--user", "a b", "--json", exit_code=2)["param"] == "--user"
+
+
+def test_failures_without_an_exchange_or_a_journal(tmp_path: Path) -> None:
+    at = ("--db", tmp_path / "exchange.db", "--json")
+    failure = _failure("order", "buy", CALL, 1, "1.50", "--user", "a", *at, exit_code=1)
+    assert (failure["reason"], failure["code"]) == ("no_exchange", None)
+    failure = _failure("account", "show", "a", *at, exit_code=1)
+    assert failure["reason"] == "bad_journal" and "there is no journal at" in failure["message"]
+    assert _failure("journal", "verify", *at, exit_code=2)["reason"] == "unreadable"
+
+
+def test_an_argument_after_two_dashes_is_no_option(tmp_path: Path) -> None:
+    text = complained(exchange("account", "show", "--db", tmp_path / "exchange.db", "--", "--json"))
+    assert text.startswith("Error: there is no journal at ")
+
+
+def _ask(method: str, **params: Any) -> Any:
+    if method == "public/get_index_price":
+        return {"asset": params["asset"], "price": 150_000_000}
+    return [{"instrument_id": CALL, "tick_size": 10_000, "min_size": 100}]
+
+
+def _translated(reason: str, detail: str = "", **data: Any) -> ExchangeError:
+    return translated(ExchangeError(1, "m", reason, detail, data), {"instrument_id": CALL, "asset": "SOL"}, _ask)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_refusal_names_no_parameter_and_no_unit_of_the_wire(reason: Reason) -> None:
+    refusal = REFUSALS[reason]
+    detail = _translated(reason, refusal.detail).detail.replace("market.index_jump_max", "")
+    assert re.search(r"[a-z]_[a-z]|micros|millicontracts|public/|private/|admin/|2\^53", detail) is None, detail
+    assert "{" not in detail.replace("market={}", "")
+
+
+def test_figures_behind_a_refusal() -> None:
+    assert _translated(Reason.PRICE_OFF_TICK).detail.endswith("; the tick is 0.01 USDC")
+    assert _translated(Reason.SIZE_BELOW_MINIMUM).detail == "the smallest order has 0.1 contracts"
+    assert _translated(Reason.INDEX_JUMP).detail.endswith("use --force; the last price was 150.00")
+    assert _translated(Reason.PRICE_OFF_TICK, param="price").data["param"] == "PRICE"
+
+
+def test_other_errors_keep_their_text_with_the_names_of_options() -> None:
+    error = _translated("invalid_params", "post_only needs time_in_force gtc", param="post_only")
+    assert (error.detail, error.data["param"]) == ("--post-only needs --tif gtc", "--post-only")
+
+
+def test_every_translation_belongs_to_a_reason() -> None:
+    assert set(TRANSLATIONS) <= set(Reason)
