@@ -18,6 +18,9 @@ from exchange.cli.explain import explain
 from exchange.cli.failures import ReportingGroup
 from exchange.cli.follow import follow
 from exchange.cli.fork import fork
+from exchange.cli.history import history
+from exchange.cli.history_export import export as export_history
+from exchange.cli.history_rebuild import rebuild as rebuild_history
 from exchange.cli.index import index
 from exchange.cli.index_feed import feed
 from exchange.cli.init import init
@@ -69,7 +72,7 @@ def main() -> None:
 _TOP_LEVEL = (
     *(init, serve, demo, bot, simulate, admin, follow, snapshot, recovery_plan),
     *(instrument, index, ticker, book, order, account, settlements),
-    *(journal, sessions, replay, state, explain, what_if, diff, fork, sql, chart),
+    *(journal, history, sessions, replay, state, explain, what_if, diff, fork, sql, chart),
 )
 _JOURNAL = (tail, info, verify, checkpoint, prove, check, rebuild, compact, export, import_, backup, digests, bisect)
 
@@ -79,6 +82,8 @@ for _command in _JOURNAL:
     journal.add_command(_command)
 for _command in (create_instrument, limits, rules):
     admin.add_command(_command)
+history.add_command(rebuild_history)
+history.add_command(export_history)
 index.add_command(feed)
 account.add_command(Alias("account deposit", deposit, "admin deposit"))
 account.add_command(Alias("account withdraw", withdraw, "admin withdraw"))

@@ -39,7 +39,9 @@ _Style = Literal["table", "csv", "json"]
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row.")
 @db_option
 def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
-    """Query the journal and its archives in SQL, read-only. The exchange may be running.
+    """Query the history of the journal in SQL, read-only. The exchange may be running.
+
+    The history holds every command of the journal at the start of the query; the command writes those that are missing.
 
     Without QUERY, start a shell, or run the queries on standard input.
 
@@ -52,7 +54,7 @@ def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude each other: remove one of them")
     style: _Style = "csv" if as_csv else "json" if as_json else "table"
-    with SqlSession(path, ReplayBar) as session:
+    with SqlSession(path, lambda: ReplayBar("writing the history"), _report) as session:
         if query is not None:
             _run(session, query, style)
         elif sys.stdin is not None and sys.stdin.isatty():
@@ -61,6 +63,10 @@ def sql(query: str | None, as_csv: bool, as_json: bool, path: Path) -> None:
             with opened_lines(STANDARD_INPUT) as lines:
                 for statement in _Statements().of(lines):
                     _run(session, statement, style)
+
+
+def _report(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _shell(session: SqlSession, style: _Style) -> None:

@@ -12,9 +12,14 @@ from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_optio
 from exchange.cli.order import print_orders
 from exchange.cli.output import TextTable, add_rows, columns, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
+from exchange.domain.rules import market_of
 from exchange.engine.engine import Engine
 from exchange.gateway.limits import BOOK_DEPTH_MAX
-from exchange.history.moment import Moment, engine_at
+from exchange.history.moment import Moment, engine_at, seq_at
+from exchange.history_db.file import open_history
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import update_history
+from exchange.journal.opening import open_journal_reader
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument
 
@@ -61,9 +66,13 @@ def state(
     """
     if instrument_id is None:
         refuse_given(("--depth",), "--book")
-    with ReplayBar() as bar:
-        engine = engine_at(path, moment, bar)
-    views = engine.views
+    past = _past_views(path, moment)
+    views: Views = past
+    # The digest is one of the state of the matcher, which only a replay gives.
+    if as_json or only_digest:
+        with ReplayBar() as bar:
+            engine = engine_at(path, Moment(past.seq), bar)
+        views = engine.views
     if instrument_id is not None:
         require_instrument(views, instrument_id, path)
     for user_id in (account_of, orders_of):
@@ -83,7 +92,16 @@ def state(
             click.echo()
         print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views), views.instruments)
     if not (only_digest or instrument_id or account_of or orders_of):
-        _print_summary(engine)
+        _print_summary(past)
+
+
+def _past_views(path: Path, moment: Moment) -> PastViews:
+    """The views at a moment, read from the history."""
+    with open_journal_reader(path) as reader:
+        seq = seq_at(reader, moment)
+    with ReplayBar("writing the history") as bar:
+        update_history(path, lambda sentence: click.echo(sentence, err=True), bar)
+    return PastViews(open_history(path), seq)
 
 
 def _as_json(
@@ -135,9 +153,8 @@ def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
     return ladder
 
 
-def _print_summary(engine: Engine) -> None:
+def _print_summary(views: PastViews) -> None:
     """Print a summary. Expired instruments are only counted; indexes and margins need a market."""
-    views, state = engine.views, engine.state
     live = views.live_instruments()
     expired = len(views.instruments) - len(live)
     about = table("state", "")
@@ -145,34 +162,35 @@ def _print_summary(engine: Engine) -> None:
         about,
         (
             ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
-            ("digest", engine.digest()),
-            ("open orders", f"{_open_count(views):,}"),
+            ("hash", views.journal_hash.hex()),
+            ("open orders", f"{len(views.open_orders()):,}"),
             *([("instruments", f"{len(live):,} live, {expired:,} expired")] if expired else []),
             *(
                 (f"index of {asset}", f"{usdc(index.price_micros)} since {iso_time(index.ts_us)}")
-                for asset, index in state.indexes.items()
+                for asset, index in views.indexes.items()
             ),
-            *([("halted", "new orders are refused")] if state.is_halted else []),
+            *([("halted", "new orders are refused")] if views.is_halted else []),
         ),
     )
-    print_tables(about, _accounts(engine), _books(engine, live))
+    print_tables(about, _accounts(views), _books(views, live))
 
 
-def _accounts(engine: Engine) -> TextTable:
-    of_market = (">maintenance", ">shortfall") if engine.state.market is not None else ()
+def _accounts(views: PastViews) -> TextTable:
+    of_market = (">maintenance", ">shortfall") if market_of(views.rules) is not None else ()
     names = ("account", ">available", ">locked", *of_market, ">open orders")
     accounts = table(*names, optional=("shortfall", "maintenance"))
-    for user_id, account in engine.state.accounts.items():
-        cells = [user_id + (" (suspended)" if account.is_suspended else "")]
-        amounts = [account.available_micros, account.locked_micros]
+    for user_id in views.balances.users:
+        account = views.balances.users[user_id]
+        cells = [user_id + (" (suspended)" if account.suspended else "")]
+        amounts = [account.cash_micros - account.locked_micros, account.locked_micros]
         if of_market:
             amounts += [account.maintenance_micros, account.shortfall_micros]
-        add_rows(accounts, [(*cells, *map(cash, amounts), str(len(account.open_orders)))])
+        add_rows(accounts, [(*cells, *map(cash, amounts), str(len(views.open_orders(user_id))))])
     return accounts
 
 
-def _books(engine: Engine, live: list[Instrument]) -> TextTable:
-    views, of_market = engine.views, (">mark",) if engine.state.market is not None else ()
+def _books(views: PastViews, live: list[Instrument]) -> TextTable:
+    of_market = (">mark",) if market_of(views.rules) is not None else ()
     books = table("instrument", ">bid", ">ask", ">last", *of_market, "state", optional=("state", "last"))
     for instrument in live:
         name = instrument.instrument_id

@@ -38,8 +38,13 @@ def view_texts() -> dict[str, str]:
 def creation_script(temporary: bool = False) -> str:
     """SQL that creates all views; `temporary` ones exist for one connection and read its temporary tables first."""
     text = files("exchange.journal").joinpath("views.sql").read_text(encoding="utf-8")
-    text = _UTC_ISO.sub(_UTC_ISO_SQL, text)
+    text = with_macros(text)
     return re.sub(r"^CREATE VIEW\b", "CREATE TEMP VIEW", text, flags=re.MULTILINE) if temporary else text
+
+
+def with_macros(text: str) -> str:
+    """SQL with the macro `utc_iso(us)` replaced by an expression that every SQLite knows."""
+    return _UTC_ISO.sub(_UTC_ISO_SQL, text)
 
 
 def replacement_script() -> str:

@@ -26,6 +26,8 @@ from exchange.gateway.channel_document import CHANNEL_KINDS
 from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
+from exchange.history_db.file import history_path
+from exchange.history_db.update import update_history
 from exchange.runtime.rule_settings import read_rules
 from exchange.runtime.server_settings import DEFAULT_RULES
 from tests.cli_support import Server, environment, exchange, said
@@ -74,7 +76,8 @@ def test_every_query_runs_and_finds_rows(journals: list[Path], page: str, query:
         with SqlSession(journal) as session:
             found.append(list(session.rows(session.run(query))))
         if not re.search(r"\b(book_at|balance_at|mark_at|usd|iso)\(", query):
-            with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+            history = history_path(journal)
+            with closing(sqlite3.connect(f"{history.as_uri()}?mode=ro", uri=True)) as connection:
                 assert connection.execute(query).fetchall() == found[-1]
     assert any(found)
 
@@ -111,9 +114,10 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert written == reference(), "docs/cli.md is out of date: run `make docs`"
 
 
-@pytest.mark.parametrize(("page", "line"), shell_lines('sqlite3 data/exchange.db "SELECT'))
+@pytest.mark.parametrize(("page", "line"), shell_lines('sqlite3 data/exchange.history.db "SELECT'))
 def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
-    connection = sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)
+    update_history(journal, lambda sentence: None, lambda done, total: None)
+    connection = sqlite3.connect(f"{history_path(journal).as_uri()}?mode=ro", uri=True)
     try:
         assert connection.execute(shlex.split(line)[2]).fetchall()
     finally:

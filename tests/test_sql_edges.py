@@ -15,9 +15,10 @@ from exchange.cli.main import main
 from exchange.domain.commands import CancelAll, Command, CreateInstrument, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import replay
+from exchange.engine.recovery import replay_step
 from exchange.history.compact import compact
 from exchange.history.sql import SqlSession
+from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
 from exchange.journal.records import Record
 from tests.cli_support import PATIENCE_SECONDS, Terminal, complained, said
@@ -104,29 +105,29 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_ctrl_c_in_the_middle_of_a_replay_leaves_no_half_applied_state(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_while_the_history_is_written_leaves_no_half_of_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next answer is right although the kept engine was interrupted between a command and its new head."""
-    whole = replay
-    query = "SELECT balance_at(300, 'alice'), book_at(300, 'SOL_USDC-28FEB26-3-P', 5)"
+    """The next session continues the history where the interrupted one ended."""
+    made = tmp_path / "exchange.db"
+    play(made)
+    query = "SELECT balance_at(300, 'alice'), book_at(300, 'SOL_USDC-28FEB26-3-P', 5), (SELECT count(*) FROM events)"
 
     def interrupted(engine: Engine, record: Record) -> Any:
-        head = engine.head
-        whole(engine, record)
         if record.seq == 250:
-            engine.head = head
             os.kill(os.getpid(), signal.SIGINT)
-        return []
+        return replay_step(engine, record)
 
-    with SqlSession(path) as session:
-        expected = list(session.rows(session.run(query)))
-        list(session.rows(session.run("SELECT balance_at(200, 'alice')")))
-        monkeypatch.setattr("exchange.history.sql.replay", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            list(session.rows(session.run(query)))
-        monkeypatch.setattr("exchange.history.sql.replay", whole)
-        assert list(session.rows(session.run(query))) == expected
+    monkeypatch.setattr("exchange.history_db.update.COMMANDS_AT_ONCE", 100)
+    monkeypatch.setattr("exchange.history_db.update.replay_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        SqlSession(made)
+    monkeypatch.undo()
+    with SqlSession(made) as session:
+        found = list(session.rows(session.run(query)))
+    update_history(made, lambda sentence: None, lambda done, total: None, anew=True)
+    with SqlSession(made) as session:
+        assert list(session.rows(session.run(query))) == found
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,15 +10,18 @@ from typing import Any, Self
 import msgspec
 
 from exchange.amounts import iso_time, usdc
-from exchange.engine.engine import Engine
-from exchange.engine.recovery import Progress, recover, replay
-from exchange.history.moment import Moment, seq_at
+from exchange.engine.recovery import Progress, Report
+from exchange.history_db.file import HistoryError, open_history
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import update_history
 from exchange.journal.errors import JournalError
-from exchange.journal.opening import open_journal_reader
-from exchange.journal.sql_union import connect_union
 
 # SQLite calls back after this many steps of its virtual machine; Python then notices Ctrl-C.
 _STEPS_BETWEEN_CALLBACKS = 100_000
+
+
+# Signs of a query that would write, in messages of SQLite.
+_WRITES = ("readonly", "read-only", "not authorized", "authorization denied", "because it is a view")
 
 
 def _no_bar() -> AbstractContextManager[Progress]:
@@ -30,26 +33,26 @@ class SqlError(Exception):
 
 
 class SqlSession:
-    """A read-only connection to the journal at `path` and its archives, as a context manager.
+    """A read-only connection to the history of the journal at `path`, as a context manager.
 
-    It adds these functions to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the JSON
-    that public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros,
-    `usd(micros)` and `iso(us)`. `bar` opens a progress bar for each replay. Ctrl-C during a query raises
-    KeyboardInterrupt.
+    The history is first brought up to the journal's last command; `report` receives a sentence if it is written anew,
+    and `bar` opens a progress bar. These functions are added to SQL: `book_at(seq, instrument, depth)` and
+    `balance_at(seq, user)`, which return the JSON that public/get_order_book and private/get_balance returned then,
+    `mark_at(seq, instrument)` in micros, `usd(micros)` and `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
     """
 
-    def __init__(self, path: Path, bar: Callable[[], AbstractContextManager[Progress]] = _no_bar) -> None:
-        self._path = path
-        self._bar = bar
-        self._open = ExitStack()
-        self._reader = self._open.enter_context(open_journal_reader(path))
-        try:
-            self._connection = connect_union(path)
-        except BaseException:
-            self._open.close()
-            raise
-        self._open.callback(self._connection.close)
-        self._engine: Engine | None = None
+    def __init__(
+        self,
+        path: Path,
+        bar: Callable[[], AbstractContextManager[Progress]] = _no_bar,
+        report: Report = lambda sentence: None,
+    ) -> None:
+        with bar() as progress:
+            update_history(path, report, progress)
+        self._connection = open_history(path)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._connection.set_authorizer(_deny_other_files)
+        self._views: PastViews | None = None
         # The last error of one of these functions. SQLite reports only that there was an error.
         self._error: BaseException | None = None
         self._connection.set_progress_handler(lambda: 0, _STEPS_BETWEEN_CALLBACKS)
@@ -66,7 +69,7 @@ class SqlSession:
         return self
 
     def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
-        self._open.close()
+        self._connection.close()
 
     def run(self, query: str) -> sqlite3.Cursor:
         """Start a query; `rows` then reads its rows one by one. Raises SqlError."""
@@ -90,7 +93,7 @@ class SqlSession:
             return cause
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             return KeyboardInterrupt()
-        if any(sign in str(error) for sign in ("readonly", "read-only", "not authorized", "authorization denied")):
+        if any(sign in str(error) for sign in _WRITES):
             return SqlError("SQL can only read a journal: send commands to the exchange to change it")
         return SqlError(" ".join(str(error).split()))
 
@@ -109,24 +112,18 @@ class SqlSession:
 
         return call
 
-    def _engine_at(self, function: str, seq: int) -> Engine:
-        """The exchange after command `seq`, kept so that a call with a later seq replays on from there.
-
-        `function` is the SQL function that asks, for messages.
-        """
-        seq_at(self._reader, Moment(_whole(seq, f"{function}: seq")))
-        # An interrupt leaves the engine between two commands, so it is not kept until the replay is complete.
-        engine, self._engine = self._engine, None
-        if engine is None or engine.head.seq > seq:
-            with self._bar() as progress:
-                engine = recover(self._path, lambda sentence: None, progress, up_to=seq).engine
-        for record in self._reader.records(engine.head, seq):
-            replay(engine, record)
-        self._engine = engine
-        return engine
+    def _views_at(self, function: str, seq: int) -> PastViews:
+        """The views after command `seq`, kept for calls with the same seq. `function` is the one that asks."""
+        seq = _whole(seq, f"{function}: seq")
+        if self._views is None or self._views.seq != seq:
+            try:
+                self._views = PastViews(self._connection, seq)
+            except HistoryError as error:
+                raise SqlError(f"{function}: {error}") from error
+        return self._views
 
     def _book_at(self, seq: int, instrument_id: str, depth: int) -> str:
-        views = self._engine_at("book_at", seq).views
+        views = self._views_at("book_at", seq)
         book = views.depths.get(instrument_id)
         if book is None:
             raise SqlError(f"book_at: {instrument_id} was not listed at seq {seq}")
@@ -143,16 +140,16 @@ class SqlSession:
         )
 
     def _balance_at(self, seq: int, user_id: str) -> str:
-        views = self._engine_at("balance_at", seq).views
+        views = self._views_at("balance_at", seq)
         if user_id not in views.balances.users:
             raise SqlError(f"balance_at: {user_id!r} had no account at seq {seq}")
         return _json(views.balance(user_id))
 
     def _mark_at(self, seq: int, instrument_id: str) -> int | None:
-        book = self._engine_at("mark_at", seq).state.books.get(instrument_id)
-        if book is None:
+        views = self._views_at("mark_at", seq)
+        if instrument_id not in views.instruments:
             raise SqlError(f"mark_at: {instrument_id} was not listed at seq {seq}")
-        return book.mark_micros
+        return views.marks.get(instrument_id)
 
 
 class Rows:
@@ -171,6 +168,11 @@ class Rows:
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return row
+
+
+def _deny_other_files(action: int, *_: str | None) -> int:
+    """Deny ATTACH and VACUUM INTO, which can create files even on a read-only connection."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def _whole(value: Any, argument: str) -> int:

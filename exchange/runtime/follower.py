@@ -1,15 +1,17 @@
 """The follower: a subprocess that reads the exchange's journal and applies every command a second time.
 
-It writes the snapshots, so that the exchange never pauses for one, however large its state is. It compares its digests
-with those that the exchange records, and raises the alarm if they differ. While the alarm stands, no follower runs and
-no snapshots are made.
+It writes the history and the snapshots, so that the exchange never pauses for them, however large its state is. It
+compares its digests with those that the exchange records, and raises the alarm if they differ. While the alarm stands,
+no follower runs, and no history and no snapshots are written.
 """
 
 import gc
 import logging
 import os
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -17,9 +19,12 @@ import msgspec
 from exchange.atomic_write import write_atomic
 from exchange.domain.events import Event
 from exchange.engine.digests import EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest
-from exchange.engine.engine import STATE_SUBJECT, Engine
-from exchange.engine.recovery import Report, event_rows, replay, restore_base, restore_newest
+from exchange.engine.engine import STATE_SUBJECT
+from exchange.engine.recovery import Report, event_rows, replay_step, restore_base, restore_newest
 from exchange.free_space import SpaceGuard
+from exchange.history_db.file import history_path
+from exchange.history_db.update import engine_for, history_lock, new_answers, open_fitting_writer, sync_journal
+from exchange.history_db.writer import HistoryWriter
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -35,6 +40,7 @@ LOOK_SECONDS = 0.1  # between two reads of a journal without new commands
 STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
 _LADDER = "ladder"
+LOCK_SECONDS = 30.0  # at most, until a command that writes the history has ended
 RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
 HOW_TO_DEAL = (
     "`exchange journal verify` names the command; when its cause is repaired, `exchange follow --once` compares again; "
@@ -66,15 +72,27 @@ class Follower:
     """Follows the journal at `path` and saves snapshots: every `every` commands, 0: never, None: as the ladder says.
 
     It starts from the second newest snapshot, so that it also compares the newest, which the exchange may have saved
-    when it stopped. With `from_first` it starts from the first command here, to compare everything.
+    when it stopped. With `from_first` it starts from the first command here, to compare everything. With `history` it
+    also writes the history, and starts at or before the end of that.
     """
 
-    def __init__(self, path: Path, every: int | None, report: Report, from_first: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        every: int | None,
+        report: Report,
+        from_first: bool = False,
+        history: HistoryWriter | None = None,
+    ) -> None:
         self._path = path
+        self._history = history
         with open_journal_reader(path) as reader:
-            self._engine = (
-                restore_base(reader, reader.bases[0].head.seq) if from_first else _restore(path, reader, report)
-            )
+            if from_first:
+                self._engine = restore_base(reader, reader.bases[0].head.seq)
+            elif history is None:
+                self._engine = restore_newest(path, reader, _start_seq(path, reader), report)
+            else:
+                self._engine = engine_for(reader, history, _start_seq(path, reader), report)
             self._old_digest = _old_digest(reader, self._engine.head.seq)
         # True if the last read found no new command.
         self.is_idle = False
@@ -106,7 +124,10 @@ class Follower:
         recorded = {(seq, subject) for seq, subject, _ in reader.digests(head.seq)} if records else set()
         caused: list[tuple[int, list[Event]]] = []
         for record in records:
-            caused.append((record.seq, replay(self._engine, record)))
+            command, events, change = replay_step(self._engine, record)
+            caused.append((record.seq, events))
+            if self._history is not None and record.seq > self._history.head.seq:
+                self._history.add(record, command, events, change, self._engine.views)
             if (record.seq, STATE_SUBJECT) in recorded:
                 self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
             if (record.seq, EVENTS_SUBJECT) in recorded:
@@ -117,6 +138,9 @@ class Follower:
             self._note(self._old_digest.add(event_rows(caused)))
         if self._computed:
             self._compare(reader)
+        if records and self._history is not None:
+            sync_journal(self._path)
+            self._history.flush(new_answers(reader, self._history))
         if self._saving.is_due and self._space.allows():
             self._saving.saved()
             save_and_prune(self._path, self._engine.snapshot(), self._saving.commands_per_second)
@@ -174,10 +198,9 @@ class FollowerProcess:
         return f"ALARM: {alarm.text}. No snapshots are made while it stands: {HOW_TO_DEAL}" if alarm else None
 
 
-def _restore(path: Path, reader: JournalReader, report: Report) -> Engine:
+def _start_seq(path: Path, reader: JournalReader) -> int:
     seqs = SnapshotStore(path).seqs()
-    recorded_seq = min(reader.head().seq, reader.events_seq())
-    return restore_newest(path, reader, min([recorded_seq, *seqs[-2:-1]]), report)
+    return min([reader.head().seq, reader.events_seq(), *seqs[-2:-1]])
 
 
 def _old_digest(reader: JournalReader, seq: int) -> OldEventsDigest | None:
@@ -222,8 +245,12 @@ def main() -> None:
     path, exchange_pid = Path(sys.argv[1]), int(sys.argv[3])
     every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
     try:
-        with open_journal_reader(path) as reader:
-            _follow(Follower(path, every, _log.info), reader, exchange_pid)
+        with history_lock(path, LOCK_SECONDS), open_journal_reader(path) as reader:
+            history = open_fitting_writer(reader, _log.warning)
+            with closing(history):
+                _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid)
+    except sqlite3.Error as error:
+        sys.exit(f"{history_path(path)} cannot be written ({error}): check the disk")
     except DivergedError as error:
         _log.critical("%s", error)
         sys.exit(DIVERGED)
@@ -233,9 +260,10 @@ def main() -> None:
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
     written_seq, written_seconds = 0, 0.0
+    space = SpaceGuard(reader.path, "rows of the history", _log.warning)
     try:
         while not is_orphaned(exchange_pid):
-            if not follower.catch_up(reader):
+            if not space.allows() or not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
             if follower.seq != written_seq and time.monotonic() - written_seconds > STATUS_SECONDS:
                 follower.write_status()

@@ -1,0 +1,101 @@
+"""The history file: its name, opening it, and its schema."""
+
+import sqlite3
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from exchange.history_db.event_kinds import EVENT_KINDS
+from exchange.journal.errors import JournalError
+from exchange.journal.records import Head
+from exchange.journal.views import with_macros
+
+APPLICATION_ID = int.from_bytes(b"EXH1")
+# Raise it whenever tables.sql, or the rows that are written, change: an older file is then written anew.
+SCHEMA_VERSION = 1
+
+
+class HistoryError(JournalError):
+    """The history cannot be used. The message is a sentence for users."""
+
+
+class NoHistoryError(HistoryError):
+    """There is no history, or one that this program does not read: it must be written anew."""
+
+
+def history_path(journal_path: Path) -> Path:
+    """The history of the journal at `journal_path`: `exchange.history.db` for `exchange.db`."""
+    return journal_path.with_name(journal_path.name.removesuffix(".db") + ".history.db")
+
+
+def open_history(journal_path: Path) -> sqlite3.Connection:
+    """Open the history of a journal for reading. Raises NoHistoryError or HistoryError."""
+    path = history_path(journal_path)
+    if not path.exists():
+        raise NoHistoryError(f"there is no history at {path}: `exchange history rebuild` writes it from the journal")
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open the history file at `path`, and create its tables if it is new. Raises NoHistoryError for an old schema.
+
+    A power loss may cost the last transactions, which the journal still has: they are written again.
+    """
+    is_new = not path.exists() or not path.stat().st_size
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        if is_new:
+            connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA journal_size_limit = {64 * 1024 * 1024}")
+        if is_new:
+            _create(connection)
+        _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def head_of(connection: sqlite3.Connection) -> Head:
+    """The last command in the history; an empty head if there is none."""
+    row = connection.execute("SELECT seq, ts_us, hash FROM command ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head(*row) if row else Head()
+
+
+@cache
+def views_script() -> str:
+    """SQL that creates the views."""
+    return with_macros(files("exchange.history_db").joinpath("views.sql").read_text(encoding="utf-8"))
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    tables = files("exchange.history_db").joinpath("tables.sql").read_text(encoding="utf-8")
+    kinds = ", ".join(f"({n}, '{kind.__struct_config__.tag}')" for n, kind in enumerate(EVENT_KINDS, 1))
+    connection.executescript(
+        f"BEGIN; {tables} {views_script()} INSERT INTO event_kind VALUES {kinds};"
+        f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+    )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        ((application_id,),) = connection.execute("PRAGMA application_id")
+        ((version,),) = connection.execute("PRAGMA user_version")
+    except sqlite3.DatabaseError as error:
+        raise NoHistoryError(f"{path} cannot be read ({error}): `exchange history rebuild` writes it anew") from error
+    if application_id != APPLICATION_ID:
+        raise HistoryError(f"{path} is not a history of an exchange: move it to another place")
+    if version != SCHEMA_VERSION:
+        raise NoHistoryError(
+            f"{path} has schema {version}, and this program reads schema {SCHEMA_VERSION}: "
+            "`exchange history rebuild` writes it anew"
+        )

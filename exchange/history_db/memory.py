@@ -1,0 +1,86 @@
+"""The newest state of everything in the history: all that a new row needs of the rows before it."""
+
+import sqlite3
+from collections import defaultdict
+from typing import Any
+
+
+class OpenOrder:
+    """An open order as of the last command, from which its next version follows."""
+
+    __slots__ = (
+        "cost_micros",
+        "fee_micros",
+        "instrument",
+        "price_micros",
+        "remaining_milli",
+        "size_milli",
+    )
+
+    def __init__(
+        self,
+        instrument: int,
+        price_micros: int | None,
+        size_milli: int,
+        remaining_milli: int,
+        cost_micros: int,
+        fee_micros: int,
+    ) -> None:
+        self.instrument = instrument
+        self.price_micros = price_micros
+        self.size_milli = size_milli
+        self.remaining_milli = remaining_milli
+        self.cost_micros = cost_micros
+        self.fee_micros = fee_micros
+
+
+class Memory:
+    """The newest rows of the history in `connection`, by key.
+
+    `balances` has (cash, locked) by user, `positions` has (quantity, locked) by (user, instrument), and `quotes` the
+    best quotes by instrument. Keys of users and instruments are the integers of the history.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        query = connection.execute
+        self.users: dict[str, int] = dict(query("SELECT user_id, user FROM user"))
+        self.instruments: dict[str, int] = dict(query("SELECT instrument_id, instrument FROM instrument"))
+        self.open_orders = {
+            row[0]: OpenOrder(*row[1:])
+            for row in query(
+                "SELECT order_id, instrument, price_micros, size_milli, size_milli - filled_milli, cost_micros, "
+                "fee_micros FROM book_order WHERE status IN ('open', 'partially_filled')"
+            )
+        }
+        self.balances: dict[int, tuple[int, int]] = {
+            row[0]: row[1:]
+            for row in query(
+                "SELECT user, b.cash_micros, b.locked_micros FROM user JOIN balance_version b USING (user) "
+                "WHERE (b.seq, b.n) = (SELECT seq, n FROM balance_version newest WHERE newest.user = b.user "
+                "ORDER BY seq DESC, n DESC LIMIT 1)"
+            )
+        }
+        self.positions: dict[tuple[int, int], tuple[int, int]] = {
+            row[:2]: row[2:]
+            for row in query(
+                "SELECT k.user, k.instrument, v.quantity_milli, v.locked_micros FROM position_key k JOIN "
+                "position_version v ON v.user = k.user AND v.instrument = k.instrument AND (v.seq, v.n) = "
+                "(SELECT seq, n FROM position_version newest WHERE newest.user = k.user AND "
+                "newest.instrument = k.instrument ORDER BY seq DESC, n DESC LIMIT 1)"
+            )
+        }
+        self.quotes: dict[int, tuple[Any, ...]] = {
+            row[0]: row[1:]
+            for row in query(
+                "SELECT instrument, bid_micros, bid_size_milli, ask_micros, ask_size_milli FROM quote_version q "
+                "WHERE seq = (SELECT max(seq) FROM quote_version newest WHERE newest.instrument = q.instrument)"
+            )
+        }
+        # The instruments of each series, by asset and expiration.
+        self.series: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for instrument, asset, expiration_s in query(
+            "SELECT instrument, asset, expiration_s FROM instrument WHERE created_seq IS NOT NULL ORDER BY number"
+        ):
+            self.series[asset, expiration_s].append(instrument)
+        # The number of instruments that were ever listed.
+        self.listed = sum(len(series) for series in self.series.values())

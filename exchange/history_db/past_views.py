@@ -1,0 +1,397 @@
+"""The read models as they were after any command, read from the history without a replay.
+
+`PastViews` has the methods of `Views`, so that the same code answers questions about the past and about the present. It
+reads each part of the history when a question needs it.
+"""
+
+import sqlite3
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from exchange.domain.enums import OrderStatus
+from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
+from exchange.domain.rules import Rules
+from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.history_db.file import HistoryError
+from exchange.projections.balances import AccountBalances, PositionRecord
+from exchange.projections.depth import Depth
+from exchange.projections.orders import Orders, UserOrders, divide_rounding_half_up
+from exchange.projections.rolling_volume import US_PER_MINUTE
+from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
+from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
+from exchange.projections.views import Views
+from exchange.projections.wire_types import (
+    IndexPrice,
+    Instrument,
+    OrderView,
+    Settlement,
+    Trade,
+    UserSettlement,
+    UserTrade,
+)
+
+_V = TypeVar("_V")
+_MINUTES_OF_DAY = 1_440
+
+# The newest version of an order at or before a command. Repetitions change nothing.
+_VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.order_id AND v.seq <= :seq
+    AND v.change <> 'repeated' ORDER BY v.seq DESC, v.n DESC LIMIT 1)"""
+_ORDER = (
+    """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
+    v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
+    o.reduce_only, o.liquidation FROM {source}
+    JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
+    + _VERSION_AT
+    + """
+    JOIN instrument i ON i.instrument = o.instrument JOIN user u ON u.user = o.user
+    JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
+)
+# Orders that may be open: those of the last list, and those placed since.
+_CANDIDATES = """(SELECT order_id FROM open_order_checkpoint WHERE seq = :checkpoint {listed}
+    UNION SELECT order_id FROM book_order WHERE placed_seq > :checkpoint AND placed_seq <= :seq {placed}) candidate
+    JOIN book_order o ON o.order_id = candidate.order_id"""
+
+
+class _OnDemand(dict[str, _V]):
+    """A dictionary that loads each value when it is first asked for; a key without a value is not in it."""
+
+    def __init__(self, load: Callable[[str], _V | None]) -> None:
+        super().__init__()
+        self._load = load
+
+    def __missing__(self, key: str) -> _V:
+        value = self._load(key)
+        if value is None:
+            raise KeyError(key)
+        self[key] = value
+        return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def __contains__(self, key: object) -> bool:
+        return self.get(str(key)) is not None
+
+
+class PastViews(Views):
+    """The views after command `seq` of the history in `connection`. Raises HistoryError if it does not hold `seq`."""
+
+    def __init__(self, connection: sqlite3.Connection, seq: int) -> None:
+        super().__init__()
+        self._connection = connection
+        row = connection.execute("SELECT ts_us, hash FROM command WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            first, last = connection.execute("SELECT min(seq), max(seq) FROM command").fetchone()
+            raise HistoryError(f"there is no seq {seq} in the history: it holds seq {first} to {last}")
+        self.seq, self.ts_us, self.journal_hash = seq, row[0], bytes(row[1])
+        self._users: dict[str, int] = {}
+        self._instrument_keys: dict[str, int] = {}
+        self.is_halted = False
+        self._load_settings()
+        self._load_instruments()
+        self._load_prices()
+        self.depths = _OnDemand(self._depth)
+        self.orders = Orders(self.rules.finished_orders_kept, _OnDemand(self._orders_of))
+        self.balances.users = _Accounts(self._user_ids(), self._account)
+        self.balances.open_interest_milli = _OnDemand(self._open_interest)
+        self.tape = _PastTape(self)
+        self.settlements = SettlementHistory(self._series())
+        self.settlements.users = _OnDemand(self._settlements_of)
+
+    def query(self, sql: str, **values: Any) -> sqlite3.Cursor:
+        """Run a query with the parameter `:seq`."""
+        return self._connection.execute(sql, {"seq": self.seq, **values})
+
+    def key_of_instrument(self, instrument_id: str) -> int | None:
+        """The integer of an instrument in the history; None if it is not listed yet."""
+        return self._instrument_keys.get(instrument_id)
+
+    def user_key(self, user_id: str) -> int | None:
+        """The integer of a user in the history; None if the user has no account yet."""
+        row = self.query(
+            "SELECT user FROM user WHERE user_id = :user_id AND opened_seq <= :seq", user_id=user_id
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _setting(self, subject: str) -> Any:
+        row = self.query(
+            "SELECT value FROM setting_version WHERE subject = :subject AND seq <= :seq ORDER BY seq DESC LIMIT 1",
+            subject=subject,
+        ).fetchone()
+        return None if row is None else decode_event(row[0])
+
+    def _load_settings(self) -> None:
+        rules, halt = self._setting("rules"), self._setting("halt")
+        self.rules = Rules() if rules is None else rules.rules
+        self.is_halted = isinstance(halt, HaltSet) and halt.halted
+
+    def _load_instruments(self) -> None:
+        rows = self.query(
+            "SELECT instrument, instrument_id, i.asset, option_type, strike_micros, i.expiration_s, tick_micros, "
+            "min_size_milli, (SELECT v.state FROM instrument_version v WHERE v.instrument = i.instrument "
+            "AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1), "
+            "(SELECT d.delivery_price_micros FROM series_settlement d WHERE d.asset = i.asset "
+            "AND d.expiration_s = i.expiration_s AND d.delivery_price_micros IS NOT NULL AND d.seq <= :seq) "
+            "FROM instrument i WHERE created_seq <= :seq ORDER BY number"
+        )
+        for key, *terms, delivery_micros in rows:
+            instrument = Instrument(*terms)
+            instrument.delivery_price_micros = delivery_micros
+            self._instrument_keys[instrument.instrument_id] = key
+            self.instruments[instrument.instrument_id] = instrument
+
+    def _load_prices(self) -> None:
+        for (asset,) in self.query("SELECT asset FROM index_price GROUP BY asset ORDER BY min(seq)").fetchall():
+            row = self.query(
+                "SELECT price_micros, seq, ts_us FROM index_price WHERE asset = :asset AND seq <= :seq "
+                "ORDER BY seq DESC LIMIT 1",
+                asset=asset,
+            ).fetchone()
+            if row is not None:
+                self.indexes[asset] = IndexPrice(asset, *row)
+        marks = self.query(
+            "SELECT instrument_id, (SELECT m.mark_micros FROM mark_version m WHERE m.instrument = i.instrument "
+            "AND m.seq <= :seq ORDER BY m.seq DESC, m.n DESC LIMIT 1) AS mark FROM instrument i "
+            "WHERE created_seq <= :seq AND mark IS NOT NULL"
+        )
+        self.marks = dict(marks.fetchall())
+
+    def open_orders(self, user_id: str | None = None, instrument_id: str | None = None) -> list[OrderView]:
+        """The orders that were open, oldest first; of one user, in one instrument, or all."""
+        row = self.query("SELECT max(seq) FROM open_order_checkpoint WHERE seq <= :seq").fetchone()
+        listed = placed = ""
+        if instrument_id is not None:
+            listed = placed = "AND instrument = :instrument"
+        if user_id is not None:
+            placed += " AND user = :user"
+        source = _CANDIDATES.format(listed=listed, placed=placed)
+        rows = self.query(
+            _ORDER.format(source=source)
+            + " WHERE v.remaining_milli > 0 AND v.change <> 'cancelled'"
+            + (" AND o.user = :user" if user_id is not None else "")
+            + " ORDER BY o.order_id",
+            checkpoint=row[0] or 0,
+            instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
+            user=None if user_id is None else self.user_key(user_id),
+        )
+        return [_order(row) for row in rows]
+
+    def order(self, order_id: int) -> OrderView | None:
+        """An order as it was; None if it was not placed yet."""
+        sql = _ORDER.format(source="book_order o") + " WHERE o.order_id = :order_id AND o.placed_seq <= :seq"
+        row = self.query(sql, order_id=order_id).fetchone()
+        return None if row is None else _order(row)
+
+    def _depth(self, instrument_id: str) -> Depth | None:
+        if instrument_id not in self.instruments:
+            return None
+        depth = Depth()
+        for order in self.open_orders(instrument_id=instrument_id):
+            depth.enter(order)
+        return depth
+
+    def _orders_of(self, user_id: str) -> UserOrders | None:
+        user = self.user_key(user_id)
+        if user is None:
+            return None
+        finished = self.query(
+            _ORDER.format(
+                source="(SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
+                "AND updated_seq <= :seq ORDER BY updated_seq DESC LIMIT :kept) f "
+                "JOIN book_order o ON o.order_id = f.order_id"
+            )
+            + " ORDER BY o.updated_seq, v.n",
+            user=user,
+            kept=self.rules.finished_orders_kept,
+        )
+        return UserOrders(
+            {order.order_id: order for order in self.open_orders(user_id)},
+            OrderedDict((row[0], _order(row)) for row in finished),
+        )
+
+    def _user_ids(self) -> list[str]:
+        rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")
+        return [user_id for (user_id,) in rows]
+
+    def _account(self, user_id: str) -> AccountBalances | None:
+        user = self.user_key(user_id)
+        if user is None:
+            return None
+        columns = "cash_micros, locked_micros, maintenance_micros"
+        cash, locked, maintenance = self._first(columns, "balance_version", user, "n DESC") or (0, 0, 0)
+        (shortfall,) = self._first("shortfall_micros", "shortfall", user, "n DESC") or (0,)
+        # All rows of one command hold the same profit of the account.
+        (realised,) = self._first("account_realised_micros", "profit_version", user, "instrument") or (0,)
+        account = AccountBalances(cash, locked, maintenance, shortfall, realised, self._positions(user))
+        suspension, limits = self._setting(f"suspension {user_id}"), self._setting(f"limits {user_id}")
+        if isinstance(suspension, SuspensionSet):
+            account.suspended = suspension.suspended
+        if isinstance(limits, LimitsSet):
+            account.open_orders_max, account.position_max_milli = limits.open_orders_max, limits.position_max_milli
+        return account
+
+    def _first(self, columns: str, table: str, user: int, last: str) -> Any:
+        sql = f"SELECT {columns} FROM {table} WHERE user = :user AND seq <= :seq ORDER BY seq DESC, {last} LIMIT 1"
+        return self.query(sql, user=user).fetchone()
+
+    def _positions(self, user: int) -> dict[str, PositionRecord]:
+        rows = self.query(
+            "SELECT i.instrument_id, p.quantity_milli, p.locked_micros, "
+            "(SELECT f.basis_micros || ' ' || iif(f.ended, 0, f.realised_micros) FROM profit_version f "
+            "WHERE f.user = k.user AND f.instrument = k.instrument AND f.seq <= :seq ORDER BY f.seq DESC LIMIT 1) "
+            "FROM position_key k JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument "
+            "AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v WHERE v.user = k.user "
+            "AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1) "
+            "JOIN instrument i ON i.instrument = k.instrument "
+            "WHERE k.user = :user AND (p.quantity_milli <> 0 OR p.locked_micros <> 0) ORDER BY i.number",
+            user=user,
+        )
+        positions = {}
+        for instrument_id, quantity_milli, locked_micros, profit in rows:
+            basis_micros, realised_micros = map(int, (profit or "0 0").split())
+            positions[instrument_id] = PositionRecord(quantity_milli, basis_micros, locked_micros, realised_micros)
+        return positions
+
+    def _open_interest(self, instrument_id: str) -> int | None:
+        row = self.query(
+            "SELECT sum(max(p.quantity_milli, 0)) FROM position_key k JOIN position_version p ON p.user = k.user "
+            "AND p.instrument = k.instrument AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v "
+            "WHERE v.user = k.user AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC "
+            "LIMIT 1) WHERE k.instrument = :instrument",
+            instrument=self.key_of_instrument(instrument_id),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def _series(self) -> list[Settlement]:
+        rows = self.query(
+            "SELECT s.seq, c.ts_us, s.asset, s.expiration_s, s.delivery_price_micros FROM series_settlement s "
+            "JOIN command c USING (seq) WHERE s.seq <= :seq ORDER BY s.seq, s.n"
+        )
+        newest: dict[tuple[str, int], Settlement] = {}
+        for seq, ts_us, asset, expiration_s, price_micros in rows:
+            newest.pop((asset, expiration_s), None)
+            state: Literal["settled", "delayed"] = "delayed" if price_micros is None else "settled"
+            newest[asset, expiration_s] = Settlement(seq, ts_us, asset, expiration_s, price_micros, state)
+        return list(newest.values())[-SERIES_KEPT:]
+
+    def _settlements_of(self, user_id: str) -> Any:
+        rows = self.query(
+            "SELECT s.seq, c.ts_us, i.instrument_id, s.quantity_milli, i.delivery_price_micros, s.payout_micros, "
+            "s.fee_micros FROM position_settlement s JOIN command c USING (seq) JOIN instrument i USING (instrument) "
+            "WHERE s.user = :user AND s.seq <= :seq ORDER BY s.seq DESC, s.n DESC LIMIT :kept",
+            user=self.user_key(user_id),
+            kept=USER_SETTLEMENTS_KEPT,
+        )
+        return deque(UserSettlement(*row) for row in reversed(rows.fetchall()))
+
+
+class _Accounts(_OnDemand[AccountBalances]):
+    """The accounts by user: all names are known, each account is loaded when it is asked for."""
+
+    def __init__(self, user_ids: list[str], load: Callable[[str], AccountBalances | None]) -> None:
+        super().__init__(load)
+        self._user_ids = dict.fromkeys(user_ids)
+
+    def __iter__(self) -> Any:
+        return iter(self._user_ids)
+
+    def __len__(self) -> int:
+        return len(self._user_ids)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._user_ids
+
+
+class _PastTape(Tape):
+    """The tape of past views: each list of trades is loaded when it is asked for."""
+
+    def __init__(self, views: PastViews) -> None:
+        super().__init__()
+        self._views = views
+        self.instruments = _OnDemand(self._trades)
+        self.users = _OnDemand(self._user_trades)
+
+    def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
+        """Return the contracts traded in the 24 hours before `ts_us`, by whole minutes; 0 after the expiration."""
+        if self._views.instruments[instrument_id].state == "expired":
+            return 0
+        first_us = (ts_us // US_PER_MINUTE - _MINUTES_OF_DAY + 1) * US_PER_MINUTE
+        row = self._views.query(
+            "SELECT coalesce(sum(size_milli), 0) FROM trade WHERE instrument = :instrument AND ts_us >= :first_us "
+            "AND ts_us <= :ts_us",
+            instrument=self._views.key_of_instrument(instrument_id),
+            first_us=first_us,
+            ts_us=self._views.ts_us,
+        ).fetchone()
+        return int(row[0])
+
+    def last_price_micros(self, instrument_id: str) -> int | None:
+        """Return the price of the last trade; None if there was none."""
+        row = self._views.query(
+            "SELECT price_micros FROM trade WHERE instrument = :instrument AND ts_us <= :ts_us "
+            "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
+            instrument=self._views.key_of_instrument(instrument_id),
+            ts_us=self._views.ts_us,
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def _trades(self, instrument_id: str) -> "deque[Trade]":
+        rows = self._views.query(
+            "SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us FROM trade "
+            "WHERE instrument = :instrument AND ts_us <= :ts_us ORDER BY ts_us DESC, trade_id DESC LIMIT :kept",
+            instrument=self._views.key_of_instrument(instrument_id),
+            ts_us=self._views.ts_us,
+            kept=INSTRUMENT_TRADES_KEPT,
+        )
+        return deque(Trade(row[0], instrument_id, *row[1:]) for row in reversed(rows.fetchall()))
+
+    def _user_trades(self, user_id: str) -> "deque[UserTrade]":
+        columns = "trade_id, price_micros, size_milli, taker_side, seq, ts_us"
+        rows = self._views.query(
+            "SELECT s.trade_id, i.instrument_id, s.price_micros, s.size_milli, s.taker_side, s.seq, s.ts_us, "
+            "s.order_id, s.side, s.liquidity, s.fee_micros, o.client_order_id, "
+            "iif(s.liquidity = 'taker', o.liquidation, 0) FROM ("
+            f"SELECT {columns}, taker_order_id AS order_id, taker_side AS side, 'taker' AS liquidity, "
+            "taker_fee_micros AS fee_micros FROM trade WHERE taker = :user AND seq <= :seq UNION ALL "
+            f"SELECT {columns}, maker_order_id, iif(taker_side = 'bid', 'ask', 'bid'), 'maker', maker_fee_micros "
+            "FROM trade WHERE maker = :user AND seq <= :seq ORDER BY 1 DESC, liquidity DESC LIMIT :kept) s "
+            "JOIN book_order o USING (order_id) JOIN instrument i ON i.instrument = o.instrument "
+            "ORDER BY s.trade_id, s.liquidity",
+            user=self._views.user_key(user_id),
+            kept=USER_TRADES_KEPT,
+        )
+        return deque(UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows)
+
+
+def _order(row: Any) -> OrderView:
+    (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
+     created_us, updated_us, name, reason, reduce_only, liquidation) = row  # fmt: skip
+    filled = size - remaining
+    status: OrderStatus = "partially_filled" if filled else "open"
+    if change == "cancelled" or not remaining:
+        status = "cancelled" if change == "cancelled" else "filled"
+    return OrderView(
+        order_id,
+        instrument_id,
+        user_id,
+        side,
+        kind,
+        time_in_force,
+        bool(post_only),
+        price,
+        size,
+        filled,
+        remaining,
+        divide_rounding_half_up(cost * MILLI_PER_CONTRACT, filled) if filled else None,
+        status,
+        created_us,
+        updated_us,
+        name,
+        reason,
+        bool(reduce_only),
+        bool(liquidation),
+    )

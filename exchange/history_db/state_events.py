@@ -1,0 +1,72 @@
+"""A state as the events that would lead to it, for a history that begins in the middle."""
+
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from exchange.domain import events as e
+from exchange.domain.rules import RULES_VERSION
+from exchange.matching.state import State
+from exchange.projections.views import Views
+
+
+def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
+    """Yield events for rules, instruments, prices, accounts, open orders and positions.
+
+    An order that is partly filled appears as an edit of its placing, without the fills.
+    """
+    yield e.Configured(state.rules, RULES_VERSION)
+    if state.is_halted:
+        yield e.HaltSet(True)
+    for one in views.instruments.values():
+        terms = (one.option_type, one.strike_micros, one.expiration_s, one.tick_micros, one.min_size_milli)
+        yield e.InstrumentCreated(one.instrument_id, one.asset, *terms)
+        if one.state != "open":
+            yield e.InstrumentStateChanged(one.instrument_id, one.state)
+    for settlement in views.settlements.series.values():
+        if settlement.delivery_price_micros is not None:
+            price = settlement.delivery_price_micros
+            yield e.DeliveryPriceSet(settlement.asset, settlement.expiration_s, price)
+        else:
+            yield e.SettlementDelayed(settlement.asset, settlement.expiration_s)
+    for asset, index in views.indexes.items():
+        yield e.IndexPriceSet(asset, index.price_micros)
+    for instrument_id, mark_micros in views.marks.items():
+        yield e.MarksSet(views.instruments[instrument_id].asset, {instrument_id: mark_micros})
+    for user_id in views.balances.users:
+        yield from _events_of_account(user_id, views)
+    for orders in views.orders.users.values():
+        for order in orders.open.values():
+            yield e.OrderAccepted(
+                order.order_id,
+                order.user_id,
+                order.instrument_id,
+                order.side,
+                order.type,
+                order.time_in_force,
+                order.price_micros,
+                order.size_milli,
+                order.post_only,
+                order.client_order_id,
+                True if order.reduce_only else UNSET,
+                True if order.liquidation else UNSET,
+            )
+            if order.filled_milli and order.price_micros is not None:
+                size, left, price = order.size_milli, order.remaining_milli, order.price_micros
+                names = (order.order_id, order.user_id, order.instrument_id)
+                yield e.OrderEdited(*names, order.side, price, size, left, True, price, size)
+
+
+def _events_of_account(user_id: str, views: Views) -> Iterator[e.Event]:
+    account = views.balances.users[user_id]
+    yield e.AccountOpened(user_id)
+    maintenance = account.maintenance_micros or UNSET
+    yield e.BalanceChanged(user_id, account.cash_micros, account.locked_micros, maintenance)
+    if account.shortfall_micros:
+        yield e.ShortfallCovered(user_id, account.shortfall_micros, account.shortfall_micros)
+    if account.suspended:
+        yield e.SuspensionSet(user_id, True)
+    if account.open_orders_max is not None or account.position_max_milli is not None:
+        yield e.LimitsSet(user_id, account.open_orders_max, account.position_max_milli)
+    for instrument_id, position in account.positions.items():
+        yield e.PositionChanged(user_id, instrument_id, position.quantity_milli, position.locked_micros)

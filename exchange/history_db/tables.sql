@@ -1,0 +1,334 @@
+-- The tables of the history: what the commands of a journal did, in typed columns, derived from the journal alone.
+--
+-- Tables have singular names and hold integer keys: `user` and `instrument` are the keys of the tables of these names.
+-- The views in views.sql have plural names and show the texts. Prices and cash are in micros of USDC, sizes in
+-- millicontracts, times in microseconds since the epoch. (seq, n) is the n-th event of command seq.
+--
+-- A table that ends in `_version` holds every state that something was in: a row is valid from its (seq, n) until the
+-- next row of the same key. The newest row up to a seq is therefore the state after that command.
+
+-- `application_id` is 'EXH1'.
+PRAGMA application_id = 1163413553;
+
+-- Users in the order in which the journal names them first. `opened_seq` is NULL if the user never had an account.
+CREATE TABLE user (
+    user       INTEGER PRIMARY KEY,
+    user_id    TEXT NOT NULL UNIQUE,
+    opened_seq INTEGER
+) STRICT;
+
+-- Instruments in the order in which the journal names them first. `created_seq` is NULL if it was never listed; `number`
+-- counts the listed ones.
+CREATE TABLE instrument (
+    instrument            INTEGER PRIMARY KEY,
+    instrument_id         TEXT NOT NULL UNIQUE,
+    asset                 TEXT,
+    option_type           TEXT,
+    strike_micros         INTEGER,
+    expiration_s          INTEGER,
+    tick_micros           INTEGER,
+    min_size_milli        INTEGER,
+    created_seq           INTEGER,
+    number                INTEGER,
+    state                 TEXT,
+    delivery_price_micros INTEGER
+) STRICT;
+CREATE INDEX instrument_by_asset ON instrument (asset, expiration_s);
+CREATE INDEX instrument_by_seq ON instrument (created_seq);
+
+-- Every command of the journal, with its outcome: done, repeated (the same order was sent again) or refused.
+-- `order_id` is the order that the command placed or named.
+CREATE TABLE command (
+    seq        INTEGER PRIMARY KEY,
+    ts_us      INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    user       INTEGER REFERENCES user,
+    instrument INTEGER REFERENCES instrument,
+    order_id   INTEGER,
+    outcome    TEXT NOT NULL,
+    reason     TEXT,
+    payload    TEXT NOT NULL,
+    hash       BLOB NOT NULL
+) STRICT;
+CREATE INDEX command_by_time ON command (ts_us);
+CREATE INDEX command_by_user ON command (user);
+CREATE INDEX command_by_instrument ON command (instrument) WHERE instrument IS NOT NULL;
+CREATE INDEX command_by_order ON command (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX command_refused ON command (reason) WHERE outcome = 'refused';
+CREATE INDEX command_of_run ON command (seq) WHERE kind IN ('start_session', 'end_session');
+
+CREATE TABLE event_kind (
+    kind INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- The events of every command, in order. `ref` is the order, or the trade of a trade. The other values of an event are
+-- in the table of its kind, and the view `events` shows the event as JSON. Rare kinds have their JSON in `payload`.
+CREATE TABLE event (
+    seq        INTEGER NOT NULL REFERENCES command,
+    n          INTEGER NOT NULL,
+    kind       INTEGER NOT NULL REFERENCES event_kind,
+    user       INTEGER REFERENCES user,
+    instrument INTEGER REFERENCES instrument,
+    ref        INTEGER,
+    payload    TEXT,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+
+-- Every order: its terms when it was placed, and its state after the last command.
+CREATE TABLE book_order (
+    order_id            INTEGER PRIMARY KEY,
+    user                INTEGER NOT NULL REFERENCES user,
+    instrument          INTEGER NOT NULL REFERENCES instrument,
+    client_order_id     TEXT,
+    side                TEXT NOT NULL,
+    type                TEXT NOT NULL,
+    time_in_force       TEXT NOT NULL,
+    post_only           INTEGER NOT NULL,
+    reduce_only         INTEGER NOT NULL,
+    liquidation         INTEGER NOT NULL,
+    placed_seq          INTEGER NOT NULL REFERENCES command,
+    placed_price_micros INTEGER,
+    placed_size_milli   INTEGER NOT NULL,
+    price_micros        INTEGER,
+    size_milli          INTEGER NOT NULL,
+    filled_milli        INTEGER NOT NULL,
+    cost_micros         INTEGER NOT NULL,
+    fee_micros          INTEGER NOT NULL,
+    status              TEXT NOT NULL,
+    cancel_reason       TEXT,
+    updated_seq         INTEGER NOT NULL
+) STRICT;
+CREATE INDEX book_order_by_user ON book_order (user, instrument);
+CREATE INDEX book_order_by_instrument ON book_order (instrument);
+CREATE INDEX book_order_by_seq ON book_order (placed_seq);
+CREATE INDEX book_order_by_name ON book_order (client_order_id, user) WHERE client_order_id IS NOT NULL;
+CREATE INDEX book_order_open ON book_order (user, instrument) WHERE status IN ('open', 'partially_filled');
+CREATE INDEX book_order_finished ON book_order (user, updated_seq) WHERE status IN ('filled', 'cancelled');
+
+-- The life of every order. `cost_micros` and `fee_micros` are sums over its fills up to here; the filled size is
+-- `size_milli - remaining_milli`. `kept_place` is NULL but for an edit.
+CREATE TABLE order_version (
+    order_id        INTEGER NOT NULL REFERENCES book_order,
+    seq             INTEGER NOT NULL REFERENCES command,
+    n               INTEGER NOT NULL,
+    change          TEXT NOT NULL,
+    price_micros    INTEGER,
+    size_milli      INTEGER NOT NULL,
+    remaining_milli INTEGER NOT NULL,
+    cost_micros     INTEGER NOT NULL,
+    fee_micros      INTEGER NOT NULL,
+    kept_place      INTEGER,
+    trade_id        INTEGER REFERENCES trade,
+    reason          TEXT,
+    PRIMARY KEY (order_id, seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX order_version_by_seq ON order_version (seq);
+CREATE INDEX order_version_self_trade ON order_version (reason) WHERE reason = 'self_trade_prevention';
+
+-- The orders that were in a book after command `seq`, every now and then. With the versions of the orders that were
+-- placed since, they give the books of any moment.
+CREATE TABLE open_order_checkpoint (
+    seq        INTEGER NOT NULL,
+    instrument INTEGER NOT NULL REFERENCES instrument,
+    order_id   INTEGER NOT NULL REFERENCES book_order,
+    PRIMARY KEY (seq, instrument, order_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE trade (
+    trade_id         INTEGER PRIMARY KEY,
+    seq              INTEGER NOT NULL REFERENCES command,
+    n                INTEGER NOT NULL,
+    ts_us            INTEGER NOT NULL,
+    instrument       INTEGER NOT NULL REFERENCES instrument,
+    price_micros     INTEGER NOT NULL,
+    size_milli       INTEGER NOT NULL,
+    taker_side       TEXT NOT NULL,
+    taker            INTEGER NOT NULL REFERENCES user,
+    taker_order_id   INTEGER NOT NULL REFERENCES book_order,
+    taker_fee_micros INTEGER NOT NULL,
+    maker            INTEGER NOT NULL REFERENCES user,
+    maker_order_id   INTEGER NOT NULL REFERENCES book_order,
+    maker_fee_micros INTEGER NOT NULL
+) STRICT;
+CREATE INDEX trade_by_seq ON trade (seq);
+CREATE INDEX trade_by_time ON trade (ts_us);
+CREATE INDEX trade_by_instrument ON trade (instrument, ts_us);
+CREATE INDEX trade_by_taker ON trade (taker);
+CREATE INDEX trade_by_maker ON trade (maker);
+CREATE INDEX trade_by_taker_order ON trade (taker_order_id);
+CREATE INDEX trade_by_maker_order ON trade (maker_order_id);
+
+-- Best bid and best ask of an instrument, whenever one of them or its size changed.
+CREATE TABLE quote_version (
+    instrument     INTEGER NOT NULL REFERENCES instrument,
+    seq            INTEGER NOT NULL REFERENCES command,
+    bid_micros     INTEGER,
+    bid_size_milli INTEGER NOT NULL,
+    ask_micros     INTEGER,
+    ask_size_milli INTEGER NOT NULL,
+    PRIMARY KEY (instrument, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX quote_version_by_seq ON quote_version (seq);
+
+-- Cash, locks and maintenance margin of every account. The changes are NULL where the account is first known.
+CREATE TABLE balance_version (
+    user                 INTEGER NOT NULL REFERENCES user,
+    seq                  INTEGER NOT NULL REFERENCES command,
+    n                    INTEGER NOT NULL,
+    cash_micros          INTEGER NOT NULL,
+    locked_micros        INTEGER NOT NULL,
+    maintenance_micros   INTEGER NOT NULL,
+    cash_change_micros   INTEGER,
+    locked_change_micros INTEGER,
+    reason               TEXT,
+    PRIMARY KEY (user, seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX balance_version_by_seq ON balance_version (seq);
+
+-- Deposits, withdrawals and starting cash.
+CREATE TABLE payment (
+    seq           INTEGER NOT NULL REFERENCES command,
+    n             INTEGER NOT NULL,
+    user          INTEGER NOT NULL REFERENCES user,
+    reason        TEXT NOT NULL,
+    amount_micros INTEGER NOT NULL,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX payment_by_user ON payment (user);
+
+-- Payments of the insurance for an account; `shortfall_micros` is their sum up to here.
+CREATE TABLE shortfall (
+    seq              INTEGER NOT NULL REFERENCES command,
+    n                INTEGER NOT NULL,
+    user             INTEGER NOT NULL REFERENCES user,
+    amount_micros    INTEGER NOT NULL,
+    shortfall_micros INTEGER NOT NULL,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shortfall_by_user ON shortfall (user, seq);
+
+-- The users who ever had a position in an instrument, or an order that locked collateral there.
+CREATE TABLE position_key (
+    user       INTEGER NOT NULL REFERENCES user,
+    instrument INTEGER NOT NULL REFERENCES instrument,
+    PRIMARY KEY (user, instrument)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX position_key_by_instrument ON position_key (instrument, user);
+
+-- Quantity (negative: short) and collateral of every position.
+CREATE TABLE position_version (
+    user           INTEGER NOT NULL REFERENCES user,
+    instrument     INTEGER NOT NULL REFERENCES instrument,
+    seq            INTEGER NOT NULL REFERENCES command,
+    n              INTEGER NOT NULL,
+    quantity_milli INTEGER NOT NULL,
+    locked_micros  INTEGER NOT NULL,
+    PRIMARY KEY (user, instrument, seq, n)
+) STRICT, WITHOUT ROWID;
+
+-- Cost and profit of every position after each command that traded or settled it. `basis_micros` is the cost of the
+-- open quantity (short: the proceeds), `realised_micros` the profit since the position was opened, after fees, and
+-- `account_realised_micros` the profit of the whole account since it was opened. The position `ended` if it holds nothing
+-- after the command: the next one begins without profit.
+CREATE TABLE profit_version (
+    user                    INTEGER NOT NULL REFERENCES user,
+    instrument              INTEGER NOT NULL REFERENCES instrument,
+    seq                     INTEGER NOT NULL REFERENCES command,
+    basis_micros            INTEGER NOT NULL,
+    realised_micros         INTEGER NOT NULL,
+    account_realised_micros INTEGER NOT NULL,
+    ended                   INTEGER NOT NULL,
+    PRIMARY KEY (user, instrument, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX profit_version_by_user ON profit_version (user, seq);
+
+CREATE TABLE index_price (
+    asset        TEXT NOT NULL,
+    seq          INTEGER NOT NULL REFERENCES command,
+    n            INTEGER NOT NULL,
+    ts_us        INTEGER NOT NULL,
+    price_micros INTEGER NOT NULL,
+    forced       INTEGER NOT NULL,
+    PRIMARY KEY (asset, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX index_price_by_seq ON index_price (seq);
+
+-- Mark prices; NULL from the delivery of the series on.
+CREATE TABLE mark_version (
+    instrument  INTEGER NOT NULL REFERENCES instrument,
+    seq         INTEGER NOT NULL REFERENCES command,
+    n           INTEGER NOT NULL,
+    mark_micros INTEGER,
+    PRIMARY KEY (instrument, seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mark_version_by_seq ON mark_version (seq);
+
+-- States of instruments: open, paused or expired.
+CREATE TABLE instrument_version (
+    instrument INTEGER NOT NULL REFERENCES instrument,
+    seq        INTEGER NOT NULL REFERENCES command,
+    n          INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    PRIMARY KEY (instrument, seq, n)
+) STRICT, WITHOUT ROWID;
+
+-- Series that were settled, or whose settlement was delayed (`delivery_price_micros` is NULL).
+CREATE TABLE series_settlement (
+    seq                   INTEGER NOT NULL REFERENCES command,
+    n                     INTEGER NOT NULL,
+    asset                 TEXT NOT NULL,
+    expiration_s          INTEGER NOT NULL,
+    delivery_price_micros INTEGER,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX series_settlement_by_series ON series_settlement (asset, expiration_s);
+
+-- Positions that were settled in cash.
+CREATE TABLE position_settlement (
+    seq            INTEGER NOT NULL REFERENCES command,
+    n              INTEGER NOT NULL,
+    user           INTEGER NOT NULL REFERENCES user,
+    instrument     INTEGER NOT NULL REFERENCES instrument,
+    quantity_milli INTEGER NOT NULL,
+    payout_micros  INTEGER NOT NULL,
+    fee_micros     INTEGER NOT NULL,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX position_settlement_by_user ON position_settlement (user, seq);
+CREATE INDEX position_settlement_by_instrument ON position_settlement (instrument);
+
+-- Liquidations, with all that they did within their command.
+CREATE TABLE liquidation (
+    seq                INTEGER NOT NULL REFERENCES command,
+    user               INTEGER NOT NULL REFERENCES user,
+    cash_micros        INTEGER NOT NULL,
+    maintenance_micros INTEGER NOT NULL,
+    orders_cancelled   INTEGER NOT NULL,
+    wanted_milli       INTEGER NOT NULL,
+    bought_milli       INTEGER NOT NULL,
+    cost_micros        INTEGER NOT NULL,
+    fee_micros         INTEGER NOT NULL,
+    PRIMARY KEY (seq, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX liquidation_by_user ON liquidation (user, seq);
+
+-- Rules, halts, and the limits and suspensions of users, as the JSON of the events that set them.
+CREATE TABLE setting_version (
+    subject TEXT NOT NULL,
+    seq     INTEGER NOT NULL REFERENCES command,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (subject, seq)
+) STRICT, WITHOUT ROWID;
+
+-- When the answers of a batch left; `seq` is the last command of the batch.
+CREATE TABLE answer (
+    seq         INTEGER PRIMARY KEY REFERENCES command,
+    answered_us INTEGER NOT NULL
+) STRICT;
+
+-- Facts about this file: `first_seq`, the first command in it; `journal`, the name of the journal.
+CREATE TABLE about (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

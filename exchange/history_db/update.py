@@ -1,0 +1,175 @@
+"""Brings the history of a journal up to date, or writes it anew, by a replay from the nearest snapshot."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, Report, replay_step, restore_base, restore_newest
+from exchange.history_db.file import HistoryError, NoHistoryError, head_of, history_path, open_history
+from exchange.history_db.writer import HistoryWriter
+from exchange.journal.opening import open_journal_reader
+from exchange.journal.protocols import JournalReader
+from exchange.journal.records import Head
+
+COMMANDS_AT_ONCE = 2_000
+# How long a reader waits until the follower has written the commands that the journal holds.
+WAIT_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
+_OF_SQLITE = ("", "-wal", "-shm")
+
+
+class HistoryBusyError(HistoryError):
+    """Another process writes the history."""
+
+
+def update_history(path: Path, report: Report, progress: Progress, anew: bool = False) -> Head:
+    """Write the history of the journal at `path` up to the journal's last command. Return the last command in it.
+
+    With `anew` the whole history is written again. If another process writes it, this waits for a while until that
+    process has written the last command. Raises JournalError, HistoryError.
+    """
+    try:
+        with history_lock(path), open_journal_reader(path) as reader:
+            if anew:
+                delete_history(path)
+            return _update(reader, report, progress)
+    except HistoryBusyError:
+        if anew:
+            raise
+        return _wait(path)
+
+
+@contextmanager
+def history_lock(path: Path, timeout_seconds: float = 0) -> Iterator[None]:
+    """Hold the right to write the history of the journal at `path`. Raises HistoryBusyError after the timeout."""
+    file = history_path(path)
+    lock = FileLock(file.with_name(file.name + ".lock"))
+    try:
+        lock.acquire(timeout=timeout_seconds)
+    except Timeout:
+        raise HistoryBusyError(f"{file} is being written by another process: stop the exchange first") from None
+    except OSError as error:
+        raise HistoryError(f"{file} cannot be written ({error.strerror}): check the rights of its folder") from error
+    with lock:
+        yield
+
+
+def open_fitting_writer(reader: JournalReader, report: Report) -> HistoryWriter:
+    """A writer that continues the history of this journal; a new one if there is none that fits.
+
+    A history of another journal, or one with commands that the journal does not hold, is moved aside. The caller holds
+    the history's lock.
+    """
+    file = history_path(reader.path)
+    try:
+        writer = HistoryWriter(file)
+    except NoHistoryError as error:
+        report(f"{error}; it is written anew now")
+        delete_history(reader.path)
+        return HistoryWriter(file)
+    head, known = writer.head, reader.head()
+    if not head.seq or reader.head_at(head.seq) == head:
+        return writer
+    writer.close()
+    aside = file.with_name(f"{file.name}.seq-{head.seq}")
+    for end in _OF_SQLITE:
+        if (part := file.with_name(file.name + end)).exists():
+            part.replace(aside.with_name(aside.name + end))
+    lost = f"ends with seq {head.seq}, but the journal with seq {known.seq}: the journal lost commands"
+    other = f"has another command at seq {head.seq} than the journal"
+    report(f"{file} {lost if head.seq > known.seq else other}. It is kept as {aside.name}, and a new one is written")
+    return HistoryWriter(file)
+
+
+def engine_for(reader: JournalReader, writer: HistoryWriter, up_to: int, report: Report) -> Engine:
+    """The engine from the newest snapshot at or before both `up_to` and the end of the history.
+
+    A journal whose first commands are missing begins with the state that it stores; an empty history takes this over.
+    """
+    first = reader.bases[0].head.seq
+    if writer.head.seq >= first and writer.head.seq:
+        return restore_newest(reader.path, reader, min(up_to, writer.head.seq), report)
+    engine = restore_base(reader, first)
+    if first:
+        writer.seed(engine)
+    return engine
+
+
+def delete_history(path: Path) -> None:
+    """Delete the history of the journal at `path`. The caller holds its lock."""
+    for end in _OF_SQLITE:
+        file = history_path(path)
+        file.with_name(file.name + end).unlink(missing_ok=True)
+
+
+def sync_journal(path: Path) -> None:
+    """Write the journal's -wal to disk, so that no derived file holds commands that a loss of power takes back."""
+    try:
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _update(reader: JournalReader, report: Report, progress: Progress) -> Head:
+    writer = open_fitting_writer(reader, report)
+    try:
+        last_seq = reader.head().seq
+        if writer.head.seq >= last_seq:
+            writer.flush(new_answers(reader, writer))
+            return writer.head
+        engine = engine_for(reader, writer, last_seq, report)
+        begin_seq = engine.head.seq
+        for record in reader.records(engine.head, last_seq):
+            command, events, change = replay_step(engine, record)
+            if record.seq > writer.head.seq:
+                writer.add(record, command, events, change, engine.views)
+                if record.seq % COMMANDS_AT_ONCE == 0:
+                    sync_journal(reader.path)
+                    writer.flush([])
+            progress(record.seq - begin_seq, last_seq - begin_seq)
+        sync_journal(reader.path)
+        writer.flush([])
+        writer.flush(new_answers(reader, writer))
+        return writer.head
+    except sqlite3.Error as error:
+        raise HistoryError(f"{history_path(reader.path)} cannot be written ({error}): free some space") from error
+    finally:
+        writer.close()
+
+
+def new_answers(reader: JournalReader, writer: HistoryWriter) -> list[tuple[int, int]]:
+    """The recorded times of answers that the history does not have yet."""
+    times = reader.answer_times(writer.answered_seq + 1, writer.seq)
+    return [(seq, answered_us) for seq, _, answered_us in times]
+
+
+def _wait(path: Path) -> Head:
+    """Wait until the process that writes the history has reached the journal's present end."""
+    with open_journal_reader(path) as reader:
+        last_seq = reader.head().seq
+    until = time.monotonic() + WAIT_SECONDS
+    head = Head()
+    while time.monotonic() < until:
+        try:
+            connection = open_history(path)
+        except NoHistoryError:
+            time.sleep(_LOOK_SECONDS)
+            continue
+        try:
+            head = head_of(connection)
+        finally:
+            connection.close()
+        if head.seq >= last_seq:
+            break
+        time.sleep(_LOOK_SECONDS)
+    return head

@@ -1,0 +1,427 @@
+-- The views of the history. Names, order and meaning of the columns are stable; docs/sql.md describes them.
+--
+-- `utc_iso(us)` is a macro: the time in UTC in ISO 8601 with microseconds, which sorts as text. Columns in whole USDC or
+-- contracts (`price`, `size`, `cash` ...) are for people; compute with the exact integers.
+
+-- One row for each trade.
+CREATE VIEW trades AS
+SELECT t.trade_id, t.seq, t.ts_us, utc_iso(t.ts_us) AS time, i.instrument_id, t.price_micros, t.size_milli,
+       t.price_micros * t.size_milli / 1000 AS cost_micros, t.taker_side,
+       taker.user_id AS taker_user_id, t.taker_order_id, t.taker_fee_micros,
+       maker.user_id AS maker_user_id, t.maker_order_id, t.maker_fee_micros,
+       t.price_micros / 1e6 AS price, t.size_milli / 1e3 AS size,
+       t.price_micros * t.size_milli / 1000 / 1e6 AS cost
+FROM trade t JOIN instrument i ON i.instrument = t.instrument
+     JOIN user taker ON taker.user = t.taker JOIN user maker ON maker.user = t.maker;
+
+-- Two rows for each trade, one for each side.
+CREATE VIEW fills AS
+SELECT t.trade_id, t.seq, t.ts_us, utc_iso(t.ts_us) AS time, u.user_id, t.taker_order_id AS order_id,
+       i.instrument_id, t.taker_side AS side, 'taker' AS liquidity, t.price_micros, t.size_milli,
+       t.price_micros * t.size_milli / 1000 AS cost_micros, t.taker_fee_micros AS fee_micros,
+       other.user_id AS counterparty_user_id,
+       t.price_micros / 1e6 AS price, t.size_milli / 1e3 AS size, t.taker_fee_micros / 1e6 AS fee
+FROM trade t JOIN instrument i ON i.instrument = t.instrument
+     JOIN user u ON u.user = t.taker JOIN user other ON other.user = t.maker
+UNION ALL
+SELECT t.trade_id, t.seq, t.ts_us, utc_iso(t.ts_us), u.user_id, t.maker_order_id,
+       i.instrument_id, iif(t.taker_side = 'bid', 'ask', 'bid'), 'maker', t.price_micros, t.size_milli,
+       t.price_micros * t.size_milli / 1000, t.maker_fee_micros, other.user_id,
+       t.price_micros / 1e6, t.size_milli / 1e3, t.maker_fee_micros / 1e6
+FROM trade t JOIN instrument i ON i.instrument = t.instrument
+     JOIN user u ON u.user = t.maker JOIN user other ON other.user = t.taker;
+
+-- Every change of an order, in the order of (seq, n). `size_milli` is the traded size in a fill, otherwise the size of
+-- the order. `remaining_milli` is the unfilled size after the change, in a cancellation the cancelled size.
+CREATE VIEW order_history AS
+SELECT v.order_id, v.seq, v.n, c.ts_us, utc_iso(c.ts_us) AS time, v.change, u.user_id,
+       iif(v.change = 'repeated', NULL, i.instrument_id) AS instrument_id,
+       iif(v.change = 'repeated', NULL, o.side) AS side,
+       iif(v.trade_id IS NULL, v.price_micros, t.price_micros) AS price_micros,
+       CASE v.change WHEN 'filled' THEN t.size_milli WHEN 'cancelled' THEN v.remaining_milli
+            WHEN 'repeated' THEN NULL ELSE v.size_milli END AS size_milli,
+       iif(v.change = 'repeated', NULL, v.remaining_milli) AS remaining_milli,
+       v.trade_id, iif(v.trade_id IS NULL, NULL, iif(t.taker_order_id = v.order_id, 'taker', 'maker')) AS liquidity,
+       v.reason, o.reduce_only, o.liquidation,
+       iif(v.trade_id IS NULL, v.price_micros, t.price_micros) / 1e6 AS price,
+       v.remaining_milli / 1e3 AS remaining
+FROM order_version v JOIN book_order o ON o.order_id = v.order_id JOIN user u ON u.user = o.user
+     JOIN instrument i ON i.instrument = o.instrument JOIN command c ON c.seq = v.seq
+     LEFT JOIN trade t ON t.trade_id = v.trade_id;
+
+-- Every state of an order: valid from command `seq_from` until before `seq_to` (NULL: still). Within one command only
+-- the last state counts, so the state after command S is the row with seq_from <= S and (seq_to > S or NULL).
+CREATE VIEW order_versions AS
+SELECT v.order_id, v.seq AS seq_from,
+       (SELECT later.seq FROM order_version later WHERE later.order_id = v.order_id AND later.seq > v.seq
+                                                    AND later.change <> 'repeated' LIMIT 1) AS seq_to,
+       u.user_id, i.instrument_id, o.side, v.price_micros, v.size_milli, v.size_milli - v.remaining_milli AS filled_milli,
+       v.remaining_milli, v.cost_micros, v.fee_micros,
+       CASE WHEN v.change = 'cancelled' THEN 'cancelled' WHEN v.remaining_milli = 0 THEN 'filled'
+            WHEN v.remaining_milli < v.size_milli THEN 'partially_filled' ELSE 'open' END AS status,
+       v.reason AS cancel_reason, v.price_micros / 1e6 AS price, v.remaining_milli / 1e3 AS remaining
+FROM order_version v JOIN book_order o ON o.order_id = v.order_id JOIN user u ON u.user = o.user
+     JOIN instrument i ON i.instrument = o.instrument
+WHERE v.change <> 'repeated'
+  AND NOT EXISTS (SELECT 1 FROM order_version same WHERE same.order_id = v.order_id AND same.seq = v.seq
+                                                     AND same.n > v.n AND same.change <> 'repeated');
+
+-- Every order as it is after the last command. The exchange placed the orders with `liquidation`.
+-- `average_price_micros` is rounded to the nearest micro, half up. Quotient and remainder are computed apart because
+-- 2000 times the largest cost does not fit into 64 bits.
+CREATE VIEW orders AS
+SELECT o.order_id, u.user_id, o.client_order_id, i.instrument_id, o.side, o.type, o.time_in_force, o.post_only,
+       o.price_micros, o.size_milli, o.filled_milli, o.size_milli - o.filled_milli AS remaining_milli,
+       1000 * (o.cost_micros / o.filled_milli)
+           + (2000 * (o.cost_micros % o.filled_milli) + o.filled_milli) / (2 * o.filled_milli) AS average_price_micros,
+       o.fee_micros, o.status, o.cancel_reason, o.placed_seq, o.updated_seq,
+       placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation,
+       o.price_micros / 1e6 AS price, o.size_milli / 1e3 AS size, o.filled_milli / 1e3 AS filled
+FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
+     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq;
+
+-- The orders that are still in a book.
+CREATE VIEW open_orders AS
+SELECT * FROM orders WHERE status IN ('open', 'partially_filled');
+
+-- The book of every instrument after the last command: one row for each price with orders.
+CREATE VIEW books AS
+SELECT i.instrument_id, o.side, o.price_micros, sum(o.size_milli - o.filled_milli) AS size_milli, count(*) AS orders,
+       o.price_micros / 1e6 AS price, sum(o.size_milli - o.filled_milli) / 1e3 AS size
+FROM book_order o JOIN instrument i ON i.instrument = o.instrument
+WHERE o.status IN ('open', 'partially_filled') AND o.price_micros IS NOT NULL
+GROUP BY o.instrument, o.side, o.price_micros;
+
+-- Every command with its fields in columns. `outcome` is done, repeated (the same order was sent again) or refused (for
+-- `reason`). `order_id` is the order that the command placed or named; it is NULL if the command can cancel several.
+CREATE VIEW commands_decoded AS
+SELECT c.seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind, u.user_id, i.instrument_id, c.order_id,
+       c.payload ->> '$.client_order_id' AS client_order_id,
+       c.payload ->> '$.side' AS side, c.payload ->> '$.type' AS type,
+       c.payload ->> '$.time_in_force' AS time_in_force, c.payload ->> '$.post_only' AS post_only,
+       c.payload ->> '$.price_micros' AS price_micros, c.payload ->> '$.size_milli' AS size_milli,
+       coalesce(c.payload ->> '$.amount_micros', c.payload ->> '$.cash_micros') AS amount_micros,
+       c.outcome, c.reason,
+       c.payload ->> '$.asset' AS asset, c.payload ->> '$.expiration_s' AS expiration_s,
+       c.payload ->> '$.reduce_only' AS reduce_only, c.payload ->> '$.forced' AS forced,
+       c.payload ->> '$.halted' AS halted, c.payload ->> '$.suspended' AS suspended,
+       c.payload ->> '$.open_orders_max' AS open_orders_max,
+       c.payload ->> '$.position_max_milli' AS position_max_milli, c.payload -> '$.rules' AS rules,
+       (c.payload ->> '$.price_micros') / 1e6 AS price, (c.payload ->> '$.size_milli') / 1e3 AS size
+FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
+
+-- The commands as the journal has them.
+CREATE VIEW commands AS
+SELECT c.seq, c.ts_us, c.payload, c.hash, c.kind, u.user_id, i.instrument_id
+FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
+
+-- The events of every command as JSON, in the order of (seq, n). `order_id` is that of events about one order.
+CREATE VIEW events AS
+SELECT e.seq, e.n,
+       coalesce(e.payload, CASE k.name
+            WHEN 'order_accepted' THEN (
+                SELECT printf('{"kind":"order_accepted","order_id":%d,"user_id":"%s","instrument_id":"%s","side":"%s",'
+                              || '"type":"%s","time_in_force":"%s","price_micros":%s,"size_milli":%d,"post_only":%s,'
+                              || '"client_order_id":%s%s%s}',
+                              o.order_id, u.user_id, i.instrument_id, o.side, o.type, o.time_in_force,
+                              coalesce(o.placed_price_micros, 'null'), o.placed_size_milli,
+                              iif(o.post_only, 'true', 'false'), coalesce('"' || o.client_order_id || '"', 'null'),
+                              iif(o.reduce_only, ',"reduce_only":true', ''),
+                              iif(o.liquidation, ',"liquidation":true', ''))
+                FROM book_order o WHERE o.order_id = e.ref)
+            WHEN 'order_repeated' THEN
+                printf('{"kind":"order_repeated","order_id":%d,"user_id":"%s"}', e.ref, u.user_id)
+            WHEN 'order_edited' THEN (
+                SELECT printf('{"kind":"order_edited","order_id":%d,"user_id":"%s","instrument_id":"%s","side":"%s",'
+                              || '"price_micros":%d,"size_milli":%d,"remaining_milli":%d,"kept_place":%s,'
+                              || '"previous_price_micros":%d,"previous_remaining_milli":%d}',
+                              o.order_id, u.user_id, i.instrument_id, o.side, v.price_micros, v.size_milli,
+                              v.remaining_milli, iif(v.kept_place, 'true', 'false'), p.price_micros, p.remaining_milli)
+                FROM order_version v JOIN book_order o ON o.order_id = v.order_id
+                     JOIN order_version p ON p.order_id = v.order_id AND (p.seq, p.n) = (
+                        SELECT b.seq, b.n FROM order_version b
+                        WHERE b.order_id = e.ref AND b.change <> 'repeated'
+                          AND (b.seq < e.seq OR (b.seq = e.seq AND b.n < e.n))
+                        ORDER BY b.seq DESC, b.n DESC LIMIT 1)
+                WHERE v.order_id = e.ref AND v.seq = e.seq AND v.n = e.n)
+            WHEN 'order_cancelled' THEN (
+                SELECT printf('{"kind":"order_cancelled","order_id":%d,"user_id":"%s","instrument_id":"%s","side":"%s",'
+                              || '"price_micros":%s,"remaining_milli":%d,"reason":"%s"}',
+                              o.order_id, u.user_id, i.instrument_id, o.side, coalesce(v.price_micros, 'null'),
+                              v.remaining_milli, v.reason)
+                FROM order_version v JOIN book_order o ON o.order_id = v.order_id
+                WHERE v.order_id = e.ref AND v.seq = e.seq AND v.n = e.n)
+            WHEN 'traded' THEN (
+                SELECT printf('{"kind":"traded","trade_id":%d,"instrument_id":"%s","price_micros":%d,"size_milli":%d,'
+                              || '"taker_side":"%s","maker_order_id":%d,"maker_user_id":"%s",'
+                              || '"maker_remaining_milli":%d,"maker_fee_micros":%d,"taker_order_id":%d,'
+                              || '"taker_user_id":"%s","taker_remaining_milli":%d,"taker_fee_micros":%d}',
+                              t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side,
+                              t.maker_order_id, maker.user_id, m.remaining_milli, t.maker_fee_micros,
+                              t.taker_order_id, taker.user_id, k.remaining_milli, t.taker_fee_micros)
+                FROM trade t JOIN user maker ON maker.user = t.maker JOIN user taker ON taker.user = t.taker
+                     JOIN order_version m ON m.order_id = t.maker_order_id AND m.seq = e.seq AND m.n = e.n
+                     JOIN order_version k ON k.order_id = t.taker_order_id AND k.seq = e.seq AND k.n = e.n
+                WHERE t.trade_id = e.ref)
+            WHEN 'position_changed' THEN (
+                SELECT printf('{"kind":"position_changed","user_id":"%s","instrument_id":"%s","quantity_milli":%d,'
+                              || '"locked_micros":%d}', u.user_id, i.instrument_id, p.quantity_milli, p.locked_micros)
+                FROM position_version p
+                WHERE p.user = e.user AND p.instrument = e.instrument AND p.seq = e.seq AND p.n = e.n)
+            WHEN 'margins_changed' THEN (
+                SELECT printf('{"kind":"margins_changed","user_id":"%s","locked_micros":{%s}}', u.user_id,
+                              group_concat(printf('"%s":%d', instrument_id, locked_micros), ','))
+                FROM (SELECT named.instrument_id, p.locked_micros
+                      FROM position_key held
+                           JOIN position_version p ON p.user = held.user AND p.instrument = held.instrument
+                                                      AND p.seq = e.seq AND p.n = e.n
+                           JOIN instrument named ON named.instrument = held.instrument
+                      WHERE held.user = e.user ORDER BY named.number))
+            WHEN 'balance_changed' THEN (
+                SELECT printf('{"kind":"balance_changed","user_id":"%s","cash_micros":%d,"locked_micros":%d%s}',
+                              u.user_id, b.cash_micros, b.locked_micros,
+                              iif(b.maintenance_micros, printf(',"maintenance_micros":%d', b.maintenance_micros), ''))
+                FROM balance_version b WHERE b.user = e.user AND b.seq = e.seq AND b.n = e.n)
+            WHEN 'marks_set' THEN (
+                SELECT printf('{"kind":"marks_set","asset":"%s","marks":{%s}}', max(asset),
+                              group_concat(printf('"%s":%d', instrument_id, mark_micros), ','))
+                FROM (SELECT named.asset, named.instrument_id, m.mark_micros
+                      FROM mark_version m JOIN instrument named ON named.instrument = m.instrument
+                      WHERE m.seq = e.seq AND m.n = e.n ORDER BY named.number))
+            WHEN 'index_price_set' THEN (
+                SELECT printf('{"kind":"index_price_set","asset":"%s","price_micros":%d}', p.asset, p.price_micros)
+                FROM index_price p WHERE p.seq = e.seq AND p.n = e.n)
+            END) AS payload,
+       k.name AS kind, u.user_id, i.instrument_id, iif(k.name = 'traded', NULL, e.ref) AS order_id
+FROM event e JOIN event_kind k ON k.kind = e.kind LEFT JOIN user u ON u.user = e.user
+     LEFT JOIN instrument i ON i.instrument = e.instrument;
+
+-- The balance of each account after the last command. `shortfall_micros` is the sum that the insurance has paid for the
+-- account.
+CREATE VIEW balances AS
+SELECT u.user_id, b.cash_micros, b.locked_micros, b.cash_micros - b.locked_micros AS available_micros,
+       b.seq AS as_of_seq, b.maintenance_micros,
+       coalesce((SELECT s.shortfall_micros FROM shortfall s WHERE s.user = u.user ORDER BY s.seq DESC, s.n DESC LIMIT 1), 0)
+           AS shortfall_micros,
+       b.cash_micros / 1e6 AS cash, b.locked_micros / 1e6 AS locked, (b.cash_micros - b.locked_micros) / 1e6 AS available
+FROM user u JOIN balance_version b ON b.user = u.user AND (b.seq, b.n) = (
+    SELECT newest.seq, newest.n FROM balance_version newest WHERE newest.user = u.user
+    ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+WHERE u.opened_seq IS NOT NULL;
+
+-- Every change of an account's cash, locks or maintenance margin, with the balance after it. `reason` is the first of
+-- shortfall, liquidation, settlement, trade and fee that the command caused for this user; otherwise opening, deposit,
+-- withdrawal, order (the user's own orders changed the locks) or margin (the index, a settlement or the rules changed
+-- the locks). `cash_flows` lists the parts of a change of cash.
+CREATE VIEW ledger AS
+SELECT b.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, c.kind AS cause, by.user_id AS cause_user_id,
+       i.instrument_id, b.cash_change_micros, b.locked_change_micros, b.cash_micros, b.locked_micros,
+       b.cash_micros - b.locked_micros AS available_micros, b.reason, b.maintenance_micros,
+       b.cash_change_micros / 1e6 AS cash_change, b.cash_micros / 1e6 AS cash
+FROM balance_version b JOIN command c ON c.seq = b.seq JOIN user u ON u.user = b.user
+     LEFT JOIN user by ON by.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument
+WHERE b.reason IS NOT NULL;
+
+-- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose short was
+-- bought back), fee, settlement or shortfall. A fill or a settlement has one row for each reason and user.
+CREATE VIEW cash_flows AS
+WITH flows (seq, n, user, instrument, reason, amount_micros) AS (
+    SELECT seq, n, user, NULL, reason, amount_micros FROM payment
+    UNION ALL
+    SELECT t.seq, t.n, t.taker, t.instrument, iif(o.liquidation, 'liquidation', 'trade'),
+           iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000)
+    FROM trade t JOIN book_order o ON o.order_id = t.taker_order_id
+    UNION ALL
+    SELECT seq, n, maker, instrument, 'trade', iif(taker_side = 'bid', 1, -1) * (price_micros * size_milli / 1000)
+    FROM trade
+    UNION ALL
+    SELECT seq, n, taker, instrument, 'fee', -taker_fee_micros FROM trade WHERE taker_fee_micros <> 0
+    UNION ALL
+    SELECT seq, n, maker, instrument, 'fee', -maker_fee_micros FROM trade WHERE maker_fee_micros <> 0
+    UNION ALL
+    SELECT seq, n, fees.user, instrument, 'fee', taker_fee_micros + maker_fee_micros FROM user fees, trade
+    WHERE fees.user_id = 'fees' AND taker_fee_micros + maker_fee_micros <> 0
+    UNION ALL
+    SELECT seq, n, user, instrument, 'settlement', payout_micros FROM position_settlement
+    UNION ALL
+    SELECT seq, n, user, instrument, 'fee', -fee_micros FROM position_settlement WHERE fee_micros <> 0
+    UNION ALL
+    SELECT seq, n, fees.user, instrument, 'fee', fee_micros FROM user fees, position_settlement
+    WHERE fees.user_id = 'fees' AND fee_micros <> 0
+    UNION ALL
+    SELECT seq, n, user, NULL, 'shortfall', amount_micros FROM shortfall
+    UNION ALL
+    SELECT seq, n, insurance.user, NULL, 'shortfall', -amount_micros FROM user insurance, shortfall
+    WHERE insurance.user_id = 'insurance'
+)
+SELECT f.seq, f.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, f.reason, i.instrument_id, f.amount_micros,
+       f.amount_micros / 1e6 AS amount
+FROM flows f JOIN command c ON c.seq = f.seq JOIN user u ON u.user = f.user
+     LEFT JOIN instrument i ON i.instrument = f.instrument
+WHERE f.amount_micros <> 0;
+
+-- Positions that are open or lock collateral for open asks. `quantity_milli` is negative for a short position. Settled
+-- positions are left out.
+CREATE VIEW positions AS
+SELECT u.user_id, i.instrument_id, p.quantity_milli, p.locked_micros, p.seq AS as_of_seq,
+       p.quantity_milli / 1e3 AS quantity, p.locked_micros / 1e6 AS locked
+FROM position_key k JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument AND (p.seq, p.n) = (
+         SELECT newest.seq, newest.n FROM position_version newest
+         WHERE newest.user = k.user AND newest.instrument = k.instrument
+         ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+     JOIN user u ON u.user = k.user JOIN instrument i ON i.instrument = k.instrument
+WHERE p.quantity_milli <> 0 OR p.locked_micros <> 0;
+
+-- The realised profit of every account, after fees, after each command that traded or settled one of its positions.
+-- `realised_micros` is that of the position since it was opened, `account_realised_micros` that of the whole account.
+CREATE VIEW profits AS
+SELECT p.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, i.instrument_id, p.basis_micros, p.realised_micros,
+       p.account_realised_micros, p.realised_micros / 1e6 AS realised, p.account_realised_micros / 1e6 AS account_realised
+FROM profit_version p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user
+     JOIN instrument i ON i.instrument = p.instrument;
+
+-- Every option that was ever listed, with its state after the last command.
+CREATE VIEW instruments AS
+SELECT i.instrument_id, i.asset, i.option_type, i.strike_micros, i.expiration_s,
+       strftime('%Y-%m-%dT%H:%M:%SZ', i.expiration_s, 'unixepoch') AS expiration, i.tick_micros, i.min_size_milli,
+       i.state, i.created_seq, c.ts_us AS created_us, i.delivery_price_micros,
+       i.strike_micros / 1e6 AS strike, i.tick_micros / 1e6 AS tick, i.min_size_milli / 1e3 AS min_size,
+       i.delivery_price_micros / 1e6 AS delivery_price
+FROM instrument i JOIN command c ON c.seq = i.created_seq;
+
+-- Every run of the server. The view cannot tell whether the last run goes on; the lock file next to the journal can.
+CREATE VIEW runs AS
+WITH marked AS (
+    SELECT seq, ts_us, kind, payload, lead(seq) OVER (ORDER BY seq) AS next_seq, lead(kind) OVER (ORDER BY seq) AS next_kind
+    FROM command WHERE kind IN ('start_session', 'end_session')
+), begun AS (
+    SELECT row_number() OVER (ORDER BY seq) AS run, seq AS first_seq,
+           CASE next_kind WHEN 'end_session' THEN next_seq WHEN 'start_session' THEN next_seq - 1
+                ELSE (SELECT max(seq) FROM command) END AS last_seq,
+           ts_us AS started_us, payload ->> '$.program_version' AS program_version,
+           CASE next_kind WHEN 'end_session' THEN 'clean' WHEN 'start_session' THEN 'crashed'
+                ELSE 'running or crashed' END AS ending
+    FROM marked WHERE kind = 'start_session'
+)
+SELECT run, first_seq, last_seq, last_seq - first_seq + 1 AS commands,
+       started_us, strftime('%Y-%m-%dT%H:%M:%SZ', started_us / 1000000, 'unixepoch') AS started,
+       c.ts_us AS ended_us, strftime('%Y-%m-%dT%H:%M:%SZ', c.ts_us / 1000000, 'unixepoch') AS ended,
+       program_version, ending
+FROM begun JOIN command c ON c.seq = last_seq;
+
+-- The runs under their old name.
+CREATE VIEW sessions AS
+SELECT run AS session, first_seq, last_seq, commands, started_us, started, ended_us, ended, program_version, ending
+FROM runs;
+
+-- Every index price.
+CREATE VIEW index_prices AS
+SELECT p.seq, p.ts_us, utc_iso(p.ts_us) AS time, p.asset, p.price_micros, p.forced, p.price_micros / 1e6 AS price
+FROM index_price p;
+
+-- Every mark price, in the order of (seq, n). It is valid until the next one of the same instrument.
+CREATE VIEW marks AS
+SELECT m.seq, m.n, c.ts_us, utc_iso(c.ts_us) AS time, i.asset, i.instrument_id, m.mark_micros, m.mark_micros / 1e6 AS mark
+FROM mark_version m JOIN command c ON c.seq = m.seq JOIN instrument i ON i.instrument = m.instrument
+WHERE m.mark_micros IS NOT NULL;
+
+-- Best bid and best ask of an instrument after each command that changed them or their sizes.
+CREATE VIEW quotes AS
+SELECT q.seq, c.ts_us, utc_iso(c.ts_us) AS time, i.instrument_id, q.bid_micros, q.bid_size_milli, q.ask_micros,
+       q.ask_size_milli, q.ask_micros - q.bid_micros AS spread_micros,
+       q.bid_micros / 1e6 AS bid, q.ask_micros / 1e6 AS ask, (q.ask_micros - q.bid_micros) / 1e6 AS spread
+FROM quote_version q JOIN command c ON c.seq = q.seq JOIN instrument i ON i.instrument = q.instrument;
+
+-- Open, high, low, close and volume of every instrument by intervals of a minute, 5 minutes, an hour and a day.
+-- Intervals without trades are left out.
+CREATE VIEW candles AS
+WITH resolution (resolution_s) AS (VALUES (60), (300), (3600), (86400)), whole AS (
+    SELECT t.instrument, r.resolution_s, t.ts_us / (r.resolution_s * 1000000) AS number,
+           min(t.trade_id) AS first_id, max(t.trade_id) AS last_id, max(t.price_micros) AS high_micros,
+           min(t.price_micros) AS low_micros, sum(t.size_milli) AS volume_milli,
+           sum(t.price_micros * t.size_milli / 1000) AS cost_micros, count(*) AS trades
+    FROM trade t, resolution r GROUP BY t.instrument, r.resolution_s, number
+)
+SELECT i.instrument_id, w.resolution_s, w.number * w.resolution_s * 1000000 AS ts_us,
+       strftime('%Y-%m-%dT%H:%M:%SZ', w.number * w.resolution_s, 'unixepoch') AS time,
+       opened.price_micros AS open_micros, w.high_micros, w.low_micros, closed.price_micros AS close_micros,
+       w.volume_milli, w.cost_micros, w.trades,
+       opened.price_micros / 1e6 AS open, w.high_micros / 1e6 AS high, w.low_micros / 1e6 AS low,
+       closed.price_micros / 1e6 AS close, w.volume_milli / 1e3 AS volume
+FROM whole w JOIN instrument i ON i.instrument = w.instrument
+     JOIN trade opened ON opened.trade_id = w.first_id JOIN trade closed ON closed.trade_id = w.last_id;
+
+-- Open, high, low and close of every index price, by the same intervals as `candles`.
+CREATE VIEW index_candles AS
+WITH resolution (resolution_s) AS (VALUES (60), (300), (3600), (86400)), whole AS (
+    SELECT p.asset, r.resolution_s, p.ts_us / (r.resolution_s * 1000000) AS number, min(p.seq) AS first_seq,
+           max(p.seq) AS last_seq, max(p.price_micros) AS high_micros, min(p.price_micros) AS low_micros,
+           count(*) AS prices
+    FROM index_price p, resolution r GROUP BY p.asset, r.resolution_s, number
+)
+SELECT w.asset, w.resolution_s, w.number * w.resolution_s * 1000000 AS ts_us,
+       strftime('%Y-%m-%dT%H:%M:%SZ', w.number * w.resolution_s, 'unixepoch') AS time,
+       opened.price_micros AS open_micros, w.high_micros, w.low_micros, closed.price_micros AS close_micros, w.prices,
+       opened.price_micros / 1e6 AS open, w.high_micros / 1e6 AS high, w.low_micros / 1e6 AS low,
+       closed.price_micros / 1e6 AS close
+FROM whole w JOIN index_price opened ON opened.asset = w.asset AND opened.seq = w.first_seq
+     JOIN index_price closed ON closed.asset = w.asset AND closed.seq = w.last_seq;
+
+-- Every liquidation of an account, whose cash was below its maintenance margin: how many of its orders were cancelled,
+-- the size of its shorts that the exchange tried to buy back, and the size that it bought within the command.
+CREATE VIEW liquidations AS
+SELECT l.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, c.kind AS cause, l.cash_micros, l.maintenance_micros,
+       l.orders_cancelled, l.wanted_milli, l.bought_milli, l.cost_micros, l.fee_micros,
+       l.wanted_milli / 1e3 AS wanted, l.bought_milli / 1e3 AS bought, l.cost_micros / 1e6 AS cost
+FROM liquidation l JOIN command c ON c.seq = l.seq JOIN user u ON u.user = l.user;
+
+-- The delivery price of each settled series. `cause` is end_day if the exchange settled it at the end of the day, or
+-- settle_series if the administrator did. In that case the series had waited since `delayed_seq`.
+CREATE VIEW delivery_prices AS
+SELECT s.asset, s.expiration_s, strftime('%Y-%m-%dT%H:%M:%SZ', s.expiration_s, 'unixepoch') AS expiration,
+       s.delivery_price_micros, s.seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind AS cause,
+       (SELECT min(d.seq) FROM series_settlement d WHERE d.asset = s.asset AND d.expiration_s = s.expiration_s
+                                                     AND d.delivery_price_micros IS NULL) AS delayed_seq,
+       s.delivery_price_micros / 1e6 AS delivery_price
+FROM series_settlement s JOIN command c ON c.seq = s.seq WHERE s.delivery_price_micros IS NOT NULL;
+
+-- Every position that was settled. `intrinsic_micros` is the value of one contract at the delivery price; the payout is
+-- this value times the quantity, so it is negative for a short position.
+CREATE VIEW settlements AS
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, i.instrument_id, s.quantity_milli,
+       i.delivery_price_micros, s.payout_micros, s.fee_micros, i.option_type, i.strike_micros,
+       max(iif(i.option_type = 'call', 1, -1) * (i.delivery_price_micros - i.strike_micros), 0) AS intrinsic_micros,
+       s.quantity_milli / 1e3 AS quantity, s.payout_micros / 1e6 AS payout, s.fee_micros / 1e6 AS fee
+FROM position_settlement s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user
+     JOIN instrument i ON i.instrument = s.instrument;
+
+-- Every set of rules as JSON, in force from `seq` to `last_seq` (NULL: still in force). `changed` has the rules that
+-- differ from the set before, with their new values, by the names of `exchange admin rules`; null: the rule is gone.
+CREATE VIEW rules_history AS
+WITH ruled AS (
+    SELECT seq, value -> '$.rules' AS rules FROM setting_version WHERE subject = 'rules'
+), ordered AS (
+    SELECT seq, lead(seq) OVER (ORDER BY seq) - 1 AS last_seq, rules, lag(seq) OVER (ORDER BY seq) AS previous_seq
+    FROM ruled
+), named AS MATERIALIZED (
+    SELECT seq, rule.atom AS value, iif(rule.path GLOB '*series[[]*',
+           'market.series.' || json_extract(rules, rule.path || '.asset') || '.' || rule.key,
+           replace(substr(rule.fullkey, 3), '"', '')) AS name
+    FROM ruled, json_tree(rules) rule
+    WHERE rule.atom IS NOT NULL AND NOT (rule.path GLOB '*series[[]*' AND rule.key = 'asset')
+)
+SELECT ordered.seq, last_seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind AS cause, rules,
+       iif(previous_seq IS NULL, NULL,
+           (SELECT json_group_object(name, value) FROM (
+                SELECT name, value FROM named WHERE named.seq = ordered.seq
+                EXCEPT SELECT name, value FROM named WHERE named.seq = previous_seq
+                UNION ALL
+                SELECT * FROM (
+                    SELECT name, NULL FROM named WHERE named.seq = previous_seq
+                    EXCEPT SELECT name, NULL FROM named WHERE named.seq = ordered.seq)))) AS changed
+FROM ordered JOIN command c USING (seq);
+
+-- How long answers took: from the arrival of the last command of a batch until the answers of the batch had left.
+CREATE VIEW answer_latency AS
+SELECT a.seq, c.ts_us, utc_iso(c.ts_us) AS time, a.answered_us, a.answered_us - c.ts_us AS latency_us
+FROM answer a JOIN command c ON c.seq = a.seq;

@@ -1,0 +1,110 @@
+"""Writes the history: one transaction for the commands that the follower has just applied."""
+
+from pathlib import Path
+
+from exchange.domain.commands import Command
+from exchange.domain.events import Event
+from exchange.engine.engine import Engine
+from exchange.history_db.file import head_of, open_for_writing
+from exchange.history_db.memory import Memory
+from exchange.history_db.rows import HistoryRows
+from exchange.journal.records import Head, Record
+from exchange.projections.views import Change, Views
+
+# Tables in the order in which rows are inserted, so that a row exists before others refer to it.
+_INSERTED = {
+    "user": 3,
+    "instrument": 12,
+    "command": 10,
+    "event": 7,
+    "book_order": 21,
+    "order_version": 12,
+    "open_order_checkpoint": 3,
+    "trade": 14,
+    "quote_version": 6,
+    "balance_version": 9,
+    "payment": 5,
+    "shortfall": 5,
+    "position_key": 2,
+    "position_version": 6,
+    "profit_version": 7,
+    "index_price": 6,
+    "mark_version": 4,
+    "instrument_version": 4,
+    "series_settlement": 5,
+    "position_settlement": 7,
+    "liquidation": 9,
+    "setting_version": 3,
+}
+# Rows of these are inserted in the order of their keys, which touches each page once.
+_SORTED = ("order_version", "quote_version", "balance_version", "position_version", "profit_version", "mark_version")
+_UPDATE_ORDER = (
+    "UPDATE book_order SET price_micros = ?, size_milli = ?, filled_milli = ?, cost_micros = ?, fee_micros = ?, "
+    "status = ?, cancel_reason = ?, updated_seq = ? WHERE order_id = ?"
+)
+_LIST_INSTRUMENT = (
+    "UPDATE instrument SET asset = ?, option_type = ?, strike_micros = ?, expiration_s = ?, tick_micros = ?, "
+    "min_size_milli = ?, created_seq = ?, number = ?, state = ? WHERE instrument = ?"
+)
+
+
+class HistoryWriter:
+    """Appends to the history file at `path`. Raises sqlite3.Error if it cannot; open a new writer then."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_for_writing(path)
+        self._memory = Memory(self._connection)
+        self._rows = HistoryRows(self._memory)
+        # The last command that is written, and the last one with the time of its answer.
+        self.head = head_of(self._connection)
+        self._last = self.head
+        ((self.answered_seq,),) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM answer")
+
+    @property
+    def seq(self) -> int:
+        """The last command that was taken, written or not."""
+        return self._last.seq
+
+    def close(self) -> None:
+        """Close the file. Rows that were not flushed are lost."""
+        self._connection.close()
+
+    def add(self, record: Record, command: Command, events: list[Event], change: Change, views: Views) -> None:
+        """Take one command; `views` are those after it. Nothing is written before `flush`."""
+        self._rows.add(record, command, events, change, views)
+        self._last = Head(record.seq, record.ts_us, record.hash)
+
+    def seed(self, engine: Engine) -> None:
+        """Begin an empty history with the state of `engine`, for a journal whose first commands are missing."""
+        self._rows.add_state(engine)
+        self._last = engine.head
+        self.flush([])
+
+    def flush(self, answers: list[tuple[int, int]]) -> None:
+        """Write the commands taken since the last flush, and times of answers, in one transaction."""
+        rows, self._rows = self._rows, HistoryRows(self._memory)
+        execute = self._connection.executemany
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for table, width in _INSERTED.items():
+                if new := rows.tables.get(table):
+                    if table in _SORTED:
+                        new.sort()
+                    execute(f"INSERT INTO {table} VALUES ({','.join('?' * width)})", new)
+            execute(_UPDATE_ORDER, rows.updated_orders.values())
+            execute("UPDATE user SET opened_seq = ? WHERE user = ?", rows.opened_users)
+            execute(_LIST_INSTRUMENT, rows.listed)
+            execute("UPDATE instrument SET state = ? WHERE instrument = ?", rows.instrument_states)
+            execute(
+                "UPDATE instrument SET delivery_price_micros = ? WHERE asset = ? AND expiration_s = ?", rows.deliveries
+            )
+            execute("INSERT INTO answer VALUES (?, ?)", answers)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        if rows.tables:
+            self.head = self._last
+        if answers:
+            self.answered_seq = answers[-1][0]

@@ -1,0 +1,243 @@
+"""The history file: equal to a replay at every moment, and the same however it came to be written."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from exchange.domain.events import encode_events
+from exchange.engine.recovery import replay, replay_step, restore_base
+from exchange.history.compact import compact
+from exchange.history_db.file import SCHEMA_VERSION, head_of, history_path, open_history
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import HistoryBusyError, history_lock, open_fitting_writer, update_history
+from exchange.history_db.writer import HistoryWriter
+from exchange.journal.opening import open_journal_reader
+from exchange.projections.views import Views
+from tests.market_commands import market_steps
+from tests.market_story import write_steps, write_story
+
+SEED = 20260228
+COUNT = 600
+
+
+def _market_commands(count: int) -> Iterator[tuple[int, Any]]:
+    for step in market_steps(SEED, count):
+        yield step.ts_us, step.command
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days of a market, with each kind of event."""
+    path = tmp_path_factory.mktemp("story") / "exchange.db"
+    write_story(path)
+    _update(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random market."""
+    path = tmp_path_factory.mktemp("stream") / "exchange.db"
+    write_steps(path, _market_commands(COUNT))
+    _update(path)
+    return path
+
+
+@pytest.fixture(params=("story", "stream"))
+def path(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.getfixturevalue(request.param)
+    return found
+
+
+def test_every_event_is_in_the_history_as_the_exchange_encodes_it(path: Path) -> None:
+    expected = []
+    with open_journal_reader(path) as reader:
+        engine = restore_base(reader, 0)
+        for record in reader.records(engine.head):
+            texts = encode_events(replay(engine, record))
+            expected += [(record.seq, n, text) for n, text in enumerate(texts)]
+    with closing(open_history(path)) as connection:
+        assert connection.execute("SELECT seq, n, payload FROM events ORDER BY seq, n").fetchall() == expected
+        recorded = connection.execute("SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq").fetchall()
+    with open_journal_reader(path) as reader:
+        assert recorded == [tuple(record) for record in reader.records_where(1, COUNT * 10)]
+
+
+def test_every_moment_in_the_history_is_that_of_a_replay(path: Path) -> None:
+    """All answers of the read models, at every seq of the story and at random seqs of the stream."""
+    with open_journal_reader(path) as reader, closing(open_history(path)) as connection:
+        last_seq = reader.head().seq
+        seqs = dict.fromkeys(random.Random(SEED).sample(range(2, last_seq + 1), min(60, last_seq - 1)))
+        engine = restore_base(reader, 0)
+        for record in reader.records(engine.head):
+            replay(engine, record)
+            if record.seq in seqs:
+                past = PastViews(connection, record.seq)
+                assert _answers(past) == _answers(engine.views), f"seq {record.seq} of seed {SEED}"
+                # The live views drop finished orders beyond a limit of the rules; the history keeps all.
+                for user_id in engine.views.balances.users:
+                    for order in engine.views.orders.history(user_id, COUNT):
+                        assert past.order(order.order_id) == order
+                assert past.is_halted == engine.state.is_halted
+                assert past.journal_hash == record.hash
+
+
+@pytest.mark.parametrize("pieces", (1, 7, 100))
+def test_a_history_written_in_pieces_is_the_one_written_at_once(path: Path, tmp_path: Path, pieces: int) -> None:
+    """Each piece is written by another writer, which knows only what is in the file."""
+    written = tmp_path / "pieces.db"
+    with open_journal_reader(path) as reader:
+        engine = restore_base(reader, 0)
+        writer = HistoryWriter(written)
+        for record in reader.records(engine.head):
+            writer.add(record, *replay_step(engine, record), engine.views)
+            if record.seq % pieces == 0:
+                writer.flush([])
+                writer.close()
+                writer = HistoryWriter(written)
+        writer.flush([])
+        writer.close()
+    assert _dump(written) == _dump(history_path(path))
+
+
+def test_the_history_refers_only_to_rows_that_exist(path: Path) -> None:
+    with closing(open_history(path)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_history_of_another_journal_is_kept_aside_and_written_anew(tmp_path: Path) -> None:
+    path, other = tmp_path / "exchange.db", tmp_path / "other.db"
+    write_story(path, 40)
+    write_steps(other, _market_commands(30))
+    _update(other)
+    history_path(other).replace(history_path(path))
+    said: list[str] = []
+    update_history(path, said.append, _no_progress)
+    assert "has another command at seq 30" in said[0]
+    assert history_path(path).with_name("exchange.history.db.seq-30").exists()
+    assert _dump(history_path(path)) == _dump_of_fresh(path, tmp_path)
+
+
+def test_commands_that_the_journal_lost_are_reported(tmp_path: Path) -> None:
+    long, short = tmp_path / "long.db", tmp_path / "short.db"
+    write_story(long, 40)
+    write_story(short, 30)
+    _update(long)
+    history_path(long).replace(history_path(short))
+    said: list[str] = []
+    update_history(short, said.append, _no_progress)
+    assert "ends with seq 40, but the journal with seq 30: the journal lost commands" in said[0]
+
+
+def test_a_history_of_an_older_schema_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_story(path, 40)
+    _update(path)
+    before = _dump(history_path(path))
+    with closing(sqlite3.connect(history_path(path))) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    said: list[str] = []
+    update_history(path, said.append, _no_progress)
+    assert f"has schema {SCHEMA_VERSION + 1}" in said[0]
+    assert _dump(history_path(path)) == before
+
+
+def test_two_processes_do_not_write_one_history(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_story(path, 40)
+    with history_lock(path), pytest.raises(HistoryBusyError):
+        update_history(path, print, _no_progress, anew=True)
+
+
+def test_a_history_can_begin_with_the_state_of_a_journal_without_its_archive(tmp_path: Path) -> None:
+    """The state before the first command becomes the first row of everything."""
+    path = tmp_path / "exchange.db"
+    write_steps(path, _market_commands(300))
+    compact(path, 200, lambda sentence: None, _no_progress)
+    for archive in (tmp_path / "exchange.db.archives").iterdir():
+        archive.unlink()
+    _update(path)
+    with open_journal_reader(path) as reader, closing(open_history(path)) as connection:
+        engine = restore_base(reader, 199)
+        for record in reader.records(engine.head):
+            replay(engine, record)
+            past = PastViews(connection, record.seq)
+            assert _present(past) == _present(engine.views), f"seq {record.seq} of seed {SEED}"
+
+
+def test_the_follower_continues_a_history_from_its_snapshot(tmp_path: Path) -> None:
+    """A writer that ended in the middle of the journal is continued from the journal's newest usable snapshot."""
+    path = tmp_path / "exchange.db"
+    write_story(path, 40)
+    with open_journal_reader(path) as reader:
+        writer = open_fitting_writer(reader, print)
+        engine = restore_base(reader, 0)
+        for record in reader.records(engine.head, 25):
+            writer.add(record, *replay_step(engine, record), engine.views)
+        writer.flush([])
+        writer.close()
+    _update(path)
+    assert _dump(history_path(path)) == _dump_of_fresh(path, tmp_path)
+
+
+def _present(views: Views) -> dict[str, bytes]:
+    """The answers about the present alone, without lists of past trades, orders and settlements."""
+    past = ("trades", "user trades", "settlements", "user settlements", "tickers", "accounts")
+    return {name: answer for name, answer in _answers(views).items() if name not in past}
+
+
+def _answers(views: Views) -> dict[str, bytes]:
+    """Everything that the read models answer, encoded. Positions are sorted: their order is not part of an answer."""
+    users, listed = list(views.balances.users), list(views.instruments)
+    live = [one.instrument_id for one in views.live_instruments()]
+    accounts = [views.account(user_id) for user_id in users]
+    for account in accounts:
+        account.positions.sort(key=lambda position: position.instrument_id)
+    found: dict[str, Any] = {
+        "instruments": list(views.instruments.values()),
+        "balances": [views.balance(user_id) for user_id in users],
+        "accounts": accounts,
+        "tickers": [views.ticker(name) for name in live],
+        "books": [(views.depths[name].bids(), views.depths[name].asks()) for name in listed],
+        "open orders": [views.orders.open_orders(user_id) for user_id in users],
+        "trades": [views.tape.trades(name, 100) for name in listed],
+        "user trades": [views.tape.user_trades(user_id, 100) for user_id in users],
+        "settlements": views.settlements.newest(100),
+        "user settlements": [views.settlements.newest_of(user_id, 100) for user_id in users],
+        "indexes": sorted(views.indexes.items()),
+        "marks": sorted(views.marks.items()),
+        "rules": views.rules,
+    }
+    return {name: msgspec.json.encode(value) for name, value in found.items()}
+
+
+def _dump(file: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables."""
+    with closing(sqlite3.connect(file)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for name in tables}
+
+
+def _dump_of_fresh(path: Path, folder: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with open_journal_reader(path) as reader:
+        engine = restore_base(reader, 0)
+        with closing(HistoryWriter(folder / "fresh.db")) as writer:
+            for record in reader.records(engine.head):
+                writer.add(record, *replay_step(engine, record), engine.views)
+            writer.flush([])
+            assert head_of(writer._connection) == engine.head
+    return _dump(folder / "fresh.db")
+
+
+def _update(path: Path) -> None:
+    update_history(path, lambda sentence: None, _no_progress)
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    pass
