@@ -243,7 +243,7 @@ class PastViews(Views):
             "SELECT i.instrument_id, p.quantity_milli, p.locked_micros, "
             "(SELECT f.basis_micros || ' ' || iif(f.ended, 0, f.realised_micros) FROM profit_version f "
             "WHERE f.user = k.user AND f.instrument = k.instrument AND f.seq <= :seq ORDER BY f.seq DESC LIMIT 1) "
-            "FROM position_key k JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument "
+            "FROM position_key k CROSS JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument "
             "AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v WHERE v.user = k.user "
             "AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1) "
             "JOIN instrument i ON i.instrument = k.instrument "
@@ -258,7 +258,7 @@ class PastViews(Views):
 
     def _open_interest(self, instrument_id: str) -> int | None:
         row = self.query(
-            "SELECT sum(max(p.quantity_milli, 0)) FROM position_key k JOIN position_version p ON p.user = k.user "
+            "SELECT sum(max(p.quantity_milli, 0)) FROM position_key k CROSS JOIN position_version p ON p.user = k.user "
             "AND p.instrument = k.instrument AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v "
             "WHERE v.user = k.user AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC "
             "LIMIT 1) WHERE k.instrument = :instrument",

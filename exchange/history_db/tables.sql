@@ -242,6 +242,7 @@ CREATE TABLE profit_version (
     PRIMARY KEY (user, instrument, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX profit_version_by_user ON profit_version (user, seq);
+CREATE INDEX profit_version_by_seq ON profit_version (seq);
 
 CREATE TABLE index_price (
     asset        TEXT NOT NULL,

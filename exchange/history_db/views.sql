@@ -1,5 +1,8 @@
 -- The views of the history. Names, order and meaning of the columns are stable; docs/sql.md describes them.
 --
+-- CROSS JOIN makes SQLite read the tables in the order in which they stand: it has no statistics, and would otherwise
+-- read all versions of all keys.
+--
 -- `utc_iso(us)` is a macro: the time in UTC in ISO 8601 with microseconds, which sorts as text. Columns in whole USDC or
 -- contracts (`price`, `size`, `cash` ...) are for people; compute with the exact integers.
 
@@ -173,9 +176,9 @@ SELECT e.seq, e.n,
                               group_concat(printf('"%s":%d', instrument_id, locked_micros), ','))
                 FROM (SELECT named.instrument_id, p.locked_micros
                       FROM position_key held
-                           JOIN position_version p ON p.user = held.user AND p.instrument = held.instrument
-                                                      AND p.seq = e.seq AND p.n = e.n
-                           JOIN instrument named ON named.instrument = held.instrument
+                           CROSS JOIN position_version p ON p.user = held.user AND p.instrument = held.instrument
+                                                            AND p.seq = e.seq AND p.n = e.n
+                           CROSS JOIN instrument named ON named.instrument = held.instrument
                       WHERE held.user = e.user ORDER BY named.number))
             WHEN 'balance_changed' THEN (
                 SELECT printf('{"kind":"balance_changed","user_id":"%s","cash_micros":%d,"locked_micros":%d%s}',
@@ -186,7 +189,7 @@ SELECT e.seq, e.n,
                 SELECT printf('{"kind":"marks_set","asset":"%s","marks":{%s}}', max(asset),
                               group_concat(printf('"%s":%d', instrument_id, mark_micros), ','))
                 FROM (SELECT named.asset, named.instrument_id, m.mark_micros
-                      FROM mark_version m JOIN instrument named ON named.instrument = m.instrument
+                      FROM mark_version m CROSS JOIN instrument named ON named.instrument = m.instrument
                       WHERE m.seq = e.seq AND m.n = e.n ORDER BY named.number))
             WHEN 'index_price_set' THEN (
                 SELECT printf('{"kind":"index_price_set","asset":"%s","price_micros":%d}', p.asset, p.price_micros)
@@ -204,7 +207,7 @@ SELECT u.user_id, b.cash_micros, b.locked_micros, b.cash_micros - b.locked_micro
        coalesce((SELECT s.shortfall_micros FROM shortfall s WHERE s.user = u.user ORDER BY s.seq DESC, s.n DESC LIMIT 1), 0)
            AS shortfall_micros,
        b.cash_micros / 1e6 AS cash, b.locked_micros / 1e6 AS locked, (b.cash_micros - b.locked_micros) / 1e6 AS available
-FROM user u JOIN balance_version b ON b.user = u.user AND (b.seq, b.n) = (
+FROM user u CROSS JOIN balance_version b ON b.user = u.user AND (b.seq, b.n) = (
     SELECT newest.seq, newest.n FROM balance_version newest WHERE newest.user = u.user
     ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
 WHERE u.opened_seq IS NOT NULL;
@@ -265,7 +268,8 @@ WHERE f.amount_micros <> 0;
 CREATE VIEW positions AS
 SELECT u.user_id, i.instrument_id, p.quantity_milli, p.locked_micros, p.seq AS as_of_seq,
        p.quantity_milli / 1e3 AS quantity, p.locked_micros / 1e6 AS locked
-FROM position_key k JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument AND (p.seq, p.n) = (
+FROM position_key k CROSS JOIN position_version p
+     ON p.user = k.user AND p.instrument = k.instrument AND (p.seq, p.n) = (
          SELECT newest.seq, newest.n FROM position_version newest
          WHERE newest.user = k.user AND newest.instrument = k.instrument
          ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
