@@ -76,7 +76,11 @@ class SqlitePart:
             return Page(rows, last_seq + 1)
         if order != "seq":
             last = rows[-1][0]
-            rows = [row for row in rows if row[0] != last] + self._rows(query, (last, last, *values))
+            whole = [row for row in rows if row[0] != last]
+            if whole and not is_readable:
+                # The next page begins with the seq that may be unreadable, so that no row before it is lost.
+                return Page(whole, last)
+            rows = whole + self._rows(query, (last, last, *values))
         return Page(rows, rows[-1][0] + 1)
 
     def head_at(self, seq: int) -> Head | None:
