@@ -1,6 +1,10 @@
-"""Encoding of the views as bytes for a snapshot, and its decoding."""
+"""Encoding of the views as bytes for a snapshot, and its decoding.
+
+The large parts are encoded and decoded one by one: other threads stand still during one call of the library.
+"""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,7 +12,7 @@ import msgspec
 from exchange.domain.rules import Rules
 from exchange.projections.balances import Balances
 from exchange.projections.depth import Depth
-from exchange.projections.orders import Orders
+from exchange.projections.orders import Orders, UserOrders
 from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import Tape
@@ -24,16 +28,27 @@ from exchange.projections.wire_types import (
 )
 
 
+class _OrdersImage(msgspec.Struct):
+    """The fields of `Orders`. `users` holds the encoded orders of each user."""
+
+    finished_kept: int
+    users: dict[str, msgspec.Raw]
+    notional_micros: dict[int, int]
+
+
 class _Image(msgspec.Struct):
-    """The fields of the views in a snapshot. Depth is missing: it follows from the open orders."""
+    """The fields of the views in a snapshot. Depth is missing: it follows from the open orders.
+
+    `trades` and `user_trades` hold the encoded trades of each instrument and user.
+    """
 
     seq: int
     ts_us: int
     rules: Rules
-    orders: Orders
+    orders: _OrdersImage
     balances: Balances
-    trades: dict[str, list[Trade]]
-    user_trades: dict[str, list[UserTrade]]
+    trades: dict[str, msgspec.Raw]
+    user_trades: dict[str, msgspec.Raw]
     turnovers: dict[str, RollingVolume]
     settlements: list[Settlement]
     user_settlements: dict[str, list[UserSettlement]]
@@ -50,20 +65,24 @@ def _restore_finished(_kind: type, finished: dict[Any, Any]) -> OrderedDict[int,
     return OrderedDict(msgspec.convert(finished, dict[int, OrderView]))
 
 
-_decoder = msgspec.msgpack.Decoder(_Image, dec_hook=_restore_finished)
+_decoder = msgspec.msgpack.Decoder(_Image)
+_decode_orders = msgspec.msgpack.Decoder(UserOrders, dec_hook=_restore_finished).decode
+_decode_trades = msgspec.msgpack.Decoder(list[Trade]).decode
+_decode_user_trades = msgspec.msgpack.Decoder(list[UserTrade]).decode
 
 
 def encode_views(views: Views) -> bytes:
     """Return the views as bytes, for a snapshot."""
+    orders = views.orders
     return _encoder.encode(
         _Image(
             views.seq,
             views.ts_us,
             views.rules,
-            views.orders,
+            _OrdersImage(orders.finished_kept, _encoded(orders.users), orders.notional_micros),
             views.balances,
-            {instrument_id: list(trades) for instrument_id, trades in views.tape.instruments.items()},
-            {user_id: list(trades) for user_id, trades in views.tape.users.items()},
+            _encoded({instrument_id: list(trades) for instrument_id, trades in views.tape.instruments.items()}),
+            _encoded({user_id: list(trades) for user_id, trades in views.tape.users.items()}),
             views.tape.volumes,
             list(views.settlements.series.values()),
             {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
@@ -74,13 +93,23 @@ def encode_views(views: Views) -> bytes:
     )
 
 
+def _encoded(parts: Mapping[str, UserOrders | list[Trade] | list[UserTrade]]) -> dict[str, msgspec.Raw]:
+    return {key: msgspec.Raw(_encoder.encode(part)) for key, part in parts.items()}
+
+
 def decode_views(image: bytes) -> Views:
     """Return the views that `encode_views` encoded as `image`. Raises msgspec.MsgspecError for other bytes."""
     decoded = _decoder.decode(image)
     views = Views()
     views.seq, views.ts_us = decoded.seq, decoded.ts_us
-    views.rules, views.orders, views.balances = decoded.rules, decoded.orders, decoded.balances
-    views.tape = Tape(decoded.trades, decoded.user_trades, decoded.turnovers)
+    views.rules, views.balances = decoded.rules, decoded.balances
+    users = {user_id: _decode_orders(orders) for user_id, orders in decoded.orders.users.items()}
+    views.orders = Orders(decoded.orders.finished_kept, users, decoded.orders.notional_micros)
+    views.tape = Tape(
+        {instrument_id: _decode_trades(trades) for instrument_id, trades in decoded.trades.items()},
+        {user_id: _decode_user_trades(trades) for user_id, trades in decoded.user_trades.items()},
+        decoded.turnovers,
+    )
     views.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
     views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
     views.indexes = {index.asset: index for index in decoded.indexes}
