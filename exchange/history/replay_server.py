@@ -6,17 +6,13 @@ the recorded rhythm. Clients cannot change anything; they control the replay wit
 
 import asyncio
 import contextlib
-import enum
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-
-import msgspec
-from msgspec import Meta
+from typing import Any, NamedTuple
 
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
 from exchange.domain.events import Traded
@@ -31,6 +27,7 @@ from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public, with_api
 from exchange.history.moment import Moment, UnknownMomentError, last_seq_at, seq_at
 from exchange.history.replay_checkpoints import ReplayPast
+from exchange.history.replay_messages import ReplayStatus, SeekParams, SpeedParams, StepParams, StepUnit
 from exchange.history.replay_seek import Seek
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
@@ -51,25 +48,16 @@ _CONGESTION_SECONDS = 0.01
 
 _log = logging.getLogger(__name__)
 
-# Commands that one step goes at most, and units of one step.
+# Commands that one step goes at most.
 STEP_COMMANDS_MAX = 10_000
-STEPS_MAX = 1_000
 # Commands that a seek forward applies to the present state, instead of restoring another one.
 NEAR_COMMANDS = 20_000
 # The event loop has its turn after this time.
 _SLICE_SECONDS = 0.005
 
 
-class StepUnit(enum.StrEnum):
-    """What `replay/step` counts: commands, commands that traded, or seconds of recorded time."""
-
-    COMMAND = "command"
-    TRADE = "trade"
-    SECOND = "second"
-
-
 # Receives the status after a seek; None if the seek failed.
-Done = Callable[["ReplayStatus | None"], None]
+Done = Callable[[ReplayStatus | None], None]
 
 
 class ReplayOptions(NamedTuple):
@@ -79,42 +67,6 @@ class ReplayOptions(NamedTuple):
     last_seq: int
     speed: float | None = 1.0
     is_paused: bool = False
-
-
-class ReplayStatus(msgspec.Struct, frozen=True):
-    """The position and the speed of a replay.
-
-    `speed` None: as fast as possible. `seeking` is the target of a running seek; until then the replay stands still.
-    """
-
-    seq: int
-    ts_us: int
-    first_seq: int
-    last_seq: int
-    speed: float | None
-    paused: bool
-    at_end: bool
-    seeking: int | None = None
-
-
-class SeekParams(p.Params, frozen=True):
-    """Parameters of `replay/seek`: exactly one of the two."""
-
-    seq: p.Seq | None = None
-    ts_us: p.Number | None = None
-
-
-class SpeedParams(p.Params, frozen=True):
-    """Parameters of `replay/speed`."""
-
-    speed: Annotated[float, Meta(gt=0)] | None
-
-
-class StepParams(p.Params, frozen=True):
-    """Parameters of `replay/step`: the unit, and how many; a negative number goes back."""
-
-    by: StepUnit = StepUnit.COMMAND
-    count: Annotated[int, Meta(ge=-STEPS_MAX, le=STEPS_MAX)] = 1
 
 
 async def serve_replay(
