@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import engine, history, memory, orders, recovery, snapshots
+from benchmarks import engine, history, memory, orders, recovery, snapshots, startup
 from benchmarks.table import show
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "snapshots": snapshots.run,
     "recovery": recovery.run,
     "history": history.run,
+    "startup": startup.run,
 }
 
 

@@ -7,6 +7,7 @@ A command is in the module named by its path, with underscores: `exchange journa
 These modules hold no command of their own:
 
 - main.py puts the commands together and turns exceptions into error messages
+- lazy.py is the group that imports a command only when it is needed
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
 - output.py prints tables, JSON and errors

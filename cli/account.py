@@ -8,6 +8,7 @@ import click
 
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
 from exchange.cli.current_views import as_of, read_views, require_user
+from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import USER, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.settlements import payouts
@@ -17,7 +18,7 @@ from exchange.projections.wire_types import AccountView, Instrument, PositionVie
 _SETTLEMENTS_SHOWN = 5
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def account() -> None:
     """Show an account, deposit cash, withdraw cash."""
 

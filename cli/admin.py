@@ -10,12 +10,13 @@ from exchange.amounts import cash, expiration, usdc
 from exchange.cli.account import print_account
 from exchange.cli.admin_limits import limits_text
 from exchange.cli.client import call_as_admin
+from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USER, AmountCommand, db_option, json_option
 from exchange.cli.output import print_answer, print_json
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def admin() -> None:
     """Run a market: index, rules, settlement, halts, users.
 

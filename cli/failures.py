@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import click
 import msgspec
@@ -14,7 +14,6 @@ from exchange.journal.errors import JournalError
 from exchange.outside_text import InputError
 
 _log = logging.getLogger("exchange.cli")
-_WANTS_JSON = "exchange.wants_json"
 
 
 class Failure(msgspec.Struct):
@@ -38,27 +37,16 @@ class _RefusedError(click.ClickException):
         click.echo(self.format_message(), file=file, err=True)
 
 
-class ReportingGroup(click.Group):
-    """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_WANTS_JSON] = "--json" in (args[: args.index("--")] if "--" in args else args)
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (click.Abort, click.exceptions.Exit, BrokenPipeError):
-            raise
-        except Exception as error:
-            shown, reason = _shown(error)
-            if not ctx.meta[_WANTS_JSON]:
-                if shown is error:
-                    raise
-                raise shown from error
-            failure = _failure(error, shown, reason)
-            click.echo(msgspec.json.encode(failure), err=True)
-            raise click.exceptions.Exit(failure.exit_code) from error
+def report(error: Exception, wants_json: bool) -> NoReturn:
+    """Raise the exception that tells a user of `error`, or print it as JSON and raise Exit."""
+    shown, reason = _shown(error)
+    if not wants_json:
+        if shown is error:
+            raise error
+        raise shown from error
+    failure = _failure(error, shown, reason)
+    click.echo(msgspec.json.encode(failure), err=True)
+    raise click.exceptions.Exit(failure.exit_code) from error
 
 
 def _failure(error: Exception, shown: click.ClickException, reason: str) -> Failure:

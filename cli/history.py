@@ -2,7 +2,9 @@
 
 import click
 
+from exchange.cli.lazy import LazyGroup
 
-@click.group()
+
+@click.group(cls=LazyGroup)
 def history() -> None:
     """Write the history file again, or export its tables."""

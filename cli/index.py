@@ -6,11 +6,12 @@ import click
 
 from exchange.amounts import short_time, usdc
 from exchange.cli.current_views import as_of, read_views
+from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def index() -> None:
     """Show and feed index prices.
 

@@ -7,6 +7,7 @@ import click
 
 from exchange.amounts import contracts, price_decimals, short_time, usdc
 from exchange.cli.current_views import as_of, read_views
+from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.domain.instruments import instrument_id_of
@@ -15,7 +16,7 @@ from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def instrument() -> None:
     """Show the listed instruments, or list a new one."""
 

@@ -2,7 +2,9 @@
 
 import click
 
+from exchange.cli.lazy import LazyGroup
 
-@click.group()
+
+@click.group(cls=LazyGroup)
 def journal() -> None:
     """Inspect, verify, copy and shrink the journal."""

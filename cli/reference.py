@@ -27,8 +27,9 @@ def _helps(command: click.Command, name: str, parent: click.Context | None) -> I
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for child_name, child in sorted(command.commands.items()):
-            if not child.hidden:
+        for child_name in command.list_commands(context):
+            child = command.get_command(context, child_name)
+            if child is not None and not child.hidden:
                 yield from _helps(child, child_name, context)
 
 

@@ -1,6 +1,8 @@
 """A command is found from its name: its module follows from its path, as the docstring of `exchange.cli` says."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import exchange.cli
 from exchange.cli.alias import Alias
 from exchange.cli.main import main
+from tests.cli_support import exchange as exchange_command
 
 MODULES = {file.stem for file in (Path(__file__).parents[1] / "cli").glob("*.py")} - {"__init__"}
 HELPERS = set(re.findall(r"^- (\w+)\.py ", exchange.cli.__doc__ or "", re.MULTILINE))
@@ -17,7 +20,10 @@ HELPERS = set(re.findall(r"^- (\w+)\.py ", exchange.cli.__doc__ or "", re.MULTIL
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command and group below `group`, with its path as it is typed."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
@@ -60,3 +66,27 @@ def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
         target = COMMANDS[tuple(alias.target.split())]
         assert (alias.callback, alias.params) == (target.callback, target.params)
         assert alias.get_short_help_str(200).startswith(f"Alias of `exchange {alias.target}`")
+
+
+def imported_after(statement: str) -> set[str]:
+    """The modules that a new interpreter has imported after `statement`."""
+    code = f"import sys, exchange.cli.main as m; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_version_imports_click_and_no_other_library() -> None:
+    loaded = imported_after("m.main(['--version'], standalone_mode=False)")
+    ours = {name for name in loaded if name.partition(".")[0] == "exchange"}
+    assert ours == {"exchange", "exchange.cli", "exchange.cli.lazy", "exchange.cli.main"}
+    assert not loaded & {"asyncio", "msgspec", "rich", "websockets", "sqlite3", "aiosqlite", "logging"}
+
+
+def test_a_command_imports_no_other_command() -> None:
+    loaded = imported_after("m.main.child('journal').child('tail')")
+    ours = {name.removeprefix("exchange.cli.") for name in loaded if name.startswith("exchange.cli.")}
+    assert ours - HELPERS == {"journal", "journal_tail"}
+
+
+def test_a_mistyped_command_is_answered_with_similar_names() -> None:
+    assert "'ticker'" in exchange_command("tickr").stderr
