@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.server_process import host_option, insecure_option, port_option, refuse_foreign_host, run_server
+from exchange.cli.server_process import (
+    archive_options,
+    host_option,
+    insecure_option,
+    port_option,
+    refuse_foreign_host,
+    run_server,
+)
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import ServerSettings
 
@@ -16,12 +23,23 @@ from exchange.runtime.server_settings import ServerSettings
 @port_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
+@archive_options("1h", "1d")
 @insecure_option
-def demo(path: Path, host: str, port: int, seed: int, clock_start_us: int | None, insecure: bool) -> None:
+def demo(
+    path: Path,
+    host: str,
+    port: int,
+    seed: int,
+    clock_start_us: int | None,
+    archive_after_us: int | None,
+    delete_after_us: int | None,
+    insecure: bool,
+) -> None:
     """Run an exchange with a live market until Ctrl-C.
 
     The market has options on SOL, BTC and ETH, moving index prices, market makers and traders. The bots are
-    ordinary clients in a child process. If the journal exists, the market continues from its last state.
+    ordinary clients in a child process. If the journal exists, the market continues from its last state. Commands
+    older than a day are deleted.
 
     \b
     Example:
@@ -29,5 +47,15 @@ def demo(path: Path, host: str, port: int, seed: int, clock_start_us: int | None
     """
     refuse_foreign_host(host, insecure)
     run_server(
-        ServerSettings(path, host, port, clock_start_us=clock_start_us, demo=True, demo_seed=seed, rules=DEMO_RULES)
+        ServerSettings(
+            path,
+            host,
+            port,
+            clock_start_us=clock_start_us,
+            demo=True,
+            demo_seed=seed,
+            rules=DEMO_RULES,
+            archive_after_us=archive_after_us,
+            delete_archives_after_us=delete_after_us,
+        )
     )

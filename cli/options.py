@@ -35,6 +35,19 @@ class Parsed(click.ParamType[Any]):
             self.fail(f"{error}{self._hint}", param, ctx)
 
 
+_SECONDS_OF = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _duration_us(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,5})([smhd])", text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a duration; expected a number and s, m, h or d, such as 12h or 30d")
+    return int(found[1]) * _SECONDS_OF[found[2]] * 1_000_000
+
+
+DURATION_US = Parsed("duration", _duration_us)
+
+
 def _instrument_id(text: str) -> str:
     return parse_instrument_id(text.upper()).instrument_id
 

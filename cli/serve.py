@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.server_process import host_option, insecure_option, port_option, refuse_foreign_host, run_server
+from exchange.cli.server_process import (
+    archive_options,
+    host_option,
+    insecure_option,
+    port_option,
+    refuse_foreign_host,
+    run_server,
+)
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
@@ -38,6 +45,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     metavar="PORT",
     help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
 )
+@archive_options(None, None)
 @insecure_option
 def serve(
     path: Path,
@@ -48,6 +56,8 @@ def serve(
     clock_start_us: int | None,
     rate_limit: int,
     metrics_port: int | None,
+    archive_after_us: int | None,
+    delete_after_us: int | None,
     insecure: bool,
 ) -> None:
     """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
@@ -60,5 +70,17 @@ def serve(
     refuse_foreign_host(host, insecure)
     rules = DEMO_RULES if demo else DEFAULT_RULES
     run_server(
-        ServerSettings(path, host, port, clock_start_us, snapshot_every, rate_limit, demo, metrics_port, rules=rules)
+        ServerSettings(
+            path,
+            host,
+            port,
+            clock_start_us,
+            snapshot_every,
+            rate_limit,
+            demo,
+            metrics_port,
+            rules=rules,
+            archive_after_us=archive_after_us,
+            delete_archives_after_us=delete_after_us,
+        )
     )

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import click
 
 from exchange.amounts import short_time
-from exchange.cli.options import command_line
+from exchange.cli.options import DURATION_US, command_line
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
 from exchange.journal.opening import open_journal_reader
@@ -24,6 +24,7 @@ from exchange.runtime.server_settings import ServerSettings
 
 _log = logging.getLogger("exchange")
 _T = TypeVar("_T")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 port_option = click.option(
@@ -34,6 +35,32 @@ port_option = click.option(
     help="Port to listen on; 0: any free port.",
 )
 insecure_option = click.option("--insecure", is_flag=True, help="Allow an address that other machines can connect to.")
+
+
+def archive_options(archive_after: str | None, delete_after: str | None) -> Callable[[_Command], _Command]:
+    """The options of an exchange that seals older commands; the defaults are durations, None: never."""
+
+    def add(command: _Command) -> _Command:
+        for name, parameter, default, text in (
+            (
+                "--delete-archives-after",
+                "delete_after_us",
+                delete_after,
+                "Delete archives of this age, such as 90d.",
+            ),
+            ("--archive-after", "archive_after_us", archive_after, "Move older commands into archives, such as 30d."),
+        ):
+            command = click.option(
+                name,
+                parameter,
+                type=DURATION_US,
+                default=default,
+                metavar="AGE",
+                help=f"{text}  [default: {default or 'never'}]",
+            )(command)
+        return command
+
+    return add
 
 
 def refuse_foreign_host(host: str, insecure: bool) -> None:
@@ -150,7 +177,16 @@ def _demo_notes(settings: ServerSettings, views: Views) -> list[str]:
             f"To start the demo market in a new journal: {command_line('demo', Path('data/demo.db'))}\n",
         ]
     if settings.demo_seed is not None:
-        return ["The index moves once a second, three market makers quote every option, and six traders trade.\n"]
+        lines = []
+        if settings.delete_archives_after_us:
+            hours = settings.delete_archives_after_us / 3.6e9
+            lines = [
+                f"Commands older than {hours:.3g} hours are deleted; --delete-archives-after 90d keeps them longer."
+            ]
+        return [
+            *lines,
+            "The index moves once a second, three market makers quote every option, and six traders trade.\n",
+        ]
     return []
 
 

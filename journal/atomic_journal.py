@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.journal.archive_file import ArchivePart, is_archive_file
 from exchange.journal.errors import JournalError
 from exchange.journal.schema import connect_read_only, prepare, read_only_uri
 
@@ -83,6 +84,9 @@ def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:
     # The trigger doubles the time, and the readers check the chain of the copied commands.
     with _without_trigger(connection, "commands_follow_each_other"):
         for number, source in enumerate(sources):
+            if is_archive_file(source):
+                _copy_archive(connection, source, last_seq, with_base=number == 0)
+                continue
             connection.execute("ATTACH ? AS source", (read_only_uri(source),))
             connection.execute("BEGIN")
             found = _tables_in(connection, "source")
@@ -95,6 +99,24 @@ def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:
                 )
             connection.execute("COMMIT")
             connection.execute("DETACH source")
+
+
+def _copy_archive(connection: sqlite3.Connection, source: Path, last_seq: int, with_base: bool) -> None:
+    """Copy the rows up to `last_seq` of a compressed archive, and its base if asked."""
+    with closing(ArchivePart(source)) as part:
+        connection.execute("BEGIN")
+        if with_base and part.base.head.seq:
+            row = (*part.base.head, part.base.snapshot)
+            connection.execute("INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)", row)
+        for table, columns in _TABLES:
+            seq = part.base.head.seq + 1
+            while table != "base" and seq <= min(last_seq, part.last_seq):
+                rows, seq = part.page(table, seq, last_seq)
+                if table == "answers":
+                    rows = [(answer[0], answer[2]) for answer in rows]
+                marks = ", ".join("?" * len(columns.split(", ")))
+                connection.executemany(f"INSERT OR IGNORE INTO main.{table} ({columns}) VALUES ({marks})", rows)
+        connection.execute("COMMIT")
 
 
 def copy_pages(draft: Draft, source: Path, last_seq: int) -> None:

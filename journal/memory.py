@@ -51,6 +51,12 @@ class MemoryJournal:
     async def append_answers(self, rows: list[AnswerRow]) -> None:
         self.answers += rows
 
+    async def seal(self, base: Checkpoint) -> None:
+        raise JournalError("a journal in memory has no archives")
+
+    async def delete_sealed(self, count: int) -> bool:
+        return False
+
     async def close(self) -> None:
         pass
 

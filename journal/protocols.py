@@ -93,5 +93,11 @@ class JournalWriter(Protocol):
     async def append_answers(self, rows: list[AnswerRow]) -> None:
         """Record when batches were answered. Raises as `append` does."""
 
+    async def seal(self, base: Checkpoint) -> None:
+        """Continue from `base`, the end of an archive that is on disk. Raises as `append` does."""
+
+    async def delete_sealed(self, count: int) -> bool:
+        """Delete up to `count` of the oldest commands before the base; False if there are none. Raises as `append`."""
+
     async def close(self) -> None:
         """Release the journal."""

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from exchange.journal.archive_file import ArchivePart, is_archive_file
 from exchange.journal.archives import archive_folder, archives_of
 from exchange.journal.errors import UNREADABLE_STEP, JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
 from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
 from exchange.journal.sqlite_part import SqlitePart
+
+_Part = SqlitePart | ArchivePart
 
 _LAST = 2**63 - 1
 
@@ -117,13 +120,15 @@ class SqliteJournalReader:
             if self._reopen_if_moved(part):
                 continue
             yield rows
-            seq = next_seq
+            seq = max(next_seq, seq + 1)
+            if part is self._parts[-1] and seq > part.last_seq:
+                return
 
-    def _part_at(self, seq: int) -> SqlitePart:
+    def _part_at(self, seq: int) -> _Part:
         """The file with command `seq`; the first file if the command is older, the journal itself if it is newer."""
-        return next(part for part in self._parts if part.last_seq >= seq)
+        return next((part for part in self._parts if part.last_seq >= seq), self._parts[-1])
 
-    def _reopen_if_moved(self, part: SqlitePart) -> bool:
+    def _reopen_if_moved(self, part: _Part) -> bool:
         """Open all files again if `part` is the journal, and its first commands were sealed into an archive."""
         if part is not self._parts[-1] or not part.has_moved():
             return False
@@ -140,12 +145,12 @@ class SqliteJournalReader:
                 f"put the archive back into {archive_folder(self.path)}"
             )
 
-    def _open_parts(self) -> list[SqlitePart]:
-        parts = [SqlitePart(self.path, _LAST)]
+    def _open_parts(self) -> list[_Part]:
+        parts = [_open_part(self.path, _LAST)]
         try:
             # Oldest last, so that the journal stays the first of the list until it is turned round.
             for first_seq, last_seq, path in reversed(archives_of(self.path, parts[0].base.head.seq + 1)):
-                parts.append(part := SqlitePart(path, last_seq))
+                parts.append(part := _open_part(path, last_seq))
                 if part.base.head.seq + 1 != first_seq:
                     raise JournalDamagedError(
                         f"{path} begins with seq {part.base.head.seq + 1}, not with the seq in its name: "
@@ -164,6 +169,10 @@ class SqliteJournalReader:
         return parts
 
 
-def _close(parts: Sequence[SqlitePart]) -> None:
+def _open_part(path: Path, last_seq: int) -> _Part:
+    return ArchivePart(path) if is_archive_file(path) else SqlitePart(path, last_seq)
+
+
+def _close(parts: Sequence[_Part]) -> None:
     for part in parts:
         part.close()

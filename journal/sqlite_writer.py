@@ -12,7 +12,7 @@ import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
-from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
 from exchange.journal.write_ahead_log import check_log_of_crash
@@ -24,6 +24,8 @@ _BUSY_SECONDS = 1.0
 _LOG_BYTES_MAX = 16 * 1024 * 1024
 # Rows in one statement. SQLite binds at most 32,766 values, and a row has up to four.
 _ROWS_MAX = 5_000
+# The tables from which sealed rows are deleted.
+_SEALED_TABLES = ("commands", "events", "digests", "answers")
 
 
 class SqliteJournalWriter:
@@ -78,6 +80,43 @@ class SqliteJournalWriter:
     async def append_answers(self, rows: list[AnswerRow]) -> None:
         """Record when batches were answered. Raises as `append` does."""
         await self._insert("INTO answers (seq, answered_us)", rows)
+
+    async def seal(self, base: Checkpoint) -> None:
+        """Continue from `base`, the end of an archive that is on disk. See `JournalWriter.seal`."""
+        assert base.head.seq < self.head.seq, "the journal keeps at least one command"
+        row = (*base.head, base.snapshot)
+        await self._run_whole(
+            [("DELETE FROM base", ()), ("INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)", row)]
+        )
+
+    async def delete_sealed(self, count: int) -> bool:
+        """Delete up to `count` of the oldest commands before the base. See `JournalWriter.delete_sealed`."""
+        query = "SELECT min(commands.seq), max(base.seq) FROM commands, base WHERE commands.seq <= base.seq"
+        async with self._turn:
+            try:
+                found = await (await self._connection.execute(query)).fetchone()
+            except sqlite3.Error as error:
+                raise _translated(error) from error
+        if found is None or found[0] is None:
+            return False
+        last = min(found[0] + count - 1, found[1])
+        # In order of seq, and all tables at once, so that the rows left by a crash are the last ones before the base.
+        await self._run_whole([(f"DELETE FROM {table} WHERE seq <= ?", (last,)) for table in _SEALED_TABLES])
+        return True
+
+    async def _run_whole(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
+        """Run statements as one transaction, all or none."""
+        async with self._turn:
+            try:
+                await self._connection.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    await self._connection.execute(statement, values)
+                await self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    if self._connection.in_transaction:
+                        await self._connection.execute("ROLLBACK")
+                raise _translated(error) from error
 
     async def close(self) -> None:
         """Close the connection."""

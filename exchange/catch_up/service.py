@@ -33,7 +33,7 @@ class CatchUpService:
         self.pool = WorkerPool(path)
         self._tasks: set[_CatchUpTask] = set()
         with open_journal_reader(path) as reader:
-            # Of the journal itself, without its archives.
+            # Of the first run of this exchange, without archives. Commands that it seals go into archives that follow.
             self._first_seq = reader.bases[-1].head.seq + 1
 
     @property

@@ -90,6 +90,8 @@ class MeasuredJournal:
         self.append_events = journal.append_events
         self.append_digests = journal.append_digests
         self.append_answers = journal.append_answers
+        self.seal = journal.seal
+        self.delete_sealed = journal.delete_sealed
         self.close = journal.close
 
     @property

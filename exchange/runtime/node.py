@@ -27,6 +27,7 @@ from exchange.journal.schema import ensure_journal
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 from exchange.runtime.alarm import standing_alarm
+from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, thread_cpu_us
 from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
@@ -162,6 +163,9 @@ class Node(ServedExchange):
         self._pipeline = Pipeline(engine, self._metrics.journal if self._metrics else journal, self._clock, self)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._demo = DemoProcess(settings.path)
+        self._archiver = Archiver(
+            settings.path, journal, self.now_us, settings.archive_after_us, settings.delete_archives_after_us
+        )
         self._admin_secret = admin_secret(settings.path)
         self._is_stopping = False
         # Dry runs are refused before this exchange time.
@@ -200,6 +204,7 @@ class Node(ServedExchange):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._archiver.stop()
             await self.cancel_tasks()
             self.gateway.abort()
             await self.catch_up_service.stop()
@@ -254,6 +259,7 @@ class Node(ServedExchange):
         await self.gateway.open()
         listening(url)
         self._follower.start()
+        self._archiver.start()
         if self._settings.demo_seed is not None:
             self._demo.start(url, self._settings.demo_seed)
         await stop.wait()

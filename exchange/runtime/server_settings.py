@@ -23,6 +23,8 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `metrics_port`: on the loopback address (0: any free port, None: no metrics).
     - `demo_seed`: the random seed of the demo's bots (None: no bots).
     - `rules`: those of a new journal. An existing journal has its own.
+    - `archive_after_us`: the age of commands that are sealed into archives (None: they stay in the journal).
+    - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
     """
 
     path: Path
@@ -35,6 +37,8 @@ class ServerSettings(msgspec.Struct, frozen=True):
     metrics_port: int | None = None
     demo_seed: int | None = None
     rules: Rules = DEFAULT_RULES
+    archive_after_us: int | None = None
+    delete_archives_after_us: int | None = None
 
 
 def admin_secret_file(path: Path) -> Path:

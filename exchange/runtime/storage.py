@@ -59,12 +59,15 @@ def storage_of(path: Path) -> Storage:
     history_path = path.with_suffix(".history.db")
     journal = StorageUsage(_with_log(path), head.seq - base_seq)
     history = StorageUsage(_with_log(history_path), head.seq - first_seq)
-    growth = (journal.bytes_per_command + history.bytes_per_command) * rate
+    archives = StorageUsage(_folder_bytes(archive_folder(path)), base_seq - first_seq)
+    # New commands use the space of sealed ones, so a journal with archives grows by its archives.
+    kept = archives if base_seq > first_seq else journal
+    growth = (kept.bytes_per_command + history.bytes_per_command) * rate
     return Storage(
         journal,
         history,
         StorageUsage(_folder_bytes(SnapshotStore(path).folder), head.seq - first_seq),
-        StorageUsage(_folder_bytes(archive_folder(path)), base_seq - first_seq),
+        archives,
         seconds_until_full(path.absolute().parent, growth),
     )
 

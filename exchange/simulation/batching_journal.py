@@ -4,7 +4,7 @@ It is for simulations: a crash may lose the last commands, because the simulatio
 """
 
 from exchange.journal.protocols import JournalWriter
-from exchange.journal.records import AnswerRow, DigestRow, EventRow, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record
 
 # Commands in one transaction.
 COMMANDS_AT_ONCE = 2_000
@@ -36,6 +36,12 @@ class BatchingJournal:
 
     async def append_answers(self, _rows: list[AnswerRow]) -> None:
         """Discard them: the answer times of a simulation say nothing about an exchange."""
+
+    async def seal(self, base: Checkpoint) -> None:
+        await self._journal.seal(base)
+
+    async def delete_sealed(self, count: int) -> bool:
+        return await self._journal.delete_sealed(count)
 
     async def close(self) -> None:
         """Write what has come, and release the journal."""
