@@ -36,6 +36,9 @@ FILTERS = {
 # Every filtered query returns at most this many rows, so that queries of all sizes of a journal can be compared.
 ROWS_MAX = 50
 
+# About 250 commands of the live market.
+TIME_WINDOW_US = 120_000_000
+
 
 class Names(NamedTuple):
     """What the questions ask about: a moment in mid-history, and names that are busy around it."""
@@ -127,7 +130,6 @@ def moments(names: Names) -> Iterator[Question]:
 
 def views(names: Names) -> Iterator[Question]:
     """Yield a query for each column by which a documented view is filtered."""
-    day_us = 86_400_000_000
     conditions = {
         "instrument_id": f"= '{names.instrument_id}'",
         "asset": f"= '{names.asset}'",
@@ -138,7 +140,7 @@ def views(names: Names) -> Iterator[Question]:
         yield Question(f"{view}", sql=f"SELECT * FROM {view} LIMIT {ROWS_MAX}", cpu_goal=COOKBOOK_CPU_SECONDS)
         for column in columns:
             if column.endswith("_us"):
-                condition = f"BETWEEN {names.ts_us - day_us // 24} AND {names.ts_us}"
+                condition = f"BETWEEN {names.ts_us - TIME_WINDOW_US} AND {names.ts_us}"
             else:
                 condition = conditions.get(column, f"= '{names.user_id}'")
             sql = f"SELECT * FROM {view} WHERE {column} {condition} LIMIT {ROWS_MAX}"
