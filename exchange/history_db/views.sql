@@ -227,41 +227,70 @@ WHERE b.reason IS NOT NULL;
 
 -- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose short was
 -- bought back), fee, settlement or shortfall. A fill or a settlement has one row for each reason and user.
+-- Each part names its user and instrument itself: SQLite then filters every part by its own index.
 CREATE VIEW cash_flows AS
-WITH flows (seq, n, user, instrument, reason, amount_micros) AS (
-    SELECT seq, n, user, NULL, reason, amount_micros FROM payment
-    UNION ALL
-    SELECT t.seq, t.n, t.taker, t.instrument, iif(o.liquidation, 'liquidation', 'trade'),
-           iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000)
-    FROM trade t JOIN book_order o ON o.order_id = t.taker_order_id
-    UNION ALL
-    SELECT seq, n, maker, instrument, 'trade', iif(taker_side = 'bid', 1, -1) * (price_micros * size_milli / 1000)
-    FROM trade
-    UNION ALL
-    SELECT seq, n, taker, instrument, 'fee', -taker_fee_micros FROM trade WHERE taker_fee_micros <> 0
-    UNION ALL
-    SELECT seq, n, maker, instrument, 'fee', -maker_fee_micros FROM trade WHERE maker_fee_micros <> 0
-    UNION ALL
-    SELECT seq, n, fees.user, instrument, 'fee', taker_fee_micros + maker_fee_micros FROM user fees, trade
-    WHERE fees.user_id = 'fees' AND taker_fee_micros + maker_fee_micros <> 0
-    UNION ALL
-    SELECT seq, n, user, instrument, 'settlement', payout_micros FROM position_settlement
-    UNION ALL
-    SELECT seq, n, user, instrument, 'fee', -fee_micros FROM position_settlement WHERE fee_micros <> 0
-    UNION ALL
-    SELECT seq, n, fees.user, instrument, 'fee', fee_micros FROM user fees, position_settlement
-    WHERE fees.user_id = 'fees' AND fee_micros <> 0
-    UNION ALL
-    SELECT seq, n, user, NULL, 'shortfall', amount_micros FROM shortfall
-    UNION ALL
-    SELECT seq, n, insurance.user, NULL, 'shortfall', -amount_micros FROM user insurance, shortfall
-    WHERE insurance.user_id = 'insurance'
-)
-SELECT f.seq, f.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, f.reason, i.instrument_id, f.amount_micros,
-       f.amount_micros / 1e6 AS amount
-FROM flows f JOIN command c ON c.seq = f.seq JOIN user u ON u.user = f.user
-     LEFT JOIN instrument i ON i.instrument = f.instrument
-WHERE f.amount_micros <> 0;
+SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, p.reason,
+       NULL AS instrument_id, p.amount_micros AS amount_micros,
+       p.amount_micros / 1e6 AS amount
+FROM payment p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user
+WHERE p.amount_micros <> 0
+UNION ALL
+SELECT t.seq, t.n, t.ts_us, utc_iso(t.ts_us), u.user_id, iif(o.liquidation, 'liquidation', 'trade'),
+       i.instrument_id, iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000),
+       iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000) / 1e6
+FROM trade t JOIN user u ON u.user = t.taker JOIN instrument i ON i.instrument = t.instrument
+     JOIN book_order o ON o.order_id = t.taker_order_id
+WHERE iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000) <> 0
+UNION ALL
+SELECT t.seq, t.n, t.ts_us, utc_iso(t.ts_us), u.user_id, 'trade',
+       i.instrument_id, iif(t.taker_side = 'bid', 1, -1) * (t.price_micros * t.size_milli / 1000),
+       iif(t.taker_side = 'bid', 1, -1) * (t.price_micros * t.size_milli / 1000) / 1e6
+FROM trade t JOIN user u ON u.user = t.maker JOIN instrument i ON i.instrument = t.instrument
+WHERE iif(t.taker_side = 'bid', 1, -1) * (t.price_micros * t.size_milli / 1000) <> 0
+UNION ALL
+SELECT t.seq, t.n, t.ts_us, utc_iso(t.ts_us), u.user_id, 'fee', i.instrument_id, -t.taker_fee_micros,
+       -t.taker_fee_micros / 1e6
+FROM trade t JOIN user u ON u.user = t.taker JOIN instrument i ON i.instrument = t.instrument
+WHERE -t.taker_fee_micros <> 0
+UNION ALL
+SELECT t.seq, t.n, t.ts_us, utc_iso(t.ts_us), u.user_id, 'fee', i.instrument_id, -t.maker_fee_micros,
+       -t.maker_fee_micros / 1e6
+FROM trade t JOIN user u ON u.user = t.maker JOIN instrument i ON i.instrument = t.instrument
+WHERE -t.maker_fee_micros <> 0
+UNION ALL
+SELECT t.seq, t.n, t.ts_us, utc_iso(t.ts_us), u.user_id, 'fee', i.instrument_id,
+       (t.taker_fee_micros + t.maker_fee_micros),
+       (t.taker_fee_micros + t.maker_fee_micros) / 1e6
+FROM trade t JOIN instrument i ON i.instrument = t.instrument JOIN user u
+WHERE u.user_id = 'fees' AND (t.taker_fee_micros + t.maker_fee_micros) <> 0
+UNION ALL
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'settlement', i.instrument_id, s.payout_micros,
+       s.payout_micros / 1e6
+FROM position_settlement s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user
+     JOIN instrument i ON i.instrument = s.instrument
+WHERE s.payout_micros <> 0
+UNION ALL
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'fee', i.instrument_id, -s.fee_micros,
+       -s.fee_micros / 1e6
+FROM position_settlement s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user
+     JOIN instrument i ON i.instrument = s.instrument
+WHERE -s.fee_micros <> 0
+UNION ALL
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'fee', i.instrument_id, s.fee_micros,
+       s.fee_micros / 1e6
+FROM position_settlement s JOIN command c ON c.seq = s.seq JOIN instrument i ON i.instrument = s.instrument
+     JOIN user u
+WHERE u.user_id = 'fees' AND s.fee_micros <> 0
+UNION ALL
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'shortfall', NULL, s.amount_micros,
+       s.amount_micros / 1e6
+FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user
+WHERE s.amount_micros <> 0
+UNION ALL
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'shortfall', NULL, -s.amount_micros,
+       -s.amount_micros / 1e6
+FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u
+WHERE u.user_id = 'insurance' AND -s.amount_micros <> 0;
 
 -- Positions that are open or lock collateral for open asks. `quantity_milli` is negative for a short position. Settled
 -- positions are left out.
