@@ -11,6 +11,8 @@ These modules hold no command of their own:
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
 - output.py prints tables, JSON and errors
+- sections.py lists the commands of `exchange --help` in sections
+- completion.py completes names in a shell
 - failures.py reports failures, as text or as JSON
 - refusals.py translates refusals of the exchange into options and amounts of the command line
 - progress.py is the progress bar of replays

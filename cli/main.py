@@ -9,11 +9,12 @@ import click
 
 from exchange import __version__
 from exchange.cli.lazy import LazyGroup
+from exchange.cli.sections import SectionedGroup
 
 _WANTS_JSON = "exchange.wants_json"
 
 
-class _ReportingGroup(LazyGroup):
+class _ReportingGroup(SectionedGroup):
     """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

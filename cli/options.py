@@ -7,24 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from exchange.amounts import parse_contracts, parse_expiration, parse_time_us, parse_usdc
+from exchange.cli.completion import DEFAULT_JOURNAL, Kind, complete_names
 from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment
 from exchange.runtime.rule_settings import parse_series
 
 NEGATIVE_NUMBER = re.compile(r"-\.?[0-9][0-9.]*")
-DEFAULT_PATH = Path("data/exchange.db")
+DEFAULT_PATH = Path(DEFAULT_JOURNAL)
 
 
 class Parsed(click.ParamType[Any]):
     """Converts an argument with `parse`. A ValueError from `parse` becomes a usage error."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any], hint: str = "") -> None:
+    def __init__(self, name: str, parse: Callable[[str], Any], hint: str = "", completes: Kind | None = None) -> None:
         self.name = name
         self._parse = parse
         self._hint = hint
+        self._completes = completes
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [] if self._completes is None else complete_names(self._completes, ctx, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
@@ -92,10 +98,10 @@ PRICE = Parsed("usdc", _positive("price", parse_usdc))
 CASH = Parsed("usdc", _positive("amount", parse_usdc))
 SIZE = Parsed("contracts", _positive("size", parse_contracts))
 CONTRACTS = Parsed("contracts", parse_contracts)
-INSTRUMENT = Parsed("instrument", _instrument_id)
-ASSET = Parsed("asset", _asset)
+INSTRUMENT = Parsed("instrument", _instrument_id, completes="instrument")
+ASSET = Parsed("asset", _asset, completes="asset")
 EXPIRATION = Parsed("day", parse_expiration)
-USER = Parsed("user", _user_id)
+USER = Parsed("user", _user_id, completes="user")
 TIME = Parsed("time", parse_time_us, "; expected a time such as 2026-02-20T00:00:00Z")
 SERIES = Parsed("series", parse_series)
 MOMENT = Parsed(

@@ -217,6 +217,7 @@ MAY_NAME_SQLITE = {
     "exchange/history/rebuild.py": "replaces the events of a file in place",
     "exchange/history/compact.py": "deletes from a file in place what an archive holds",
     "exchange/cli/sql.py": "asks SQLite whether a typed statement is complete",
+    "exchange/cli/completion.py": "completes names from the history, quickly or not at all",
     "exchange/cli/failures.py": "reports an error of SQLite as a sentence",
     "exchange/cli/diff.py": "reports an error of SQLite as a sentence",
 }

@@ -23,6 +23,7 @@ from tests.cli_support import (
     said,
     said_json,
 )
+from tests.test_completion import completed
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,11 @@ def test_demo_options_are_listed(server: Server) -> None:
     text = said(exchange("instrument", "list", "--db", server.path))
     assert re.search(r"BTC_USDC-28FEB26-100000-C +- +- +- +5\.00 +0\.1 +open +2026-02-28T08:00:00Z", text)
     assert re.search(r"at seq \d+, 2026-02-27T09:0\d:\d\dZ", text)
+
+
+def test_a_shell_completes_the_instruments_of_the_running_exchange(server: Server) -> None:
+    assert CALL in completed("ticker", "--db", server.path, incomplete="sol_usdc-28")
+    assert {"BTC", "ETH", "SOL"} <= set(completed("ticker", "--db", server.path, "--asset", incomplete=""))
 
 
 def test_create_an_instrument(server: Server) -> None:

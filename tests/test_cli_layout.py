@@ -8,10 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import exchange.cli
 from exchange.cli.alias import Alias
 from exchange.cli.main import main
+from exchange.cli.sections import SECTIONS
 from tests.cli_support import exchange as exchange_command
 
 MODULES = {file.stem for file in (Path(__file__).parents[1] / "cli").glob("*.py")} - {"__init__"}
@@ -57,6 +59,16 @@ def test_list_of_commands_shows_a_whole_sentence_at_80_columns(path: tuple[str, 
     width = 80 - 6 - max(map(len, siblings))
     if not isinstance(COMMANDS[path], Alias):
         assert not COMMANDS[path].get_short_help_str(width).endswith("...")
+
+
+def test_the_help_lists_every_command_in_one_section() -> None:
+    placed = [name for section in SECTIONS.values() for name in section]
+    assert len(placed) == len(set(placed))
+    assert {path[0] for path in COMMANDS} <= set(placed), "add it to exchange.cli.sections"
+    text = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
+    assert max(map(len, text.splitlines())) <= 80 and "..." not in text.partition("Options:")[2]
+    for name in main.commands:
+        assert re.search(rf"^  {name} +\S.*\.$", text, re.MULTILINE), name
 
 
 def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
