@@ -90,7 +90,7 @@ def imported_after(statement: str) -> set[str]:
 def test_the_version_imports_click_and_no_other_library() -> None:
     loaded = imported_after("m.main(['--version'], standalone_mode=False)")
     ours = {name for name in loaded if name.partition(".")[0] == "exchange"}
-    assert ours == {"exchange", "exchange.cli", "exchange.cli.lazy", "exchange.cli.main"}
+    assert ours == {"exchange", "exchange.cli", "exchange.cli.lazy", "exchange.cli.main", "exchange.cli.sections"}
     assert not loaded & {"asyncio", "msgspec", "rich", "websockets", "sqlite3", "aiosqlite", "logging"}
 
 
