@@ -17,6 +17,7 @@ These modules hold no command of their own:
 - refusals.py translates refusals of the exchange into options and amounts of the command line
 - progress.py is the progress bar of replays
 - client.py calls the running exchange
+- present.py asks the running exchange about the present, or reads the journal if none runs
 - current_views.py reads the views as of the last recorded command
 - server_process.py runs a server in the foreground
 - ladder.py draws an order book with its last trades

@@ -7,10 +7,10 @@ from types import MappingProxyType
 import click
 
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
-from exchange.cli.current_views import as_of, read_views, require_user
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import USER, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
+from exchange.cli.present import offline_option, present
 from exchange.cli.settlements import payouts
 from exchange.projections.wire_types import AccountView, Instrument, PositionView, UserSettlement
 
@@ -25,12 +25,11 @@ def account() -> None:
 
 @account.command()
 @click.argument("user_id", metavar="USER", type=USER)
+@offline_option
 @db_option
 @json_option
-def show(user_id: str, path: Path, as_json: bool) -> None:
-    """Show balance, positions and settlements.
-
-    The amounts are those after the last recorded command.
+def show(user_id: str, offline: bool, path: Path, as_json: bool) -> None:
+    """Show balance, positions and settlements. Asks the running exchange; reads the journal if none runs.
 
     locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
     that the insurance account paid for this account.
@@ -39,14 +38,12 @@ def show(user_id: str, path: Path, as_json: bool) -> None:
     Example:
       exchange account show alice
     """
-    views = read_views(path)
-    require_user(views, user_id, path)
-    shown = views.account(user_id)
-    if as_json:
-        print_json(shown)
-    else:
-        settled = views.settlements.newest_of(user_id, _SETTLEMENTS_SHOWN)
-        print_account(shown, as_of(views), settled, views.instruments)
+    with present(path, offline, user_id) as source:
+        shown, settled = source.account(user_id, _SETTLEMENTS_SHOWN)
+        if as_json:
+            print_json(shown)
+        else:
+            print_account(shown, source.as_of(), settled, source.instruments())
 
 
 def print_account(

@@ -38,13 +38,13 @@ class RunningExchange:
     """A blocking client that makes one call at a time. A context manager; raises ServerError."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
         try:
-            self._client = self._runner.run(connect(self._url, reconnects=False).__aenter__())
+            self._client = self._runner.run(connect(self.url, reconnects=False).__aenter__())
         except BaseException:
             self._runner.close()
             raise
@@ -67,7 +67,7 @@ class RunningExchange:
                 return await self._client.call(method, **params)
         except TimeoutError:
             raise NoServerError(
-                f"{self._url} did not answer within {_ANSWER_SECONDS} seconds: check the exchange and try again"
+                f"{self.url} did not answer within {_ANSWER_SECONDS} seconds: check the exchange and try again"
             ) from None
 
 

@@ -10,9 +10,9 @@ import msgspec
 
 from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
 from exchange.cli.client import client_of, log_in
-from exchange.cli.current_views import as_of, read_views, require_instrument, require_user
 from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
+from exchange.cli.present import offline_option, present
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -217,24 +217,22 @@ def cancel(
 @order.command("list")
 @user_option
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
+@offline_option
 @db_option
 @json_option
-def list_(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -> None:
-    """Show open orders, oldest first, as of the last recorded command.
+def list_(user_id: str, instrument_id: str | None, offline: bool, path: Path, as_json: bool) -> None:
+    """Show open orders, oldest first. Asks the running exchange; reads the journal if none runs.
 
     \b
     Example:
       exchange order list --user alice
     """
-    views = read_views(path)
-    require_user(views, user_id, path)
-    if instrument_id is not None:
-        require_instrument(views, instrument_id, path)
-    orders = views.orders.open_orders(user_id, instrument_id)
-    if as_json:
-        print_json(orders)
-        return
-    print_orders(orders, user_id, as_of(views), views.instruments)
+    with present(path, offline, user_id) as source:
+        orders = source.open_orders(user_id, instrument_id)
+        if as_json:
+            print_json(orders)
+        else:
+            print_orders(orders, user_id, source.as_of(), source.instruments())
 
 
 def print_orders(

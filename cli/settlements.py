@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, size_decimals, usdc
-from exchange.cli.current_views import as_of, read_views, require_user
 from exchange.cli.options import ASSET, USER, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
+from exchange.cli.present import offline_option, present
 from exchange.projections.wire_types import Settlement, UserSettlement
 
 
@@ -16,12 +16,13 @@ from exchange.projections.wire_types import Settlement, UserSettlement
 @click.option("--asset", type=ASSET, help="Only series on this asset.")
 @click.option("--user", "user_id", type=USER, help="Show the payouts and payments of this user instead of the series.")
 @click.option("-n", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="Maximum number of rows.")
+@offline_option
 @db_option
 @json_option
-def settlements(asset: str | None, user_id: str | None, count: int, path: Path, as_json: bool) -> None:
+def settlements(asset: str | None, user_id: str | None, count: int, offline: bool, path: Path, as_json: bool) -> None:
     """Show the settlements of expired series, newest first.
 
-    A series in the state `delayed` waits for a price.
+    A series in the state `delayed` waits for a price. Asks the running exchange; reads the journal if none runs.
 
     \b
     Examples:
@@ -30,25 +31,24 @@ def settlements(asset: str | None, user_id: str | None, count: int, path: Path, 
     """
     if asset is not None and user_id is not None:
         raise click.UsageError("--asset and --user exclude each other: --asset selects series, --user shows payouts")
-    views = read_views(path)
-    if user_id is not None:
-        require_user(views, user_id, path)
-        paid = views.settlements.newest_of(user_id, count)
+    with present(path, offline, user_id) as source:
+        if user_id is not None:
+            paid = source.settlements_of(user_id, count)
+            if as_json:
+                print_json(paid)
+            elif paid:
+                print_tables(payouts(paid, source.as_of()))
+            else:
+                click.echo(f"no position of {user_id} has been settled ({source.as_of()})")
+            return
+        found = source.settlements(asset, count)
         if as_json:
-            print_json(paid)
-        elif paid:
-            print_tables(payouts(paid, as_of(views)))
+            print_json(found)
+        elif found:
+            print_tables(_series(found, source.as_of()))
+            _say_what_waits(found, path)
         else:
-            click.echo(f"no position of {user_id} has been settled ({as_of(views)})")
-        return
-    found = views.settlements.newest(count, asset=asset)
-    if as_json:
-        print_json(found)
-    elif found:
-        print_tables(_series(found, as_of(views)))
-        _say_what_waits(found, path)
-    else:
-        click.echo(f"no series{f' on {asset}' if asset else ''} has been settled ({as_of(views)})")
+            click.echo(f"no series{f' on {asset}' if asset else ''} has been settled ({source.as_of()})")
 
 
 def _series(found: list[Settlement], moment: str) -> TextTable:

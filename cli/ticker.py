@@ -5,11 +5,10 @@ from pathlib import Path
 import click
 
 from exchange.amounts import contracts, expiration, price_decimals, size_decimals, usdc
-from exchange.cli.current_views import as_of, read_views, require_instrument
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
+from exchange.cli.present import Present, offline_option, present
 from exchange.domain.units import MICROS_PER_USDC
-from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument, Ticker
 
 _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
@@ -26,12 +25,20 @@ _OPTIONAL = ("OI", "delta", "iv")
     type=EXPIRATION,
     help="With --asset: only options that expire on this date, such as 28FEB26.",
 )
+@offline_option
 @db_option
 @json_option
-def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | None, path: Path, as_json: bool) -> None:
+def ticker(
+    instrument_id: str | None,
+    asset: str | None,
+    expiration_s: int | None,
+    offline: bool,
+    path: Path,
+    as_json: bool,
+) -> None:
     """Show quotes, mark prices and Greeks of options.
 
-    iv: implied volatility. OI: open interest. The values are those after the last recorded command.
+    iv: implied volatility. OI: open interest. Asks the running exchange; reads the journal if none runs.
 
     \b
     Examples:
@@ -43,22 +50,29 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
         raise click.UsageError("expected either INSTRUMENT or --asset")
     if expiration_s is not None and asset is None:
         raise click.UsageError("--expiration needs --asset: add it, or remove --expiration")
-    views = read_views(path)
-    if instrument_id is not None:
-        require_instrument(views, instrument_id, path)
-        shown = views.ticker(instrument_id)
-        if as_json:
-            print_json(shown)
-        else:
-            _print_one(shown, views.instruments[instrument_id], as_of(views))
-        return
-    listed = [
-        instrument for instrument in views.live_instruments(asset) if expiration_s in (None, instrument.expiration_s)
-    ]
+    with present(path, offline) as source:
+        if instrument_id is not None:
+            shown = source.ticker(instrument_id)
+            if as_json:
+                print_json(shown)
+            else:
+                _print_one(shown, source.instruments().get(instrument_id), source.as_of())
+            return
+        assert asset is not None
+        _show_chains(source, asset, expiration_s, path, as_json)
+
+
+def _show_chains(source: Present, asset: str, expiration_s: int | None, path: Path, as_json: bool) -> None:
+    listed = source.instruments()
+    shown = {
+        one.instrument_id: one
+        for one in source.tickers(asset)
+        if one.instrument_id in listed and expiration_s in (None, listed[one.instrument_id].expiration_s)
+    }
     if as_json:
-        print_json([views.ticker(instrument.instrument_id) for instrument in listed])
-    elif listed:
-        _print_chains(listed, views)
+        print_json(list(shown.values()))
+    elif shown:
+        _print_chains([listed[name] for name in shown], shown, source.as_of())
     else:
         when = "" if expiration_s is None else f" for {expiration(expiration_s)}"
         click.echo(
@@ -66,11 +80,12 @@ def ticker(instrument_id: str | None, asset: str | None, expiration_s: int | Non
         )
 
 
-def _print_one(shown: Ticker, instrument: Instrument, moment: str) -> None:
+def _print_one(shown: Ticker, instrument: Instrument | None, moment: str) -> None:
     prices = (shown.best_bid_micros, shown.best_ask_micros, shown.mid_micros, shown.mark_micros, shown.last_micros)
-    decimals = price_decimals([instrument.tick_micros, *(price for price in prices if price is not None)])
+    tick = [] if instrument is None else [instrument.tick_micros]
+    decimals = price_decimals([*tick, *(price for price in prices if price is not None)])
     amounts = (shown.best_bid_size_milli, shown.best_ask_size_milli, shown.volume_24h_milli, shown.open_interest_milli)
-    sizes = size_decimals([instrument.min_size_milli, *amounts])
+    sizes = size_decimals([*([] if instrument is None else [instrument.min_size_milli]), *amounts])
     bid, ask, mid, mark, last = (usdc(price, decimals) for price in prices)
     about = table(shown.instrument_id, ">")
     greeks = shown.greeks
@@ -99,21 +114,21 @@ def _print_one(shown: Ticker, instrument: Instrument, moment: str) -> None:
     click.echo(moment)
 
 
-def _print_chains(listed: list[Instrument], views: Views) -> None:
+def _print_chains(listed: list[Instrument], shown: dict[str, Ticker], moment: str) -> None:
     """Print one table per expiration, the earliest first."""
     chains: list[TextTable] = []
     for expiration_s in sorted({instrument.expiration_s for instrument in listed}):
-        chains += _chain([instrument for instrument in listed if instrument.expiration_s == expiration_s], views)
+        chains += _chain([instrument for instrument in listed if instrument.expiration_s == expiration_s], shown)
     print_tables(*chains)
-    click.echo(as_of(views))
+    click.echo(moment)
 
 
-def _chain(series: list[Instrument], views: Views) -> list[TextTable]:
+def _chain(series: list[Instrument], shown: dict[str, Ticker]) -> list[TextTable]:
     """One expiration: a row per strike, calls left, puts right. On a narrow terminal the calls are above the puts.
 
     A dash stands for an option that is not listed.
     """
-    tickers = {(one.strike_micros, one.option_type): views.ticker(one.instrument_id) for one in series}
+    tickers = {(one.strike_micros, one.option_type): shown[one.instrument_id] for one in series}
     decimals = price_decimals(one.tick_micros for one in series)
     sizes = size_decimals(
         [one.min_size_milli for one in series] + [ticker.open_interest_milli for ticker in tickers.values()]

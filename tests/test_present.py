@@ -1,0 +1,80 @@
+"""Commands that ask the running exchange print what they print with --offline, and record nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange.cli import current_views
+from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange, said, said_json
+
+QUESTIONS = (
+    ("order", "list", "--user", "alice"),
+    ("order", "list", "--user", "alice", "--instrument", CALL),
+    ("order", "list", "--user", "bob"),
+    ("account", "show", "alice"),
+    ("account", "show", "bob"),
+    ("ticker", CALL),
+    ("ticker", "--asset", "SOL"),
+    ("ticker", "--asset", "SOL", "--expiration", "28FEB26"),
+    ("settlements",),
+    ("settlements", "--user", "alice"),
+)
+UNKNOWN = (
+    ("account", "show", "nobody"),
+    ("order", "list", "--user", "nobody"),
+    ("order", "list", "--user", "alice", "--instrument", "SOL_USDC-28FEB26-151-C"),
+    ("settlements", "--user", "nobody"),
+    ("ticker", "SOL_USDC-28FEB26-151-C"),
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The journal of a running exchange with an index price, open orders and a position."""
+    made = tmp_path_factory.mktemp("present") / "exchange.db"
+    with Server(made, "--demo", "--clock-start", CLOCK_START):
+        said(exchange("admin", "set-index", "SOL", 150, "--db", made))
+        for order in (
+            ("sell", CALL, "1", "1.50", "--user", "alice"),
+            ("buy", CALL, "0.5", "1.50", "--user", "bob"),
+            ("buy", CALL, "2", "1.25", "--user", "alice", "--post-only"),
+        ):
+            said(exchange("order", *order, "--db", made))
+        yield made
+
+
+def _seq(path: Path) -> int:
+    seq: int = said_json(exchange("account", "show", "alice", "--db", path, "--offline", "--json"))["seq"]
+    return seq
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
+@pytest.mark.parametrize("form", ((), ("--json",)), ids=("table", "json"))
+def test_the_running_exchange_answers_as_its_journal(
+    path: Path, question: tuple[str, ...], form: tuple[str, ...]
+) -> None:
+    live = said(exchange(*question, *form, "--db", path))
+    assert live == said(exchange(*question, *form, "--db", path, "--offline"))
+
+
+@pytest.mark.parametrize("question", UNKNOWN, ids=" ".join)
+def test_an_unknown_name_is_refused_and_opens_no_account(path: Path, question: tuple[str, ...]) -> None:
+    before = _seq(path)
+    name = question[-1]
+    assert name in complained(exchange(*question, "--db", path))
+    assert name in complained(exchange(*question, "--db", path, "--offline"))
+    assert _seq(path) == before
+
+
+def test_questions_read_no_journal_and_record_no_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _seq(path)
+    with monkeypatch.context() as patch:
+        patch.delattr(current_views, "read_views")
+        for question in QUESTIONS:
+            said(exchange(*question, "--db", path))
+    assert _seq(path) == before
+
+
+def test_an_account_that_no_client_can_log_in_to_is_read_from_the_journal(path: Path) -> None:
+    assert "insurance" in said(exchange("account", "show", "insurance", "--db", path))
