@@ -15,14 +15,17 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from exchange.domain.commands import OpenAccount
+from exchange.domain.events import Traded
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
+from exchange.history.replay import replay_range
 from exchange.history.replay_checkpoints import RESTORE_COMMANDS, Checkpoints, ReplayPast
 from exchange.history.replay_server import ReplayOptions, ReplayServer
 from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_reader
 from exchange.snapshots.store import SnapshotStore
 from tests.journals import play, write_journal
+from tests.random_commands import random_steps
 from tests.test_chart import MARKET, START_US
 from tests.test_recovery import INSTRUMENT, server
 
@@ -515,6 +518,28 @@ def test_long_replays_leave_checkpoints_and_later_ones_start_there(
     assert past.distance_to(280) == 10 + RESTORE_COMMANDS
     past.engine_at(280, lambda done, total: began.append(total))
     assert began[-1] == 10
+
+
+def test_a_trade_is_found_from_image_to_image(tmp_path: Path) -> None:
+    """The search goes back from one snapshot to the one before, and ends at the lowest seq."""
+    path = tmp_path / "exchange.db"
+    steps = [(ts_us, command) for ts_us, command, _ in random_steps(1, 400)]
+    write_journal(path, steps, snapshots_at=(100, 200, 300, 390))
+    replayed = replay_range(path, 1, 400, lambda d, t: None)
+    traded = [step.record.seq for step in replayed if any(isinstance(event, Traded) for event in step.events)]
+    assert len(traded) > 20
+    for before_seq in (400, 391, 301, 250, 101, 50):
+        earlier = [seq for seq in traded if seq < before_seq]
+        for count in (1, 2, len(earlier), len(earlier) + 1):
+            for known_to in (0, before_seq, 350):
+                past = ReplayPast(path)
+                past.engine_at(known_to, lambda d, t: None)
+                expected = earlier[-count] if 0 < count <= len(earlier) else 1
+                assert past.seq_of_trade(before_seq, max(count, 1), 1, lambda d, t: None) == expected
+                lowest_seq = before_seq - 20
+                assert past.seq_of_trade(before_seq, max(count, 1), lowest_seq, lambda d, t: None) == max(
+                    expected, lowest_seq
+                )
 
 
 def test_checkpoints_are_limited_in_number_and_bytes(tmp_path: Path) -> None:

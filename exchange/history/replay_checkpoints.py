@@ -80,8 +80,8 @@ class Checkpoints:
 class TradeSeqs:
     """The seqs of commands that traded, within one range of commands that were replayed: after `low`, up to `high`."""
 
-    def __init__(self) -> None:
-        self.low = self.high = 0
+    def __init__(self, seq: int = 0) -> None:
+        self.low = self.high = seq
         self._seqs = array("q")
 
     def note(self, seq: int, events: list[Event]) -> None:
@@ -93,6 +93,12 @@ class TradeSeqs:
         self.high = seq
         if any(isinstance(event, Traded) for event in events):
             self._seqs.append(seq)
+
+    def join(self, following: "TradeSeqs") -> None:
+        """Add the range that begins where this one ends."""
+        assert self.high == following.low, "the ranges do not touch"
+        self.high = following.high
+        self._seqs.extend(following._seqs)
 
     def before(self, seq: int, count: int) -> int | None:
         """The seq of the `count`-th trading command before `seq`; None if the range does not hold it."""
@@ -112,8 +118,7 @@ class ReplayPast:
 
     def distance_to(self, seq: int) -> int:
         """The cost to restore the exchange after `seq`, in commands to replay."""
-        on_disk = [known for known in SnapshotStore(self._path).seqs() if known <= seq]
-        return seq - max([*on_disk[-1:], self.checkpoints.newest(seq) or 0]) + RESTORE_COMMANDS
+        return seq - self._newest_image(seq) + RESTORE_COMMANDS
 
     def engine_at(self, seq: int, progress: Progress) -> Engine:
         """The exchange after command `seq`, from the nearest image before it. Raises a JournalError."""
@@ -125,17 +130,25 @@ class ReplayPast:
 
         Replays what was not replayed yet. Raises a JournalError.
         """
-        found = self.trades.before(before_seq, count)
-        if found is None and self.trades.low >= lowest_seq:
-            trades = TradeSeqs()
-            with open_journal_reader(self._path) as reader, no_garbage_collection():
-                engine = self._engine_at(reader, lowest_seq - 1, progress)
-                for record in reader.records(engine.head, before_seq - 1):
-                    trades.note(record.seq, replay(engine, record))
-                    progress(record.seq, before_seq)
-            self.trades = trades
-            found = trades.before(before_seq, count)
+        known = self.trades
+        if not known.low < before_seq <= known.high + 1:
+            known = TradeSeqs(before_seq - 1)
+        while (found := known.before(before_seq, count)) is None and known.low >= lowest_seq:
+            known = self._with_earlier(known, lowest_seq, progress)
+        self.trades = known
         return lowest_seq if found is None else max(found, lowest_seq)
+
+    def _with_earlier(self, known: TradeSeqs, lowest_seq: int, progress: Progress) -> TradeSeqs:
+        """The range `known`, and before it that from the nearest image on, but from `lowest_seq` at the earliest."""
+        start_seq = max(lowest_seq - 1, self._newest_image(known.low - 1))
+        earlier = TradeSeqs(start_seq)
+        with open_journal_reader(self._path) as reader, no_garbage_collection():
+            engine = self._engine_at(reader, start_seq, progress)
+            for record in reader.records(engine.head, known.low):
+                earlier.note(record.seq, replay(engine, record))
+                progress(record.seq - start_seq, known.low - start_seq)
+        earlier.join(known)
+        return earlier
 
     def _engine_at(self, reader: JournalReader, seq: int, progress: Progress) -> Engine:
         engine = self._nearest(reader, seq)
@@ -148,6 +161,11 @@ class ReplayPast:
                 self.checkpoints.add(engine)
                 cpu_us = thread_cpu_us()
         return engine
+
+    def _newest_image(self, up_to: int) -> int:
+        """The seq of the newest image at or before `up_to`; 0 if there is none."""
+        on_disk = [known for known in SnapshotStore(self._path).seqs() if known <= up_to]
+        return max([*on_disk[-1:], self.checkpoints.newest(up_to) or 0])
 
     def _nearest(self, reader: JournalReader, seq: int) -> Engine:
         known = self.checkpoints.newest(seq) or 0
