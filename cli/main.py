@@ -50,7 +50,7 @@ def main() -> None:
 
 
 _TOP_LEVEL = (
-    *("init", "serve", "demo", "bot", "simulate", "admin", "follow", "snapshot", "recovery-plan"),
+    *("init", "serve", "demo", "bot", "simulate", "admin", "follow", "snapshot", "archive", "recovery-plan"),
     *("instrument", "index", "ticker", "book", "order", "account", "settlements"),
     *("journal", "history", "sessions", "replay", "state", "explain", "what-if", "diff", "fork", "sql", "chart"),
 )

@@ -11,7 +11,7 @@ SECTIONS = {
     "History": (
         *("sql", "state", "history", "explain", "replay", "what-if", "diff", "fork", "chart", "sessions", "journal"),
     ),
-    "Run": ("demo", "serve", "init", "simulate", "follow", "snapshot", "recovery-plan"),
+    "Run": ("demo", "serve", "init", "simulate", "follow", "snapshot", "archive", "recovery-plan"),
 }
 
 

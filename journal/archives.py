@@ -39,7 +39,8 @@ def all_archives(journal_path: Path) -> list[Archive]:
 
 def archives_of(journal_path: Path, before_seq: int) -> list[Archive]:
     """The archives that lead to command `before_seq` without a gap, oldest first."""
-    by_end = {archive.last_seq: archive for archive in all_archives(journal_path)}
+    # Of several that end at the same command, the longest: a merge that a crash cut off leaves the others.
+    by_end = {archive.last_seq: archive for archive in reversed(all_archives(journal_path))}
     found: list[Archive] = []
     while archive := by_end.pop(before_seq - 1, None):
         found.append(archive)

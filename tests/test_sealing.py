@@ -1,6 +1,7 @@
 """Sealing: a running exchange moves older commands into compressed archives, and no reader notices."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from exchange.cli.main import main
 from exchange.engine.recovery import recover
+from exchange.history.compact import compact
 from exchange.history.fork import fork
 from exchange.history.verify import verify
 from exchange.journal.archive_file import ArchivePart
@@ -207,3 +211,36 @@ def test_archiver_seals_with_its_subprocess(path: Path, monkeypatch: pytest.Monk
 
     asyncio.run(asyncio.wait_for(run(), 60))
     assert everything(path) == before
+
+
+def test_merge_keeps_every_row(path: Path) -> None:
+    """Three archives, one of them of the first kind, become one; also if a crash leaves the old ones."""
+    before, counts = everything(path), sql_count(path)
+    compact(path, 51, say_nothing, no_bar)
+    for last_seq in (100, LAST):
+        seal(path, last_seq)
+        adopt(path, 1_000)
+    with open_journal_reader(path) as reader:
+        digests = list(reader.digests())
+    kept = {archive.path: archive.path.read_bytes() for archive in all_archives(path)}
+    assert len(kept) == 3
+    runner = CliRunner()
+    outcome = runner.invoke(main, ["archive", "merge", "--db", str(path)])
+    assert (outcome.exit_code, "merged 3 archives, seq 1 to 250" in outcome.output) == (0, True), outcome.output
+    assert len(all_archives(path)) == 1
+    for left in ({}, kept):
+        for file, content in left.items():
+            file.write_bytes(content)
+        found = everything(path)
+        assert found[:4] == before[:4] and found[5:] == before[5:]
+        assert found[4] == digests
+        assert sql_count(path) == counts
+        assert verify(path, False, no_bar).damage is None
+        listed = json.loads(runner.invoke(main, ["archive", "list", "--json", "--db", str(path)]).stdout)
+        assert [(row["first_seq"], row["last_seq"]) for row in listed] == [(1, LAST)]
+    assert "seq 1 to 250: " in runner.invoke(main, ["archive", "list", "--db", str(path)]).stdout
+
+
+def test_merge_needs_two_archives(path: Path) -> None:
+    outcome = CliRunner().invoke(main, ["archive", "merge", "--db", str(path)])
+    assert (outcome.exit_code, "two archives or more" in outcome.stderr) == (1, True), outcome.output

@@ -6,6 +6,7 @@ import msgspec
 
 from exchange.domain.units import US_PER_SECOND
 from exchange.free_space import seconds_until_full
+from exchange.history_db.file import history_path
 from exchange.journal.archives import archive_folder
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -56,9 +57,8 @@ def storage_of(path: Path) -> Storage:
     with open_journal_reader(path) as reader:
         first_seq, base_seq, head = reader.bases[0].head.seq, reader.bases[-1].head.seq, reader.head()
         rate = _commands_per_second(reader)
-    history_path = path.with_suffix(".history.db")
     journal = StorageUsage(_with_log(path), head.seq - base_seq)
-    history = StorageUsage(_with_log(history_path), head.seq - first_seq)
+    history = StorageUsage(_with_log(history_path(path)), head.seq - first_seq)
     archives = StorageUsage(_folder_bytes(archive_folder(path)), base_seq - first_seq)
     # New commands use the space of sealed ones, so a journal with archives grows by its archives.
     kept = archives if base_seq > first_seq else journal
