@@ -58,6 +58,8 @@ TRADE_USDC = 500
 EDITS = 11
 TRADES = 7
 OPEN_ORDERS_MAX = 5
+# With this many positions, a trader or customer only closes some: every index price changes the margins of all.
+POSITIONS_MAX = 3
 VERSION = "1.0.0"
 SERIES = (
     Series("SOL", 10, 2, tick_micros=10_000, dailies=1, weeklies=1, monthlies=1),
@@ -208,7 +210,7 @@ class LiveMarket:
         orders = self._orders(user_id)
         if orders and (draw < 15 or len(orders) >= OPEN_ORDERS_MAX):
             yield CancelOrder(user_id, orders[0].order_id)
-        elif held and draw < 40:
+        elif held and (draw < 40 or len(held) >= POSITIONS_MAX):
             position = self._random.choice(held)
             side: Side = "ask" if position.position_milli > 0 else "bid"
             size = abs(position.position_milli)
