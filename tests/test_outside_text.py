@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -225,8 +226,13 @@ def test_large_gzip_is_read_in_bounded_memory(tmp_path: Path) -> None:
     with gzip.open(file, "wb", 1) as out:
         for _ in range(64):
             out.write(b" " * LINE_BYTES_MAX)
-    with pytest.raises(InputError, match="line 1: the line is longer"), opened_lines(file) as lines:
-        next(lines)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="line 1: the line is longer"), opened_lines(file) as lines:
+            next(lines)
+        assert tracemalloc.get_traced_memory()[1] < 16 * LINE_BYTES_MAX
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_file_and_long_text(tmp_path: Path) -> None:
