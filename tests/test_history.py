@@ -13,7 +13,7 @@ import pytest
 from exchange.domain.events import encode_events
 from exchange.engine.recovery import replay, replay_step, restore_base
 from exchange.history.compact import compact
-from exchange.history_db.file import SCHEMA_VERSION, head_of, history_path, open_history
+from exchange.history_db.file import SCHEMA_VERSION, NoHistoryError, head_of, history_path, open_history
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.update import HistoryBusyError, history_lock, open_fitting_writer, update_history
 from exchange.history_db.writer import HistoryWriter
@@ -241,3 +241,15 @@ def _update(path: Path) -> None:
 
 def _no_progress(_done: int, _total: int) -> None:
     pass
+
+
+def test_a_history_that_is_still_without_tables_is_written(tmp_path: Path) -> None:
+    """Another process has just created the file, or was killed when it did."""
+    write_story(tmp_path / "exchange.db", 20)
+    file = history_path(tmp_path / "exchange.db")
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    with pytest.raises(NoHistoryError, match="has no tables yet"):
+        open_history(tmp_path / "exchange.db")
+    assert update_history(tmp_path / "exchange.db", lambda sentence: None, lambda done, total: None).seq == 20

@@ -92,6 +92,9 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         ((version,),) = connection.execute("PRAGMA user_version")
     except sqlite3.DatabaseError as error:
         raise NoHistoryError(f"{path} cannot be read ({error}): `exchange history rebuild` writes it anew") from error
+    # The process that creates a history first makes an empty file, and then all tables in one transaction.
+    if not application_id and connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
+        raise NoHistoryError(f"{path} has no tables yet: `exchange history rebuild` writes it anew")
     if application_id != APPLICATION_ID:
         raise HistoryError(f"{path} is not a history of an exchange: move it to another place")
     if version != SCHEMA_VERSION:
