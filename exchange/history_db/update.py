@@ -38,6 +38,8 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
         with history_lock(path), open_journal_reader(path) as reader:
             if anew:
                 delete_history(path)
+            elif head := _complete_head(reader):
+                return head
             return _update(reader, report, progress)
     except HistoryBusyError:
         if anew:
@@ -118,6 +120,21 @@ def sync_journal(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _complete_head(reader: JournalReader) -> Head | None:
+    """The end of the history if nothing is missing in it, else None. A writer would first read the newest rows."""
+    try:
+        connection = open_history(reader.path)
+    except HistoryError:
+        return None
+    try:
+        head = head_of(connection)
+        (answered_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM answer").fetchone()
+    finally:
+        connection.close()
+    is_complete = head.seq and head == reader.head() and not any(reader.answer_times(answered_seq + 1, head.seq))
+    return head if is_complete else None
 
 
 def _update(reader: JournalReader, report: Report, progress: Progress) -> Head:
