@@ -150,6 +150,6 @@ def views(names: Names) -> Iterator[Question]:
 def cookbook() -> Iterator[Question]:
     """Yield the queries of the cookbook in docs/sql.md."""
     text = SQL_DOCUMENT.read_text(encoding="utf-8").partition("\n## Cookbook")[2]
-    for title, sql in re.findall(r"\*\*(.+?)\*\*[^`]*?```sql\n(.*?)```", text, re.DOTALL):
+    for title, sql in re.findall(r"\*\*([^*]+)\*\*(?:(?!```).)*```sql\n(.*?)```", text, re.DOTALL):
         name = " ".join(title.rstrip(".").split())
         yield Question(f"cookbook: {name}", sql=sql.strip().rstrip(";"), cpu_goal=COOKBOOK_CPU_SECONDS)
