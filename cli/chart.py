@@ -128,7 +128,7 @@ def price(instrument_id: str, start: Moment | None, end: Moment | None, path: Pa
     type=MOMENT,
     default=Moment(),
     metavar="SEQ|TIME",
-    help="Sequence number or time (UTC).  [default: now]",
+    help="Sequence number or time (docs/operations.md, Times).  [default: now]",
 )
 @db_option
 @_out_option

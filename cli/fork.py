@@ -19,7 +19,7 @@ from exchange.journal.opening import open_journal_reader
     type=MOMENT,
     required=True,
     metavar="SEQ|TIME",
-    help="Last shared command: sequence number or time (UTC).",
+    help="Last shared command: sequence number or time (docs/operations.md, Times).",
 )
 @click.argument("new_path", type=click.Path(dir_okay=False, path_type=Path), metavar="NEW.db")
 @db_option

@@ -19,7 +19,7 @@ from exchange.journal.opening import open_journal_reader
     type=MOMENT,
     required=True,
     metavar="SEQ|TIME",
-    help="First command that stays in the journal: sequence number or time (UTC).",
+    help="First command that stays in the journal: sequence number or time (docs/operations.md, Times).",
 )
 @db_option
 @json_option

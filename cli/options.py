@@ -9,15 +9,19 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from exchange.amounts import parse_contracts, parse_expiration, parse_time_us, parse_usdc
+from exchange.amounts import parse_contracts, parse_expiration, parse_usdc
 from exchange.cli.completion import DEFAULT_JOURNAL, Kind, complete_names
 from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.history.moment import Moment
 from exchange.runtime.rule_settings import parse_series
+from exchange.times import FORMS, is_epoch, parse_given_time_us
 
 NEGATIVE_NUMBER = re.compile(r"-\.?[0-9][0-9.]*")
 DEFAULT_PATH = Path(DEFAULT_JOURNAL)
+
+# A larger number is an epoch in seconds, or nothing.
+_SEQ_MAX = 946_684_799
 
 
 class Parsed(click.ParamType[Any]):
@@ -71,7 +75,12 @@ def _asset(text: str) -> str:
 
 
 def _moment(text: str) -> Moment:
-    return Moment(seq=int(text)) if text.isascii() and text.isdigit() else Moment(ts_us=parse_time_us(text))
+    """A seq, or a time. A number is a time if it is one in the years 2000 to 2099, and a seq if it is smaller."""
+    if text.isascii() and text.isdigit() and not is_epoch(text):
+        if int(text) > _SEQ_MAX:
+            raise ValueError(f"{text} is too large for a sequence number, and no time in the years 2000 to 2099")
+        return Moment(seq=int(text))
+    return Moment(ts_us=parse_given_time_us(text))
 
 
 def _positive(noun: str, parse: Callable[[str], int]) -> Callable[[str], int]:
@@ -102,11 +111,9 @@ INSTRUMENT = Parsed("instrument", _instrument_id, completes="instrument")
 ASSET = Parsed("asset", _asset, completes="asset")
 EXPIRATION = Parsed("day", parse_expiration)
 USER = Parsed("user", _user_id, completes="user")
-TIME = Parsed("time", parse_time_us, "; expected a time such as 2026-02-20T00:00:00Z")
+TIME = Parsed("time", parse_given_time_us, f"; expected a time such as {FORMS}")
 SERIES = Parsed("series", parse_series)
-MOMENT = Parsed(
-    "seq or time", _moment, "; expected a sequence number such as 1234, or a time such as 2026-02-20T00:00:00Z"
-)
+MOMENT = Parsed("seq or time", _moment, f"; expected a sequence number such as 1234, or a time such as {FORMS}")
 
 
 def regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
@@ -156,14 +163,14 @@ from_option = click.option(
     "start",
     type=MOMENT,
     metavar="SEQ|TIME",
-    help="Begin here: sequence number or time (UTC).  [default: the first command]",
+    help="Begin here: sequence number or time (docs/operations.md, Times).  [default: the first command]",
 )
 to_option = click.option(
     "--to",
     "end",
     type=MOMENT,
     metavar="SEQ|TIME",
-    help="End here: sequence number or time (UTC).  [default: the last command]",
+    help="End here: sequence number or time (docs/operations.md, Times).  [default: the last command]",
 )
 
 set_option = click.option(

@@ -32,7 +32,7 @@ def snapshot() -> None:
     type=MOMENT,
     default=Moment(),
     metavar="SEQ|TIME",
-    help="Sequence number or time (UTC).  [default: now]",
+    help="Sequence number or time (docs/operations.md, Times).  [default: now]",
 )
 @db_option
 def create(moment: Moment, path: Path) -> None:

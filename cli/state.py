@@ -31,7 +31,7 @@ from exchange.projections.wire_types import Instrument
     type=MOMENT,
     default=Moment(),
     metavar="SEQ|TIME",
-    help="Sequence number or time (UTC).  [default: now]",
+    help="Sequence number or time (docs/operations.md, Times).  [default: now]",
 )
 @click.option("--book", "instrument_id", type=INSTRUMENT, help="Show the order book of this instrument.")
 @click.option(

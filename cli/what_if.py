@@ -99,7 +99,7 @@ def _seqs(text: str) -> tuple[int, int]:
     "moment",
     type=MOMENT,
     metavar="SEQ|TIME",
-    help="Compare up to here: sequence number or time (UTC).  [default: now]",
+    help="Compare up to here: sequence number or time (docs/operations.md, Times).  [default: now]",
 )
 @db_option
 @json_option

@@ -314,9 +314,9 @@ def test_the_recorded_pace() -> None:
         (("replay", "--host", "::1"), 2, "--host needs --serve"),
         (("replay", "--port", "8765"), 2, "--port needs --serve"),
         (
-            ("replay", "--from", "yesterday"),
+            ("replay", "--from", "soon"),
             2,
-            "'yesterday' is not a time; expected a sequence number such as 1234, or a time",
+            "'soon' is not a time; expected a sequence number such as 1234, or a time",
         ),
         (("state", "--at", "0"), 1, "there is no seq 0 in"),
         (("state", "--at", "3", "--account", "bob"), 1, "no account 'bob'"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.amounts import iso_time
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover
 from exchange.journal.errors import JournalDamagedError, JournalError
@@ -32,7 +33,9 @@ def seq_at(reader: JournalReader, moment: Moment) -> int:
         return last
     seq = last_seq_at(reader, moment.ts_us)
     if not seq:
-        raise UnknownMomentError(f"{reader.path} begins after that time: its first command is seq {first}")
+        begin = reader.head_at(first)
+        at = "" if begin is None else f", at {iso_time(begin.ts_us)}"
+        raise UnknownMomentError(f"{reader.path} begins after that time: its first command is seq {first}{at}")
     return seq
 
 
@@ -82,5 +85,8 @@ def seq_from(reader: JournalReader, moment: Moment) -> int:
         return seq_at(reader, moment)
     seq = last_seq_at(reader, moment.ts_us - 1) + 1
     if seq > reader.head().seq:
-        raise UnknownMomentError(f"{reader.path} ends before that time: its last command is seq {reader.head().seq}")
+        end = reader.head()
+        raise UnknownMomentError(
+            f"{reader.path} ends before that time: its last command is seq {end.seq}, at {iso_time(end.ts_us)}"
+        )
     return seq
