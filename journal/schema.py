@@ -42,6 +42,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_writable(path: Path) -> bool:
+    """True if this process may write the journal at `path`, and files next to it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
 def read_only_uri(path: Path) -> str:
     """The URI with which SQLite opens a journal for reading.
 
@@ -49,7 +54,7 @@ def read_only_uri(path: Path) -> str:
     folder it cannot. Next to another user's journal they would belong to the reader, and the exchange of that user
     could not open them. In both cases the file is opened as immutable: without a -wal, no exchange is writing to it.
     """
-    is_ours = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    is_ours = is_writable(path)
     is_open = path.with_name(path.name + "-wal").exists()
     return f"{path.absolute().as_uri()}?mode=ro" + ("" if is_ours or is_open else "&immutable=1")
 

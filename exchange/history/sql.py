@@ -15,6 +15,8 @@ from exchange.history_db.file import HistoryError, open_history
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.update import update_history
 from exchange.journal.errors import JournalError
+from exchange.journal.schema import is_writable
+from exchange.journal.sql_union import connect_union
 
 # SQLite calls back after this many steps of its virtual machine; Python then notices Ctrl-C.
 _STEPS_BETWEEN_CALLBACKS = 100_000
@@ -36,9 +38,10 @@ class SqlSession:
     """A read-only connection to the history of the journal at `path`, as a context manager.
 
     The history is first brought up to the journal's last command; `report` receives a sentence if it is written anew,
-    and `bar` opens a progress bar. These functions are added to SQL: `book_at(seq, instrument, depth)` and
-    `balance_at(seq, user)`, which return the JSON that public/get_order_book and private/get_balance returned then,
-    `mark_at(seq, instrument)` in micros, `usd(micros)` and `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
+    and `bar` opens a progress bar. A reader who may not write next to the journal queries the journal's own views. These
+    functions are added to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the JSON that
+    public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros, `usd(micros)` and
+    `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
     """
 
     def __init__(
@@ -47,11 +50,16 @@ class SqlSession:
         bar: Callable[[], AbstractContextManager[Progress]] = _no_bar,
         report: Report = lambda sentence: None,
     ) -> None:
-        with bar() as progress:
-            update_history(path, report, progress)
-        self._connection = open_history(path)
-        self._connection.execute("PRAGMA query_only = ON")
-        self._connection.set_authorizer(_deny_other_files)
+        self._has_history = is_writable(path)
+        if self._has_history:
+            with bar() as progress:
+                update_history(path, report, progress)
+            self._connection = open_history(path)
+            self._connection.execute("PRAGMA query_only = ON")
+            self._connection.set_authorizer(_deny_other_files)
+        else:
+            # A history next to another user's journal would belong to the reader, and its owner could not write it.
+            self._connection = connect_union(path)
         self._views: PastViews | None = None
         # The last error of one of these functions. SQLite reports only that there was an error.
         self._error: BaseException | None = None
@@ -115,6 +123,8 @@ class SqlSession:
     def _views_at(self, function: str, seq: int) -> PastViews:
         """The views after command `seq`, kept for calls with the same seq. `function` is the one that asks."""
         seq = _whole(seq, f"{function}: seq")
+        if not self._has_history:
+            raise SqlError(f"{function} needs the history, which you may not write here: copy the journal")
         if self._views is None or self._views.seq != seq:
             try:
                 self._views = PastViews(self._connection, seq)

@@ -12,7 +12,7 @@ from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
 # Raise it whenever tables.sql, or the rows that are written, change: an older file is then written anew.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class HistoryError(JournalError):
