@@ -38,10 +38,10 @@ class SqlSession:
     """A read-only connection to the history of the journal at `path`, as a context manager.
 
     The history is first brought up to the journal's last command; `report` receives a sentence if it is written anew,
-    and `bar` opens a progress bar. A reader who may not write next to the journal queries the journal's own views. These
-    functions are added to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the JSON that
-    public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros, `usd(micros)` and
-    `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
+    and `bar` opens a progress bar. A reader who may not write next to the journal queries the journal's own views.
+    These functions are added to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the
+    JSON that public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros,
+    `usd(micros)` and `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
     """
 
     def __init__(
