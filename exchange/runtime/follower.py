@@ -40,6 +40,7 @@ LOOK_SECONDS = 0.1  # between two reads of a journal without new commands
 STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
 _LADDER = "ladder"
+HISTORY_SECONDS = 0.5  # at least, between two transactions of the history while commands keep coming
 LOCK_SECONDS = 30.0  # at most, until a command that writes the history has ended
 RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
 HOW_TO_DEAL = (
@@ -86,6 +87,7 @@ class Follower:
     ) -> None:
         self._path = path
         self._history = history
+        self._written_seconds = time.monotonic()
         with open_journal_reader(path) as reader:
             if from_first:
                 self._engine = restore_base(reader, reader.bases[0].head.seq)
@@ -138,14 +140,23 @@ class Follower:
             self._note(self._old_digest.add(event_rows(caused)))
         if self._computed:
             self._compare(reader)
-        if records and self._history is not None:
-            sync_journal(self._path)
-            self._history.flush(new_answers(reader, self._history))
+        self._write_history(reader, is_idle=not records)
         if self._saving.is_due and self._space.allows():
             self._saving.saved()
             save_and_prune(self._path, self._engine.snapshot(), self._saving.commands_per_second)
         self.is_idle = not records
         return bool(records)
+
+    def _write_history(self, reader: JournalReader, is_idle: bool) -> None:
+        """Write the commands that are waiting, but not so often that the syncs delay those of the exchange."""
+        history = self._history
+        if history is None or history.seq == history.head.seq:
+            return
+        now_seconds = time.monotonic()
+        if is_idle or now_seconds - self._written_seconds >= HISTORY_SECONDS:
+            sync_journal(self._path)
+            history.flush(new_answers(reader, history))
+            self._written_seconds = now_seconds
 
     def write_status(self) -> None:
         """Write the status file, for `exchange journal info`."""
