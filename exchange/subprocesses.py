@@ -36,12 +36,15 @@ async def run_module(module: str, *arguments: str, stdout: int | None = None) ->
         await process.communicate()
 
 
-def set_up_subprocess() -> None:
-    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it, and has a lower priority."""
+def set_up_subprocess(niceness: int = 10) -> None:
+    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it, and has a lower priority.
+
+    `niceness` lowers the priority further, up to 19, for a process that no client waits for.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(levelname)s %(message)s")
     if hasattr(os, "nice"):
-        os.nice(10)
+        os.nice(niceness)
 
 
 class Supervisor:

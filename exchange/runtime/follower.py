@@ -251,7 +251,8 @@ def read_status(path: Path) -> FollowerStatus | None:
 
 def main() -> None:
     """Run the subprocess: follow the journal in the first argument until the exchange, its parent, is gone."""
-    set_up_subprocess()
+    # Clients wait for the workers of catch-ups, which must not share the processor with the follower.
+    set_up_subprocess(niceness=19)
     gc.set_threshold(100_000, 20, 100)
     path, exchange_pid = Path(sys.argv[1]), int(sys.argv[3])
     every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
