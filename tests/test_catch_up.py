@@ -89,6 +89,23 @@ def test_replayed_and_later_notifications_equal_the_live_ones(
     asyncio.run(conversation())
 
 
+def test_commands_that_a_start_replayed_need_no_worker(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "run_module", None)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            witness, alice = await server.client("alice"), await server.client("alice")
+            await witness.ask("public/subscribe", channels=STREAMS)
+            seqs = await buy(alice, 20)
+            live = await notifications(witness, seqs[-1])
+        async with exchange(db) as server:
+            late = await server.client("alice")
+            await subscribe(late, seqs[0])
+            assert await notifications(late, seqs[-1]) == live
+
+    asyncio.run(conversation())
+
+
 async def begin_slowly(server: Server) -> tuple[Wire, int]:
     """A client with a long catch-up, which is under backpressure because the client reads nothing."""
     alice = await server.client("alice")

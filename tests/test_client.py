@@ -422,9 +422,7 @@ def compare(path: Path, trader: Trader, watcher: Watcher) -> None:
     assert trader.orders and all(names[f"{trader.user_id}-{number}"] == 1 for number in range(trader.orders))
 
 
-# With connections this short, every one may break before a catch-up worker has delivered (docs/catch-up.md). The test
-# then never ends. Whether that happens depends on the speed of the machine.
-@pytest.mark.soak
+@pytest.mark.slow
 def test_streams_and_orders_survive_a_network_that_keeps_breaking(tmp_path: Path) -> None:
     async def run() -> tuple[Trader, Watcher]:
         chance, watcher = random.Random(3), Watcher()

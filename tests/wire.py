@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exchange.catch_up.streams import RecentUpdates
 from exchange.engine.recovery import recover
 from exchange.journal.protocols import JournalWriter
 from exchange.runtime.node import Node, open_journal
@@ -152,11 +153,12 @@ class Server:
     async def start(self) -> None:
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.journal: JournalWriter = await open_journal(self.settings)
-        engine, missing = recover(self.path, lambda _: None, lambda _done, _all: None)
+        recent = RecentUpdates(0)
+        engine, missing = recover(self.path, lambda _: None, lambda _done, _all: None, watch=recent.add_replayed)
         if missing:
             await self.journal.append_events(missing)
         self.engine = engine
-        self.node = Node(self.settings, engine, self.journal)
+        self.node = Node(self.settings, engine, self.journal, recent)
         self.running = asyncio.create_task(self.node.run(listening.set_result, self._stop))
         self.running.add_done_callback(lambda _: listening.cancel())
         self.url = await listening

@@ -77,6 +77,21 @@ class RecentUpdates:
         self._updates.clear()
         self._size = 0
 
+    def add_replayed(self, change: Change, views: Views, remaining: int) -> None:
+        """Remember a command that a start replays; `remaining` more follow it.
+
+        A client that lost its connection in a crash finds what it missed in memory.
+        """
+        if remaining < RECENT_MAX:
+            if change.seq != self.next_seq:
+                self.restart(change.seq - 1)
+            self.add(update_of(change, views))
+
+    def take_over(self, replayed: RecentUpdates) -> None:
+        """Begin with these updates, unless they end with another command."""
+        if replayed.next_seq == self.next_seq:
+            self._updates, self._size = replayed._updates, replayed._size
+
     def add(self, update: CommandUpdate) -> None:
         """Remember the update of the next command, and forget the oldest ones beyond the limits."""
         assert update.seq == self.next_seq, "a command was skipped"

@@ -16,12 +16,14 @@ from exchange.journal.errors import JournalArchivedError, JournalDamagedError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Checkpoint, EventRow, Record
-from exchange.projections.views import Change
+from exchange.projections.views import Change, Views
 from exchange.snapshots.store import SnapshotStore, unpack
 
 Report = Callable[[str], None]
 # Receives the number of replayed commands and their total.
 Progress = Callable[[int, int], None]
+# Receives what a replayed command changed, the views after it, and how many commands are still to be replayed.
+Watch = Callable[[Change, Views, int], None]
 
 
 class Recovered(NamedTuple):
@@ -32,18 +34,28 @@ class Recovered(NamedTuple):
 
 
 def recover(
-    path: Path, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
+    path: Path,
+    report: Report,
+    progress: Progress,
+    up_to: int | None = None,
+    use_snapshots: bool = True,
+    watch: Watch | None = None,
 ) -> Recovered:
     """Rebuild the state from the journal at `path`, after its last command or after `up_to`. Only reads.
 
     `report` receives a sentence for each step. Raises a JournalError with the seq if the journal is damaged.
     """
     with open_journal_reader(path) as reader:
-        return recover_from(reader, report, progress, up_to, use_snapshots)
+        return recover_from(reader, report, progress, up_to, use_snapshots, watch)
 
 
 def recover_from(
-    reader: JournalReader, report: Report, progress: Progress, up_to: int | None = None, use_snapshots: bool = True
+    reader: JournalReader,
+    report: Report,
+    progress: Progress,
+    up_to: int | None = None,
+    use_snapshots: bool = True,
+    watch: Watch | None = None,
 ) -> Recovered:
     """`recover` from an open journal."""
     with no_garbage_collection():
@@ -58,9 +70,11 @@ def recover_from(
         report(f"{reader.path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
         missing: list[tuple[int, list[Event]]] = []
         for done, record in enumerate(reader.records(engine.head, last_seq), 1):
-            events = replay(engine, record)
+            _, events, change = replay_step(engine, record)
             if record.seq > events_seq:
                 missing.append((record.seq, events))
+            if watch is not None:
+                watch(change, engine.views, total - done)
             progress(done, total)
     return Recovered(engine, event_rows(missing))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exchange import __version__
+from exchange.catch_up.streams import RecentUpdates
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
@@ -69,13 +70,14 @@ async def serve(
     with JournalLock(settings.path) as lock:
         journal = await open_journal(settings)
         try:
-            engine, missing_events = recover(settings.path, report, progress)
+            recent = RecentUpdates(0)
+            engine, missing_events = recover(settings.path, report, progress, watch=recent.add_replayed)
             if missing_events:
                 await journal.append_events(missing_events)
             await _record_first_digests(settings.path, engine, journal)
             if warning := storage_of(settings.path).warning:
                 _log.warning("%s", warning)
-            node = Node(settings, engine, journal)
+            node = Node(settings, engine, journal, recent)
 
             def announce(url: str) -> None:
                 lock.announce(url)
@@ -154,9 +156,12 @@ class Node(ServedExchange):
         settings: ServerSettings,
         engine: Engine,
         journal: JournalWriter,
+        recent: RecentUpdates | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(settings.path, engine)
+        if recent is not None:
+            self.gateway.recent.take_over(recent)
         self._settings = settings
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
