@@ -4,7 +4,6 @@ The names come from the history file next to the journal. If there is none, the 
 instruments; no exchange tells its users to everybody.
 """
 
-import asyncio
 import contextlib
 import os
 import sqlite3
@@ -51,6 +50,8 @@ def _of_history(kind: Kind, path: Path, start: str) -> list[str]:
 
 def _of_exchange(kind: Kind, path: Path) -> list[str]:
     """Names that the exchange on the journal at `path` lists; none if no exchange answers at once."""
+    import asyncio
+
     from exchange.client import ExchangeError, connect
     from exchange.journal.errors import JournalError
     from exchange.journal.lock import lock_owner

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
@@ -34,17 +33,6 @@ async def run_module(module: str, *arguments: str, stdout: int | None = None) ->
                 process.terminate()
         # This reads the rest of its output too: a process that cannot write it does not end.
         await process.communicate()
-
-
-def set_up_subprocess(niceness: int = 10) -> None:
-    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it, and has a lower priority.
-
-    `niceness` lowers the priority further, up to 19, for a process that no client waits for.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(levelname)s %(message)s")
-    if hasattr(os, "nice"):
-        os.nice(niceness)
 
 
 class Supervisor:
@@ -115,8 +103,3 @@ class Supervisor:
         except OSError as error:
             # A shortage, of open files for example, may pass. An exception here would end the supervision for good.
             return f"the {self._name} waits, because its permission to start cannot be read: {error}"
-
-
-def is_orphaned(parent_pid: int) -> bool:
-    """True in a subprocess whose parent, the exchange, is gone."""
-    return os.getppid() != parent_pid

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from exchange import subprocesses
-from exchange.subprocesses import Supervisor, is_orphaned
+from exchange.inside_subprocess import is_orphaned
+from exchange.subprocesses import Supervisor
 
 
 class Process:

@@ -16,10 +16,10 @@ from exchange.catch_up.streams import Key, encode, key_of, update_of
 from exchange.domain.commands import decode_command
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
+from exchange.inside_subprocess import set_up_subprocess
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record
-from exchange.subprocesses import set_up_subprocess
 
 # Records that are read in one transaction. It ends before the process waits for its client, because SQLite cannot
 # shorten its write-ahead log while a reader's transaction is open.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from exchange.engine.recovery import recover
 from exchange.free_space import SpaceGuard, is_space_low
+from exchange.inside_subprocess import set_up_subprocess
 from exchange.journal.archive_file import ArchivePart, is_archive_file, write_archive
 from exchange.journal.archives import Archive, all_archives, archives_of, sealed_archive_path
 from exchange.journal.errors import JournalBrokenError, JournalError
@@ -24,7 +25,7 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader, JournalWriter
 from exchange.journal.records import Checkpoint
 from exchange.snapshots.store import pack, sync_folder
-from exchange.subprocesses import run_module, set_up_subprocess
+from exchange.subprocesses import run_module
 
 LOOK_SECONDS_MAX = 60.0  # between two looks for commands that are old enough
 _DELETE_AT_ONCE = 1_000

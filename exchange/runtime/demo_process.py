@@ -6,8 +6,9 @@ from pathlib import Path
 
 from exchange.bots.demo_bots import run_all
 from exchange.client import ExchangeError
+from exchange.inside_subprocess import is_orphaned, set_up_subprocess
 from exchange.runtime.server_settings import admin_secret_file
-from exchange.subprocesses import Supervisor, is_orphaned, set_up_subprocess
+from exchange.subprocesses import Supervisor
 
 PARENT_LOOK_SECONDS = 0.5  # between two checks whether the exchange still runs
 

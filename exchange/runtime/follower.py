@@ -25,6 +25,7 @@ from exchange.free_space import SpaceGuard
 from exchange.history_db.file import history_path
 from exchange.history_db.update import engine_for, history_lock, new_answers, open_fitting_writer, sync_journal
 from exchange.history_db.writer import HistoryWriter
+from exchange.inside_subprocess import is_orphaned, set_up_subprocess
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -33,7 +34,7 @@ from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_a
 from exchange.runtime.clock import thread_cpu_us
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
-from exchange.subprocesses import Supervisor, is_orphaned, set_up_subprocess
+from exchange.subprocesses import Supervisor
 
 DIVERGED = 3  # exit code of the process
 LOOK_SECONDS = 0.1  # between two reads of a journal without new commands

@@ -1,0 +1,21 @@
+"""What a subprocess of the exchange does for itself. `subprocesses` imports asyncio, which makes a start longer."""
+
+import logging
+import os
+import signal
+
+
+def set_up_subprocess(niceness: int = 10) -> None:
+    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it, and has a lower priority.
+
+    `niceness` lowers the priority further, up to 19, for a process that no client waits for.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    if hasattr(os, "nice"):
+        os.nice(niceness)
+
+
+def is_orphaned(parent_pid: int) -> bool:
+    """True in a subprocess whose parent, the exchange, is gone."""
+    return os.getppid() != parent_pid
