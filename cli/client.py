@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from exchange.cli.options import command_line
-from exchange.cli.refusals import translated
 from exchange.client import ExchangeError as ServerError
 from exchange.client import connect
 from exchange.journal.lock import lock_owner
@@ -59,6 +58,8 @@ class RunningExchange:
         try:
             return self._runner.run(self._call(method, params))
         except ServerError as error:
+            from exchange.cli.refusals import translated
+
             raise translated(error, params, self.call) from error
 
     async def _call(self, method: str, params: dict[str, Any]) -> Any:

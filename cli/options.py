@@ -13,9 +13,7 @@ from exchange.amounts import parse_contracts, parse_expiration, parse_usdc
 from exchange.cli.completion import DEFAULT_JOURNAL, Kind, complete_names
 from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
-from exchange.history.moment import Moment
-from exchange.runtime.rule_settings import parse_series
-from exchange.times import FORMS, is_epoch, parse_given_time_us
+from exchange.times import FORMS, Moment, is_epoch, parse_given_time_us
 
 NEGATIVE_NUMBER = re.compile(r"-\.?[0-9][0-9.]*")
 DEFAULT_PATH = Path(DEFAULT_JOURNAL)
@@ -83,6 +81,12 @@ def _moment(text: str) -> Moment:
     return Moment(ts_us=parse_given_time_us(text))
 
 
+def _series(text: str) -> Any:
+    from exchange.runtime.rule_settings import parse_series
+
+    return parse_series(text)
+
+
 def _positive(noun: str, parse: Callable[[str], int]) -> Callable[[str], int]:
     """The parser `parse`, which names a negative number as such."""
 
@@ -112,7 +116,7 @@ ASSET = Parsed("asset", _asset, completes="asset")
 EXPIRATION = Parsed("day", parse_expiration)
 USER = Parsed("user", _user_id, completes="user")
 TIME = Parsed("time", parse_given_time_us, f"; expected a time such as {FORMS}")
-SERIES = Parsed("series", parse_series)
+SERIES = Parsed("series", _series)
 MOMENT = Parsed("seq or time", _moment, f"; expected a sequence number such as 1234, or a time such as {FORMS}")
 
 

@@ -4,6 +4,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
+from typing import NamedTuple
 
 from exchange.amounts import parse_time_us
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND
@@ -26,6 +27,13 @@ _UNITS = {
 # size of a number tells its unit.
 _EPOCH_S = range(946_684_800, 4_102_444_800)
 FORMS = "2026-02-20T00:00:00Z, now, '2h ago', 'yesterday 08:00', or seconds, milliseconds or microseconds since 1970"
+
+
+class Moment(NamedTuple):
+    """The moment after command `seq`, or after the last command at or before `ts_us`. Without both it is now."""
+
+    seq: int | None = None
+    ts_us: int | None = None
 
 
 def parse_given_time_us(text: str, now_us: int | None = None) -> int:

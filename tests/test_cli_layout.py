@@ -67,8 +67,10 @@ def test_the_help_lists_every_command_in_one_section() -> None:
     assert {path[0] for path in COMMANDS} <= set(placed), "add it to exchange.cli.sections"
     text = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
     assert max(map(len, text.splitlines())) <= 80 and "..." not in text.partition("Options:")[2]
-    for name in main.commands:
-        assert re.search(rf"^  {name} +\S.*\.$", text, re.MULTILINE), name
+    for section in SECTIONS.values():
+        for name, sentence in section.items():
+            assert COMMANDS[name,].get_short_help_str(200) == sentence, "write it in exchange.cli.sections, too"
+            assert re.search(rf"^  {name} +{re.escape(sentence)}$", text, re.MULTILINE), name
 
 
 def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
@@ -92,6 +94,12 @@ def test_the_version_imports_click_and_no_other_library() -> None:
     ours = {name for name in loaded if name.partition(".")[0] == "exchange"}
     assert ours == {"exchange", "exchange.cli", "exchange.cli.lazy", "exchange.cli.main", "exchange.cli.sections"}
     assert not loaded & {"asyncio", "msgspec", "rich", "websockets", "sqlite3", "aiosqlite", "logging"}
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    loaded = imported_after("m.main(['--help'], standalone_mode=False)")
+    ours = {name for name in loaded if name.startswith("exchange.")}
+    assert ours == {"exchange.cli", "exchange.cli.lazy", "exchange.cli.main", "exchange.cli.sections"}
 
 
 def test_a_command_imports_no_other_command() -> None:

@@ -1,7 +1,6 @@
 """Moments of a journal, given as a seq or a time, and the state of the exchange at a moment."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 from exchange.amounts import iso_time
 from exchange.engine.engine import Engine
@@ -9,17 +8,13 @@ from exchange.engine.recovery import Progress, recover
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
+from exchange.times import Moment
+
+__all__ = ["Moment", "UnknownMomentError", "engine_at", "last_seq_at", "seq_at", "seq_from", "span"]
 
 
 class UnknownMomentError(JournalError):
     """The journal does not hold this moment; the message says which seqs it holds."""
-
-
-class Moment(NamedTuple):
-    """The moment after command `seq`, or after the last command at or before `ts_us`. Without both it is now."""
-
-    seq: int | None = None
-    ts_us: int | None = None
 
 
 def seq_at(reader: JournalReader, moment: Moment) -> int:
