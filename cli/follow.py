@@ -8,8 +8,9 @@ import click
 
 from exchange.cli.options import db_option
 from exchange.cli.progress import ReplayBar
+from exchange.engine.alarm import clear_alarm, dismiss_alarm, standing_alarm
+from exchange.history_db.update import end_history
 from exchange.journal.opening import open_journal_reader
-from exchange.runtime.alarm import clear_alarm, dismiss_alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, Follower
 
 
@@ -51,6 +52,7 @@ def follow(once: bool, dismiss: bool, snapshot_every: int | None, path: Path) ->
                 if follower.is_idle:
                     time.sleep(LOOK_SECONDS)
         except DivergedError as error:
+            end_history(path, lambda sentence: click.echo(sentence, err=True))
             raise click.ClickException(f"ALARM: {error}. {HOW_TO_DEAL}") from error
         finally:
             follower.write_status()

@@ -13,12 +13,12 @@ from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.rule_text import RULE_COLUMNS, rule_rows
 from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
+from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
 from exchange.journal.lock import LockOwner, lock_owner
 from exchange.journal.opening import journal_files, open_journal_reader
 from exchange.journal.records import Checkpoint
 from exchange.journal.sql_union import connect_union
-from exchange.runtime.alarm import Alarm, standing_alarm
 from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
 from exchange.runtime.storage import Storage, StorageUsage, storage_of
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack

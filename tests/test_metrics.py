@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.cli.client import RunningExchange, log_in
-from exchange.runtime.alarm import Alarm, raise_alarm
+from exchange.engine.alarm import Alarm, raise_alarm
 from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange
 
 DEMO = ("--demo", "--clock-start", CLOCK_START, "--metrics-port")

@@ -71,6 +71,12 @@ def head_of(connection: sqlite3.Connection) -> Head:
     return Head(*row) if row else Head()
 
 
+def alarm_of(connection: sqlite3.Connection) -> str | None:
+    """Why the history ends before the journal; None if no alarm ended it."""
+    row = connection.execute("SELECT value FROM about WHERE name = 'alarm'").fetchone()
+    return None if row is None else str(row[0])
+
+
 @cache
 def views_script() -> str:
     """SQL that creates the views."""

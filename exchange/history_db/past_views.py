@@ -13,7 +13,7 @@ from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
 from exchange.domain.rules import Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.history_db.file import HistoryError
+from exchange.history_db.file import HistoryError, alarm_of
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders, divide_rounding_half_up
@@ -86,7 +86,12 @@ class PastViews(Views):
         row = connection.execute("SELECT ts_us, hash FROM command WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             first, last = connection.execute("SELECT min(seq), max(seq) FROM command").fetchone()
-            raise HistoryError(f"there is no seq {seq} in the history: it holds seq {first} to {last}")
+            alarm = alarm_of(connection)
+            raise HistoryError(
+                f"there is no seq {seq} in the history: it holds "
+                + ("no commands" if last is None else f"seq {first} to {last}")
+                + (f"; {alarm}" if alarm else "")
+            )
         self.seq, self.ts_us, self.journal_hash = seq, row[0], bytes(row[1])
         self._users: dict[str, int] = {}
         self._instrument_keys: dict[str, int] = {}

@@ -328,7 +328,7 @@ CREATE TABLE answer (
     answered_us INTEGER NOT NULL
 ) STRICT;
 
--- Facts about this file: `first_seq`, the first command in it; `journal`, the name of the journal.
+-- Facts about this file. `alarm`: why the history ends before the journal, if an alarm of the follower ended it.
 CREATE TABLE about (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

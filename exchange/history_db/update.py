@@ -4,14 +4,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, Report, replay_step, restore_base, restore_newest
-from exchange.history_db.file import HistoryError, NoHistoryError, head_of, history_path, open_history
+from exchange.history_db.file import HistoryError, NoHistoryError, alarm_of, head_of, history_path, open_history
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -32,19 +33,49 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
     """Write the history of the journal at `path` up to the journal's last command. Return the last command in it.
 
     With `anew` the whole history is written again. If another process writes it, this waits for a while until that
-    process has written the last command. Raises JournalError, HistoryError.
+    process has written the last command. While an alarm stands, the history ends at the last command whose digests
+    matched; `report` receives a sentence about it. Raises JournalError, HistoryError.
     """
+    alarm = standing_alarm(path)
+    if alarm is not None:
+        report(alarm.end_of_history)
     try:
         with history_lock(path), open_journal_reader(path) as reader:
-            if anew:
+            last_seq = _last_seq(reader, alarm)
+            if anew or (alarm is not None and _seq_of(path) > last_seq):
                 delete_history(path)
-            elif head := _complete_head(reader):
+            elif head := _complete_head(reader, alarm):
                 return head
-            return _update(reader, report, progress)
+            return _update(reader, report, progress, alarm)
     except HistoryBusyError:
         if anew:
             raise
-        return _wait(path)
+        return _wait(path, alarm)
+
+
+def end_history(path: Path, report: Report) -> None:
+    """End the history, if there is one, where the standing alarm ends it. Raises as `update_history` does."""
+    if history_path(path).exists():
+        update_history(path, report, lambda done, total: None)
+
+
+def _last_seq(reader: JournalReader, alarm: Alarm | None) -> int:
+    """The last command that belongs into the history."""
+    last_seq = reader.head().seq
+    return last_seq if alarm is None else min(last_seq, max(alarm.compared_seq, reader.bases[0].head.seq))
+
+
+def _text_of(alarm: Alarm | None) -> str | None:
+    return None if alarm is None else alarm.end_of_history
+
+
+def _seq_of(path: Path) -> int:
+    """The last command in the history; 0 if there is no history."""
+    try:
+        with closing(open_history(path)) as connection:
+            return head_of(connection).seq
+    except HistoryError:
+        return 0
 
 
 @contextmanager
@@ -122,25 +153,27 @@ def sync_journal(path: Path) -> None:
         os.close(descriptor)
 
 
-def _complete_head(reader: JournalReader) -> Head | None:
+def _complete_head(reader: JournalReader, alarm: Alarm | None) -> Head | None:
     """The end of the history if nothing is missing in it, else None. A writer would first read the newest rows."""
     try:
         connection = open_history(reader.path)
     except HistoryError:
         return None
-    try:
+    with closing(connection):
         head = head_of(connection)
         (answered_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM answer").fetchone()
-    finally:
-        connection.close()
-    is_complete = head.seq and head == reader.head() and not any(reader.answer_times(answered_seq + 1, head.seq))
-    return head if is_complete else None
+        if alarm_of(connection) != _text_of(alarm):
+            return None
+    last_seq = _last_seq(reader, alarm)
+    is_complete = head.seq == last_seq and head == reader.head_at(head.seq)
+    return head if is_complete and not any(reader.answer_times(answered_seq + 1, head.seq)) else None
 
 
-def _update(reader: JournalReader, report: Report, progress: Progress) -> Head:
+def _update(reader: JournalReader, report: Report, progress: Progress, alarm: Alarm | None) -> Head:
     writer = open_fitting_writer(reader, report)
     try:
-        last_seq = reader.head().seq
+        last_seq = _last_seq(reader, alarm)
+        writer.set_alarm(_text_of(alarm))
         if writer.head.seq >= last_seq:
             writer.flush(new_answers(reader, writer))
             return writer.head
@@ -170,10 +203,10 @@ def new_answers(reader: JournalReader, writer: HistoryWriter) -> list[tuple[int,
     return [(seq, answered_us) for seq, _, answered_us in times]
 
 
-def _wait(path: Path) -> Head:
+def _wait(path: Path, alarm: Alarm | None) -> Head:
     """Wait until the process that writes the history has reached the journal's present end."""
     with open_journal_reader(path) as reader:
-        last_seq = reader.head().seq
+        last_seq = _last_seq(reader, alarm)
     until = time.monotonic() + WAIT_SECONDS
     head = Head()
     while time.monotonic() < until:

@@ -80,6 +80,13 @@ class HistoryWriter:
         self._last = engine.head
         self.flush([])
 
+    def set_alarm(self, text: str | None) -> None:
+        """Record why this history ends before the journal; None: it does not."""
+        if text is None:
+            self._connection.execute("DELETE FROM about WHERE name = 'alarm'")
+        else:
+            self._connection.execute("INSERT OR REPLACE INTO about VALUES ('alarm', ?)", (text,))
+
     def flush(self, answers: list[tuple[int, int]]) -> None:
         """Write the commands taken since the last flush, and times of answers, in one transaction."""
         rows, self._rows = self._rows, HistoryRows(self._memory)

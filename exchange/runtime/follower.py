@@ -2,7 +2,7 @@
 
 It writes the history and the snapshots, so that the exchange never pauses for them, however large its state is. It
 compares its digests with those that the exchange records, and raises the alarm if they differ. While the alarm stands,
-no follower runs, and no history and no snapshots are written.
+no follower runs, no snapshots are written, and the history ends at the last command whose digests matched.
 """
 
 import gc
@@ -18,19 +18,26 @@ import msgspec
 
 from exchange.atomic_write import write_atomic
 from exchange.domain.events import Event
+from exchange.engine.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.engine.digests import EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.engine.recovery import Report, event_rows, replay_step, restore_base, restore_newest
 from exchange.free_space import SpaceGuard
 from exchange.history_db.file import history_path
-from exchange.history_db.update import engine_for, history_lock, new_answers, open_fitting_writer, sync_journal
+from exchange.history_db.update import (
+    end_history,
+    engine_for,
+    history_lock,
+    new_answers,
+    open_fitting_writer,
+    sync_journal,
+)
 from exchange.history_db.writer import HistoryWriter
 from exchange.inside_subprocess import is_orphaned, set_up_subprocess
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow
-from exchange.runtime.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
 from exchange.runtime.clock import thread_cpu_us
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
@@ -103,7 +110,8 @@ class Follower:
         self._computed: dict[tuple[int, str], str] = {}
         head, known_speed = self._engine.head, speed_of_replay(path)
         self._saving = SavePolicy(every, SnapshotStore(path).rungs(), head.seq, head.ts_us, known_speed)
-        self._compared_seq = 0
+        # The seqs whose digests matched, in the order in which they were compared.
+        self._matched = [] if from_first else _matched_before(path)
         self._dismissed_seq = dismissed_seq(path)
         self._space = SpaceGuard(path, "snapshots", _log.warning)
 
@@ -114,8 +122,8 @@ class Follower:
 
     @property
     def compared_seq(self) -> int:
-        """The seq of the last compared digest; 0 if none was."""
-        return self._compared_seq
+        """The highest seq whose digest matched; 0 if none did."""
+        return max(self._matched, default=0)
 
     def catch_up(self, reader: JournalReader) -> bool:
         """Apply some new commands; returns False if there are none.
@@ -164,7 +172,7 @@ class Follower:
         head = self._engine.head
         saving = self._saving
         status = FollowerStatus(
-            os.getpid(), head.seq, head.ts_us, saving.newest_seq, self._compared_seq, saving.commands_per_second
+            os.getpid(), head.seq, head.ts_us, saving.newest_seq, self.compared_seq, saving.commands_per_second
         )
         write_atomic(status_file(self._path), msgspec.json.encode(status))
 
@@ -175,16 +183,21 @@ class Follower:
 
     def _compare(self, reader: JournalReader) -> None:
         for seq, subject, recorded in reader.digests(min(self._computed)[0] - 1):
-            computed = self._computed.pop((seq, subject), recorded)
-            if computed != recorded and seq > self._dismissed_seq:
+            computed = self._computed.pop((seq, subject), None)
+            if computed is None:
+                continue
+            if computed == recorded:
+                self._matched.append(seq)
+            elif seq > self._dismissed_seq:
                 what = "was in another state" if subject == STATE_SUBJECT else "recorded other events"
                 text = (
                     f"up to seq {seq} the exchange {what} than its commands cause now: the recorded digest is "
                     f"{recorded}, the computed one {computed}"
                 )
-                raise_alarm(self._path, Alarm(seq, text))
+                # Another digest of the same seq may have matched.
+                before = max((matched for matched in self._matched if matched < seq), default=0)
+                raise_alarm(self._path, Alarm(seq, text, compared_seq=before))
                 raise DivergedError(text)
-            self._compared_seq = seq
 
 
 class FollowerProcess:
@@ -219,6 +232,16 @@ def _old_digest(reader: JournalReader, seq: int) -> OldEventsDigest | None:
     """The digest to compare with those that an earlier version recorded after command `seq`; None if it did not."""
     is_needed = any(subject == OLD_EVENTS_SUBJECT for _, subject, _ in reader.digests(seq))
     return OldEventsDigest(seq) if is_needed else None
+
+
+def _matched_before(path: Path) -> list[int]:
+    """The seq of the last digest that matched in an earlier follower, if the journal still has that digest."""
+    status = read_status(path)
+    if status is None or not status.compared_seq:
+        return []
+    with open_journal_reader(path) as reader:
+        first = next(reader.digests(status.compared_seq - 1), None)
+    return [status.compared_seq] if first is not None and first[0] == status.compared_seq else []
 
 
 def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | None = None) -> None:
@@ -261,11 +284,13 @@ def main() -> None:
         with history_lock(path, LOCK_SECONDS), open_journal_reader(path) as reader:
             history = open_fitting_writer(reader, _log.warning)
             with closing(history):
+                history.set_alarm(None)
                 _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid)
     except sqlite3.Error as error:
         sys.exit(f"{history_path(path)} cannot be written ({error}): check the disk")
     except DivergedError as error:
         _log.critical("%s", error)
+        end_history(path, _log.warning)
         sys.exit(DIVERGED)
     except JournalError as error:
         sys.exit(str(error))

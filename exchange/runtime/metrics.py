@@ -9,11 +9,11 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import Engine
 from exchange.free_space import free_bytes
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import Head, Record
-from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.follower import read_status
 from exchange.runtime.storage import storage_of
 

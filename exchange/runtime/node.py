@@ -14,6 +14,7 @@ from exchange.catch_up.streams import RecentUpdates
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
+from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, event_rows, recover
 from exchange.free_space import SpaceGuard
@@ -27,7 +28,6 @@ from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
-from exchange.runtime.alarm import standing_alarm
 from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, thread_cpu_us
 from exchange.runtime.demo import start_prices

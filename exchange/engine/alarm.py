@@ -1,6 +1,7 @@
 """The alarm, a file next to the journal: applying the commands again gave other digests than the recorded ones.
 
-It stands until it is dismissed or the digests match again.
+It stands until it is dismissed or the digests match again. Until then the history ends at the last command whose
+digests matched.
 """
 
 from pathlib import Path
@@ -11,11 +12,20 @@ from exchange.atomic_write import write_atomic
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """`seq` is that of the digest that differs. After a dismissal, digests up to this seq are not compared."""
+    """`seq` is that of the digest that differs. After a dismissal, digests up to this seq are not compared.
+
+    `compared_seq` is that of the last digest before it that matched, 0 if there is none.
+    """
 
     seq: int
     text: str
     is_dismissed: bool = False
+    compared_seq: int = 0
+
+    @property
+    def end_of_history(self) -> str:
+        """Why the history ends early, as a sentence for users."""
+        return f"the history ends at seq {self.compared_seq} because of an alarm: {self.text}"
 
 
 def standing_alarm(path: Path) -> Alarm | None:
