@@ -243,6 +243,10 @@ class Client:
         """The current index price of an asset."""
         return await self._typed("public/get_index_price", IndexPrice, asset=asset)
 
+    async def get_index_prices(self) -> list[IndexPrice]:
+        """The current index prices of all assets that have one."""
+        return await self._typed("public/get_index_prices", list[IndexPrice])
+
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None
     ) -> list[DeliveryPrice]:

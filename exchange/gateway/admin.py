@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import dropwhile, islice
 
 from exchange.domain.commands import (
     CancelUserOrders,
@@ -75,6 +76,17 @@ def get_account(caller: Caller, params: p.UserRef) -> AccountView:
     if params.user_id not in caller.views.balances.users:
         raise refused(Reason.UNKNOWN_USER)
     return caller.views.account(params.user_id)
+
+
+def get_accounts(caller: Caller, params: p.AccountsParams) -> r.AccountsResult:
+    views = caller.views
+    user_ids: Iterable[str] = views.balances.users
+    if params.after is not None:
+        if params.after not in views.balances.users:
+            raise invalid_params("after", "no account has this user_id", Reason.UNKNOWN_USER.value)
+        user_ids = islice(dropwhile(lambda user_id: user_id != params.after, user_ids), 1, None)
+    page = islice(user_ids, params.count)
+    return r.AccountsResult([views.account_summary(user_id) for user_id in page], views.seq)
 
 
 def set_index_price(_caller: Caller, params: p.IndexPriceParams) -> Command:

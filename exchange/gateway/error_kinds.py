@@ -119,4 +119,5 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "admin/set_limits": (*_USER, Reason.INVALID_LIMITS),
     "admin/cancel_all": (*_USER, *_INSTRUMENT),
     "admin/get_account": (Reason.UNKNOWN_USER,),
+    "admin/get_accounts": (Reason.UNKNOWN_USER,),
 }

@@ -47,6 +47,8 @@ def _unit_of(name: str) -> str:
 
 FIELDS: dict[str, Field] = {
     # Of several types, by name.
+    "accounts": Field("Accounts in the order in which they were opened."),
+    "after": Field("Only accounts opened after that of this user, for the next page."),
     "amount": Field("Size of the order.", MILLI),
     "asks": Field("Price levels of the asks, the lowest price first."),
     "asset": Field("Asset of the options, such as SOL."),
@@ -74,6 +76,7 @@ FIELDS: dict[str, Field] = {
     "maintenance": Field("Maintenance margin: an account with less cash is liquidated."),
     "mark": Field("Mark price; null if the asset has no index price."),
     "min_size": Field("Smallest size of an order."),
+    "open_orders": Field("Number of open orders of the user."),
     "open_orders_max": Field("Maximum number of open orders of the user."),
     "option_type": Field("call or put."),
     "order": Field("The order after the command."),

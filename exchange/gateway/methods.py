@@ -202,6 +202,12 @@ _METHODS: dict[str, Method] = {
         queries.index_price,
         IndexPrice,
     ),
+    "public/get_index_prices": public(
+        "The index prices of all assets that have one.",
+        p.NoParams,
+        queries.index_prices,
+        list[IndexPrice],
+    ),
     "public/get_settlements": public(
         "The settlements of expired series, newest first.",
         p.SettlementsParams,
@@ -414,6 +420,12 @@ _METHODS: dict[str, Method] = {
         p.UserRef,
         admin.get_account,
         AccountView,
+    ),
+    "admin/get_accounts": _admin(
+        "All accounts in the order in which they were opened: cash, suspension and open orders.",
+        p.AccountsParams,
+        admin.get_accounts,
+        r.AccountsResult,
     ),
 }
 

@@ -211,6 +211,11 @@ class UserRef(Params, frozen=True):
     user_id: Name
 
 
+class AccountsParams(Params, frozen=True):
+    count: Count = 100
+    after: Name | None = None
+
+
 class SuspensionParams(CommandParams, frozen=True):
     user_id: Name
 

@@ -57,6 +57,10 @@ def index_price(caller: Caller, params: p.AssetRef) -> IndexPrice:
     return index
 
 
+def index_prices(caller: Caller, _params: p.NoParams) -> list[IndexPrice]:
+    return list(caller.views.indexes.values())
+
+
 def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:
     return caller.views.settlements.newest(params.count, params.before, params.asset)
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.wire_types import (
     WIRE_NAMES,
+    AccountSummary,
     Balance,
     BookLevel,
     Instrument,
@@ -58,6 +59,13 @@ class OrderBookResult(msgspec.Struct, frozen=True):
     ts_us: int
     bids: list[BookLevel]
     asks: list[BookLevel]
+
+
+class AccountsResult(msgspec.Struct, frozen=True):
+    """Accounts in the order in which they were opened, as of command `seq`."""
+
+    accounts: list[AccountSummary]
+    seq: int
 
 
 class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):

@@ -5,7 +5,7 @@ reads each part of the history when a question needs it.
 """
 
 import sqlite3
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -95,6 +95,7 @@ class PastViews(Views):
         self.seq, self.ts_us, self.journal_hash = seq, row[0], bytes(row[1])
         self._users: dict[str, int] = {}
         self._instrument_keys: dict[str, int] = {}
+        self._open_counts: Counter[str] | None = None
         self.is_halted = False
         self._load_settings()
         self._load_instruments()
@@ -184,6 +185,12 @@ class PastViews(Views):
             user=None if user_id is None else self.user_key(user_id),
         )
         return [_order(row) for row in rows]
+
+    def open_count(self, user_id: str) -> int:
+        """The number of open orders of a user. The first call counts those of all users."""
+        if self._open_counts is None:
+            self._open_counts = Counter(order.user_id for order in self.open_orders())
+        return self._open_counts[user_id]
 
     def order(self, order_id: int) -> OrderView | None:
         """An order as it was; None if it was not placed yet."""

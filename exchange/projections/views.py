@@ -39,6 +39,7 @@ from exchange.projections.orders import Orders
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import Tape
 from exchange.projections.wire_types import (
+    AccountSummary,
     AccountView,
     Balance,
     IndexPrice,
@@ -240,6 +241,28 @@ class Views:
             self.tape.volume_24h_milli(instrument_id, self.ts_us),
             self.balances.open_interest_milli.get(instrument_id, 0),
             *self._volatilities.of(instrument, mark, index_micros, self.ts_us),
+        )
+
+    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
+        """Return the user's open orders, oldest first; all of them, or those in one instrument."""
+        return self.orders.open_orders(user_id, instrument_id)
+
+    def open_count(self, user_id: str) -> int:
+        """Return the number of open orders of a user."""
+        orders = self.orders.users.get(user_id)
+        return 0 if orders is None else len(orders.open)
+
+    def account_summary(self, user_id: str) -> AccountSummary:
+        """Return the cash of a user, whether the user is suspended, and the number of open orders."""
+        account = self.balances.users[user_id]
+        return AccountSummary(
+            user_id,
+            account.cash_micros - account.locked_micros,
+            account.locked_micros,
+            account.maintenance_micros,
+            account.shortfall_micros,
+            account.suspended,
+            self.open_count(user_id),
         )
 
     def knows_asset(self, asset: str) -> bool:

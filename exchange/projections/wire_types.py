@@ -160,6 +160,18 @@ class Balance(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     decimals: int = 6
 
 
+class AccountSummary(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The cash of a user, whether the user is suspended, and the number of open orders."""
+
+    user_id: str
+    available_micros: int
+    locked_micros: int
+    maintenance_micros: int
+    shortfall_micros: int
+    suspended: bool
+    open_orders: int
+
+
 class PositionView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """A position of a user in one instrument."""
 
