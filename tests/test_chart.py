@@ -4,7 +4,8 @@ import asyncio
 import json
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,24 @@ from exchange.cli.main import main
 from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.enums import Side
 from exchange.history import chart_data
-from exchange.history.chart_data import DepthStep, Profit, QuotePoint, depths, latencies, prices, profits
-from exchange.history.moment import Moment
+from exchange.history.chart_data import (
+    DepthStep,
+    Latency,
+    Prices,
+    QuotePoint,
+    depths,
+    grouped_latencies,
+    latencies,
+    prices,
+    span_of,
+)
+from exchange.history.chart_profits import Profit, most_moving, profits
+from exchange.history.replay import replay_range
+from exchange.history_db.file import open_history
+from exchange.history_db.update import update_history
 from tests.journals import write_journal
-from tests.market_story import CALL, COIN, write_story
+from tests.market_commands import market_steps
+from tests.market_story import CALL, COIN, DAY_END_S, write_steps, write_story
 from tests.test_recovery import server
 
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
@@ -49,27 +64,57 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def no_bar(_done: int, _total: int) -> None:
-    pass
-
-
 def at(seq: int) -> int:
     return START_US + seq * SECOND
 
 
+@contextmanager
+def history_of(path: Path) -> Iterator[sqlite3.Connection]:
+    update_history(path, print, lambda done, total: None)
+    with closing(open_history(path)) as connection:
+        yield connection
+
+
+def prices_of(path: Path, instrument_id: str, first_seq: int, last_seq: int) -> Prices:
+    with history_of(path) as history:
+        return prices(history, instrument_id, span_of(history, first_seq, last_seq))
+
+
+def profits_of(path: Path, users: list[str], first_seq: int, last_seq: int) -> list[Profit]:
+    with history_of(path) as history:
+        return profits(history, users, span_of(history, first_seq, last_seq))
+
+
 def test_prices_are_every_trade_and_every_change_of_the_best_quotes(path: Path) -> None:
-    found = prices(path, INSTRUMENT, 1, 10, no_bar)
+    found = prices_of(path, INSTRUMENT, 1, 10)
     assert found.quotes == [
         QuotePoint(at(5), 5_000_000, None),
         QuotePoint(at(7), 5_000_000, 5_200_000),
         QuotePoint(at(9), 5_300_000, None),
+        QuotePoint(at(10), 5_300_000, None),
     ]
-    assert [(trade.seq, trade.price_micros, trade.size_milli) for trade in found.trades] == [
-        (8, 5_000_000, 500),
-        (9, 5_200_000, 1_000),
+    assert [(trade.trade_id, trade.price_micros, trade.size_milli, trade.taker_side) for trade in found.trades] == [
+        (1, 5_000_000, 500, "ask"),
+        (2, 5_200_000, 1_000, "bid"),
     ]
-    assert [trade.seq for trade in prices(path, INSTRUMENT, 9, 10, no_bar).trades] == [9]
-    assert found.index_prices == []
+    assert [trade.trade_id for trade in prices_of(path, INSTRUMENT, 9, 10).trades] == [2]
+    assert (found.trades_count, found.stride, found.index_prices) == (2, 1, [])
+
+
+def test_lines_begin_with_the_opening_book_and_reach_the_end(path: Path) -> None:
+    """Between seq 6 and 8 the quotes change once, at seq 7: the line still begins with those of seq 5."""
+    assert prices_of(path, INSTRUMENT, 6, 8).quotes == [
+        QuotePoint(at(6), 5_000_000, None),
+        QuotePoint(at(7), 5_000_000, 5_200_000),
+        QuotePoint(at(8), 5_000_000, 5_200_000),
+    ]
+    assert prices_of(path, INSTRUMENT, 8, 8).quotes == [QuotePoint(at(8), 5_000_000, 5_200_000)]
+
+
+def test_of_too_many_trades_one_in_some_is_drawn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chart_data, "TRADES_MAX", 1)
+    found = prices_of(path, INSTRUMENT, 1, 10)
+    assert ([trade.trade_id for trade in found.trades], found.trades_count, found.stride) == ([1], 2, 2)
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +125,62 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_prices_include_the_index_until_expiry(story: Path) -> None:
-    whole = prices(story, CALL, 1, 73, no_bar).index_prices
-    assert [point.price_micros // 1_000_000 for point in whole] == [150, 155, 190, 191, 193, 189]
-    assert prices(story, CALL, 30, 73, no_bar).index_prices[0].price_micros == 190_000_000  # as it was then
-    assert prices(story, COIN, 1, 73, no_bar).index_prices == []
+    whole = prices_of(story, CALL, 1, 73).index_prices
+    assert [point.price_micros // 1_000_000 for point in whole] == [150, 155, 190, 191, 193, 189, 189]
+    assert whole[-1].ts_us < DAY_END_S * SECOND, "the option has expired"
+    assert prices_of(story, CALL, 30, 73).index_prices[0].price_micros == 190_000_000  # as it was then
+    assert prices_of(story, COIN, 1, 73).index_prices == []
 
 
 def test_profits_include_settlements(story: Path) -> None:
     """Without open positions, the profits add up to the cash minus the deposits."""
-    last = {point.user_id: point.profit_micros for point in profits(story, [], 1, 73, no_bar)}
-    assert (last["alice"], last["bob"], last["carol"]) == (44_656_301, -65_344_000, 133_760_007)
+    last = {point.user_id: point.profit_micros for point in profits_of(story, ["alice", "bob", "carol"], 1, 73)}
+    assert last == {"alice": 44_656_301, "bob": -65_344_000, "carol": 133_760_007}
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random market."""
+    path = tmp_path_factory.mktemp("stream") / "exchange.db"
+    write_steps(path, ((step.ts_us, step.command) for step in market_steps(7, 400)))
+    return path
+
+
+def test_charts_show_what_a_replay_shows(stream: Path) -> None:
+    """Profits at each moment and the last quotes of each instrument, in a random market, from a random moment on."""
+    first_seq, last_seq = 150, 400
+    with history_of(stream) as history:
+        span = span_of(history, first_seq, last_seq)
+        users, others = most_moving(history, span, 99)
+        found = {(point.user_id, point.ts_us): point.profit_micros for point in profits(history, users, span)}
+        assert (len(users) > 3, others) == (True, [])
+        compared = 0
+        for step in replay_range(stream, first_seq, last_seq, lambda done, total: None):
+            views = step.engine.views
+            for user_id in users:
+                profit_micros = found.get((user_id, step.record.ts_us))
+                if profit_micros is not None and user_id in views.balances.users:
+                    compared += 1
+                    assert profit_micros == views.profit_micros(user_id), (user_id, step.record.seq)
+        assert compared > 100
+        for instrument_id in views.instruments:
+            quotes = prices(history, instrument_id, span).quotes
+            bid, ask = views.depths[instrument_id].best()
+            assert (not quotes and (bid, ask) == (None, None)) or quotes[-1] == QuotePoint(span.last_us, bid, ask)
+
+
+def test_users_whose_profit_moved_most_are_drawn(story: Path) -> None:
+    """alice won and bob lost much at the end; the demo draws some of its accounts and names the others."""
+    with history_of(story) as history:
+        span = span_of(history, 1, 73)
+        drawn, others = most_moving(history, span, 2)
+        moves = {
+            user_id: max(points) - min(points)
+            for user_id in (*drawn, *others)
+            if (points := [point.profit_micros for point in profits(history, [user_id], span)])
+        }
+    assert min(moves[user_id] for user_id in drawn) >= max(moves[user_id] for user_id in others)
+    assert len(drawn) == 2 and len(others) > 2
 
 
 @pytest.mark.slow
@@ -103,26 +194,28 @@ def test_charts_of_a_market(story: Path, tmp_path: Path, what: tuple[str, ...]) 
 
 def test_line_has_the_last_quote_of_each_interval(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart_data, "POINTS_MAX", 2)
-    assert [quote.ts_us for quote in prices(path, INSTRUMENT, 1, 10, no_bar).quotes] == [at(5), at(7), at(9)]
+    # Intervals of 4.5 and 4.5 seconds after the first command: seq 5 is in the first one, seq 7 and 9 in the second.
+    assert [quote.ts_us for quote in prices_of(path, INSTRUMENT, 1, 10).quotes] == [at(5), at(9), at(10)]
 
 
 def test_depth_is_summed_from_the_best_price_outwards(path: Path) -> None:
-    found = depths(path, INSTRUMENT, Moment(7), no_bar)
+    with history_of(path) as history:
+        found, before = depths(history, INSTRUMENT, 7), depths(history, INSTRUMENT, 1)
     assert (found.seq, found.ts_us) == (7, at(7))
     assert found.steps == [
         DepthStep("bid", 5_000_000, 2_000),
         DepthStep("bid", 4_900_000, 3_000),
         DepthStep("ask", 5_200_000, 1_000),
     ]
-    assert depths(path, INSTRUMENT, Moment(1), no_bar).steps == []
+    assert before.steps == []
 
 
 def test_profits_of_all_users_add_up_to_zero(path: Path) -> None:
-    found = profits(path, [], 1, 10, no_bar)
+    found = profits_of(path, ["alice", "bob"], 1, 10)
     last = [point for point in found if point.ts_us == at(10)]
     # 0.5 at 5.00 and 1 at 5.20; nothing is asked now, so the last price values the position: 1.5 * 5.20 - 7.70
     assert last == [Profit(at(10), "alice", 100_000), Profit(at(10), "bob", -100_000)]
-    assert {point.user_id for point in profits(path, ["bob"], 5, 10, no_bar)} == {"bob"}
+    assert profits_of(path, ["bob"], 9, 10) == [Profit(at(9), "bob", -100_000), Profit(at(10), "bob", -100_000)]
 
 
 def test_outermost_price_has_an_area(path: Path, tmp_path: Path) -> None:
@@ -146,18 +239,10 @@ def test_label_of_a_single_price_is_not_rounded(path: Path, tmp_path: Path) -> N
     assert '"point": true' in page, "a line of one point cannot be seen"
 
 
-@pytest.mark.slow
-def test_latency_points_have_enough_answers(path: Path) -> None:
-    def intervals(count: int) -> int:
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("DELETE FROM answers")
-            connection.execute("DROP TRIGGER IF EXISTS commands_follow_each_other")
-            rows = [(100 + n, at(100 + n), f'{{"type":"deposit","n":{n}}}', b"") for n in range(count)]
-            connection.executemany("INSERT OR IGNORE INTO commands (seq, ts_us, payload, hash) VALUES (?,?,?,?)", rows)
-            connection.executemany("INSERT INTO answers VALUES (?, ?)", [(row[0], row[1] + 1) for row in rows])
-        return len(latencies(path, 1, 10**9))
-
-    assert [intervals(count) for count in (1, 5, 60, 600, 6_000, 60_000)] == [1, 5, 30, 30, 60, 300]
+def test_latency_points_have_enough_answers() -> None:
+    counts = [len(grouped_latencies([(n, 1) for n in range(count)])) for count in (1, 5, 60, 600, 6_000, 60_000)]
+    assert counts == [1, 5, 30, 30, 60, 300]
+    assert grouped_latencies([(at(1), 30), (at(2), 10)]) == [Latency(at(1), 30, 30, 30), Latency(at(2), 10, 10, 10)]
 
 
 @pytest.mark.slow
@@ -171,7 +256,8 @@ def test_latencies_of_a_running_exchange(tmp_path: Path) -> None:
             await process.wait()
 
     asyncio.run(go())
-    found = latencies(path, 1, 10**9)
+    with history_of(path) as history:
+        found = latencies(history, span_of(history, 1, 10**9))
     assert found
     assert all(0 <= point.median_us <= point.p99_us <= point.longest_us < 60_000_000 for point in found)
     out = tmp_path / "latency.png"
@@ -193,7 +279,7 @@ def test_chart_is_written(path: Path, tmp_path: Path, what: tuple[str, ...], suf
 
 
 WRONG = [
-    (("price", INSTRUMENT, "--out", "x.jpg"), 2, "expected a name that ends with .png or .html"),
+    (("price", INSTRUMENT, "--out", "x.jpg"), 2, "expected a name that ends with .png, .svg or .html"),
     (("price", "SOL_USDC-28FEB26-999-C", "--out", "x.png"), 1, "SOL_USDC-28FEB26-999-C is not listed"),
     (("pnl", "--user", "zoe", "--out", "x.png"), 1, "no account 'zoe'"),
     (("pnl", "--from", "5", "--to", "3", "--out", "x.png"), 1, "the end comes before the beginning"),

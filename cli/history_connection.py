@@ -1,0 +1,24 @@
+"""Opens the history of a journal for commands that read it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+
+from exchange.cli.progress import ReplayBar
+from exchange.history_db.file import open_history
+from exchange.history_db.update import update_history
+
+
+@contextmanager
+def open_current_history(path: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection to the history, which is first brought up to the end of the journal.
+
+    Raises JournalError, HistoryError.
+    """
+    with ReplayBar("writing the history") as bar:
+        update_history(path, lambda sentence: click.echo(sentence, err=True), bar)
+    with closing(open_history(path)) as history:
+        yield history
