@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from exchange.cli.current_views import require_instrument, require_user
 from exchange.cli.history_connection import open_current_history
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, from_option, to_option
 from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
-from exchange.history.chart_data import DepthStep, Prices, Span, depths, latencies, prices, span_of
+from exchange.history.chart_data import DepthStep, History, Prices, Span, depths, latencies, prices, span_of
 from exchange.history.chart_profits import most_moving, profits
 from exchange.history.moment import Moment, span
 from exchange.history_db.file import head_of
@@ -76,7 +75,7 @@ _size_option = click.option(
 class _History(NamedTuple):
     """The history, and the views after its last command."""
 
-    connection: sqlite3.Connection
+    connection: History
     views: Views
 
 

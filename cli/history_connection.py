@@ -1,6 +1,5 @@
 """Opens the history of a journal for commands that read it."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import click
 
 from exchange.cli.progress import ReplayBar
+from exchange.history.chart_data import History
 from exchange.history_db.file import open_history
 from exchange.history_db.update import update_history
 
 
 @contextmanager
-def open_current_history(path: Path) -> Iterator[sqlite3.Connection]:
+def open_current_history(path: Path) -> Iterator[History]:
     """A read-only connection to the history, which is first brought up to the end of the journal.
 
     Raises JournalError, HistoryError.

@@ -14,6 +14,9 @@ from exchange.history_db.past_views import PastViews
 from exchange.projections.depth import Depth
 from exchange.projections.wire_types import BookLevel
 
+# A connection to the history, which `open_history` opens.
+History = sqlite3.Connection
+
 # Points of one line. A screen has fewer columns.
 POINTS_MAX = 2_000
 # More trades than this would overlap in a picture.
@@ -98,7 +101,7 @@ class Depths(NamedTuple):
     steps: list[DepthStep]
 
 
-def span_of(history: sqlite3.Connection, first_seq: int, last_seq: int) -> Span:
+def span_of(history: History, first_seq: int, last_seq: int) -> Span:
     """The span of the commands `first_seq` to `last_seq`, as far as the history holds them. Raises HistoryError."""
     first = history.execute(
         "SELECT seq, ts_us FROM commands WHERE seq >= ? ORDER BY seq LIMIT 1", (first_seq,)
@@ -111,7 +114,7 @@ def span_of(history: sqlite3.Connection, first_seq: int, last_seq: int) -> Span:
     return Span(first[0], last[0], first[1], last[1])
 
 
-def prices(history: sqlite3.Connection, instrument_id: str, span: Span) -> Prices:
+def prices(history: History, instrument_id: str, span: Span) -> Prices:
     """Return up to TRADES_MAX trades, and about POINTS_MAX best quotes and index prices, evenly spread in time."""
     bounds = {"key": instrument_id, "first_seq": span.first_seq, "last_seq": span.last_seq}
     where = "FROM trades WHERE instrument_id = :key AND seq BETWEEN :first_seq AND :last_seq"
@@ -132,7 +135,7 @@ def prices(history: sqlite3.Connection, instrument_id: str, span: Span) -> Price
     )
 
 
-def latencies(history: sqlite3.Connection, span: Span) -> list[Latency]:
+def latencies(history: History, span: Span) -> list[Latency]:
     """Return up to LATENCIES_MAX latencies, each of the same number of batches; empty if no answer was recorded."""
     rows = history.execute(
         "SELECT ts_us, max(latency_us, 0) FROM answer_latency WHERE seq BETWEEN ? AND ? ORDER BY seq",
@@ -147,7 +150,7 @@ def grouped_latencies(times: list[tuple[int, int]]) -> list[Latency]:
     return [_latency(times[start : start + size]) for start in range(0, len(times), size)]
 
 
-def depths(history: sqlite3.Connection, instrument_id: str, seq: int) -> Depths:
+def depths(history: History, instrument_id: str, seq: int) -> Depths:
     """Return the depth of a book after command `seq`, summed up from the best price; empty before the listing.
 
     Raises HistoryError if the history does not hold `seq`.
@@ -157,7 +160,7 @@ def depths(history: sqlite3.Connection, instrument_id: str, seq: int) -> Depths:
     return Depths(views.seq, views.ts_us, _summed("bid", depth.bids()) + _summed("ask", depth.asks()))
 
 
-def _index_prices(history: sqlite3.Connection, instrument_id: str, span: Span) -> list[IndexPoint]:
+def _index_prices(history: History, instrument_id: str, span: Span) -> list[IndexPoint]:
     """The index while the instrument was listed and not expired."""
     asset, listed_seq, listed_us, expiration_s = history.execute(
         "SELECT asset, created_seq, created_us, expiration_s FROM instruments WHERE instrument_id = ?", (instrument_id,)
@@ -173,7 +176,7 @@ def _index_prices(history: sqlite3.Connection, instrument_id: str, span: Span) -
     ]
 
 
-def _line(history: sqlite3.Connection, source: str, key: str, span: Span) -> list[tuple[Any, ...]]:
+def _line(history: History, source: str, key: str, span: Span) -> list[tuple[Any, ...]]:
     """The points of a line: the values at the beginning, those after each change, and again the last ones at the end.
 
     `source` selects columns of a view by `:key`. Of more than POINTS_MAX rows, only the last one of each of POINTS_MAX

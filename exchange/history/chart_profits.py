@@ -1,13 +1,12 @@
 """The profit of accounts over time, read from the history without a replay."""
 
-import sqlite3
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from exchange.history.chart_data import Span
+from exchange.history.chart_data import History, Span
 from exchange.history_db.past_views import PastViews
 from exchange.projections.balances import PositionRecord
 
@@ -39,7 +38,7 @@ class _Changes:
         self.realised_micros: int | None = None
 
 
-def most_moving(history: sqlite3.Connection, span: Span, count: int) -> tuple[list[str], list[str]]:
+def most_moving(history: History, span: Span, count: int) -> tuple[list[str], list[str]]:
     """Return the `count` users whose profit moved most within the span, and the other users.
 
     The profits are compared at MOMENTS moments; the move is the difference between the highest and the lowest. Of more
@@ -62,7 +61,7 @@ def most_moving(history: sqlite3.Connection, span: Span, count: int) -> tuple[li
     return users[:moved], users[moved:]
 
 
-def profits(history: sqlite3.Connection, users: list[str], span: Span) -> list[Profit]:
+def profits(history: History, users: list[str], span: Span) -> list[Profit]:
     """Return the profit of each user at the first and the last command, and at POINTS_MAX moments evenly spread."""
     moments = _moments(history, span, POINTS_MAX)
     value_at = _valuation(history)
@@ -70,7 +69,7 @@ def profits(history: sqlite3.Connection, users: list[str], span: Span) -> list[P
     return [point for user_id in users for point in _profits_of(history, user_id, opening, moments, value_at)]
 
 
-def _moments(history: sqlite3.Connection, span: Span, intervals: int) -> list[_Moment]:
+def _moments(history: History, span: Span, intervals: int) -> list[_Moment]:
     """The last command of each of the equal intervals of time, each only once, and before them the first command."""
     times = [span.first_us + (span.last_us - span.first_us) * n // intervals for n in range(intervals + 1)]
     query = "SELECT seq, ts_us FROM commands WHERE ts_us <= ? ORDER BY ts_us DESC LIMIT 1"
@@ -79,7 +78,7 @@ def _moments(history: sqlite3.Connection, span: Span, intervals: int) -> list[_M
 
 
 def _profits_of(
-    history: sqlite3.Connection,
+    history: History,
     user_id: str,
     opening: PastViews,
     moments: list[_Moment],
@@ -111,7 +110,7 @@ def _apply(change: _Changes, positions: dict[str, PositionRecord]) -> None:
             del positions[instrument_id]
 
 
-def _changes_of(history: sqlite3.Connection, user_id: str, seqs: list[int]) -> dict[int, _Changes]:
+def _changes_of(history: History, user_id: str, seqs: list[int]) -> dict[int, _Changes]:
     """The changes up to each of the seqs since the one before, by seq."""
     changes: dict[int, _Changes] = defaultdict(_Changes)
     bounds = (user_id, seqs[0], seqs[-1])
@@ -133,7 +132,7 @@ def _changes_of(history: sqlite3.Connection, user_id: str, seqs: list[int]) -> d
     return changes
 
 
-def _valuation(history: sqlite3.Connection) -> Callable[[str, _Moment], int | None]:
+def _valuation(history: History) -> Callable[[str, _Moment], int | None]:
     """A function that returns the value of a contract after a command, in micros, as `Views.valuation` does."""
     newest = (
         "SELECT mark_micros FROM marks WHERE instrument_id = :key AND seq <= :seq ORDER BY seq DESC, n DESC LIMIT 1",
