@@ -10,6 +10,7 @@ import msgspec
 from exchange.amounts import contracts, usdc
 from exchange.cli.options import json_option, regular_file
 from exchange.cli.output import UnreadableError, add_rows, print_json, print_tables, table
+from exchange.cli.progress import ReplayBar
 from exchange.history.diff import Difference, Fill
 from exchange.history.diff import diff as compare
 from exchange.journal.errors import JournalError
@@ -33,7 +34,8 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
       exchange diff data/exchange.db what_then.db
     """
     try:
-        found = compare(a, b)
+        with ReplayBar() as bar:
+            found = compare(a, b, bar)
     except (JournalError, sqlite3.Error) as error:
         raise UnreadableError(str(error)) from error
     if as_json:
@@ -46,15 +48,18 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 
 def _print(found: Difference, a: Path, b: Path) -> None:
     if found.is_none:
-        click.echo(f"both have the same {found.common_seq - found.first_seq + 1:,} commands and the same events")
+        click.echo(f"both have the same {found.common_seq - found.first_seq + 1:,} commands")
     if found.first_seq > 1:
         click.echo(f"compared from seq {found.first_seq}: one journal begins there, and its archives are missing")
-    if found.events_up_to < found.common_seq:
-        click.echo(f"compared events up to seq {found.events_up_to}: one journal has recorded no later events")
+    if found.events_up_to and found.events_seq is None:
+        click.echo(f"the exchanges recorded the same digests of their events up to seq {found.events_up_to}")
     if found.is_none:
         return
     if found.events_seq is not None:
-        click.echo(f"seq {found.events_seq} is the same command, but its recorded events differ")
+        click.echo(
+            f"the commands up to seq {found.events_seq} are the same, but the digests of their results differ: another "
+            "version may have recorded one of them; `exchange journal verify` compares each with this version"
+        )
     for path, after in ((a, found.after_a), (b, found.after_b)):
         click.echo(f"{path}: {after:,} {'command' if after == 1 else 'commands'} after seq {found.common_seq}")
     if found.fields:

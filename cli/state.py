@@ -13,12 +13,10 @@ from exchange.cli.order import print_orders
 from exchange.cli.output import TextTable, add_rows, columns, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
-from exchange.engine.engine import Engine
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.history.moment import Moment, engine_at, seq_at
-from exchange.history_db.file import open_history
 from exchange.history_db.past_views import PastViews
-from exchange.history_db.update import update_history
+from exchange.history_db.update import open_current_history
 from exchange.journal.opening import open_journal_reader
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument
@@ -43,7 +41,9 @@ from exchange.projections.wire_types import Instrument
 )
 @click.option("--account", "account_of", type=USER, help="Show balance and positions of this user.")
 @click.option("--orders", "orders_of", type=USER, help="Show open orders of this user.")
-@click.option("--digest", "only_digest", is_flag=True, help="Show the SHA-256 digest of the state.")
+@click.option(
+    "--digest", "only_digest", is_flag=True, help="Show the SHA-256 digest of the state, which takes a replay."
+)
 @db_option
 @json_option
 def state(
@@ -66,23 +66,18 @@ def state(
     """
     if instrument_id is None:
         refuse_given(("--depth",), "--book")
-    past = _past_views(path, moment)
-    views: Views = past
-    # The digest is one of the state of the matcher, which only a replay gives.
-    if as_json or only_digest:
-        with ReplayBar() as bar:
-            engine = engine_at(path, Moment(past.seq), bar)
-        views = engine.views
+    views = _past_views(path, moment)
     if instrument_id is not None:
         require_instrument(views, instrument_id, path)
     for user_id in (account_of, orders_of):
         if user_id is not None:
             require_user(views, user_id, path)
+    digest = _digest(path, views.seq) if only_digest else None
     if as_json:
-        print_json(_as_json(engine, instrument_id, depth, account_of, orders_of, only_digest))
+        print_json(_as_json(views, digest, instrument_id, depth, account_of, orders_of))
         return
-    if only_digest:
-        click.echo(columns((engine.digest(), 64), (as_of(views), 0)))
+    if digest is not None:
+        click.echo(columns((digest, 64), (as_of(views), 0)))
     if instrument_id is not None:
         print_tables(*_ladder(views, instrument_id, depth).draw())
     if account_of is not None:
@@ -92,7 +87,7 @@ def state(
             click.echo()
         print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views), views.instruments)
     if not (only_digest or instrument_id or account_of or orders_of):
-        _print_summary(past)
+        _print_summary(views)
 
 
 def _past_views(path: Path, moment: Moment) -> PastViews:
@@ -100,21 +95,28 @@ def _past_views(path: Path, moment: Moment) -> PastViews:
     with open_journal_reader(path) as reader:
         seq = seq_at(reader, moment)
     with ReplayBar("writing the history") as bar:
-        update_history(path, lambda sentence: click.echo(sentence, err=True), bar)
-    return PastViews(open_history(path), seq)
+        history = open_current_history(path, lambda sentence: click.echo(sentence, err=True), bar)
+    return PastViews(history, seq)
+
+
+def _digest(path: Path, seq: int) -> str:
+    """The digest of the matcher's state after a command, which only a replay gives."""
+    with ReplayBar() as bar:
+        return engine_at(path, Moment(seq), bar).digest()
 
 
 def _as_json(
-    engine: Engine,
+    views: PastViews,
+    digest: str | None,
     instrument_id: str | None,
     depth: int,
     account_of: str | None,
     orders_of: str | None,
-    only_digest: bool,
 ) -> dict[str, object]:
     """The state in the protocol's types. Without options: all accounts and all best prices."""
-    views = engine.views
-    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us, "digest": engine.digest()}
+    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us}
+    if digest is not None:
+        found["digest"] = digest
     if instrument_id is not None:
         book = views.depths[instrument_id]
         found["book"] = {"instrument_id": instrument_id, "bids": book.bids(depth), "asks": book.asks(depth)}
@@ -122,28 +124,27 @@ def _as_json(
         found["account"] = views.account(account_of)
     if orders_of is not None:
         found["orders"] = views.orders.open_orders(orders_of)
-    if len(found) == 3 and not only_digest:
-        found["halted"] = engine.state.is_halted
+    if len(found) == 2:
+        found["halted"] = views.is_halted
         found["indexes"] = [
             {"asset": asset, "price": index.price_micros, "ts_us": index.ts_us}
-            for asset, index in engine.state.indexes.items()
+            for asset, index in views.indexes.items()
         ]
         found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
-        found["instruments"] = [_instrument(engine, instrument_id) for instrument_id in views.instruments]
-        found["open_orders"] = _open_count(views)
+        found["instruments"] = [_instrument(views, instrument) for instrument in views.instruments.values()]
+        found["open_orders"] = len(views.open_orders())
     return found
 
 
-def _instrument(engine: Engine, instrument_id: str) -> dict[str, object]:
-    book = engine.state.books[instrument_id]
-    bid, ask = engine.views.depths[instrument_id].best()
+def _instrument(views: PastViews, instrument: Instrument) -> dict[str, object]:
+    bid, ask = views.depths[instrument.instrument_id].best()
     return {
-        "instrument_id": instrument_id,
-        "state": book.state,
+        "instrument_id": instrument.instrument_id,
+        "state": instrument.state,
         "best_bid": bid,
         "best_ask": ask,
-        "mark": book.mark_micros,
-        "delivery_price": book.delivery_micros,
+        "mark": views.marks.get(instrument.instrument_id),
+        "delivery_price": instrument.delivery_price_micros,
     }
 
 
@@ -199,7 +200,3 @@ def _books(views: PastViews, live: list[Instrument]) -> TextTable:
         decimals = price_decimals([instrument.tick_micros])
         add_rows(books, [(name, *(usdc(price, decimals) for price in prices), instrument.state)])
     return books
-
-
-def _open_count(views: Views) -> int:
-    return sum(len(orders.open) for orders in views.orders.users.values())

@@ -376,7 +376,7 @@ def test_diff_of_equal_longer_and_unrelated_journals(path: Path, tmp_path: Path)
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
     outcome = run("diff", path, copy)
-    assert (outcome.exit_code, outcome.stdout) == (0, f"both have the same {COUNT} commands and the same events\n")
+    assert (outcome.exit_code, outcome.stdout) == (0, f"both have the same {COUNT} commands\n")
     longer = tmp_path / "longer.db"
     play(longer, seed=3, count=COUNT + 7)
     outcome = run("diff", path, longer)
@@ -391,36 +391,47 @@ def test_diff_of_equal_longer_and_unrelated_journals(path: Path, tmp_path: Path)
     assert run("diff", path, tmp_path / "text.db").exit_code == 2
 
 
-def test_diff_reports_missing_events_and_archives(path: Path, tmp_path: Path) -> None:
+def test_diff_compares_from_the_end_of_a_missing_archive(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM events WHERE seq > 580")
-    outcome = run("diff", path, copy)
-    assert (outcome.exit_code, outcome.stdout.splitlines()) == (
-        0,
-        [
-            f"both have the same {COUNT} commands and the same events",
-            "compared events up to seq 580: one journal has recorded no later events",
-        ],
-    )
     compact(copy, 100, lambda s: None, no_bar)
     archive_folder(copy).rename(tmp_path / "elsewhere")
     outcome = run("diff", path, copy)
     assert f"the same {COUNT - 99} commands" in outcome.stdout
     assert "compared from seq 100: one journal begins there" in outcome.stdout
     found = json.loads(run("diff", path, copy, "--json").stdout)
-    assert (found["first_seq"], found["events_up_to"], found["same"]) == (100, COUNT, True)
+    assert (found["first_seq"], found["same"]) == (100, True)
 
 
-def test_diff_of_events_that_another_version_recorded(path: Path, tmp_path: Path) -> None:
+def test_diff_of_results_that_another_version_recorded(path: Path, tmp_path: Path) -> None:
+    """The digests after the same command are compared: an equal one, then one that differs."""
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
-    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-        connection.execute("UPDATE events SET payload = json_set(payload, '$.x', 1) WHERE seq = 123 AND n = 0")
+    for file, last in ((path, "aa"), (copy, "bb")):
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.executemany("INSERT INTO digests VALUES (?, 'events/2', ?)", [(100, "11"), (200, last)])
     outcome = run("diff", path, copy)
     assert outcome.exit_code == 1
-    assert "seq 123 is the same command, but its recorded events differ" in outcome.stdout
+    assert "the commands up to seq 200 are the same, but the digests of their results differ" in outcome.stdout
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM digests WHERE seq = 200")
+    outcome = run("diff", path, copy)
+    assert (outcome.exit_code, outcome.stdout.splitlines()) == (
+        0,
+        [
+            f"both have the same {COUNT} commands",
+            "the exchanges recorded the same digests of their events up to seq 100",
+        ],
+    )
+
+
+def test_diff_finds_the_same_fills_in_a_history_and_by_a_replay(path: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "longer.db"
+    play(longer, seed=3, count=COUNT + 50)
+    replayed = json.loads(run("diff", path, longer, "--json").stdout)
+    assert replayed["fills_only_in_b"]
+    run("sql", "SELECT 1", db=longer)
+    assert json.loads(run("diff", path, longer, "--json").stdout) == replayed
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_export_and_import(path: Path, tmp_path: Path) -> None:
     lines, again = tmp_path / "lines.jsonl", tmp_path / "again.db"
     assert export_lines(path, 1, LAST, lines, no_bar) == LAST
     import_lines(lines, again, no_bar)
-    assert diff(path, again).is_none
+    assert diff(path, again, no_bar).is_none
     assert events(again) == events(path)
 
 

@@ -1,22 +1,21 @@
 """The difference of two journals: the first command that differs, and the fills that only one of them has."""
 
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from exchange.domain.events import Traded
+from exchange.engine.recovery import Progress
+from exchange.history.replay import replay_range
+from exchange.history_db.file import HistoryError, head_of, open_history
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record, check_link
-from exchange.journal.sql_union import connect_union
-
-_FILL_COLUMNS = (
-    "instrument_id, price_micros, size_milli, taker_side, taker_user_id, maker_user_id, taker_order_id, maker_order_id"
-)
 
 
 class Fill(NamedTuple):
@@ -32,6 +31,9 @@ class Fill(NamedTuple):
     maker_order_id: int
 
 
+_FILL_COLUMNS = ", ".join(Fill._fields)
+
+
 class Difference(msgspec.Struct):
     """The result of a comparison of journals A and B.
 
@@ -40,9 +42,9 @@ class Difference(msgspec.Struct):
     two commands differ, with both values. `altered_a` and `altered_b` are true if the next command does not match its
     hash: it was altered after it was recorded.
 
-    Events are compared up to seq `events_up_to`, the last for which both journals have recorded them. `events_seq` is
-    the first equal command with different events; None if there is none. A fill in `fills_only_in_a` or
-    `fills_only_in_b` is in one journal only.
+    The digests that both exchanges recorded after the same equal command are compared: `events_up_to` is the last such
+    command, 0 if there is none, and `events_seq` the first with different digests, None if there is none. A fill in
+    `fills_only_in_a` or `fills_only_in_b` is in one journal only.
     """
 
     common_seq: int
@@ -59,30 +61,36 @@ class Difference(msgspec.Struct):
 
     @property
     def is_none(self) -> bool:
-        """True if both journals hold the same commands and events."""
+        """True if both journals hold the same commands and no different digests."""
         return not (self.after_a or self.after_b) and self.events_seq is None
 
 
-def diff(a: Path, b: Path) -> Difference:
+def diff(a: Path, b: Path, progress: Progress) -> Difference:
     """Compare two journals and their archives, command by command. Raises JournalError.
 
-    Payloads are compared, not only hashes: a command that was altered in the file still has its old hash.
+    Payloads are compared, not only hashes: a command that was altered in the file still has its old hash. Fills are
+    read from a history that is complete, otherwise computed from the commands; not if a command was altered.
     """
     with open_journal_reader(a) as reader_a, open_journal_reader(b) as reader_b:
         common, record_a, record_b = _first_difference(reader_a, reader_b)
         first_seq = max(reader_a.bases[0].head.seq, reader_b.bases[0].head.seq) + 1
-        events_up_to = min(common, reader_a.events_seq(), reader_b.events_seq())
+        events_seq, events_up_to = _compared_digests(reader_a, reader_b, common)
+        altered_a, altered_b = _is_altered(reader_a, common, record_a), _is_altered(reader_b, common, record_b)
+        fills_a, fills_b = Counter[Fill](), Counter[Fill]()
+        if not (altered_a or altered_b):
+            fills_a, fills_b = _fills_after(reader_a, common, progress), _fills_after(reader_b, common, progress)
         return Difference(
             common,
             reader_a.head().seq - common,
             reader_b.head().seq - common,
-            _is_altered(reader_a, common, record_a),
-            _is_altered(reader_b, common, record_b),
+            altered_a,
+            altered_b,
             _fields(record_a, record_b) if record_a and record_b else {},
-            _differing_events(reader_a, reader_b, first_seq, events_up_to),
+            events_seq,
             first_seq,
             events_up_to,
-            *_fills_only_in_one(a, b, common),
+            list((fills_a - fills_b).elements()),
+            list((fills_b - fills_a).elements()),
         )
 
 
@@ -131,20 +139,38 @@ def _flat(record: Record) -> dict[str, Any]:
         return position | {"payload": record.payload}
 
 
-def _differing_events(a: JournalReader, b: JournalReader, first: int, last: int) -> int | None:
-    """Return the first of these common commands with different recorded events; None if there is none."""
-    for row_a, row_b in zip_longest(a.events(first, last), b.events(first, last)):
-        if row_a != row_b:
-            return min(row[0] for row in (row_a, row_b) if row is not None)
-    return None
+def _compared_digests(a: JournalReader, b: JournalReader, last_seq: int) -> tuple[int | None, int]:
+    """The first seq with different digests, None if there is none; and the last one that was compared, or 0."""
+    recorded = {(seq, subject): digest for seq, subject, digest in a.digests() if seq <= last_seq}
+    compared_seq = 0
+    for seq, subject, digest in b.digests():
+        if (known := recorded.get((seq, subject))) is not None:
+            if known != digest:
+                return seq, seq
+            compared_seq = seq
+    return None, compared_seq
 
 
-def _fills_only_in_one(a: Path, b: Path, common_seq: int) -> tuple[list[Fill], list[Fill]]:
-    fills_a, fills_b = _fills_after(a, common_seq), _fills_after(b, common_seq)
-    return list((fills_a - fills_b).elements()), list((fills_b - fills_a).elements())
+def _fills_after(reader: JournalReader, seq: int, progress: Progress) -> Counter[Fill]:
+    head = reader.head()
+    if head.seq == seq:
+        return Counter()
+    # The history only saves time. One that is missing is not written here: it takes a replay of all commands.
+    with suppress(HistoryError), closing(open_history(reader.path)) as history:
+        if head_of(history) == head:
+            rows = history.execute(f"SELECT {_FILL_COLUMNS} FROM trades WHERE seq > ?", (seq,))
+            return Counter(Fill(*row) for row in rows)
+    return _replayed_fills(reader, seq + 1, head.seq, progress)
 
 
-def _fills_after(path: Path, seq: int) -> Counter[Fill]:
-    with closing(connect_union(path)) as connection:
-        rows = connection.execute(f"SELECT {_FILL_COLUMNS} FROM trades WHERE seq > ? ORDER BY trade_id", (seq,))
-        return Counter(Fill(*row) for row in rows)
+def _replayed_fills(reader: JournalReader, first_seq: int, last_seq: int, progress: Progress) -> Counter[Fill]:
+    """The fills of these commands, up to one that is damaged: `altered_a` and `altered_b` report it."""
+    fills: Counter[Fill] = Counter()
+    with suppress(JournalDamagedError):
+        for step in replay_range(reader.path, first_seq, last_seq, progress):
+            fills.update(
+                Fill(*(getattr(event, name) for name in Fill._fields))
+                for event in step.events
+                if isinstance(event, Traded)
+            )
+    return fills

@@ -1,6 +1,6 @@
 """Explanations: the timeline of an order, and the events of a command or the figures behind its refusal."""
 
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -8,23 +8,17 @@ import msgspec
 from exchange.domain.commands import Command
 from exchange.domain.events import Event, Refused
 from exchange.domain.reasons import Reason
-from exchange.engine.recovery import Progress, event_rows, recover
+from exchange.engine.recovery import Progress, Report, recover
 from exchange.history.moment import Moment, seq_at
 from exchange.history.refusal_details import refusal_figures
-from exchange.history.replay import ReplayStep, replay_range
-from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.history_db.file import head_of
+from exchange.history_db.order_trail import command_record, order_audit_trail, queued_since
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import open_current_history
 from exchange.journal.opening import open_journal_reader
-from exchange.journal.protocols import JournalReader
-from exchange.journal.records import EventRow
 from exchange.matching.refusal import Figures
-from exchange.matching.state import State
 from exchange.projections.order_timeline import PlacedStep, TimelineStep, is_open, timeline_of
 from exchange.projections.wire_types import WIRE_NAMES
-from exchange.runtime.order_audit_trail import read_order_audit_trail
-
-
-class UnknownOrderError(JournalError):
-    """The journal has no such order; the message says which orders it has."""
 
 
 class QueuePosition(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
@@ -66,90 +60,44 @@ class CommandStory(msgspec.Struct, frozen=True):
     refused: RefusalStory | None
 
 
-def explain_order(path: Path, order_id: int, progress: Progress, trusts_events: bool = False) -> OrderStory:
-    """Return the timeline of an order until now, with its counterparties.
+def explain_order(path: Path, order_id: int, report: Report, progress: Progress) -> OrderStory:
+    """Return the timeline of an order until now, with its counterparties, from the history.
 
-    It is read from the recorded events. Unless `trusts_events`, all commands from the placing of the order to its end
-    (or the last command) are replayed to prove these events. Events that are not recorded yet, or were lost in a crash,
-    are computed. Raises UnknownOrderError and other JournalErrors.
+    The history is first brought up to date. Raises UnknownOrderError and other JournalErrors.
+    """
+    with closing(open_current_history(path, report, progress)) as history:
+        views = PastViews(history, head_of(history).seq)
+        steps = timeline_of(order_id, order_audit_trail(views, order_id), names_counterparties=True)
+        queue = _queue(views, steps[0], order_id) if is_open(steps) else None
+    return OrderStory(order_id, views.seq, steps, queue)
+
+
+def explain_command(path: Path, seq: int, report: Report, progress: Progress) -> CommandStory:
+    """Return command `seq` and its events from the history. Raises JournalError.
+
+    The figures behind a refusal are those of the matcher, so its state is restored by a replay from a snapshot.
     """
     with open_journal_reader(path) as reader:
-        last_seq = reader.head().seq
-        state: State | None = None
-        unrecorded: list[EventRow] = []
-        if reader.events_seq() < last_seq:
-            engine, unrecorded = recover(path, _ignore, progress, last_seq)
-            state = engine.state
-        steps = timeline_of(
-            order_id, read_order_audit_trail(reader, order_id, last_seq, unrecorded), names_counterparties=True
-        )
-        if steps and not trusts_events:
-            for step in _proven(reader, steps[0].seq, last_seq if is_open(steps) else steps[-1].seq, progress):
-                state = step.engine.state
-    queue = None
-    if not steps or is_open(steps):
-        state = state or recover(path, _ignore, progress, last_seq).engine.state
-        if not steps:
-            raise _no_such_order(order_id, path, state.next_order_id - 1)
-        queue = _queue(state, path, steps[0], order_id)
-    return OrderStory(order_id, last_seq, steps, queue)
-
-
-def explain_command(path: Path, seq: int, progress: Progress) -> CommandStory:
-    """Replay command `seq` on the state before it and return what it did. Raises JournalError."""
-    with open_journal_reader(path) as reader:
         seq_at(reader, Moment(seq))
-        ((record, command, events, _, engine),) = _proven(reader, seq, seq, progress)
+    with closing(open_current_history(path, report, progress)) as history:
+        _, ts_us, command, events = command_record(PastViews(history, seq), seq)
     refused = None
     for event in events:
-        # A refusal changes nothing, so this is still the state that refused the command.
         if isinstance(event, Refused):
-            refused = RefusalStory(event.reason, refusal_figures(engine.state, record.ts_us, command))
-    return CommandStory(seq, record.ts_us, command, events, refused)
+            # A refusal changes nothing, so the state after it is the one that refused the command.
+            state = recover(path, lambda sentence: None, progress, seq).engine.state
+            refused = RefusalStory(event.reason, refusal_figures(state, ts_us, command))
+    return CommandStory(seq, ts_us, command, events, refused)
 
 
-def _proven(reader: JournalReader, first_seq: int, last_seq: int, progress: Progress) -> Iterator[ReplayStep]:
-    """Replay these commands. Raises JournalDamagedError at the first whose recorded events differ."""
-    recorded_seq = reader.events_seq()
-    for step in replay_range(reader.path, first_seq, last_seq, progress):
-        seq = step.record.seq
-        if seq <= recorded_seq and list(reader.events(seq, seq)) != event_rows([(seq, step.events)]):
-            raise JournalDamagedError(
-                f"seq {seq} of {reader.path} has other events recorded than its command causes, so the timeline "
-                "cannot be trusted: run `exchange journal verify`; `exchange journal rebuild` writes the events again "
-                "from the commands"
-            )
-        yield step
-
-
-def _no_such_order(order_id: int, path: Path, count: int) -> JournalError:
-    if order_id <= count:
-        return _missing_event(order_id, path, "was placed")
-    existing = f"it has orders 1 to {count}" if count else "it has no orders yet"
-    return UnknownOrderError(f"there is no order {order_id} in {path}: {existing}")
-
-
-def _missing_event(order_id: int, path: Path, change: str) -> JournalError:
-    return JournalDamagedError(
-        f"order {order_id} {change}, but no event in {path} records it: run `exchange journal verify`; "
-        "`exchange journal rebuild` writes the events again from the commands"
-    )
-
-
-def _queue(state: State, path: Path, placed: TimelineStep, order_id: int) -> QueuePosition:
+def _queue(views: PastViews, placed: TimelineStep, order_id: int) -> QueuePosition:
+    """The position of an open order: orders of the same price are in the order in which they came to it."""
     assert isinstance(placed, PlacedStep), "a timeline that does not begin with the placing of the order"
-    order = state.accounts[placed.user_id].open_orders.get(order_id)
-    if order is None:
-        raise _missing_event(order_id, path, "has ended")
-    assert order.level is not None and order.price_micros is not None, "an open order does not rest"
-    place, ahead_milli = 1, 0
-    for other in order.level:
-        if other is order:
-            break
-        place += 1
-        ahead_milli += other.remaining_milli
-    return QueuePosition(place, ahead_milli, order.price_micros, order.remaining_milli, order.size_milli)
-
-
-def _ignore(_sentence: str) -> None:
-    pass
+    resting = {order.order_id: order for order in views.open_orders(instrument_id=placed.instrument_id)}
+    own = resting[order_id]
+    assert own.price_micros is not None, "an open order does not rest"
+    level = [one for one in resting.values() if (one.side, one.price_micros) == (own.side, own.price_micros)]
+    level.sort(key=lambda one: queued_since(views, one.order_id))
+    ahead = level[: level.index(own)]
+    ahead_milli = sum(one.remaining_milli for one in ahead)
+    return QueuePosition(len(ahead) + 1, ahead_milli, own.price_micros, own.remaining_milli, own.size_milli)

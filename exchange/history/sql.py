@@ -11,9 +11,9 @@ import msgspec
 
 from exchange.amounts import iso_time, usdc
 from exchange.engine.recovery import Progress, Report
-from exchange.history_db.file import HistoryError, open_history
+from exchange.history_db.file import HistoryError
 from exchange.history_db.past_views import PastViews
-from exchange.history_db.update import update_history
+from exchange.history_db.update import open_current_history
 from exchange.journal.errors import JournalError
 from exchange.journal.schema import is_writable
 from exchange.journal.sql_union import connect_union
@@ -53,8 +53,7 @@ class SqlSession:
         self._has_history = is_writable(path)
         if self._has_history:
             with bar() as progress:
-                update_history(path, report, progress)
-            self._connection = open_history(path)
+                self._connection = open_current_history(path, report, progress)
             self._connection.execute("PRAGMA query_only = ON")
             self._connection.set_authorizer(_deny_other_files)
         else:

@@ -78,6 +78,32 @@ def _seq_of(path: Path) -> int:
         return 0
 
 
+def open_current_history(path: Path, report: Report, progress: Progress) -> sqlite3.Connection:
+    """Bring the history of the journal at `path` up to date, and open it for reading. Raises JournalError.
+
+    `report` receives a sentence if another process writes the history and has not reached the journal's present end.
+    """
+    with open_journal_reader(path) as reader:
+        last_seq = reader.head().seq
+    try:
+        before_seq = _head_seq(path)
+    except HistoryError:
+        before_seq = 0
+    update_history(path, report, progress)
+    if (seq := _head_seq(path)) < last_seq:
+        what = "is behind" if seq > before_seq else "has written nothing in the meantime: look into the server's log"
+        report(
+            f"the history ends with seq {seq} and the journal with seq {last_seq}: the process that writes the history "
+            f"runs, but {what}"
+        )
+    return open_history(path)
+
+
+def _head_seq(path: Path) -> int:
+    with closing(open_history(path)) as connection:
+        return head_of(connection).seq
+
+
 @contextmanager
 def history_lock(path: Path, timeout_seconds: float = 0) -> Iterator[None]:
     """Hold the right to write the history of the journal at `path`. Raises HistoryBusyError after the timeout."""

@@ -1,0 +1,125 @@
+"""The audit trail of one order in a history: the commands that changed it, and the refused ones that named it.
+
+Each function takes the views of a moment and reads the history up to there.
+"""
+
+from exchange.domain.commands import decode_command
+from exchange.domain.events import OrderEdited, decode_event
+from exchange.history_db.file import HistoryError
+from exchange.history_db.past_views import PastViews
+from exchange.journal.errors import JournalArchivedError
+from exchange.projections.order_timeline import CommandRecord, TimelineStep, timeline_of
+
+# The kind of the row that stands for the commands before the first one of the journal.
+_BASE = "base"
+# A unary plus keeps SQLite from an index. Those of orders and of refusals find fewer rows than those of users and seqs.
+_REFUSED_EDITS = (
+    "SELECT seq FROM commands_decoded WHERE outcome = 'refused' AND +user_id = :user_id "
+    "AND kind IN ('edit_order', 'cancel_order') AND +seq > :placed_seq AND +seq <= :until AND "
+)
+
+
+class UnknownOrderError(HistoryError):
+    """There is no such order; the message says which orders there are."""
+
+
+def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[TimelineStep]:
+    """The timeline of the user's order; empty if the user has no such order.
+
+    Raises JournalArchivedError if the order may have been placed before the first command here.
+    """
+    try:
+        _, owner, _ = _placing(views, order_id)
+    except UnknownOrderError:
+        return []
+    return timeline_of(order_id, order_audit_trail(views, order_id)) if owner == user_id else []
+
+
+def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
+    """The commands that concern the order, the placing one first.
+
+    Raises UnknownOrderError, or JournalArchivedError if the order was placed before the first command here.
+    """
+    placed_seq, user_id, name = _placing(views, order_id)
+    changes = views.query("SELECT seq FROM order_history WHERE order_id = :order_id AND seq <= :seq", order_id=order_id)
+    seqs = {seq for (seq,) in changes}
+    refused = {"user_id": user_id, "placed_seq": placed_seq}
+    by_id = views.query(_REFUSED_EDITS + "order_id = :order_id", **refused, until=views.seq, order_id=order_id)
+    seqs.update(seq for (seq,) in by_id)
+    if name is not None:
+        by_name = views.query(
+            _REFUSED_EDITS + "reason > '' AND order_id IS NULL AND client_order_id = :name",
+            **refused,
+            until=_last_seq_of_name(views, order_id, user_id, name),
+            name=name,
+        )
+        seqs.update(seq for (seq,) in by_name)
+    return [command_record(views, seq) for seq in sorted(seqs)]
+
+
+def command_record(views: PastViews, seq: int) -> CommandRecord:
+    """Command `seq` and its events. Raises HistoryError if the history begins later."""
+    found = views.query("SELECT ts_us, payload, kind FROM commands WHERE seq = :of_seq", of_seq=seq).fetchone()
+    if found is None or found[2] == _BASE:
+        raise HistoryError(f"there is no seq {seq} in the history: it begins with seq {_base_seq(views) + 1}")
+    events = views.query("SELECT payload FROM events WHERE seq = :of_seq ORDER BY n", of_seq=seq)
+    return CommandRecord(seq, found[0], decode_command(found[1]), [decode_event(event) for (event,) in events])
+
+
+def queued_since(views: PastViews, order_id: int) -> tuple[int, int]:
+    """The seq and number of the event that put an order to the back of the queue of its price."""
+    changes = views.query(
+        "SELECT seq, n, change FROM order_history WHERE order_id = :order_id AND seq <= :seq "
+        "AND change IN ('placed', 'edited') ORDER BY seq DESC, n DESC",
+        order_id=order_id,
+    )
+    return next((seq, n) for seq, n, change in changes if change == "placed" or not _kept_place(views, seq, n))
+
+
+def _kept_place(views: PastViews, seq: int, n: int) -> bool:
+    payloads = views.query("SELECT payload FROM events WHERE seq = :of_seq AND n = :n", of_seq=seq, n=n)
+    event = decode_event(payloads.fetchone()[0])
+    return isinstance(event, OrderEdited) and event.kept_place
+
+
+def _base_seq(views: PastViews) -> int:
+    """The seq of the state with which the history of a journal without its archives begins; 0 if it is complete."""
+    seq, kind = views.query("SELECT seq, kind FROM commands ORDER BY seq LIMIT 1").fetchone()
+    return int(seq) if kind == _BASE else 0
+
+
+def _placing(views: PastViews, order_id: int) -> tuple[int, str, str | None]:
+    """The seq, the user and the client_order_id of the command that placed an order."""
+    base_seq = _base_seq(views)
+    found = views.query(
+        "SELECT placed_seq, user_id, client_order_id FROM orders WHERE order_id = :order_id", order_id=order_id
+    ).fetchone()
+    if found is not None and base_seq < found[0] <= views.seq:
+        return found[0], found[1], found[2]
+    first, last = _end_of_orders(views, base_seq, "ASC"), _end_of_orders(views, base_seq, "DESC")
+    if base_seq and (found is not None or first is None or order_id < first):
+        raise JournalArchivedError(
+            f"order {order_id} was placed before seq {base_seq + 1}, the first command here: put the archive that "
+            "contains it back into its original folder, then write the history anew with `exchange history rebuild`"
+        )
+    existing = f"the exchange has orders {first} to {last}" if first else "the exchange has no orders yet"
+    raise UnknownOrderError(f"there is no order {order_id}: {existing}")
+
+
+def _end_of_orders(views: PastViews, base_seq: int, direction: str) -> int | None:
+    """The first or the last order that was placed after the base; None if there was none."""
+    sql = "SELECT order_id FROM orders WHERE placed_seq > :base_seq AND placed_seq <= :seq ORDER BY placed_seq "
+    row = views.query(f"{sql} {direction}, order_id {direction} LIMIT 1", base_seq=base_seq).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _last_seq_of_name(views: PastViews, order_id: int, user_id: str, name: str) -> int:
+    """The last seq at which the client_order_id names this order and no later one of the user."""
+    (later,) = views.query(
+        "SELECT min(placed_seq) FROM orders WHERE client_order_id = :name AND user_id = :user_id "
+        "AND order_id > :order_id AND placed_seq <= :seq",
+        name=name,
+        user_id=user_id,
+        order_id=order_id,
+    ).fetchone()
+    return views.seq if later is None else int(later) - 1
