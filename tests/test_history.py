@@ -96,7 +96,7 @@ def test_a_history_written_in_pieces_is_the_one_written_at_once(path: Path, tmp_
         engine = restore_base(reader, 0)
         writer = HistoryWriter(written)
         for record in reader.records(engine.head):
-            writer.add(record, *replay_step(engine, record), engine.views)
+            writer.add(record, *replay_step(engine, record), engine)
             if record.seq % pieces == 0:
                 writer.flush([])
                 writer.close()
@@ -179,7 +179,7 @@ def test_the_follower_continues_a_history_from_its_snapshot(tmp_path: Path) -> N
         writer = open_fitting_writer(reader, print)
         engine = restore_base(reader, 0)
         for record in reader.records(engine.head, 25):
-            writer.add(record, *replay_step(engine, record), engine.views)
+            writer.add(record, *replay_step(engine, record), engine)
         writer.flush([])
         writer.close()
     _update(path)
@@ -229,7 +229,7 @@ def _dump_of_fresh(path: Path, folder: Path) -> dict[str, list[tuple[Any, ...]]]
         engine = restore_base(reader, 0)
         with closing(HistoryWriter(folder / "fresh.db")) as writer:
             for record in reader.records(engine.head):
-                writer.add(record, *replay_step(engine, record), engine.views)
+                writer.add(record, *replay_step(engine, record), engine)
             writer.flush([])
             assert head_of(writer._connection) == engine.head
     return _dump(folder / "fresh.db")

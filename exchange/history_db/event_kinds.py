@@ -1,4 +1,4 @@
-"""The kinds of events as the history stores them."""
+"""The kinds of events, and the reasons of changed balances, as the history stores them."""
 
 from exchange.domain import events as e
 
@@ -53,3 +53,17 @@ WITHOUT_PAYLOAD: tuple[type[e.Event], ...] = (
     e.MarksSet,
     e.IndexPriceSet,
 )
+# Why balances change, by their numbers from 1 on. They are stored, so a new one is added at the end.
+BALANCE_REASONS = (
+    "opening",
+    "deposit",
+    "withdrawal",
+    "order",
+    "trade",
+    "fee",
+    "settlement",
+    "shortfall",
+    "liquidation",
+    "margin",
+)
+REASON_NUMBERS = {name: number for number, name in enumerate(BALANCE_REASONS, 1)}

@@ -1,18 +1,24 @@
 """The history file: its name, opening it, and its schema."""
 
+import re
 import sqlite3
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from exchange.history_db.event_kinds import EVENT_KINDS
+from exchange.history_db.event_kinds import BALANCE_REASONS, EVENT_KINDS
 from exchange.journal.errors import JournalError
 from exchange.journal.records import Head
 from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
 # Raise it whenever tables.sql, or the rows that are written, change: an older file is then written anew.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
+_SHORT_MARGIN = re.compile(r"\bshort_margin\(([\w.]+), ([\w.]+)\)")
+_SHORT_MARGIN_SQL = (
+    r"iif(\2 > 0, \1 / 1000 * \2 / 1000 + (\1 / 1000 * \2 % 1000 * 1000 + \1 % 1000 * \2 + 999999) / 1000000, 0)"
+)
 
 
 class HistoryError(JournalError):
@@ -80,14 +86,22 @@ def alarm_of(connection: sqlite3.Connection) -> str | None:
 @cache
 def views_script() -> str:
     """SQL that creates the views."""
-    return with_macros(files("exchange.history_db").joinpath("views.sql").read_text(encoding="utf-8"))
+    text = files("exchange.history_db").joinpath("views.sql").read_text(encoding="utf-8")
+    return with_macros(with_margins(text))
+
+
+def with_margins(text: str) -> str:
+    """SQL with the macro `short_margin(nanos, milli)` replaced by an expression: `nanos_to_micros` without overflow."""
+    return _SHORT_MARGIN.sub(_SHORT_MARGIN_SQL, text)
 
 
 def _create(connection: sqlite3.Connection) -> None:
     tables = files("exchange.history_db").joinpath("tables.sql").read_text(encoding="utf-8")
     kinds = ", ".join(f"({n}, '{kind.__struct_config__.tag}')" for n, kind in enumerate(EVENT_KINDS, 1))
+    reasons = ", ".join(f"({n}, '{name}')" for n, name in enumerate(BALANCE_REASONS, 1))
     connection.executescript(
         f"BEGIN; {tables} {views_script()} INSERT INTO event_kind VALUES {kinds};"
+        f"INSERT INTO balance_reason VALUES {reasons};"
         f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
 

@@ -37,8 +37,9 @@ class OpenOrder:
 class Memory:
     """The newest rows of the history in `connection`, by key.
 
-    `balances` has (cash, locked) by user, `positions` has (quantity, locked) by (user, instrument), and `quotes` the
-    best quotes by instrument. Keys of users and instruments are the integers of the history.
+    `positions` has (quantity, uncovered) by (user, instrument), `rates` the initial margin of a short contract in nanos
+    by instrument, and `quotes` the best quotes by instrument. Keys of users and instruments are the integers of the
+    history.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -52,23 +53,21 @@ class Memory:
                 "fee_micros FROM book_order WHERE status IN ('open', 'partially_filled')"
             )
         }
-        self.balances: dict[int, tuple[int, int]] = {
-            row[0]: row[1:]
-            for row in query(
-                "SELECT user, b.cash_micros, b.locked_micros FROM user JOIN balance_version b USING (user) "
-                "WHERE (b.seq, b.n) = (SELECT seq, n FROM balance_version newest WHERE newest.user = b.user "
-                "ORDER BY seq DESC, n DESC LIMIT 1)"
-            )
-        }
         self.positions: dict[tuple[int, int], tuple[int, int]] = {
             row[:2]: row[2:]
             for row in query(
-                "SELECT k.user, k.instrument, v.quantity_milli, v.locked_micros FROM position_key k JOIN "
+                "SELECT k.user, k.instrument, v.quantity_milli, v.uncovered_milli FROM position_key k CROSS JOIN "
                 "position_version v ON v.user = k.user AND v.instrument = k.instrument AND (v.seq, v.n) = "
                 "(SELECT seq, n FROM position_version newest WHERE newest.user = k.user AND "
                 "newest.instrument = k.instrument ORDER BY seq DESC, n DESC LIMIT 1)"
             )
         }
+        self.rates: dict[int, int | None] = dict(
+            query(
+                "SELECT instrument, (SELECT initial_nanos FROM mark_version m WHERE m.instrument = i.instrument "
+                "ORDER BY seq DESC, n DESC LIMIT 1) FROM instrument i"
+            )
+        )
         self.quotes: dict[int, tuple[Any, ...]] = {
             row[0]: row[1:]
             for row in query(

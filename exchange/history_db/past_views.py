@@ -14,6 +14,7 @@ from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_eve
 from exchange.domain.rules import Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.history_db.file import HistoryError, alarm_of
+from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders, divide_rounding_half_up
@@ -252,18 +253,21 @@ class PastViews(Views):
 
     def _positions(self, user: int) -> dict[str, PositionRecord]:
         rows = self.query(
-            "SELECT i.instrument_id, p.quantity_milli, p.locked_micros, "
+            "SELECT i.instrument_id, p.quantity_milli, p.uncovered_milli, "
+            "iif(p.uncovered_milli > 0, (SELECT m.initial_nanos FROM mark_version m WHERE m.instrument = k.instrument "
+            "AND m.seq <= :seq ORDER BY m.seq DESC, m.n DESC LIMIT 1), 0), "
             "(SELECT f.basis_micros || ' ' || iif(f.ended, 0, f.realised_micros) FROM profit_version f "
             "WHERE f.user = k.user AND f.instrument = k.instrument AND f.seq <= :seq ORDER BY f.seq DESC LIMIT 1) "
             "FROM position_key k CROSS JOIN position_version p ON p.user = k.user AND p.instrument = k.instrument "
             "AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v WHERE v.user = k.user "
             "AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1) "
             "JOIN instrument i ON i.instrument = k.instrument "
-            "WHERE k.user = :user AND (p.quantity_milli <> 0 OR p.locked_micros <> 0) ORDER BY i.number",
+            "WHERE k.user = :user AND (p.quantity_milli <> 0 OR p.uncovered_milli <> 0) ORDER BY i.number",
             user=user,
         )
         positions = {}
-        for instrument_id, quantity_milli, locked_micros, profit in rows:
+        for instrument_id, quantity_milli, uncovered_milli, initial_nanos, profit in rows:
+            locked_micros = nanos_to_micros(initial_nanos, uncovered_milli)
             basis_micros, realised_micros = map(int, (profit or "0 0").split())
             positions[instrument_id] = PositionRecord(quantity_milli, basis_micros, locked_micros, realised_micros)
         return positions

@@ -7,8 +7,9 @@ from exchange.domain import commands as c
 from exchange.domain import events as e
 from exchange.domain.units import cost_micros
 from exchange.engine.engine import Engine
-from exchange.history_db.event_kinds import KIND_NUMBERS, WITHOUT_PAYLOAD
+from exchange.history_db.event_kinds import KIND_NUMBERS, REASON_NUMBERS, WITHOUT_PAYLOAD
 from exchange.history_db.memory import Memory, OpenOrder
+from exchange.history_db.payloads import needs_json, stored_payload
 from exchange.history_db.state_events import events_of_state
 from exchange.journal.records import Record
 from exchange.projections.balances import PositionRecord
@@ -52,16 +53,18 @@ class HistoryRows:
         self.instrument_states: list[Row] = []
         self.deliveries: list[Row] = []
 
-    def add(self, record: Record, command: c.Command, events: list[e.Event], change: Change, views: Views) -> None:
-        """Add the rows of one command. `views` are those after it."""
-        self._record, self._command, self._events = record, command, events
+    def add(self, record: Record, command: c.Command, events: list[e.Event], change: Change, engine: Engine) -> None:
+        """Add the rows of the command that `engine` has just applied."""
+        self._begin(record, command, events, engine)
         self._add_command()
         ranks = self._ranks()
         rows = self.tables["event"]
         for n, event in enumerate(events):
             rows.append(self._event(n, event))
             self._add(n, event, ranks)
-        self._add_profits(change, views)
+        self._add_silent_positions()
+        self._add_rates()
+        self._add_profits(change, engine.views)
         self._add_quotes(change)
         self._add_liquidations()
         self._add_checkpoint()
@@ -69,8 +72,7 @@ class HistoryRows:
     def add_state(self, engine: Engine) -> None:
         """Add the whole state of the exchange as the results of one command, in place of the commands before it."""
         head, state, views = engine.head, engine.state, engine.views
-        self._record = Record(head.seq, head.ts_us, '{"kind":"base"}', head.hash)
-        self._command = c.EndDay(head.ts_us)
+        self._begin(Record(head.seq, head.ts_us, '{"kind":"base"}', head.hash), c.EndDay(head.ts_us), [], engine)
         self.tables["command"].append((head.seq, head.ts_us, "base", None, None, None, "done", None, *self._record[2:]))
         for n, event in enumerate(events_of_state(state, views)):
             if isinstance(event, e.AccountOpened):
@@ -81,6 +83,11 @@ class HistoryRows:
             for instrument_id, position in account.positions.items():
                 self._profit((user_id, instrument_id), position, account.realised_micros, False)
         self._add_quotes(Change(head.seq, head.ts_us, books=views.depths))
+
+    def _begin(self, record: Record, command: c.Command, events: list[e.Event], engine: Engine) -> None:
+        self._record, self._command, self._events, self._state = record, command, events, engine.state
+        # The positions whose size or open asks the command may have changed.
+        self._touched: dict[tuple[str, str], None] = {}
 
     def _add_command(self) -> None:
         seq, ts_us, payload, digest = self._record
@@ -104,7 +111,7 @@ class HistoryRows:
                 order_id,
                 outcome,
                 reason,
-                payload,
+                stored_payload(command, first, payload),
                 digest,
             )
         )
@@ -114,7 +121,7 @@ class HistoryRows:
         user_id, instrument_id = getattr(event, "user_id", None), getattr(event, "instrument_id", None)
         is_stored = kind not in WITHOUT_PAYLOAD
         ref = event.trade_id if isinstance(event, e.Traded) else getattr(event, "order_id", None)
-        if isinstance(event, e.OrderAccepted) and _needs_json(event.client_order_id):
+        if isinstance(event, e.OrderAccepted) and needs_json(event.client_order_id):
             is_stored = True
         return (
             self._record.seq,
@@ -153,9 +160,10 @@ class HistoryRows:
             case e.BalanceChanged():
                 self._balance(n, event, self._reason(event.user_id, ranks))
             case e.PositionChanged():
-                self._position(n, event.user_id, event.instrument_id, event.quantity_milli, event.locked_micros)
+                self._position(n, event.user_id, event.instrument_id, event.quantity_milli)
             case e.MarginsChanged():
-                self._margins(n, event)
+                # The margins follow from positions and margin rates.
+                pass
             case _:
                 self._add_rare(n, event)
 
@@ -168,12 +176,11 @@ class HistoryRows:
             case e.MarksSet():
                 marks = self.tables["mark_version"]
                 for instrument_id, mark_micros in event.marks.items():
-                    marks.append((self._instrument(instrument_id), seq, n, mark_micros))
+                    marks.append((*self._rated(instrument_id, n), mark_micros, self._rate(instrument_id)))
             case e.AccountOpened():
                 user = self._user(event.user_id)
                 self.opened_users.append((seq, user))
-                self.tables["balance_version"].append((user, seq, n, 0, 0, 0, None, None, None))
-                self._memory.balances[user] = (0, 0)
+                self.tables["balance_version"].append((user, seq, n, 0, 0, 0, None))
                 if isinstance(self._command, c.OpenAccount) and self._command.cash_micros:
                     self.tables["payment"].append((seq, n, user, "opening", self._command.cash_micros))
             case e.Deposited():
@@ -218,6 +225,7 @@ class HistoryRows:
     def _accept(self, n: int, event: e.OrderAccepted) -> None:
         seq, user, instrument = self._record.seq, self._user(event.user_id), self._instrument(event.instrument_id)
         price, size, liquidation = event.price_micros, event.size_milli, event.liquidation is True
+        self._touched[event.user_id, event.instrument_id] = None
         self._memory.open_orders[event.order_id] = OpenOrder(instrument, price, size, size, 0, 0)
         self.tables["book_order"].append(
             (
@@ -267,6 +275,8 @@ class HistoryRows:
                 event.maker_fee_micros,
             )
         )
+        self._touched[event.maker_user_id, event.instrument_id] = None
+        self._touched[event.taker_user_id, event.instrument_id] = None
         self._fill(n, event, event.maker_order_id, event.maker_remaining_milli, event.maker_fee_micros)
         self._fill(n, event, event.taker_order_id, event.taker_remaining_milli, event.taker_fee_micros)
 
@@ -281,6 +291,7 @@ class HistoryRows:
             del self._memory.open_orders[order_id]
 
     def _edit(self, n: int, event: e.OrderEdited) -> None:
+        self._touched[event.user_id, event.instrument_id] = None
         order = self._memory.open_orders[event.order_id]
         order.price_micros, order.size_milli = event.price_micros, event.size_milli
         order.remaining_milli = event.remaining_milli
@@ -288,6 +299,7 @@ class HistoryRows:
         self._order_changed(n, event.order_id, order, "edited", status, kept_place=int(event.kept_place))
 
     def _cancel(self, n: int, event: e.OrderCancelled) -> None:
+        self._touched[event.user_id, event.instrument_id] = None
         order = self._memory.open_orders.pop(event.order_id)
         self._order_changed(n, event.order_id, order, "cancelled", "cancelled", reason=event.reason)
 
@@ -312,13 +324,8 @@ class HistoryRows:
 
     def _balance(self, n: int, event: e.BalanceChanged, reason: str) -> None:
         user = self._user(event.user_id)
-        cash, locked = event.cash_micros, event.locked_micros
-        before = self._memory.balances.get(user)
-        changes = (None, None) if before is None else (cash - before[0], locked - before[1])
-        self._memory.balances[user] = (cash, locked)
-        maintenance = event.maintenance_micros or 0
-        row = (user, self._record.seq, n, cash, locked, maintenance, *changes, reason)
-        self.tables["balance_version"].append(row)
+        sums = (event.cash_micros, event.locked_micros, event.maintenance_micros or 0)
+        self.tables["balance_version"].append((user, self._record.seq, n, *sums, REASON_NUMBERS[reason]))
 
     def _reason(self, user_id: str, ranks: dict[str, int]) -> str:
         """The reason of a change in the ledger; docs/sql.md lists them."""
@@ -334,26 +341,49 @@ class HistoryRows:
             return reason
         return "margin" if rank is None and isinstance(self._command, _MARGIN_COMMANDS) else "order"
 
-    def _position(self, n: int, user_id: str, instrument_id: str, quantity_milli: int, locked_micros: int) -> None:
+    def _position(self, n: int, user_id: str, instrument_id: str, quantity_milli: int) -> None:
         key = (self._user(user_id), self._instrument(instrument_id))
+        position = self._state.accounts[user_id].positions.get(instrument_id)
+        uncovered_milli = 0 if position is None else max(0, -position.free_milli)
         if key not in self._memory.positions:
             self.tables["position_key"].append(key)
-        self._memory.positions[key] = (quantity_milli, locked_micros)
-        self.tables["position_version"].append((*key, self._record.seq, n, quantity_milli, locked_micros))
+        self._memory.positions[key] = (quantity_milli, uncovered_milli)
+        self.tables["position_version"].append((*key, self._record.seq, n, quantity_milli, uncovered_milli))
 
-    def _margins(self, n: int, event: e.MarginsChanged) -> None:
-        user, positions, rows = self._user(event.user_id), self._memory.positions, self.tables["position_version"]
-        for instrument_id, locked_micros in event.locked_micros.items():
-            key = (user, self._instrument(instrument_id))
-            quantity_milli = positions[key][0]
-            positions[key] = (quantity_milli, locked_micros)
-            rows.append((*key, self._record.seq, n, quantity_milli, locked_micros))
+    def _add_silent_positions(self) -> None:
+        """Add the changes of uncovered contracts that no event shows, because the collateral is the same micros."""
+        for user_id, instrument_id in self._touched:
+            position = self._state.accounts[user_id].positions.get(instrument_id)
+            if position is None:
+                continue
+            new = (position.position_milli, max(0, -position.free_milli))
+            if self._memory.positions.get((self._user(user_id), self._instrument(instrument_id)), (0, 0)) != new:
+                self._position(len(self._events), user_id, instrument_id, position.position_milli)
+
+    def _add_rates(self) -> None:
+        """Add the margin rates that new rules changed without a new mark."""
+        if not isinstance(self._command, c.ChangeRules):
+            return
+        rows = self.tables["mark_version"]
+        for instrument_id, book in self._state.books.items():
+            before = self._memory.rates.get(self._instrument(instrument_id))
+            if book.delivery_micros is None and book.initial_nanos != before:
+                rows.append((*self._rated(instrument_id, -1), book.mark_micros, book.initial_nanos))
+
+    def _rated(self, instrument_id: str, n: int) -> tuple[int, int, int]:
+        """Note the newest margin rate of an instrument; return the key of its row in `mark_version`."""
+        instrument = self._instrument(instrument_id)
+        self._memory.rates[instrument] = self._rate(instrument_id)
+        return instrument, self._record.seq, n
+
+    def _rate(self, instrument_id: str) -> int:
+        return self._state.books[instrument_id].initial_nanos
 
     def _settle(self, n: int, event: e.PositionSettled) -> None:
         user, instrument = self._user(event.user_id), self._instrument(event.instrument_id)
         row = (self._record.seq, n, user, instrument, event.quantity_milli, event.payout_micros, event.fee_micros)
         self.tables["position_settlement"].append(row)
-        self._position(n, event.user_id, event.instrument_id, 0, 0)
+        self._position(n, event.user_id, event.instrument_id, 0)
 
     def _list(self, n: int, event: e.InstrumentCreated) -> None:
         instrument = self._instrument(event.instrument_id)
@@ -374,11 +404,15 @@ class HistoryRows:
         self._memory.listed += 1
         self._memory.series[event.asset, event.expiration_s].append(instrument)
         self.tables["instrument_version"].append((instrument, self._record.seq, n, "open"))
+        # Its margin rate is known before it has a mark.
+        self.tables["mark_version"].append(
+            (*self._rated(event.instrument_id, n), None, self._rate(event.instrument_id))
+        )
 
     def _unmark(self, n: int, event: e.DeliveryPriceSet) -> None:
         """End the marks of a series."""
         for instrument in self._memory.series[event.asset, event.expiration_s]:
-            self.tables["mark_version"].append((instrument, self._record.seq, n, None))
+            self.tables["mark_version"].append((instrument, self._record.seq, n, None, None))
 
     def _add_profits(self, change: Change, views: Views) -> None:
         """Add cost and profit of the positions that the command traded, settled or ended."""
@@ -465,8 +499,3 @@ def _users_of(event: e.Event) -> tuple[str, ...]:
             return (event.user_id,)
         case _:
             return ()
-
-
-def _needs_json(text: str | None) -> bool:
-    """True if SQLite may write the JSON of `text` in another way than the exchange does."""
-    return text is not None and not (text.isascii() and text.isprintable() and '"' not in text and "\\" not in text)

@@ -37,7 +37,8 @@ CREATE INDEX instrument_by_asset ON instrument (asset, expiration_s);
 CREATE INDEX instrument_by_seq ON instrument (created_seq);
 
 -- Every command of the journal, with its outcome: done, repeated (the same order was sent again) or refused.
--- `order_id` is the order that the command placed or named.
+-- `order_id` is the order that the command placed or named. `payload` is NULL if the view `commands` makes the JSON from the
+-- other columns and from the row of the order or the index price.
 CREATE TABLE command (
     seq        INTEGER PRIMARY KEY,
     ts_us      INTEGER NOT NULL,
@@ -47,7 +48,7 @@ CREATE TABLE command (
     order_id   INTEGER,
     outcome    TEXT NOT NULL,
     reason     TEXT,
-    payload    TEXT NOT NULL,
+    payload    TEXT,
     hash       BLOB NOT NULL
 ) STRICT;
 CREATE INDEX command_by_time ON command (ts_us);
@@ -171,20 +172,23 @@ CREATE TABLE quote_version (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX quote_version_by_seq ON quote_version (seq);
 
--- Cash, locks and maintenance margin of every account. The changes are NULL where the account is first known.
+-- Why a balance changed; docs/sql.md explains the names.
+CREATE TABLE balance_reason (
+    reason INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Cash, locks and maintenance margin of every account. `reason` is NULL where the account is opened.
 CREATE TABLE balance_version (
-    user                 INTEGER NOT NULL REFERENCES user,
-    seq                  INTEGER NOT NULL REFERENCES command,
-    n                    INTEGER NOT NULL,
-    cash_micros          INTEGER NOT NULL,
-    locked_micros        INTEGER NOT NULL,
-    maintenance_micros   INTEGER NOT NULL,
-    cash_change_micros   INTEGER,
-    locked_change_micros INTEGER,
-    reason               TEXT,
+    user               INTEGER NOT NULL REFERENCES user,
+    seq                INTEGER NOT NULL REFERENCES command,
+    n                  INTEGER NOT NULL,
+    cash_micros        INTEGER NOT NULL,
+    locked_micros      INTEGER NOT NULL,
+    maintenance_micros INTEGER NOT NULL,
+    reason             INTEGER REFERENCES balance_reason,
     PRIMARY KEY (user, seq, n)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX balance_version_by_seq ON balance_version (seq);
 
 -- Deposits, withdrawals and starting cash.
 CREATE TABLE payment (
@@ -216,14 +220,16 @@ CREATE TABLE position_key (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX position_key_by_instrument ON position_key (instrument, user);
 
--- Quantity (negative: short) and collateral of every position.
+-- Quantity (negative: short) of every position, and the contracts sold or offered beyond those owned: with the margin rate
+-- of the instrument in `mark_version` they give the collateral. `n` is the number of the command's events if the contracts
+-- need so little collateral that no event shows the change.
 CREATE TABLE position_version (
-    user           INTEGER NOT NULL REFERENCES user,
-    instrument     INTEGER NOT NULL REFERENCES instrument,
-    seq            INTEGER NOT NULL REFERENCES command,
-    n              INTEGER NOT NULL,
-    quantity_milli INTEGER NOT NULL,
-    locked_micros  INTEGER NOT NULL,
+    user            INTEGER NOT NULL REFERENCES user,
+    instrument      INTEGER NOT NULL REFERENCES instrument,
+    seq             INTEGER NOT NULL REFERENCES command,
+    n               INTEGER NOT NULL,
+    quantity_milli  INTEGER NOT NULL,
+    uncovered_milli INTEGER NOT NULL,
     PRIMARY KEY (user, instrument, seq, n)
 ) STRICT, WITHOUT ROWID;
 
@@ -255,12 +261,14 @@ CREATE TABLE index_price (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX index_price_by_seq ON index_price (seq);
 
--- Mark prices; NULL from the delivery of the series on.
+-- Mark prices (NULL before the first index price, and from the delivery of the series on), and the initial margin of one
+-- short contract in nanos, thousandths of a micro. `n` is -1 if new rules changed the margin and not the mark.
 CREATE TABLE mark_version (
-    instrument  INTEGER NOT NULL REFERENCES instrument,
-    seq         INTEGER NOT NULL REFERENCES command,
-    n           INTEGER NOT NULL,
-    mark_micros INTEGER,
+    instrument    INTEGER NOT NULL REFERENCES instrument,
+    seq           INTEGER NOT NULL REFERENCES command,
+    n             INTEGER NOT NULL,
+    mark_micros   INTEGER,
+    initial_nanos INTEGER,
     PRIMARY KEY (instrument, seq, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mark_version_by_seq ON mark_version (seq);

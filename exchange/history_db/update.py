@@ -208,7 +208,7 @@ def _update(reader: JournalReader, report: Report, progress: Progress, alarm: Al
         for record in reader.records(engine.head, last_seq):
             command, events, change = replay_step(engine, record)
             if record.seq > writer.head.seq:
-                writer.add(record, command, events, change, engine.views)
+                writer.add(record, command, events, change, engine)
                 if record.seq % COMMANDS_AT_ONCE == 0:
                     sync_journal(reader.path)
                     writer.flush([])

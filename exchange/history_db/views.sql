@@ -3,8 +3,8 @@
 -- CROSS JOIN makes SQLite read the tables in the order in which they stand: it has no statistics, and would otherwise
 -- read all versions of all keys.
 --
--- `utc_iso(us)` is a macro: the time in UTC in ISO 8601 with microseconds, which sorts as text. Columns in whole USDC or
--- contracts (`price`, `size`, `cash` ...) are for people; compute with the exact integers.
+-- `utc_iso(us)` is a macro: the time in UTC in ISO 8601 with microseconds, which sorts as text. `short_margin(nanos, milli)`
+-- is one too: what that many millicontracts lock, in micros, rounded up. Columns in whole USDC or contracts (`price`, `size`, `cash` ...) are for people; compute with the exact integers.
 
 -- One row for each trade.
 CREATE VIEW trades AS
@@ -97,25 +97,58 @@ GROUP BY o.instrument, o.side, o.price_micros;
 
 -- Every command with its fields in columns. `outcome` is done, repeated (the same order was sent again) or refused (for
 -- `reason`). `order_id` is the order that the command placed or named; it is NULL if the command can cancel several.
+-- Fields that the JSON of the command does not show here are those of the order or the index price.
 CREATE VIEW commands_decoded AS
 SELECT c.seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind, u.user_id, i.instrument_id, c.order_id,
-       c.payload ->> '$.client_order_id' AS client_order_id,
-       c.payload ->> '$.side' AS side, c.payload ->> '$.type' AS type,
-       c.payload ->> '$.time_in_force' AS time_in_force, c.payload ->> '$.post_only' AS post_only,
-       c.payload ->> '$.price_micros' AS price_micros, c.payload ->> '$.size_milli' AS size_milli,
+       coalesce(o.client_order_id, c.payload ->> '$.client_order_id') AS client_order_id,
+       coalesce(o.side, c.payload ->> '$.side') AS side, coalesce(o.type, c.payload ->> '$.type') AS type,
+       coalesce(o.time_in_force, c.payload ->> '$.time_in_force') AS time_in_force,
+       coalesce(o.post_only, c.payload ->> '$.post_only') AS post_only,
+       coalesce(o.placed_price_micros, v.price_micros, p.price_micros, c.payload ->> '$.price_micros') AS price_micros,
+       coalesce(o.placed_size_milli, v.size_milli, c.payload ->> '$.size_milli') AS size_milli,
        coalesce(c.payload ->> '$.amount_micros', c.payload ->> '$.cash_micros') AS amount_micros,
        c.outcome, c.reason,
-       c.payload ->> '$.asset' AS asset, c.payload ->> '$.expiration_s' AS expiration_s,
-       c.payload ->> '$.reduce_only' AS reduce_only, c.payload ->> '$.forced' AS forced,
+       coalesce(p.asset, c.payload ->> '$.asset') AS asset, c.payload ->> '$.expiration_s' AS expiration_s,
+       coalesce(nullif(o.reduce_only, 0), c.payload ->> '$.reduce_only') AS reduce_only,
+       coalesce(p.forced, c.payload ->> '$.forced') AS forced,
        c.payload ->> '$.halted' AS halted, c.payload ->> '$.suspended' AS suspended,
        c.payload ->> '$.open_orders_max' AS open_orders_max,
        c.payload ->> '$.position_max_milli' AS position_max_milli, c.payload -> '$.rules' AS rules,
-       (c.payload ->> '$.price_micros') / 1e6 AS price, (c.payload ->> '$.size_milli') / 1e3 AS size
-FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
+       coalesce(o.placed_price_micros, v.price_micros, p.price_micros, c.payload ->> '$.price_micros') / 1e6 AS price,
+       coalesce(o.placed_size_milli, v.size_milli, c.payload ->> '$.size_milli') / 1e3 AS size
+FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument
+     LEFT JOIN book_order o ON c.payload IS NULL AND c.kind = 'place_order' AND o.order_id = c.order_id
+     LEFT JOIN order_version v ON c.payload IS NULL AND c.kind = 'edit_order' AND v.order_id = c.order_id
+                                  AND v.seq = c.seq AND v.n = 0
+     LEFT JOIN index_price p ON c.payload IS NULL AND c.kind = 'set_index_price' AND p.seq = c.seq;
 
--- The commands as the journal has them.
+-- The commands as the journal has them. A payload that is not stored has the fields of the order or the index price.
 CREATE VIEW commands AS
-SELECT c.seq, c.ts_us, c.payload, c.hash, c.kind, u.user_id, i.instrument_id
+SELECT c.seq, c.ts_us,
+       coalesce(c.payload, CASE c.kind
+            WHEN 'place_order' THEN (
+                SELECT printf('{"kind":"place_order","user_id":"%s","instrument_id":"%s","side":"%s","type":"%s",'
+                              || '"time_in_force":"%s","price_micros":%s,"size_milli":%d,"post_only":%s,'
+                              || '"client_order_id":%s%s}',
+                              u.user_id, i.instrument_id, o.side, o.type, o.time_in_force,
+                              coalesce(o.placed_price_micros, 'null'), o.placed_size_milli,
+                              iif(o.post_only, 'true', 'false'), coalesce('"' || o.client_order_id || '"', 'null'),
+                              iif(o.reduce_only, ',"reduce_only":true', ''))
+                FROM book_order o WHERE o.order_id = c.order_id)
+            WHEN 'edit_order' THEN (
+                SELECT printf('{"kind":"edit_order","user_id":"%s","order_id":%d,"client_order_id":null,'
+                              || '"price_micros":%d,"size_milli":%d}',
+                              u.user_id, c.order_id, v.price_micros, v.size_milli)
+                FROM order_version v WHERE v.order_id = c.order_id AND v.seq = c.seq AND v.n = 0)
+            WHEN 'cancel_order' THEN
+                printf('{"kind":"cancel_order","user_id":"%s","order_id":%d,"client_order_id":null,'
+                       || '"instrument_id":null}', u.user_id, c.order_id)
+            WHEN 'set_index_price' THEN (
+                SELECT printf('{"kind":"set_index_price","asset":"%s","price_micros":%d,"forced":%s}',
+                              p.asset, p.price_micros, iif(p.forced, 'true', 'false'))
+                FROM index_price p WHERE p.seq = c.seq)
+            END) AS payload,
+       c.hash, c.kind, u.user_id, i.instrument_id
 FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
 
 -- The events of every command as JSON, in the order of (seq, n). `order_id` is that of events about one order.
@@ -168,18 +201,37 @@ SELECT e.seq, e.n,
                 WHERE t.trade_id = e.ref)
             WHEN 'position_changed' THEN (
                 SELECT printf('{"kind":"position_changed","user_id":"%s","instrument_id":"%s","quantity_milli":%d,'
-                              || '"locked_micros":%d}', u.user_id, i.instrument_id, p.quantity_milli, p.locked_micros)
-                FROM position_version p
+                              || '"locked_micros":%d}', u.user_id, i.instrument_id, p.quantity_milli,
+                              short_margin(m.initial_nanos, p.uncovered_milli))
+                FROM position_version p CROSS JOIN mark_version m ON m.instrument = p.instrument AND (m.seq, m.n) = (
+                    SELECT newest.seq, newest.n FROM mark_version newest
+                    WHERE newest.instrument = p.instrument AND newest.seq <= p.seq
+                    ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
                 WHERE p.user = e.user AND p.instrument = e.instrument AND p.seq = e.seq AND p.n = e.n)
+            -- The positions whose collateral changed with the margin rate alone. An event holds at most 20 of them.
             WHEN 'margins_changed' THEN (
                 SELECT printf('{"kind":"margins_changed","user_id":"%s","locked_micros":{%s}}', u.user_id,
                               group_concat(printf('"%s":%d', instrument_id, locked_micros), ','))
-                FROM (SELECT named.instrument_id, p.locked_micros
-                      FROM position_key held
-                           CROSS JOIN position_version p ON p.user = held.user AND p.instrument = held.instrument
-                                                            AND p.seq = e.seq AND p.n = e.n
-                           CROSS JOIN instrument named ON named.instrument = held.instrument
-                      WHERE held.user = e.user ORDER BY named.number))
+                FROM (SELECT named.instrument_id, short_margin(m.initial_nanos, p.uncovered_milli) AS locked_micros,
+                             row_number() OVER (ORDER BY named.number) AS place
+                      FROM mark_version m
+                           CROSS JOIN position_version p ON p.user = e.user AND p.instrument = m.instrument
+                               AND (p.seq, p.n) = (
+                                   SELECT newest.seq, newest.n FROM position_version newest
+                                   WHERE newest.user = e.user AND newest.instrument = m.instrument
+                                     AND newest.seq <= e.seq ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+                           CROSS JOIN mark_version old ON old.instrument = m.instrument AND (old.seq, old.n) = (
+                               SELECT newest.seq, newest.n FROM mark_version newest
+                               WHERE newest.instrument = m.instrument AND newest.seq < e.seq
+                               ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+                           CROSS JOIN instrument named ON named.instrument = m.instrument
+                      WHERE m.seq = e.seq AND p.seq < e.seq
+                        AND short_margin(m.initial_nanos, p.uncovered_milli)
+                            <> short_margin(old.initial_nanos, p.uncovered_milli)
+                      ORDER BY named.number)
+                WHERE (place - 1) / 20 = (
+                    SELECT count(*) FROM event b
+                    WHERE b.seq = e.seq AND b.n < e.n AND b.kind = e.kind AND b.user = e.user))
             WHEN 'balance_changed' THEN (
                 SELECT printf('{"kind":"balance_changed","user_id":"%s","cash_micros":%d,"locked_micros":%d%s}',
                               u.user_id, b.cash_micros, b.locked_micros,
@@ -216,14 +268,20 @@ WHERE u.opened_seq IS NOT NULL;
 -- shortfall, liquidation, settlement, trade and fee that the command caused for this user; otherwise opening, deposit,
 -- withdrawal, order (the user's own orders changed the locks) or margin (the index, a settlement or the rules changed
 -- the locks). `cash_flows` lists the parts of a change of cash.
+-- The events name the balances that a command changed: SQLite finds them by command as well as by user.
 CREATE VIEW ledger AS
 SELECT b.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, c.kind AS cause, by.user_id AS cause_user_id,
-       i.instrument_id, b.cash_change_micros, b.locked_change_micros, b.cash_micros, b.locked_micros,
-       b.cash_micros - b.locked_micros AS available_micros, b.reason, b.maintenance_micros,
-       b.cash_change_micros / 1e6 AS cash_change, b.cash_micros / 1e6 AS cash
-FROM balance_version b JOIN command c ON c.seq = b.seq JOIN user u ON u.user = b.user
-     LEFT JOIN user by ON by.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument
-WHERE b.reason IS NOT NULL;
+       i.instrument_id, b.cash_micros - old.cash_micros AS cash_change_micros,
+       b.locked_micros - old.locked_micros AS locked_change_micros, b.cash_micros, b.locked_micros,
+       b.cash_micros - b.locked_micros AS available_micros, r.name AS reason, b.maintenance_micros,
+       (b.cash_micros - old.cash_micros) / 1e6 AS cash_change, b.cash_micros / 1e6 AS cash
+FROM event e JOIN balance_version b ON b.user = e.user AND b.seq = e.seq AND b.n = e.n
+     JOIN balance_reason r ON r.reason = b.reason JOIN command c ON c.seq = e.seq JOIN user u ON u.user = e.user
+     LEFT JOIN balance_version old ON old.user = b.user AND (old.seq, old.n) = (
+         SELECT last.seq, last.n FROM balance_version last
+         WHERE last.user = b.user AND last.seq <= b.seq AND (last.seq < b.seq OR last.n < b.n)
+         ORDER BY last.seq DESC, last.n DESC LIMIT 1)
+     LEFT JOIN user by ON by.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
 
 -- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose short was
 -- bought back), fee, settlement or shortfall. A fill or a settlement has one row for each reason and user.
@@ -293,17 +351,21 @@ FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u
 WHERE u.user_id = 'insurance' AND -s.amount_micros <> 0;
 
 -- Positions that are open or lock collateral for open asks. `quantity_milli` is negative for a short position. Settled
--- positions are left out.
+-- positions are left out. `as_of_seq` is the newest change of the size, of the open asks or of the margin rate.
 CREATE VIEW positions AS
-SELECT u.user_id, i.instrument_id, p.quantity_milli, p.locked_micros, p.seq AS as_of_seq,
-       p.quantity_milli / 1e3 AS quantity, p.locked_micros / 1e6 AS locked
+SELECT u.user_id, i.instrument_id, p.quantity_milli, short_margin(m.initial_nanos, p.uncovered_milli) AS locked_micros,
+       iif(p.uncovered_milli > 0, max(p.seq, m.seq), p.seq) AS as_of_seq,
+       p.quantity_milli / 1e3 AS quantity, short_margin(m.initial_nanos, p.uncovered_milli) / 1e6 AS locked
 FROM position_key k CROSS JOIN position_version p
      ON p.user = k.user AND p.instrument = k.instrument AND (p.seq, p.n) = (
          SELECT newest.seq, newest.n FROM position_version newest
          WHERE newest.user = k.user AND newest.instrument = k.instrument
          ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+     CROSS JOIN mark_version m ON m.instrument = k.instrument AND (m.seq, m.n) = (
+         SELECT newest.seq, newest.n FROM mark_version newest
+         WHERE newest.instrument = k.instrument ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
      JOIN user u ON u.user = k.user JOIN instrument i ON i.instrument = k.instrument
-WHERE p.quantity_milli <> 0 OR p.locked_micros <> 0;
+WHERE p.quantity_milli <> 0 OR p.uncovered_milli <> 0;
 
 -- The realised profit of every account, after fees, after each command that traded or settled one of its positions.
 -- `realised_micros` is that of the position since it was opened, `account_realised_micros` that of the whole account.
@@ -356,7 +418,7 @@ FROM index_price p;
 CREATE VIEW marks AS
 SELECT m.seq, m.n, c.ts_us, utc_iso(c.ts_us) AS time, i.asset, i.instrument_id, m.mark_micros, m.mark_micros / 1e6 AS mark
 FROM mark_version m JOIN command c ON c.seq = m.seq JOIN instrument i ON i.instrument = m.instrument
-WHERE m.mark_micros IS NOT NULL;
+WHERE m.mark_micros IS NOT NULL AND m.n >= 0;
 
 -- Best bid and best ask of an instrument after each command that changed them or their sizes.
 CREATE VIEW quotes AS

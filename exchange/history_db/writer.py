@@ -9,7 +9,7 @@ from exchange.history_db.file import head_of, open_for_writing
 from exchange.history_db.memory import Memory
 from exchange.history_db.rows import HistoryRows
 from exchange.journal.records import Head, Record
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Change
 
 # Tables in the order in which rows are inserted, so that a row exists before others refer to it.
 _INSERTED = {
@@ -22,14 +22,14 @@ _INSERTED = {
     "open_order_checkpoint": 3,
     "trade": 14,
     "quote_version": 6,
-    "balance_version": 9,
+    "balance_version": 7,
     "payment": 5,
     "shortfall": 5,
     "position_key": 2,
     "position_version": 6,
     "profit_version": 7,
     "index_price": 6,
-    "mark_version": 4,
+    "mark_version": 5,
     "instrument_version": 4,
     "series_settlement": 5,
     "position_settlement": 7,
@@ -69,9 +69,9 @@ class HistoryWriter:
         """Close the file. Rows that were not flushed are lost."""
         self._connection.close()
 
-    def add(self, record: Record, command: Command, events: list[Event], change: Change, views: Views) -> None:
-        """Take one command; `views` are those after it. Nothing is written before `flush`."""
-        self._rows.add(record, command, events, change, views)
+    def add(self, record: Record, command: Command, events: list[Event], change: Change, engine: Engine) -> None:
+        """Take the command that `engine` has just applied. Nothing is written before `flush`."""
+        self._rows.add(record, command, events, change, engine)
         self._last = Head(record.seq, record.ts_us, record.hash)
 
     def seed(self, engine: Engine) -> None:

@@ -138,7 +138,7 @@ class Follower:
             command, events, change = replay_step(self._engine, record)
             caused.append((record.seq, events))
             if self._history is not None and record.seq > self._history.head.seq:
-                self._history.add(record, command, events, change, self._engine.views)
+                self._history.add(record, command, events, change, self._engine)
             if (record.seq, STATE_SUBJECT) in recorded:
                 self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
             if (record.seq, EVENTS_SUBJECT) in recorded:
