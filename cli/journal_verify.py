@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from exchange.cli.options import db_option, json_option
+from exchange.cli.options import MOMENT, db_option, json_option
 from exchange.cli.output import UnreadableError, add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.checkpoints import BadCheckpointError
 from exchange.history.expectations import Expectation, read_expectation
+from exchange.history.moment import Moment, seq_at
 from exchange.history.verdict import Verdict
 from exchange.history.verify import verify as verify_journal
 from exchange.journal.errors import JournalError
+from exchange.journal.opening import open_journal_reader
 from exchange.outside_text import InputError, read_text
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
@@ -35,13 +37,27 @@ _KEY = re.compile(r"[0-9a-fA-F]{64}")
     metavar="KEY|FILE",
     help="Require that checkpoint files are signed with this key, 64 hexadecimal digits. Repeatable.",
 )
+@click.option(
+    "--until",
+    type=MOMENT,
+    metavar="SEQ|TIME",
+    help="Verify up to this sequence number or time (docs/operations.md, Times).  [default: the last command]",
+)
 @db_option
 @json_option
-def verify(fast: bool, expected: tuple[str, ...], keys: tuple[str, ...], path: Path, as_json: bool) -> None:
-    """Replay all commands and compare the results with the journal.
+def verify(
+    fast: bool,
+    expected: tuple[str, ...],
+    keys: tuple[str, ...],
+    until: Moment | None,
+    path: Path,
+    as_json: bool,
+) -> None:
+    """Replay all commands and compare the results with the journal and the history.
 
     Verifies the hash chain, every event, digest and snapshot, the invariants after every 1,000 commands, the schema
-    with its triggers, and the file itself, archives included. Exit code 0: sound, 1: damaged, 2: no readable journal.
+    with its triggers, the file itself, archives included, and every row of the history. Exit code 0: sound, 1: damaged,
+    2: no readable journal.
 
     A journal is sound even if its owner changed a command and computed everything after it again, or cut off its end.
     Only a hash that was kept elsewhere shows this: give it with --expect.
@@ -50,13 +66,14 @@ def verify(fast: bool, expected: tuple[str, ...], keys: tuple[str, ...], path: P
     Examples:
       exchange journal verify
       exchange journal verify --fast && echo intact
+      exchange journal verify --until "2h ago"
       exchange journal verify --expect monday.json --public-key auditor.key
     """
     known_keys = frozenset(map(_public_key, keys))
     try:
         expectations = [_expectation(text, known_keys) for text in expected]
         with ReplayBar("verifying") as bar:
-            verdict = verify_journal(path, fast, bar, expectations)
+            verdict = verify_journal(path, fast, bar, expectations, _seq_of(path, until))
     except (JournalError, BadCheckpointError) as error:
         raise UnreadableError(str(error)) from error
     if not known_keys:
@@ -72,6 +89,13 @@ def verify(fast: bool, expected: tuple[str, ...], keys: tuple[str, ...], path: P
         _print(verdict, fast)
     if verdict.damage is not None:
         raise click.exceptions.Exit(1)
+
+
+def _seq_of(path: Path, until: Moment | None) -> int | None:
+    if until is None:
+        return None
+    with open_journal_reader(path) as reader:
+        return seq_at(reader, until)
 
 
 def _expectation(text: str, known_keys: frozenset[str]) -> Expectation:
@@ -121,4 +145,6 @@ def _rows(verdict: Verdict, fast: bool) -> Iterator[tuple[str, str]]:
         yield "events", f"{verdict.events:,}{behind}"
         yield "snapshots", f"{verdict.snapshots} match"
         yield "digests", f"{verdict.digests} match"
+        rows = f"{verdict.history_rows:,} rows match, up to seq {verdict.history_seq}"
+        yield "history", rows if verdict.history_seq else "not compared"
         yield "digest", verdict.digest or ""

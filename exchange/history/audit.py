@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeVar
 from exchange.domain.commands import EndSession, decode_command
 from exchange.engine.digests import DIGEST_EVERY, EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
-from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.engine.recovery import Progress, event_rows, recover, replay, replay_step
 from exchange.history.answer_audit import AnswerAudit
+from exchange.history.history_audit import HistoryAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
 from exchange.journal.lock import lock_owner
@@ -42,8 +43,11 @@ class _Found(NamedTuple):
 class Audit:
     """Audits a journal and fills in the verdict. `run` raises DamageError at the first damage."""
 
-    def __init__(self, reader: JournalReader, verdict: Verdict, progress: Progress) -> None:
+    def __init__(
+        self, reader: JournalReader, verdict: Verdict, progress: Progress, history: HistoryAudit, until: int | None
+    ) -> None:
         self._reader = reader
+        self._history = history
         self._verdict = verdict
         self._progress = progress
         self._events_seq = reader.events_seq()
@@ -52,6 +56,7 @@ class Audit:
         self._answers = AnswerAudit(reader)
         # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
         self._head = reader.head()
+        self._last_seq = self._head.seq if until is None else min(self._head.seq, until)
         self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
         self._next_row: EventRow | None = None
         self._unreadable: JournalUnreadableError | None = None
@@ -66,25 +71,28 @@ class Audit:
         self._engine = self._restore_base()
         verdict.first_seq, verdict.last_seq, self._last_checked = base.seq + 1, base.seq, base.seq
         old_digest = OldEventsDigest(base.seq) if self._has_old_digests() else None
+        self._history.begin(self._engine)
         self._compare_snapshots(base.seq)
         self._read_next_row()
         last_payload = ""
-        for record in self._reader.records(base, self._head.seq):
+        for record in self._reader.records(base, self._last_seq):
             self._replay(record, old_digest)
             if record.seq % CHECK_EVERY == 0:
                 self._check_invariants()
-            self._progress(verdict.commands, self._head.seq - base.seq)
+            self._progress(verdict.commands, self._last_seq - base.seq)
             last_payload = record.payload
         self._check_invariants()
         verdict.digest = self._engine.digest()
-        check_last_seq(verdict, self._head.seq)
+        check_last_seq(verdict, self._last_seq)
         if verdict.events_behind and isinstance(decode_command(last_payload), EndSession):
             self._refuse_missing_events()
         self._check_unused(base.seq)
 
     def _replay(self, record: Record, old_digest: OldEventsDigest | None) -> None:
         """Replay a command, and compare its events and the snapshots and digests recorded after it."""
-        rows = event_rows([(record.seq, replay(self._engine, record))])
+        command, events, change = replay_step(self._engine, record)
+        self._history.add(record, command, events, change, self._engine)
+        rows = event_rows([(record.seq, events)])
         self._compare_events(record, rows)
         self._verdict.commands, self._verdict.last_seq = self._verdict.commands + 1, record.seq
         self._compare_snapshots(record.seq)
@@ -148,6 +156,8 @@ class Audit:
         """Check the snapshots and digests that were not compared: note those that cannot be, refuse the others."""
         for seq, unused in sorted(self._snapshots.items()):
             name = unused[0].name
+            if self._is_after_end(seq):
+                continue
             if seq > base_seq:
                 raise DamageError(
                     seq, f"{name} is of another journal: it is of seq {seq}, but the last command is {self._head.seq}"
@@ -155,6 +165,8 @@ class Audit:
             self._verdict.notes.append(f"{name} is older than the first command here: not checked")
         for seq, subject in self._digests:
             name = f"the digest of the {subject} at seq {seq}"
+            if self._is_after_end(seq):
+                continue
             if subject.startswith("state/") and subject != STATE_SUBJECT:
                 self._verdict.notes.append(f"{name} was written by another version of the program: not checked")
             elif subject in (EVENTS_SUBJECT, OLD_EVENTS_SUBJECT) and _begins_before(base_seq, seq):
@@ -164,6 +176,10 @@ class Audit:
                     seq,
                     f"the journal has {name}, where the exchange never records one: the row was added or altered",
                 )
+
+    def _is_after_end(self, seq: int) -> bool:
+        """True for a command of the journal after the last one that is verified."""
+        return self._last_seq < seq <= self._head.seq
 
     def _compare_snapshots(self, seq: int) -> None:
         for name, load_found in self._snapshots.pop(seq, []):

@@ -9,7 +9,8 @@ class Verdict(msgspec.Struct):
     `damage` describes the first damage and `damaged_seq` is its seq, if that is known. `events_behind` counts
     the last commands whose events are not recorded yet: an exchange is running, or it crashed. `digest` is that of the
     state after `last_seq`. `expected` counts the hashes that were expected and found. `notes` are things that
-    could not be checked.
+    could not be checked. `history_rows` of the history were compared, up to
+    `history_seq`.
     """
 
     path: str
@@ -20,6 +21,8 @@ class Verdict(msgspec.Struct):
     events_behind: int = 0
     snapshots: int = 0
     digests: int = 0
+    history_seq: int = 0
+    history_rows: int = 0
     expected: int = 0
     digest: str | None = None
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Verifies a journal: replays it once and compares the result with the recorded events, snapshots and digests.
+"""Verifies a journal: replays it once and compares the result with the recorded events, snapshots, digests and history.
 
 It stops at the first damage, because everything after that builds on it.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from exchange.engine.recovery import Progress
 from exchange.history.audit import Audit
 from exchange.history.expectations import Expectation, compare
+from exchange.history.history_audit import HistoryAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalDamagedError, JournalUnreadableError
 from exchange.journal.file_faults import file_faults
@@ -17,11 +18,19 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 
 
-def verify(path: Path, fast: bool, progress: Progress, expectations: Sequence[Expectation] = ()) -> Verdict:
+def verify(
+    path: Path,
+    fast: bool,
+    progress: Progress,
+    expectations: Sequence[Expectation] = (),
+    until: int | None = None,
+) -> Verdict:
     """Verify the journal at `path` and return the verdict. With `fast`, verify only the hash chain of the commands.
 
     With `expectations`, the recorded hashes are compared first, because that takes no time. The chain then shows that
     they are the hashes of the commands.
+
+    Commands after seq `until` are not verified. The history is compared up to its last command.
 
     Only reads. Raises JournalError if there is no readable journal: no file, another file format, a newer version of
     the program, or no permission.
@@ -30,9 +39,14 @@ def verify(path: Path, fast: bool, progress: Progress, expectations: Sequence[Ex
     try:
         with open_journal_reader(path) as reader:
             verdict.expected = compare(reader, expectations)
-            _verify_chain(reader, verdict, progress) if fast else Audit(reader, verdict, progress).run()
-            if not fast:
-                _verify_files(path)
+            if fast:
+                _verify_chain(reader, verdict, progress, until)
+            else:
+                # The history is never ahead of the journal, so its end is read first.
+                with HistoryAudit(reader, until, verdict) as history:
+                    Audit(reader, verdict, progress, history, until).run()
+                    _verify_files(path)
+                    history.compare()
     except DamageError as error:
         verdict.damage, verdict.damaged_seq = str(error), error.seq
     except JournalUnreadableError as error:
@@ -43,8 +57,10 @@ def verify(path: Path, fast: bool, progress: Progress, expectations: Sequence[Ex
     return verdict
 
 
-def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress) -> None:
+def _verify_chain(reader: JournalReader, verdict: Verdict, progress: Progress, until: int | None) -> None:
     base, last_seq = reader.bases[0].head, reader.head().seq
+    if until is not None:
+        last_seq = min(last_seq, until)
     verdict.first_seq = base.seq + 1
     for record in reader.records(base, last_seq):
         verdict.commands, verdict.last_seq = verdict.commands + 1, record.seq
