@@ -46,15 +46,25 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
 
 def update_margins(changes: Changes, account: Account, asset: str | None = None) -> None:
     """Update the account's margins after a change of rates, on one asset or (None) on all."""
-    positions = [p for p in account.positions.values() if asset in (None, p.book.asset) and not p.is_empty]
+    positions = [
+        position
+        for position in account.positions.values()
+        if (position.position_milli or position.open_asks_milli) and asset in (None, position.book.asset)
+    ]
     for position in sorted(positions, key=_listing_number):
         changes.track_margin(account, position)
         account.update_margin(position)
 
 
 def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRates]) -> bool:
-    """True if at these rates and fees the locks and margins of every account stay within NUMBER_MAX."""
+    """True if at these rates and fees the locks and margins of every account stay within NUMBER_MAX.
+
+    O(accounts) if no account comes near the limit, otherwise O(positions).
+    """
+    growth = _growth(state, rates)
     for account in state.accounts.values():
+        if fees is state.fee_schedule and growth is not None and _is_far_below_limits(account, growth):
+            continue
         locked = account.margin_micros
         maintenance = account.maintenance_micros
         for instrument_id, position in account.positions.items():
@@ -68,6 +78,31 @@ def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRat
         if locked + bids > NUMBER_MAX or maintenance > NUMBER_MAX:
             return False
     return True
+
+
+def _growth(state: State, rates: Mapping[str, MarginRates]) -> int | None:
+    """A whole number by which no rate grows more; None if a rate was 0 and no longer is."""
+    growth = 1
+    for instrument_id, new in rates.items():
+        book = state.books[instrument_id]
+        for old_nanos, new_nanos in (
+            (book.initial_nanos, new.initial_nanos),
+            (book.maintenance_nanos, new.maintenance_nanos),
+        ):
+            if new_nanos > old_nanos * growth:
+                if not old_nanos:
+                    return None
+                growth = -(-new_nanos // old_nanos)
+    return growth
+
+
+def _is_far_below_limits(account: Account, growth: int) -> bool:
+    """True if the sums of the account stay within NUMBER_MAX even if all its margins grow by this whole factor.
+
+    Margins are rounded up. A whole factor covers this: the ceiling of a product is at most the product of the ceiling.
+    """
+    locked_micros = account.margin_micros * growth + account.bids_micros
+    return locked_micros <= NUMBER_MAX and account.maintenance_micros * growth <= NUMBER_MAX
 
 
 def sum_bid_locks(account: Account, fees: FeeSchedule) -> int:
