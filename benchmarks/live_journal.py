@@ -10,7 +10,6 @@ from benchmarks.live_market import LiveMarket
 from exchange.domain.commands import Command, encode_commands
 from exchange.domain.events import Event
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, Record, chain
@@ -58,7 +57,6 @@ def applied_commands(engine: Engine, commands: Iterator[tuple[int, Command]]) ->
 
 async def _append(journal: JournalWriter, applied: list[tuple[Record, list[Event]]]) -> None:
     await journal.append([record for record, _ in applied])
-    await journal.append_events(event_rows([(record.seq, events) for record, events in applied]))
     answers: list[AnswerRow] = [
         (record.seq, record.ts_us + ANSWER_US) for record, _ in applied if record.seq % ANSWER_EVERY == 0
     ]

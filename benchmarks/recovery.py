@@ -27,7 +27,6 @@ from exchange.domain.enums import Side
 from exchange.domain.events import Event
 from exchange.domain.units import NUMBER_MAX
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
@@ -91,7 +90,6 @@ async def _prepare(path: Path) -> None:
                 if record.seq == COMMANDS - BACK:
                     SnapshotStore(path).save(engine.snapshot())
             await journal.append(records)
-            await journal.append_events(event_rows(caused))
     finally:
         await journal.close()
 

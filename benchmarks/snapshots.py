@@ -19,7 +19,6 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.domain.units import NUMBER_MAX
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Record, chain
 from exchange.snapshots.store import SnapshotStore
@@ -98,7 +97,6 @@ async def _prepare(path: Path) -> None:
     journal = await open_journal_writer(path)
     for start in range(0, len(records), 1_000):
         await journal.append(records[start : start + 1_000])
-    await journal.append_events(event_rows(caused))
     await journal.close()
 
 

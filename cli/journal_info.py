@@ -10,24 +10,22 @@ import msgspec
 from exchange.amounts import iso_time
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
+from exchange.cli.progress import ReplayBar
 from exchange.cli.rule_text import RULE_COLUMNS, rule_rows
-from exchange.domain.commands import ChangeRules, Fork, Genesis, decode_command
+from exchange.domain.commands import Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress, recover_from
+from exchange.journal.errors import JournalError
 from exchange.journal.lock import LockOwner, lock_owner
 from exchange.journal.opening import journal_files, open_journal_reader
-from exchange.journal.records import Checkpoint
-from exchange.journal.sql_union import connect_union
+from exchange.journal.protocols import JournalReader
+from exchange.journal.records import KindSummary, Record
+from exchange.journal.schema import schema_of
 from exchange.runtime.follower import HOW_TO_DEAL, FollowerStatus, read_status
 from exchange.runtime.storage import Storage, StorageUsage, storage_of
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, unpack
-
-_RULES_CHANGED = """
-SELECT payload FROM commands WHERE kind = 'change_rules'
-AND NOT EXISTS (SELECT * FROM events WHERE events.seq = commands.seq AND events.kind = 'refused')
-ORDER BY seq DESC LIMIT 1
-"""
 
 
 class Info(msgspec.Struct):
@@ -76,7 +74,8 @@ def info(path: Path, as_json: bool) -> None:
     Example:
       exchange journal info
     """
-    found = read_info(path)
+    with ReplayBar() as bar:
+        found = read_info(path, bar)
     if as_json:
         print_json(found)
     else:
@@ -85,43 +84,37 @@ def info(path: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def read_info(path: Path) -> Info:
+def read_info(path: Path, progress: Progress = lambda done, total: None) -> Info:
     """Collect the summary of the journal at `path` and its archives. Raises JournalError."""
     with open_journal_reader(path) as reader:
-        archives = [str(file) for file in journal_files(path)[:-1]]
-        base = reader.bases[0]
+        head, base = reader.head(), reader.bases[0].head
+        kinds = reader.kinds()
         genesis = reader.head_at(1)
-    with contextlib.closing(connect_union(path)) as connection:
-        (schema,) = connection.execute("PRAGMA main.user_version").fetchone()
-        first = connection.execute("SELECT seq, ts_us, payload FROM commands ORDER BY seq LIMIT 1").fetchone()
-        last = connection.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
-        kinds = connection.execute("SELECT kind, count(*) FROM commands GROUP BY kind ORDER BY 2 DESC, 1").fetchall()
-        _, fork = connection.execute("SELECT max(seq), payload FROM commands WHERE kind = 'fork'").fetchone()
-        change = connection.execute(_RULES_CHANGED).fetchone()
-        (events_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-    first_seq, first_ts_us, payload = first or (0, 0, None)
-    last_seq, last_ts_us, last_hash = last or (0, 0, None)
-    return Info(
-        path=str(path),
-        size_bytes=_size_bytes(path),
-        schema=schema,
-        rules=_rules(payload if change is None else change[0], base),
-        forked_from=None if fork is None else msgspec.json.decode(fork, type=Fork),
-        first_seq=first_seq,
-        first_ts_us=first_ts_us,
-        last_seq=last_seq,
-        last_ts_us=last_ts_us,
-        last_hash=None if last_hash is None else last_hash.hex(),
-        genesis_hash=None if genesis is None else genesis.hash.hex(),
-        commands=dict(kinds),
-        events_seq=events_seq,
-        snapshots=SnapshotStore(path).seqs(),
-        archives=archives,
-        follower=read_status(path),
-        alarm=standing_alarm(path),
-        holder=lock_owner(path),
-        storage=storage_of(path),
-    )
+        first = next(reader.records_where(base.seq + 1, base.seq + 1), None)
+        fork = _last(reader, kinds, "fork")
+        return Info(
+            path=str(path),
+            size_bytes=_size_bytes(path),
+            schema=schema_of(path),
+            rules=_rules(reader, kinds, progress),
+            forked_from=None if fork is None else msgspec.json.decode(fork.payload, type=Fork),
+            first_seq=0 if first is None else first.seq,
+            first_ts_us=0 if first is None else first.ts_us,
+            last_seq=0 if first is None else head.seq,
+            last_ts_us=0 if first is None else head.ts_us,
+            last_hash=None if first is None else head.hash.hex(),
+            genesis_hash=None if genesis is None else genesis.hash.hex(),
+            commands={
+                kind: kinds[kind].commands for kind in sorted(kinds, key=lambda kind: (-kinds[kind].commands, kind))
+            },
+            events_seq=reader.events_seq() if reader.events_seq() > base.seq else 0,
+            snapshots=SnapshotStore(path).seqs(),
+            archives=[str(file) for file in journal_files(path)[:-1]],
+            follower=read_status(path),
+            alarm=standing_alarm(path),
+            holder=lock_owner(path),
+            storage=storage_of(path),
+        )
 
 
 def _size_bytes(path: Path) -> int:
@@ -129,13 +122,32 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _rules(recorded: str | None, base: Checkpoint) -> Rules | None:
-    """The rules in the last `recorded` command that sets them; if it is in an archive, those of the base state."""
-    with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError):
-        if recorded is not None and isinstance(command := decode_command(recorded), Genesis | ChangeRules):
+def _by_number(kinds: dict[str, KindSummary]) -> dict[str, int]:
+    """The number of commands by kind, the most frequent kind first."""
+    return {kind: -number for number, kind in sorted((-found.commands, kind) for kind, found in kinds.items())}
+
+
+def _last(reader: JournalReader, kinds: dict[str, KindSummary], kind: str) -> Record | None:
+    """The last command of this kind; None if there is none."""
+    if kind not in kinds:
+        return None
+    seq = kinds[kind].last_seq
+    return next(reader.records_where(seq, seq), None)
+
+
+def _rules(reader: JournalReader, kinds: dict[str, KindSummary], progress: Progress) -> Rules | None:
+    """The rules after the last command; None if they cannot be read.
+
+    A change of rules may have been refused, so that only a replay tells whether it is in force.
+    """
+    with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError, JournalError):
+        if "change_rules" in kinds:
+            return recover_from(reader, lambda sentence: None, progress).engine.state.rules
+        if reader.bases[0].head.seq:
+            return Engine.restore(unpack(reader.bases[0].snapshot)).state.rules
+        genesis = next(reader.records_where(1, 1), None)
+        if genesis is not None and isinstance(command := decode_command(genesis.payload), Genesis):
             return command.rules
-        if base.head.seq:
-            return Engine.restore(unpack(base.snapshot)).state.rules
     return None
 
 
@@ -152,7 +164,7 @@ def _print(found: Info) -> None:
             ("first command", _at(found.first_seq, found.first_ts_us)),
             ("last command", _at(found.last_seq, found.last_ts_us)),
             *([("hash", found.last_hash)] if found.last_hash else []),
-            ("events", f"recorded up to seq {found.events_seq}"),
+            *([("old events", f"up to seq {found.events_seq}")] if found.events_seq else []),
             ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
             *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),

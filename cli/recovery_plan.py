@@ -31,7 +31,6 @@ def recovery_plan(path: Path, as_json: bool) -> None:
             ("begin with", origin),
             *(("skip", fault) for fault in found.skipped),
             ("replay", f"{found.commands:,} commands, up to seq {found.last_seq}"),
-            ("complete", f"the events of {found.commands_without_events:,} commands"),
             ("take", f"about {found.seconds:.1f} s" + (f", {rate:,.0f} commands per second" if rate else "")),
         ),
     )

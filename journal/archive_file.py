@@ -9,6 +9,7 @@ others, so a page with an altered byte is found. `states` holds the states befor
 import os
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
@@ -37,6 +38,13 @@ CREATE TABLE pages (
     hash_before BLOB, last_hash BLOB, body BLOB NOT NULL, PRIMARY KEY (content, first_seq)
 ) STRICT;
 """
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
 
 
 class ArchivePart:
@@ -86,9 +94,22 @@ class ArchivePart:
         """The head after the last record."""
         return self.end.head
 
+    def kinds(self) -> list[tuple[str, int, int]]:
+        """Kind, number and last seq of the commands of each kind, page by page. See `SqlitePart.kinds`."""
+        found: list[tuple[str, int, int]] = []
+        seq = self.base.head.seq + 1
+        while seq <= self.last_seq:
+            rows, seq = self.page("commands", seq, self.last_seq)
+            kinds = [(_decode_kind(row[2]).kind, row[0]) for row in rows]
+            last_seqs = dict(kinds)
+            counts = Counter(kind for kind, _ in kinds)
+            found += [(kind, count, last_seqs[kind]) for kind, count in counts.items()]
+        return found
+
     def events_seq(self) -> int:
-        """The last command: a journal is only sealed up to recorded events."""
-        return self.last_seq
+        """The seq of the last command whose events an earlier version recorded; 0 if there is none."""
+        ((seq,),) = self._rows("SELECT max(last_seq) FROM pages WHERE content = 'events'")
+        return int(seq or 0)
 
     def data_version(self) -> int:
         """Always the same: an archive never changes."""

@@ -1,6 +1,7 @@
 """A journal in memory with the contract of the one on disk, for tests and benchmarks."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import Self
 
 from exchange.journal.errors import JournalError
 from exchange.journal.protocols import Fields
-from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record, check_link
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, KindSummary, Record, check_link
 
 
 class MemoryJournal:
@@ -31,19 +32,10 @@ class MemoryJournal:
         last = self.records[-1]
         return Head(last.seq, last.ts_us, last.hash)
 
-    @property
-    def events_seq(self) -> int:
-        return self.events[-1][0] if self.events else 0
-
     async def append(self, records: list[Record]) -> None:
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
         self._fail_on_request()
         self.records += records
-
-    async def append_events(self, rows: list[EventRow]) -> None:
-        assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
-        assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
-        self.events += rows
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         self.digests += rows
@@ -90,7 +82,7 @@ class MemoryJournalReader:
         return None if record is None else Head(record.seq, record.ts_us, record.hash)
 
     def events_seq(self) -> int:
-        return self._journal.events_seq
+        return self._journal.events[-1][0] if self._journal.events else 0
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
         head = after
@@ -107,6 +99,11 @@ class MemoryJournalReader:
         for row in self._journal.events:
             if first_seq <= row[0] <= last_seq and _matches(row[2], any_of):
                 yield row
+
+    def kinds(self) -> dict[str, KindSummary]:
+        found = [(json.loads(record.payload)["kind"], record.seq) for record in self._journal.records]
+        counts = Counter(kind for kind, _ in found)
+        return {kind: KindSummary(counts[kind], seq) for kind, seq in found}
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         return iter(sorted(row for row in self._journal.digests if row[0] > after_seq))

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, KindSummary, Record
 
 Fields = Mapping[str, str | int]
 """Top-level fields of a payload and the values that they must have."""
@@ -36,7 +36,7 @@ class JournalReader(Protocol):
         """The head after record `seq`; None if the journal does not hold it."""
 
     def events_seq(self) -> int:
-        """The seq of the last command whose events are recorded."""
+        """The seq of the last command whose events an earlier version recorded; that before the first if none is."""
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
         """The records after `after`, up to seq `up_to`. Checks that each continues the chain of hashes.
@@ -52,6 +52,9 @@ class JournalReader(Protocol):
 
     def events(self, first_seq: int, last_seq: int, any_of: Sequence[Fields] = ()) -> Iterator[EventRow]:
         """The recorded events of these commands, in order; `any_of` selects as in `records_where`."""
+
+    def kinds(self) -> dict[str, KindSummary]:
+        """The number of commands of each kind, and the last one. Reads all commands."""
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """The digests that the exchange recorded after `after_seq`, by seq."""
@@ -74,18 +77,11 @@ class JournalWriter(Protocol):
     def head(self) -> Head:
         """The last durable record."""
 
-    @property
-    def events_seq(self) -> int:
-        """The seq of the last command whose events are recorded."""
-
     async def append(self, records: list[Record]) -> None:
         """Record a batch, all of it or nothing. It is on disk when this returns.
 
         Raises JournalUnavailableError (nothing was recorded, try again) or JournalBrokenError (stop).
         """
-
-    async def append_events(self, rows: list[EventRow]) -> None:
-        """Record the events of whole commands, in order. Raises as `append` does."""
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         """Record digests; those that are recorded already stay. Raises as `append` does."""

@@ -24,6 +24,14 @@ class Record(NamedTuple):
 EventRow = tuple[int, int, str]
 """seq, n and payload of the n-th event (from 0) that command seq caused."""
 
+
+class KindSummary(NamedTuple):
+    """The commands of one kind: how many there are, and the seq of the last one."""
+
+    commands: int
+    last_seq: int
+
+
 AnswerRow = tuple[int, int]
 """The seq of the last command of a batch, and the time at which its answers had left, in microseconds."""
 

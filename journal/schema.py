@@ -42,6 +42,13 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def schema_of(path: Path) -> int:
+    """The number of migrations that the journal at `path` has had. Raises a JournalError."""
+    with contextlib.closing(connect_read_only(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def is_writable(path: Path) -> bool:
     """True if this process may write the journal at `path`, and files next to it."""
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

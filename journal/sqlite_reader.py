@@ -10,7 +10,7 @@ from exchange.journal.archive_file import ArchivePart, is_archive_file
 from exchange.journal.archives import archive_folder, archives_of
 from exchange.journal.errors import UNREADABLE_STEP, JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
-from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, Record, check_link
+from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, KindSummary, Record, check_link
 from exchange.journal.sqlite_part import SqlitePart
 
 _Part = SqlitePart | ArchivePart
@@ -61,8 +61,9 @@ class SqliteJournalReader:
         return self.head_at(seq) if found is None and self._reopen_if_moved(part) else found
 
     def events_seq(self) -> int:
-        """The seq of the last command whose events are recorded."""
-        return self._parts[-1].events_seq()
+        """The seq of the last command whose events an earlier version recorded. See `JournalReader.events_seq`."""
+        first_seq = self._parts[0].base.head.seq
+        return next((seq for part in reversed(self._parts) if (seq := part.events_seq())), first_seq)
 
     def records(self, after: Head, up_to: int | None = None) -> Iterator[Record]:
         """The records after `after`, up to seq `up_to`, checked to continue the chain. See `JournalReader.records`."""
@@ -90,6 +91,15 @@ class SqliteJournalReader:
         """The recorded events of these commands, in order. See `JournalReader.events`."""
         for rows in self._pages("events", first_seq, last_seq, any_of):
             yield from rows
+
+    def kinds(self) -> dict[str, KindSummary]:
+        """The number of commands of each kind, and the last one. See `JournalReader.kinds`."""
+        found: dict[str, KindSummary] = {}
+        for part in self._parts:
+            for kind, count, seq in part.kinds():
+                before = found[kind].commands if kind in found else 0
+                found[kind] = KindSummary(before + count, seq)
+        return found
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """The digests that the exchange recorded after `after_seq`, by seq."""

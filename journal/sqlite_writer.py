@@ -12,7 +12,7 @@ import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
-from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
 from exchange.journal.write_ahead_log import check_log_of_crash
@@ -31,10 +31,9 @@ _SEALED_TABLES = ("commands", "events", "digests", "answers")
 class SqliteJournalWriter:
     """Appends to the journal, see `JournalWriter`. The caller holds the journal's lock."""
 
-    def __init__(self, connection: aiosqlite.Connection, head: Head, events_seq: int) -> None:
+    def __init__(self, connection: aiosqlite.Connection, head: Head) -> None:
         self._connection = connection
         self.head = head
-        self.events_seq = events_seq
         # Two appends may run at once, and neither may enter the transaction of the other.
         self._turn = asyncio.Lock()
 
@@ -49,7 +48,7 @@ class SqliteJournalWriter:
         back_up_before_migration(path)
         prepare(path)
         with SqliteJournalReader(path) as reader:
-            head, events_seq = reader.head(), reader.events_seq()
+            head = reader.head()
         connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         try:
             await connection.execute("PRAGMA synchronous = FULL")
@@ -58,20 +57,13 @@ class SqliteJournalWriter:
             # The thread of an open connection would keep the process alive.
             await connection.close()
             raise
-        return cls(connection, head, events_seq)
+        return cls(connection, head)
 
     async def append(self, records: list[Record]) -> None:
         """Record a batch, all of it or nothing. See `JournalWriter.append`."""
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
         await self._insert("INTO commands (seq, ts_us, payload, hash)", records)
         self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
-
-    async def append_events(self, rows: list[EventRow]) -> None:
-        """Record the events of whole commands, in order. Raises as `append` does."""
-        assert rows[0][0] == self.events_seq + 1, "the events would have a gap"
-        assert rows[-1][0] <= self.head.seq, "events of a command that is not recorded"
-        await self._insert("INTO events (seq, n, payload)", rows)
-        self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         """Record digests; those that are recorded already stay. Raises as `append` does."""

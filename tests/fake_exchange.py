@@ -19,7 +19,6 @@ from exchange.domain.commands import (
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import event_rows
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS
@@ -153,9 +152,7 @@ class FakeExchange(EnginePort):
             await self.journal.append(chain(self.journal.head, [(START_US, encode_command(self._genesis).decode())]))
         self.engine = Engine()
         for record in self.journal.records:
-            events = self.engine.replay(record)
-            if record.seq > self.journal.events_seq:
-                await self.journal.append_events(event_rows([(record.seq, events)]))
+            self.engine.replay(record)
         self.subscriptions = Subscriptions(self.engine.views)
         self.pipeline = Pipeline(self.engine, self.journal, self.clock, self)
         self._pipeline_task = asyncio.create_task(self.pipeline.run())

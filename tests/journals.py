@@ -11,6 +11,7 @@ from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
+from tests.old_events import append_old_events
 from tests.random_commands import random_steps
 
 COMMANDS = 400
@@ -57,7 +58,7 @@ def write_journal(
         try:
             await journal.append(records)
             if caused:
-                await journal.append_events(event_rows(caused))
+                await append_old_events(journal, event_rows(caused))
         finally:
             await journal.close()
 

@@ -44,6 +44,7 @@ from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.matching.apply import apply
 from exchange.matching.state import State
+from tests.old_events import append_old_events
 
 # 2026-02-20 00:00:00 UTC.
 MIDNIGHT_US = 1_771_545_600_000_000
@@ -98,7 +99,7 @@ def write_steps(path: Path, steps: Iterable[tuple[int, Command]]) -> State:
         journal = await open_journal_writer(path)
         try:
             await journal.append(records)
-            await journal.append_events(event_rows(caused))
+            await append_old_events(journal, event_rows(caused))
         finally:
             await journal.close()
 

@@ -26,8 +26,6 @@ from exchange.history.compact import compact
 from exchange.history.explain import QueuePosition, explain_order
 from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
-from exchange.journal.errors import JournalFullError
-from exchange.journal.records import EventRow
 from exchange.matching.state import State
 from exchange.projections.order_timeline import TimelineStep
 from exchange.runtime import node
@@ -350,36 +348,17 @@ def steps_of(answer: Any) -> list[str]:
     return [step["step"] for step in answer["result"]["steps"]]
 
 
-def test_events_that_are_not_recorded_yet_are_explained_over_the_wire(tmp_path: Path) -> None:
-    """Events that are queued, that are being written, or that the full disk does not take."""
-
+def test_the_last_commands_are_explained_over_the_wire(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
-            append_events = server.journal.append_events
-            begun, gate = asyncio.Event(), asyncio.Event()
-
-            async def slowly(rows: list[EventRow]) -> None:
-                begun.set()
-                await gate.wait()
-                await append_events(rows)
-
-            async def full(rows: list[EventRow]) -> None:
-                raise JournalFullError("full")
-
             alice, bob = await server.client("alice"), await server.client("bob")
-            server.journal.append_events = slowly  # type: ignore[method-assign]
             await alice.buy()
             assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed"]
-            await begun.wait()
-            assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed"]
-            server.journal.append_events = full  # type: ignore[method-assign]
-            gate.set()
             await alice.ask("private/edit", order_id=1, amount=500)
             await alice.ask("private/cancel", order_id=1)
             assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed", "edited", "cancelled"]
             assert (await bob.ask("private/explain_order", order_id=1))["error"]["code"] == 1003
             assert (await bob.ask("private/explain_order", order_id=2))["error"]["code"] == 1003
-            server.journal.append_events = append_events  # type: ignore[method-assign]
 
     asyncio.run(conversation())
 

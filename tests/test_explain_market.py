@@ -114,7 +114,7 @@ def test_what_an_index_price_caused(story: Path) -> None:
 
 def test_several_orders_of_one_command_are_separate(story: Path) -> None:
     """Two accounts were liquidated by one command: neither may read the steps of the other's order."""
-    lives = {(user_id, order_id): own_order_timeline(story, user_id, order_id, 73, []) for user_id, order_id in OWNERS}
+    lives = {(user_id, order_id): own_order_timeline(story, user_id, order_id, 73) for user_id, order_id in OWNERS}
     assert {key: len(life) for key, life in lives.items()} == OWNERS
 
 

@@ -13,6 +13,7 @@ from exchange.journal import sqlite_part, sqlite_writer
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head, chain
+from tests.old_events import append_old_events
 
 COUNT = 50
 # Commands in a page, so that the journal has many pages.
@@ -29,7 +30,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         await journal.append(chain(Head(), [(seq, f'{{"kind":"k{seq % 3}"}}') for seq in range(1, COUNT + 1)]))
         # The fifth command has more events than a page.
         rows = [(seq, n, f'{{"kind":"e{n}"}}') for seq in range(1, COUNT + 1) for n in range(20 if seq == 5 else 2)]
-        await journal.append_events(rows)
+        await append_old_events(journal, rows)
         await journal.append_digests([(seq, subject, "d") for seq in range(1, COUNT + 1) for subject in "abc"])
         await journal.append_answers([(seq, seq + 1) for seq in range(1, COUNT + 1)])
         await journal.close()

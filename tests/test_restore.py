@@ -25,6 +25,7 @@ from exchange.journal.records import Head, chain
 from exchange.snapshots.store import SnapshotStore, load
 from tests.cli_support import complained, exchange, said
 from tests.journals import play
+from tests.old_events import append_old_events
 from tests.random_commands import random_steps
 from tests.wire import exchange as running_exchange
 
@@ -45,7 +46,7 @@ async def append_up_to(journal: JournalWriter, engine: Engine, steps: list[tuple
             (record.seq, engine.step(record, command)[0]) for record, (_, command) in zip(records, batch, strict=True)
         ]
         await journal.append(records)
-        await journal.append_events(event_rows(events))
+        await append_old_events(journal, event_rows(events))
 
 
 class Crash:

@@ -127,7 +127,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.setattr(book, "url_of", lambda path: "ws://here")
         patch.setattr(book, "connect", lambda url, **options: running)
         patch.setattr("exchange.cli.replay.time", SimpleNamespace(monotonic=lambda: 1.0))
-        plan = RecoveryPlan(0, ["snapshot 00000040.snapshot is damaged"], 90, 90, 0, 20_000.0, 0.0045)
+        plan = RecoveryPlan(0, ["snapshot 00000040.snapshot is damaged"], 90, 90, 20_000.0, 0.0045)
         patch.setattr(recovery_plan, "plan_recovery", lambda path: plan)
         functions: set[tuple[str, str]] = set()
         patch.setattr(output, "table_lines", _noting(functions))

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.engine.engine import IMAGE_VERSION
-from exchange.engine.recovery import Recovered, recover
+from exchange.engine.engine import IMAGE_VERSION, Engine
+from exchange.engine.recovery import recover, unrecorded_events
 from exchange.journal.errors import JournalDamagedError
-from exchange.journal.opening import open_journal_writer
+from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
@@ -20,9 +20,9 @@ from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, header
 from tests.journals import COMMANDS, play
 
 
-def recovered(path: Path, use_snapshots: bool = True, up_to: int | None = None) -> tuple[Recovered, list[str]]:
+def recovered(path: Path, use_snapshots: bool = True, up_to: int | None = None) -> tuple[Engine, list[str]]:
     said: list[str] = []
-    return recover(path, said.append, lambda done, total: None, up_to, use_snapshots), said
+    return recover(path, said.append, lambda done, total: None, up_to, use_snapshots).engine, said
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> No
     with_snapshot, said = recovered(path)
     without, _ = recovered(path, use_snapshots=False)
     assert "snapshot at seq 333, replaying 67 commands" in said[-1]
-    for engine in (with_snapshot.engine, without.engine):
+    for engine in (with_snapshot, without):
         engine.state.check()
         assert engine.head == live.head
         assert digest(engine.state) == digest(live.state)
@@ -52,25 +52,17 @@ def test_the_state_at_an_earlier_seq(path: Path) -> None:
     with_snapshot, said = recovered(path, up_to=250)
     without, _ = recovered(path, use_snapshots=False, up_to=250)
     assert "snapshot at seq 100, replaying 150 commands" in said[-1]
-    assert with_snapshot.engine.head == without.engine.head
-    assert digest(with_snapshot.engine.state) == digest(without.engine.state)
+    assert with_snapshot.head == without.head
+    assert digest(with_snapshot.state) == digest(without.state)
 
 
-def test_events_that_a_crash_left_unrecorded_are_completed(path: Path) -> None:
+def test_events_that_an_earlier_version_did_not_record_are_computed(path: Path) -> None:
     play(path, snapshots_at=(100, 300), events_up_to=250)
-    (engine, missing), said = recovered(path)
-    assert "snapshot at seq 100" in said[-1], "a snapshot beyond the recorded events would leave a hole in them"
-    assert engine.head.seq == COMMANDS
-    assert missing[0][0] == 251 and missing[-1][0] == COMMANDS
-
-    async def complete() -> None:
-        journal = await open_journal_writer(path)
-        await journal.append_events(missing)
-        assert journal.events_seq == COMMANDS
-        await journal.close()
-
-    asyncio.run(complete())
-    assert recovered(path)[0].missing_events == []
+    _, said = recovered(path)
+    assert "snapshot at seq 300" in said[-1], "a start needs no recorded events"
+    with open_journal_reader(path) as reader:
+        rows = unrecorded_events(reader, COMMANDS, lambda done, total: None)
+        assert (reader.events_seq(), rows[0][0], rows[-1][0]) == (250, 251, COMMANDS)
 
 
 def test_a_damaged_snapshot_is_skipped_with_a_warning(path: Path) -> None:
@@ -79,7 +71,7 @@ def test_a_damaged_snapshot_is_skipped_with_a_warning(path: Path) -> None:
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    (engine, _), said = recovered(path)
+    engine, said = recovered(path)
     assert "0000000000000300.snapshot is skipped: its checksum" in said[0]
     assert "snapshot at seq 100" in said[1]
     assert digest(engine.state) == digest(live.state)
@@ -99,7 +91,7 @@ def test_a_snapshot_of_another_journal_is_not_used(path: Path, tmp_path: Path) -
     other = tmp_path / "other.db"
     play(other, seed=2, snapshots_at=(200,))
     SnapshotStore(other).folder.rename(SnapshotStore(path).folder)
-    (engine, _), said = recovered(path)
+    engine, said = recovered(path)
     assert "belongs to another journal" in said[0]
     assert digest(engine.state) == digest(live.state)
 
@@ -120,10 +112,10 @@ def test_a_snapshot_of_an_earlier_version_has_no_digest_of_the_events(path: Path
     fields = msgspec.msgpack.decode(msgspec.msgpack.encode(load(file)))
     body = zlib.compress(msgspec.msgpack.encode(fields[:-1]))
     file.write_bytes(body + hashlib.sha256(body).digest())
-    (engine, _), said = recovered(path)
+    engine, said = recovered(path)
     assert "snapshot at seq 30" in said[0]
     assert (engine.head.seq, engine.events_digest.rows(), engine.snapshot().events_digest) == (COMMANDS, [], None)
-    (replayed, _), _ = recovered(path, use_snapshots=False)
+    replayed, _ = recovered(path, use_snapshots=False)
     assert engine.mismatch_with(replayed.snapshot()) is None
 
 

@@ -154,9 +154,7 @@ class Server:
         listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.journal: JournalWriter = await open_journal(self.settings)
         recent = RecentUpdates(0)
-        engine, missing = recover(self.path, lambda _: None, lambda _done, _all: None, watch=recent.add_replayed)
-        if missing:
-            await self.journal.append_events(missing)
+        engine = recover(self.path, lambda _: None, lambda _done, _all: None, watch=recent.add_replayed).engine
         self.engine = engine
         self.node = Node(self.settings, engine, self.journal, recent)
         self.running = asyncio.create_task(self.node.run(listening.set_result, self._stop))

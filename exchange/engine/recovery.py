@@ -27,10 +27,9 @@ Watch = Callable[[Change, Views, int], None]
 
 
 class Recovered(NamedTuple):
-    """The state after the last command, and the events that were not recorded before a crash."""
+    """The state after the last command."""
 
     engine: Engine
-    missing_events: list[EventRow]
 
 
 def recover(
@@ -60,23 +59,32 @@ def recover_from(
     """`recover` from an open journal."""
     with no_garbage_collection():
         last_seq = reader.head().seq if up_to is None else min(up_to, reader.head().seq)
-        events_seq = reader.events_seq()
         if use_snapshots:
-            engine = restore_newest(reader.path, reader, min(last_seq, events_seq), report)
+            engine = restore_newest(reader.path, reader, last_seq, report)
         else:
             engine = restore_base(reader, min(last_seq, reader.bases[0].head.seq))
         total = last_seq - engine.head.seq
         origin = f"snapshot at seq {engine.head.seq}" if engine.head.seq else "no snapshot"
         report(f"{reader.path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
-        missing: list[tuple[int, list[Event]]] = []
         for done, record in enumerate(reader.records(engine.head, last_seq), 1):
-            _, events, change = replay_step(engine, record)
-            if record.seq > events_seq:
-                missing.append((record.seq, events))
+            _, _, change = replay_step(engine, record)
             if watch is not None:
                 watch(change, engine.views, total - done)
             progress(done, total)
-    return Recovered(engine, event_rows(missing))
+    return Recovered(engine)
+
+
+def unrecorded_events(reader: JournalReader, last_seq: int, progress: Progress) -> list[EventRow]:
+    """The events of the commands up to `last_seq` that the journal does not hold, from a replay of these commands."""
+    engine = restore_newest(reader.path, reader, min(last_seq, reader.events_seq()), lambda sentence: None)
+    rows: list[EventRow] = []
+    begin_seq, total = reader.events_seq(), last_seq - engine.head.seq
+    for done, record in enumerate(reader.records(engine.head, last_seq), 1):
+        events = replay(engine, record)
+        if record.seq > begin_seq:
+            rows += event_rows([(record.seq, events)])
+        progress(done, total)
+    return rows
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from exchange.domain.commands import EndSession, decode_command
 from exchange.engine.digests import DIGEST_EVERY, EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest, span_start
 from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay, replay_step
@@ -13,7 +12,6 @@ from exchange.history.answer_audit import AnswerAudit
 from exchange.history.history_audit import HistoryAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
 from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
-from exchange.journal.lock import lock_owner
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow, EventRow, Record
 from exchange.snapshots.store import (
@@ -57,7 +55,7 @@ class Audit:
         # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
         self._head = reader.head()
         self._last_seq = self._head.seq if until is None else min(self._head.seq, until)
-        self._events = reader.events(reader.bases[0].head.seq + 1, max(self._head.seq, self._events_seq))
+        self._events = reader.events(reader.bases[0].head.seq + 1, self._events_seq)
         self._next_row: EventRow | None = None
         self._unreadable: JournalUnreadableError | None = None
         self._engine = Engine()
@@ -74,26 +72,23 @@ class Audit:
         self._history.begin(self._engine)
         self._compare_snapshots(base.seq)
         self._read_next_row()
-        last_payload = ""
         for record in self._reader.records(base, self._last_seq):
             self._replay(record, old_digest)
             if record.seq % CHECK_EVERY == 0:
                 self._check_invariants()
             self._progress(verdict.commands, self._last_seq - base.seq)
-            last_payload = record.payload
         self._check_invariants()
         verdict.digest = self._engine.digest()
         check_last_seq(verdict, self._last_seq)
-        if verdict.events_behind and isinstance(decode_command(last_payload), EndSession):
-            self._refuse_missing_events()
         self._check_unused(base.seq)
 
     def _replay(self, record: Record, old_digest: OldEventsDigest | None) -> None:
         """Replay a command, and compare its events and the snapshots and digests recorded after it."""
         command, events, change = replay_step(self._engine, record)
         self._history.add(record, command, events, change, self._engine)
-        rows = event_rows([(record.seq, events)])
-        self._compare_events(record, rows)
+        rows = event_rows([(record.seq, events)]) if old_digest or record.seq <= self._events_seq else []
+        if record.seq <= self._events_seq:
+            self._compare_events(record, rows)
         self._verdict.commands, self._verdict.last_seq = self._verdict.commands + 1, record.seq
         self._compare_snapshots(record.seq)
         self._answers.check(record)
@@ -116,18 +111,6 @@ class Audit:
             raise DamageError(
                 seq, f"the file continues from the state at seq {seq}, but this state cannot be restored: {error}"
             ) from error
-
-    def _refuse_missing_events(self) -> None:
-        """Raise DamageError if no process has the journal open: a clean stop records all events.
-
-        An exchange that is stopping or starting may still be recording them.
-        """
-        if lock_owner(self._reader.path) is None:
-            raise DamageError(
-                self._events_seq + 1,
-                f"the events of seq {self._events_seq + 1} to {self._head.seq} are missing, although the exchange was "
-                "stopped cleanly: `exchange journal rebuild` records them again",
-            )
 
     def _find_snapshots(self) -> dict[int, list[_Found]]:
         """Every snapshot that can be compared, by seq. Each is loaded when the replay reaches it: they are large."""
@@ -213,9 +196,6 @@ class Audit:
             return
         if self._unreadable is not None:
             raise DamageError(record.seq, f"the events of seq {record.seq} cannot be read ({self._unreadable})")
-        if not recorded and record.seq > self._events_seq:
-            self._verdict.events_behind += 1
-            return
         for n, row in enumerate(rows):
             if n >= len(recorded) or recorded[n] != row:
                 was = repr(recorded[n][2]) if n < len(recorded) else "nothing"

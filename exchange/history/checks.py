@@ -1,13 +1,12 @@
 """Checks of invariants in SQL. Each is a file with one query that returns the rows that break the invariant."""
 
 import sqlite3
-from contextlib import closing
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exchange.journal.sql_union import connect_union
+from exchange.history.results import results_of
 from exchange.outside_text import read_text
 
 _ROWS_SHOWN = 5
@@ -53,7 +52,7 @@ def checks_in(place: Path) -> list[Check]:
 def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
     """Run the checks on the journal at `path` and its archives. Raises JournalError and BadCheckError."""
     results = []
-    with closing(connect_union(path)) as connection:
+    with results_of(path) as connection:
         for check in checks:
             try:
                 cursor = connection.execute(check.query)

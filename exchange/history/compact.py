@@ -4,7 +4,6 @@ The journal then continues from a base: a snapshot bound to the hash of the last
 from the base without the archive. Questions about older commands read the archive, which must stay where it was made.
 """
 
-import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
@@ -17,9 +16,9 @@ from exchange.journal.archives import archive_path
 from exchange.journal.atomic_journal import copy_rows, new_journal
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.lock import JournalLock
-from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Checkpoint, Head
-from exchange.journal.write_ahead_log import sync_journal
+from exchange.journal.schema import prepare
 from exchange.snapshots.store import Snapshot, pack, sync_folder
 
 
@@ -40,7 +39,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
     is on disk and was read back. Raises JournalError; the journal is unchanged then.
     """
     with JournalLock(path):
-        asyncio.run(_complete_events(path, report, progress))
+        prepare(path)
         with open_journal_reader(path) as reader:
             base, head = reader.bases[-1], reader.head()
         first_seq, last_seq = base.head.seq + 1, before_seq - 1
@@ -52,22 +51,10 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
         snapshot = recover(path, report, progress, up_to=last_seq).engine.snapshot()
         bytes_before = path.stat().st_size
         archive = archive_path(path, first_seq, last_seq)
-        sync_journal(path)
         report(f"moving seq {first_seq} to {last_seq} into {archive}")
         _write_archive(path, archive, base, snapshot)
         _continue_from(path, snapshot, archive)
         return Compacted(archive, first_seq, last_seq, bytes_before, path.stat().st_size)
-
-
-async def _complete_events(path: Path, report: Callable[[str], None], progress: Progress) -> None:
-    """Record the events that a crash left unrecorded. Opening the journal also migrates its schema."""
-    journal = await open_journal_writer(path)
-    try:
-        missing_events = recover(path, report, progress).missing_events
-        if missing_events:
-            await journal.append_events(missing_events)
-    finally:
-        await journal.close()
 
 
 def _write_archive(path: Path, archive: Path, base: Checkpoint, snapshot: Snapshot) -> None:
@@ -89,7 +76,7 @@ def _read_back(draft: Path, before: Head, last: Head) -> None:
     with open_journal_reader(draft) as reader:
         for _ in reader.records(before):
             pass
-        if reader.head() != last or reader.events_seq() != last.seq:
+        if reader.head() != last:
             raise JournalDamagedError(f"{draft} differs from the journal after it was written: check the disk")
 
 

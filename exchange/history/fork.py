@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from exchange.domain.commands import Fork, encode_command
-from exchange.engine.recovery import Progress, event_rows, recover, replay
+from exchange.engine.recovery import Progress, recover, replay
 from exchange.free_space import is_space_low
 from exchange.journal.atomic_journal import Draft, copy_pages, copy_rows, new_journal, refuse_leftovers
 from exchange.journal.opening import journal_files, open_journal_reader
 from exchange.journal.records import Head, chain
-from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.follower import save_and_prune
 
 
@@ -18,17 +17,14 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
     The journal at `path` and its archives are only read. Raises JournalError.
     """
     refuse_leftovers(new_path)
-    recovered = recover(path, lambda sentence: None, progress, up_to=seq)
-    engine = recovered.engine
+    engine = recover(path, lambda sentence: None, progress, up_to=seq).engine
     parent = engine.head
-    sync_journal(path)
     command = Fork(path.name, parent.seq, parent.hash.hex())
     (record,) = chain(parent, [(parent.ts_us + 1, encode_command(command).decode())])
     with new_journal(new_path) as draft:
         _copy(path, seq, draft)
-        rows = recovered.missing_events + event_rows([(record.seq, replay(engine, record))])
+        replay(engine, record)
         draft.connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
-        draft.connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
     # With a snapshot, the fork of a long journal starts at once.
     if not is_space_low(new_path):
         save_and_prune(new_path, engine.snapshot())

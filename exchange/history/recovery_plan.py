@@ -39,7 +39,6 @@ class RecoveryPlan(msgspec.Struct):
     skipped: list[str]
     commands: int
     last_seq: int
-    commands_without_events: int
     commands_per_second: float
     seconds: float
 
@@ -58,9 +57,9 @@ def plan_recovery(path: Path) -> RecoveryPlan:
     """Return what `exchange serve` would do on the journal at `path`. Only reads. Raises JournalError."""
     skipped: list[str] = []
     with open_journal_reader(path) as reader:
-        last_seq, events_seq = reader.head().seq, reader.events_seq()
+        last_seq = reader.head().seq
         began = time.perf_counter()
-        engine = restore_newest(path, reader, min(last_seq, events_seq), skipped.append)
+        engine = restore_newest(path, reader, last_seq, skipped.append)
         restore_seconds = time.perf_counter() - began
         commands = last_seq - engine.head.seq
         snapshot_seq = engine.head.seq
@@ -70,7 +69,6 @@ def plan_recovery(path: Path) -> RecoveryPlan:
         skipped,
         commands,
         last_seq,
-        last_seq - events_seq,
         rate,
         restore_seconds + (commands / rate if commands else 0.0),
     )

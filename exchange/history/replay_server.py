@@ -18,7 +18,7 @@ from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_co
 from exchange.domain.events import Traded
 from exchange.domain.units import US_PER_SECOND
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import Progress, recover, replay_step
+from exchange.engine.recovery import Progress, replay_step
 from exchange.gateway import params as p
 from exchange.gateway.authentication import log_in
 from exchange.gateway.caller import Caller, Inquiry
@@ -438,8 +438,5 @@ def _check_chain(path: Path, head: Head, last_seq: int) -> None:
 
 
 def _own_timeline(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
-    """The life of the user's own order up to `last_seq`. Computes events that a crash left unrecorded."""
-    with open_journal_reader(path) as reader:
-        is_recorded = reader.events_seq() >= last_seq
-    unrecorded = [] if is_recorded else recover(path, lambda sentence: None, lambda *_: None, last_seq).missing_events
-    return own_order_timeline(path, user_id, order_id, last_seq, unrecorded)
+    """The life of the user's own order up to `last_seq`."""
+    return own_order_timeline(path, user_id, order_id, last_seq)

@@ -1,16 +1,18 @@
 """The runs of the server on a journal. The SQL view and the command call them sessions."""
 
-from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from exchange.domain.commands import EndSession, StartSession, decode_command
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.journal.errors import JournalError
 from exchange.journal.lock import lock_owner
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
-from exchange.journal.records import Head
-from exchange.journal.sql_union import connect_union
+from exchange.journal.records import Head, Record
+
+Ending = Literal["clean", "crashed", "running"]
 
 
 class Run(NamedTuple):
@@ -25,45 +27,46 @@ class Run(NamedTuple):
     started_us: int
     ended_us: int
     program_version: str
-    ending: Literal["clean", "crashed", "running"]
+    ending: Ending
     digest: str | None
 
 
 def runs(path: Path) -> list[Run]:
     """Return all runs, oldest first. Raises JournalError."""
-    with closing(connect_union(path)) as connection:
-        rows = connection.execute(
-            "SELECT session, first_seq, last_seq, started_us, ended_us, program_version, ending FROM sessions"
-        ).fetchall()
     with open_journal_reader(path) as reader:
         recorded = [(seq, subject, digest) for seq, subject, digest in reader.digests() if subject.startswith("state/")]
-        ends = [_end(reader, row[1], row[2], row[6], [seq for seq, _, _ in recorded]) for row in rows]
-    digests = {seq: digest for seq, subject, digest in recorded if subject == STATE_SUBJECT}
-    last_ending: Literal["crashed", "running"] = "running" if lock_owner(path) is not None else "crashed"
-    return [
-        Run(
-            number,
-            first_seq,
-            end.seq,
-            started_us,
-            end.ts_us,
-            version,
-            ending if ending in ("clean", "crashed") else last_ending,
-            digests.get(end.seq),
-        )
-        for (number, first_seq, _, started_us, _, version, ending), end in zip(rows, ends, strict=True)
-    ]
+        digests = {seq: digest for seq, subject, digest in recorded if subject == STATE_SUBJECT}
+        marks = list(reader.records_where(1, reader.head().seq, [{"kind": "start_session"}, {"kind": "end_session"}]))
+        found: list[Run] = []
+        for mark, following in zip_longest(marks, marks[1:]):
+            command = decode_command(mark.payload)
+            if isinstance(command, StartSession):
+                ending, end = _ending(reader, mark, following, [seq for seq, _, _ in recorded])
+                number, version = len(found) + 1, command.program_version
+                found.append(
+                    Run(number, mark.seq, end.seq, mark.ts_us, end.ts_us, version, ending, digests.get(end.seq))
+                )
+    return found
 
 
-def _end(reader: JournalReader, first_seq: int, last_seq: int, ending: str, digest_seqs: list[int]) -> Head:
-    """Return the last command of a run.
+def _ending(
+    reader: JournalReader, start: Record, following: Record | None, digest_seqs: list[int]
+) -> tuple[Ending, Head]:
+    """How a run ended, and its last command. `following` is the next command that begins or ends a run."""
+    if following is None:
+        return "running" if lock_owner(reader.path) is not None else "crashed", reader.head()
+    if isinstance(decode_command(following.payload), EndSession):
+        return "clean", Head(following.seq, following.ts_us, following.hash)
+    return "crashed", _end_of_crashed(reader, start.seq, following.seq - 1, digest_seqs)
 
-    After a crash, the next start may end a day before it starts its own run. The digest of the state that it records
-    first marks the end of the crashed run.
+
+def _end_of_crashed(reader: JournalReader, first_seq: int, last_seq: int, digest_seqs: list[int]) -> Head:
+    """Return the last command of a run that crashed and was followed by another one.
+
+    The next start may end a day before it starts its own run. The digest of the state that it records first marks the
+    end of the crashed run.
     """
-    if ending == "crashed":
-        last_seq = max((seq for seq in digest_seqs if first_seq <= seq <= last_seq), default=last_seq)
-    head = reader.head_at(last_seq)
+    head = reader.head_at(max((seq for seq in digest_seqs if first_seq <= seq <= last_seq), default=last_seq))
     assert head is not None, "a run without a last command"
     return head
 

@@ -5,17 +5,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any, cast
+from typing import IO, Annotated, cast
 
 import msgspec
 
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import Progress, event_rows, replay
+from exchange.engine.recovery import Progress, replay
 from exchange.journal.atomic_journal import Draft, new_journal, refuse_existing, refuse_leftovers
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
-from exchange.journal.records import EventRow, Record, check_link
-from exchange.journal.write_ahead_log import sync_journal
+from exchange.journal.records import Record, check_link
 from exchange.outside_text import InputError, opened_lines, source_name
 
 # An import writes so many commands, or characters of them, in one transaction.
@@ -49,7 +48,6 @@ def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress:
     with open_journal_reader(path) as reader, opened_for_writing(out) as file:
         before = reader.head_at(first_seq - 1)
         assert before is not None, "the caller must pass a range that the journal holds"
-        sync_journal(path)
         for count, record in enumerate(reader.records(before, last_seq), 1):
             line = ExportLine(record.seq, record.ts_us, record.hash.hex(), msgspec.Raw(record.payload.encode()))
             file.write(_encode(line) + b"\n")
@@ -60,15 +58,14 @@ def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress:
 def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
     """Make the journal at `new_path` from the lines of `source` and return its engine, all or nothing.
 
-    `-` is standard input. Every line must continue the chain of hashes. Every command is replayed, so that the new
-    journal has its events too. The lines are never all in memory. Raises InputError if a line is not an exported
-    command, and JournalError if it does not continue the chain; both name the line.
+    `-` is standard input. Every line must continue the chain of hashes. Every command is replayed, to
+    prove that this program can read it. The lines are never all in memory. Raises InputError if a line is not an
+    exported command, and JournalError if it does not continue the chain; both name the line.
     """
     refuse_leftovers(new_path)
     engine, name = Engine(), source_name(source)
     with new_journal(new_path) as draft, opened_lines(source) as lines:
         records: list[Record] = []
-        rows: list[EventRow] = []
         characters = 0
         for number, text in enumerate(lines, 1):
             if text.isspace():
@@ -77,18 +74,18 @@ def import_lines(source: Path, new_path: Path, progress: Progress) -> Engine:
             record = _record(text, where)
             try:
                 check_link(engine.head, record)
-                rows += event_rows([(record.seq, replay(engine, record))])
+                replay(engine, record)
             except JournalDamagedError as error:
                 raise JournalError(f"{where}: the command cannot be imported: {error}") from error
             records.append(record)
             characters += len(text)
             if len(records) >= _COMMANDS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
-                _write(draft, records, rows)
+                _write(draft, records)
                 characters = 0
                 progress(number, number)
         if not engine.head.seq:
             raise InputError(f"{name} contains no command: expected lines from `exchange journal export`")
-        _write(draft, records, rows)
+        _write(draft, records)
     return engine
 
 
@@ -127,11 +124,9 @@ def _record(text: str, where: str) -> Record:
         raise InputError(f"{where}: the line is not an exported command ({error})") from error
 
 
-def _write(draft: Draft, records: list[Record], rows: list[Any]) -> None:
+def _write(draft: Draft, records: list[Record]) -> None:
     connection = draft.connection
     connection.execute("BEGIN")
     connection.executemany("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", records)
-    connection.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
     connection.execute("COMMIT")
     records.clear()
-    rows.clear()

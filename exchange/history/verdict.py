@@ -6,11 +6,10 @@ import msgspec
 class Verdict(msgspec.Struct):
     """The counts of verified items, and the first damage found.
 
-    `damage` describes the first damage and `damaged_seq` is its seq, if that is known. `events_behind` counts
-    the last commands whose events are not recorded yet: an exchange is running, or it crashed. `digest` is that of the
-    state after `last_seq`. `expected` counts the hashes that were expected and found. `notes` are things that
-    could not be checked. `history_rows` of the history were compared, up to
-    `history_seq`.
+    `damage` describes the first damage and `damaged_seq` is its seq, if that is known. `events` counts those
+    that an earlier version recorded. `digest` is that of the state after `last_seq`. `expected` counts the hashes that
+    were expected and found. `notes` are things that could not be checked. `history_rows` of the history were compared,
+    up to `history_seq`.
     """
 
     path: str
@@ -18,7 +17,6 @@ class Verdict(msgspec.Struct):
     last_seq: int = 0
     commands: int = 0
     events: int = 0
-    events_behind: int = 0
     snapshots: int = 0
     digests: int = 0
     history_seq: int = 0

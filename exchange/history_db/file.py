@@ -9,6 +9,7 @@ from pathlib import Path
 from exchange.history_db.event_kinds import BALANCE_REASONS, EVENT_KINDS
 from exchange.journal.errors import JournalError
 from exchange.journal.records import Head
+from exchange.journal.schema import read_only_uri
 from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
@@ -36,10 +37,14 @@ def history_path(journal_path: Path) -> Path:
 
 def open_history(journal_path: Path) -> sqlite3.Connection:
     """Open the history of a journal for reading. Raises NoHistoryError or HistoryError."""
-    path = history_path(journal_path)
+    return open_history_file(history_path(journal_path))
+
+
+def open_history_file(path: Path) -> sqlite3.Connection:
+    """Open the history at `path` for reading. Raises NoHistoryError or HistoryError."""
     if not path.exists():
         raise NoHistoryError(f"there is no history at {path}: `exchange history rebuild` writes it from the journal")
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)
     try:
         _check(connection, path)
     except BaseException:

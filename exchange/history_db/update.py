@@ -1,5 +1,6 @@
 """Brings the history of a journal up to date, or writes it anew, by a replay from the nearest snapshot."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,13 +12,11 @@ from filelock import FileLock, Timeout
 from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, Report, replay_step, restore_base, restore_newest
-from exchange.free_space import why_no_space
 from exchange.history_db.file import HistoryError, NoHistoryError, alarm_of, head_of, history_path, open_history
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
-from exchange.journal.write_ahead_log import sync_journal
 
 COMMANDS_AT_ONCE = 2_000
 # How long a reader waits until the follower has written the commands that the journal holds.
@@ -35,8 +34,7 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
 
     With `anew` the whole history is written again. If another process writes it, this waits for a while until that
     process has written the last command. While an alarm stands, the history ends at the last command whose digests
-    matched; `report` receives a sentence about it. If the disk is almost full, a history that exists stays as it is.
-    Raises JournalError, HistoryError.
+    matched; `report` receives a sentence about it. Raises JournalError, HistoryError.
     """
     alarm = standing_alarm(path)
     if alarm is not None:
@@ -44,16 +42,10 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
     try:
         with history_lock(path), open_journal_reader(path) as reader:
             last_seq = _last_seq(reader, alarm)
-            problem = _why_no_space(path)
-            if problem is not None and (anew or not _seq_of(path)):
-                raise HistoryError(problem)
             if anew or (alarm is not None and _seq_of(path) > last_seq):
                 delete_history(path)
-            elif head := _complete_head(reader, alarm):
+            elif head := complete_head(reader, alarm):
                 return head
-            elif problem is not None:
-                report(f"the history ends at seq {_seq_of(path)}: {problem}")
-                return Head(_seq_of(path))
             return _update(reader, report, progress, alarm)
     except HistoryBusyError:
         if anew:
@@ -71,10 +63,6 @@ def _last_seq(reader: JournalReader, alarm: Alarm | None) -> int:
     """The last command that belongs into the history."""
     last_seq = reader.head().seq
     return last_seq if alarm is None else min(last_seq, max(alarm.compared_seq, reader.bases[0].head.seq))
-
-
-def _why_no_space(path: Path) -> str | None:
-    return why_no_space(path.absolute().parent, "rows of the history")
 
 
 def _text_of(alarm: Alarm | None) -> str | None:
@@ -179,7 +167,19 @@ def delete_history(path: Path) -> None:
         file.with_name(file.name + end).unlink(missing_ok=True)
 
 
-def _complete_head(reader: JournalReader, alarm: Alarm | None) -> Head | None:
+def sync_journal(path: Path) -> None:
+    """Write the journal's -wal to disk, so that no derived file holds commands that a loss of power takes back."""
+    try:
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def complete_head(reader: JournalReader, alarm: Alarm | None) -> Head | None:
     """The end of the history if nothing is missing in it, else None. A writer would first read the newest rows."""
     try:
         connection = open_history(reader.path)
@@ -198,31 +198,36 @@ def _complete_head(reader: JournalReader, alarm: Alarm | None) -> Head | None:
 def _update(reader: JournalReader, report: Report, progress: Progress, alarm: Alarm | None) -> Head:
     writer = open_fitting_writer(reader, report)
     try:
-        last_seq = _last_seq(reader, alarm)
-        writer.set_alarm(_text_of(alarm))
-        if writer.head.seq >= last_seq:
-            writer.flush(new_answers(reader, writer))
-            return writer.head
-        engine = engine_for(reader, writer, last_seq, report)
-        begin_seq = engine.head.seq
-        for record in reader.records(engine.head, last_seq):
-            command, events, change = replay_step(engine, record)
-            if record.seq > writer.head.seq:
-                writer.add(record, command, events, change, engine)
-                if record.seq % COMMANDS_AT_ONCE == 0:
-                    sync_journal(reader.path)
-                    writer.flush([])
-                    if (problem := _why_no_space(reader.path)) is not None:
-                        raise HistoryError(f"the history ends at seq {record.seq}: {problem}")
-            progress(record.seq - begin_seq, last_seq - begin_seq)
-        sync_journal(reader.path)
-        writer.flush([])
-        writer.flush(new_answers(reader, writer))
-        return writer.head
+        return fill_history(reader, writer, report, progress, alarm)
     except sqlite3.Error as error:
         raise HistoryError(f"{history_path(reader.path)} cannot be written ({error}): free some space") from error
     finally:
         writer.close()
+
+
+def fill_history(
+    reader: JournalReader, writer: HistoryWriter, report: Report, progress: Progress, alarm: Alarm | None
+) -> Head:
+    """Write the commands that a history lacks, up to where `alarm` ends it. Return the last command in it."""
+    last_seq = _last_seq(reader, alarm)
+    writer.set_alarm(_text_of(alarm))
+    if writer.head.seq >= last_seq:
+        writer.flush(new_answers(reader, writer))
+        return writer.head
+    engine = engine_for(reader, writer, last_seq, report)
+    begin_seq = engine.head.seq
+    for record in reader.records(engine.head, last_seq):
+        command, events, change = replay_step(engine, record)
+        if record.seq > writer.head.seq:
+            writer.add(record, command, events, change, engine)
+            if record.seq % COMMANDS_AT_ONCE == 0:
+                sync_journal(reader.path)
+                writer.flush([])
+        progress(record.seq - begin_seq, last_seq - begin_seq)
+    sync_journal(reader.path)
+    writer.flush([])
+    writer.flush(new_answers(reader, writer))
+    return writer.head
 
 
 def new_answers(reader: JournalReader, writer: HistoryWriter) -> list[tuple[int, int]]:

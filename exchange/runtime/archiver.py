@@ -24,7 +24,6 @@ from exchange.journal.errors import JournalBrokenError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader, JournalWriter
 from exchange.journal.records import Checkpoint
-from exchange.journal.write_ahead_log import sync_journal
 from exchange.snapshots.store import pack, sync_folder
 from exchange.subprocesses import run_module
 
@@ -141,7 +140,7 @@ def seal(path: Path, last_seq: int) -> Archive:
                 return found
         if is_space_low(path.absolute().parent):
             raise JournalError("less than 5 % of the disk is free: free some space")
-        sync_journal(path)
+        _sync_log(path)
         snapshot = recover(path, lambda sentence: None, lambda done, total: None, up_to=last_seq).engine.snapshot()
         head = reader.head_at(last_seq)
         assert head is not None, "the caller must pass a command of the journal"
@@ -181,6 +180,15 @@ def _last_before(reader: JournalReader, before_us: int, low_seq: int, high_seq: 
 def _end_of(archive: Path) -> Checkpoint:
     with closing(ArchivePart(archive)) as part:
         return part.end
+
+
+def _sync_log(path: Path) -> None:
+    """Sync the -wal, so that no archive holds a command that a loss of power takes from the journal."""
+    log = path.with_name(path.name + "-wal")
+    for file in (log, path):
+        if file.exists():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from exchange.history_db.update import (
     history_lock,
     new_answers,
     open_fitting_writer,
+    sync_journal,
 )
 from exchange.history_db.writer import HistoryWriter
 from exchange.inside_subprocess import is_orphaned, set_up_subprocess
@@ -37,7 +38,6 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow
-from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.clock import thread_cpu_us
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
@@ -225,7 +225,7 @@ class FollowerProcess:
 
 def _start_seq(path: Path, reader: JournalReader) -> int:
     seqs = SnapshotStore(path).seqs()
-    return min([reader.head().seq, reader.events_seq(), *seqs[-2:-1]])
+    return min([reader.head().seq, *seqs[-2:-1]])
 
 
 def _old_digest(reader: JournalReader, seq: int) -> OldEventsDigest | None:
@@ -250,7 +250,6 @@ def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | 
     `commands_per_second` is the speed of a replay; None: as the follower measured it.
     """
     store = SnapshotStore(path)
-    sync_journal(path)
     store.save(snapshot)
     store.thin(dense_gap_of(speed_of_replay(path) if commands_per_second is None else commands_per_second))
 

@@ -87,7 +87,6 @@ class MeasuredJournal:
     def __init__(self, journal: JournalWriter, appended: Callable[[int, float], None]) -> None:
         self._journal = journal
         self._appended = appended
-        self.append_events = journal.append_events
         self.append_digests = journal.append_digests
         self.append_answers = journal.append_answers
         self.seal = journal.seal
@@ -97,10 +96,6 @@ class MeasuredJournal:
     @property
     def head(self) -> Head:
         return self._journal.head
-
-    @property
-    def events_seq(self) -> int:
-        return self._journal.events_seq
 
     async def append(self, records: list[Record]) -> None:
         began_seconds = time.perf_counter()

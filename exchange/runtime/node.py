@@ -16,7 +16,7 @@ from exchange.domain.events import Event
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import STATE_SUBJECT, Engine
-from exchange.engine.recovery import Progress, Report, event_rows, recover
+from exchange.engine.recovery import Progress, Report, recover
 from exchange.free_space import SpaceGuard
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.session import Session
@@ -71,9 +71,7 @@ async def serve(
         journal = await open_journal(settings)
         try:
             recent = RecentUpdates(0)
-            engine, missing_events = recover(settings.path, report, progress, watch=recent.add_replayed)
-            if missing_events:
-                await journal.append_events(missing_events)
+            engine = recover(settings.path, report, progress, watch=recent.add_replayed).engine
             await _record_first_digests(settings.path, engine, journal)
             if warning := storage_of(settings.path).warning:
                 _log.warning("%s", warning)
@@ -277,10 +275,9 @@ class Node(ServedExchange):
             raise JournalFullError("the disk is full: free some space, then start again")
 
     async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
-        """As in `ServedExchange`, in a thread. Takes events that are not recorded yet from the pipeline."""
+        """As in `ServedExchange`, in a thread."""
         async with self._timeline_lock:
-            last_seq, unrecorded = self.engine.head.seq, event_rows(self._pipeline.unwritten_events)
-            return await asyncio.to_thread(own_order_timeline, self.path, user_id, order_id, last_seq, unrecorded)
+            return await asyncio.to_thread(own_order_timeline, self.path, user_id, order_id, self.engine.head.seq)
 
     async def _watch_clock(self) -> None:
         while True:

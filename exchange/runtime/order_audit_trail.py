@@ -5,6 +5,7 @@ from pathlib import Path
 
 from exchange.domain.commands import decode_command
 from exchange.domain.events import OrderAccepted, decode_event
+from exchange.engine.recovery import unrecorded_events
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import Fields, JournalReader
@@ -14,14 +15,13 @@ from exchange.projections.order_timeline import CommandRecord, TimelineStep, aff
 _ACCEPTED: list[Fields] = [{"kind": "order_accepted"}]
 
 
-def own_order_timeline(
-    path: Path, user_id: str, order_id: int, last_seq: int, unrecorded: list[EventRow]
-) -> list[TimelineStep]:
+def own_order_timeline(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
     """The timeline of the user's order up to command `last_seq`; empty if the user has no such order.
 
     Raises JournalArchivedError if the order may have been placed before the first command here.
     """
     with open_journal_reader(path) as reader:
+        unrecorded = unrecorded_events(reader, last_seq, lambda done, total: None)
         trail = read_order_audit_trail(reader, order_id, last_seq, unrecorded)
     placing_events = trail[0].events if trail else []
     is_own = any(

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from exchange.domain.commands import Command, EndDay, encode_commands
-from exchange.domain.events import Event
 from exchange.domain.units import US_PER_DAY, next_day_end_us
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import event_rows
 from exchange.journal.errors import JournalUnavailableError
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, DigestRow, Record, chain
@@ -19,11 +17,11 @@ from exchange.runtime.clock import Clock
 
 BATCH_MAX = 1_000  # commands in one transaction
 
-# While commands keep coming, events are recorded as soon as there are this many. So few delay no command.
-EVENTS_BATCH = 250
+# Digests and times of answers are recorded when a digest is complete or when this many batches were answered.
+ANSWERS_BATCH = 200
 
-# If no command comes for this time, the remaining events are recorded.
-EVENTS_DELAY_SECONDS = 0.05
+# If no command comes for this time, the remaining times of answers are recorded.
+MEASUREMENTS_DELAY_SECONDS = 0.2
 
 # The pause after the journal could not record a batch, for example because the disk is full.
 UNAVAILABLE_PAUSE_SECONDS = 0.1
@@ -63,16 +61,12 @@ class Pipeline:
         self._clock = clock
         self._publisher = publisher
         self._waiting: deque[_Accepted] = deque()
-        # Events of applied commands, by seq: those that wait to be recorded, and those that are being recorded.
-        self._events: list[tuple[int, list[Event]]] = []
-        self._events_count = 0
-        self._events_under_way: list[tuple[int, list[Event]]] = []
         # Complete digests and times of answers that wait to be recorded.
         self._digests: list[DigestRow] = []
         self._answers: list[AnswerRow] = []
         self._answered_us = 0
-        self._events_writing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._events_writing.set_result(None)
+        self._recording: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._recording.set_result(None)
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -80,11 +74,6 @@ class Pipeline:
     def queue_depth(self) -> int:
         """The number of accepted commands that wait to be written."""
         return len(self._waiting)
-
-    @property
-    def unwritten_events(self) -> list[tuple[int, list[Event]]]:
-        """The events of applied commands that may not be recorded yet, by seq."""
-        return self._events_under_way + self._events
 
     def submit(self, command: Command, done: Done) -> None:
         """Accept a command. `done` is called once it is durable and applied."""
@@ -111,17 +100,15 @@ class Pipeline:
             batch = self._next_batch()
             if not batch and not durable:
                 if self._stopping:
-                    return await self._record_remaining_events()
+                    return await self._record_remaining()
                 await self._wait()
                 continue
             writing = self._begin_writing(batch)
-            self._write_events_behind()
+            self._record_behind()
             # Writing begins in this turn of the event loop.
             await asyncio.sleep(0)
             for record, (command, done) in durable:
-                events, change = self.engine.step(record, command)  # state machine, then projections
-                self._events.append((record.seq, events))
-                self._events_count += len(events)
+                _, change = self.engine.step(record, command)  # state machine, then projections
                 done(change)  # answer
                 self._publisher.publish(change)  # notifications of this command
             self._publisher.flush()  # books and tickers, then everything onto the sockets
@@ -177,57 +164,40 @@ class Pipeline:
             return []
         return batch
 
-    def _write_events_behind(self) -> None:
-        """Start to record events if there are enough of them and the previous ones are recorded."""
-        if self._events_count >= EVENTS_BATCH and self._events_writing.done():
-            self._events_writing.result()
-            self._events_writing = asyncio.ensure_future(self._write_events())
-
-    async def _record_remaining_events(self) -> None:
-        """Record all events that are left, when there is nothing else to do."""
-        await self._events_writing
-        await self._write_events()
-
-    async def _write_events(self) -> None:
-        """Record the events of applied commands. If the disk is full they wait: recovery can always redo them."""
-        events, self._events, self._events_count = self._events, [], 0
-        if not events:
-            return
-        self._events_under_way = events
-        rows = event_rows(events)
-        try:
-            await self._journal.append_events(rows)
-        except JournalUnavailableError:
-            self._events = events + self._events
-            self._events_count = sum(len(caused) for _, caused in self._events)
-        else:
-            await self._write_measurements()
-        finally:
-            self._events_under_way = []
-
-    async def _write_measurements(self) -> None:
-        """Record the complete digests of events, and the answer times of batches."""
+    def _record_behind(self) -> None:
+        """Start to record digests and times of answers if it is time and the previous ones are recorded."""
         self._digests += self.engine.events_digest.take_complete()
+        if self._recording.done() and (self._digests or len(self._answers) >= ANSWERS_BATCH):
+            self._recording.result()
+            self._recording = asyncio.ensure_future(self._record())
+
+    async def _record_remaining(self) -> None:
+        """Record all digests and times of answers that are left, when there is nothing else to do."""
+        await self._recording
+        self._digests += self.engine.events_digest.take_complete()
+        await self._record()
+
+    async def _record(self) -> None:
         answers, self._answers = self._answers, []
         # If they cannot be recorded, the digests wait for the next time, and the times are lost.
         with contextlib.suppress(JournalUnavailableError):
-            if self._digests:
-                await self._journal.append_digests(self._digests)
-                self._digests = []
+            if digests := self._digests[:]:
+                await self._journal.append_digests(digests)
+                del self._digests[: len(digests)]
             if answers:
                 await self._journal.append_answers(answers)
 
     async def _wait(self) -> None:
-        """Wait for the next command. If none comes for a while, record the remaining events."""
+        """Wait for the next command. If none comes for a while, record the remaining times of answers."""
         self._wake.clear()
         if self._waiting or self._stopping:
             return
-        if self._events:
+        if self._answers:
             try:
-                async with asyncio.timeout(EVENTS_DELAY_SECONDS):
+                async with asyncio.timeout(MEASUREMENTS_DELAY_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
-                await self._record_remaining_events()
+                await self._record_remaining()
             return
         await self._wake.wait()
 

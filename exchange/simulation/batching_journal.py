@@ -4,7 +4,7 @@ It is for simulations: a crash may lose the last commands, because the simulatio
 """
 
 from exchange.journal.protocols import JournalWriter
-from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, EventRow, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 
 # Commands in one transaction.
 COMMANDS_AT_ONCE = 2_000
@@ -16,20 +16,14 @@ class BatchingJournal:
     def __init__(self, journal: JournalWriter) -> None:
         self._journal = journal
         self._records: list[Record] = []
-        self._events: list[EventRow] = []
         self._digests: list[DigestRow] = []
         self.head = journal.head
-        self.events_seq = journal.events_seq
 
     async def append(self, records: list[Record]) -> None:
         self._records += records
         self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
         if len(self._records) >= COMMANDS_AT_ONCE:
             await self.flush()
-
-    async def append_events(self, rows: list[EventRow]) -> None:
-        self._events += rows
-        self.events_seq = rows[-1][0]
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         self._digests += rows
@@ -49,13 +43,10 @@ class BatchingJournal:
         await self._journal.close()
 
     async def flush(self) -> None:
-        """Write the waiting rows: first commands, then their events and digests."""
+        """Write the waiting rows: first commands, then their digests."""
         records, self._records = self._records, []
-        events, self._events = self._events, []
         digests, self._digests = self._digests, []
         if records:
             await self._journal.append(records)
-        if events:
-            await self._journal.append_events(events)
         if digests:
             await self._journal.append_digests(digests)

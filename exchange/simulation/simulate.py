@@ -71,9 +71,7 @@ async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: P
         journal = await open_journal(settings, plan.start_us)
         try:
             _check_beginning(path, plan)
-            engine, missing_events = recover(path, report, lambda done, total: None)
-            if missing_events:
-                await journal.append_events(missing_events)
+            engine = recover(path, report, lambda done, total: None).engine
             if plan.steps_done(engine.head.ts_us) < plan.steps:
                 batching = BatchingJournal(journal)
                 clock = ManualClock(engine.head.ts_us)
