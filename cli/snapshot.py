@@ -12,6 +12,7 @@ from exchange.free_space import SpaceGuard
 from exchange.history.moment import Moment, engine_at
 from exchange.history.recovery_plan import SnapshotCheck, check_snapshots
 from exchange.journal.opening import open_journal_reader
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.follower import speed_of_replay
 from exchange.snapshots.ladder import dense_gap_of, why_kept
 from exchange.snapshots.store import SnapshotStore, rung_of
@@ -48,6 +49,7 @@ def create(moment: Moment, path: Path) -> None:
         raise click.exceptions.Exit(1)
     with ReplayBar() as bar:
         engine = engine_at(path, moment, bar)
+    sync_journal(path)
     file = SnapshotStore(path).save(engine.snapshot(), is_manual=True)
     click.echo(f"{file}: saved the state after seq {engine.head.seq}; it is kept until you delete it")
 

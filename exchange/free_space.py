@@ -25,6 +25,16 @@ def seconds_until_full(path: Path, bytes_per_second: float) -> float | None:
     return free_bytes(path) / bytes_per_second if bytes_per_second > 0 else None
 
 
+def why_no_space(folder: Path, subject: str) -> str | None:
+    """Why `subject`, such as "snapshots", may not be written to `folder`, as a sentence; None if there is space."""
+    if not is_space_low(folder):
+        return None
+    return (
+        f"no {subject} are written while less than {FREE_PERCENT_MIN} % of the disk of {folder} is free "
+        f"({free_bytes(folder):,} bytes are): free some space"
+    )
+
+
 class SpaceGuard:
     """Decides whether a derived file may be written next to `path`; reports one line each time the answer changes.
 
@@ -39,14 +49,8 @@ class SpaceGuard:
 
     def allows(self) -> bool:
         """True if at least 5 % of the disk is free. Costs one system call."""
-        is_low = is_space_low(self._folder)
-        if is_low != self._was_low:
-            self._was_low = is_low
-            self._report(self._low_text() if is_low else f"{self._subject} are written again: there is free space")
-        return not is_low
-
-    def _low_text(self) -> str:
-        return (
-            f"no {self._subject} are written while less than {FREE_PERCENT_MIN} % of the disk of {self._folder} is "
-            f"free ({free_bytes(self._folder):,} bytes are): free some space"
-        )
+        problem = why_no_space(self._folder, self._subject)
+        if (problem is not None) != self._was_low:
+            self._was_low = problem is not None
+            self._report(problem or f"{self._subject} are written again: there is free space")
+        return problem is None

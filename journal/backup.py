@@ -14,6 +14,7 @@ from exchange.journal.file_header import log_path
 from exchange.journal.records import Head
 from exchange.journal.schema import connect_read_only, known_migrations
 from exchange.journal.sqlite_reader import SqliteJournalReader
+from exchange.journal.write_ahead_log import sync_journal
 
 _PAGES_AT_ONCE = 2_000
 _log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def back_up(path: Path, new_path: Path, progress: Callable[[int, int], None]) ->
         # The read transaction keeps the source at one moment, however long the copy takes.
         source.execute("BEGIN")
         last = source.execute("SELECT seq, ts_us, hash FROM commands ORDER BY seq DESC LIMIT 1").fetchone()
+        sync_journal(path)
 
         def report_pages(_status: int, left: int, total: int) -> None:
             progress(total - left, total)

@@ -1,4 +1,4 @@
-"""Detects a write-ahead log that does not belong to the journal next to it.
+"""The write-ahead log of a journal: syncing it, and detecting one that does not belong to the journal next to it.
 
 After a crash the -wal holds the last commands, and SQLite applies it to whatever file has the journal's name. If a
 backup was copied there in the meantime, the result is a mixture of both, and the first program that opens it for
@@ -6,6 +6,7 @@ writing makes it permanent.
 """
 
 import logging
+import os
 from pathlib import Path
 
 from exchange.journal.chain_check import check_chain
@@ -13,6 +14,25 @@ from exchange.journal.errors import JournalDamagedError
 from exchange.journal.file_header import log_path
 
 _log = logging.getLogger(__name__)
+
+
+def sync_journal(path: Path) -> None:
+    """Write the -wal of the journal at `path` to disk.
+
+    A process that writes another file from what it read in the journal calls this in between. Otherwise a loss of power
+    could take back commands that the other file has: a process that was killed may have written them without a sync.
+    """
+    # Windows syncs only files that are open for writing.
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(log_path(path), os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_log_of_crash(path: Path) -> None:

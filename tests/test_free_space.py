@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from exchange.cli.main import main
 from exchange.free_space import SpaceGuard, is_space_low, seconds_until_full
+from exchange.history_db.file import HistoryError, history_path
+from exchange.history_db.update import update_history
+from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import Head, chain
 from exchange.runtime.follower import Follower
@@ -95,6 +98,50 @@ def test_snapshot_create_refuses(set_free: Callable[[int], None], tmp_path: Path
     result = CliRunner().invoke(main, ["snapshot", "create", "--db", str(path)])
     assert (result.exit_code, SnapshotStore(path).seqs()) == (1, [])
     assert "less than 5 % of the disk" in result.stderr
+
+
+def test_the_history_stays_as_it_is(set_free: Callable[[int], None], tmp_path: Path) -> None:
+    """Commands answer from the history that there is; nothing writes it, writes it again, or exports it."""
+    path = tmp_path / "exchange.db"
+    play(path, seed=1, count=20)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--db", str(path)])
+
+    set_free(10)
+    low = "no rows of the history are written while less than 5 % of the disk"
+    none = run("sql", "SELECT 1")
+    assert (none.exit_code, low in none.stderr, history_path(path).exists()) == (1, True, False)
+    set_free(500)
+    assert run("history", "rebuild").exit_code == 0
+    kept = history_path(path).read_bytes()
+    set_free(10)
+    rebuilt = run("history", "rebuild")
+    assert (rebuilt.exit_code, low in rebuilt.stderr, history_path(path).read_bytes()) == (1, True, kept)
+    exported = run("history", "export", "--csv", str(tmp_path / "tables"))
+    assert (exported.exit_code, "no exports are written while less than" in exported.stderr) == (1, True)
+    play(other := tmp_path / "other.db", seed=1, count=30)
+    history_path(path).rename(history_path(other))
+    behind = CliRunner().invoke(main, ["sql", "--csv", "SELECT max(seq) AS seq FROM commands", "--db", str(other)])
+    assert (behind.exit_code, behind.stdout) == (0, "seq\n20\n")
+    assert f"the history ends at seq 20: {low}" in behind.stderr
+
+
+def test_a_rebuild_stops_when_the_disk_becomes_full(
+    set_free: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.history_db.update.COMMANDS_AT_ONCE", 10)
+    play(path := tmp_path / "exchange.db", seed=1, count=40)
+    set_free(500)
+    flush = HistoryWriter.flush
+
+    def fill(writer: HistoryWriter, answers: list[tuple[int, int]]) -> None:
+        flush(writer, answers)
+        set_free(10)
+
+    monkeypatch.setattr(HistoryWriter, "flush", fill)
+    with pytest.raises(HistoryError, match="the history ends at seq 10: no rows of the history are written"):
+        update_history(path, print, lambda done, total: None, anew=True)
 
 
 def journal_of(path: Path, count: int, us_apart: int) -> None:

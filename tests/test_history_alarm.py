@@ -105,6 +105,7 @@ def test_commands_say_that_an_alarm_ended_the_history(path: Path) -> None:
     expected = "the history ends at seq 200 because of an alarm: up to seq 300"
     outcome = run(path, "sql", "--csv", "SELECT count(*) AS commands FROM commands")
     assert (outcome.exit_code, outcome.stdout, expected in outcome.stderr) == (0, "commands\n200\n", True)
+    assert "the process that writes" not in outcome.stderr
     with closing(sqlite3.connect(path.with_name("exchange.history.db"))) as connection:
         ((value,),) = connection.execute("SELECT value FROM about WHERE name = 'alarm'")
     assert expected in value

@@ -13,6 +13,7 @@ import msgspec
 from exchange.history.signatures import is_signed, public_key, sign
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.outside_text import read_text
 
 FORMAT = "exchange-checkpoint-1"
@@ -57,6 +58,7 @@ def make_checkpoint(path: Path) -> SignedCheckpoint:
         # A checkpoint of a damaged last command would accuse the holder of a sound backup.
         for _ in reader.records(before, head.seq):
             pass
+        sync_journal(path)
     fields = {
         "format": FORMAT,
         "genesis_hash": None if first is None else first.hash.hex(),

@@ -19,6 +19,7 @@ from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Checkpoint, Head
 from exchange.journal.schema import prepare
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.snapshots.store import Snapshot, pack, sync_folder
 
 
@@ -51,6 +52,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
         snapshot = recover(path, report, progress, up_to=last_seq).engine.snapshot()
         bytes_before = path.stat().st_size
         archive = archive_path(path, first_seq, last_seq)
+        sync_journal(path)
         report(f"moving seq {first_seq} to {last_seq} into {archive}")
         _write_archive(path, archive, base, snapshot)
         _continue_from(path, snapshot, archive)

@@ -8,6 +8,7 @@ from exchange.free_space import is_space_low
 from exchange.journal.atomic_journal import Draft, copy_pages, copy_rows, new_journal, refuse_leftovers
 from exchange.journal.opening import journal_files, open_journal_reader
 from exchange.journal.records import Head, chain
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.follower import save_and_prune
 
 
@@ -19,6 +20,7 @@ def fork(path: Path, seq: int, new_path: Path, progress: Progress) -> Head:
     refuse_leftovers(new_path)
     engine = recover(path, lambda sentence: None, progress, up_to=seq).engine
     parent = engine.head
+    sync_journal(path)
     command = Fork(path.name, parent.seq, parent.hash.hex())
     (record,) = chain(parent, [(parent.ts_us + 1, encode_command(command).decode())])
     with new_journal(new_path) as draft:

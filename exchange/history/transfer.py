@@ -15,6 +15,7 @@ from exchange.journal.atomic_journal import Draft, new_journal, refuse_existing,
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record, check_link
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.outside_text import InputError, opened_lines, source_name
 
 # An import writes so many commands, or characters of them, in one transaction.
@@ -48,6 +49,7 @@ def export_lines(path: Path, first_seq: int, last_seq: int, out: Path, progress:
     with open_journal_reader(path) as reader, opened_for_writing(out) as file:
         before = reader.head_at(first_seq - 1)
         assert before is not None, "the caller must pass a range that the journal holds"
+        sync_journal(path)
         for count, record in enumerate(reader.records(before, last_seq), 1):
             line = ExportLine(record.seq, record.ts_us, record.hash.hex(), msgspec.Raw(record.payload.encode()))
             file.write(_encode(line) + b"\n")

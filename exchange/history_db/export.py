@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from exchange.free_space import why_no_space
 from exchange.history_db.file import HistoryError, open_history
 
 _ROWS_AT_ONCE = 10_000
@@ -20,7 +21,10 @@ _UNITS = {
 
 
 def export_csv(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write each view of the history of the journal at `path` as CSV. Yields each file and its number of rows."""
+    """Write each view of the history of the journal at `path` as CSV. Yields each file and its number of rows.
+
+    Raises HistoryError if the disk is almost full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(open_history(path)) as connection:
         for view in _views(connection):
@@ -30,13 +34,17 @@ def export_csv(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
                 writer = csv.writer(output)
                 writer.writerow(column[0] for column in cursor.description)
                 while page := cursor.fetchmany(_ROWS_AT_ONCE):
+                    _require_space(folder)
                     writer.writerows([_text(value) for value in row] for row in page)
                     rows += len(page)
             yield file, rows
 
 
 def export_parquet(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write each view as Parquet, with the unit of a column in its metadata. Raises HistoryError without pyarrow."""
+    """Write each view as Parquet, with the unit of a column in its metadata.
+
+    Raises HistoryError if the disk is almost full, or without pyarrow.
+    """
     try:
         pyarrow = importlib.import_module("pyarrow")
         parquet = importlib.import_module("pyarrow.parquet")
@@ -53,12 +61,18 @@ def export_parquet(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
             cursor = connection.execute(f"SELECT * FROM {view}")
             with parquet.ParquetWriter(file, pyarrow.schema(fields)) as writer:
                 while page := cursor.fetchmany(_ROWS_AT_ONCE):
+                    _require_space(folder)
                     columns = [
                         pyarrow.array(column, f.type) for column, f in zip(zip(*page, strict=True), fields, strict=True)
                     ]
                     writer.write_table(pyarrow.table(columns, pyarrow.schema(fields)))
                     rows += len(page)
             yield file, rows
+
+
+def _require_space(folder: Path) -> None:
+    if (problem := why_no_space(folder, "exports")) is not None:
+        raise HistoryError(problem)
 
 
 def _views(connection: Any) -> list[str]:

@@ -1,6 +1,5 @@
 """Brings the history of a journal up to date, or writes it anew, by a replay from the nearest snapshot."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -12,11 +11,13 @@ from filelock import FileLock, Timeout
 from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, Report, replay_step, restore_base, restore_newest
+from exchange.free_space import why_no_space
 from exchange.history_db.file import HistoryError, NoHistoryError, alarm_of, head_of, history_path, open_history
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
+from exchange.journal.write_ahead_log import sync_journal
 
 COMMANDS_AT_ONCE = 2_000
 # How long a reader waits until the follower has written the commands that the journal holds.
@@ -34,7 +35,8 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
 
     With `anew` the whole history is written again. If another process writes it, this waits for a while until that
     process has written the last command. While an alarm stands, the history ends at the last command whose digests
-    matched; `report` receives a sentence about it. Raises JournalError, HistoryError.
+    matched; `report` receives a sentence about it. If the disk is almost full, a history that exists stays as it is.
+    Raises JournalError, HistoryError.
     """
     alarm = standing_alarm(path)
     if alarm is not None:
@@ -42,10 +44,16 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
     try:
         with history_lock(path), open_journal_reader(path) as reader:
             last_seq = _last_seq(reader, alarm)
+            problem = _why_no_space(path)
+            if problem is not None and (anew or not _seq_of(path)):
+                raise HistoryError(problem)
             if anew or (alarm is not None and _seq_of(path) > last_seq):
                 delete_history(path)
             elif head := complete_head(reader, alarm):
                 return head
+            elif problem is not None:
+                report(f"the history ends at seq {_seq_of(path)}: {problem}")
+                return Head(_seq_of(path))
             return _update(reader, report, progress, alarm)
     except HistoryBusyError:
         if anew:
@@ -63,6 +71,10 @@ def _last_seq(reader: JournalReader, alarm: Alarm | None) -> int:
     """The last command that belongs into the history."""
     last_seq = reader.head().seq
     return last_seq if alarm is None else min(last_seq, max(alarm.compared_seq, reader.bases[0].head.seq))
+
+
+def _why_no_space(path: Path) -> str | None:
+    return why_no_space(path.absolute().parent, "rows of the history")
 
 
 def _text_of(alarm: Alarm | None) -> str | None:
@@ -90,7 +102,8 @@ def open_current_history(path: Path, report: Report, progress: Progress) -> sqli
     except HistoryError:
         before_seq = 0
     update_history(path, report, progress)
-    if (seq := _head_seq(path)) < last_seq:
+    is_ended = standing_alarm(path) is not None or _why_no_space(path) is not None
+    if (seq := _head_seq(path)) < last_seq and not is_ended:
         what = "is behind" if seq > before_seq else "has written nothing in the meantime: look into the server's log"
         report(
             f"the history ends with seq {seq} and the journal with seq {last_seq}: the process that writes the history "
@@ -167,18 +180,6 @@ def delete_history(path: Path) -> None:
         file.with_name(file.name + end).unlink(missing_ok=True)
 
 
-def sync_journal(path: Path) -> None:
-    """Write the journal's -wal to disk, so that no derived file holds commands that a loss of power takes back."""
-    try:
-        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def complete_head(reader: JournalReader, alarm: Alarm | None) -> Head | None:
     """The end of the history if nothing is missing in it, else None. A writer would first read the newest rows."""
     try:
@@ -223,6 +224,8 @@ def fill_history(
             if record.seq % COMMANDS_AT_ONCE == 0:
                 sync_journal(reader.path)
                 writer.flush([])
+                if (problem := _why_no_space(writer.path)) is not None:
+                    raise HistoryError(f"the history ends at seq {record.seq}: {problem}")
         progress(record.seq - begin_seq, last_seq - begin_seq)
     sync_journal(reader.path)
     writer.flush([])

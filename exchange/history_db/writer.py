@@ -56,6 +56,7 @@ class HistoryWriter:
     """Appends to the history file at `path`. Raises sqlite3.Error if it cannot; open a new writer then."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._connection = open_for_writing(path)
         self._memory = Memory(self._connection)
         self._rows = HistoryRows(self._memory)

@@ -24,6 +24,7 @@ from exchange.journal.errors import JournalBrokenError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader, JournalWriter
 from exchange.journal.records import Checkpoint
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.snapshots.store import pack, sync_folder
 from exchange.subprocesses import run_module
 
@@ -140,7 +141,7 @@ def seal(path: Path, last_seq: int) -> Archive:
                 return found
         if is_space_low(path.absolute().parent):
             raise JournalError("less than 5 % of the disk is free: free some space")
-        _sync_log(path)
+        sync_journal(path)
         snapshot = recover(path, lambda sentence: None, lambda done, total: None, up_to=last_seq).engine.snapshot()
         head = reader.head_at(last_seq)
         assert head is not None, "the caller must pass a command of the journal"
@@ -180,15 +181,6 @@ def _last_before(reader: JournalReader, before_us: int, low_seq: int, high_seq: 
 def _end_of(archive: Path) -> Checkpoint:
     with closing(ArchivePart(archive)) as part:
         return part.end
-
-
-def _sync_log(path: Path) -> None:
-    """Sync the -wal, so that no archive holds a command that a loss of power takes from the journal."""
-    log = path.with_name(path.name + "-wal")
-    for file in (log, path):
-        if file.exists():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
 
 
 def main() -> None:

@@ -30,7 +30,6 @@ from exchange.history_db.update import (
     history_lock,
     new_answers,
     open_fitting_writer,
-    sync_journal,
 )
 from exchange.history_db.writer import HistoryWriter
 from exchange.inside_subprocess import is_orphaned, set_up_subprocess
@@ -38,6 +37,7 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow
+from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.clock import thread_cpu_us
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
@@ -250,6 +250,7 @@ def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | 
     `commands_per_second` is the speed of a replay; None: as the follower measured it.
     """
     store = SnapshotStore(path)
+    sync_journal(path)
     store.save(snapshot)
     store.thin(dense_gap_of(speed_of_replay(path) if commands_per_second is None else commands_per_second))
 
