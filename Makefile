@@ -48,7 +48,7 @@ coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to
 bench: $(VENV)/bench-installed  ## print figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/dev-installed  ## write docs/cli.md and the documents of the wire from the code
+docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
 	$(BIN)/python -m tests.api_reference
 

@@ -7,4 +7,4 @@ from exchange.cli.lazy import LazyGroup
 
 @click.group(cls=LazyGroup)
 def history() -> None:
-    """Write the history file again, or export its tables."""
+    """Write, export and describe the history file."""

@@ -61,7 +61,7 @@ _OF_GROUPS = {
         *("export", "import", "backup", "digests", "bisect"),
     ),
     "admin": ("create-instrument", "limits", "rules"),
-    "history": ("rebuild", "export"),
+    "history": ("rebuild", "export", "datasette"),
     "index": ("feed",),
 }
 _ALIASES = {

@@ -1,4 +1,4 @@
-"""Writes the generated documents of the wire into docs/. `make docs` runs it, and a test compares.
+"""Writes the generated documents of the wire, and the tables of docs/sql.md. `make docs` runs it, and a test compares.
 
 The examples in docs/protocol.md are the first call of each method in two golden conversations, which a test holds. The
 examples of the methods of a replay come from a replay of a small market, which runs here.
@@ -22,6 +22,7 @@ from exchange.history.replay_server import ReplayOptions, ReplayServer
 from exchange.journal.opening import open_journal_reader
 from tests.conversation import RECEIVES, SENDS, read_entries
 from tests.market_story import write_story
+from tests.sql_reference import sql_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CONVERSATIONS = [Path(__file__).parent / "sessions" / name for name in ("methods.txt", "api.txt")]
@@ -54,6 +55,7 @@ def documents() -> dict[str, str]:
         "asyncapi.yaml": _yaml(asyncapi_document()),
         "openrpc.json": json.dumps(openrpc_document(METHODS), indent=1, ensure_ascii=False) + "\n",
         "protocol.md": _with_methods(page),
+        "sql.md": sql_page((DOCS / "sql.md").read_text(encoding="utf-8")),
     }
 
 

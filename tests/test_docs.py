@@ -15,6 +15,8 @@ from typing import get_args
 
 import click
 import pytest
+import yaml
+from click.testing import CliRunner
 from websockets.asyncio.client import connect
 
 from exchange.cli.main import main as cli
@@ -26,6 +28,7 @@ from exchange.gateway.channel_document import CHANNEL_KINDS
 from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
+from exchange.history_db.descriptions import descriptions
 from exchange.history_db.file import history_path
 from exchange.history_db.update import update_history
 from exchange.runtime.rule_settings import read_rules
@@ -33,9 +36,9 @@ from exchange.runtime.server_settings import DEFAULT_RULES
 from tests.cli_support import Server, environment, exchange, said
 from tests.journals import play
 from tests.market_story import write_story
+from tests.sql_reference import history_columns
 from tests.test_demo import demo
 from tests.test_recovery import INSTRUMENT, server
-from tests.test_sql import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")])
@@ -82,11 +85,25 @@ def test_every_query_runs_and_finds_rows(journals: list[Path], page: str, query:
     assert any(found)
 
 
-def test_every_column_of_the_views_is_named() -> None:
-    page = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
-    for view, columns in COLUMNS.items():
-        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{view}` |")]
-        assert re.findall(r"`(\w+)`", row.split("|")[3]) == ([] if view == "open_orders" else columns.split()), view
+def test_every_view_table_and_column_of_the_history_is_described() -> None:
+    known, columns = descriptions(), history_columns()
+    relations = known.views | known.tables
+    assert set(relations) == set(columns)
+    for name, relation in relations.items():
+        assert set(relation.columns) <= set(columns[name]), name
+        assert all(known.meaning(relation, column) for column in columns[name]), name
+    used = {column for listed in columns.values() for column in listed}
+    assert set(known.columns) <= used
+    assert {column for named in known.plain_units.values() for column in named.split()} <= used
+
+
+def test_datasette_reads_its_configuration(journal: Path) -> None:
+    update_history(journal, lambda sentence: None, lambda done, total: None)
+    printed = CliRunner().invoke(cli, ["history", "datasette", "--db", str(journal)])
+    tables = yaml.safe_load(printed.stdout)["databases"]["exchange.history"]["tables"]
+    assert {name: list(table["columns"]) for name, table in tables.items()} == history_columns()
+    assert tables["trades"]["columns"]["price_micros"].endswith("(micros of USDC)")
+    assert tables["trades"]["columns"]["price"].endswith("(USDC)")
 
 
 @pytest.mark.parametrize(("page", "line"), shell_lines("exchange "))
@@ -99,7 +116,7 @@ def test_every_exchange_command_is_valid(page: str, line: str, tmp_path: Path, m
         Path(name).touch()
     command: click.Command = cli
     context = click.Context(cli, info_name="exchange", **cli.context_settings)
-    words = shlex.split(line.replace("$OPTION", INSTRUMENT), comments=True)[1:]
+    words = shlex.split(line.partition(" > ")[0].replace("$OPTION", INSTRUMENT), comments=True)[1:]
     while isinstance(command, click.Group):
         name, *words = words
         found = command.get_command(context, name)

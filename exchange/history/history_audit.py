@@ -53,7 +53,7 @@ class RowDifference(NamedTuple):
 
 
 class HistoryAudit:
-    """Writes what replayed commands do to a fresh history, and compares that with the history of a journal.
+    """Writes the results of replayed commands to a fresh history, and compares that with the history of a journal.
 
     A context manager: the fresh history is deleted at the end. Notes in the verdict say why a
     history that exists is not compared.

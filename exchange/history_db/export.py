@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from exchange.free_space import why_no_space
+from exchange.history_db.descriptions import descriptions
 from exchange.history_db.file import HistoryError, open_history
 
 _ROWS_AT_ONCE = 10_000
-_UNITS = {
-    "_micros": "micros of USDC",
-    "_milli": "millicontracts",
-    "_us": "microseconds since the Unix epoch",
-    "_s": "seconds",
-    "seq": "sequence number of the command",
-}
 
 
 def export_csv(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
@@ -86,7 +80,7 @@ def _type_of(connection: Any, view: str, name: str) -> str:
 
 
 def _field(pyarrow: Any, name: str, kind: str) -> Any:
-    unit = next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+    unit = descriptions().unit(name)
     types = {"integer": pyarrow.int64(), "real": pyarrow.float64(), "blob": pyarrow.binary(), "text": pyarrow.string()}
     return pyarrow.field(name, types[kind], metadata={"unit": unit} if unit else None)
 
