@@ -17,8 +17,15 @@ These modules hold no command of their own:
 - refusals.py translates refusals of the exchange into options and amounts of the command line
 - progress.py is the progress bar of replays
 - client.py calls the running exchange
-- present.py asks the running exchange about the present, or reads the journal if none runs
-- current_views.py reads the views as of the last recorded command
+- present.py chooses who answers a question about the present: the running exchange, or the recorded data if none runs
+- questions.py has the questions about the present and the shapes of the answers
+- present_running.py asks the running exchange
+- present_recorded.py answers from the recorded data, also about a past moment
+- current_views.py reads the views after a command from the history or the nearest snapshot
+- figures.py gives prices the decimals of the tick, and sizes those of the minimum size
+- names.py refuses unknown users and instruments and names the nearest ones
+- history_connection.py opens the history for commands that read its tables
+- chart_drawing.py draws charts and writes their files
 - server_process.py runs a server in the foreground
 - ladder.py draws an order book with its last trades
 - rule_text.py shows rules in USDC and contracts

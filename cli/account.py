@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 import click
 
-from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
+from exchange.amounts import cash, price_decimals
+from exchange.cli.figures import figures_of, named
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import USER, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
@@ -29,7 +30,7 @@ def account() -> None:
 @db_option
 @json_option
 def show(user_id: str, offline: bool, path: Path, as_json: bool) -> None:
-    """Show balance, positions and settlements. Asks the running exchange; reads the journal if none runs.
+    """Show balance, positions and settlements. Asks the running exchange; reads the recorded data if none runs.
 
     locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
     that the insurance account paid for this account.
@@ -88,11 +89,10 @@ def _money(shown: AccountView) -> TextTable:
 def _positions(positions: list[PositionView], instruments: Mapping[str, Instrument]) -> TextTable:
     names = ("position", ">contracts", ">average price", ">mark", ">locked", ">realised", ">unrealised")
     made = table(*names, optional=("locked", "mark", "realised"))
-    held = [instruments[one.instrument_id] for one in positions if one.instrument_id in instruments]
-    prices = _decimals(price for one in positions for price in (one.average_price_micros, one.mark_micros))
-    prices = max(prices, price_decimals(one.tick_micros for one in held))
-    sizes = size_decimals(
-        [one.quantity_milli for one in positions] + [instrument.min_size_milli for instrument in held]
+    figures = figures_of(
+        named(instruments, (one.instrument_id for one in positions)),
+        [price for one in positions for price in (one.average_price_micros, one.mark_micros)],
+        (one.quantity_milli for one in positions),
     )
     amounts = _decimals(
         amount
@@ -104,9 +104,9 @@ def _positions(positions: list[PositionView], instruments: Mapping[str, Instrume
         (
             (
                 position.instrument_id,
-                contracts(position.quantity_milli, sizes),
-                usdc(position.average_price_micros, prices),
-                usdc(position.mark_micros, prices),
+                figures.size(position.quantity_milli),
+                figures.price(position.average_price_micros),
+                figures.price(position.mark_micros),
                 cash(position.locked_micros, amounts),
                 _cash(position.realised_pnl_micros, amounts),
                 _cash(position.unrealised_pnl_micros, amounts),

@@ -9,11 +9,11 @@ import msgspec
 from exchange.amounts import cash, expiration, usdc
 from exchange.cli.account import print_account
 from exchange.cli.admin_limits import limits_text
-from exchange.cli.client import call_as_admin
+from exchange.cli.client import admin_client_of, call_as_admin
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USER, AmountCommand, db_option, json_option
 from exchange.cli.output import print_answer, print_json
-from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
+from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Instrument, Settlement
 
 
 @click.group(cls=LazyGroup)
@@ -280,12 +280,14 @@ def account_(user_id: str, path: Path, as_json: bool) -> None:
     Example:
       exchange admin account bob
     """
-    result = call_as_admin(path, "admin/get_account", user_id=user_id)
-    if as_json:
-        print_json(result)
-    else:
+    with admin_client_of(path) as client:
+        result = client.call("admin/get_account", user_id=user_id)
+        if as_json:
+            print_json(result)
+            return
         shown = msgspec.convert(result, AccountView)
-        print_account(shown, f"at seq {shown.seq}")
+        listed = msgspec.convert(client.call("public/get_instruments"), list[Instrument])
+        print_account(shown, f"at seq {shown.seq}", instruments={one.instrument_id: one for one in listed})
         click.echo(limits_text(shown.limits.open_orders_max, shown.limits.position_max_milli))
 
 

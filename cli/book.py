@@ -5,14 +5,17 @@ import contextlib
 from pathlib import Path
 
 import click
+import msgspec
 
 from exchange.cli.client import url_of
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, db_option, json_option
 from exchange.cli.output import is_terminal, print_json, print_tables, screen, table_lines
+from exchange.cli.present import offline_option, present
 from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
+from exchange.journal.lock import lock_owner
 
 # Pause between two drawings.
 _DRAW_SECONDS = 0.1
@@ -26,36 +29,42 @@ _DRAW_SECONDS = 0.1
 @click.option(
     "--once", is_flag=True, help="Print the book once and exit. This is the default if output is not a terminal."
 )
+@offline_option
 @db_option
 @json_option
-def book(instrument_id: str, depth: int, once: bool, path: Path, as_json: bool) -> None:
+def book(instrument_id: str, depth: int, once: bool, offline: bool, path: Path, as_json: bool) -> None:
     """Watch an order book and its last trades until Ctrl-C.
+
+    Asks the running exchange. If none runs, it prints the book of the recorded data once.
 
     \b
     Examples:
       exchange book SOL_USDC-28FEB26-150-C
       exchange book SOL_USDC-28FEB26-150-C --json | jq '.bids[0]'
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_show(url_of(path), instrument_id, depth, once or not is_terminal(), as_json))
+    with present(path, offline) as source:
+        shown, trades = source.book(instrument_id, depth, TRADES_SHOWN)
+        instrument = None if as_json else source.instruments().get(instrument_id)
+    if as_json:
+        print_json(msgspec.structs.asdict(shown) | {"trades": trades})
+    elif once or offline or not is_terminal() or lock_owner(path) is None:
+        ladder = Ladder(instrument_id, instrument)
+        ladder.show_book(shown)
+        ladder.show_trades(reversed(trades))
+        print_tables(*ladder.draw())
+    else:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_show(url_of(path), Ladder(instrument_id, instrument), depth))
 
 
-async def _show(url: str, instrument_id: str, depth: int, once: bool, as_json: bool) -> None:
+async def _show(url: str, ladder: Ladder, depth: int) -> None:
     async with connect(url, reconnects=False) as client:
-        if as_json:
-            shown = await client.call("public/get_order_book", instrument_id=instrument_id, depth=depth)
-            trades = await client.get_trades(instrument_id, TRADES_SHOWN)
-            print_json(shown | {"trades": trades})
-            return
-        ladder, book_channel = Ladder(instrument_id), f"book.{instrument_id}.{depth}"
-        messages = await client.subscribe(book_channel, f"trades.{instrument_id}")
+        instrument_id = ladder.instrument_id
+        messages = await client.subscribe(f"book.{instrument_id}.{depth}", f"trades.{instrument_id}")
         ladder.show_trades(reversed(await client.get_trades(instrument_id, TRADES_SHOWN)))
         while not ladder.seq:
             _take(ladder, await anext(messages))
-        if once:
-            print_tables(*ladder.draw())
-        else:
-            await _watch(ladder, messages)
+        await _watch(ladder, messages)
 
 
 async def _watch(ladder: Ladder, messages: Subscription) -> None:

@@ -8,8 +8,10 @@ import click
 import msgspec
 
 from exchange.cli.client import NoServerError, ServerError
+from exchange.cli.names import UnknownNameError
 from exchange.cli.output import UnreadableError, printable
 from exchange.client.errors import CONNECTION
+from exchange.domain.reasons import REFUSALS
 from exchange.journal.errors import JournalError
 from exchange.outside_text import InputError
 
@@ -53,6 +55,8 @@ def _failure(error: Exception, shown: click.ClickException, reason: str) -> Fail
     code, param = None, None
     if isinstance(error, ServerError):
         code, param = error.code, error.data.get("param")
+    elif isinstance(error, UnknownNameError):
+        code, param = REFUSALS[error.reason].code, error.param
     elif isinstance(error, click.BadParameter) and error.param is not None:
         param = error.param.opts[0] if error.param.param_type_name == "option" else error.param.make_metavar(_context())
     elif isinstance(error, click.NoSuchOption):
@@ -72,6 +76,8 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
             return (_RefusedError if is_refusal else click.ClickException)(printable(str(error))), error.reason
         case click.UsageError():
             return error, "wrong_usage"
+        case UnknownNameError():
+            return error, error.reason.value
         case UnreadableError():
             return error, "unreadable"
         case click.ClickException():

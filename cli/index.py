@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from exchange.amounts import short_time, usdc
-from exchange.cli.current_views import as_of, read_views
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
+from exchange.cli.present import offline_option, present
 
 
 @click.group(cls=LazyGroup)
@@ -21,18 +21,22 @@ def index() -> None:
 
 @index.command()
 @click.argument("asset", metavar="[ASSET]", type=ASSET, required=False)
+@offline_option
 @db_option
 @json_option
-def show(asset: str | None, path: Path, as_json: bool) -> None:
+def show(asset: str | None, offline: bool, path: Path, as_json: bool) -> None:
     """Show the last index price of every asset, or of ASSET.
+
+    Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Examples:
       exchange index show
       exchange index show SOL --json | jq '.[0].price'
     """
-    views = read_views(path)
-    found = [one for one in views.indexes.values() if asset in (None, one.asset)]
+    with present(path, offline) as source:
+        found = [one for one in source.indexes() if asset in (None, one.asset)]
+        moment = source.as_of()
     if as_json:
         print_json(found)
         return
@@ -42,6 +46,6 @@ def show(asset: str | None, path: Path, as_json: bool) -> None:
             f"there is no index price{f' of {asset}' if asset else ''}; to set one while the exchange runs: {set_one}"
         )
         return
-    shown = table("index", ">price", "since", ">seq", caption=as_of(views))
+    shown = table("index", ">price", "since", ">seq", caption=moment)
     add_rows(shown, ((one.asset, usdc(one.price_micros), short_time(one.ts_us), str(one.seq)) for one in found))
     print_tables(shown)

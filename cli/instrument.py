@@ -6,14 +6,13 @@ from pathlib import Path
 import click
 
 from exchange.amounts import contracts, price_decimals, short_time, usdc
-from exchange.cli.current_views import as_of, read_views
 from exchange.cli.lazy import LazyGroup
-from exchange.cli.options import command_line, db_option, json_option
+from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
+from exchange.cli.present import offline_option, present
+from exchange.cli.questions import Quote
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
-from exchange.projections.views import Views
-from exchange.projections.wire_types import Instrument
 
 
 @click.group(cls=LazyGroup)
@@ -22,13 +21,14 @@ def instrument() -> None:
 
 
 @instrument.command("list")
-@click.option("--asset", help="Only options on this asset, such as SOL.")
-@click.option("--all", "with_expired", is_flag=True, help="Include expired instruments.")
+@click.option("--asset", type=ASSET, help="Only options on this asset, such as SOL.")
+@click.option("--all", "with_expired", is_flag=True, help="Include expired instruments, from the recorded data.")
 @click.option("--ids", "only_ids", is_flag=True, help="Print only the ids, one per line, for a script.")
+@offline_option
 @db_option
 @json_option
-def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_json: bool) -> None:
-    """Show the listed instruments, as of the last recorded command.
+def list_(asset: str | None, with_expired: bool, only_ids: bool, offline: bool, path: Path, as_json: bool) -> None:
+    """Show the listed instruments. Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Examples:
@@ -37,23 +37,19 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, path: Path, as_
     """
     if only_ids and as_json:
         raise click.UsageError("--ids and --json exclude each other: remove one of them")
-    views = read_views(path)
-    wanted = asset.upper() if asset else None
-    listed = [
-        instrument
-        for instrument in (views.instruments.values() if with_expired else views.live_instruments())
-        if wanted in (None, instrument.asset)
-    ]
-    if as_json:
-        print_json(listed)
-    elif only_ids:
-        click.echo("".join(f"{instrument.instrument_id}\n" for instrument in listed), nl=False)
-    elif listed:
-        _print(listed, views)
-    else:
-        create_it = command_line(f"admin create-instrument {_example(wanted or 'SOL', views.ts_us)}", path)
-        on_asset = f" on {wanted}" if wanted else ""
-        click.echo(f"no instruments are listed{on_asset}; to list one while the exchange runs: {create_it}")
+    # Only the recorded data have the expired instruments.
+    with present(path, offline or with_expired) as source:
+        listed = source.quotes(asset, with_expired)
+        if as_json:
+            print_json([quote.instrument for quote in listed])
+        elif only_ids:
+            click.echo("".join(f"{quote.instrument.instrument_id}\n" for quote in listed), nl=False)
+        elif listed:
+            _print(listed, source.as_of())
+        else:
+            create_it = command_line(f"admin create-instrument {_example(asset or 'SOL', source.head().ts_us)}", path)
+            on_asset = f" on {asset}" if asset else ""
+            click.echo(f"no instruments are listed{on_asset}; to list one while the exchange runs: {create_it}")
 
 
 def _example(asset: str, ts_us: int) -> str:
@@ -62,21 +58,21 @@ def _example(asset: str, ts_us: int) -> str:
     return instrument_id_of(asset, expiration_us // US_PER_SECOND, 150, "call")
 
 
-def _print(listed: list[Instrument], views: Views) -> None:
+def _print(listed: list[Quote], moment: str) -> None:
     names = ("instrument", ">bid", ">ask", ">last", ">tick", ">min size", "state", "expires")
-    shown = table(*names, caption=as_of(views), optional=("expires", "min size", "tick"))
-    add_rows(shown, (_row(instrument, views) for instrument in listed))
+    shown = table(*names, caption=moment, optional=("expires", "min size", "tick"))
+    add_rows(shown, map(_row, listed))
     print_tables(shown)
 
 
-def _row(instrument: Instrument, views: Views) -> tuple[str, ...]:
-    bid, ask = views.depths[instrument.instrument_id].best()
+def _row(quote: Quote) -> tuple[str, ...]:
+    instrument = quote.instrument
     decimals = price_decimals([instrument.tick_micros])
     return (
         instrument.instrument_id,
-        usdc(bid, decimals),
-        usdc(ask, decimals),
-        usdc(views.tape.last_price_micros(instrument.instrument_id), decimals),
+        usdc(quote.bid_micros, decimals),
+        usdc(quote.ask_micros, decimals),
+        usdc(quote.last_micros, decimals),
         usdc(instrument.tick_micros),
         contracts(instrument.min_size_milli),
         instrument.state,

@@ -53,7 +53,7 @@ def verify(
     path: Path,
     as_json: bool,
 ) -> None:
-    """Replay all commands and compare the results with the journal and the history.
+    """Replay all commands and compare the results with the records.
 
     Verifies the hash chain, every event, digest and snapshot, the invariants after every 1,000 commands, the schema
     with its triggers, the file itself, archives included, and every row of the history. Exit code 0: sound, 1: damaged,

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from exchange.amounts import cash, contracts, price_decimals, size_decimals, usdc
-from exchange.cli.client import client_of, log_in
+from exchange.amounts import cash, usdc
+from exchange.cli.client import RunningExchange, client_of, log_in
+from exchange.cli.figures import Figures, figures_of, named
 from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import offline_option, present
@@ -112,10 +113,10 @@ def _place(
             client_order_id=client_order_id,
             dry_run=dry_run or None,
         )
-    if as_json:
-        print_json(result)
-    else:
-        _print_placed(result)
+        if as_json:
+            print_json(result)
+        else:
+            _print_placed(result, client)
 
 
 @order.command(cls=AmountCommand)
@@ -142,20 +143,22 @@ def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path
             type="market" if price_micros is None else "limit",
             price=price_micros,
         )
-    if as_json:
-        print_json(result)
-    else:
-        _print_placed(result)
+        if as_json:
+            print_json(result)
+        else:
+            _print_placed(result, client)
 
 
-def _print_placed(result: dict[str, Any]) -> None:
+def _print_placed(result: dict[str, Any], client: RunningExchange) -> None:
     """Print the result of an order or of a dry run."""
     order, is_dry = msgspec.convert(result["order"], OrderView), result.get("dry_run", False)
-    click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {_sentence(order)}")
-    for trade in msgspec.convert(result["trades"], list[UserTrade]):
+    trades = msgspec.convert(result["trades"], list[UserTrade])
+    figures = _figures_of_order(client, order, trades)
+    click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {_sentence(order, figures)}")
+    for trade in trades:
         name = "trade" if is_dry else f"trade {trade.trade_id}"
         click.echo(
-            f"  {name}: {contracts(trade.size_milli)} @ {usdc(trade.price_micros)}, "
+            f"  {name}: {figures.size(trade.size_milli)} @ {figures.price(trade.price_micros)}, "
             f"{trade.liquidity}, fee {usdc(trade.fee_micros)}"
         )
     if result.get("duplicate"):
@@ -164,7 +167,7 @@ def _print_placed(result: dict[str, Any]) -> None:
         balance = msgspec.convert(result["balance"], Balance)
         position = msgspec.convert(result["position"], PositionView)
         click.echo(f"  available {cash(balance.available_micros)}, locked {cash(balance.locked_micros)}")
-        click.echo(f"  position {contracts(position.quantity_milli)}, {cash(position.locked_micros)} locked for it")
+        click.echo(f"  position {figures.size(position.quantity_milli)}, {cash(position.locked_micros)} locked for it")
         click.echo("  dry run: no order was placed")
 
 
@@ -204,14 +207,14 @@ def cancel(
             result = client.call(
                 "private/cancel", order_id=order_id, client_order_id=client_order_id, instrument_id=instrument_id
             )
-    if as_json:
-        print_json(result)
-    elif every:
-        ids = ", ".join(map(str, result["order_ids"]))
-        click.echo(f"cancelled {ids}" if ids else "there were no open orders")
-    else:
-        order = msgspec.convert(result["order"], OrderView)
-        click.echo(f"order {order.order_id} {_sentence(order)}")
+        if as_json:
+            print_json(result)
+        elif every:
+            ids = ", ".join(map(str, result["order_ids"]))
+            click.echo(f"cancelled {ids}" if ids else "there were no open orders")
+        else:
+            order = msgspec.convert(result["order"], OrderView)
+            click.echo(f"order {order.order_id} {_sentence(order, _figures_of_order(client, order, []))}")
 
 
 @order.command("list")
@@ -221,7 +224,7 @@ def cancel(
 @db_option
 @json_option
 def list_(user_id: str, instrument_id: str | None, offline: bool, path: Path, as_json: bool) -> None:
-    """Show open orders, oldest first. Asks the running exchange; reads the journal if none runs.
+    """Show open orders, oldest first. Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Example:
@@ -247,41 +250,47 @@ def print_orders(
         return
     names = (">order", "instrument", "side", ">price", ">size", ">filled", "tif", "client order id")
     shown = table(*names, caption=moment, optional=("client order id", "tif"))
-    listed = [instruments[order.instrument_id] for order in orders if order.instrument_id in instruments]
-    prices = price_decimals(
-        [order.price_micros for order in orders if order.price_micros is not None]
-        + [instrument.tick_micros for instrument in listed]
+    figures = figures_of(
+        named(instruments, (order.instrument_id for order in orders)),
+        (order.price_micros for order in orders),
+        [size for order in orders for size in (order.size_milli, order.filled_milli)],
     )
-    sizes = size_decimals(
-        [size for order in orders for size in (order.size_milli, order.filled_milli)]
-        + [instrument.min_size_milli for instrument in listed]
-    )
-    add_rows(shown, (_row(order, prices, sizes) for order in orders))
+    add_rows(shown, (_row(order, figures) for order in orders))
     print_tables(shown)
 
 
-def _row(order: OrderView, prices: int, sizes: int) -> tuple[str, ...]:
-    """The cells of one order; `prices` and `sizes` are the decimals of these columns."""
+def _row(order: OrderView, figures: Figures) -> tuple[str, ...]:
     return (
         str(order.order_id),
         order.instrument_id,
         _verb(order),
-        usdc(order.price_micros, prices),
-        contracts(order.size_milli, sizes),
-        contracts(order.filled_milli, sizes),
+        figures.price(order.price_micros),
+        figures.size(order.size_milli),
+        figures.size(order.filled_milli),
         order.time_in_force + (", post-only" if order.post_only else ""),
         order.client_order_id or "",
     )
 
 
-def _sentence(order: OrderView) -> str:
-    """The state of an order: `filled: buy 1 SOL_USDC-28FEB26-150-C @ 1.50, filled 1 at 1.49`."""
+def _figures_of_order(client: RunningExchange, order: OrderView, trades: list[UserTrade]) -> Figures:
+    """The decimals of an order and its trades, by the tick and the minimum size that the exchange tells."""
+    asset = order.instrument_id.partition("_")[0]
+    listed = msgspec.convert(client.call("public/get_instruments", asset=asset), list[Instrument])
+    return figures_of(
+        [one for one in listed if one.instrument_id == order.instrument_id],
+        [order.price_micros, *(trade.price_micros for trade in trades)],
+        [order.size_milli, order.filled_milli, *(trade.size_milli for trade in trades)],
+    )
+
+
+def _sentence(order: OrderView, figures: Figures) -> str:
+    """The state of an order: `filled: buy 1.0 SOL_USDC-28FEB26-150-C @ 1.50, filled 1.0 at 1.49`."""
     reason = f" ({order.cancel_reason})" if order.cancel_reason else ""
-    price = "at market" if order.price_micros is None else f"@ {usdc(order.price_micros)}"
+    price = "at market" if order.price_micros is None else f"@ {figures.price(order.price_micros)}"
     filled = ""
     if order.filled_milli:
-        filled = f", filled {contracts(order.filled_milli)} at {usdc(order.average_price_micros)}"
-    what = f"{_verb(order)} {contracts(order.size_milli)} {order.instrument_id} {price}"
+        filled = f", filled {figures.size(order.filled_milli)} at {figures.price(order.average_price_micros)}"
+    what = f"{_verb(order)} {figures.size(order.size_milli)} {order.instrument_id} {price}"
     return printable(f"{order.status.replace('_', ' ')}{reason}: {what}{filled}")
 
 

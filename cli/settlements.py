@@ -22,7 +22,7 @@ from exchange.projections.wire_types import Settlement, UserSettlement
 def settlements(asset: str | None, user_id: str | None, count: int, offline: bool, path: Path, as_json: bool) -> None:
     """Show the settlements of expired series, newest first.
 
-    A series in the state `delayed` waits for a price. Asks the running exchange; reads the journal if none runs.
+    A series in the state `delayed` waits for a price. Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Examples:

@@ -1,25 +1,23 @@
-"""`exchange state`: the state of the exchange at any moment."""
+"""`exchange state`: the state of the exchange now or at any moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from exchange.amounts import cash, iso_time, price_decimals, usdc
 from exchange.cli.account import print_account
-from exchange.cli.current_views import as_of, require_instrument, require_user
-from exchange.cli.ladder import Ladder
+from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
 from exchange.cli.order import print_orders
 from exchange.cli.output import TextTable, add_rows, columns, print_json, print_tables, table
-from exchange.cli.progress import ReplayBar
+from exchange.cli.present import offline_option, present
+from exchange.cli.questions import Present, Quote
 from exchange.domain.rules import market_of
 from exchange.gateway.limits import BOOK_DEPTH_MAX
-from exchange.history.moment import Moment, engine_at, seq_at
-from exchange.history_db.past_views import PastViews
-from exchange.history_db.update import open_current_history
-from exchange.journal.opening import open_journal_reader
-from exchange.projections.views import Views
-from exchange.projections.wire_types import Instrument
+from exchange.projections.wire_types import AccountSummary, Balance
+from exchange.times import Moment
 
 
 @click.command()
@@ -41,9 +39,8 @@ from exchange.projections.wire_types import Instrument
 )
 @click.option("--account", "account_of", type=USER, help="Show balance and positions of this user.")
 @click.option("--orders", "orders_of", type=USER, help="Show open orders of this user.")
-@click.option(
-    "--digest", "only_digest", is_flag=True, help="Show the SHA-256 digest of the state, which takes a replay."
-)
+@click.option("--digest", "only_digest", is_flag=True, help="Show the SHA-256 digest of the state; it takes a replay.")
+@offline_option
 @db_option
 @json_option
 def state(
@@ -53,10 +50,13 @@ def state(
     account_of: str | None,
     orders_of: str | None,
     only_digest: bool,
+    offline: bool,
     path: Path,
     as_json: bool,
 ) -> None:
     """Show the state right after a command or at a time. Without options: a summary.
+
+    Without --at it asks the running exchange. It reads the recorded data if none runs, and for a past moment.
 
     \b
     Examples:
@@ -66,137 +66,143 @@ def state(
     """
     if instrument_id is None:
         refuse_given(("--depth",), "--book")
-    views = _past_views(path, moment)
-    if instrument_id is not None:
-        require_instrument(views, instrument_id, path)
-    for user_id in (account_of, orders_of):
-        if user_id is not None:
-            require_user(views, user_id, path)
-    digest = _digest(path, views.seq) if only_digest else None
-    if as_json:
-        print_json(_as_json(views, digest, instrument_id, depth, account_of, orders_of))
+    asks_part = bool(instrument_id or account_of or orders_of)
+    # Only recorded data have a digest, or everything at one seq.
+    is_recorded = only_digest or (as_json and not asks_part)
+    with _source(path, moment, offline or is_recorded, (account_of, orders_of), needs_admin=not asks_part) as source:
+        digest = _digest(path, source.head().seq) if only_digest else None
+        book = None if instrument_id is None else source.book(instrument_id, depth, TRADES_SHOWN)
+        account = None if account_of is None else source.account(account_of, 0).account
+        orders = None if orders_of is None else source.open_orders(orders_of, None)
+        if as_json:
+            head = source.head()
+            found: dict[str, object] = {"seq": head.seq, "ts_us": head.ts_us}
+            if digest is not None:
+                found["digest"] = digest
+            if book is not None:
+                found["book"] = {"instrument_id": instrument_id, "bids": book[0].bids, "asks": book[0].asks}
+            if account is not None:
+                found["account"] = account
+            if orders is not None:
+                found["orders"] = orders
+            print_json(found if asks_part or only_digest else found | _whole(source))
+            return
+        if digest is not None:
+            click.echo(columns((digest, 64), (source.as_of(), 0)))
+        if book is not None:
+            ladder = Ladder(book[0].instrument_id, source.instruments().get(book[0].instrument_id))
+            ladder.show_book(book[0])
+            ladder.show_trades(reversed(book[1]))
+            print_tables(*ladder.draw())
+        if account is not None:
+            print_account(account, source.as_of(), instruments=source.instruments())
+        if orders is not None and orders_of is not None:
+            if account is not None:
+                click.echo()
+            print_orders(orders, orders_of, source.as_of(), source.instruments())
+        if not (asks_part or only_digest):
+            _print_summary(source)
+
+
+@contextmanager
+def _source(
+    path: Path, moment: Moment, offline: bool, user_ids: tuple[str | None, ...], needs_admin: bool
+) -> Iterator[Present]:
+    """The running exchange for the present, the recorded data for the past."""
+    if moment == Moment():
+        with present(path, offline, *user_ids, needs_admin=needs_admin) as source:
+            yield source
         return
-    if digest is not None:
-        click.echo(columns((digest, 64), (as_of(views), 0)))
-    if instrument_id is not None:
-        print_tables(*_ladder(views, instrument_id, depth).draw())
-    if account_of is not None:
-        print_account(views.account(account_of), as_of(views), instruments=views.instruments)
-    if orders_of is not None:
-        if account_of is not None:
-            click.echo()
-        print_orders(views.orders.open_orders(orders_of), orders_of, as_of(views), views.instruments)
-    if not (only_digest or instrument_id or account_of or orders_of):
-        _print_summary(views)
+    # Only a question to the journal imports the code that reads it.
+    from exchange.cli.current_views import recorded_at
+    from exchange.cli.present_recorded import RecordedPresent
 
-
-def _past_views(path: Path, moment: Moment) -> PastViews:
-    """The views at a moment, read from the history."""
-    with open_journal_reader(path) as reader:
-        seq = seq_at(reader, moment)
-    with ReplayBar("writing the history") as bar:
-        history = open_current_history(path, lambda sentence: click.echo(sentence, err=True), bar)
-    return PastViews(history, seq)
+    yield RecordedPresent(recorded_at(path, moment), path)
 
 
 def _digest(path: Path, seq: int) -> str:
-    """The digest of the matcher's state after a command, which only a replay gives."""
+    """The digest of the matcher's state after a command, computed from the nearest snapshot."""
+    from exchange.cli.progress import ReplayBar
+    from exchange.history.moment import engine_at
+
     with ReplayBar() as bar:
         return engine_at(path, Moment(seq), bar).digest()
 
 
-def _as_json(
-    views: PastViews,
-    digest: str | None,
-    instrument_id: str | None,
-    depth: int,
-    account_of: str | None,
-    orders_of: str | None,
-) -> dict[str, object]:
-    """The state in the protocol's types. Without options: all accounts and all best prices."""
-    found: dict[str, object] = {"seq": views.seq, "ts_us": views.ts_us}
-    if digest is not None:
-        found["digest"] = digest
-    if instrument_id is not None:
-        book = views.depths[instrument_id]
-        found["book"] = {"instrument_id": instrument_id, "bids": book.bids(depth), "asks": book.asks(depth)}
-    if account_of is not None:
-        found["account"] = views.account(account_of)
-    if orders_of is not None:
-        found["orders"] = views.orders.open_orders(orders_of)
-    if len(found) == 2:
-        found["halted"] = views.is_halted
-        found["indexes"] = [
-            {"asset": asset, "price": index.price_micros, "ts_us": index.ts_us}
-            for asset, index in views.indexes.items()
-        ]
-        found["accounts"] = [views.balance(user_id) for user_id in views.balances.users]
-        found["instruments"] = [_instrument(views, instrument) for instrument in views.instruments.values()]
-        found["open_orders"] = len(views.open_orders())
-    return found
-
-
-def _instrument(views: PastViews, instrument: Instrument) -> dict[str, object]:
-    bid, ask = views.depths[instrument.instrument_id].best()
+def _whole(source: Present) -> dict[str, object]:
+    """All accounts and all best prices, in the protocol's types."""
+    seq, accounts, quotes = source.head().seq, source.accounts(), source.quotes(None, with_expired=True)
     return {
-        "instrument_id": instrument.instrument_id,
-        "state": instrument.state,
-        "best_bid": bid,
-        "best_ask": ask,
-        "mark": views.marks.get(instrument.instrument_id),
-        "delivery_price": instrument.delivery_price_micros,
+        "halted": source.is_halted(),
+        "indexes": [{"asset": one.asset, "price": one.price_micros, "ts_us": one.ts_us} for one in source.indexes()],
+        "accounts": [
+            Balance(
+                one.user_id,
+                one.available_micros,
+                one.locked_micros,
+                one.maintenance_micros,
+                one.shortfall_micros,
+                seq,
+            )
+            for one in accounts
+        ],
+        "instruments": [
+            {
+                "instrument_id": quote.instrument.instrument_id,
+                "state": quote.instrument.state,
+                "best_bid": quote.bid_micros,
+                "best_ask": quote.ask_micros,
+                "mark": quote.mark_micros,
+                "delivery_price": quote.instrument.delivery_price_micros,
+            }
+            for quote in quotes
+        ],
+        "open_orders": sum(account.open_orders for account in accounts),
     }
 
 
-def _ladder(views: Views, instrument_id: str, depth: int) -> Ladder:
-    ladder = Ladder(instrument_id)
-    ladder.show_past(views, depth)
-    return ladder
-
-
-def _print_summary(views: PastViews) -> None:
-    """Print a summary. Expired instruments are only counted; indexes and margins need a market."""
-    live = views.live_instruments()
-    expired = len(views.instruments) - len(live)
+def _print_summary(source: Present) -> None:
+    """Print a summary. Indexes and margins need a market."""
+    head, accounts, quotes = source.head(), source.accounts(), source.quotes(None)
+    has_market, expired_count = market_of(source.rules()) is not None, source.expired_count()
     about = table("state", "")
     add_rows(
         about,
         (
-            ("after", f"seq {views.seq}, {iso_time(views.ts_us)}"),
-            ("hash", views.journal_hash.hex()),
-            ("open orders", f"{len(views.open_orders()):,}"),
-            *([("instruments", f"{len(live):,} live, {expired:,} expired")] if expired else []),
+            ("after", f"seq {head.seq}, {iso_time(head.ts_us)}"),
+            ("hash", head.hash),
+            ("open orders", f"{sum(account.open_orders for account in accounts):,}"),
+            *([("instruments", f"{len(quotes):,} live, {expired_count:,} expired")] if expired_count else []),
             *(
-                (f"index of {asset}", f"{usdc(index.price_micros)} since {iso_time(index.ts_us)}")
-                for asset, index in views.indexes.items()
+                (f"index of {index.asset}", f"{usdc(index.price_micros)} since {iso_time(index.ts_us)}")
+                for index in source.indexes()
             ),
-            *([("halted", "new orders are refused")] if views.is_halted else []),
+            *([("halted", "new orders are refused")] if source.is_halted() else []),
         ),
     )
-    print_tables(about, _accounts(views), _books(views, live))
+    print_tables(about, _accounts(accounts, has_market), _books(quotes, has_market))
 
 
-def _accounts(views: PastViews) -> TextTable:
-    of_market = (">maintenance", ">shortfall") if market_of(views.rules) is not None else ()
+def _accounts(accounts: list[AccountSummary], has_market: bool) -> TextTable:
+    of_market = (">maintenance", ">shortfall") if has_market else ()
     names = ("account", ">available", ">locked", *of_market, ">open orders")
-    accounts = table(*names, optional=("shortfall", "maintenance"))
-    for user_id in views.balances.users:
-        account = views.balances.users[user_id]
-        cells = [user_id + (" (suspended)" if account.suspended else "")]
-        amounts = [account.cash_micros - account.locked_micros, account.locked_micros]
-        if of_market:
+    shown = table(*names, optional=("shortfall", "maintenance"))
+    for account in accounts:
+        amounts = [account.available_micros, account.locked_micros]
+        if has_market:
             amounts += [account.maintenance_micros, account.shortfall_micros]
-        add_rows(accounts, [(*cells, *map(cash, amounts), str(len(views.open_orders(user_id))))])
-    return accounts
+        name = account.user_id + (" (suspended)" if account.suspended else "")
+        add_rows(shown, [(name, *map(cash, amounts), str(account.open_orders))])
+    return shown
 
 
-def _books(views: PastViews, live: list[Instrument]) -> TextTable:
-    of_market = (">mark",) if market_of(views.rules) is not None else ()
-    books = table("instrument", ">bid", ">ask", ">last", *of_market, "state", optional=("state", "last"))
-    for instrument in live:
-        name = instrument.instrument_id
-        prices = [*views.depths[name].best(), views.tape.last_price_micros(name)]
-        prices += [views.marks.get(name)] if of_market else []
-        decimals = price_decimals([instrument.tick_micros])
-        add_rows(books, [(name, *(usdc(price, decimals) for price in prices), instrument.state)])
-    return books
+def _books(quotes: list[Quote], has_market: bool) -> TextTable:
+    of_market = (">mark",) if has_market else ()
+    shown = table("instrument", ">bid", ">ask", ">last", *of_market, "state", optional=("state", "last"))
+    for quote in quotes:
+        prices = [quote.bid_micros, quote.ask_micros, quote.last_micros]
+        prices += [quote.mark_micros] if has_market else []
+        decimals = price_decimals([quote.instrument.tick_micros])
+        name = quote.instrument.instrument_id
+        add_rows(shown, [(name, *(usdc(price, decimals) for price in prices), quote.instrument.state)])
+    return shown

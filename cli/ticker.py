@@ -7,7 +7,8 @@ import click
 from exchange.amounts import contracts, expiration, price_decimals, size_decimals, usdc
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
-from exchange.cli.present import Present, offline_option, present
+from exchange.cli.present import offline_option, present
+from exchange.cli.questions import Present
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.wire_types import Instrument, Ticker
 
@@ -38,7 +39,7 @@ def ticker(
 ) -> None:
     """Show quotes, mark prices and Greeks of options.
 
-    iv: implied volatility. OI: open interest. Asks the running exchange; reads the journal if none runs.
+    iv: implied volatility. OI: open interest. Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Examples:

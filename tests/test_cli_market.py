@@ -156,10 +156,10 @@ def test_dry_run_places_no_order(server: Server) -> None:
     _order(server, "cancel", "--all", "--user", "dry.a")
     _order(server, "sell", instrument_id, 1, "1.50", "--user", "dry.b")
     assert said(exchange(*arguments)) == (
-        f"would be partially filled: buy 2 {instrument_id} @ 1.60, filled 1 at 1.50\n"
-        "  trade: 1 @ 1.50, taker, fee 0.00\n"
+        f"would be partially filled: buy 2.000 {instrument_id} @ 1.60, filled 1.000 at 1.50\n"
+        "  trade: 1.000 @ 1.50, taker, fee 0.00\n"
         "  available 9,996.90, locked 1.60\n"
-        "  position 1, 0.00 locked for it\n"
+        "  position 1.000, 0.00 locked for it\n"
         "  dry run: no order was placed\n"
     )
     assert _refused(server, *arguments[:3], 9_000, "9", *arguments[5:-2]).startswith("error 1002: Insufficient balance")
@@ -173,15 +173,16 @@ def test_reduce_and_close_a_position(server: Server) -> None:
     _order(server, "buy", instrument_id, 2, "1.50", "--user", "close.a")
     _order(server, "buy", instrument_id, 2, "1.40", "--user", "close.b")
     reduce = ("order", "sell", instrument_id, 9, "1.40", "--tif", "ioc", "--reduce-only")
-    assert re.match(r"order \d+ filled: sell 2 \S+ @ 1\.40, filled 2 at 1\.40\n", said(exchange(*reduce, *at)))
+    text = said(exchange(*reduce, *at))
+    assert re.match(r"order \d+ filled: sell 2\.000 \S+ @ 1\.40, filled 2\.000 at 1\.40\n", text)
     assert _refused(server, *reduce, *at[:2]).startswith("error 1030: Nothing to reduce: ")
     assert _refused(server, "order", "close", instrument_id, *at[:2]).startswith("error 1030: Nothing to reduce: ")
     _order(server, "buy", instrument_id, 1, "1.50", "--user", "close.a")
     text = said(exchange("order", "close", instrument_id, "1.45", *at))
-    assert re.match(r"order \d+ cancelled \(ioc_remainder\): sell 1 \S+ @ 1\.45\n", text)
+    assert re.match(r"order \d+ cancelled \(ioc_remainder\): sell 1\.000 \S+ @ 1\.45\n", text)
     _order(server, "buy", instrument_id, 1, "1.30", "--user", "close.b")
     assert re.match(
-        r"order \d+ filled: sell 1 \S+ at market, filled 1 at 1\.30\n",
+        r"order \d+ filled: sell 1\.000 \S+ at market, filled 1\.000 at 1\.30\n",
         said(exchange("order", "close", instrument_id, *at)),
     )
 

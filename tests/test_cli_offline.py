@@ -286,7 +286,7 @@ def test_damaged_page_gives_no_traceback(path: Path) -> None:
         ("account", "deposit", "alice", 5),
         ("account", "withdraw", "alice", 5),
         ("instrument", "create", CALL),
-        ("book", CALL),
+        ("order", "cancel", "--all", "--user", "alice"),
         ("order", "close", CALL, "--user", "alice"),
         ("admin", "set-index", "SOL", 150),
         ("admin", "rules"),

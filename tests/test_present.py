@@ -19,6 +19,13 @@ QUESTIONS = (
     ("ticker", "--asset", "SOL", "--expiration", "28FEB26"),
     ("settlements",),
     ("settlements", "--user", "alice"),
+    ("instrument", "list"),
+    ("instrument", "list", "--asset", "SOL"),
+    ("index", "show"),
+    ("index", "show", "SOL"),
+    ("book", CALL),
+    ("state",),
+    ("state", "--book", CALL, "--account", "alice", "--orders", "bob"),
 )
 UNKNOWN = (
     ("account", "show", "nobody"),
@@ -26,6 +33,10 @@ UNKNOWN = (
     ("order", "list", "--user", "alice", "--instrument", "SOL_USDC-28FEB26-151-C"),
     ("settlements", "--user", "nobody"),
     ("ticker", "SOL_USDC-28FEB26-151-C"),
+    ("book", "SOL_USDC-28FEB26-151-C"),
+    ("state", "--book", "SOL_USDC-28FEB26-151-C"),
+    ("state", "--account", "nobody"),
+    ("state", "--orders", "nobody"),
 )
 
 
@@ -70,7 +81,7 @@ def test_an_unknown_name_is_refused_and_opens_no_account(path: Path, question: t
 def test_questions_read_no_journal_and_record_no_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _seq(path)
     with monkeypatch.context() as patch:
-        patch.delattr(current_views, "read_views")
+        patch.delattr(current_views, "open_journal_reader")
         for question in QUESTIONS:
             said(exchange(*question, "--db", path))
     assert _seq(path) == before

@@ -22,6 +22,9 @@ LOOKS = (
     ("journal", "info"),
     ("sessions",),
     ("sql", "SELECT * FROM fills"),
+    ("state",),
+    ("state", "--at", "200"),
+    ("order", "list", "--user", "alice"),
 )
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the rights of files are those of Unix")

@@ -23,12 +23,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.cli import admin, admin_rules, book, output, recovery_plan
+from exchange.cli import admin, admin_rules, output, recovery_plan
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
-from exchange.client.book import Book, BookUpdate
-from exchange.client.messages import BookMessage
 from exchange.domain.commands import CancelOrder
 from exchange.domain.rules import Rules
 from exchange.history.recovery_plan import RecoveryPlan
@@ -79,24 +77,13 @@ class _Exchange:
         self.views = read_views(path)
 
     def call(self, method: str, **_params: Any) -> Any:
-        return msgspec.to_builtins({"rules": Rules(), "seq": self.views.seq})
-
-    async def __aenter__(self) -> "_Exchange":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def subscribe(self, *_channels: str) -> "_Exchange":
-        return self
-
-    async def __anext__(self) -> BookMessage:
-        depth, shown = self.views.depths[LATER], Book(LATER)
-        shown.apply(BookUpdate(self.views.seq, self.views.ts_us, depth.bids(9), depth.asks(9)))
-        return BookMessage(f"book.{LATER}.10", shown.seq, shown)
-
-    async def get_trades(self, instrument_id: str, count: int) -> Any:
-        return self.views.tape.trades(instrument_id, count)
+        answers: dict[str, Any] = {
+            "admin/get_account": lambda: self.views.account("carol"),
+            "public/get_instruments": self.views.live_instruments,
+            "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
+            "admin/set_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
+        }
+        return msgspec.to_builtins(answers[method]())
 
 
 class Printed(NamedTuple):
@@ -121,11 +108,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.delenv("NO_COLOR", raising=False)
         patch.setattr(output, "is_terminal", lambda: True)
         patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
-        patch.setattr(
-            admin, "call_as_admin", lambda path, method, **params: msgspec.to_builtins(running.views.account("carol"))
-        )
-        patch.setattr(book, "url_of", lambda path: "ws://here")
-        patch.setattr(book, "connect", lambda url, **options: running)
+        patch.setattr(admin, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr("exchange.cli.replay.time", SimpleNamespace(monotonic=lambda: 1.0))
         plan = RecoveryPlan(0, ["snapshot 00000040.snapshot is damaged"], 90, 90, 20_000.0, 0.0045)
         patch.setattr(recovery_plan, "plan_recovery", lambda path: plan)

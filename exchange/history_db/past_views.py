@@ -7,13 +7,15 @@ reads each part of the history when a question needs it.
 import sqlite3
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
 from exchange.domain.rules import Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.history_db.file import HistoryError, alarm_of
+from exchange.history_db.file import HistoryError, alarm_of, open_history
+from exchange.journal.records import Head
 from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
@@ -303,6 +305,18 @@ class PastViews(Views):
             kept=USER_SETTLEMENTS_KEPT,
         )
         return deque(UserSettlement(*row) for row in reversed(rows.fetchall()))
+
+
+def open_past_views(path: Path, head: Head) -> PastViews | None:
+    """The views after the command `head` of the journal at `path`.
+
+    None if there is no history that can be read, or if it does not hold this command.
+    """
+    try:
+        views = PastViews(open_history(path), head.seq)
+    except (HistoryError, sqlite3.Error):
+        return None
+    return views if views.journal_hash == head.hash else None
 
 
 class _Accounts(_OnDemand[AccountBalances]):

@@ -1,0 +1,90 @@
+"""Answers questions about the present, or about a past moment, from the recorded data."""
+
+from pathlib import Path
+
+from exchange.cli.current_views import Recorded, as_of, require_instrument, require_user
+from exchange.cli.questions import AccountNow, HeadNow, Quote
+from exchange.client import OrderBookSnapshot
+from exchange.domain.rules import Rules
+from exchange.projections.wire_types import (
+    AccountSummary,
+    IndexPrice,
+    Instrument,
+    OrderView,
+    Settlement,
+    Ticker,
+    Trade,
+    UserSettlement,
+)
+
+
+class RecordedPresent:
+    """A `Present` that reads the state after a recorded command."""
+
+    def __init__(self, recorded: Recorded, path: Path) -> None:
+        self.views = recorded.views
+        self._recorded = recorded
+        self._path = path
+
+    def head(self) -> HeadNow:
+        return HeadNow(self.views.seq, self.views.ts_us, self._recorded.hash.hex())
+
+    def as_of(self) -> str:
+        return as_of(self.views)
+
+    def rules(self) -> Rules:
+        return self.views.rules
+
+    def is_halted(self) -> bool:
+        return self._recorded.is_halted
+
+    def instruments(self) -> dict[str, Instrument]:
+        return {one.instrument_id: one for one in self.views.live_instruments()}
+
+    def quotes(self, asset: str | None, with_expired: bool = False) -> list[Quote]:
+        listed = self.views.instruments.values() if with_expired else self.views.live_instruments()
+        return [self._quote(one) for one in listed if asset in (None, one.asset)]
+
+    def _quote(self, instrument: Instrument) -> Quote:
+        name = instrument.instrument_id
+        bid, ask = self.views.depths[name].best()
+        return Quote(instrument, bid, ask, self.views.tape.last_price_micros(name), self.views.marks.get(name))
+
+    def expired_count(self) -> int:
+        return len(self.views.instruments) - len(self.views.live_instruments())
+
+    def indexes(self) -> list[IndexPrice]:
+        return list(self.views.indexes.values())
+
+    def book(self, instrument_id: str, depth: int, trades: int) -> tuple[OrderBookSnapshot, list[Trade]]:
+        require_instrument(self.views, instrument_id, self._path)
+        views, levels = self.views, self.views.depths[instrument_id]
+        shown = OrderBookSnapshot(instrument_id, views.seq, views.ts_us, levels.bids(depth), levels.asks(depth))
+        return shown, views.tape.trades(instrument_id, trades)
+
+    def accounts(self) -> list[AccountSummary]:
+        return [self.views.account_summary(user_id) for user_id in self.views.balances.users]
+
+    def account(self, user_id: str, settlements_max: int) -> AccountNow:
+        require_user(self.views, user_id, self._path)
+        return AccountNow(self.views.account(user_id), self.views.settlements.newest_of(user_id, settlements_max))
+
+    def open_orders(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
+        require_user(self.views, user_id, self._path)
+        if instrument_id is not None:
+            require_instrument(self.views, instrument_id, self._path)
+        return self.views.open_orders(user_id, instrument_id)
+
+    def ticker(self, instrument_id: str) -> Ticker:
+        require_instrument(self.views, instrument_id, self._path)
+        return self.views.ticker(instrument_id)
+
+    def tickers(self, asset: str) -> list[Ticker]:
+        return [self.views.ticker(one.instrument_id) for one in self.views.live_instruments(asset)]
+
+    def settlements(self, asset: str | None, count: int) -> list[Settlement]:
+        return self.views.settlements.newest(count, asset=asset)
+
+    def settlements_of(self, user_id: str, count: int) -> list[UserSettlement]:
+        require_user(self.views, user_id, self._path)
+        return self.views.settlements.newest_of(user_id, count)
