@@ -1,7 +1,7 @@
 """Subprocesses that run a module of this project alongside the exchange, and end before it does.
 
-The exchange has three: the follower and the demo's bots, which a `Supervisor` keeps running, and the workers of
-catch-ups. A worker runs once for one client, so it uses `run_module` alone.
+The exchange has four: the follower and the demo's bots, which a `Supervisor` keeps running, the process that answers
+questions about the past, and the workers of catch-ups. The last two start when a client asks, with `run_module` alone.
 """
 
 import asyncio
@@ -20,10 +20,15 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def run_module(module: str, *arguments: str, stdout: int | None = None) -> AsyncIterator[Process]:
-    """Run `module` as a subprocess; at the end terminate it, if it still runs, and wait for it. Raises OSError."""
+async def run_module(
+    module: str, *arguments: str, stdin: int = DEVNULL, stdout: int | None = None, limit: int = 64 * 1024
+) -> AsyncIterator[Process]:
+    """Run `module` as a subprocess; at the end terminate it, if it still runs, and wait for it. Raises OSError.
+
+    `limit` is the largest line of its output, in bytes.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, *arguments, stdin=DEVNULL, stdout=stdout
+        sys.executable, "-P", "-m", module, *arguments, stdin=stdin, stdout=stdout, limit=limit
     )
     try:
         yield process
@@ -55,6 +60,8 @@ class Supervisor:
         self._retry_seconds_max = retry_seconds_max
         self._blocked = blocked
         self._task: asyncio.Task[None] | None = None
+        # False while the process waits for its next start.
+        self.is_running = False
 
     def start(self, *arguments: str) -> None:
         """Start the subprocess. Its last argument is the process id of its parent, this process."""
@@ -85,9 +92,12 @@ class Supervisor:
         """Run the subprocess until it ends. Returns a verb phrase for the log."""
         try:
             async with run_module(self._module, *arguments, stdout=DEVNULL) as process:
+                self.is_running = True
                 return f"ended with code {await process.wait()}"
         except OSError as error:
             return f"could not be started: {error}"
+        finally:
+            self.is_running = False
 
     async def _wait_while_blocked(self) -> None:
         logged: str | None = None

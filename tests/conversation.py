@@ -15,6 +15,7 @@ small letter or `#`. `3 times alice> ...` sends a message three times. Directive
     list INSTRUMENT        list an instrument, tick 10,000 micros, smallest size 100 millicontracts
     clock TIME             set the clock, which otherwise stands still; a new conversation begins at START_US
     disk full, disk ok     the journal cannot, or can again, record anything; `disk full once`: one batch fails
+    history off, history on    questions about the past are refused, or answered again
     wait N                 N seconds pass for heartbeats
     close NAME             the client closes the connection
     gone NAME              the exchange has closed the connection
@@ -140,6 +141,8 @@ class _Conversation:
                 exchange.journal.failures = [JournalFullError("the disk is full")]
             case "disk", "ok":
                 exchange.journal.failures = []
+            case "history", "off" | "on":
+                exchange.has_history = rest == "on"
             case "wait", _:
                 for _ in range(int(rest)):
                     for connection in exchange.connections:

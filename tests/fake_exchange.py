@@ -4,7 +4,12 @@ The test sets the clock, and so it knows every `ts_us` beforehand. A `Lawyer` ch
 """
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
 
 from exchange.catch_up.request import CatchUpRequest, Done, Take
 from exchange.catch_up.worker import keys_of, replay_messages
@@ -13,20 +18,24 @@ from exchange.domain.commands import (
     CreateInstrument,
     Genesis,
     StartSession,
-    decode_command,
     encode_command,
 )
 from exchange.domain.rules import Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
+from exchange.engine.recovery import replay_step
+from exchange.gateway import jsonrpc
+from exchange.gateway.exchange_port import PastDone, PastQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.methods import METHODS
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
+from exchange.history_db.file import history_path
+from exchange.history_db.writer import HistoryWriter
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.records import Record, chain
-from exchange.projections.order_timeline import CommandRecord, PlacedStep, TimelineStep, timeline_of
+from exchange.past.answers import PastAnswers
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.engine_port import EnginePort
@@ -142,6 +151,8 @@ class FakeExchange(EnginePort):
         self.catch_ups: list[FakeCatchUp] = []
         # True if `settle` also finishes the running catch-ups.
         self.finishes_catch_ups = True
+        # False if questions about the past are refused.
+        self.has_history = True
         self._genesis = Genesis(rules)
         self._requests_per_second = requests_per_second
         self._outstanding = 0
@@ -234,17 +245,24 @@ class FakeExchange(EnginePort):
             self._outstanding += 1
             self.pipeline.submit(command, counted)
 
-    def explain(self, user_id: str, order_id: int, done: Callable[[list[TimelineStep] | RpcError], None]) -> None:
-        """Replay all commands to find the timeline, and deliver it a few turns of the event loop later."""
+    def ask_past(self, question: PastQuestion, done: PastDone) -> None:
+        """Write the history of all commands, answer from it, and deliver that a few turns of the event loop later."""
+        outcome: msgspec.Raw | RpcError = jsonrpc.history_unavailable("the history is switched off", 1_000)
+        if self.has_history:
+            with tempfile.TemporaryDirectory() as folder:
+                outcome = self._answer_from_history(Path(folder) / "exchange.db", question)
+        asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, outcome)
+
+    def _answer_from_history(self, path: Path, question: PastQuestion) -> msgspec.Raw | RpcError:
         engine = Engine()
-        records = [
-            CommandRecord(record.seq, record.ts_us, decode_command(record.payload), engine.replay(record))
-            for record in self.journal.records[: self.engine.head.seq]
-        ]
-        steps = timeline_of(order_id, records)
-        placed = steps[0] if steps else None
-        is_own = isinstance(placed, PlacedStep) and placed.user_id == user_id
-        asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, steps if is_own else [])
+        with closing(HistoryWriter(history_path(path))) as writer:
+            for record in self.journal.records[: self.engine.head.seq]:
+                writer.add(record, *replay_step(engine, record), engine)
+            writer.flush([])
+        with closing(PastAnswers(path, lambda end: True)) as answers:
+            answer = answers.answer(question)
+        assert answer.behind is None, answer
+        return RpcError(**answer.error) if answer.error is not None else answer.result
 
     def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> FakeCatchUp:
         catch_up = FakeCatchUp(request, self._missed_messages(request), take, done)
@@ -261,13 +279,11 @@ class FakeExchange(EnginePort):
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret == ADMIN_SECRET
 
-    def _deliver(
-        self, turns: int, done: Callable[[list[TimelineStep] | RpcError], None], steps: list[TimelineStep]
-    ) -> None:
+    def _deliver(self, turns: int, done: PastDone, outcome: msgspec.Raw | RpcError) -> None:
         if turns:
-            asyncio.get_running_loop().call_soon(self._deliver, turns - 1, done, steps)
+            asyncio.get_running_loop().call_soon(self._deliver, turns - 1, done, outcome)
         else:
-            done(steps)
+            done(outcome)
 
     def publish(self, change: Change) -> None:
         self.subscriptions.publish(change)

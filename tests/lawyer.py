@@ -7,6 +7,7 @@ methods; `seq` never decreases; streams with `from_seq` begin there; a book foll
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from exchange.gateway.params import CommandParams
 NUMBER_MAX = 2**53 - 1
 CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1014}
 # Never -32603: that would be a fault of the exchange.
-CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030}
+CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030, 1031}
 COMMANDS = {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
 COMMANDS |= {"private/close_position"}
 # The channels that are no streams: their messages are states, and merge several commands.
@@ -30,10 +31,10 @@ class Expected:
     """The expected answer to one frame: none, one answer, or an array with one answer for each of `ids`."""
 
     def __init__(self, frame: bytes) -> None:
-        # As JSON; then the method and the `from_seq` of the same requests, "" and None if there is none.
+        # As JSON; then the method and the parameters of the same requests, "" and {} if there are none.
         self.ids: list[str] = []
         self.methods: list[str] = []
-        self.from_seqs: list[int | None] = []
+        self.params: list[dict[str, Any]] = []
         self.is_batch = False
         # True if it changes subscriptions without an answer, so that they are unknown afterwards.
         self.hides_channels = False
@@ -56,16 +57,16 @@ class Expected:
         elif isinstance(part, dict) and part.get("jsonrpc") == "2.0" and isinstance(part.get("method"), str):
             if "id" in part:
                 params = part.get("params")
-                self._add(raw_id, part["method"], params.get("from_seq") if isinstance(params, dict) else None)
+                self._add(raw_id, part["method"], params if isinstance(params, dict) else {})
             elif part["method"] in ("public/subscribe", "public/unsubscribe"):
                 self.hides_channels = True
         else:
             self._add(raw_id)
 
-    def _add(self, request_id: Any, method: str = "", from_seq: int | None = None) -> None:
+    def _add(self, request_id: Any, method: str = "", params: Mapping[str, Any] = {}) -> None:
         self.ids.append(json.dumps(request_id))
         self.methods.append(method)
-        self.from_seqs.append(from_seq)
+        self.params.append(dict(params))
 
 
 class Run:
@@ -162,14 +163,14 @@ class Lawyer:
         expected = self._expected.popleft()
         answers = message if expected.is_batch else [message]
         assert [json.dumps(answer["id"]) for answer in answers] == expected.ids, "the answer to another request"
-        for method, from_seq, answer in zip(expected.methods, expected.from_seqs, answers, strict=True):
-            self._on_answer(method, from_seq, answer)
+        for method, params, answer in zip(expected.methods, expected.params, answers, strict=True):
+            self._on_answer(method, params, answer)
 
     def rest(self) -> None:
         """Check that no request is unanswered."""
         assert not self._expected, f"{len(self._expected)} frames are not answered"
 
-    def _on_answer(self, method: str, from_seq: int | None, answer: dict[str, Any]) -> None:
+    def _on_answer(self, method: str, params: dict[str, Any], answer: dict[str, Any]) -> None:
         self.answers += 1
         assert answer["jsonrpc"] == "2.0" and answer.keys() in ({"jsonrpc", "id", "result"}, {"jsonrpc", "id", "error"})
         _check_numbers({key: value for key, value in answer.items() if key != "id"})
@@ -183,6 +184,7 @@ class Lawyer:
             return
         result = answer["result"]
         _check_result(method, result)
+        from_seq = params.get("from_seq")
         if method == "public/subscribe" and from_seq is not None:
             assert result.keys() == {"channels", "seq"} and from_seq <= result["seq"]
             self._on_subscribed(result["channels"], Run(from_seq))
@@ -192,7 +194,9 @@ class Lawyer:
             self._on_unsubscribed(result)
         elif method in COMMANDS and "dry_run" not in result:
             assert self._last_seq < result["seq"], "a command's notifications came before its answer"
-        elif isinstance(result, dict) and "seq" in result:
+        elif isinstance(result, dict) and "seq" in result and "at_seq" in params:
+            assert result["seq"] == params["at_seq"], "an answer about another moment"
+        elif isinstance(result, dict) and "seq" in result and "at_ts_us" not in params:
             assert self._last_seq <= result["seq"], "an answer that is older than a notification before it"
 
     def _on_subscribed(self, names: list[str], run: Run | None) -> None:

@@ -1,7 +1,10 @@
 """Explanations: every step of an order in a sentence, and the check that refused a command."""
 
 import asyncio
-import threading
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -27,15 +30,12 @@ from exchange.history.explain import QueuePosition, explain_order
 from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
 from exchange.matching.state import State
-from exchange.projections.order_timeline import TimelineStep
-from exchange.runtime import node
-from exchange.runtime.order_audit_trail import own_order_timeline
 from tests.cli_support import complained, exchange, said, said_json
 from tests.journals import play, write_journal
 from tests.random_commands import random_steps
 from tests.small_market import CALL, START_US, USDC, buy, history, sell
+from tests.wire import Server, Wire, request
 from tests.wire import exchange as running_exchange
-from tests.wire import request
 
 
 def told(path: Path, order_id: int) -> list[str]:
@@ -348,7 +348,9 @@ def steps_of(answer: Any) -> list[str]:
     return [step["step"] for step in answer["result"]["steps"]]
 
 
-def test_the_last_commands_are_explained_over_the_wire(tmp_path: Path) -> None:
+def test_an_order_is_explained_right_after_its_answer(tmp_path: Path) -> None:
+    """The answer waits until the follower has written the history up to the order."""
+
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice, bob = await server.client("alice"), await server.client("bob")
@@ -363,66 +365,63 @@ def test_the_last_commands_are_explained_over_the_wire(tmp_path: Path) -> None:
     asyncio.run(conversation())
 
 
-def test_others_trade_during_an_explanation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only later requests of the same connection wait. A reader that fails causes an internal error of this answer."""
-    gate = threading.Event()
-
-    def slowly(*arguments: Any) -> list[TimelineStep]:
-        assert gate.wait(20)
-        return own_order_timeline(*arguments)
-
-    def broken(*_: Any) -> list[TimelineStep]:
-        raise OSError("the disk is bad")
+def test_others_trade_during_an_explanation(tmp_path: Path) -> None:
+    """Only later requests of the same connection wait."""
 
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice, bob = await server.client("alice"), await server.client("bob")
             await alice.buy()
-            monkeypatch.setattr(node, "own_order_timeline", slowly)
-            alice.send(request("private/explain_order", "why", order_id=1))
-            alice.send(request("private/cancel", "cancel", order_id=1))
-            await alice.writer.drain()
-            assert (await bob.buy())["result"]["order"]["order_id"] == 2
-            gone = await server.client("alice")
-            gone.send(request("private/explain_order", order_id=1))
-            await gone.writer.drain()
-            await gone.hang_up()
-            gate.set()
+            with stopped_reader(await reader_of(server, alice)):
+                alice.send(request("private/explain_order", "why", order_id=1))
+                alice.send(request("private/cancel", "cancel", order_id=1))
+                await alice.writer.drain()
+                assert (await bob.buy())["result"]["order"]["order_id"] == 2
+                gone = await server.client("alice")
+                gone.send(request("private/explain_order", order_id=1))
+                await gone.writer.drain()
+                await gone.hang_up()
             answer = await alice.text()
             assert answer["id"] == "why" and steps_of(answer) == ["placed"]
             assert (await alice.text())["result"]["order"]["status"] == "cancelled"
-            monkeypatch.setattr(node, "own_order_timeline", broken)
-            unlucky = await server.client("alice")
-            unlucky.send(request("private/explain_order", order_id=1))
-            assert b'"code":-32603' in (await unlucky.frame()).payload
-            assert (await alice.buy())["result"]["order"]["order_id"] == 3
 
     asyncio.run(conversation())
 
 
-def test_a_disconnect_during_an_explanation_cancels_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
-
-    def slowly(*arguments: Any) -> list[TimelineStep]:
-        assert gate.wait(20)
-        return own_order_timeline(*arguments)
-
+def test_a_disconnect_during_an_explanation_cancels_orders(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
             alice, other = await server.client("alice"), await server.client("alice")
             await alice.ask("private/enable_cancel_on_disconnect")
             await alice.buy()
-            monkeypatch.setattr(node, "own_order_timeline", slowly)
-            for _ in range(3):
-                alice.send(request("private/explain_order", order_id=1))
-            await alice.writer.drain()
-            await alice.hang_up()
-            while (await other.ask("private/get_open_orders"))["result"]:
-                pass
-            gate.set()
+            with stopped_reader(await reader_of(server, alice)):
+                for _ in range(3):
+                    alice.send(request("private/explain_order", order_id=1))
+                await alice.writer.drain()
+                await alice.hang_up()
+                while (await other.ask("private/get_open_orders"))["result"]:
+                    pass
             assert steps_of(await other.ask("private/explain_order", order_id=1)) == ["placed", "cancelled"]
 
     asyncio.run(conversation())
+
+
+async def reader_of(server: Server, client: Wire) -> int:
+    """The process that answers questions about the past; it runs from the first question on."""
+    await client.ask("public/get_status", at_seq=1)
+    pid = server.node.past_service.pid
+    assert pid is not None
+    return pid
+
+
+@contextmanager
+def stopped_reader(pid: int) -> Iterator[None]:
+    """Questions about the past are not answered meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_stopping_does_not_wait_for_an_explanation(tmp_path: Path) -> None:

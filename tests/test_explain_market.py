@@ -1,12 +1,15 @@
 """Explanations in a market: liquidations, settlements, limits, the administrator."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from exchange.domain.commands import ChangeRules, Command, EndDay, Genesis, OpenAccount, SetLimits
-from exchange.runtime.order_audit_trail import own_order_timeline
+from exchange.history_db.order_trail import own_order_timeline
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import open_current_history
 from tests.cli_support import exchange, said, said_json
 from tests.market_story import (
     CALL,
@@ -114,7 +117,9 @@ def test_what_an_index_price_caused(story: Path) -> None:
 
 def test_several_orders_of_one_command_are_separate(story: Path) -> None:
     """Two accounts were liquidated by one command: neither may read the steps of the other's order."""
-    lives = {(user_id, order_id): own_order_timeline(story, user_id, order_id, 73) for user_id, order_id in OWNERS}
+    with closing(open_current_history(story, lambda sentence: None, lambda done, total: None)) as history:
+        views = PastViews(history, 73)
+        lives = {(user_id, order_id): own_order_timeline(views, user_id, order_id) for user_id, order_id in OWNERS}
     assert {key: len(life) for key, life in lives.items()} == OWNERS
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from exchange.gateway.methods import METHODS, Method
-from exchange.gateway.params import CommandParams
+from exchange.gateway.params import CommandParams, ReadParams
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -18,7 +18,16 @@ def test_a_method_documents_itself(method: Method) -> None:
         assert msgspec.json.schema(method.dry_run_result)
 
 
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_method_takes_receipt_if_it_records_a_command(method: Method) -> None:
+    assert issubclass(method.params, CommandParams) == (method.answer is not None)
+
+
+# They read nothing that the history has: the clock, the documentation, the state of the matcher.
+PRESENT_ONLY = ("public/get_time", "public/get_api", "private/get_margin")
+
+
 @pytest.mark.parametrize(("name", "method"), METHODS.items(), ids=METHODS)
-def test_a_method_takes_receipt_if_it_records_a_command(name: str, method: Method) -> None:
-    """The answer of a method is made from a command, except that of the one that reads the life of an order."""
-    assert issubclass(method.params, CommandParams) == (method.answer is not None and name != "private/explain_order")
+def test_every_method_that_reads_can_answer_about_the_past(name: str, method: Method) -> None:
+    reads = "/get_" in name or name == "private/explain_order"
+    assert issubclass(method.params, ReadParams) == (reads and name not in PRESENT_ONLY)

@@ -21,6 +21,7 @@ from exchange.engine.recovery import recover
 from exchange.history.replay import replay_range
 from exchange.history.replay_checkpoints import RESTORE_COMMANDS, Checkpoints, ReplayPast
 from exchange.history.replay_server import ReplayOptions, ReplayServer
+from exchange.history_db.update import update_history
 from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_reader
 from exchange.snapshots.store import SnapshotStore
@@ -294,8 +295,9 @@ def test_nothing_can_be_changed(path: Path) -> None:
             open_orders = (await alice.ask("private/get_open_orders"))["result"]
             assert [order["order_id"] for order in open_orders] == [1, 2]
             assert (await alice.ask("private/get_balance"))["result"]["locked"] == 14_900_000
-            steps = (await alice.ask("private/explain_order", order_id=1))["result"]
-            assert steps
+            error = (await alice.ask("private/explain_order", order_id=1))["error"]
+            assert (error["code"], error["data"]["reason"]) == (1031, "history_unavailable")
+            assert "`exchange history rebuild` does, from the journal" in error["data"]["detail"]
             # Neither a user who came later nor the administrator can log in.
             async with connect(url) as connection:
                 for user_id, code in (("carol", 1027), ("admin", 1020)):
@@ -362,10 +364,11 @@ def test_a_seek_over_damage_fails_and_the_replay_stays(path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_journal_whose_last_events_a_crash_left_unrecorded(tmp_path: Path) -> None:
-    """Users can log in and orders are explained from the commands, which are all recorded."""
-    path, commands = tmp_path / "exchange.db", [*MARKET, OpenAccount("carol", 1)]
-    write_journal(path, ((START_US + n, command) for n, command in enumerate(commands, 1)), events_up_to=4)
+def test_a_replay_answers_about_the_past_of_its_position(tmp_path: Path) -> None:
+    """From the history. A later moment has not come yet."""
+    path = tmp_path / "exchange.db"
+    write_journal(path, ((START_US + n, command) for n, command in enumerate([*MARKET, OpenAccount("carol", 1)], 1)))
+    update_history(path, lambda sentence: None, lambda done, total: None)
 
     async def go() -> None:
         async with (
@@ -376,6 +379,9 @@ def test_a_journal_whose_last_events_a_crash_left_unrecorded(tmp_path: Path) -> 
             auth = {"grant_type": "client_credentials", "client_id": "carol"}
             assert (await carol.ask("public/auth", **auth))["result"] == {"user_id": "carol"}
             async with client(url) as alice:
+                await alice.ask("replay/seek", seq=9)
+                assert (await alice.ask("public/get_head", at_seq=7))["result"]["seq"] == 7
+                assert (await alice.ask("public/get_head", at_seq=10))["error"]["data"]["reason"] == "unknown_moment"
                 await alice.ask("replay/seek", seq=11)
                 steps = (await alice.ask("private/explain_order", order_id=1))["result"]["steps"]
                 assert [step["step"] for step in steps] == ["placed", "filled"]

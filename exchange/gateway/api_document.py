@@ -7,7 +7,7 @@ import msgspec
 
 from exchange import __version__
 from exchange.gateway.error_kinds import ERROR_KINDS, METHOD_REASONS
-from exchange.gateway.params import Params
+from exchange.gateway.params import Params, ReadParams
 from exchange.gateway.schemas import Schema, reference_to, schemas_of
 
 OPENRPC_VERSION = "1.3.2"
@@ -81,6 +81,8 @@ def errors_of(name: str, method: DescribedMethod) -> list[ErrorEntry]:
     reasons = {*_ANY, *_BY_ACCESS[method.access], *METHOD_REASONS.get(name, ())}
     if any(field.required for field in msgspec.structs.fields(method.params)):
         reasons.add("missing_param")
+    if issubclass(method.params, ReadParams):
+        reasons |= {"unknown_moment", "history_unavailable"}
     by_code: dict[int, ErrorEntry] = {}
     for reason, (code, message) in ERROR_KINDS.items():
         if reason in reasons:

@@ -29,6 +29,7 @@ ERROR_KINDS: dict[str, ErrorKind] = {
     "from_seq_ahead": _INVALID_PARAMS,
     "from_seq_archived": _INVALID_PARAMS,
     "order_archived": _INVALID_PARAMS,
+    "unknown_moment": _INVALID_PARAMS,
     "internal_error": ErrorKind(-32603, "Internal error"),
     "must_authenticate": ErrorKind(1001, "Must authenticate first"),
     "rate_limit_exceeded": ErrorKind(1007, "Rate limit exceeded"),
@@ -37,6 +38,7 @@ ERROR_KINDS: dict[str, ErrorKind] = {
     "journal_unavailable": ErrorKind(1024, "Journal unavailable"),
     "not_permitted": ErrorKind(1025, "Not permitted"),
     "read_only_replay": ErrorKind(1027, "Replay is read-only"),
+    "history_unavailable": ErrorKind(1031, "History unavailable"),
     **{reason.value: ErrorKind(refusal.code, refusal.message) for reason, refusal in REFUSALS.items()},
 }
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import Command, PlaceOrder
 from exchange.domain.events import Event
@@ -15,7 +17,22 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 
-TimelineDone = Callable[[list[TimelineStep] | RpcError], None]
+
+class PastQuestion(msgspec.Struct, frozen=True):
+    """A request about the past: a method with its parameters as JSON, and the user who asks.
+
+    The moment is right after command `at_seq`, or if that is None after the last command at or before `at_ts_us`.
+    """
+
+    method: str
+    params: msgspec.Raw
+    user_id: str
+    at_seq: int | None
+    at_ts_us: int | None = None
+
+
+# Receives the result as JSON, or the error.
+PastDone = Callable[[msgspec.Raw | RpcError], None]
 
 
 class MarginQuote(NamedTuple):
@@ -94,11 +111,15 @@ class ExchangePort(ABC):
         """The margin that the order would need now."""
 
     @abstractmethod
-    def explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
-        """Read the life of the user's own order as of now, without blocking.
+    def ask_past(self, question: PastQuestion, done: PastDone) -> None:
+        """Answer a question about a past moment, without blocking. `done` is called once."""
 
-        `done` gets the steps, none if the user has no such order; or the error if they could not be read.
+    def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
+        """The life of the user's own order, given by one of its ids; empty if the user has no such order.
+
+        Only the past of an exchange knows it, so that this is never called for a running one.
         """
+        raise AssertionError(f"the life of order {order_id} or {client_order_id!r} is in the history")
 
     @abstractmethod
     def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:

@@ -51,6 +51,8 @@ FIELDS: dict[str, Field] = {
     "after": Field("Only accounts opened after that of this user, for the next page."),
     "amount": Field("Size of the order.", MILLI),
     "asks": Field("Price levels of the asks, the lowest price first."),
+    "at_seq": Field("Answer as right after this command. Not together with at_ts_us."),
+    "at_ts_us": Field("Answer as at this time, after the last command at or before it."),
     "asset": Field("Asset of the options, such as SOL."),
     "available": Field("Cash that is not locked. Below zero if the index price moved against short positions."),
     "average_price": Field("Average price of the fills, rounded to the nearest micro; null before the first fill."),

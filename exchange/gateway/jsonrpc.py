@@ -22,7 +22,8 @@ class RpcError(Exception):
     def __init__(self, reason: str, detail: str, **data: Any) -> None:
         super().__init__(detail)
         code, message = ERROR_KINDS[reason]
-        self.body = {"code": code, "message": message, "data": {"reason": reason, "detail": detail, **data}}
+        self.data: dict[str, Any] = {"reason": reason, "detail": detail, **data}
+        self.body = {"code": code, "message": message, "data": self.data}
 
 
 def parse_error(detail: str) -> RpcError:
@@ -66,7 +67,13 @@ def refused(reason: Reason, **data: Any) -> RpcError:
 
 
 def rate_limited(detail: str, retry_after_ms: int) -> RpcError:
+    """The error of a request that comes too early; a client may try again after `retry_after_ms`."""
     return RpcError("rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
+
+
+def history_unavailable(detail: str, retry_after_ms: int) -> RpcError:
+    """The error of a question that the history cannot answer now."""
+    return RpcError("history_unavailable", detail, retry_after_ms=retry_after_ms)
 
 
 def read_only_replay() -> RpcError:

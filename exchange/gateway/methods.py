@@ -43,6 +43,7 @@ class Method(NamedTuple):
     `ignores`: this refusal of the command counts as success.
     `undo`: takes back the effects of `handle` on the connection if the command could not be recorded.
     `waits`: requests of the same connection are not handled until this one is answered.
+    `always_past`: the history answers also if the request names no moment.
     `prepare`: the server calls it before it accepts connections, for work that would hold up requests.
     `dry_run`: replaces `handle` if the parameter `dry_run` is true; the result is then a `dry_run_result`.
     """
@@ -59,6 +60,7 @@ class Method(NamedTuple):
     dry_run: Handler | None = None
     dry_run_result: Any = None
     prepare: Callable[[], object] | None = None
+    always_past: bool = False
 
     @property
     def params(self) -> type[p.Params]:
@@ -156,13 +158,13 @@ _METHODS: dict[str, Method] = {
     ),
     "public/get_status": public(
         "Whether the administrator has halted the exchange.",
-        p.NoParams,
+        p.ReadParams,
         queries.status,
         r.HaltResult,
     ),
     "public/get_head": public(
         "The seq, time and hash of the last command.",
-        p.NoParams,
+        p.ReadParams,
         queries.head,
         r.HeadResult,
     ),
@@ -204,7 +206,7 @@ _METHODS: dict[str, Method] = {
     ),
     "public/get_index_prices": public(
         "The index prices of all assets that have one.",
-        p.NoParams,
+        p.ReadParams,
         queries.index_prices,
         list[IndexPrice],
     ),
@@ -222,13 +224,13 @@ _METHODS: dict[str, Method] = {
     ),
     "public/get_insurance": public(
         "The balance of the insurance, which alone may be negative.",
-        p.NoParams,
+        p.ReadParams,
         queries.insurance,
         r.InsuranceResult,
     ),
     "public/get_rules": public(
         "The rules in force.",
-        p.NoParams,
+        p.ReadParams,
         queries.rules,
         w.RulesResult,
     ),
@@ -273,8 +275,7 @@ _METHODS: dict[str, Method] = {
         p.OrderRef,
         trading.explain_order,
         r.TimelineResult,
-        trading.explain_answer,
-    )._replace(waits=True),
+    )._replace(always_past=True),
     "private/get_open_orders": _private(
         "The user's open orders, oldest first.",
         p.InstrumentFilter,
@@ -301,13 +302,13 @@ _METHODS: dict[str, Method] = {
     ),
     "private/get_balance": _private(
         "The user's balance.",
-        p.NoParams,
+        p.ReadParams,
         queries.balance,
         Balance,
     ),
     "private/get_account": _private(
         "The user's balance, positions, profits and limits.",
-        p.NoParams,
+        p.ReadParams,
         queries.account,
         AccountView,
     ),

@@ -65,6 +65,13 @@ class CommandParams(Params, frozen=True, kw_only=True):
     receipt: bool = False
 
 
+class ReadParams(Params, frozen=True, kw_only=True):
+    """The parameters of a method that can also answer about the past; many such methods have no others."""
+
+    at_seq: Seq | None = None
+    at_ts_us: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] | None = None
+
+
 class AuthParams(CommandParams, frozen=True):
     """A user, or the administrator with the secret."""
 
@@ -115,52 +122,52 @@ class CancelAllParams(CommandParams, frozen=True):
     instrument_id: InstrumentId | None = None
 
 
-class OrderRef(Params, frozen=True):
+class OrderRef(ReadParams, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
 
 
-class InstrumentFilter(Params, frozen=True):
+class InstrumentFilter(ReadParams, frozen=True):
     instrument_id: InstrumentId | None = None
 
 
-class AssetFilter(Params, frozen=True):
+class AssetFilter(ReadParams, frozen=True):
     asset: Asset | None = None
 
 
-class AssetRef(Params, frozen=True):
+class AssetRef(ReadParams, frozen=True):
     asset: Asset
 
 
-class SettlementsParams(Params, frozen=True):
+class SettlementsParams(ReadParams, frozen=True):
     asset: Asset | None = None
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class DeliveryPricesParams(Params, frozen=True):
+class DeliveryPricesParams(ReadParams, frozen=True):
     asset: Asset
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class UserSettlementsParams(Params, frozen=True):
+class UserSettlementsParams(ReadParams, frozen=True):
     count: SettlementsCount = 20
     before: Number | None = None
 
 
-class OrderBookParams(Params, frozen=True):
+class OrderBookParams(ReadParams, frozen=True):
     instrument_id: InstrumentId
     depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX)] = 20
 
 
-class TradesParams(Params, frozen=True):
+class TradesParams(ReadParams, frozen=True):
     instrument_id: InstrumentId
     count: Count = 100
     before: Number | None = None
 
 
-class HistoryParams(Params, frozen=True):
+class HistoryParams(ReadParams, frozen=True):
     instrument_id: InstrumentId | None = None
     count: Count = 100
     before: Number | None = None
@@ -185,7 +192,7 @@ class NewInstrumentParams(CommandParams, frozen=True):
     min_size: Number = 1
 
 
-class InstrumentRef(Params, frozen=True):
+class InstrumentRef(ReadParams, frozen=True):
     instrument_id: InstrumentId
 
 
@@ -207,11 +214,11 @@ class SettleParams(CommandParams, frozen=True):
     price: Number
 
 
-class UserRef(Params, frozen=True):
+class UserRef(ReadParams, frozen=True):
     user_id: Name
 
 
-class AccountsParams(Params, frozen=True):
+class AccountsParams(ReadParams, frozen=True):
     count: Count = 100
     after: Name | None = None
 

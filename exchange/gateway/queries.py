@@ -57,7 +57,7 @@ def index_price(caller: Caller, params: p.AssetRef) -> IndexPrice:
     return index
 
 
-def index_prices(caller: Caller, _params: p.NoParams) -> list[IndexPrice]:
+def index_prices(caller: Caller, _params: p.ReadParams) -> list[IndexPrice]:
     return list(caller.views.indexes.values())
 
 
@@ -74,7 +74,7 @@ def delivery_prices(caller: Caller, params: p.DeliveryPricesParams) -> list[w.De
     ]
 
 
-def insurance(caller: Caller, _params: p.NoParams) -> r.InsuranceResult:
+def insurance(caller: Caller, _params: p.ReadParams) -> r.InsuranceResult:
     funds = caller.views.balances.users.get("insurance")
     return r.InsuranceResult(0 if funds is None else funds.cash_micros, caller.views.seq)
 
@@ -83,15 +83,15 @@ def time(caller: Caller, _params: p.NoParams) -> w.TimeResult:
     return w.TimeResult(caller.exchange.now_us())
 
 
-def status(caller: Caller, _params: p.NoParams) -> r.HaltResult:
+def status(caller: Caller, _params: p.ReadParams) -> r.HaltResult:
     return r.HaltResult(caller.exchange.is_halted, caller.views.seq)
 
 
-def head(caller: Caller, _params: p.NoParams) -> r.HeadResult:
+def head(caller: Caller, _params: p.ReadParams) -> r.HeadResult:
     return r.HeadResult(caller.views.seq, caller.views.ts_us, caller.exchange.head_hash.hex())
 
 
-def rules(caller: Caller, _params: p.NoParams) -> w.RulesResult:
+def rules(caller: Caller, _params: p.ReadParams) -> w.RulesResult:
     return w.RulesResult(caller.views.rules, caller.views.seq)
 
 
@@ -113,9 +113,9 @@ def user_settlements(caller: Caller, params: p.UserSettlementsParams) -> list[Us
     return caller.views.settlements.newest_of(caller.user_id, params.count, params.before)
 
 
-def balance(caller: Caller, _params: p.NoParams) -> Balance:
+def balance(caller: Caller, _params: p.ReadParams) -> Balance:
     return caller.views.balance(caller.user_id)
 
 
-def account(caller: Caller, _params: p.NoParams) -> AccountView:
+def account(caller: Caller, _params: p.ReadParams) -> AccountView:
     return caller.views.account(caller.user_id)

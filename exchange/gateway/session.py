@@ -32,6 +32,7 @@ from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX
 from exchange.gateway.methods import Method
+from exchange.gateway.past_questions import as_inquiry, is_past
 from exchange.gateway.rate_limiter import RateLimiter
 from exchange.gateway.request_queue import Call, CallLater, Reply, RequestQueue
 from exchange.gateway.session_channels import SessionChannels
@@ -197,6 +198,8 @@ class Session:
             call.params = method.decode(request.params)
             if method.dry_run is not None and call.params.dry_run:
                 method = method._replace(handle=method.dry_run, answer=None)
+            elif is_past(method, call.params):
+                method = as_inquiry(request.method, method)
             call.method = method
         except RpcError as raised:
             call.error = raised

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from msgspec import UNSET
 
@@ -13,12 +12,11 @@ from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import SIZE_MAX_MILLI
 from exchange.gateway import params as p
 from exchange.gateway import results as r
-from exchange.gateway.caller import Caller, Inquiry
+from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
-from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited, read_only_replay, refused
+from exchange.gateway.jsonrpc import invalid_params, rate_limited, read_only_replay, refused
 from exchange.projections import wire_types as w
-from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 
 DRY_RUN_RETRY_MS = 100
@@ -151,19 +149,8 @@ def cancel_all_answer(_caller: Caller, change: Change) -> w.CancelAllResult:
     return w.CancelAllResult(len(order_ids), order_ids, change.seq)
 
 
-def explain_order(caller: Caller, params: p.OrderRef) -> Inquiry:
-    order_id, client_order_id = _order_name(params)
-    if client_order_id is not None:
-        order = caller.views.orders.newest_named(caller.user_id, client_order_id)
-        order_id = None if order is None else order.order_id
-    if order_id is None:
-        raise refused(Reason.ORDER_NOT_FOUND)
-    return Inquiry(partial(caller.exchange.explain, caller.user_id, order_id))
-
-
-def explain_answer(_caller: Caller, steps: list[TimelineStep] | RpcError) -> r.TimelineResult:
-    if isinstance(steps, RpcError):
-        raise steps
+def explain_order(caller: Caller, params: p.OrderRef) -> r.TimelineResult:
+    steps = caller.exchange.order_timeline(caller.user_id, *_order_name(params))
     if not steps:
         raise refused(Reason.ORDER_NOT_FOUND)
     return r.TimelineResult(steps)

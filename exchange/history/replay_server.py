@@ -33,10 +33,8 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head, Record
-from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 from exchange.runtime.engine_port import ServedExchange
-from exchange.runtime.order_audit_trail import own_order_timeline
 
 # Commands before the event loop has its turn.
 STEPS_AT_ONCE = 200
@@ -96,6 +94,9 @@ async def serve_replay(
 class ReplayServer(ServedExchange):
     """A replay as an exchange of its own. `now_seconds` is the clock of its rhythm."""
 
+    # Nothing writes the history for a replay.
+    history_wait_seconds = 0.0
+
     def __init__(
         self, reader: JournalReader, options: ReplayOptions, now_seconds: Callable[[], float] | None = None
     ) -> None:
@@ -129,6 +130,7 @@ class ReplayServer(ServedExchange):
         await self.gateway.close()
         self.gateway.abort()
         await self.catch_up_service.stop()
+        await self.past_service.stop()
 
     async def play(self) -> None:
         """Apply the commands, each when it is due. Never returns; raises a JournalError."""
@@ -366,9 +368,8 @@ class ReplayServer(ServedExchange):
                 seq = await asyncio.to_thread(self._past.seq_of_trade, head.seq, back, lowest_seq, _no_progress)
         self._continue_from(await asyncio.to_thread(self._engine_after, max(seq, lowest_seq), _no_progress))
 
-    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
-        """As in `ServedExchange`, in a thread. Computes events that a crash left unrecorded."""
-        return await asyncio.to_thread(_own_timeline, self.path, user_id, order_id, self.engine.head.seq)
+    def why_history_ends(self) -> str:
+        return "a replay does not write it: `exchange history rebuild` does, from the journal"
 
     def _engine_before_the_first_order(self) -> Engine:
         """The state in which the replay starts: before the first order, so that all first instruments are listed."""
@@ -435,8 +436,3 @@ def _check_chain(path: Path, head: Head, last_seq: int) -> None:
     """Read the records after `head` up to `last_seq`. Raises JournalDamagedError if one does not continue the chain."""
     with open_journal_reader(path) as reader:
         deque(reader.records(head, last_seq), maxlen=0)
-
-
-def _own_timeline(path: Path, user_id: str, order_id: int, last_seq: int) -> list[TimelineStep]:
-    """The life of the user's own order up to `last_seq`."""
-    return own_order_timeline(path, user_id, order_id, last_seq)

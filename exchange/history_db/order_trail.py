@@ -35,6 +35,17 @@ def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[Ti
     return timeline_of(order_id, order_audit_trail(views, order_id)) if owner == user_id else []
 
 
+def order_named(views: PastViews, user_id: str, client_order_id: str) -> int | None:
+    """The user's newest order with this client_order_id; None if there is none."""
+    row = views.query(
+        "SELECT order_id FROM orders WHERE client_order_id = :name AND user_id = :user_id AND placed_seq <= :seq "
+        "ORDER BY order_id DESC LIMIT 1",
+        name=client_order_id,
+        user_id=user_id,
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
     """The commands that concern the order, the placing one first.
 

@@ -1,11 +1,12 @@
 """The exchange port of an engine in this process: all that a node, a replay and the tests' exchange share."""
 
 import asyncio
-import logging
 from abc import abstractmethod
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.catch_up.service import CatchUpService
@@ -13,16 +14,13 @@ from exchange.domain.commands import PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
-from exchange.gateway.exchange_port import ExchangePort, MarginQuote, TimelineDone
-from exchange.gateway.jsonrpc import RpcError, internal_error, order_archived
+from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
+from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
-from exchange.journal.errors import JournalArchivedError
 from exchange.matching.dry_run import dry_run, margin_quote
-from exchange.projections.order_timeline import TimelineStep
+from exchange.past.service import BEHIND_SECONDS, PastService
 from exchange.projections.views import Change, Views
-
-_log = logging.getLogger(__name__)
 
 
 class EnginePort(ExchangePort):
@@ -57,14 +55,18 @@ class EnginePort(ExchangePort):
 class ServedExchange(EnginePort):
     """An exchange on the journal at `path`, with a gateway. As a publisher it sends changes to the gateway's clients.
 
-    Catch-ups and timelines of orders are read from the journal.
+    Catch-ups are read from the journal, and the past from the history.
     """
+
+    # How long a question about the past waits for a history that is behind.
+    history_wait_seconds = BEHIND_SECONDS
 
     def __init__(self, path: Path, engine: Engine, methods: Mapping[str, Method] = METHODS) -> None:
         super().__init__(engine)
         self.path = path
         self.gateway = Gateway(self, methods)
         self.catch_up_service = CatchUpService(path, self.gateway.recent, self.gateway.send_all)
+        self.past_service = PastService(path, self.why_history_ends, self.history_wait_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -74,8 +76,16 @@ class ServedExchange(EnginePort):
     def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
         return self.catch_up_service.start(request, take, done)
 
-    def explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
-        self.start_task(self._explain(user_id, order_id, done))
+    def ask_past(self, question: PastQuestion, done: PastDone) -> None:
+        def deliver(outcome: msgspec.Raw | RpcError) -> None:
+            done(outcome)
+            self.gateway.send_all()
+
+        self.past_service.ask(question, deliver)
+
+    @abstractmethod
+    def why_history_ends(self) -> str:
+        """Why the history does not reach further now, as a clause for users."""
 
     def publish(self, change: Change) -> None:
         """Send one command's messages on the streams."""
@@ -97,21 +107,3 @@ class ServedExchange(EnginePort):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    @abstractmethod
-    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
-        """The life of the user's own order as of now; empty if the user has no such order.
-
-        Raises JournalArchivedError if the order may be in an archive that is missing.
-        """
-
-    async def _explain(self, user_id: str, order_id: int, done: TimelineDone) -> None:
-        steps: list[TimelineStep] | RpcError = internal_error()
-        try:
-            steps = await self.read_timeline(user_id, order_id)
-        except JournalArchivedError:
-            steps = order_archived(self.first_seq)
-        except Exception:
-            _log.exception("order %d could not be explained", order_id)
-        done(steps)
-        self.gateway.send_all()

@@ -214,6 +214,11 @@ class FollowerProcess:
         """Start the follower. Logs an error if an alarm stands."""
         self._supervisor.start(str(self._path), _LADDER if self._every is None else str(self._every))
 
+    @property
+    def is_running(self) -> bool:
+        """False while the follower waits for its next start."""
+        return self._supervisor.is_running
+
     async def stop(self) -> None:
         """End the follower. It leaves no incomplete snapshot behind."""
         await self._supervisor.stop()

@@ -26,7 +26,6 @@ from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
-from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, thread_cpu_us
@@ -34,7 +33,6 @@ from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.follower import FollowerProcess, save_and_prune
-from exchange.runtime.order_audit_trail import own_order_timeline
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.runtime.storage import storage_of
@@ -173,8 +171,6 @@ class Node(ServedExchange):
         self._is_stopping = False
         # Dry runs are refused before this exchange time.
         self._dry_run_from_us = 0
-        # One timeline at a time: reading one takes much of a disk that the pipeline needs.
-        self._timeline_lock = asyncio.Lock()
 
     async def run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
         """Accept clients until `stop` is set; then finish the accepted commands and record the end of the run."""
@@ -211,6 +207,7 @@ class Node(ServedExchange):
             await self.cancel_tasks()
             self.gateway.abort()
             await self.catch_up_service.stop()
+            await self.past_service.stop()
             await self._demo.stop()
             await self._follower.stop()
 
@@ -274,10 +271,12 @@ class Node(ServedExchange):
         if not await recorded:
             raise JournalFullError("the disk is full: free some space, then start again")
 
-    async def read_timeline(self, user_id: str, order_id: int) -> list[TimelineStep]:
-        """As in `ServedExchange`, in a thread."""
-        async with self._timeline_lock:
-            return await asyncio.to_thread(own_order_timeline, self.path, user_id, order_id, self.engine.head.seq)
+    def why_history_ends(self) -> str:
+        if alarm := standing_alarm(self.path):
+            return alarm.end_of_history
+        if self._follower.is_running:
+            return "the follower, which writes it, is running but behind: try again later"
+        return "the follower, which writes it, has ended: it starts again soon, and the server's log says why it ended"
 
     async def _watch_clock(self) -> None:
         while True:

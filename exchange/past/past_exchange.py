@@ -1,0 +1,81 @@
+"""The exchange at a moment of the past, as the handlers of the gateway see it."""
+
+from collections.abc import Callable
+
+from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
+from exchange.domain.commands import Command, PlaceOrder
+from exchange.domain.events import Event
+from exchange.domain.rules import Rules
+from exchange.gateway.caller import Caller
+from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
+from exchange.history_db.order_trail import order_named, own_order_timeline
+from exchange.history_db.past_views import PastViews
+from exchange.projections.order_timeline import TimelineStep
+from exchange.projections.views import Change
+
+_READS_ONLY = "only methods that read are answered from the past"
+
+
+class PastExchange(ExchangePort):
+    """An exchange port that answers from the history. Methods that read call nothing else of the port."""
+
+    def __init__(self, views: PastViews) -> None:
+        self._views = views
+
+    @property
+    def views(self) -> PastViews:
+        return self._views
+
+    @property
+    def head_hash(self) -> bytes:
+        return self._views.journal_hash
+
+    @property
+    def rules(self) -> Rules:
+        return self._views.rules
+
+    @property
+    def is_halted(self) -> bool:
+        return self._views.is_halted
+
+    @property
+    def is_read_only(self) -> bool:
+        return True
+
+    def now_us(self) -> int:
+        return self._views.ts_us
+
+    def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
+        """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""
+        if client_order_id is not None:
+            order_id = order_named(self._views, user_id, client_order_id)
+        return [] if order_id is None else own_order_timeline(self._views, user_id, order_id)
+
+    @property
+    def first_seq(self) -> int:
+        raise AssertionError(_READS_ONLY)
+
+    def submit(self, command: Command, done: Callable[[Change | None], None]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    def dry_run(self, command: PlaceOrder) -> list[Event] | None:
+        raise AssertionError(_READS_ONLY)
+
+    def margin(self, command: PlaceOrder) -> MarginQuote:
+        raise AssertionError(_READS_ONLY)
+
+    def ask_past(self, question: PastQuestion, done: PastDone) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
+        raise AssertionError(_READS_ONLY)
+
+
+class PastCaller(Caller):
+    """The user who asks about the past. There is no connection: methods that read need none."""
+
+    __slots__ = ()
+
+    def __init__(self, exchange: PastExchange, user_id: str) -> None:
+        self.exchange = exchange
+        self.user_id = user_id
