@@ -5,7 +5,7 @@ reads each part of the history when a question needs it.
 """
 
 import sqlite3
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,6 +20,7 @@ from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders, divide_rounding_half_up
+from exchange.projections.recent import FinishedOrders, RecentTrades
 from exchange.projections.rolling_volume import US_PER_MINUTE
 from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
@@ -225,7 +226,7 @@ class PastViews(Views):
         )
         return UserOrders(
             {order.order_id: order for order in self.open_orders(user_id)},
-            OrderedDict((row[0], _order(row)) for row in finished),
+            FinishedOrders(_order(row) for row in finished),
         )
 
     def _user_ids(self) -> list[str]:
@@ -369,7 +370,7 @@ class _PastTape(Tape):
         ).fetchone()
         return None if row is None else row[0]
 
-    def _trades(self, instrument_id: str) -> "deque[Trade]":
+    def _trades(self, instrument_id: str) -> RecentTrades[Trade]:
         rows = self._views.query(
             "SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us FROM trade "
             "WHERE instrument = :instrument AND ts_us <= :ts_us ORDER BY ts_us DESC, trade_id DESC LIMIT :kept",
@@ -377,9 +378,10 @@ class _PastTape(Tape):
             ts_us=self._views.ts_us,
             kept=INSTRUMENT_TRADES_KEPT,
         )
-        return deque(Trade(row[0], instrument_id, *row[1:]) for row in reversed(rows.fetchall()))
+        trades = [Trade(row[0], instrument_id, *row[1:]) for row in reversed(rows.fetchall())]
+        return RecentTrades(INSTRUMENT_TRADES_KEPT, trades)
 
-    def _user_trades(self, user_id: str) -> "deque[UserTrade]":
+    def _user_trades(self, user_id: str) -> RecentTrades[UserTrade]:
         columns = "trade_id, price_micros, size_milli, taker_side, seq, ts_us"
         rows = self._views.query(
             "SELECT s.trade_id, i.instrument_id, s.price_micros, s.size_milli, s.taker_side, s.seq, s.ts_us, "
@@ -394,7 +396,7 @@ class _PastTape(Tape):
             user=self._views.user_key(user_id),
             kept=USER_TRADES_KEPT,
         )
-        return deque(UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows)
+        return RecentTrades(USER_TRADES_KEPT, (UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows))
 
 
 def _order(row: Any) -> OrderView:

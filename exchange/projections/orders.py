@@ -1,12 +1,12 @@
 """Open orders, and recently finished orders, of every user."""
 
-from collections import OrderedDict
 from itertools import islice
 
 import msgspec
 
 from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.projections.recent import FinishedOrders
 from exchange.projections.wire_types import OrderView
 
 
@@ -14,7 +14,7 @@ class UserOrders(msgspec.Struct):
     """One user's orders by id: open ones oldest first, finished ones in the order of their end."""
 
     open: dict[int, OrderView] = {}
-    finished: OrderedDict[int, OrderView] = msgspec.field(default_factory=OrderedDict)
+    finished: FinishedOrders = msgspec.field(default_factory=FinishedOrders)
 
 
 class Orders(msgspec.Struct):
@@ -108,8 +108,7 @@ class Orders(msgspec.Struct):
         """Keep the newest `finished_kept` finished orders of each user from now on, and drop the others."""
         self.finished_kept = finished_kept
         for orders in self.users.values():
-            while len(orders.finished) > finished_kept:
-                orders.finished.popitem(last=False)
+            orders.finished.keep(finished_kept)
 
     def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
         """Update and return both orders of a fill, maker first."""
@@ -159,9 +158,7 @@ class Orders(msgspec.Struct):
         orders = self.users[order.user_id]
         del orders.open[order.order_id]
         self.notional_micros.pop(order.order_id, None)
-        orders.finished[order.order_id] = order
-        if len(orders.finished) > self.finished_kept:
-            orders.finished.popitem(last=False)
+        orders.finished.add(order, self.finished_kept)
 
 
 def divide_rounding_half_up(numerator: int, denominator: int) -> int:

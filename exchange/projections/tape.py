@@ -1,11 +1,11 @@
 """The tape: recent trades of every instrument and of every user, and the volume. The journal has all trades."""
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TypeVar
 
 from exchange.domain.events import Traded
+from exchange.projections.recent import RecentTrades
 from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.wire_types import OrderView, Trade, UserTrade
 
@@ -20,12 +20,12 @@ class Tape:
 
     def __init__(
         self,
-        instruments: Mapping[str, Iterable[Trade]] = {},
-        users: Mapping[str, Iterable[UserTrade]] = {},
+        instruments: Mapping[str, RecentTrades[Trade]] = {},
+        users: Mapping[str, RecentTrades[UserTrade]] = {},
         volumes: Mapping[str, RollingVolume] = {},
     ) -> None:
-        self.instruments = {key: deque(trades, INSTRUMENT_TRADES_KEPT) for key, trades in instruments.items()}
-        self.users = {key: deque(trades, USER_TRADES_KEPT) for key, trades in users.items()}
+        self.instruments = dict(instruments)
+        self.users = dict(users)
         self.volumes = dict(volumes)
 
     def on_traded(
@@ -59,9 +59,12 @@ class Tape:
             taker_order.client_order_id,
             taker_order.liquidation,
         )
-        self.instruments.setdefault(event.instrument_id, deque(maxlen=INSTRUMENT_TRADES_KEPT)).append(trade)
-        self.users.setdefault(event.maker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(maker)
-        self.users.setdefault(event.taker_user_id, deque(maxlen=USER_TRADES_KEPT)).append(taker)
+        trades = self.instruments.get(event.instrument_id)
+        if trades is None:
+            trades = self.instruments[event.instrument_id] = RecentTrades(INSTRUMENT_TRADES_KEPT)
+        trades.append(trade)
+        self._user_trades(event.maker_user_id).append(maker)
+        self._user_trades(event.taker_user_id).append(taker)
         volume = self.volumes.get(event.instrument_id)
         if volume is None:
             volume = self.volumes[event.instrument_id] = RollingVolume()
@@ -77,9 +80,8 @@ class Tape:
     ) -> list[UserTrade]:
         """Return trades of the user with a `trade_id` below `before`, newest first."""
         trades = self.users.get(user_id, ())
-        if instrument_id is not None:
-            trades = deque(trade for trade in trades if trade.instrument_id == instrument_id)
-        return _newest(trades, count, before)
+        wanted = (trade for trade in trades if instrument_id in (None, trade.instrument_id))
+        return _newest(wanted, count, before)
 
     def trades_of_order(self, user_id: str, order_id: int) -> list[UserTrade]:
         """Return the fills of one order, oldest first."""
@@ -94,6 +96,12 @@ class Tape:
         """Return the price of the last trade; None if there was none."""
         trades = self.instruments.get(instrument_id)
         return trades[-1].price_micros if trades else None
+
+    def _user_trades(self, user_id: str) -> RecentTrades[UserTrade]:
+        trades = self.users.get(user_id)
+        if trades is None:
+            trades = self.users[user_id] = RecentTrades(USER_TRADES_KEPT)
+        return trades
 
 
 def _newest(trades: Iterable[_T], count: int, before: int | None) -> list[_T]:

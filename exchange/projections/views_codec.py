@@ -1,11 +1,11 @@
 """Encoding of the views as bytes for a snapshot, and its decoding.
 
-The large parts are encoded and decoded one by one: other threads stand still during one call of the library.
+The large parts are encoded and decoded one by one: other threads stand still during one call of the library. Trades and
+finished orders, nearly all of the bytes, are decoded when they are first read.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
@@ -13,9 +13,10 @@ from exchange.domain.rules import Rules
 from exchange.projections.balances import Balances
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders
+from exchange.projections.recent import FinishedOrders, RecentTrades
 from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.settlements import SettlementHistory
-from exchange.projections.tape import Tape
+from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
 from exchange.projections.views import Views
 from exchange.projections.wire_types import (
     IndexPrice,
@@ -26,6 +27,13 @@ from exchange.projections.wire_types import (
     UserSettlement,
     UserTrade,
 )
+
+
+class _UserOrdersImage(msgspec.Struct):
+    """The fields of `UserOrders`. `finished` holds the encoded finished orders by id."""
+
+    open: dict[int, OrderView]
+    finished: msgspec.Raw
 
 
 class _OrdersImage(msgspec.Struct):
@@ -60,13 +68,10 @@ class _Image(msgspec.Struct):
 _encoder = msgspec.msgpack.Encoder()
 
 
-def _restore_finished(_kind: type, finished: dict[Any, Any]) -> OrderedDict[int, OrderView]:
-    """Decode an OrderedDict, which msgspec does not support. The only one in the image holds finished orders."""
-    return OrderedDict(msgspec.convert(finished, dict[int, OrderView]))
-
-
+_T = TypeVar("_T")
 _decoder = msgspec.msgpack.Decoder(_Image)
-_decode_orders = msgspec.msgpack.Decoder(UserOrders, dec_hook=_restore_finished).decode
+_decode_orders = msgspec.msgpack.Decoder(_UserOrdersImage).decode
+_decode_finished = msgspec.msgpack.Decoder(dict[int, OrderView]).decode
 _decode_trades = msgspec.msgpack.Decoder(list[Trade]).decode
 _decode_user_trades = msgspec.msgpack.Decoder(list[UserTrade]).decode
 
@@ -79,10 +84,14 @@ def encode_views(views: Views) -> bytes:
             views.seq,
             views.ts_us,
             views.rules,
-            _OrdersImage(orders.finished_kept, _encoded(orders.users), orders.notional_micros),
+            _OrdersImage(
+                orders.finished_kept,
+                {user_id: _encode_orders(one) for user_id, one in orders.users.items()},
+                orders.notional_micros,
+            ),
             views.balances,
-            _encoded({instrument_id: list(trades) for instrument_id, trades in views.tape.instruments.items()}),
-            _encoded({user_id: list(trades) for user_id, trades in views.tape.users.items()}),
+            _encode_trades(views.tape.instruments),
+            _encode_trades(views.tape.users),
             views.tape.volumes,
             list(views.settlements.series.values()),
             {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
@@ -93,8 +102,13 @@ def encode_views(views: Views) -> bytes:
     )
 
 
-def _encoded(parts: Mapping[str, UserOrders | list[Trade] | list[UserTrade]]) -> dict[str, msgspec.Raw]:
-    return {key: msgspec.Raw(_encoder.encode(part)) for key, part in parts.items()}
+def _encode_orders(orders: UserOrders) -> msgspec.Raw:
+    finished = orders.finished.unchanged_image or _encoder.encode(dict(orders.finished))
+    return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, msgspec.Raw(finished))))
+
+
+def _encode_trades(trades: Mapping[str, RecentTrades[_T]]) -> dict[str, msgspec.Raw]:
+    return {key: msgspec.Raw(some.unchanged_image or _encoder.encode(list(some))) for key, some in trades.items()}
 
 
 def decode_views(image: bytes) -> Views:
@@ -103,11 +117,17 @@ def decode_views(image: bytes) -> Views:
     views = Views()
     views.seq, views.ts_us = decoded.seq, decoded.ts_us
     views.rules, views.balances = decoded.rules, decoded.balances
-    users = {user_id: _decode_orders(orders) for user_id, orders in decoded.orders.users.items()}
+    users = {user_id: _orders_of(orders) for user_id, orders in decoded.orders.users.items()}
     views.orders = Orders(decoded.orders.finished_kept, users, decoded.orders.notional_micros)
     views.tape = Tape(
-        {instrument_id: _decode_trades(trades) for instrument_id, trades in decoded.trades.items()},
-        {user_id: _decode_user_trades(trades) for user_id, trades in decoded.user_trades.items()},
+        {
+            instrument_id: RecentTrades(INSTRUMENT_TRADES_KEPT, image=bytes(trades), decode=_decode_trades)
+            for instrument_id, trades in decoded.trades.items()
+        },
+        {
+            user_id: RecentTrades(USER_TRADES_KEPT, image=bytes(trades), decode=_decode_user_trades)
+            for user_id, trades in decoded.user_trades.items()
+        },
         decoded.turnovers,
     )
     views.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
@@ -119,3 +139,9 @@ def decode_views(image: bytes) -> Views:
         for order in user.open.values():
             views.depths[order.instrument_id].enter(order)
     return views
+
+
+def _orders_of(image: msgspec.Raw) -> UserOrders:
+    decoded = _decode_orders(image)
+    # A copy: the image of one user must not keep the image of all views in memory.
+    return UserOrders(decoded.open, FinishedOrders(image=bytes(decoded.finished), decode=_decode_finished))

@@ -1,0 +1,111 @@
+"""The newest trades and finished orders, of which a snapshot holds many that nobody asks for.
+
+Those that a snapshot holds stay encoded until they are first read. To add one more decodes nothing.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from exchange.projections.wire_types import OrderView
+
+_T = TypeVar("_T")
+
+
+class RecentTrades(Generic[_T]):
+    """The newest `kept` trades, oldest first. `decode` decodes `image`, the trades of a snapshot."""
+
+    __slots__ = ("_decode", "_image", "_trades")
+
+    def __init__(
+        self,
+        kept: int,
+        trades: Iterable[_T] = (),
+        image: bytes | None = None,
+        decode: Callable[[bytes], list[_T]] | None = None,
+    ) -> None:
+        self._trades = deque(trades, kept)
+        self._image = image
+        self._decode = decode
+
+    def append(self, trade: _T) -> None:
+        """Add the newest trade; the oldest one goes if there are too many."""
+        self._trades.append(trade)
+
+    @property
+    def unchanged_image(self) -> bytes | None:
+        """The trades as a snapshot holds them, if none was added and none was read."""
+        return None if self._trades else self._image
+
+    def __iter__(self) -> Iterator[_T]:
+        return iter(self._decoded())
+
+    def __reversed__(self) -> Iterator[_T]:
+        return reversed(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __getitem__(self, index: int) -> _T:
+        return self._decoded()[index]
+
+    def _decoded(self) -> deque[_T]:
+        image, decode = self._image, self._decode
+        if image is not None and decode is not None:
+            self._trades = deque([*decode(image), *self._trades], self._trades.maxlen)
+            self._image = None
+        return self._trades
+
+
+class FinishedOrders(Mapping[int, OrderView]):
+    """The newest finished orders of a user by id, in the order of their end. `decode` decodes `image`, as above."""
+
+    __slots__ = ("_decode", "_image", "_kept", "_orders")
+
+    def __init__(
+        self,
+        orders: Iterable[OrderView] = (),
+        image: bytes | None = None,
+        decode: Callable[[bytes], dict[int, OrderView]] | None = None,
+    ) -> None:
+        self._orders = OrderedDict((order.order_id, order) for order in orders)
+        self._image = image
+        self._decode = decode
+        # How many the last `add` kept: applied once the image is decoded.
+        self._kept: int | None = None
+
+    def add(self, order: OrderView, kept: int) -> None:
+        """Add the newest order; the oldest ones go if there are more than `kept`."""
+        self._orders[order.order_id] = order
+        self._kept = kept
+        if self._image is None:
+            self.keep(kept)
+
+    def keep(self, kept: int) -> None:
+        """Drop all but the newest `kept` orders."""
+        orders = self._decoded()
+        while len(orders) > kept:
+            orders.popitem(last=False)
+
+    @property
+    def unchanged_image(self) -> bytes | None:
+        """The orders as a snapshot holds them, if none was added and none was read."""
+        return None if self._orders else self._image
+
+    def __getitem__(self, order_id: int) -> OrderView:
+        return self._decoded()[order_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def _decoded(self) -> OrderedDict[int, OrderView]:
+        image, decode = self._image, self._decode
+        if image is not None and decode is not None:
+            self._image = None
+            self._orders = OrderedDict([*decode(image).items(), *self._orders.items()])
+            if self._kept is not None:
+                self.keep(self._kept)
+        return self._orders

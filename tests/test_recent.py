@@ -1,0 +1,60 @@
+"""Recent trades and finished orders: equal to a plain list of all, however much of it a snapshot held."""
+
+from collections import OrderedDict, deque
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from exchange.engine.engine import Engine
+from exchange.projections.recent import FinishedOrders, RecentTrades
+from exchange.projections.views_codec import encode_views
+from exchange.projections.wire_types import OrderView
+from tests.journals import play
+
+KEPT = 5
+
+
+def order(order_id: int) -> OrderView:
+    return OrderView(order_id, "I", "alice", "bid", "limit", "gtc", False, 1, 1, 1, 0, 1, "filled", 1, 1)
+
+
+@pytest.mark.parametrize("added", [0, 1, 4, 5, 7])
+@pytest.mark.parametrize("held", [0, 2, 5])
+def test_recent_trades_are_the_newest(held: int, added: int) -> None:
+    plain = deque(range(held), KEPT)
+    recent = RecentTrades(
+        KEPT, image=msgspec.msgpack.encode(list(plain)), decode=msgspec.msgpack.Decoder(list[int]).decode
+    )
+    for n in range(held, held + added):
+        recent.append(n)
+        plain.append(n)
+    assert (list(recent), list(reversed(recent)), len(recent)) == (list(plain), list(reversed(plain)), len(plain))
+
+
+@pytest.mark.parametrize("added", [0, 1, 4, 5, 7])
+@pytest.mark.parametrize("held", [0, 2, 5])
+@pytest.mark.parametrize("kept", [KEPT, 3])
+def test_finished_orders_are_the_newest(held: int, added: int, kept: int) -> None:
+    plain = OrderedDict((n, order(n)) for n in range(held))
+    decode = msgspec.msgpack.Decoder(dict[int, OrderView]).decode
+    finished = FinishedOrders(image=msgspec.msgpack.encode(dict(plain)), decode=decode)
+    if kept < KEPT:
+        finished.keep(kept)
+    for n in range(held, held + added):
+        finished.add(order(n), kept)
+        plain[n] = order(n)
+    newest = list(plain.items())[-kept:]
+    assert (list(finished.items()), len(finished), finished.get(99)) == (newest, len(newest), None)
+
+
+def test_a_restored_exchange_decodes_what_is_read(tmp_path: Path) -> None:
+    """Neither a restore nor the next snapshot decodes the finished orders of a user of whom nothing changed."""
+    engine = play(tmp_path / "exchange.db", count=200)
+    snapshot = engine.snapshot()
+    views = Engine.restore(snapshot).views
+    user_id = next(user_id for user_id, orders in engine.views.orders.users.items() if len(orders.finished) > 1)
+    finished = views.orders.users[user_id].finished
+    assert (encode_views(views), finished.unchanged_image is None) == (snapshot.views, False)
+    assert list(finished.values()) == list(engine.views.orders.users[user_id].finished.values())
+    assert (encode_views(views), finished.unchanged_image) == (snapshot.views, None)
