@@ -64,7 +64,8 @@ def test_every_event_is_in_the_history_as_the_exchange_encodes_it(path: Path) ->
             expected += [(record.seq, n, text) for n, text in enumerate(texts)]
     with closing(open_history(path)) as connection:
         assert connection.execute("SELECT seq, n, payload FROM events ORDER BY seq, n").fetchall() == expected
-        recorded = connection.execute("SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq").fetchall()
+        rows = connection.execute("SELECT seq, ts_us, payload, hash FROM commands ORDER BY seq").fetchall()
+        recorded = [(*row, bytes.fromhex(text)) for *row, text in rows]
     with open_journal_reader(path) as reader:
         assert recorded == [tuple(record) for record in reader.records_where(1, COUNT * 10)]
 

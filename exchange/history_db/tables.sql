@@ -68,7 +68,7 @@ CREATE TABLE event_kind (
 CREATE TABLE event (
     seq        INTEGER NOT NULL REFERENCES command,
     n          INTEGER NOT NULL,
-    kind       INTEGER NOT NULL REFERENCES event_kind,
+    kind       INTEGER NOT NULL REFERENCES event_kind (kind),
     user       INTEGER REFERENCES user,
     instrument INTEGER REFERENCES instrument,
     ref        INTEGER,
@@ -186,7 +186,7 @@ CREATE TABLE balance_version (
     cash_micros        INTEGER NOT NULL,
     locked_micros      INTEGER NOT NULL,
     maintenance_micros INTEGER NOT NULL,
-    reason             INTEGER REFERENCES balance_reason,
+    reason             INTEGER REFERENCES balance_reason (reason),
     PRIMARY KEY (user, seq, n)
 ) STRICT, WITHOUT ROWID;
 

@@ -123,6 +123,7 @@ FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.i
      LEFT JOIN index_price p ON c.payload IS NULL AND c.kind = 'set_index_price' AND p.seq = c.seq;
 
 -- The commands as the journal has them. A payload that is not stored has the fields of the order or the index price.
+-- `hash` is in hexadecimal: datasette shows no bytes of a view.
 CREATE VIEW commands AS
 SELECT c.seq, c.ts_us,
        coalesce(c.payload, CASE c.kind
@@ -148,7 +149,7 @@ SELECT c.seq, c.ts_us,
                               p.asset, p.price_micros, iif(p.forced, 'true', 'false'))
                 FROM index_price p WHERE p.seq = c.seq)
             END) AS payload,
-       c.hash, c.kind, u.user_id, i.instrument_id
+       lower(hex(c.hash)) AS hash, c.kind, u.user_id, i.instrument_id
 FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
 
 -- The events of every command as JSON, in the order of (seq, n). `order_id` is that of events about one order.
