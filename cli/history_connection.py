@@ -8,8 +8,7 @@ import click
 
 from exchange.cli.progress import ReplayBar
 from exchange.history.chart_data import History
-from exchange.history_db.file import open_history
-from exchange.history_db.update import update_history
+from exchange.history_db import update
 
 
 @contextmanager
@@ -19,6 +18,6 @@ def open_current_history(path: Path) -> Iterator[History]:
     Raises JournalError, HistoryError.
     """
     with ReplayBar("writing the history") as bar:
-        update_history(path, lambda sentence: click.echo(sentence, err=True), bar)
-    with closing(open_history(path)) as history:
+        history = update.open_current_history(path, lambda sentence: click.echo(sentence, err=True), bar)
+    with closing(history):
         yield history

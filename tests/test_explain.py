@@ -27,6 +27,8 @@ from exchange.domain.rules import Fees, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.history.compact import compact
 from exchange.history.explain import QueuePosition, explain_order
+from exchange.history_db import update
+from exchange.history_db.file import history_path
 from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
 from exchange.matching.state import State
@@ -334,6 +336,28 @@ def test_archived_orders(tmp_path: Path) -> None:
             assert error["data"]["first_seq"] == 201
 
     asyncio.run(conversation())
+
+
+def test_a_history_that_another_process_does_not_continue_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is then one of the moment at which the history ends."""
+    monkeypatch.setattr(update, "WAIT_SECONDS", 0.02)
+    path = tmp_path / "exchange.db"
+    orders = [buy("alice", 1_000, 1_500_000), buy("bob", 1_000, 1_500_000)]
+    shorter = tmp_path / "shorter.db"
+    write_journal(shorter, history(orders[0]))
+    update_history(shorter, ignore, ignore_progress)
+    write_journal(path, history(*orders))
+    history_path(shorter).rename(history_path(path))
+    with update.history_lock(path):
+        result = exchange("explain", 1, "--db", path)
+        assert "1st in the queue at 1.50 (at seq 6)" in result.stdout
+        assert result.stderr == (
+            "the history ends with seq 6 and the journal with seq 7: the process that writes the history runs, but has "
+            "written nothing: look into the server's log\n"
+        )
+        assert "there is no order 2: " in exchange("explain", 2, "--db", path).stderr
 
 
 def ignore(_sentence: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.client import connect
 from exchange.engine.alarm import Alarm, raise_alarm
 from exchange.engine.recovery import replay, restore_base
 from exchange.gateway import jsonrpc
@@ -147,6 +148,9 @@ def test_a_running_exchange_answers_about_its_past(tmp_path: Path) -> None:
             await alice.ask("private/cancel_all")
             assert [await alice.ask(method, **params, at_seq=seq) for method, params in asked] == before
             assert (await bob.ask("private/get_open_orders", at_seq=seq))["result"] == []
+            async with connect(server.url) as typed:
+                book = await typed.get_order_book(INSTRUMENT, at_seq=seq)
+                assert (book.seq, [level.size_milli for level in book.bids]) == (seq, [1_000])
             answer = await bob.ask("admin/get_account", user_id="alice", at_seq=seq)
             assert answer["error"]["data"]["reason"] == "not_permitted"
 

@@ -20,7 +20,7 @@ from exchange.client.messages import (
     TradesMessage,
     UserTradesMessage,
 )
-from exchange.client.results import OrderBookSnapshot, OrderOptions, PlaceResult
+from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
 from exchange.client.subscription import Subscription
 from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult, Receipt
 
@@ -42,6 +42,7 @@ __all__ = [
     "OrderBookSnapshot",
     "OrderOptions",
     "OrdersMessage",
+    "PastMoment",
     "PlaceResult",
     "PositionsMessage",
     "Receipt",

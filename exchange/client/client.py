@@ -13,7 +13,7 @@ import msgspec
 
 from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
-from exchange.client.results import OrderBookSnapshot, OrderOptions, PlaceResult
+from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
 from exchange.client.subscription import Subscription
 from exchange.domain.enums import Side
 from exchange.domain.rules import Rules
@@ -169,104 +169,122 @@ class Client:
         await self.call(f"private/{'enable' if enabled else 'disable'}_cancel_on_disconnect")
         self._cancels_on_disconnect = enabled
 
-    # Queries
+    # Queries: with `at_seq` or `at_ts_us` as they were answered at that moment.
 
     async def get_time_us(self) -> int:
         """Exchange time, in microseconds since 1970 (UTC)."""
         return (await self._typed("public/get_time", TimeResult)).ts_us
 
-    async def get_status(self) -> MarketStatus:
+    async def get_status(self, **at: Unpack[PastMoment]) -> MarketStatus:
         """The status of the exchange: whether it is halted."""
-        return await self._typed("public/get_status", MarketStatus)
+        return await self._typed("public/get_status", MarketStatus, **at)
 
-    async def get_head(self) -> Receipt:
+    async def get_head(self, **at: Unpack[PastMoment]) -> Receipt:
         """The seq, time and hash of the last command of the journal."""
-        return await self._typed("public/get_head", Receipt)
+        return await self._typed("public/get_head", Receipt, **at)
 
-    async def get_instruments(self, asset: str | None = None) -> list[Instrument]:
+    async def get_instruments(self, asset: str | None = None, **at: Unpack[PastMoment]) -> list[Instrument]:
         """The instruments that have not expired, of all assets or of one."""
-        return await self._typed("public/get_instruments", list[Instrument], asset=asset)
+        return await self._typed("public/get_instruments", list[Instrument], asset=asset, **at)
 
-    async def get_order_book(self, instrument_id: str, depth: int | None = None) -> OrderBookSnapshot:
+    async def get_order_book(
+        self, instrument_id: str, depth: int | None = None, **at: Unpack[PastMoment]
+    ) -> OrderBookSnapshot:
         """An order book with up to `depth` levels on each side."""
-        return await self._typed("public/get_order_book", OrderBookSnapshot, instrument_id=instrument_id, depth=depth)
+        return await self._typed(
+            "public/get_order_book", OrderBookSnapshot, instrument_id=instrument_id, depth=depth, **at
+        )
 
-    async def get_trades(self, instrument_id: str, count: int | None = None, before: int | None = None) -> list[Trade]:
+    async def get_trades(
+        self, instrument_id: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]
+    ) -> list[Trade]:
         """The last trades in an instrument, newest first. `before` is a trade_id."""
         which = {"instrument_id": instrument_id, "count": count, "before": before}
-        return await self._typed("public/get_trades", list[Trade], **which)
+        return await self._typed("public/get_trades", list[Trade], **which, **at)
 
-    async def get_open_orders(self, instrument_id: str | None = None) -> list[OrderView]:
+    async def get_open_orders(self, instrument_id: str | None = None, **at: Unpack[PastMoment]) -> list[OrderView]:
         """The user's open orders, oldest first."""
-        return await self._typed("private/get_open_orders", list[OrderView], instrument_id=instrument_id)
+        return await self._typed("private/get_open_orders", list[OrderView], instrument_id=instrument_id, **at)
 
     async def get_order_history(
-        self, instrument_id: str | None = None, count: int | None = None, before: int | None = None
+        self,
+        instrument_id: str | None = None,
+        count: int | None = None,
+        before: int | None = None,
+        **at: Unpack[PastMoment],
     ) -> list[OrderView]:
         """The user's closed orders, newest first. `before` is an order_id."""
         which = {"instrument_id": instrument_id, "count": count, "before": before}
-        return await self._typed("private/get_order_history", list[OrderView], **which)
+        return await self._typed("private/get_order_history", list[OrderView], **which, **at)
 
     async def get_user_trades(
-        self, instrument_id: str | None = None, count: int | None = None, before: int | None = None
+        self,
+        instrument_id: str | None = None,
+        count: int | None = None,
+        before: int | None = None,
+        **at: Unpack[PastMoment],
     ) -> list[UserTrade]:
         """The user's last trades, newest first. `before` is a trade_id."""
         which = {"instrument_id": instrument_id, "count": count, "before": before}
-        return await self._typed("private/get_user_trades", list[UserTrade], **which)
+        return await self._typed("private/get_user_trades", list[UserTrade], **which, **at)
 
-    async def get_balance(self) -> Balance:
+    async def get_balance(self, **at: Unpack[PastMoment]) -> Balance:
         """The user's cash: available, locked, and the maintenance margin."""
-        return await self._typed("private/get_balance", Balance)
+        return await self._typed("private/get_balance", Balance, **at)
 
-    async def get_account(self) -> AccountView:
+    async def get_account(self, **at: Unpack[PastMoment]) -> AccountView:
         """The user's balance, positions, profit and limits."""
-        return await self._typed("private/get_account", AccountView)
+        return await self._typed("private/get_account", AccountView, **at)
 
-    async def get_settlements(self, count: int | None = None, before: int | None = None) -> list[UserSettlement]:
+    async def get_settlements(
+        self, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]
+    ) -> list[UserSettlement]:
         """The settlements of the user's positions, newest first. `before` is a seq."""
-        return await self._typed("private/get_settlements", list[UserSettlement], count=count, before=before)
+        return await self._typed("private/get_settlements", list[UserSettlement], count=count, before=before, **at)
 
     async def get_margin(self, instrument_id: str, side: Side, amount: int, price: int) -> MarginResult:
         """The cash an order would lock, and whether the exchange would accept it. Nothing is recorded."""
         order = {"instrument_id": instrument_id, "side": side, "amount": amount, "price": price}
         return await self._typed("private/get_margin", MarginResult, **order)
 
-    async def get_ticker(self, instrument_id: str) -> Ticker:
+    async def get_ticker(self, instrument_id: str, **at: Unpack[PastMoment]) -> Ticker:
         """The ticker of an instrument: best prices, mark, volume, open interest, implied volatility and Greeks."""
-        return await self._typed("public/get_ticker", Ticker, instrument_id=instrument_id)
+        return await self._typed("public/get_ticker", Ticker, instrument_id=instrument_id, **at)
 
-    async def get_tickers(self, asset: str | None = None) -> list[Ticker]:
+    async def get_tickers(self, asset: str | None = None, **at: Unpack[PastMoment]) -> list[Ticker]:
         """The tickers of the instruments that have not expired, of all assets or of one."""
-        return await self._typed("public/get_tickers", list[Ticker], asset=asset)
+        return await self._typed("public/get_tickers", list[Ticker], asset=asset, **at)
 
-    async def get_index_price(self, asset: str) -> IndexPrice:
+    async def get_index_price(self, asset: str, **at: Unpack[PastMoment]) -> IndexPrice:
         """The current index price of an asset."""
-        return await self._typed("public/get_index_price", IndexPrice, asset=asset)
+        return await self._typed("public/get_index_price", IndexPrice, asset=asset, **at)
 
-    async def get_index_prices(self) -> list[IndexPrice]:
+    async def get_index_prices(self, **at: Unpack[PastMoment]) -> list[IndexPrice]:
         """The current index prices of all assets that have one."""
-        return await self._typed("public/get_index_prices", list[IndexPrice])
+        return await self._typed("public/get_index_prices", list[IndexPrice], **at)
 
     async def get_delivery_prices(
-        self, asset: str, count: int | None = None, before: int | None = None
+        self, asset: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]
     ) -> list[DeliveryPrice]:
         """The delivery prices of an asset, newest first. `before` is an expiration, in seconds since 1970 (UTC)."""
         which = {"asset": asset, "count": count, "before": before}
-        return await self._typed("public/get_delivery_prices", list[DeliveryPrice], **which)
+        return await self._typed("public/get_delivery_prices", list[DeliveryPrice], **which, **at)
 
     async def get_series_settlements(
-        self, asset: str | None = None, count: int | None = None, before: int | None = None
+        self, asset: str | None = None, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]
     ) -> list[Settlement]:
         """The settlements of series on `asset`, newest first; on all assets if it is None.
 
         Only settlements before seq `before` (exclusive). The result has `count` of them, or more if one command
         settled more: its settlements are never split.
         """
-        return await self._typed("public/get_settlements", list[Settlement], asset=asset, count=count, before=before)
+        return await self._typed(
+            "public/get_settlements", list[Settlement], asset=asset, count=count, before=before, **at
+        )
 
-    async def get_rules(self) -> Rules:
+    async def get_rules(self, **at: Unpack[PastMoment]) -> Rules:
         """The rules in force."""
-        return (await self._typed("public/get_rules", RulesResult)).rules
+        return (await self._typed("public/get_rules", RulesResult, **at)).rules
 
     async def get_api(self) -> dict[str, Any]:
         """The OpenRPC document of the methods of the server."""

@@ -8,6 +8,13 @@ from exchange.domain.enums import TimeInForce
 from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, Receipt, UserTrade
 
 
+class PastMoment(TypedDict, total=False):
+    """Asks about the past: right after command `at_seq`, or at `at_ts_us` (microseconds since 1970, UTC)."""
+
+    at_seq: int
+    at_ts_us: int
+
+
 class OrderOptions(TypedDict, total=False):
     """Optional parameters of `private/buy` and `private/sell`; docs/protocol.md describes them."""
 

@@ -95,26 +95,17 @@ def open_current_history(path: Path, report: Report, progress: Progress) -> sqli
 
     `report` receives a sentence if another process writes the history and has not reached the journal's present end.
     """
+    before_seq = _seq_of(path)
     with open_journal_reader(path) as reader:
-        last_seq = reader.head().seq
-    try:
-        before_seq = _head_seq(path)
-    except HistoryError:
-        before_seq = 0
-    update_history(path, report, progress)
-    is_ended = standing_alarm(path) is not None or _why_no_space(path) is not None
-    if (seq := _head_seq(path)) < last_seq and not is_ended:
-        what = "is behind" if seq > before_seq else "has written nothing in the meantime: look into the server's log"
+        last_seq = _last_seq(reader, standing_alarm(path))
+    head = update_history(path, report, progress)
+    if head.seq < last_seq:
+        progressed = "is behind" if head.seq > before_seq else "has written nothing: look into the server's log"
         report(
-            f"the history ends with seq {seq} and the journal with seq {last_seq}: the process that writes the history "
-            f"runs, but {what}"
+            f"the history ends with seq {head.seq} and the journal with seq {last_seq}: the process that writes the "
+            f"history runs, but {progressed}"
         )
     return open_history(path)
-
-
-def _head_seq(path: Path) -> int:
-    with closing(open_history(path)) as connection:
-        return head_of(connection).seq
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, recover
-from exchange.free_space import SpaceGuard
+from exchange.free_space import SpaceGuard, why_no_space
 from exchange.gateway.limits import QUEUE_MAX
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
@@ -274,6 +274,8 @@ class Node(ServedExchange):
     def why_history_ends(self) -> str:
         if alarm := standing_alarm(self.path):
             return alarm.end_of_history
+        if not_enough := why_no_space(self.path.absolute().parent, "rows of the history"):
+            return not_enough
         if self._follower.is_running:
             return "the follower, which writes it, is running but behind: try again later"
         return "the follower, which writes it, has ended: it starts again soon, and the server's log says why it ended"
