@@ -1,13 +1,15 @@
-"""The stream notifications that recorded events must have caused: a second, slower computation, as dictionaries.
+"""The stream notifications that the events of commands must have caused: a second, slower computation, as dictionaries.
 
 It shares nothing with the exchange but the events and the field names of the protocol.
 """
 
 import json
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from exchange.domain.events import encode_events
+from exchange.engine.engine import Engine
+from exchange.engine.recovery import replay
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 
@@ -18,12 +20,12 @@ _KEPT = ("order_id", "instrument_id", "user_id", "side", "type", "time_in_force"
 
 
 def told_by(path: Path) -> Told:
-    """The notifications of every command of the journal at `path`. All its events must be recorded."""
+    """The notifications of every command of the journal at `path`."""
     account = _Account()
+    engine = Engine()
     with open_journal_reader(path) as reader:
-        times = {record.seq: record.ts_us for record in reader.records(Head())}
-        for seq, rows in groupby(reader.events(1, max(times)), key=lambda row: row[0]):
-            account.take(seq, times[seq], [json.loads(payload) for _, _, payload in rows])
+        for record in reader.records(Head()):
+            account.take(record.seq, record.ts_us, [json.loads(text) for text in encode_events(replay(engine, record))])
     return account.told
 
 

@@ -29,8 +29,10 @@ from exchange.client.messages import (
     TradesMessage,
     message_of,
 )
+from exchange.domain.events import OrderAccepted
 from exchange.gateway.methods import METHODS
 from exchange.history.receipts import HeldReceipt, prove
+from exchange.history.replay import replay_range
 from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import BookLevel
 from exchange.runtime.server_settings import admin_secret_file
@@ -411,14 +413,16 @@ async def trade_and_watch(alice: Client, bob: Client, watcher: Watcher, disturb:
 
 
 def compare(path: Path, trader: Trader, watcher: Watcher) -> None:
-    """The watcher saw every update of the recorded events once, and every order was placed once."""
+    """The watcher saw every update of the commands once, and every order was placed once."""
     updates = told_by(path)
     for channel in STREAMS:
         expected = sorted(updates[channel, trader.user_id if channel.startswith("user.") else ""])
         assert [message.seq for message in watcher.seen if message.channel == channel] == expected, channel
     with open_journal_reader(path) as reader:
-        accepted = [json.loads(row[2]) for row in reader.events(1, 10**9, [{"kind": "order_accepted"}])]
-    names = Counter(order["client_order_id"] for order in accepted if order["user_id"] == trader.user_id)
+        last_seq = reader.head().seq
+    events = [event for step in replay_range(path, 1, last_seq, lambda done, total: None) for event in step.events]
+    accepted = [event for event in events if isinstance(event, OrderAccepted)]
+    names = Counter(order.client_order_id for order in accepted if order.user_id == trader.user_id)
     assert trader.orders and all(names[f"{trader.user_id}-{number}"] == 1 for number in range(trader.orders))
 
 
