@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import sqlite3
 import sys
 import time
@@ -350,31 +348,6 @@ def test_the_newest_snapshot_is_compared_with_a_replay(path: Path) -> None:
     run(path, "snapshot", "create", "--at", "15000")
     with pytest.raises(DivergedError, match="up to seq 15000 the exchange was in another state"):
         follow_to_the_end(path)
-
-
-@pytest.mark.slow
-def test_a_killed_follower_is_restarted_and_the_exchange_continues(tmp_path: Path) -> None:
-    play(path := tmp_path / "exchange.db")
-
-    def trade(url: str) -> None:
-        with RunningExchange(url) as client:
-            log_in(client, "alice")
-            client.call("private/get_balance")
-
-    async def run_all() -> None:
-        async with server(path) as (process, url):
-            assert process.stderr is not None
-            first = (await status_where(path, lambda status: status.seq > 0)).pid
-            os.kill(first, signal.SIGKILL)
-            while b"the follower ended with code -9; starting it again in 1 s" not in await process.stderr.readline():
-                pass
-            await asyncio.to_thread(trade, url)
-            await status_where(path, lambda status: status.pid != first)
-            process.terminate()
-            await process.communicate()
-            assert process.returncode == 0
-
-    asyncio.run(asyncio.wait_for(run_all(), 60))
 
 
 def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:

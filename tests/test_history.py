@@ -1,8 +1,9 @@
 """The history file: equal to a replay at every moment, and the same however it came to be written."""
 
+import os
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,25 @@ def test_every_moment_in_the_history_is_that_of_a_replay(path: Path) -> None:
                         assert past.order(order.order_id) == order
                 assert past.is_halted == engine.state.is_halted
                 assert past.journal_hash == record.hash
+
+
+@pytest.mark.soak
+def test_300_random_questions_about_the_past(tmp_path: Path) -> None:
+    """Each pair of a seq and a question, of a market with a fresh seed: the history answers as a replay."""
+    seed = int.from_bytes(os.urandom(4))
+    print(f"seed {seed}")  # noqa: T201
+    path, rng, count = tmp_path / "exchange.db", random.Random(seed), 5_000
+    write_steps(path, ((step.ts_us, step.command) for step in market_steps(seed, count)))
+    _update(path)
+    pairs = sorted((rng.randrange(2, count + 1), rng.choice(list(QUESTIONS))) for _ in range(300))
+    with open_journal_reader(path) as reader, closing(open_history(path)) as connection:
+        engine = restore_base(reader, 0)
+        for record in reader.records(engine.head):
+            replay(engine, record)
+            for _, name in (pair for pair in pairs if pair[0] == record.seq):
+                ask, past = QUESTIONS[name], PastViews(connection, record.seq)
+                answers = [msgspec.json.encode(ask(views)) for views in (past, engine.views)]
+                assert answers[0] == answers[1], f"seq {record.seq}, {name}, seed {seed}"
 
 
 @pytest.mark.parametrize("pieces", (1, 7, 100))
@@ -194,28 +214,34 @@ def _present(views: Views) -> dict[str, bytes]:
 
 
 def _answers(views: Views) -> dict[str, bytes]:
-    """Everything that the read models answer, encoded. Positions are sorted: their order is not part of an answer."""
-    users, listed = list(views.balances.users), list(views.instruments)
-    live = [one.instrument_id for one in views.live_instruments()]
-    accounts = [views.account(user_id) for user_id in users]
+    """The answers to all questions, encoded."""
+    return {name: msgspec.json.encode(ask(views)) for name, ask in QUESTIONS.items()}
+
+
+def _accounts(views: Views) -> list[Any]:
+    """All accounts. Positions are sorted: their order is not part of an answer."""
+    accounts = [views.account(user_id) for user_id in views.balances.users]
     for account in accounts:
         account.positions.sort(key=lambda position: position.instrument_id)
-    found: dict[str, Any] = {
-        "instruments": list(views.instruments.values()),
-        "balances": [views.balance(user_id) for user_id in users],
-        "accounts": accounts,
-        "tickers": [views.ticker(name) for name in live],
-        "books": [(views.depths[name].bids(), views.depths[name].asks()) for name in listed],
-        "open orders": [views.orders.open_orders(user_id) for user_id in users],
-        "trades": [views.tape.trades(name, 100) for name in listed],
-        "user trades": [views.tape.user_trades(user_id, 100) for user_id in users],
-        "settlements": views.settlements.newest(100),
-        "user settlements": [views.settlements.newest_of(user_id, 100) for user_id in users],
-        "indexes": sorted(views.indexes.items()),
-        "marks": sorted(views.marks.items()),
-        "rules": views.rules,
-    }
-    return {name: msgspec.json.encode(value) for name, value in found.items()}
+    return accounts
+
+
+# Everything that the read models answer.
+QUESTIONS: dict[str, Callable[[Views], Any]] = {
+    "instruments": lambda views: list(views.instruments.values()),
+    "balances": lambda views: [views.balance(user_id) for user_id in views.balances.users],
+    "accounts": _accounts,
+    "tickers": lambda views: [views.ticker(one.instrument_id) for one in views.live_instruments()],
+    "books": lambda views: [(views.depths[name].bids(), views.depths[name].asks()) for name in views.instruments],
+    "open orders": lambda views: [views.orders.open_orders(user_id) for user_id in views.balances.users],
+    "trades": lambda views: [views.tape.trades(name, 100) for name in views.instruments],
+    "user trades": lambda views: [views.tape.user_trades(user_id, 100) for user_id in views.balances.users],
+    "settlements": lambda views: views.settlements.newest(100),
+    "user settlements": lambda views: [views.settlements.newest_of(user_id, 100) for user_id in views.balances.users],
+    "indexes": lambda views: sorted(views.indexes.items()),
+    "marks": lambda views: sorted(views.marks.items()),
+    "rules": lambda views: views.rules,
+}
 
 
 def _dump(file: Path) -> dict[str, list[tuple[Any, ...]]]:
