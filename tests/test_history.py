@@ -127,6 +127,45 @@ def test_a_history_written_in_pieces_is_the_one_written_at_once(path: Path, tmp_
     assert _dump(written) == _dump(history_path(path))
 
 
+@pytest.mark.parametrize(
+    ("totals", "rows"),
+    [
+        (
+            "SELECT user_id, reason, times, amount_micros FROM cash_totals",
+            "SELECT user_id, reason, count(*), sum(amount_micros) FROM cash_flows GROUP BY 1, 2",
+        ),
+        (
+            "SELECT user_id, liquidity, fills, size_milli, paid_micros, received_micros, fee_micros FROM fill_totals",
+            "SELECT user_id, liquidity, count(*), sum(size_milli), sum(iif(side = 'bid', cost_micros, 0)), "
+            "sum(iif(side = 'ask', cost_micros, 0)), sum(fee_micros) FROM fills GROUP BY 1, 2",
+        ),
+        (
+            "SELECT user_id, cash_micros FROM balances",
+            "SELECT user_id, sum(amount_micros) FROM (SELECT user_id, 0 AS amount_micros FROM balances "
+            "UNION ALL SELECT user_id, amount_micros FROM cash_flows) GROUP BY 1",
+        ),
+        (
+            "SELECT seq, n, user_id, reason, amount_micros FROM payments WHERE amount_micros <> 0",
+            "SELECT seq, n, user_id, reason, amount_micros FROM cash_flows "
+            "WHERE reason IN ('opening', 'deposit', 'withdrawal')",
+        ),
+        (
+            "SELECT instrument_id, ts_us, open_micros, high_micros, low_micros, close_micros, volume_milli, trades "
+            "FROM candles WHERE resolution_s = 300",
+            "SELECT DISTINCT instrument_id, ts_us / 300000000 * 300000000, first_value(price_micros) OVER whole, "
+            "max(price_micros) OVER whole, min(price_micros) OVER whole, last_value(price_micros) OVER whole, "
+            "sum(size_milli) OVER whole, count(*) OVER whole FROM trades WINDOW whole AS ("
+            "PARTITION BY instrument_id, ts_us / 300000000 ORDER BY trade_id "
+            "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)",
+        ),
+    ],
+    ids=["cash totals", "fill totals", "balances", "payments", "candles"],
+)
+def test_sums_are_those_of_the_rows(path: Path, totals: str, rows: str) -> None:
+    with closing(open_history(path)) as connection:
+        assert sorted(connection.execute(totals)) == sorted(connection.execute(rows)) != []
+
+
 def test_the_history_refers_only_to_rows_that_exist(path: Path) -> None:
     with closing(open_history(path)) as connection:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

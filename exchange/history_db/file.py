@@ -14,7 +14,7 @@ from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
 # Raise it whenever tables.sql, or the rows that are written, change: an older file is then written anew.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
 _SHORT_MARGIN = re.compile(r"\bshort_margin\(([\w.]+), ([\w.]+)\)")
 _SHORT_MARGIN_SQL = (

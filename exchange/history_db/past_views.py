@@ -56,6 +56,14 @@ _CANDIDATES = """(SELECT order_id FROM open_order_checkpoint WHERE seq = :checkp
     UNION SELECT order_id FROM book_order WHERE placed_seq > :checkpoint AND placed_seq <= :seq {placed}) candidate
     JOIN book_order o ON o.order_id = candidate.order_id"""
 
+# All assets with index prices, by their first one. Each step finds the next asset in the index.
+_ASSETS = """WITH RECURSIVE known (asset) AS (
+    SELECT min(asset) FROM index_price
+    UNION ALL SELECT (SELECT min(p.asset) FROM index_price p WHERE p.asset > known.asset) FROM known
+    WHERE known.asset IS NOT NULL)
+SELECT asset FROM known WHERE asset IS NOT NULL
+ORDER BY (SELECT min(p.seq) FROM index_price p WHERE p.asset = known.asset)"""
+
 
 class _OnDemand(dict[str, _V]):
     """A dictionary that loads each value when it is first asked for; a key without a value is not in it."""
@@ -155,7 +163,7 @@ class PastViews(Views):
             self.instruments[instrument.instrument_id] = instrument
 
     def _load_prices(self) -> None:
-        for (asset,) in self.query("SELECT asset FROM index_price GROUP BY asset ORDER BY min(seq)").fetchall():
+        for (asset,) in self.query(_ASSETS).fetchall():
             row = self.query(
                 "SELECT price_micros, seq, ts_us FROM index_price WHERE asset = :asset AND seq <= :seq "
                 "ORDER BY seq DESC LIMIT 1",

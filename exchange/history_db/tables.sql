@@ -259,7 +259,8 @@ CREATE TABLE index_price (
     forced       INTEGER NOT NULL,
     PRIMARY KEY (asset, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX index_price_by_seq ON index_price (seq);
+-- Unique, so that SQLite skips a join whose columns nobody asks for.
+CREATE UNIQUE INDEX index_price_by_seq ON index_price (seq, n);
 
 -- Mark prices (NULL before the first index price, and from the delivery of the series on), and the initial margin of one
 -- short contract in nanos, thousandths of a micro. `n` is -1 if new rules changed the margin and not the mark.

@@ -120,7 +120,7 @@ FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.i
      LEFT JOIN book_order o ON c.payload IS NULL AND c.kind = 'place_order' AND o.order_id = c.order_id
      LEFT JOIN order_version v ON c.payload IS NULL AND c.kind = 'edit_order' AND v.order_id = c.order_id
                                   AND v.seq = c.seq AND v.n = 0
-     LEFT JOIN index_price p ON c.payload IS NULL AND c.kind = 'set_index_price' AND p.seq = c.seq;
+     LEFT JOIN index_price p ON c.payload IS NULL AND c.kind = 'set_index_price' AND p.seq = c.seq AND p.n = 0;
 
 -- The commands as the journal has them. A payload that is not stored has the fields of the order or the index price.
 -- `hash` is in hexadecimal: datasette shows no bytes of a view.
@@ -147,7 +147,7 @@ SELECT c.seq, c.ts_us,
             WHEN 'set_index_price' THEN (
                 SELECT printf('{"kind":"set_index_price","asset":"%s","price_micros":%d,"forced":%s}',
                               p.asset, p.price_micros, iif(p.forced, 'true', 'false'))
-                FROM index_price p WHERE p.seq = c.seq)
+                FROM index_price p WHERE p.seq = c.seq AND p.n = 0)
             END) AS payload,
        lower(hex(c.hash)) AS hash, c.kind, u.user_id, i.instrument_id
 FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
@@ -351,6 +351,66 @@ SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'shortfall', NULL, -s.a
 FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u
 WHERE u.user_id = 'insurance' AND -s.amount_micros <> 0;
 
+-- Deposits, withdrawals and starting cash: the movements of cash into and out of the exchange.
+CREATE VIEW payments AS
+SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, p.reason, p.amount_micros, p.amount_micros / 1e6 AS amount
+FROM payment p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user;
+
+-- The sums of `cash_flows` by user and reason. Purchases of liquidations are few: they are taken out of the sums of trades.
+CREATE VIEW cash_totals AS
+WITH taken AS (
+    SELECT taker AS user, sum(price_micros * size_milli >= 1000) AS times,
+           sum(iif(taker_side = 'bid', -1, 1) * (price_micros * size_milli / 1000)) AS amount_micros,
+           sum(taker_fee_micros <> 0) AS fee_times, -sum(taker_fee_micros) AS fee_micros
+    FROM trade GROUP BY taker
+), made AS (
+    SELECT maker AS user, sum(price_micros * size_milli >= 1000) AS times,
+           sum(iif(taker_side = 'bid', 1, -1) * (price_micros * size_milli / 1000)) AS amount_micros,
+           sum(maker_fee_micros <> 0) AS fee_times, -sum(maker_fee_micros) AS fee_micros
+    FROM trade GROUP BY maker
+), liquidated AS (
+    SELECT t.taker AS user, sum(t.price_micros * t.size_milli >= 1000) AS times,
+           sum(iif(t.taker_side = 'bid', -1, 1) * (t.price_micros * t.size_milli / 1000)) AS amount_micros
+    FROM liquidation l CROSS JOIN trade t ON t.seq = l.seq AND t.taker = l.user
+         CROSS JOIN book_order o ON o.order_id = t.taker_order_id
+    WHERE o.liquidation GROUP BY t.taker
+), moved (user, reason, times, amount_micros) AS (
+    SELECT user, reason, 1, amount_micros FROM payment WHERE amount_micros <> 0
+    UNION ALL SELECT user, 'trade', times, amount_micros FROM taken
+    UNION ALL SELECT user, 'trade', times, amount_micros FROM made
+    UNION ALL SELECT user, 'trade', -times, -amount_micros FROM liquidated
+    UNION ALL SELECT user, 'liquidation', times, amount_micros FROM liquidated
+    UNION ALL SELECT user, 'fee', fee_times, fee_micros FROM taken
+    UNION ALL SELECT user, 'fee', fee_times, fee_micros FROM made
+    UNION ALL SELECT u.user, 'fee', sum(taker_fee_micros + maker_fee_micros <> 0), sum(taker_fee_micros + maker_fee_micros)
+              FROM user u JOIN trade WHERE u.user_id = 'fees' GROUP BY u.user
+    UNION ALL SELECT user, 'settlement', 1, payout_micros FROM position_settlement WHERE payout_micros <> 0
+    UNION ALL SELECT user, 'fee', 1, -fee_micros FROM position_settlement WHERE fee_micros <> 0
+    UNION ALL SELECT u.user, 'fee', 1, s.fee_micros FROM user u JOIN position_settlement s
+              WHERE u.user_id = 'fees' AND s.fee_micros <> 0
+    UNION ALL SELECT user, 'shortfall', 1, amount_micros FROM shortfall WHERE amount_micros <> 0
+    UNION ALL SELECT u.user, 'shortfall', 1, -s.amount_micros FROM user u JOIN shortfall s
+              WHERE u.user_id = 'insurance' AND s.amount_micros <> 0
+)
+SELECT u.user_id, m.reason, sum(m.times) AS times, sum(m.amount_micros) AS amount_micros,
+       sum(m.amount_micros) / 1e6 AS amount
+FROM moved m JOIN user u ON u.user = m.user GROUP BY m.user, m.reason HAVING sum(m.times) <> 0;
+
+-- The sums of `fills` by user and liquidity.
+CREATE VIEW fill_totals AS
+SELECT u.user_id, f.liquidity, f.fills, f.size_milli, f.paid_micros, f.received_micros, f.fee_micros,
+       f.size_milli / 1e3 AS size, f.paid_micros / 1e6 AS paid, f.received_micros / 1e6 AS received, f.fee_micros / 1e6 AS fee
+FROM (SELECT taker AS user, 'taker' AS liquidity, count(*) AS fills, sum(size_milli) AS size_milli,
+             sum(iif(taker_side = 'bid', price_micros * size_milli / 1000, 0)) AS paid_micros,
+             sum(iif(taker_side = 'ask', price_micros * size_milli / 1000, 0)) AS received_micros,
+             sum(taker_fee_micros) AS fee_micros
+      FROM trade GROUP BY taker
+      UNION ALL
+      SELECT maker, 'maker', count(*), sum(size_milli),
+             sum(iif(taker_side = 'ask', price_micros * size_milli / 1000, 0)),
+             sum(iif(taker_side = 'bid', price_micros * size_milli / 1000, 0)), sum(maker_fee_micros)
+      FROM trade GROUP BY maker) f JOIN user u ON u.user = f.user;
+
 -- Positions that are open or lock collateral for open asks. `quantity_milli` is negative for a short position. Settled
 -- positions are left out. `as_of_seq` is the newest change of the size, of the open asks or of the margin rate.
 CREATE VIEW positions AS
@@ -429,23 +489,24 @@ SELECT q.seq, c.ts_us, utc_iso(c.ts_us) AS time, i.instrument_id, q.bid_micros, 
 FROM quote_version q JOIN command c ON c.seq = q.seq JOIN instrument i ON i.instrument = q.instrument;
 
 -- Open, high, low, close and volume of every instrument by intervals of a minute, 5 minutes, an hour and a day.
--- Intervals without trades are left out.
+-- Intervals without trades are left out. The groups name the instrument by its text: SQLite then finds the trades of one
+-- instrument by their index.
 CREATE VIEW candles AS
 WITH resolution (resolution_s) AS (VALUES (60), (300), (3600), (86400)), whole AS (
-    SELECT t.instrument, r.resolution_s, t.ts_us / (r.resolution_s * 1000000) AS number,
+    SELECT i.instrument_id, r.resolution_s, t.ts_us / (r.resolution_s * 1000000) AS interval,
            min(t.trade_id) AS first_id, max(t.trade_id) AS last_id, max(t.price_micros) AS high_micros,
            min(t.price_micros) AS low_micros, sum(t.size_milli) AS volume_milli,
            sum(t.price_micros * t.size_milli / 1000) AS cost_micros, count(*) AS trades
-    FROM trade t, resolution r GROUP BY t.instrument, r.resolution_s, number
+    FROM trade t JOIN instrument i ON i.instrument = t.instrument JOIN resolution r
+    GROUP BY i.instrument_id, r.resolution_s, interval
 )
-SELECT i.instrument_id, w.resolution_s, w.number * w.resolution_s * 1000000 AS ts_us,
-       strftime('%Y-%m-%dT%H:%M:%SZ', w.number * w.resolution_s, 'unixepoch') AS time,
+SELECT w.instrument_id, w.resolution_s, w.interval * w.resolution_s * 1000000 AS ts_us,
+       strftime('%Y-%m-%dT%H:%M:%SZ', w.interval * w.resolution_s, 'unixepoch') AS time,
        opened.price_micros AS open_micros, w.high_micros, w.low_micros, closed.price_micros AS close_micros,
        w.volume_milli, w.cost_micros, w.trades,
        opened.price_micros / 1e6 AS open, w.high_micros / 1e6 AS high, w.low_micros / 1e6 AS low,
        closed.price_micros / 1e6 AS close, w.volume_milli / 1e3 AS volume
-FROM whole w JOIN instrument i ON i.instrument = w.instrument
-     JOIN trade opened ON opened.trade_id = w.first_id JOIN trade closed ON closed.trade_id = w.last_id;
+FROM whole w JOIN trade opened ON opened.trade_id = w.first_id JOIN trade closed ON closed.trade_id = w.last_id;
 
 -- Open, high, low and close of every index price, by the same intervals as `candles`.
 CREATE VIEW index_candles AS
