@@ -19,8 +19,8 @@ from exchange.journal.records import Head
 from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
-from exchange.projections.orders import Orders, UserOrders, divide_rounding_half_up
-from exchange.projections.recent import FinishedOrders, RecentTrades
+from exchange.projections.orders import Orders, divide_rounding_half_up
+from exchange.projections.recent import RecentTrades
 from exchange.projections.rolling_volume import US_PER_MINUTE
 from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
@@ -37,6 +37,10 @@ from exchange.projections.wire_types import (
 
 _V = TypeVar("_V")
 _MINUTES_OF_DAY = 1_440
+# Books that are read one by one. One list of all open orders takes as long as a few books.
+_DEPTHS_ONE_BY_ONE = 4
+# Above every id of an order or a trade.
+_NO_ID = 2**63 - 1
 
 # The newest version of an order at or before a command. Repetitions change nothing.
 _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.order_id AND v.seq <= :seq
@@ -113,7 +117,7 @@ class PastViews(Views):
         self._load_instruments()
         self._load_prices()
         self.depths = _OnDemand(self._depth)
-        self.orders = Orders(self.rules.finished_orders_kept, _OnDemand(self._orders_of))
+        self.orders = _PastOrders(self.rules.finished_orders_kept, views=self)
         self.balances.users = _Accounts(self._user_ids(), self._account)
         self.balances.open_interest_milli = _OnDemand(self._open_interest)
         self.tape = _PastTape(self)
@@ -185,12 +189,13 @@ class PastViews(Views):
         if instrument_id is not None:
             listed = placed = "AND instrument = :instrument"
         if user_id is not None:
-            placed += " AND user = :user"
+            # The plus keeps SQLite from the index of users: fewer orders were placed since the last list.
+            placed += " AND +user = :user"
         source = _CANDIDATES.format(listed=listed, placed=placed)
         rows = self.query(
             _ORDER.format(source=source)
             + " WHERE v.remaining_milli > 0 AND v.change <> 'cancelled'"
-            + (" AND o.user = :user" if user_id is not None else "")
+            + (" AND +o.user = :user" if user_id is not None else "")
             + " ORDER BY o.order_id",
             checkpoint=row[0] or 0,
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
@@ -213,29 +218,48 @@ class PastViews(Views):
     def _depth(self, instrument_id: str) -> Depth | None:
         if instrument_id not in self.instruments:
             return None
+        if len(self.depths) >= _DEPTHS_ONE_BY_ONE:
+            # Books of many instruments, such as for all tickers, are read together.
+            loaded = {name: Depth() for name in self.instruments if name not in dict.keys(self.depths)}
+            for order in self.open_orders():
+                if order.instrument_id in loaded:
+                    loaded[order.instrument_id].enter(order)
+            self.depths.update(loaded)
+            return loaded[instrument_id]
         depth = Depth()
         for order in self.open_orders(instrument_id=instrument_id):
             depth.enter(order)
         return depth
 
-    def _orders_of(self, user_id: str) -> UserOrders | None:
-        user = self.user_key(user_id)
-        if user is None:
-            return None
-        finished = self.query(
-            _ORDER.format(
-                source="(SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
-                "AND updated_seq <= :seq ORDER BY updated_seq DESC LIMIT :kept) f "
-                "JOIN book_order o ON o.order_id = f.order_id"
-            )
-            + " ORDER BY o.updated_seq, v.n",
-            user=user,
+    def finished_orders(
+        self, user_id: str, count: int, before: int | None, instrument_id: str | None
+    ) -> list[OrderView]:
+        """The orders that had ended with an `order_id` below `before`, the highest first.
+
+        As in the live views, of each user only so many as the rules say, the last ones that ended.
+        """
+        # SQLite reads the list of ids from one index, and then only the orders of this page.
+        kept = (
+            "SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
+            "AND updated_seq <= :seq ORDER BY updated_seq DESC LIMIT :kept"
+        )
+        of_instrument = "" if instrument_id is None else "AND b.instrument = :instrument"
+        page = (
+            f"SELECT f.order_id FROM ({kept}) f CROSS JOIN book_order b ON b.order_id = f.order_id "
+            f"WHERE f.order_id < :before {of_instrument} ORDER BY f.order_id DESC LIMIT :count"
+        )
+        if instrument_id is None:
+            page = f"SELECT order_id FROM ({kept}) WHERE order_id < :before ORDER BY order_id DESC LIMIT :count"
+        rows = self.query(
+            _ORDER.format(source=f"({page}) f JOIN book_order o ON o.order_id = f.order_id")
+            + " ORDER BY o.order_id DESC",
+            user=self.user_key(user_id),
             kept=self.rules.finished_orders_kept,
+            before=_NO_ID if before is None else before,
+            instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
+            count=count,
         )
-        return UserOrders(
-            {order.order_id: order for order in self.open_orders(user_id)},
-            FinishedOrders(_order(row) for row in finished),
-        )
+        return [_order(row) for row in rows]
 
     def _user_ids(self) -> list[str]:
         rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")
@@ -345,6 +369,22 @@ class _Accounts(_OnDemand[AccountBalances]):
         return key in self._user_ids
 
 
+class _PastOrders(Orders, kw_only=True):
+    """The orders of past views, read when they are asked for."""
+
+    views: PastViews
+
+    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
+        """Return the user's open orders, oldest first."""
+        return [order for order in self.views.open_orders(user_id) if instrument_id in (None, order.instrument_id)]
+
+    def history(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[OrderView]:
+        """Return finished orders with an `order_id` below `before`, the highest first."""
+        return self.views.finished_orders(user_id, count, before, instrument_id)
+
+
 class _PastTape(Tape):
     """The tape of past views: each list of trades is loaded when it is asked for."""
 
@@ -352,7 +392,8 @@ class _PastTape(Tape):
         super().__init__()
         self._views = views
         self.instruments = _OnDemand(self._trades)
-        self.users = _OnDemand(self._user_trades)
+        last = views.query("SELECT trade_id FROM trade WHERE seq <= :seq ORDER BY seq DESC, trade_id DESC LIMIT 1")
+        self._last_trade_id = (last.fetchone() or (0,))[0]
 
     def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
         """Return the contracts traded in the 24 hours before `ts_us`, by whole minutes; 0 after the expiration."""
@@ -389,22 +430,35 @@ class _PastTape(Tape):
         trades = [Trade(row[0], instrument_id, *row[1:]) for row in reversed(rows.fetchall())]
         return RecentTrades(INSTRUMENT_TRADES_KEPT, trades)
 
-    def _user_trades(self, user_id: str) -> RecentTrades[UserTrade]:
-        columns = "trade_id, price_micros, size_milli, taker_side, seq, ts_us"
-        rows = self._views.query(
-            "SELECT s.trade_id, i.instrument_id, s.price_micros, s.size_milli, s.taker_side, s.seq, s.ts_us, "
-            "s.order_id, s.side, s.liquidity, s.fee_micros, o.client_order_id, "
-            "iif(s.liquidity = 'taker', o.liquidation, 0) FROM ("
-            f"SELECT {columns}, taker_order_id AS order_id, taker_side AS side, 'taker' AS liquidity, "
-            "taker_fee_micros AS fee_micros FROM trade WHERE taker = :user AND seq <= :seq UNION ALL "
-            f"SELECT {columns}, maker_order_id, iif(taker_side = 'bid', 'ask', 'bid'), 'maker', maker_fee_micros "
-            "FROM trade WHERE maker = :user AND seq <= :seq ORDER BY 1 DESC, liquidity DESC LIMIT :kept) s "
-            "JOIN book_order o USING (order_id) JOIN instrument i ON i.instrument = o.instrument "
-            "ORDER BY s.trade_id, s.liquidity",
-            user=self._views.user_key(user_id),
-            kept=USER_TRADES_KEPT,
+    def user_trades(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[UserTrade]:
+        """Return trades of the user with a `trade_id` below `before`, newest first."""
+        views = self._views
+        # As in the live views, only the newest trades of a user. Their ids are read from two indexes in order.
+        newest = (
+            "SELECT trade_id, 'taker' AS liquidity FROM trade WHERE taker = :user AND trade_id <= :last UNION ALL "
+            "SELECT trade_id, 'maker' FROM trade WHERE maker = :user AND trade_id <= :last "
+            "ORDER BY 1 DESC, 2 DESC LIMIT :kept"
         )
-        return RecentTrades(USER_TRADES_KEPT, (UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows))
+        of_instrument = "" if instrument_id is None else "AND t.instrument = :instrument"
+        rows = views.query(
+            "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
+            "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
+            "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
+            f"iif(s.liquidity = 'taker', o.liquidation, 0) FROM ({newest}) s "
+            "CROSS JOIN trade t ON t.trade_id = s.trade_id "
+            "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
+            "CROSS JOIN instrument i ON i.instrument = t.instrument "
+            f"WHERE s.trade_id < :before {of_instrument} LIMIT :count",
+            user=views.user_key(user_id),
+            last=self._last_trade_id,
+            kept=USER_TRADES_KEPT,
+            before=_NO_ID if before is None else before,
+            instrument=None if instrument_id is None else views.key_of_instrument(instrument_id),
+            count=count,
+        )
+        return [UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows]
 
 
 def _order(row: Any) -> OrderView:

@@ -40,17 +40,6 @@ class Orders(msgspec.Struct):
         orders = self.users.get(user_id)
         return None if orders is None else orders.open.get(order_id) or orders.finished.get(order_id)
 
-    def newest_named(self, user_id: str, client_order_id: str) -> OrderView | None:
-        """Return the user's newest order with this client_order_id, open or finished. O(orders of the user)."""
-        orders = self.users.get(user_id)
-        named = [
-            order
-            for group in ((orders.open, orders.finished) if orders else ())
-            for order in group.values()
-            if order.client_order_id == client_order_id
-        ]
-        return max(named, key=lambda order: order.order_id, default=None)
-
     def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
         """Return the user's open orders, oldest first."""
         orders = self.users.get(user_id)
