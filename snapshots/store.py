@@ -14,11 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from exchange.snapshots.compression import CompressionError, compress, decompress
 from exchange.snapshots.ladder import Rung, excess
 
 _CHECKSUM_SIZE = 32
-# The fastest level. Compression is there to save disk time, which the journal needs.
-_COMPRESSION = 1
 # Each piece is synced by itself, so that a sync of the journal never waits for a large one.
 _PIECE_SIZE = 512 * 1024
 _MANUAL = ".hand"
@@ -184,7 +183,7 @@ def header_of(snapshot: Snapshot) -> SnapshotHeader:
 
 def pack(snapshot: Snapshot) -> bytes:
     """Encode a snapshot with its checksum."""
-    body = zlib.compress(msgspec.msgpack.encode(snapshot), _COMPRESSION)
+    body = compress(msgspec.msgpack.encode(snapshot))
     return body + hashlib.sha256(body).digest()
 
 
@@ -192,8 +191,8 @@ def unpack(content: bytes) -> Snapshot:
     """Decode a snapshot from `pack`. Raises DamagedSnapshotError, which names the fault."""
     body = _checked_body(content)
     try:
-        snapshot = msgspec.msgpack.decode(zlib.decompress(body), type=Snapshot)
-    except (msgspec.DecodeError, zlib.error) as error:
+        snapshot = msgspec.msgpack.decode(decompress(body), type=Snapshot)
+    except (msgspec.DecodeError, CompressionError) as error:
         raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
     if digest_of(snapshot.state) != snapshot.digest:
         raise DamagedSnapshotError("its digest does not match its state")

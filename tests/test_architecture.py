@@ -228,6 +228,7 @@ MAY_NAME_SQLITE = {
     "exchange/history/history_audit.py": "compares the history with another one",
     "exchange/history_db/reading.py": "reads the history",
     "exchange/history/results.py": "reads the history",
+    "exchange/history/trade_search.py": "reads the history",
     "exchange/history/checks.py": "runs the checks, which are SQL queries",
     "exchange/history/rebuild.py": "replaces the events of a file in place",
     "exchange/history/compact.py": "deletes from a file in place what an archive holds",

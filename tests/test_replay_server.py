@@ -512,8 +512,9 @@ def test_long_replays_leave_checkpoints_and_later_ones_start_there(
     monkeypatch.setattr("exchange.history.replay_checkpoints.CHECKPOINT_EVERY_US", 0)
     past = ReplayPast(path)
     digests = {seq: past.engine_at(seq, lambda d, t: None).digest() for seq in (350, 120, 260, 30)}
-    assert past.checkpoints.seqs == [100, 200, 300]
-    assert past.distance_to(350) == 50 + RESTORE_COMMANDS
+    # The last part of a way leaves none: after seq 300 there were 50 commands left.
+    assert past.checkpoints.seqs == [100, 200]
+    assert past.distance_to(350) == 150 + RESTORE_COMMANDS
     began: list[int] = []
     past.engine_at(280, lambda done, total: began.append(total))
     assert began[0] == 80
@@ -526,14 +527,42 @@ def test_long_replays_leave_checkpoints_and_later_ones_start_there(
     assert began[-1] == 10
 
 
-def test_a_trade_is_found_from_image_to_image(tmp_path: Path) -> None:
-    """The search goes back from one snapshot to the one before, and ends at the lowest seq."""
+def test_a_way_back_leaves_an_image_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in commands: after the first way back, others replay at most BACK_COMMANDS until they pass the image."""
+    path = tmp_path / "exchange.db"
+    play(path)
+    monkeypatch.setattr("exchange.history.replay_checkpoints.BACK_COMMANDS", 20)
+    past, replayed = ReplayPast(path), []
+
+    def count(seq: int, is_back: bool) -> int:
+        replayed.append(0)
+
+        def note(_done: int, _total: int) -> None:
+            replayed[-1] += 1
+
+        digest = past.engine_at(seq, note, is_back).digest()
+        assert digest == recover(path, lambda s: None, lambda d, t: None, up_to=seq).engine.digest()
+        return replayed[-1]
+
+    assert [count(seq, is_back=False) for seq in (300, 299)] == [300, 299], "there is no image"
+    assert [count(seq, is_back=True) for seq in (298, 297, 290, 278, 277)] == [298, 19, 12, 0, 277]
+    assert count(258, is_back=False) == 1
+
+
+@pytest.mark.parametrize("has_history", [False, True])
+def test_a_trade_is_found_from_image_to_image(
+    tmp_path: Path, has_history: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search goes back from one snapshot to the one before, and ends at the lowest seq. The history needs none."""
     path = tmp_path / "exchange.db"
     steps = [(ts_us, command) for ts_us, command, _ in random_steps(1, 400)]
     write_journal(path, steps, snapshots_at=(100, 200, 300, 390))
     replayed = replay_range(path, 1, 400, lambda d, t: None)
     traded = [step.record.seq for step in replayed if any(isinstance(event, Traded) for event in step.events)]
     assert len(traded) > 20
+    if has_history:
+        update_history(path, print, lambda done, total: None)
+        monkeypatch.setattr(ReplayPast, "_traded", None)
     for before_seq in (400, 391, 301, 250, 101, 50):
         earlier = [seq for seq in traded if seq < before_seq]
         for count in (1, 2, len(earlier), len(earlier) + 1):
@@ -564,7 +593,7 @@ def test_checkpoints_are_limited_in_number_and_bytes(tmp_path: Path) -> None:
     assert few.seqs[-1] == 400
     assert max(after - before for before, after in pairwise([0, *few.seqs])) <= 200
     assert 0 < size <= 100_000
-    assert few.restore(few.seqs[1]).head.seq == few.seqs[1]
+    assert few.image(few.seqs[1]).seq == few.seqs[1]
     none = Checkpoints(bytes_max=1)
     none.add(Engine())
     assert none.seqs == []

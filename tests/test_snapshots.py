@@ -15,6 +15,7 @@ from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
+from exchange.snapshots import compression
 from exchange.snapshots.ladder import Rung
 from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, header_of, load, load_header, pack
 from tests.journals import COMMANDS, play
@@ -186,3 +187,12 @@ def test_a_command_that_this_program_does_not_know_is_named(path: Path) -> None:
     asyncio.run(add())
     with pytest.raises(JournalDamagedError, match=f"seq {COMMANDS + 1} is a command that this program does not know"):
         recovered(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(range(256)) * 5_000])
+def test_each_library_reads_what_the_other_compressed(content: bytes) -> None:
+    assert zlib.decompress(compression.compress(content)) == content
+    assert compression.decompress(zlib.compress(content, 1)) == content
+    for damaged in (b"", b"abc", zlib.compress(content)[:-5]):
+        with pytest.raises(compression.CompressionError):
+            compression.decompress(damaged)

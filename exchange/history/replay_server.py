@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exchange.domain.commands import Command, OpenAccount, PlaceOrder, decode_command
-from exchange.domain.events import Traded
 from exchange.domain.units import US_PER_SECOND
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, replay_step
@@ -26,7 +25,7 @@ from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.limits import OUTBOX_MAX
 from exchange.gateway.methods import METHODS, Method, public, with_api
 from exchange.history.moment import Moment, UnknownMomentError, last_seq_at, seq_at
-from exchange.history.replay_checkpoints import ReplayPast
+from exchange.history.replay_checkpoints import ReplayPast, has_traded
 from exchange.history.replay_messages import ReplayStatus, SeekParams, SpeedParams, StepParams, StepUnit
 from exchange.history.replay_seek import Seek
 from exchange.journal.errors import JournalError
@@ -154,9 +153,8 @@ class ReplayServer(ServedExchange):
         """Apply the next record and publish what it changes. Returns True if it traded."""
         self._upcoming.popleft()
         _, events, change = replay_step(self.engine, record)
-        self._past.trades.note(record.seq, events)
         self.gateway.publish(change)
-        return any(isinstance(event, Traded) for event in events)
+        return has_traded(events)
 
     @property
     def status(self) -> ReplayStatus:
@@ -302,8 +300,7 @@ class ReplayServer(ServedExchange):
         slice_end = time.monotonic() + _SLICE_SECONDS
         while self.engine.head.seq < seq and (record := self._next_record()) is not None:
             self._upcoming.popleft()
-            _, events, _ = replay_step(self.engine, record)
-            self._past.trades.note(record.seq, events)
+            replay_step(self.engine, record)
             if time.monotonic() > slice_end:
                 progress(record.seq, seq)
                 await asyncio.sleep(0)
@@ -387,7 +384,7 @@ class ReplayServer(ServedExchange):
         return set(self.views.balances.users) | {one.user_id for one in commands if isinstance(one, OpenAccount)}
 
     def _engine_after(self, seq: int, progress: Progress = lambda done, total: None) -> Engine:
-        return self._past.engine_at(seq, progress)
+        return self._past.engine_at(seq, progress, is_back=hasattr(self, "engine") and seq < self.engine.head.seq)
 
     def _next_record(self) -> Record | None:
         if not self._upcoming:

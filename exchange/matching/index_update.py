@@ -49,9 +49,10 @@ def update_margins(changes: Changes, account: Account, asset: str | None = None)
     positions = [
         position
         for position in account.positions.values()
-        if (position.position_milli or position.open_asks_milli) and asset in (None, position.book.asset)
+        if (position.position_milli or position.open_asks_milli) and (asset is None or position.book.asset == asset)
     ]
-    for position in sorted(positions, key=_listing_number):
+    positions.sort(key=_listing_number)
+    for position in positions:
         changes.track_margin(account, position)
         account.update_margin(position)
 
