@@ -31,14 +31,14 @@ def run() -> list[Row]:
     orders, echoes, latencies = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
-        asyncio.run(_create(db))
+        asyncio.run(create_journal(db))
         serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
         with running(*serve) as exchange_url, running("-m", "benchmarks.echo") as echo_url:
             for _ in range(ROUNDS):
-                report = _load(exchange_url, "orders")
+                report = load(exchange_url, "orders")
                 orders.append(report["answers_per_second"])
                 latencies.append(report["p50_us"])
-                echoes.append(_load(echo_url, "echo")["answers_per_second"])
+                echoes.append(load(echo_url, "echo")["answers_per_second"])
     figure, reference = median(orders), median(echoes)
     return [
         Row(
@@ -52,13 +52,13 @@ def run() -> list[Row]:
     ]
 
 
-async def _create(db: Path) -> None:
-    """Return settings of the demo's market in which each account has enough cash."""
+async def create_journal(db: Path) -> None:
+    """Create a journal of the demo's market in which each account has enough cash."""
     rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC)
     await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 
-def _load(url: str, mode: str) -> dict[str, float]:
+def load(url: str, mode: str) -> dict[str, float]:
     """Run the load generator once. An error answer makes the measurement fail."""
     arguments = ["--url", url, "--mode", mode, "--connections", str(CONNECTIONS), "--in-flight", str(IN_FLIGHT)]
     output = subprocess.run(
