@@ -17,13 +17,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from exchange.domain.commands import OpenAccount
 from exchange.domain.events import Traded
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import recover
+from exchange.engine.recovery import recover, replay_step
 from exchange.history.replay import replay_range
 from exchange.history.replay_checkpoints import RESTORE_COMMANDS, Checkpoints, ReplayPast
 from exchange.history.replay_server import ReplayOptions, ReplayServer
 from exchange.history_db.update import update_history
 from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_reader
+from exchange.journal.records import Record
 from exchange.snapshots.store import SnapshotStore
 from tests.journals import play, write_journal
 from tests.random_commands import random_steps
@@ -328,7 +329,7 @@ def test_a_long_seek_does_not_delay_other_clients(path: Path, monkeypatch: pytes
         ):
             monkeypatch.setattr(ReplayServer, "_engine_after", slowly)
             # Every seek is a long one.
-            monkeypatch.setattr("exchange.history.replay_server.NEAR_COMMANDS", -1)
+            monkeypatch.setattr("exchange.history.replay_moves.NEAR_COMMANDS", -1)
             for seq in (9, 6, 7):
                 await one.send(
                     json.dumps({"jsonrpc": "2.0", "id": seq, "method": "replay/seek", "params": {"seq": seq}})
@@ -409,13 +410,20 @@ def test_a_seek_forward_applies_only_the_commands_on_the_way(path: Path, monkeyp
             await one.ask("public/subscribe", channels=[f"book.{INSTRUMENT}.5", f"trades.{INSTRUMENT}"])
             await one.ask("public/test")
             forbid_restoring(monkeypatch)
+            applied: list[int] = []
+
+            def step(engine: Engine, record: Record) -> Any:
+                applied.append(record.seq)
+                return replay_step(engine, record)
+
+            monkeypatch.setattr("exchange.history.replay_moves.replay_step", step)
             engine = served.engine
             one.received.clear()
             assert (await one.ask("replay/seek", seq=6))["result"]["seq"] == 6
             await one.ask("public/test")
             assert one.received == []
             assert (await one.ask("replay/seek", seq=9))["result"]["seq"] == 9
-            assert served.engine is engine
+            assert (served.engine is engine, applied) == (True, [7, 8, 9])
             assert [m["params"]["data"]["type"] for m in one.received] == ["snapshot"]
             live = recover(path, lambda s: None, lambda d, t: None, up_to=9).engine
             assert served.engine.digest() == live.digest()
