@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from exchange.amounts import short_time, usdc
+from exchange.amounts import price_decimals, short_time, usdc
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
@@ -46,6 +46,9 @@ def show(asset: str | None, offline: bool, path: Path, as_json: bool) -> None:
             f"there is no index price{f' of {asset}' if asset else ''}; to set one while the exchange runs: {set_one}"
         )
         return
+    decimals = price_decimals(one.price_micros for one in found)
     shown = table("index", ">price", "since", ">seq", caption=moment)
-    add_rows(shown, ((one.asset, usdc(one.price_micros), short_time(one.ts_us), str(one.seq)) for one in found))
+    add_rows(
+        shown, ((one.asset, usdc(one.price_micros, decimals), short_time(one.ts_us), str(one.seq)) for one in found)
+    )
     print_tables(shown)

@@ -122,11 +122,6 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _by_number(kinds: dict[str, KindSummary]) -> dict[str, int]:
-    """The number of commands by kind, the most frequent kind first."""
-    return {kind: -number for number, kind in sorted((-found.commands, kind) for kind, found in kinds.items())}
-
-
 def _last(reader: JournalReader, kinds: dict[str, KindSummary], kind: str) -> Record | None:
     """The last command of this kind; None if there is none."""
     if kind not in kinds:
@@ -152,11 +147,12 @@ def _rules(reader: JournalReader, kinds: dict[str, KindSummary], progress: Progr
 
 
 def _print(found: Info) -> None:
-    about = table("journal", found.path)
+    about = table("journal", "", wrapped=("",))
     fork = found.forked_from
     add_rows(
         about,
         (
+            ("file", found.path),
             *([("forked from", f"{fork.parent} after its seq {fork.parent_seq}")] if fork else []),
             ("size", f"{found.size_bytes:,} bytes"),
             *_sizes(found.storage),
@@ -165,7 +161,7 @@ def _print(found: Info) -> None:
             ("last command", _at(found.last_seq, found.last_ts_us)),
             *([("hash", found.last_hash)] if found.last_hash else []),
             *([("old events", f"up to seq {found.events_seq}")] if found.events_seq else []),
-            ("snapshots", ", ".join(f"seq {seq}" for seq in found.snapshots) or "none"),
+            ("snapshots", _span(found.snapshots)),
             *(("archive", archive) for archive in found.archives),
             ("written by", found.written_by),
             *([("follower", _followed(found.follower))] if found.follower else []),
@@ -192,6 +188,13 @@ def _sizes(storage: Storage) -> Iterator[tuple[str, str]]:
 def _usages(storage: Storage) -> list[tuple[str, StorageUsage]]:
     names = ("journal", "history", "snapshots", "archives")
     return list(zip(names, (storage.journal, storage.history, storage.snapshots, storage.archives), strict=True))
+
+
+def _span(seqs: list[int]) -> str:
+    """The number of snapshots, and the first and the last of them; `exchange snapshot list` lists them."""
+    if not seqs:
+        return "none"
+    return f"seq {seqs[0]}" if len(seqs) == 1 else f"{len(seqs)}, from seq {seqs[0]} to seq {seqs[-1]}"
 
 
 def _followed(status: FollowerStatus) -> str:

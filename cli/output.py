@@ -84,7 +84,7 @@ class TextTable:
                 console.print(one, soft_wrap=chosen is None)
             for note in (_left_out(left_out, width), self.caption):
                 if note:
-                    console.print(_text(_folded(note, width), "dim"), soft_wrap=True)
+                    console.print(_text(folded(note, width), "dim"), soft_wrap=True)
         return [line.rstrip() for line in captured.get().splitlines()]
 
     def _name(self, column: int) -> str:
@@ -142,7 +142,7 @@ class TextTable:
                 yield Text("")
             for name, cell in zip(names, row, strict=True):
                 label = name + " " * (indent - cell_len(name))
-                value = _folded(cell.text, max(width - indent, _WRAPPED_MIN)).replace("\n", "\n" + " " * indent)
+                value = folded(cell.text, max(width - indent, _WRAPPED_MIN)).replace("\n", "\n" + " " * indent)
                 yield Text(label, "bold").append(value, cell.style)
 
 
@@ -156,7 +156,7 @@ def _text(text: str, style: str = "") -> "Text":
     return Text(text, style)
 
 
-def _folded(text: str, width: int) -> str:
+def folded(text: str, width: int) -> str:
     """Break a text between words, never inside one."""
     lines = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines) if len(lines) > 1 else text

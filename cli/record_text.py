@@ -1,30 +1,34 @@
-"""Recorded commands as text: one line per command."""
+"""Recorded commands as text: one line per command, or more in a narrow terminal."""
 
 from typing import Any
 
 import msgspec
 
 from exchange.amounts import contracts, iso_time, short_time, usdc
-from exchange.cli.output import columns
+from exchange.cli.output import columns, folded, printable, screen_width
 from exchange.domain.units import US_PER_SECOND
 
+# Below the time.
+_INDENT = " " * 10
 # Fields that a command turns on or off: here False is shown, too.
 _SWITCHES = ("enabled", "halted", "suspended")
 
 
 def record_line(seq: int, ts_us: int, payload: str) -> str:
-    """One line with seq, time, kind, user, instrument and the other fields of a command."""
+    """One line with seq, time, kind, user, instrument and the other fields of a command.
+
+    If the terminal is too narrow for it, instrument and fields are on lines of their own.
+    """
     fields = msgspec.json.decode(payload, type=dict[str, Any])
     kind, user_id = str(fields.pop("kind", "?")), str(fields.pop("user_id", None) or "")
     instrument_id = str(fields.pop("instrument_id", None) or "")
-    return columns(
-        (str(seq), -8),
-        (iso_time(ts_us), 27),
-        (kind, 17),
-        (user_id, 10),
-        (instrument_id, 25),
-        (_place_order(fields) if kind == "place_order" else fields_text(fields), 0),
-    )
+    first = ((str(seq), -8), (iso_time(ts_us), 27), (kind, 17), (user_id, 10))
+    rest = printable(_place_order(fields) if kind == "place_order" else fields_text(fields))
+    line = columns(*first, (instrument_id, 25), (rest, 0))
+    if len(line) <= (width := screen_width()):
+        return line
+    below = folded(f"{instrument_id}  {rest}".strip(), width - len(_INDENT)).replace("\n", f"\n{_INDENT}")
+    return f"{columns(*first)}\n{_INDENT}{below}"
 
 
 def _place_order(fields: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """`exchange state`: the state of the exchange now or at any moment."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -199,10 +200,13 @@ def _accounts(accounts: list[AccountSummary], has_market: bool) -> TextTable:
 def _books(quotes: list[Quote], has_market: bool) -> TextTable:
     of_market = (">mark",) if has_market else ()
     shown = table("instrument", ">bid", ">ask", ">last", *of_market, "state", optional=("state", "last"))
+    marks: dict[str, list[int]] = defaultdict(list)
     for quote in quotes:
-        prices = [quote.bid_micros, quote.ask_micros, quote.last_micros]
-        prices += [quote.mark_micros] if has_market else []
-        decimals = price_decimals([quote.instrument.tick_micros])
-        name = quote.instrument.instrument_id
-        add_rows(shown, [(name, *(usdc(price, decimals) for price in prices), quote.instrument.state)])
+        marks[quote.instrument.asset] += [quote.instrument.tick_micros, quote.mark_micros or 0]
+    decimals_of_marks = {asset: price_decimals(prices) for asset, prices in marks.items()}
+    for quote in quotes:
+        instrument, decimals = quote.instrument, price_decimals([quote.instrument.tick_micros])
+        prices = [usdc(price, decimals) for price in (quote.bid_micros, quote.ask_micros, quote.last_micros)]
+        prices += [usdc(quote.mark_micros, decimals_of_marks[instrument.asset])] if has_market else []
+        add_rows(shown, [(instrument.instrument_id, *prices, instrument.state)])
     return shown

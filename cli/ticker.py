@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from exchange.amounts import contracts, expiration, price_decimals, size_decimals, usdc
+from exchange.amounts import expiration, usdc
+from exchange.cli.figures import Figures, figures_of
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import offline_option, present
@@ -82,24 +83,20 @@ def _show_chains(source: Present, asset: str, expiration_s: int | None, path: Pa
 
 
 def _print_one(shown: Ticker, instrument: Instrument | None, moment: str) -> None:
-    prices = (shown.best_bid_micros, shown.best_ask_micros, shown.mid_micros, shown.mark_micros, shown.last_micros)
-    tick = [] if instrument is None else [instrument.tick_micros]
-    decimals = price_decimals([*tick, *(price for price in prices if price is not None)])
     amounts = (shown.best_bid_size_milli, shown.best_ask_size_milli, shown.volume_24h_milli, shown.open_interest_milli)
-    sizes = size_decimals([*([] if instrument is None else [instrument.min_size_milli]), *amounts])
-    bid, ask, mid, mark, last = (usdc(price, decimals) for price in prices)
+    figures = figures_of([instrument], (shown.best_bid_micros, shown.best_ask_micros, shown.last_micros), amounts)
     about = table(shown.instrument_id, ">")
     greeks = shown.greeks
     rows = [
         ("state", shown.state),
-        ("bid", _quote(bid, shown.best_bid_size_milli, sizes)),
-        ("ask", _quote(ask, shown.best_ask_size_milli, sizes)),
-        ("mid", mid),
-        ("mark", mark),
-        ("last", last),
+        ("bid", _quote(shown.best_bid_micros, shown.best_bid_size_milli, figures)),
+        ("ask", _quote(shown.best_ask_micros, shown.best_ask_size_milli, figures)),
+        ("mid", figures.price(shown.mid_micros)),
+        ("mark", figures.price(shown.mark_micros)),
+        ("last", figures.price(shown.last_micros)),
         ("index", usdc(shown.index_micros)),
-        ("volume in 24 hours", contracts(shown.volume_24h_milli, sizes)),
-        ("open interest", contracts(shown.open_interest_milli, sizes)),
+        ("volume in 24 hours", figures.size(shown.volume_24h_milli)),
+        ("open interest", figures.size(shown.open_interest_milli)),
         ("implied volatility", _percent(shown.mark_iv)),
     ]
     if greeks is not None:
@@ -130,38 +127,38 @@ def _chain(series: list[Instrument], shown: dict[str, Ticker]) -> list[TextTable
     A dash stands for an option that is not listed.
     """
     tickers = {(one.strike_micros, one.option_type): shown[one.instrument_id] for one in series}
-    decimals = price_decimals(one.tick_micros for one in series)
-    sizes = size_decimals(
-        [one.min_size_milli for one in series] + [ticker.open_interest_milli for ticker in tickers.values()]
-    )
+    figures = figures_of(series, sizes_milli=(ticker.open_interest_milli for ticker in tickers.values()))
+    # A mark may lie between two ticks.
+    marks = figures_of(series, (ticker.mark_micros for ticker in tickers.values()))
     index = next(iter(tickers.values())).index_micros
     title = f"{series[0].asset} {expiration(series[0].expiration_s)}, index {usdc(index)}"
     wide = table(*_SIDE, ">strike", *_SIDE, title=f"{title}: calls, strike, puts")
     calls, puts = (table(">strike", *_SIDE, title=f"{title}: {of}", optional=_OPTIONAL) for of in ("calls", "puts"))
     for strike_micros in sorted({one.strike_micros for one in series}):
         strike = str(strike_micros // MICROS_PER_USDC)
-        call, put = (_half(tickers.get((strike_micros, side)), decimals, sizes) for side in ("call", "put"))
+        call, put = (_half(tickers.get((strike_micros, side)), figures, marks) for side in ("call", "put"))
         add_rows(wide, [(*call, strike, *put)])
         add_rows(calls, [(strike, *call)])
         add_rows(puts, [(strike, *put)])
     return [wide] if wide.fits() else [calls, puts]
 
 
-def _half(ticker: Ticker | None, decimals: int, sizes: int) -> tuple[str, ...]:
+def _half(ticker: Ticker | None, figures: Figures, marks: Figures) -> tuple[str, ...]:
     if ticker is None:
         return ("-",) * len(_SIDE)
     return (
-        usdc(ticker.best_bid_micros, decimals),
-        usdc(ticker.best_ask_micros, decimals),
-        usdc(ticker.mark_micros, decimals),
+        figures.price(ticker.best_bid_micros),
+        figures.price(ticker.best_ask_micros),
+        marks.price(ticker.mark_micros),
         _percent(ticker.mark_iv),
         "-" if ticker.greeks is None else f"{ticker.greeks.delta:.2f}",
-        contracts(ticker.open_interest_milli, sizes),
+        figures.size(ticker.open_interest_milli),
     )
 
 
-def _quote(price: str, size_milli: int, sizes: int) -> str:
-    return f"{contracts(size_milli, sizes)} @ {price}" if size_milli else price
+def _quote(price_micros: int | None, size_milli: int, figures: Figures) -> str:
+    price = figures.price(price_micros)
+    return f"{figures.size(size_milli)} @ {price}" if size_milli else price
 
 
 def _percent(volatility: float | None) -> str:

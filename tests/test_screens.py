@@ -6,6 +6,7 @@ pytest tests/test_screens.py` writes them again.
 
 import ast
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -51,6 +52,7 @@ COMMANDS = {
     "index_show": "index show",
     "instrument_list": "instrument list --all",
     "journal_info": "journal info",
+    "journal_tail": "journal tail -n 8",
     "journal_verify": "journal verify",
     "order_list": "order list --user carol",
     "recovery_plan": "recovery-plan",
@@ -97,6 +99,9 @@ class Printed(NamedTuple):
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
     folder = tmp_path_factory.mktemp("screens")
+    # A module that is imported later would keep the patched functions.
+    for file in (Path(__file__).parents[1] / "cli").glob("[a-z]*.py"):
+        importlib.import_module(f"exchange.cli.{file.stem}")
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         write_story(Path("story.db"), LAST_SEQ)
         write_story(Path("short.db"), 20)
