@@ -11,7 +11,9 @@ from exchange.history_db.descriptions import datasette_configuration
 @click.command()
 @db_option
 def datasette(path: Path) -> None:
-    """Print a configuration for datasette: each view, table and column of the history with its meaning and unit.
+    """Print a configuration of datasette for the history.
+
+    It describes each view, table and column, with its unit.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ SECTIONS = {
     "History": {
         "sql": "Query the history of the journal in SQL, read-only.",
         "state": "Show the state right after a command or at a time.",
-        "history": "Write the history file again, or export its tables.",
+        "history": "Write, export and describe the history file.",
         "explain": "Show the history of an order, or the effect of a command.",
         "replay": "Carry out recorded commands again and print the events.",
         "what-if": "Replay the history with changes and show the differences.",
