@@ -6,6 +6,7 @@ import click
 
 from exchange.cli.options import db_option, json_option
 from exchange.cli.output import UnreadableError, columns, print_json
+from exchange.cli.progress import ReplayBar
 from exchange.history.checks import BadCheckError, CheckResult, checks_in, known_checks, run_checks
 from exchange.journal.errors import JournalError
 
@@ -22,7 +23,7 @@ from exchange.journal.errors import JournalError
 @db_option
 @json_option
 def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
-    """Run the invariants, which are SQL queries, on the journal.
+    """Run the invariants, which are SQL queries, on the history of the journal.
 
     A query returns the rows that break its invariant.
 
@@ -35,7 +36,8 @@ def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
       exchange journal check --checks my_checks/
     """
     try:
-        outcomes = run_checks(path, known_checks() + [own for place in places for own in checks_in(place)])
+        checks = known_checks() + [own for place in places for own in checks_in(place)]
+        outcomes = run_checks(path, checks, lambda: ReplayBar("writing the history"), _report)
     except (BadCheckError, JournalError) as error:
         raise UnreadableError(str(error)) from error
     if as_json:
@@ -48,6 +50,10 @@ def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
                 click.echo(columns(("", 6), (outcome.check.name, 0), (" ".join(shown), 0)))
     if any(outcome.rows for outcome in outcomes):
         raise click.exceptions.Exit(1)
+
+
+def _report(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _as_json(outcome: CheckResult) -> dict[str, object]:

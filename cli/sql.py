@@ -30,6 +30,8 @@ End a query with a semicolon; it may have several lines. docs/sql.md describes t
 In addition to SQLite's functions: book_at(seq, instrument, depth), balance_at(seq, user), mark_at(seq, instrument),
 usd(micros), iso(us)."""
 
+_SCHEMA = "SELECT sql FROM (SELECT * FROM main.sqlite_schema UNION ALL SELECT * FROM temp.sqlite_schema)"
+
 _Style = Literal["table", "csv", "json"]
 
 
@@ -136,7 +138,7 @@ def _run(session: SqlSession, statement: str, style: _Style) -> None:
 def _print_schema(session: SqlSession, name: str) -> None:
     quoted = name.replace("'", "''")
     chosen = f" AND name = '{quoted}'" if name else ""
-    texts = list(session.rows(session.run(f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL{chosen}")))
+    texts = list(session.rows(session.run(f"{_SCHEMA} WHERE sql IS NOT NULL{chosen}")))
     if not texts:
         raise click.ClickException(f"there is no table or view {printable(name)}: .tables lists them")
     for (text,) in texts:

@@ -20,9 +20,9 @@ from exchange.engine.recovery import recover
 from exchange.history.event_text import affects, describe
 from exchange.history.runs import runs
 from exchange.journal.opening import open_journal_reader, open_journal_writer
-from exchange.journal.sql_union import connect_union
 from exchange.matching.state_codec import digest
 from tests import market_story
+from tests.history_sql import ask_past
 from tests.journals import play, write_journal
 from tests.market_story import write_story
 from tests.test_chart import MARKET, START_US
@@ -251,8 +251,7 @@ def test_a_day_end_made_up_at_a_start_is_not_part_of_the_crashed_run(tmp_path: P
     asyncio.run(run_once(20, kill=True))
     last = runs(path)[0]
     asyncio.run(run_once(22, kill=False))
-    with closing(connect_union(path)) as connection:
-        rows = connection.execute("SELECT kind FROM commands WHERE seq > ?", (last.last_seq,)).fetchall()
+    rows = ask_past(path, f"SELECT kind FROM commands WHERE seq > {last.last_seq}")
     assert [kind for (kind,) in rows] == ["end_day", "start_session", "end_session"]
     crashed = runs(path)[0]
     assert (crashed.last_seq, crashed.ended_us, crashed.ending) == (last.last_seq, last.ended_us, "crashed")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.history_db.file import history_path
 from tests.cli_support import exchange
-from tests.journals import play
+from tests.journals import COMMANDS, play
 
 # The user id that the tests switch to if root runs them, because root may do everything.
 NOBODY = 65_534
@@ -98,7 +99,20 @@ def test_a_journal_that_another_user_writes(path: Path) -> None:
             file.chmod(0o444)
         path.parent.chmod(0o555)
         exit_code, output = as_a_stranger("sql", "--csv", "SELECT digest FROM digests", "--db", path)
-        assert (exit_code, output) == (0, "digest\nx\n")
+        assert exit_code == 0
+        told, *printed = output.splitlines()
+        assert told.startswith(f"you may not write next to {path}, so its history is written into ")
+        assert printed == ["digest", "x"]
+        assert not Path(told.split(" into ")[1].removesuffix(" for this command")).exists()
+
+
+def test_the_complete_history_of_another_user_is_read(made: Path, path: Path) -> None:
+    shutil.copy(history_path(made), history_path(path))
+    history_path(path).chmod(0o444)
+    close(path, 0o555)
+    exit_code, output = as_a_stranger("sql", "--csv", "SELECT max(seq) AS seq FROM commands", "--db", path)
+    assert (exit_code, output) == (0, f"seq\n{COMMANDS}\n")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["exchange.db", "exchange.history.db"]
 
 
 def test_a_log_that_needs_a_writable_folder(path: Path) -> None:

@@ -22,10 +22,10 @@ from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
-from exchange.journal.sql_union import connect_union
 from exchange.matching.state_codec import digest
 from exchange.runtime import archiver
 from exchange.runtime.archiver import Archiver, delete_archives, last_seq_to_seal, seal
+from tests.history_sql import ask_past
 from tests.journals import COMMANDS, play
 
 LAST = 250
@@ -91,9 +91,7 @@ def adopt(path: Path, count: int, rounds: int = 1_000) -> None:
 
 
 def sql_count(path: Path) -> list[int]:
-    with closing(connect_union(path)) as connection:
-        tables = ("commands", "events", "orders")
-        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+    return [ask_past(path, f"SELECT count(*) FROM {table}")[0][0] for table in ("commands", "events", "orders")]
 
 
 @pytest.mark.parametrize(

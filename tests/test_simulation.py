@@ -21,8 +21,8 @@ from exchange.cli.main import main
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_DAY, US_PER_SECOND
 from exchange.history.checks import known_checks, run_checks
+from exchange.history.sql import SqlSession
 from exchange.history.verify import verify
-from exchange.history_db.reading import current_history
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
@@ -40,8 +40,8 @@ def run(path: Path, hours: int, step_s: int, seed: int = 7, start_us: int = STAR
 
 def counts(path: Path, table: str) -> Counter[str]:
     """The number of rows of each kind in a view of the history."""
-    with current_history(path) as connection:
-        return Counter(dict(connection.execute(f"SELECT kind, count(*) FROM {table} GROUP BY kind")))
+    with SqlSession(path) as session:
+        return Counter(dict(session.run(f"SELECT kind, count(*) FROM {table} GROUP BY kind")))
 
 
 @pytest.mark.slow
@@ -122,8 +122,8 @@ def audit(path: Path) -> None:
     """Recompute cash after every command, positions, delivery prices and payouts from the events."""
     with open_journal_reader(path) as reader:
         records = {record.seq: record for record in reader.records(Head())}
-    with current_history(path) as connection:
-        events = connection.execute("SELECT seq, payload FROM events ORDER BY seq, n").fetchall()
+    with SqlSession(path) as session:
+        events = session.run("SELECT seq, payload FROM events ORDER BY seq, n").fetchall()
     rows = [(seq, json.loads(payload)) for seq, payload in events]
     cash: Counter[str] = Counter()
     positions: Counter[tuple[str, str]] = Counter()

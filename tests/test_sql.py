@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 from exchange.cli.main import main
 from exchange.engine.engine import Engine
 from exchange.history.compact import compact
-from exchange.journal.sql_union import connect_union
 from exchange.projections.views import Views
 from exchange.projections.wire_types import UserTrade
+from tests.history_sql import ask_past, open_past
 from tests.journals import play
 from tests.test_recovery import server
 
@@ -96,12 +96,11 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 @pytest.fixture(params=["one file", "archives"])
 def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
-    """The rows of a query, to the plain file and to the journal with archives."""
+    """The rows of a query to the history, of a journal in one file and of one with archives."""
 
     def run(query: str) -> list[dict[str, Any]]:
         path = played.path if request.param == "one file" else played.compacted
-        connection = sqlite3.connect(path) if request.param == "one file" else connect_union(path)
-        with closing(connection):
+        with closing(open_past(path)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query)]
 
@@ -110,12 +109,17 @@ def ask(request: pytest.FixtureRequest, played: Played) -> Ask:
 
 @pytest.mark.slow
 def test_the_columns_are_the_documented_ones(played: Played) -> None:
-    with closing(sqlite3.connect(played.path)) as connection:
-        views = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
-        assert views == set(COLUMNS)
+    """Columns that were added to the history stand after these."""
+    with closing(open_past(played.path)) as connection:
         for view, columns in COLUMNS.items():
             found = [column[0] for column in connection.execute(f"SELECT * FROM {view}").description]
-            assert found == columns.split(), view
+            assert found[: len(columns.split())] == columns.split(), view
+    with closing(sqlite3.connect(played.path)) as connection:
+        views = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
+        assert views == {"commands_decoded", "runs", "sessions"}
+        for view in ("commands_decoded", "sessions"):
+            found = [column[0] for column in connection.execute(f"SELECT * FROM {view}").description]
+            assert found == [name for name in COLUMNS[view].split() if name not in ("outcome", "reason")], view
 
 
 def test_orders_are_in_their_last_state(played: Played, ask: Ask) -> None:
@@ -214,9 +218,11 @@ def test_sessions_of_a_real_server_one_of_them_killed(tmp_path: Path) -> None:
 
     for kill in (False, True, False):
         asyncio.run(run(kill))
+    query = "SELECT session, ending, first_seq, last_seq FROM sessions"
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT session, ending, first_seq, last_seq FROM sessions").fetchall()
+        found = connection.execute(query).fetchall()
         (last,) = connection.execute("SELECT max(seq) FROM commands").fetchone()
+    assert ask_past(path, query) == found
     assert [(row[0], row[1]) for row in found] == [(1, "clean"), (2, "crashed"), (3, "clean")]
     assert [row[2] for row in found[1:]] == [row[3] + 1 for row in found[:-1]]
     assert found[-1][3] == last
@@ -308,7 +314,7 @@ def test_a_journal_of_an_older_program_has_the_views_as_well(played: Played, tmp
     old = tmp_path / "old.db"
     shutil.copy(played.path, old)
     with closing(sqlite3.connect(old)) as connection:
-        for view in reversed(COLUMNS):
+        for view in ("sessions", "runs", "commands_decoded"):
             connection.execute(f"DROP VIEW {view}")
         connection.execute("PRAGMA user_version = 2")
     count = run(old, "--csv", "SELECT count(*) FROM trades").stdout

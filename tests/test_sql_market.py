@@ -3,9 +3,7 @@
 import json
 import re
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +17,34 @@ from exchange.history.checks import known_checks, run_checks
 from exchange.history.sql import SqlError, SqlSession
 from exchange.matching.state import State
 from exchange.runtime.rule_settings import flat_settings
+from tests.history_sql import ask_past, change_past
 from tests.journals import write_journal
 from tests.market_commands import market_steps
 from tests.market_story import CALL, COIN, DAY_END_S, MIDNIGHT_US, USDC, write_steps, write_story
 
-# For each check, a change of the events that breaks it.
-DELIVERY = "kind = 'delivery_price_set'"
+
+def _of(user_id: str) -> str:
+    return f"user = (SELECT user FROM user WHERE user_id = '{user_id}')"
+
+
+# For each check, a change of the history that breaks it.
 BROKEN = {
-    "cash_changes_are_explained": "DELETE FROM events WHERE kind = 'shortfall_covered'",
-    "cash_is_conserved": "UPDATE events SET payload = json_set(payload, '$.cash_micros', -1) "
-    "WHERE kind = 'balance_changed' AND user_id = 'insurance' AND seq > 30",
-    "delivery_prices_are_averages": "UPDATE events SET payload = json_set(payload, '$.price_micros', 191340000) "
-    f"WHERE {DELIVERY} AND seq = 38",
-    "fees_add_up": "UPDATE events SET payload = json_set(payload, '$.fee_micros', 1) "
-    "WHERE kind = 'position_settled' AND seq = 38 AND user_id = 'alice'",
-    "liquidations_were_due": "UPDATE events SET payload = json_set(payload, '$.maintenance_micros', 1) "
-    "WHERE kind = 'liquidation_started' AND user_id = 'dave'",
-    "marks_are_within_bounds": f"""UPDATE events SET payload = json_set(payload, '$.marks."{CALL}"', 42999999) """
-    "WHERE kind = 'marks_set' AND seq = 36",
-    "no_balance_is_overdrawn": "UPDATE events SET payload = json_set(payload, '$.cash_micros', -1) "
-    "WHERE kind = 'balance_changed' AND user_id = 'erin' AND seq = 38",
-    "nothing_settles_twice": "INSERT INTO events SELECT seq + 1, 50, payload FROM events "
-    f"WHERE {DELIVERY} AND seq = 38",
-    "payouts_are_the_intrinsic_value": "UPDATE events SET payload = "
-    "json_set(payload, '$.payout_micros', 2 * (payload ->> '$.payout_micros')) WHERE kind = 'position_settled'",
-    "payouts_sum_to_zero": "UPDATE events SET payload = json_set(payload, '$.payout_micros', 1) "
-    "WHERE kind = 'position_settled' AND user_id = 'bob' AND seq = 39",
-    "positions_are_the_fills": "UPDATE events SET payload = json_set(payload, '$.quantity_milli', 2) "
-    "WHERE kind = 'position_settled' AND seq = 39",
-    "shortfalls_add_up": "UPDATE events SET payload = json_set(payload, '$.shortfall_micros', 1) "
-    "WHERE kind = 'shortfall_covered'",
+    "cash_changes_are_explained": "DELETE FROM shortfall",
+    "cash_is_conserved": f"UPDATE balance_version SET cash_micros = -1 WHERE {_of('insurance')} AND seq > 30",
+    "delivery_prices_are_averages": "UPDATE series_settlement SET delivery_price_micros = 191340000 "
+    "WHERE seq = 38 AND delivery_price_micros IS NOT NULL",
+    "fees_add_up": f"UPDATE position_settlement SET fee_micros = 1 WHERE seq = 38 AND {_of('alice')}",
+    "liquidations_were_due": f"UPDATE liquidation SET maintenance_micros = 1 WHERE {_of('dave')}",
+    "marks_are_within_bounds": "UPDATE mark_version SET mark_micros = 42999999 WHERE seq = 36 "
+    f"AND instrument = (SELECT instrument FROM instrument WHERE instrument_id = '{CALL}')",
+    "no_balance_is_overdrawn": f"UPDATE balance_version SET cash_micros = -1 WHERE seq = 38 AND {_of('erin')}",
+    "nothing_settles_twice": "INSERT INTO series_settlement SELECT seq + 1, 50, asset, expiration_s, "
+    "delivery_price_micros FROM series_settlement WHERE seq = 38 AND delivery_price_micros IS NOT NULL",
+    "payouts_are_the_intrinsic_value": "UPDATE position_settlement SET payout_micros = 2 * payout_micros",
+    "payouts_sum_to_zero": f"UPDATE position_settlement SET payout_micros = 1 WHERE seq = 39 AND {_of('bob')}",
+    "positions_are_the_fills": "UPDATE position_settlement SET quantity_milli = 2 WHERE seq = 39",
+    "shortfalls_add_up": "UPDATE event SET payload = json_set(payload, '$.shortfall_micros', 1) "
+    "WHERE kind = (SELECT kind FROM event_kind WHERE name = 'shortfall_covered')",
 }
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
@@ -67,12 +63,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def asked(story: Path) -> Ask:
-    return lambda query: rows(story, query)
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        return connection.execute(query).fetchall()
+    return lambda query: ask_past(story, query)
 
 
 def broken_checks(path: Path) -> list[str]:
@@ -82,23 +73,23 @@ def broken_checks(path: Path) -> list[str]:
 def compare(path: Path, state: State) -> None:
     """The views agree with the exchange as it is now, and every check holds."""
     balances = "SELECT user_id, cash_micros, locked_micros, maintenance_micros, shortfall_micros FROM balances"
-    assert {row[0]: row[1:] for row in rows(path, balances)} == {
+    assert {row[0]: row[1:] for row in ask_past(path, balances)} == {
         user_id: (account.cash_micros, account.locked_micros, account.maintenance_micros, account.shortfall_micros)
         for user_id, account in state.accounts.items()
     }
-    assert set(rows(path, "SELECT user_id, instrument_id, quantity_milli, locked_micros FROM positions")) == {
+    assert set(ask_past(path, "SELECT user_id, instrument_id, quantity_milli, locked_micros FROM positions")) == {
         (user_id, instrument_id, holding.position_milli, holding.collateral_micros)
         for user_id, account in state.accounts.items()
         for instrument_id, holding in account.positions.items()
         if holding.position_milli or holding.collateral_micros
     }
     latest = "SELECT instrument_id, mark_micros, max(seq * 1000000 + n) FROM marks GROUP BY instrument_id"
-    assert {row[0]: row[1] for row in rows(path, latest)} == {
+    assert {row[0]: row[1] for row in ask_past(path, latest)} == {
         book.instrument_id: book.mark_micros for book in state.books.values() if book.mark_micros is not None
     }
-    assert rows(path, "SELECT instrument_id, state, delivery_price_micros FROM instruments ORDER BY created_seq") == [
-        (book.instrument_id, book.state, book.delivery_micros) for book in state.books.values()
-    ]
+    assert ask_past(
+        path, "SELECT instrument_id, state, delivery_price_micros FROM instruments ORDER BY created_seq"
+    ) == [(book.instrument_id, book.state, book.delivery_micros) for book in state.books.values()]
     assert broken_checks(path) == []
 
 
@@ -140,7 +131,7 @@ def test_a_settlement_can_be_recomputed(asked: Ask) -> None:
 def test_a_liquidation_is_described(asked: Ask) -> None:
     assert asked(
         "SELECT seq, user_id, cause, cash_micros, maintenance_micros, orders_cancelled, wanted_milli, bought_milli, "
-        "cost_micros, fee_micros FROM liquidations"
+        "cost_micros, fee_micros FROM liquidations ORDER BY seq, user_id"
     ) == [
         (29, "erin", "set_index_price", 69_910_000, 108_500_000, 0, 2_000, 400, 16_800_000, 22_800),
         (31, "dave", "set_index_price", 54_955_000, 56_325_000, 1, 1_000, 1_000, 43_500_000, 57_300),
@@ -245,8 +236,7 @@ def test_series_that_are_added_and_removed_in_the_rules(tmp_path: Path) -> None:
     rules = [Rules(market=Market(series=series)) for series in ((sol, btc), (btc,), (btc, Series("SOL", 5)), ())]
     commands: list[Command] = [Genesis(rules[0]), *map(ChangeRules, rules[1:])]
     write_journal(path, enumerate(commands, 1))
-    with closing(sqlite3.connect(path)) as connection:
-        changed = [json.loads(row[0]) for row in connection.execute("SELECT changed FROM rules_history WHERE seq > 1")]
+    changed = [json.loads(row[0]) for row in ask_past(path, "SELECT changed FROM rules_history WHERE seq > 1")]
     of_sol = {name for name in flat_settings(rules[0]) if name.startswith("market.series.SOL.")}
     assert changed[0] == dict.fromkeys(of_sol)
     assert changed[1].keys() == of_sol and changed[1]["market.series.SOL.strike_spacing_usdc"] == 5
@@ -298,42 +288,37 @@ def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:
     window_us = 1_800_000_000 - 1
     exact = (dear + 999_999) * 6 + (dear + 1) * 10**9 + (dear - 777_777) * (window_us - 6 - 10**9)
     rounded = (2 * exact + 1_000 * window_us) // (2 * 1_000 * window_us) * 1_000
-    assert rows(path, "SELECT delivery_price_micros FROM delivery_prices") == [(rounded,)]
+    assert ask_past(path, "SELECT delivery_price_micros FROM delivery_prices") == [(rounded,)]
     assert broken_checks(path) == []
-    change(path, f"UPDATE events SET payload = json_set(payload, '$.price_micros', {rounded + 1_000}) WHERE {DELIVERY}")
+    change_past(path, f"UPDATE series_settlement SET delivery_price_micros = {rounded + 1_000}")
     assert broken_checks(path) == ["delivery_prices_are_averages"]
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_each_check_fails_on_changed_events(name: str, story: Path, tmp_path: Path) -> None:
+def test_each_check_fails_on_a_changed_history(name: str, story: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))
     assert broken_checks(path) == []
-    change(path, BROKEN[name])
+    change_past(path, BROKEN[name])
     assert name in broken_checks(path)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO events SELECT 39, 51, payload FROM events WHERE kind = 'position_settled' AND seq = 38 LIMIT 1",
-        "INSERT INTO events SELECT 45, 51, payload FROM events WHERE kind = 'traded' AND seq = 15",
+        "INSERT INTO position_settlement SELECT 39, 51, user, instrument, quantity_milli, payout_micros, fee_micros "
+        "FROM position_settlement WHERE seq = 38 LIMIT 1",
+        "UPDATE trade SET seq = 45 WHERE seq = 15",
     ],
     ids=["a position twice", "a trade afterwards"],
 )
 def test_nothing_settles_twice_in_any_way(statement: str, story: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))
-    change(path, statement)
+    change_past(path, statement)
     assert "nothing_settles_twice" in broken_checks(path)
 
 
 def test_locks_may_exceed_cash_only_in_a_market(story: Path, tmp_path: Path) -> None:
     """A change of rules may start a market."""
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))
-    change(path, "UPDATE events SET payload = json_remove(payload, '$.rules.market') WHERE kind = 'configured'")
+    change_past(path, "UPDATE setting_version SET value = json_remove(value, '$.rules.market') WHERE seq = 1")
     assert broken_checks(path) == ["no_balance_is_overdrawn"]
-
-
-def change(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute(statement).rowcount > 0
-        connection.commit()

@@ -23,6 +23,7 @@ from exchange.history.checks import known_checks
 from exchange.history.compact import compact
 from exchange.history.verdict import Verdict
 from exchange.history.verify import verify
+from exchange.history_db.file import history_path
 from exchange.journal.archives import archive_folder
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -30,6 +31,7 @@ from exchange.journal.records import chain
 from exchange.matching.state import State
 from exchange.matching.state_codec import digest
 from exchange.snapshots.store import SnapshotStore, load
+from tests.history_sql import ask_past, change_past
 from tests.journals import play, write_journal
 from tests.old_events import append_old_events
 from tests.small_market import START_US, history
@@ -438,8 +440,7 @@ def test_broken_invariants_name_the_command(path: Path, monkeypatch: pytest.Monk
         assert state.next_order_id < 300, "an order too many"
 
     monkeypatch.setattr(State, "check", check)
-    with closing(sqlite3.connect(path)) as connection:
-        (seq,) = connection.execute("SELECT placed_seq FROM orders WHERE order_id = 299").fetchone()
+    ((seq,),) = ask_past(path, "SELECT placed_seq FROM orders WHERE order_id = 299")
     verdict = full_verdict(path)
     assert verdict.damaged_seq == seq
     assert (verdict.damage or "").startswith(f"after seq {seq} an order too many")
@@ -526,44 +527,38 @@ def test_verify_prints_a_table_or_json(path: Path) -> None:
 def test_checks_hold_and_each_can_fail(path: Path) -> None:
     outcome = run(path, "check")
     assert outcome.exit_code == 0, outcome.output
+    of_alice = "user = (SELECT user FROM user WHERE user_id = 'alice')"
     broken = {
-        "seq_has_no_gap": ("DELETE FROM commands WHERE seq = 300",),
-        "time_rises": ("UPDATE commands SET ts_us = 5 WHERE seq = 300",),
-        "every_command_has_events": ("DELETE FROM events WHERE seq = 300",),
-        "events_have_a_command": ("INSERT INTO events (seq, n, payload) VALUES (9999, 0, '{}')",),
-        "cash_is_conserved": (
-            "UPDATE events SET payload = json_set(payload, '$.cash_micros', 1) WHERE kind = 'balance_changed'",
-        ),
-        "positions_sum_to_zero": ("DELETE FROM events WHERE kind = 'position_changed' AND user_id = 'alice'",),
-        "positions_are_the_fills": ("DELETE FROM events WHERE kind = 'position_changed'",),
-        "no_balance_is_overdrawn": (
-            "UPDATE events SET payload = json_set(payload, '$.cash_micros', -1) WHERE kind = 'balance_changed'",
-        ),
-        "trades_keep_to_the_limits": (
-            "UPDATE events SET payload = json_set(payload, '$.price_micros', 77) WHERE kind = 'traded'",
-        ),
-        "no_order_is_overfilled": (
-            "UPDATE events SET payload = json_set(payload, '$.size_milli', 777777) WHERE kind = 'traded'",
-        ),
+        "seq_has_no_gap": "DELETE FROM command WHERE seq = 300",
+        "time_rises": "UPDATE command SET ts_us = 5 WHERE seq = 300",
+        "every_command_has_events": "DELETE FROM event WHERE seq = 300",
+        "events_have_a_command": "INSERT INTO event (seq, n, kind) VALUES (9999, 0, 1)",
+        "cash_is_conserved": "UPDATE balance_version SET cash_micros = 1",
+        "positions_sum_to_zero": f"DELETE FROM position_version WHERE {of_alice}",
+        "positions_are_the_fills": "DELETE FROM position_version",
+        "no_balance_is_overdrawn": "UPDATE balance_version SET cash_micros = -1",
+        "trades_keep_to_the_limits": "UPDATE trade SET price_micros = 77",
+        "no_order_is_overfilled": "UPDATE book_order SET filled_milli = 777777",
         "nothing_follows_an_end": (
-            "INSERT INTO events SELECT seq + 1, n + 100, payload FROM events WHERE kind = 'order_cancelled' LIMIT 1",
+            "UPDATE order_version SET seq = seq + 1000 WHERE (order_id, seq) = "
+            "(SELECT order_id, seq FROM order_version WHERE change = 'placed' "
+            "AND order_id IN (SELECT order_id FROM order_version WHERE change = 'cancelled') LIMIT 1)"
         ),
-        "trades_are_numbered": (
-            "UPDATE events SET payload = json_set(payload, '$.trade_id', 7777) WHERE kind = 'traded'",
-        ),
-        "orders_are_numbered": ("DELETE FROM events WHERE kind = 'order_accepted' AND order_id = 9",),
+        "trades_are_numbered": "UPDATE trade SET trade_id = 7777 WHERE trade_id = 5",
+        "orders_are_numbered": "DELETE FROM book_order WHERE order_id = 9",
     }
     assert broken.keys() | BROKEN.keys() == {known.name for known in known_checks()}
     assert len(outcome.stdout.splitlines()) == len(known_checks())
-    good = path.read_bytes()
-    for name, statements in broken.items():
-        change(path, *statements)
+    history = history_path(path)
+    good = history.read_bytes()
+    for name, statement in broken.items():
+        change_past(path, statement)
         outcomes = json.loads(run(path, "check", "--json").stdout)
         assert name in [found["check"] for found in outcomes if not found["holds"]], name
         assert run(path, "check").exit_code == 1
-        path.write_bytes(good)
-        for file in path.parent.glob("exchange.db-*"):
+        for file in path.parent.glob("exchange.history.db*"):
             file.unlink()
+        history.write_bytes(good)
 
 
 @pytest.mark.slow

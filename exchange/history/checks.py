@@ -1,12 +1,12 @@
 """Checks of invariants in SQL. Each is a file with one query that returns the rows that break the invariant."""
 
-import sqlite3
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exchange.history.results import results_of
+from exchange.engine.recovery import Report
+from exchange.history.sql import Bar, SqlError, SqlSession, no_bar
 from exchange.outside_text import read_text
 
 _ROWS_SHOWN = 5
@@ -49,15 +49,20 @@ def checks_in(place: Path) -> list[Check]:
     return [_parse(str(file), read_text(file)) for file in sql_files]
 
 
-def run_checks(path: Path, checks: list[Check]) -> list[CheckResult]:
-    """Run the checks on the journal at `path` and its archives. Raises JournalError and BadCheckError."""
+def run_checks(
+    path: Path, checks: list[Check], bar: Bar = no_bar, report: Report = lambda sentence: None
+) -> list[CheckResult]:
+    """Run the checks on the history of the journal at `path`, which is first brought up to date as by `SqlSession`.
+
+    Raises JournalError and BadCheckError.
+    """
     results = []
-    with results_of(path) as connection:
+    with SqlSession(path, bar, report) as session:
         for check in checks:
             try:
-                cursor = connection.execute(check.query)
-                rows = list(islice(cursor, _ROWS_SHOWN))
-            except (sqlite3.Error, sqlite3.Warning) as error:
+                cursor = session.run(check.query)
+                rows = list(islice(session.rows(cursor), _ROWS_SHOWN))
+            except SqlError as error:
                 raise BadCheckError(f"{check.name} is not a valid query: {error}") from error
             if cursor.description is None:
                 raise BadCheckError(f"{check.name} contains no query: write one SELECT that returns the wrong rows")

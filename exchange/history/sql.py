@@ -15,8 +15,7 @@ from exchange.history_db.file import HistoryError
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.update import open_current_history
 from exchange.journal.errors import JournalError
-from exchange.journal.schema import is_writable
-from exchange.journal.sql_union import connect_union
+from exchange.journal.opening import open_journal_reader
 
 # SQLite calls back after this many steps of its virtual machine; Python then notices Ctrl-C.
 _STEPS_BETWEEN_CALLBACKS = 100_000
@@ -26,7 +25,21 @@ _STEPS_BETWEEN_CALLBACKS = 100_000
 _WRITES = ("readonly", "read-only", "not authorized", "authorization denied", "because it is a view")
 
 
-def _no_bar() -> AbstractContextManager[Progress]:
+# Tables of the journal that the history does not have, as `SqlSession` copies them.
+_OF_JOURNAL = """
+CREATE TEMP TABLE digests (
+    seq INTEGER NOT NULL, subject TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (seq, subject)
+);
+CREATE TEMP TABLE base (seq INTEGER PRIMARY KEY, ts_us INTEGER NOT NULL, hash BLOB NOT NULL, snapshot BLOB NOT NULL);
+CREATE TEMP VIEW answers AS SELECT seq, answered_us FROM answer;
+"""
+
+Bar = Callable[[], AbstractContextManager[Progress]]
+"""Opens a progress bar."""
+
+
+def no_bar() -> AbstractContextManager[Progress]:
+    """A progress bar that shows nothing."""
     return nullcontext(lambda done, total: None)
 
 
@@ -38,7 +51,8 @@ class SqlSession:
     """A read-only connection to the history of the journal at `path`, as a context manager.
 
     The history is first brought up to the journal's last command; `report` receives a sentence if it is written anew,
-    and `bar` opens a progress bar. A reader who may not write next to the journal queries the journal's own views.
+    and `bar` opens a progress bar. The journal's tables `digests` and `base` are copied as they are at the beginning:
+    a query on the journal itself would keep its -wal from being reset for as long as its rows are read.
     These functions are added to SQL: `book_at(seq, instrument, depth)` and `balance_at(seq, user)`, which return the
     JSON that public/get_order_book and private/get_balance returned then, `mark_at(seq, instrument)` in micros,
     `usd(micros)` and `iso(us)`. Ctrl-C during a query raises KeyboardInterrupt.
@@ -47,18 +61,14 @@ class SqlSession:
     def __init__(
         self,
         path: Path,
-        bar: Callable[[], AbstractContextManager[Progress]] = _no_bar,
+        bar: Bar = no_bar,
         report: Report = lambda sentence: None,
     ) -> None:
-        self._has_history = is_writable(path)
-        if self._has_history:
-            with bar() as progress:
-                self._connection = open_current_history(path, report, progress)
-            self._connection.execute("PRAGMA query_only = ON")
-            self._connection.set_authorizer(_deny_other_files)
-        else:
-            # A history next to another user's journal would belong to the reader, and its owner could not write it.
-            self._connection = connect_union(path)
+        with bar() as progress:
+            self._connection = open_current_history(path, report, progress)
+        _copy_from_journal(path, self._connection)
+        self._connection.execute("PRAGMA query_only = ON")
+        self._connection.set_authorizer(_deny_other_files)
         self._views: PastViews | None = None
         # The last error of one of these functions. SQLite reports only that there was an error.
         self._error: BaseException | None = None
@@ -122,8 +132,6 @@ class SqlSession:
     def _views_at(self, function: str, seq: int) -> PastViews:
         """The views after command `seq`, kept for calls with the same seq. `function` is the one that asks."""
         seq = _whole(seq, f"{function}: seq")
-        if not self._has_history:
-            raise SqlError(f"{function} needs the history, which you may not write here: copy the journal")
         if self._views is None or self._views.seq != seq:
             try:
                 self._views = PastViews(self._connection, seq)
@@ -177,6 +185,16 @@ class Rows:
         except sqlite3.Error as error:
             raise self._explained(error) from error
         return row
+
+
+def _copy_from_journal(path: Path, connection: sqlite3.Connection) -> None:
+    """Copy the digests and the base into temporary tables."""
+    connection.executescript(_OF_JOURNAL)
+    with open_journal_reader(path) as reader:
+        connection.executemany("INSERT INTO temp.digests VALUES (?, ?, ?)", reader.digests())
+        base = reader.bases[-1]
+        if base.head.seq:
+            connection.execute("INSERT INTO temp.base VALUES (?, ?, ?, ?)", (*base.head, base.snapshot))
 
 
 def _deny_other_files(action: int, *_: str | None) -> int:

@@ -40,11 +40,15 @@ def open_history(journal_path: Path) -> sqlite3.Connection:
     return open_history_file(history_path(journal_path))
 
 
-def open_history_file(path: Path) -> sqlite3.Connection:
-    """Open the history at `path` for reading. Raises NoHistoryError or HistoryError."""
+def open_history_file(path: Path, is_constant: bool = False) -> sqlite3.Connection:
+    """Open the history at `path` for reading. Raises NoHistoryError or HistoryError.
+
+    A file that `is_constant` is opened without SQLite's other files, so that its folder may be deleted meanwhile.
+    """
     if not path.exists():
         raise NoHistoryError(f"there is no history at {path}: `exchange history rebuild` writes it from the journal")
-    connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None)
+    uri = read_only_uri(path) if not is_constant else f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         _check(connection, path)
     except BaseException:

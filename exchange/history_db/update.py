@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -12,11 +13,20 @@ from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, Report, replay_step, restore_base, restore_newest
 from exchange.free_space import why_no_space
-from exchange.history_db.file import HistoryError, NoHistoryError, alarm_of, head_of, history_path, open_history
+from exchange.history_db.file import (
+    HistoryError,
+    NoHistoryError,
+    alarm_of,
+    head_of,
+    history_path,
+    open_history,
+    open_history_file,
+)
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
+from exchange.journal.schema import is_writable
 from exchange.journal.write_ahead_log import sync_journal
 
 COMMANDS_AT_ONCE = 2_000
@@ -94,9 +104,12 @@ def open_current_history(path: Path, report: Report, progress: Progress) -> sqli
     """Bring the history of the journal at `path` up to date, and open it for reading. Raises JournalError.
 
     `report` receives a sentence if another process writes the history and has not reached the journal's present end.
+    A reader who may not write next to the journal gets the history there if it is complete, otherwise a new one.
     """
-    before_seq = _seq_of(path)
     with open_journal_reader(path) as reader:
+        if not is_writable(path):
+            return _open_unwritable(reader, report, progress)
+        before_seq = _seq_of(path)
         last_seq = _last_seq(reader, standing_alarm(path))
     head = update_history(path, report, progress)
     if head.seq < last_seq:
@@ -106,6 +119,24 @@ def open_current_history(path: Path, report: Report, progress: Progress) -> sqli
             f"history runs, but {progressed}"
         )
     return open_history(path)
+
+
+def _open_unwritable(reader: JournalReader, report: Report, progress: Progress) -> sqlite3.Connection:
+    """Open a history that is complete, or one in a temporary folder, whose file is deleted once it is open.
+
+    A history next to another user's journal would belong to the reader, and its owner could not write it.
+    """
+    alarm = standing_alarm(reader.path)
+    if complete_head(reader, alarm) is not None:
+        return open_history(reader.path)
+    with TemporaryDirectory(prefix="exchange-history-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / history_path(reader.path).name
+        if problem := _why_no_space(file):
+            raise HistoryError(problem)
+        report(f"you may not write next to {reader.path}, so its history is written into {folder} for this command")
+        with closing(HistoryWriter(file)) as writer:
+            fill_history(reader, writer, report, progress, alarm)
+        return open_history_file(file, is_constant=True)
 
 
 @contextmanager
