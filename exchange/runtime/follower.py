@@ -303,14 +303,18 @@ def main() -> None:
 
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
+    """Follow until the exchange is gone. Raises DivergedError at an alarm, also at one of `exchange follow --once`."""
     written_seq, written_seconds = 0, 0.0
     space = SpaceGuard(reader.path, "rows of the history", _log.warning)
     try:
         while not is_orphaned(exchange_pid):
             if not space.allows() or not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
-            if follower.seq != written_seq and time.monotonic() - written_seconds > STATUS_SECONDS:
-                follower.write_status()
+            if time.monotonic() - written_seconds > STATUS_SECONDS:
+                if (alarm := standing_alarm(reader.path)) is not None:
+                    raise DivergedError(alarm.text)
+                if follower.seq != written_seq:
+                    follower.write_status()
                 written_seq, written_seconds = follower.seq, time.monotonic()
     finally:
         follower.write_status()
