@@ -1,4 +1,4 @@
-"""`exchange journal compact`: move older commands into an archive file."""
+"""`exchange journal compact`: move older commands into a compressed archive."""
 
 from pathlib import Path
 
@@ -24,11 +24,10 @@ from exchange.journal.opening import open_journal_reader
 @db_option
 @json_option
 def compact(moment: Moment, path: Path, as_json: bool) -> None:
-    """Move older commands into an archive file.
+    """Move older commands into a compressed archive.
 
-    Stop the exchange first. The archive is in a folder next to the journal, and is a journal of its own: `exchange
-    journal verify --db ARCHIVE` checks it. The exchange starts without it. Commands about the past (replay, state, sql,
-    verify ...) read it if it stays in that folder.
+    Stop the exchange first. The archive is a compressed file in a folder next to the journal. The exchange starts
+    without it. Commands about the past (replay, sql, verify ...) read it if it stays in that folder.
 
     \b
     Examples:

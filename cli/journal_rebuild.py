@@ -1,4 +1,4 @@
-"""`exchange journal rebuild`: write the events again from the commands."""
+"""`exchange journal rebuild`: write the events that an earlier version recorded again from the commands."""
 
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from exchange.history.rebuild import rebuild as rebuild_events
 @db_option
 @json_option
 def rebuild(dry_run: bool, path: Path, as_json: bool) -> None:
-    """Write all events again from the commands. Stop the exchange first. Archives are not changed.
+    """Write the recorded events of an earlier version again.
+
+    Stop the exchange first. Archives are not changed. This version records no events: `exchange history rebuild` writes
+    the results of all commands again.
 
     \b
     Example:

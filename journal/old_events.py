@@ -1,13 +1,10 @@
 """Deletes the events that an earlier version recorded in a journal. They can always be computed from the commands."""
 
-import contextlib
-import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from exchange.journal.errors import JournalError
 from exchange.journal.lock import JournalLock
-from exchange.journal.schema import prepare
+from exchange.journal.offline import delete_events, prepare_offline
 
 
 class ShedEvents(NamedTuple):
@@ -24,18 +21,7 @@ def shed_events(path: Path) -> ShedEvents:
     Takes the journal's lock, so no exchange may be running. Raises JournalError; the journal is unchanged then.
     """
     with JournalLock(path):
-        prepare(path)
+        prepare_offline(path)
         bytes_before = path.stat().st_size
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            try:
-                connection.execute("PRAGMA synchronous = FULL")
-                events = connection.execute("DELETE FROM events").rowcount
-            except sqlite3.Error as error:
-                raise JournalError(
-                    f"the events in {path} cannot be deleted ({error}): check the permissions and the disk"
-                ) from error
-            # If the disk is too full for this, later commands reuse the space.
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return ShedEvents(events, bytes_before, path.stat().st_size)
+        count = delete_events(path)
+        return ShedEvents(count, bytes_before, path.stat().st_size)

@@ -12,6 +12,7 @@ import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
+from exchange.journal.offline import TABLES_OF_COMMANDS
 from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
@@ -24,8 +25,6 @@ _BUSY_SECONDS = 1.0
 _LOG_BYTES_MAX = 16 * 1024 * 1024
 # Rows in one statement. SQLite binds at most 32,766 values, and a row has up to four.
 _ROWS_MAX = 5_000
-# The tables from which sealed rows are deleted.
-_SEALED_TABLES = ("commands", "events", "digests", "answers")
 
 
 class SqliteJournalWriter:
@@ -93,7 +92,7 @@ class SqliteJournalWriter:
             return False
         last = min(found[0] + count - 1, found[1])
         # In order of seq, and all tables at once, so that the rows left by a crash are the last ones before the base.
-        await self._run_whole([(f"DELETE FROM {table} WHERE seq <= ?", (last,)) for table in _SEALED_TABLES])
+        await self._run_whole([(f"DELETE FROM {table} WHERE seq <= ?", (last,)) for table in TABLES_OF_COMMANDS])
         return True
 
     async def _run_whole(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:

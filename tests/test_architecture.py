@@ -227,8 +227,6 @@ MAY_NAME_SQLITE = {
     "exchange/history/chart_data.py": "reads the history",
     "exchange/history/history_audit.py": "compares the history with another one",
     "exchange/history/trade_search.py": "reads the history",
-    "exchange/history/rebuild.py": "replaces the events of a file in place",
-    "exchange/history/compact.py": "deletes from a file in place what an archive holds",
     "exchange/cli/sql.py": "asks SQLite whether a typed statement is complete",
     "exchange/cli/completion.py": "completes names from the history, quickly or not at all",
     "exchange/cli/failures.py": "reports an error of SQLite as a sentence",

@@ -25,6 +25,7 @@ from exchange.journal.records import Head
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
 from tests.journals import play
+from tests.old_archives import compact_into_journal
 from tests.test_recovery import INSTRUMENT, server
 
 SEQS = (1, 99, 100, 101, 150, 249, 250, 251, 400)
@@ -54,14 +55,18 @@ def rows(path: Path) -> tuple[list[object], list[object]]:
 
 
 @pytest.mark.slow
-def test_compaction_loses_nothing(path: Path) -> None:
+@pytest.mark.parametrize("is_first_old", [False, True], ids=["two archives", "an old archive and a new one"])
+def test_compaction_loses_nothing(is_first_old: bool, path: Path) -> None:
     """After two compactions, with old events that a crash cut off, all rows, all moments and the start are the same."""
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
     play(path, seed=3, snapshots_at=(150,), events_up_to=390, seen=lambda engine: live.append(image(engine)))
     commands, _ = rows(path)
     with open_journal_reader(path) as reader:
         events = list(reader.events(1, 400))
-    compact(path, 101, say_nothing, no_bar)
+    if is_first_old:
+        compact_into_journal(path, 101)
+    else:
+        compact(path, 101, say_nothing, no_bar)
     done = compact(path, 251, say_nothing, no_bar)
     assert (done.first_seq, done.last_seq) == (101, 250)
     assert rows(path) == (commands, events)
@@ -72,11 +77,11 @@ def test_compaction_loses_nothing(path: Path) -> None:
         assert connection.execute("SELECT min(seq), max(seq) FROM commands").fetchone() == (251, 400)
 
 
-def test_archive_is_a_complete_journal(path: Path) -> None:
+def test_an_archive_of_an_earlier_version_is_a_complete_journal(path: Path) -> None:
     live: list[tuple[Head, str, bytes]] = [image(Engine())]
     play(path, seed=4, seen=lambda engine: live.append(image(engine)))
-    compact(path, 101, say_nothing, no_bar)
-    archive = compact(path, 251, say_nothing, no_bar).archive
+    compact_into_journal(path, 101)
+    archive = compact_into_journal(path, 251)
     alone = path.parent / "elsewhere.db"
     shutil.copy(archive, alone)
     assert image(recover(alone, say_nothing, no_bar).engine) == live[250]
@@ -130,7 +135,7 @@ def test_running_exchange_prevents_compaction(path: Path) -> None:
         compact(path, 100, say_nothing, no_bar)
 
 
-@pytest.fixture(params=["copy_rows", "_read_back", "_continue_from"])
+@pytest.fixture(params=["write_archive", "sync_folder", "continue_from"])
 def failing_step(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail(*_: object) -> None:
         raise KeyboardInterrupt
@@ -151,7 +156,7 @@ def test_crash_during_compaction_leaves_the_journal_unchanged(
     monkeypatch.undo()
     compact(path, 251, say_nothing, no_bar)  # and once more, over what was left
     assert rows(path) == before
-    assert [file.suffix for file in archive_folder(path).iterdir()] == [".db"]
+    assert [file.suffix for file in archive_folder(path).iterdir()] == [".archive"]
 
 
 def test_only_archived_commands_can_be_deleted(path: Path) -> None:

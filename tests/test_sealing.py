@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from exchange.cli.main import main
 from exchange.engine.recovery import recover
-from exchange.history.compact import compact
 from exchange.history.fork import fork
 from exchange.history.verify import verify
 from exchange.journal.archive_file import ArchivePart
@@ -27,6 +26,7 @@ from exchange.runtime import archiver
 from exchange.runtime.archiver import Archiver, delete_archives, last_seq_to_seal, seal
 from tests.history_sql import ask_past
 from tests.journals import COMMANDS, play
+from tests.old_archives import compact_into_journal
 
 LAST = 250
 
@@ -214,7 +214,7 @@ def test_archiver_seals_with_its_subprocess(path: Path, monkeypatch: pytest.Monk
 def test_merge_keeps_every_row(path: Path) -> None:
     """Three archives, one of them of the first kind, become one; also if a crash leaves the old ones."""
     before, counts = everything(path), sql_count(path)
-    compact(path, 51, say_nothing, no_bar)
+    compact_into_journal(path, 51)
     for last_seq in (100, LAST):
         seal(path, last_seq)
         adopt(path, 1_000)

@@ -33,6 +33,7 @@ from exchange.matching.state_codec import digest
 from exchange.snapshots.store import SnapshotStore, load
 from tests.history_sql import ask_past, change_past
 from tests.journals import play, write_journal
+from tests.old_archives import compact_into_journal
 from tests.old_events import append_old_events
 from tests.small_market import START_US, history
 from tests.test_sql_market import BROKEN
@@ -390,7 +391,7 @@ def test_a_foreign_trigger_is_damage_but_an_index_is_not(path: Path) -> None:
 
 
 def test_the_schema_of_an_archive_is_verified(path: Path) -> None:
-    archive = compact(path, 1_001, lambda s: None, no_bar).archive
+    archive = compact_into_journal(path, 1_001)
     archive.chmod(0o644)
     change(archive)
     damage = full_verdict(path).damage or ""
@@ -416,11 +417,12 @@ def test_a_digest_across_an_archive_boundary(tmp_path: Path) -> None:
     verdict = full_verdict(path)
     assert (verdict.damage, verdict.digests) == (None, 0)
     assert verdict.notes == ["the digest of the events at seq 10000 includes commands that are not here: not checked"]
-    alone = compact(path, 10_100, lambda s: None, no_bar).archive
-    # Compacting records the digest of the state at the end of the archive.
+    alone = compact_into_journal(path, 10_100)
+    # Such an archive has the digest of the state at its end.
     assert (full_verdict(alone).damage, full_verdict(alone).digests) == (None, 1)
-    (tmp_path / "away").joinpath(f"{1:016d}-{9_989:016d}.db").rename(archive_folder(path) / f"{1:016d}-{9_989:016d}.db")
-    assert (full_verdict(path).damage, full_verdict(path).digests, full_verdict(path).notes) == (None, 3, [])
+    name = f"{1:016d}-{9_989:016d}.archive"
+    (tmp_path / "away" / name).rename(archive_folder(path) / name)
+    assert (full_verdict(path).damage, full_verdict(path).digests, full_verdict(path).notes) == (None, 2, [])
 
 
 def test_recorded_digests_are_compared(path: Path) -> None:
@@ -478,7 +480,7 @@ def test_events_not_recorded_yet_are_not_damage(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_archives_are_verified_too(path: Path, tmp_path: Path) -> None:
-    archive = compact(path, 1_001, lambda s: None, no_bar).archive
+    archive = compact_into_journal(path, 1_001)
     compact(path, 1_600, lambda s: None, no_bar)
     verdict = full_verdict(path)
     assert (verdict.damage, verdict.commands, verdict.snapshots) == (None, COUNT, 4)
@@ -493,7 +495,7 @@ def test_archives_are_verified_too(path: Path, tmp_path: Path) -> None:
     assert full_verdict(path).damaged_seq == 5
     other = tmp_path / "other.db"
     play(other, seed=2, count=COUNT)
-    shutil.copy(compact(other, 1_001, lambda s: None, no_bar).archive, archive)
+    shutil.copy(compact_into_journal(other, 1_001), archive)
     outcome = run(path, "verify")
     assert (outcome.exit_code, "is an archive of another journal" in outcome.stdout) == (1, True), outcome.output
     assert archive_folder(path).exists()

@@ -1,7 +1,6 @@
-"""Rebuilds the recorded events of a journal from its commands."""
+"""Rebuilds the events that an earlier version recorded in a journal, from its commands."""
 
-import sqlite3
-from contextlib import closing
+from contextlib import nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +9,10 @@ from exchange.engine.recovery import Progress, event_rows
 from exchange.history.replay import replay_range
 from exchange.journal.errors import JournalError, JournalUnreadableError
 from exchange.journal.lock import JournalLock
+from exchange.journal.offline import replaced_events
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import EventRow
-from exchange.journal.schema import connect_read_only
 
 _ROWS_AT_ONCE = 10_000
 
@@ -27,46 +26,37 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(path: Path, dry_run: bool, progress: Progress) -> Rebuilt:
-    """Write the events of the journal at `path` again, all or nothing. Archives are not changed. Takes the lock.
+    """Write the events that an earlier version recorded in the journal at `path` again, all or nothing.
 
-    With `dry_run` nothing is written. Raises JournalError, also if a command is damaged.
+    Archives are not changed. Takes the lock. With `dry_run` nothing is written. Raises JournalError, also if a command
+    is damaged or no events are recorded.
     """
     # Refuse a file that is not a journal before the lock file is created next to it.
-    connect_read_only(path).close()
-    with (
-        JournalLock(path),
-        open_journal_reader(path) as reader,
-        closing(sqlite3.connect(path, isolation_level=None)) as writer,
-    ):
-        first_seq, last_seq = reader.bases[-1].head.seq + 1, reader.head().seq
-        try:
-            if not dry_run:
-                writer.execute("PRAGMA synchronous = FULL")
-                writer.execute("BEGIN IMMEDIATE")
-                writer.execute("DELETE FROM events")
-            comparison = _RowComparison(reader, first_seq, last_seq)
+    with open_journal_reader(path):
+        pass
+    with JournalLock(path), open_journal_reader(path) as reader:
+        first_seq, last_seq = reader.bases[-1].head.seq + 1, reader.events_seq()
+        if last_seq < first_seq:
+            raise JournalError(
+                f"{path} holds no events: the results of its commands are in the history, which `exchange history "
+                "rebuild` writes again"
+            )
+        comparison = _RowComparison(reader, first_seq, last_seq)
+        with nullcontext(_drop) if dry_run else replaced_events(path) as record:
             pending: list[EventRow] = []
             for step in replay_range(path, first_seq, last_seq, progress):
                 rows = event_rows([(step.record.seq, step.events)])
                 comparison.add(step.record.seq, rows)
                 pending += rows
                 if len(pending) >= _ROWS_AT_ONCE:
-                    _write(writer, pending, dry_run)
-            _write(writer, pending, dry_run)
-            if not dry_run:
-                writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"the events of {path} cannot be rebuilt in place ({error}). Nothing was changed. To make a new file "
-                "from the commands, use `exchange journal export` and `import`"
-            ) from error
+                    record(pending)
+                    pending.clear()
+            record(pending)
     return comparison.result
 
 
-def _write(writer: sqlite3.Connection, rows: list[EventRow], dry_run: bool) -> None:
-    if not dry_run:
-        writer.executemany("INSERT INTO events (seq, n, payload) VALUES (?, ?, ?)", rows)
-    rows.clear()
+def _drop(_rows: list[EventRow]) -> None:
+    pass
 
 
 class _RowComparison:
