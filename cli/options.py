@@ -1,5 +1,6 @@
 """Options and argument types that several commands share."""
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from exchange.amounts import parse_contracts, parse_expiration, parse_usdc
+from exchange.amounts import iso_time, parse_contracts, parse_expiration, parse_usdc, short_time
 from exchange.cli.completion import DEFAULT_JOURNAL, Kind, complete_names
 from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
@@ -43,6 +44,32 @@ class Parsed(click.ParamType[Any]):
             self.fail(f"{error}{self._hint}", param, ctx)
 
 
+class _MomentType(Parsed):
+    """A seq or a time of the journal at --db. Says on standard error if the journal ends before the time."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        moment = super().convert(value, param, ctx)
+        # A beginning after the end is refused by the commands.
+        if ctx is not None and not ctx.resilient_parsing and (param is None or param.name != "start"):
+            _say_if_later(ctx.params.get("path"), moment)
+        return moment
+
+
+def _say_if_later(path: Path | None, moment: Moment) -> None:
+    if path is None or moment.ts_us is None:
+        return
+    # Only a given time imports the code that reads the journal.
+    from exchange.journal.errors import JournalError
+    from exchange.journal.opening import open_journal_reader
+
+    # The command reports a journal that cannot be read.
+    with contextlib.suppress(JournalError), open_journal_reader(path) as reader:
+        last = reader.head()
+        if last.seq and last.ts_us < moment.ts_us:
+            ends = f"{path} ends before {short_time(moment.ts_us)}"
+            click.echo(f"{ends}: its last command is seq {last.seq}, at {iso_time(last.ts_us)}", err=True)
+
+
 _SECONDS_OF = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -73,7 +100,12 @@ def _asset(text: str) -> str:
 
 
 def _moment(text: str) -> Moment:
-    """A seq, or a time. A number is a time if it is one in the years 2000 to 2099, and a seq if it is smaller."""
+    """A seq, or a time. A number is a time if it is one in the years 2000 to 2099, and a seq if it is smaller.
+
+    `now` is the moment after the last command, whatever the exchange time.
+    """
+    if text.strip().lower() == "now":
+        return Moment()
     if text.isascii() and text.isdigit() and not is_epoch(text):
         if int(text) > _SEQ_MAX:
             raise ValueError(f"{text} is too large for a sequence number, and no time in the years 2000 to 2099")
@@ -117,7 +149,7 @@ EXPIRATION = Parsed("day", parse_expiration)
 USER = Parsed("user", _user_id, completes="user")
 TIME = Parsed("time", parse_given_time_us, f"; expected a time such as {FORMS}")
 SERIES = Parsed("series", _series)
-MOMENT = Parsed("seq or time", _moment, f"; expected a sequence number such as 1234, or a time such as {FORMS}")
+MOMENT = _MomentType("seq or time", _moment, f"; expected a sequence number such as 1234, or a time such as {FORMS}")
 
 
 def regular_file(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
@@ -140,6 +172,8 @@ db_option = click.option(
     show_default=True,
     envvar="EXCHANGE_DB",
     show_envvar=True,
+    # A moment is compared with the end of this journal.
+    is_eager=True,
     help="Path of the journal file.",
 )
 json_option = click.option(

@@ -10,6 +10,7 @@ from exchange.history.moment import Moment, UnknownMomentError, engine_at, seq_a
 from exchange.journal.opening import open_journal_reader
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
+from tests.cli_support import exchange, said
 from tests.journals import play
 
 
@@ -54,6 +55,17 @@ def test_an_empty_moment_means_now(tmp_path: Path) -> None:
     with open_journal_reader(path) as reader:
         assert seq_at(reader, Moment()) == 400
         assert seq_at(reader, Moment(ts_us=2**62)) == 400
+
+
+@pytest.mark.parametrize("command", [("state", "--at"), ("journal", "export", "--to"), ("snapshot", "create", "--at")])
+def test_a_time_after_the_end_says_so(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """`now` is a time after the end, too, but it cannot be a mistake."""
+    path = tmp_path / "exchange.db"
+    play(path)
+    late = exchange(*command, "2031-01-01", "--db", path)
+    assert late.exit_code == 0
+    assert late.stderr.startswith(f"{path} ends before 2031-01-01T00:00:00Z: its last command is seq 400, at 2026-")
+    assert said(exchange(*command, "now", "--db", path)) == said(exchange(*command, "400", "--db", path)) == late.stdout
 
 
 def _image(engine: Engine) -> tuple[int, str, bytes]:

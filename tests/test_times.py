@@ -59,3 +59,4 @@ def test_a_small_number_is_a_seq_and_a_large_one_is_a_time() -> None:
     assert MOMENT.convert("946684799", None, None) == Moment(seq=946_684_799)
     assert MOMENT.convert("1771545600", None, None) == Moment(ts_us=1_771_545_600_000_000)
     assert MOMENT.convert("1771545600000", None, None) == Moment(ts_us=1_771_545_600_000_000)
+    assert MOMENT.convert("now", None, None) == Moment()
