@@ -1,33 +1,62 @@
-"""Processor time of `exchange --version`, compared with an interpreter that imports click."""
+"""Processor time of commands that answer at once, compared with an interpreter that imports click.
+
+A command that asks the running exchange is compared with its own `--help`: the answer should cost little more than the
+start of the command.
+"""
 
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+from benchmarks.servers import running
 from benchmarks.table import Row, median
 
 RUNS = 31
 WANTED = 1.5
+_EXCHANGE = ("-m", "exchange.cli.main")
+# Questions to the running exchange.
+QUESTIONS = (
+    ("order", "list", "--user", "alice"),
+    ("account", "show", "alice"),
+    ("ticker", "--asset", "SOL"),
+    ("instrument", "list", "--asset", "SOL"),
+    ("index", "show"),
+    ("settlements",),
+    ("state",),
+)
 
 
 def run() -> list[Row]:
-    """Return one row: the ratio of the medians, which should be at most 1.5. The runs alternate."""
-    version_ms, click_ms = [], []
-    for _ in range(RUNS):
-        click_ms.append(_cpu_ms("-c", "import click"))
-        version_ms.append(_cpu_ms("-m", "exchange.cli.main", "--version"))
-    figure, reference = median(version_ms), median(click_ms)
-    return [
-        Row(
-            "exchange --version",
-            f"{figure:.0f} ms CPU",
-            f"import click {reference:.0f} ms",
-            figure / reference,
-            WANTED,
-            f"user and system time, median of {RUNS} runs",
-            at_most=True,
-        )
+    """Return a row for each command: the ratio of two medians, which should be at most 1.5."""
+    rows = [
+        _row(f"exchange {option}", (*_EXCHANGE, option), "import click", ("-c", "import click"))
+        for option in ("--version", "--help")
     ]
+    with tempfile.TemporaryDirectory() as folder:
+        db = ("--db", str(Path(folder) / "exchange.db"))
+        with running(*_EXCHANGE, "serve", "--demo", "--port", "0", *db):
+            # The first login opens the account.
+            _cpu_ms(*_EXCHANGE, "order", "cancel", "--all", "--user", "alice", *db)
+            for question in QUESTIONS:
+                words = tuple(word for word in question[:2] if word in ("list", "show") or word == question[0])
+                name, helped = f"exchange {' '.join(words)}", (*_EXCHANGE, *words, "--help")
+                rows.append(_row(name, (*_EXCHANGE, *question, *db), "its --help", helped))
+    return rows
+
+
+def _row(name: str, measured: tuple[str, ...], reference_name: str, reference: tuple[str, ...]) -> Row:
+    """Compare two commands, whose runs alternate."""
+    measured_ms, reference_ms = [], []
+    for _ in range(RUNS):
+        reference_ms.append(_cpu_ms(*reference))
+        measured_ms.append(_cpu_ms(*measured))
+    figure, other = median(measured_ms), median(reference_ms)
+    note = f"user and system time, median of {RUNS} runs"
+    return Row(
+        name, f"{figure:.0f} ms CPU", f"{reference_name} {other:.0f} ms", figure / other, WANTED, note, at_most=True
+    )
 
 
 def _cpu_ms(*arguments: str) -> float:
