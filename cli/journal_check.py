@@ -23,7 +23,7 @@ from exchange.journal.errors import JournalError
 @db_option
 @json_option
 def check(places: tuple[Path, ...], path: Path, as_json: bool) -> None:
-    """Run the invariants, which are SQL queries, on the history of the journal.
+    """Run the invariants, which are SQL queries, on the history.
 
     A query returns the rows that break its invariant.
 
