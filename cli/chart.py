@@ -115,7 +115,7 @@ def price(instrument_id: str, start: Moment | None, end: Moment | None, path: Pa
     title = f"{instrument_id}: best bid and ask, {_count_of_trades(found)}"
     if found.index_prices:
         title += ", index dashed"
-    draw.save(_price_drawing(alt, found, shown), title, out, size)
+    draw.save(_price_drawing(alt, found, shown, size), title, out, size)
 
 
 def _count_of_trades(found: Prices) -> str:
@@ -123,7 +123,7 @@ def _count_of_trades(found: Prices) -> str:
     return count + (f", one in {found.stride} drawn" if found.stride > 1 else "")
 
 
-def _price_drawing(alt: Any, found: Prices, shown: Span) -> Any:
+def _price_drawing(alt: Any, found: Prices, shown: Span, size: draw.Size) -> Any:
     lines: list[dict[str, Any]] = [
         {"time": quote.ts_us / 1_000, "quote": side, "price": price_micros and price_micros / MICROS_PER_USDC}
         for quote in found.quotes
@@ -140,7 +140,7 @@ def _price_drawing(alt: Any, found: Prices, shown: Span) -> Any:
         for trade in found.trades
     ]
     axes = {
-        "x": draw.time_axis(alt, shown.first_us, shown.last_us),
+        "x": draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
         "y": alt.Y("price:Q", **draw.usdc_axis(alt, lines + marks, "price")),
     }
     layers = [_quote_lines(alt, lines, axes, len(found.quotes) < draw.FEW), _trade_marks(alt, marks, axes)]
@@ -289,14 +289,13 @@ def pnl(
         alt.Chart(alt.InlineData(rows))
         .mark_line(interpolate="step-after")
         .encode(
-            x=draw.time_axis(alt, shown.first_us, shown.last_us),
+            x=draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
             y=alt.Y("profit:Q", **draw.usdc_axis(alt, rows, "profit")),
             tooltip=["user:N", "profit:Q"],
             **draw.line_encodings(alt, [label[user_id] for user_id in drawn], "user"),
         )
     )
-    below = f"Moved less, not drawn: {', '.join(others)}" if others else ""
-    draw.save(lines, "Profit and loss", out, size, below)
+    draw.save(lines, "Profit and loss", out, size, others)
 
 
 @chart.command()
@@ -334,7 +333,7 @@ def latency(start: Moment | None, end: Moment | None, path: Path, size: draw.Siz
         alt.Chart(alt.InlineData(rows))
         .mark_line(point=len(found) < draw.FEW)
         .encode(
-            x=draw.time_axis(alt, shown.first_us, shown.last_us),
+            x=draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
             y=alt.Y("ms:Q", title="ms", scale=alt.Scale(type="log")),
             color=alt.Color("answers:N", title=None, sort=names),
             strokeWidth=alt.StrokeWidth("answers:N", legend=None, scale=alt.Scale(domain=names, range=[5, 2, 2])),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+from exchange.domain.units import US_PER_SECOND
 
 if TYPE_CHECKING:
     import altair
@@ -20,7 +23,16 @@ _LINE_DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (10, 3, 2, 
 # With more lines, two would look the same.
 LINES_MAX = len(_LINE_COLOURS) * len(_LINE_DASHES)
 _LEGEND_ROWS = 20
+# The label of a time in milliseconds: a date at midnight, otherwise as much of the time as is not zero.
+_TIME_LABEL = (
+    "utcFormat(datum.value, datum.value % 86400000 == 0 ? '%Y-%m-%d' : datum.value % 60000 == 0 ? '%H:%M' "
+    ": datum.value % 1000 == 0 ? '%H:%M:%S' : '%H:%M:%S.%L')"
+)
 _PIXELS_PER_LETTER = 6
+# Labels of times are about this far apart, so that all fit.
+_PIXELS_PER_TIME = 90
+# Letters of names that the command prints.
+_LETTERS_TOLD = 500
 
 Row = Mapping[str, Any]
 
@@ -81,30 +93,39 @@ def usdc_axis(alt: Any, rows: Sequence[Row], field: str) -> dict[str, Any]:
     return {"title": "USDC", "scale": scale, "axis": alt.Axis(format=",.6~f")}
 
 
-def time_axis(alt: Any, first_us: int, last_us: int) -> Any:
-    """An axis of UTC from the first to the last time. The date is below the first label and at each midnight."""
+def time_axis(alt: Any, first_us: int, last_us: int, width: int) -> Any:
+    """An axis of UTC from the first to the last time. Its title has the dates, and so has each midnight."""
+    dates = [datetime.fromtimestamp(ts_us / US_PER_SECOND, UTC).date() for ts_us in (first_us, last_us)]
+    title = f"UTC, {dates[0]}" + (f" to {dates[1]}" if dates[1] > dates[0] else "")
     if first_us == last_us:
-        first_us, last_us = first_us - 500_000, last_us + 500_000
+        first_us, last_us = first_us - 5 * US_PER_SECOND, last_us + 5 * US_PER_SECOND
     scale = alt.Scale(type="utc", domain=[first_us / 1_000, last_us / 1_000], nice=False)
-    axis = alt.Axis(labelExpr=_time_label(last_us - first_us), labelOverlap=True, labelFlush=False)
-    return alt.X("time:T", title="UTC", scale=scale, axis=axis)
-
-
-def _time_label(span_us: int) -> str:
-    span_s = span_us / 1_000_000
-    clock = "%H:%M:%S.%L" if span_s < 10 else "%H:%M:%S" if span_s < 600 else "%H:%M"
-    time, date = f"utcFormat(datum.value, '{clock}')", "utcFormat(datum.value, '%Y-%m-%d')"
-    is_midnight = "datum.value % 86400000 == 0"
-    return f"datum.index == 0 || {is_midnight} ? [{time}, {date}] : {time}"
-
-
-def save(drawing: altair.LayerChart | altair.Chart, title: str, out: Path, size: Size, below: str = "") -> None:
-    """Write the drawing to a file of the kind that its name says. `below` is a line in small letters."""
-    letters_max = size.width // _PIXELS_PER_LETTER
-    shown = below if len(below) <= letters_max else f"{below[: letters_max - 1].rstrip(', ')}…"
-    heading: Any = {"text": title, "anchor": "start"} | (
-        {"subtitle": shown, "subtitleColor": "#555555"} if below else {}
+    return alt.X(
+        "time:T",
+        title=title,
+        scale=scale,
+        axis=alt.Axis(labelExpr=_TIME_LABEL, tickCount=-(-width // _PIXELS_PER_TIME)),
     )
+
+
+def names_that_fit(names: Sequence[str], letters_max: int) -> str:
+    """The first names, at least one, and how many more there are."""
+    shown = 1
+    while shown < len(names) and len(", ".join(names[: shown + 1])) <= letters_max:
+        shown += 1
+    more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
+    return ", ".join(names[:shown]) + more
+
+
+def save(
+    drawing: altair.LayerChart | altair.Chart, title: str, out: Path, size: Size, omitted: Sequence[str] = ()
+) -> None:
+    """Write the drawing to a file of the kind that its name says. `omitted` are the users that are not drawn."""
+    note = "Moved less, not drawn: "
+    letters_max = size.width // _PIXELS_PER_LETTER - len(note)
+    heading: Any = {"text": title, "anchor": "start"}
+    if omitted:
+        heading |= {"subtitle": note + names_that_fit(omitted, letters_max), "subtitleColor": "#555555"}
     finished = drawing.properties(width=size.width, height=size.height, title=heading)
     match out.suffix.lower():
         case ".png":
@@ -115,5 +136,5 @@ def save(drawing: altair.LayerChart | altair.Chart, title: str, out: Path, size:
             # `inline` puts all scripts into the file, so that it works offline.
             finished.interactive().save(out, format="html", inline=True)
     click.echo(f"{out}: {title}")
-    if below:
-        click.echo(below)
+    if omitted:
+        click.echo(note + names_that_fit(omitted, _LETTERS_TOLD))

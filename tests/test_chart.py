@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import altair
 import pytest
 from click.testing import CliRunner
 
+from exchange.cli.chart_drawing import LINES_MAX, Size, line_styles, names_that_fit, save, time_axis
 from exchange.cli.main import main
 from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.enums import Side
@@ -294,3 +296,69 @@ WRONG = [
 def test_chart_errors(path: Path, what: tuple[str, ...], code: int, message: str) -> None:
     outcome = CliRunner().invoke(main, ["chart", *what, "--db", str(path)])
     assert (outcome.exit_code, message in outcome.output) == (code, True), outcome.output
+
+
+def test_lines_differ_in_colour_or_dashes() -> None:
+    """Twelve accounts of the demo, and as many as a chart draws at most."""
+    for count in (1, 12, LINES_MAX):
+        assert len(set(line_styles(count))) == count
+
+
+@pytest.mark.parametrize("options", [(), ("--top", "2"), ("--user", "dave", "--user", "bob", "--user", "dave")])
+def test_each_user_has_a_line_or_is_named(story: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    out = tmp_path / "pnl.html"
+    outcome = CliRunner().invoke(main, ["chart", "pnl", *options, "--db", str(story), "--out", str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    page = out.read_text(encoding="utf-8")
+    (stroke,), (dash,) = (
+        {tuple(json.loads(found)) for found in re.findall(rf'"{channel}": .*?"domain": (\[.*?\])', page)}
+        for channel in ("stroke", "strokeDash")
+    )
+    assert stroke == dash
+    drawn = [label.split("  ")[0] for label in stroke]
+    omitted = re.findall(r"not drawn: (.*)", outcome.output)
+    with history_of(story) as history:
+        users = set(most_moving(history, span_of(history, 1, 73), 99)[0])
+    if "--user" in options:
+        assert (sorted(drawn), omitted) == (["bob", "dave"], [])
+    else:
+        assert len(drawn) == (2 if "--top" in options else len(users))
+        assert {*drawn, *(omitted[0].split(", ") if omitted else [])} == users
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "title", "labels"),
+    [
+        (1, 10, "UTC, 2026-02-25", {"06:13:23", "06:13:24"}),
+        (0, 3_600, "UTC, 2026-02-25", {"06:20", "06:25", "07:10"}),
+        (60_000, 70_000, "UTC, 2026-02-25 to 2026-02-26", {"23:00", "2026-02-26"}),
+        (0, 864_000, "UTC, 2026-02-25 to 2026-03-07", {"2026-02-26", "2026-03-07"}),
+        (0, 0, "UTC, 2026-02-25", {"06:13:20"}),
+    ],
+)
+def test_date_is_on_the_axis(tmp_path: Path, first_s: int, last_s: int, title: str, labels: set[str]) -> None:
+    """A second, an hour, a midnight and ten days after 2026-02-25 06:13:20."""
+    first_us, last_us = START_US + first_s * SECOND, START_US + last_s * SECOND
+    rows = [{"time": ts_us / 1_000, "price": 1} for ts_us in (first_us, last_us)]
+    drawing = (
+        altair.Chart(altair.InlineData(rows)).mark_line().encode(time_axis(altair, first_us, last_us, 900), y="price:Q")
+    )
+    out = tmp_path / "picture.svg"
+    save(drawing, "A line", out, Size(900, 100))
+    texts = re.findall(r'opacity="1">([^<]+)<', out.read_text(encoding="utf-8"))
+    assert {title, *labels} <= set(texts)
+    times = texts[: texts.index(title)]
+    assert all(re.fullmatch(r"\d\d:\d\d(:\d\d(\.\d{3})?)?|\d{4}-\d\d-\d\d", text) for text in times), times
+
+
+@pytest.mark.parametrize(
+    ("letters_max", "text"), [(1, "anna and 2 more"), (9, "anna, bob and 1 more"), (99, "anna, bob, charlie")]
+)
+def test_omitted_names(letters_max: int, text: str) -> None:
+    assert names_that_fit(["anna", "bob", "charlie"], letters_max) == text
+
+
+@pytest.mark.parametrize("size", ["900", "9x9", "90000x10", "wide"])
+def test_sizes_that_are_none(path: Path, size: str) -> None:
+    outcome = CliRunner().invoke(main, ["chart", "pnl", "--size", size, "--db", str(path), "--out", "x.png"])
+    assert (outcome.exit_code, "expected WIDTHxHEIGHT" in outcome.output) == (2, True), outcome.output
