@@ -33,6 +33,7 @@ from exchange.matching import apply as matching
 from exchange.matching.administration import deposit
 from exchange.matching.state import State
 from exchange.matching.state_codec import digest
+from tests.history_sql import ask_past
 from tests.journals import play, write_journal
 from tests.random_commands import random_steps
 from tests.test_recovery import INSTRUMENT, server
@@ -355,8 +356,7 @@ def make_other(tmp_path: Path, at_seq: int, **changes: Any) -> Path:
 
 
 def test_diff_names_the_command_its_fields_and_the_fills(path: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        (seq,) = connection.execute("SELECT max(placed_seq) FROM orders WHERE filled_milli > 0").fetchone()
+    ((seq,),) = ask_past(path, "SELECT max(placed_seq) FROM orders WHERE filled_milli > 0")
     other = make_other(tmp_path, seq, user_id="nobody")
     outcome = run("diff", path, other, "--json")
     found = json.loads(outcome.stdout)
