@@ -1,8 +1,11 @@
 """Edge cases of SQL on a journal: missing archives, huge amounts, interrupts, bad queries."""
 
+import asyncio
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,11 @@ from exchange.history.sql import SqlSession
 from exchange.history_db.file import history_path
 from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Record
 from tests.cli_support import PATIENCE_SECONDS, Terminal, complained, said
 from tests.history_sql import ask_past
-from tests.journals import play, write_journal
+from tests.journals import COMMANDS, play, write_journal
 from tests.random_commands import START_US
 
 CALL = "SOL_USDC-28FEB26-150-C"
@@ -89,6 +93,41 @@ def test_a_command_that_can_cancel_several_orders_names_none(tmp_path: Path) -> 
     )
     found = ask_past(path, "SELECT kind, order_id FROM commands_decoded WHERE seq > 3 ORDER BY seq")
     assert found == [("place_order", 1), ("place_order", 2), ("cancel_all", None)]
+
+
+def test_the_tables_of_the_journal_stand_next_to_the_history(tmp_path: Path) -> None:
+    """Digests also of the archives, the base of the journal, and the times of answers."""
+    path = tmp_path / "exchange.db"
+    play(path)
+    digests = [(100, "mine", "a"), (300, "mine", "b")]
+
+    async def record() -> None:
+        journal = await open_journal_writer(path)
+        await journal.append_digests(digests)
+        await journal.append_answers([(400, START_US)])
+        await journal.close()
+
+    asyncio.run(record())
+    compact(path, 201, lambda sentence: None, lambda done, total: None)
+    with SqlSession(path) as session:
+        assert list(session.run("SELECT * FROM digests ORDER BY seq")) == digests
+        assert list(session.run("SELECT seq, length(hash), length(snapshot) > 1000 FROM base")) == [(200, 32, 1)]
+        assert list(session.run("SELECT * FROM answers")) == [(400, START_US)]
+    assert said(run(path, ".schema digests")).startswith("CREATE TABLE digests (")
+    assert "digests" in said(run(path, ".tables"))
+
+
+def test_a_half_read_query_does_not_keep_the_log_of_the_journal(tmp_path: Path) -> None:
+    """SQLite can only truncate the -wal if no connection reads an old state of the journal."""
+    path = tmp_path / "exchange.db"
+    play(path)
+    with SqlSession(path) as session, closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("INSERT INTO digests VALUES (1, 'z', 'd')")
+        cursor = session.run("SELECT * FROM commands LEFT JOIN digests USING (seq) ORDER BY seq")
+        next(cursor)
+        writer.execute("INSERT INTO digests VALUES (2, 'z', 'd')")
+        assert writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+        assert len(list(cursor)) == COMMANDS - 1
 
 
 @pytest.fixture(scope="module")
