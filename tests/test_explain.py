@@ -97,6 +97,16 @@ def test_where_an_open_order_stands(tmp_path: Path) -> None:
         "still open: 1 of 1 remain, 3rd in the queue at 1.50 behind 2 contracts (at seq 10)",
     ]
     assert told(path, 1)[-1] == "still open: 1 of 1.4 remain, 1st in the queue at 1.50 (at seq 10)"
+    # An edit to a smaller size keeps the place, one to another price loses it.
+    edits = [
+        EditOrder("bob", 1, size_milli=500),
+        EditOrder("bob", 1, price_micros=1_400_000),
+        EditOrder("bob", 1, price_micros=1_500_000),
+    ]
+    for last, place in ((1, "1st"), (3, "2nd")):
+        other = tmp_path / f"edited-{last}.db"
+        write_journal(other, history(*orders[:2], *edits[:last]))
+        assert f"{place} in the queue at 1.50" in told(other, 1)[-1]
     story = said_json(exchange("explain", 3, "--db", path, "--json"))
     assert story["queue"] == {
         "place": 3,

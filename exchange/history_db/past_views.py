@@ -238,10 +238,11 @@ class PastViews(Views):
 
         As in the live views, of each user only so many as the rules say, the last ones that ended.
         """
-        # SQLite reads the list of ids from one index, and then only the orders of this page.
+        # SQLite reads the list of ids from one index, and then only the orders of this page. One command can end many.
         kept = (
             "SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
-            "AND updated_seq <= :seq ORDER BY updated_seq DESC LIMIT :kept"
+            "AND updated_seq <= :seq ORDER BY updated_seq DESC, (SELECT v.n FROM order_version v "
+            "WHERE v.order_id = book_order.order_id AND v.seq = updated_seq ORDER BY v.n DESC LIMIT 1) DESC LIMIT :kept"
         )
         of_instrument = "" if instrument_id is None else "AND b.instrument = :instrument"
         page = (

@@ -233,11 +233,11 @@ class Balances(msgspec.Struct):
         return account.realised_micros + account.unrealised_micros(valuation)
 
     def positions(self, user_id: str, valuation: Valuation) -> list[PositionView]:
-        """Return the positions that are open, or for which open asks lock collateral."""
+        """Return the positions that are open, or for which open asks lock collateral, by instrument id."""
         account = self.users.get(user_id) or AccountBalances()
         return [
             position.view(instrument_id, *valuation(instrument_id))
-            for instrument_id, position in account.positions.items()
+            for instrument_id, position in sorted(account.positions.items())
             if position.quantity_milli or position.locked_micros
         ]
 
