@@ -123,7 +123,7 @@ def _count_of_trades(found: Prices) -> str:
     return count + (f", one in {found.stride} drawn" if found.stride > 1 else "")
 
 
-def _price_drawing(alt: Any, found: Prices, shown: Span, size: draw.Size) -> Any:
+def _price_drawing(alt: Any, found: Prices, shown: Span, size: draw.Size) -> draw.Drawing:
     lines: list[dict[str, Any]] = [
         {"time": quote.ts_us / 1_000, "quote": side, "price": price_micros and price_micros / MICROS_PER_USDC}
         for quote in found.quotes
@@ -143,32 +143,35 @@ def _price_drawing(alt: Any, found: Prices, shown: Span, size: draw.Size) -> Any
         "x": draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
         "y": alt.Y("price:Q", **draw.usdc_axis(alt, lines + marks, "price")),
     }
-    layers = [_quote_lines(alt, lines, axes, len(found.quotes) < draw.FEW), _trade_marks(alt, marks, axes)]
+    layers = [_quote_lines(alt, axes, len(found.quotes) < draw.FEW), _trade_marks(alt, axes)]
+    data = {"quotes": lines, "trades": marks}
     if not found.index_prices:
-        return alt.layer(*layers)
-    rows = [{"time": at.ts_us / 1_000, "index": at.price_micros / MICROS_PER_USDC} for at in found.index_prices]
+        return draw.Drawing(alt.layer(*layers), data)
+    data["index"] = [
+        {"time": at.ts_us / 1_000, "index": at.price_micros / MICROS_PER_USDC} for at in found.index_prices
+    ]
     index = (
-        alt.Chart(alt.InlineData(rows))
+        alt.Chart(alt.NamedData("index"))
         .mark_line(interpolate="step-after", strokeWidth=1, strokeDash=[4, 3], stroke=_INDEX_COLOUR)
         .encode(x=axes["x"], y=alt.Y("index:Q", title="index, USDC", scale=alt.Scale(zero=False)))
     )
-    return alt.layer(alt.layer(*layers), index).resolve_scale(y="independent")
+    return draw.Drawing(alt.layer(alt.layer(*layers), index).resolve_scale(y="independent"), data)
 
 
-def _quote_lines(alt: Any, rows: list[dict[str, Any]], axes: dict[str, Any], are_few: bool) -> Any:
+def _quote_lines(alt: Any, axes: dict[str, Any], are_few: bool) -> Any:
     stroke = alt.Stroke(
         "quote:N",
         scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values())),
         legend=alt.Legend(title="quotes", symbolType="stroke", symbolStrokeWidth=2),
     )
-    lines = alt.Chart(alt.InlineData(rows)).mark_line(interpolate="step-after", strokeWidth=1.5, point=are_few)
+    lines = alt.Chart(alt.NamedData("quotes")).mark_line(interpolate="step-after", strokeWidth=1.5, point=are_few)
     return lines.encode(**axes, stroke=stroke)
 
 
-def _trade_marks(alt: Any, rows: list[dict[str, Any]], axes: dict[str, Any]) -> Any:
+def _trade_marks(alt: Any, axes: dict[str, Any]) -> Any:
     legend = alt.Legend(title="trades: taker", symbolOpacity=1)
     colours, shapes = zip(*_TRADES.values(), strict=True)
-    marks = alt.Chart(alt.InlineData(rows)).mark_point(filled=True, opacity=0.75, stroke="white", strokeWidth=0.5)
+    marks = alt.Chart(alt.NamedData("trades")).mark_point(filled=True, opacity=0.75, stroke="white", strokeWidth=0.5)
     return marks.encode(
         **axes,
         fill=alt.Fill("taker:N", legend=legend, scale=alt.Scale(domain=list(_TRADES), range=list(colours))),
@@ -209,7 +212,7 @@ def depth(instrument_id: str, moment: Moment, path: Path, size: draw.Size, out: 
         {"side": step.side, "price": price_micros / MICROS_PER_USDC, "contracts": step.total_milli / MILLI_PER_CONTRACT}
         for step, price_micros in _with_outer_ends(found.steps)
     ]
-    area = alt.Chart(alt.InlineData(rows)).encode(
+    area = alt.Chart(alt.NamedData("rows")).encode(
         x=alt.X("price:Q", **draw.usdc_axis(alt, rows, "price")),
         y=alt.Y("contracts:Q", title="contracts at this price or better"),
         color=alt.Color("side:N", title=None, scale=alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))),
@@ -219,7 +222,7 @@ def depth(instrument_id: str, moment: Moment, path: Path, size: draw.Size, out: 
     bids = area.mark_area(interpolate="step-before", opacity=0.5, line=True).transform_filter("datum.side == 'bid'")
     asks = area.mark_area(interpolate="step-after", opacity=0.5, line=True).transform_filter("datum.side == 'ask'")
     title = f"{instrument_id} at seq {found.seq}, {short_time(found.ts_us)}" + ("" if rows else ": empty")
-    draw.save(alt.layer(bids, asks), title, out, size)
+    draw.save(draw.Drawing(alt.layer(bids, asks), {"rows": rows}), title, out, size)
 
 
 def _with_outer_ends(steps: list[DepthStep]) -> list[tuple[DepthStep, float]]:
@@ -286,7 +289,7 @@ def pnl(
         for at in found
     ]
     lines = (
-        alt.Chart(alt.InlineData(rows))
+        alt.Chart(alt.NamedData("rows"))
         .mark_line(interpolate="step-after")
         .encode(
             x=draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
@@ -295,7 +298,7 @@ def pnl(
             **draw.line_encodings(alt, [label[user_id] for user_id in drawn], "user"),
         )
     )
-    draw.save(lines, "Profit and loss", out, size, others)
+    draw.save(draw.Drawing(lines, {"rows": rows}), "Profit and loss", out, size, others)
 
 
 @chart.command()
@@ -330,7 +333,7 @@ def latency(start: Moment | None, end: Moment | None, path: Path, size: draw.Siz
     # The longest line is drawn thickest and first, so that equal values stay visible.
     names = ["longest", "99 of 100", "median"]
     lines = (
-        alt.Chart(alt.InlineData(rows))
+        alt.Chart(alt.NamedData("rows"))
         .mark_line(point=len(found) < draw.FEW)
         .encode(
             x=draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
@@ -339,4 +342,4 @@ def latency(start: Moment | None, end: Moment | None, path: Path, size: draw.Siz
             strokeWidth=alt.StrokeWidth("answers:N", legend=None, scale=alt.Scale(domain=names, range=[5, 2, 2])),
         )
     )
-    draw.save(lines, "From accepted to answered", out, size)
+    draw.save(draw.Drawing(lines, {"rows": rows}), "From accepted to answered", out, size)

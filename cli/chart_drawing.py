@@ -117,24 +117,37 @@ def names_that_fit(names: Sequence[str], letters_max: int) -> str:
     return ", ".join(names[:shown]) + more
 
 
-def save(
-    drawing: altair.LayerChart | altair.Chart, title: str, out: Path, size: Size, omitted: Sequence[str] = ()
-) -> None:
+class Drawing(NamedTuple):
+    """A chart of altair and the rows of its data by name. altair would copy and validate each row several times."""
+
+    chart: altair.LayerChart | altair.Chart
+    data: dict[str, list[dict[str, Any]]]
+
+
+def save(drawing: Drawing, title: str, out: Path, size: Size, omitted: Sequence[str] = ()) -> None:
     """Write the drawing to a file of the kind that its name says. `omitted` are the users that are not drawn."""
     note = "Moved less, not drawn: "
     letters_max = size.width // _PIXELS_PER_LETTER - len(note)
     heading: Any = {"text": title, "anchor": "start"}
     if omitted:
         heading |= {"subtitle": note + names_that_fit(omitted, letters_max), "subtitleColor": "#555555"}
-    finished = drawing.properties(width=size.width, height=size.height, title=heading)
-    match out.suffix.lower():
-        case ".png":
-            finished.save(out, format="png", scale_factor=2)
-        case ".svg":
-            finished.save(out, format="svg")
-        case _:
-            # `inline` puts all scripts into the file, so that it works offline.
-            finished.interactive().save(out, format="html", inline=True)
+    is_page = out.suffix.lower() == ".html"
+    chart = drawing.chart.interactive() if is_page else drawing.chart
+    finished = chart.properties(width=size.width, height=size.height, title=heading)
+    out.write_bytes(_rendered(finished.to_dict() | {"datasets": drawing.data}, out.suffix.lower()))
     click.echo(f"{out}: {title}")
     if omitted:
         click.echo(note + names_that_fit(omitted, _LETTERS_TOLD))
+
+
+def _rendered(specification: dict[str, Any], suffix: str) -> bytes:
+    import vl_convert
+
+    match suffix:
+        case ".png":
+            return vl_convert.vegalite_to_png(specification, scale=2)
+        case ".svg":
+            return vl_convert.vegalite_to_svg(specification).encode()
+        case _:
+            # `bundle` puts all scripts into the file, so that it works offline.
+            return vl_convert.vegalite_to_html(specification, bundle=True).encode()

@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import altair
 import pytest
 from click.testing import CliRunner
 
-from exchange.cli.chart_drawing import LINES_MAX, Size, line_styles, names_that_fit, save, time_axis
+from exchange.cli.chart_drawing import LINES_MAX, Drawing, Size, line_styles, names_that_fit, save, time_axis
 from exchange.cli.main import main
 from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.enums import Side
@@ -220,12 +221,18 @@ def test_profits_of_all_users_add_up_to_zero(path: Path) -> None:
     assert profits_of(path, ["bob"], 9, 10) == [Profit(at(9), "bob", -100_000), Profit(at(10), "bob", -100_000)]
 
 
+def specification(page: Path) -> Any:
+    """The chart in an HTML page."""
+    text = re.search(r"const spec = (.*);\n", page.read_text(encoding="utf-8"))
+    assert text is not None
+    return json.loads(text[1])
+
+
 def test_outermost_price_has_an_area(path: Path, tmp_path: Path) -> None:
     """A side with a single price has no area, so its step is extended outwards."""
     out = tmp_path / "depth.html"
     CliRunner().invoke(main, ["chart", "depth", INSTRUMENT, "--at", "7", "--db", str(path), "--out", str(out)])
-    text = re.findall(r'\[\{"side": .*?\}\]', out.read_text(encoding="utf-8"))[0]
-    ends = [row["price"] for row in json.loads(text) if row["contracts"] in (1, 3)]
+    ends = [row["price"] for row in specification(out)["datasets"]["rows"] if row["contracts"] in (1, 3)]
     assert ends == [4.9, 5.2, pytest.approx(4.891), pytest.approx(5.209)]
 
 
@@ -236,9 +243,10 @@ def test_label_of_a_single_price_is_not_rounded(path: Path, tmp_path: Path) -> N
         main, ["chart", "price", INSTRUMENT, "--to", "5", "--db", str(path), "--out", str(out)]
     )
     assert "0 trades" in outcome.stdout
-    page = out.read_text(encoding="utf-8")
-    assert '"domain": [4.5, 5.5]' in page and '"format": ",.6~f"' in page
-    assert '"point": true' in page, "a line of one point cannot be seen"
+    quotes = specification(out)["layer"][0]
+    price = quotes["encoding"]["y"]
+    assert (price["scale"]["domain"], price["axis"]["format"]) == ([4.5, 5.5], ",.6~f")
+    assert quotes["mark"]["point"] is True, "a line of one point cannot be seen"
 
 
 def test_latency_points_have_enough_answers() -> None:
@@ -309,11 +317,8 @@ def test_each_user_has_a_line_or_is_named(story: Path, tmp_path: Path, options: 
     out = tmp_path / "pnl.html"
     outcome = CliRunner().invoke(main, ["chart", "pnl", *options, "--db", str(story), "--out", str(out)])
     assert outcome.exit_code == 0, outcome.output
-    page = out.read_text(encoding="utf-8")
-    (stroke,), (dash,) = (
-        {tuple(json.loads(found)) for found in re.findall(rf'"{channel}": .*?"domain": (\[.*?\])', page)}
-        for channel in ("stroke", "strokeDash")
-    )
+    encoding = specification(out)["encoding"]
+    stroke, dash = (encoding[channel]["scale"]["domain"] for channel in ("stroke", "strokeDash"))
     assert stroke == dash
     drawn = [label.split("  ")[0] for label in stroke]
     omitted = re.findall(r"not drawn: (.*)", outcome.output)
@@ -341,10 +346,12 @@ def test_date_is_on_the_axis(tmp_path: Path, first_s: int, last_s: int, title: s
     first_us, last_us = START_US + first_s * SECOND, START_US + last_s * SECOND
     rows = [{"time": ts_us / 1_000, "price": 1} for ts_us in (first_us, last_us)]
     drawing = (
-        altair.Chart(altair.InlineData(rows)).mark_line().encode(time_axis(altair, first_us, last_us, 900), y="price:Q")
+        altair.Chart(altair.NamedData("rows"))
+        .mark_line()
+        .encode(time_axis(altair, first_us, last_us, 900), y="price:Q")
     )
     out = tmp_path / "picture.svg"
-    save(drawing, "A line", out, Size(900, 100))
+    save(Drawing(drawing, {"rows": rows}), "A line", out, Size(900, 100))
     texts = re.findall(r'opacity="1">([^<]+)<', out.read_text(encoding="utf-8"))
     assert {title, *labels} <= set(texts)
     times = texts[: texts.index(title)]
