@@ -68,5 +68,7 @@ def test_the_processes_of_the_exchange_first_sync_the_journal(path: Path, synced
         follower = Follower(path, COMMANDS, print, history=history)
         while follower.catch_up(reader):
             pass
-    log, *of_snapshot, log_again = synced
-    assert (log, log_again, "draft" in of_snapshot[0]) == ("exchange.db-wal", "exchange.db-wal", True)
+    # Once for the history and once for the snapshot. A slow machine writes the history first.
+    assert synced.count("exchange.db-wal") == 2
+    before_snapshot = next(n for n, name in enumerate(synced) if "draft" in name) - 1
+    assert synced[before_snapshot] == "exchange.db-wal"
