@@ -166,7 +166,17 @@ def test_a_history_that_begins_with_the_journal_is_compared(tmp_path: Path) -> N
     (archive,) = (tmp_path / "exchange.db.archives").iterdir()
     archive.unlink()
     verdict = verdict_of(path)
-    assert (verdict.damage, "begins with seq 1" in verdict.notes[-1]) == (None, True)
+    assert (verdict.damage, verdict.history_seq) == (None, 300)
+    assert "its rows up to seq 199 are older than the journal" in verdict.notes[0]
+    for statement in (
+        "UPDATE order_version SET cost_micros = 1 WHERE order_id = (SELECT max(order_id) FROM order_version)",
+        "UPDATE balance_version SET cash_micros = 1 WHERE seq = (SELECT max(seq) FROM balance_version)",
+        "UPDATE profit_version SET basis_micros = 1 WHERE seq = (SELECT max(seq) FROM profit_version)",
+    ):
+        kept = history_path(path).read_bytes()
+        falsify(path, statement)
+        assert f"table {statement.split()[1]}" in (verdict_of(path).damage or ""), statement
+        history_path(path).write_bytes(kept)
     history_path(path).unlink()
     update_history(path, print, no_bar)
     verdict = verdict_of(path)

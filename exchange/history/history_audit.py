@@ -39,6 +39,8 @@ _EXISTS = {
     "position_key": "(user, instrument) IN (SELECT user, instrument FROM fresh.position_key)",
     "book_order": "placed_seq <= :seq",
 }
+# Tables of names, whose keys a replay from the middle takes from the history.
+_NAMES = ("user", "instrument")
 # The column that says to which command a row of a table without `seq` belongs.
 _SEQ_COLUMNS = {"user": "opened_seq", "instrument": "created_seq", "book_order": "placed_seq"}
 
@@ -55,14 +57,16 @@ class RowDifference(NamedTuple):
 class HistoryAudit:
     """Writes the results of replayed commands to a fresh history, and compares that with the history of a journal.
 
-    A context manager: the fresh history is deleted at the end. Notes in the verdict say why a
-    history that exists is not compared.
+    A context manager: the fresh history is deleted at the end. Notes in the verdict say why a history
+    that exists is not compared as a whole.
     """
 
     def __init__(self, reader: JournalReader, until: int | None, verdict: Verdict) -> None:
         self._reader = reader
         self._verdict = verdict
         self._open = ExitStack()
+        # The rows after the one and up to the other are compared. The history may go on until the last.
+        self._after_seq = 0
         self._seq = 0
         self._last_seq = 0
         try:
@@ -89,12 +93,18 @@ class HistoryAudit:
         if (reason := _why_not_compared(self._history, base)) is not None:
             note(f"the history is not compared: {reason}")
             return
+        (first,) = self._history.execute("SELECT min(seq) FROM command").fetchone()
+        if first < base:
+            self._after_seq = base
+            note(f"the history begins with seq {first}: its rows up to seq {base} are older than the journal")
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="exchange-verify-")))
         if is_space_low(folder):
             note(f"the history is not compared: the disk of {folder.parent} is almost full; set TMPDIR to another one")
             return
         self._fresh_file = folder / "fresh.history.db"
         _create_without_indexes(self._fresh_file)
+        if self._after_seq:
+            _copy_names(self._history, self._fresh_file)
         self._fresh = self._open.enter_context(closing(HistoryWriter(self._fresh_file)))
         last = self._last_seq = head_of(self._history).seq
         self._seq = last if until is None else min(last, until)
@@ -171,14 +181,13 @@ class HistoryAudit:
         is_ahead = self._last_seq > self._seq
         newest = _NEWEST.get(table, ()) if is_ahead else ()
         columns = [*keys, *(row[1] for row in info if not row[5] and row[1] not in newest)]
-        where = ""
-        if is_ahead and (table in _EXISTS or "seq" in columns):
-            where = f"WHERE {_EXISTS.get(table, 'seq <= :seq')}"
+        where = self._where(table, columns)
         queries = (
-            f"SELECT {', '.join(columns)} FROM {which}.{table} {where} ORDER BY {', '.join(keys)}"
+            f"SELECT {', '.join(columns)} FROM {which}.{table} WHERE {where} ORDER BY {', '.join(keys)}"
             for which in ("main", "fresh")
         )
-        found, expected = (self._history.execute(query, {"seq": self._seq}) for query in queries)
+        bounds = {"after": self._after_seq, "seq": self._seq}
+        found, expected = (self._history.execute(query, bounds) for query in queries)
         of_seq = _SEQ_COLUMNS.get(table, "seq")
         at = columns.index(of_seq) if of_seq in columns else None
         for was, now in self._unequal(found, expected, len(keys)):
@@ -186,6 +195,21 @@ class HistoryAudit:
             key = ", ".join(f"{name} {value}" for name, value in zip(keys, row, strict=False) if name != "seq")
             seq = None if at is None else row[at]
             yield RowDifference(table, seq, key or f"seq {seq}", _fault(columns, was, now))
+
+    def _where(self, table: str, columns: list[str]) -> str:
+        """The condition of the rows that a replay gives."""
+        conditions = ["true"]
+        if self._last_seq > self._seq and (table in _EXISTS or "seq" in columns):
+            conditions.append(_EXISTS.get(table, "seq <= :seq"))
+        if self._after_seq:
+            if table in (*_NAMES, "position_key"):
+                conditions.append("false")
+            elif (seq_column := _SEQ_COLUMNS.get(table, "seq")) in columns:
+                conditions.append(f"{seq_column} > :after")
+            if table == "order_version":
+                # The sums of older orders are not in the state that the journal stores.
+                conditions.append("order_id IN (SELECT order_id FROM fresh.book_order WHERE placed_seq > :after)")
+        return " AND ".join(conditions)
 
     def _unequal(
         self, found: sqlite3.Cursor, expected: sqlite3.Cursor, width: int
@@ -213,11 +237,22 @@ def _why_not_compared(history: sqlite3.Connection, base_seq: int) -> str | None:
     first = history.execute("SELECT seq, kind FROM command ORDER BY seq LIMIT 1").fetchone()
     if first is None:
         return "it has no commands"
+    if base_seq and head_of(history).seq <= base_seq:
+        return f"it ends before seq {base_seq + 1}, the first command of the journal"
     seq, kind = first
     # A history without the first commands begins with the state before the others, as a row of the kind `base`.
-    if seq < (base_seq or 1) or (kind == "base" and seq != base_seq):
+    if kind == "base" and seq > base_seq:
         return f"it begins with seq {seq}, and the journal with seq {base_seq + 1}"
     return None
+
+
+def _copy_names(history: sqlite3.Connection, file: Path) -> None:
+    """Give the users and instruments of the new history in `file` the keys of the other one."""
+    with closing(open_for_writing(file)) as connection:
+        for table in _NAMES:
+            columns = f"{table}, {table}_id"
+            rows = history.execute(f"SELECT {columns} FROM {table}")
+            connection.executemany(f"INSERT INTO {table} ({columns}) VALUES (?, ?)", rows)
 
 
 def _create_without_indexes(file: Path) -> None:
