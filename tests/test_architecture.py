@@ -220,6 +220,7 @@ MAY_NAME_SQLITE = {
     "exchange/history_db/file.py": "opens the history, which is an SQLite file",
     "exchange/history_db/memory.py": "reads the newest rows of the history",
     "exchange/history_db/past_views.py": "reads the history",
+    "exchange/history_db/position_changes.py": "reads the history",
     "exchange/history_db/update.py": "reports an error of SQLite as a sentence",
     "exchange/past/answers.py": "reads the history",
     "exchange/runtime/follower.py": "reports an error of SQLite as a sentence",

@@ -1,19 +1,33 @@
 """The profit of accounts over time, read from the history without a replay."""
 
+import json
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 from exchange.history.chart_data import History, Span
 from exchange.history_db.past_views import PastViews
+from exchange.history_db.position_changes import profit_changes, quantity_changes
 from exchange.projections.balances import PositionRecord
 
 # Points of one line: a chart has about two columns of the screen for each.
 POINTS_MAX = 450
 # Moments at which the profits of all accounts are compared, to find those that moved most.
 MOMENTS = 5
+
+
+# Moments whose values one query reads.
+_VALUES_AT_ONCE = 64
+# The mark price, else the middle of the best bid and ask, else the price of the last trade.
+_VALUES = """
+    SELECT coalesce(
+        (SELECT mark_micros FROM marks WHERE instrument_id = :key AND seq <= moment.value ->> 0
+         ORDER BY seq DESC, n DESC LIMIT 1),
+        (SELECT (bid_micros + ask_micros) / 2 FROM quotes WHERE instrument_id = :key AND seq <= moment.value ->> 0
+         ORDER BY seq DESC LIMIT 1),
+        (SELECT price_micros FROM trades WHERE instrument_id = :key AND ts_us <= moment.value ->> 1
+         ORDER BY ts_us DESC, trade_id DESC LIMIT 1))
+    FROM json_each(:moments) moment ORDER BY moment.key"""
 
 
 class Profit(NamedTuple):
@@ -30,12 +44,13 @@ class _Moment(NamedTuple):
 
 
 class _Changes:
-    """What one user's trades and settlements changed between two moments: quantities, and the new costs and profit."""
+    """What one user's trades and settlements left at a moment: quantities, costs, and the realised profit."""
 
     def __init__(self) -> None:
-        self.quantities_milli: dict[str, int] = defaultdict(int)
+        self.quantities_milli: dict[str, int] = {}
         self.bases_micros: dict[str, int] = {}
-        self.realised_micros: int | None = None
+        # The seq of the newest of these changes, and the profit there.
+        self.realised: tuple[int, int] | None = None
 
 
 def most_moving(history: History, span: Span, count: int) -> tuple[list[str], list[str]]:
@@ -64,9 +79,9 @@ def most_moving(history: History, span: Span, count: int) -> tuple[list[str], li
 def profits(history: History, users: list[str], span: Span) -> list[Profit]:
     """Return the profit of each user at the first and the last command, and at POINTS_MAX moments evenly spread."""
     moments = _moments(history, span, POINTS_MAX)
-    value_at = _valuation(history)
+    values = _Values(history, moments)
     opening = PastViews(history, span.first_seq)
-    return [point for user_id in users for point in _profits_of(history, user_id, opening, moments, value_at)]
+    return [point for user_id in users for point in _profits_of(history, user_id, opening, moments, values)]
 
 
 def _moments(history: History, span: Span, intervals: int) -> list[_Moment]:
@@ -82,19 +97,19 @@ def _profits_of(
     user_id: str,
     opening: PastViews,
     moments: list[_Moment],
-    value_at: Callable[[str, _Moment], int | None],
+    values: "_Values",
 ) -> list[Profit]:
     account = opening.balances.users.get(user_id)
     positions = {} if account is None else dict(account.positions)
     realised_micros = 0 if account is None else account.realised_micros
     changes = _changes_of(history, user_id, [moment.seq for moment in moments])
     points = []
-    for moment in moments:
+    for index, moment in enumerate(moments):
         if change := changes.get(moment.seq):
-            realised_micros = realised_micros if change.realised_micros is None else change.realised_micros
+            realised_micros = realised_micros if change.realised is None else change.realised[1]
             _apply(change, positions)
         unrealised_micros = sum(
-            position.unrealised_micros(value_at(instrument_id, moment)) for instrument_id, position in positions.items()
+            position.unrealised_micros(values.at(instrument_id, index)) for instrument_id, position in positions.items()
         )
         points.append(Profit(moment.ts_us, user_id, realised_micros + unrealised_micros))
     return points
@@ -102,7 +117,7 @@ def _profits_of(
 
 def _apply(change: _Changes, positions: dict[str, PositionRecord]) -> None:
     for instrument_id, quantity_milli in change.quantities_milli.items():
-        positions.setdefault(instrument_id, PositionRecord()).quantity_milli += quantity_milli
+        positions.setdefault(instrument_id, PositionRecord()).quantity_milli = quantity_milli
     for instrument_id, basis_micros in change.bases_micros.items():
         positions.setdefault(instrument_id, PositionRecord()).basis_micros = basis_micros
     for instrument_id in (*change.quantities_milli, *change.bases_micros):
@@ -111,43 +126,35 @@ def _apply(change: _Changes, positions: dict[str, PositionRecord]) -> None:
 
 
 def _changes_of(history: History, user_id: str, seqs: list[int]) -> dict[int, _Changes]:
-    """The changes up to each of the seqs since the one before, by seq."""
+    """The newest changes up to each of the seqs since the one before, by seq."""
     changes: dict[int, _Changes] = defaultdict(_Changes)
-    bounds = (user_id, seqs[0], seqs[-1])
-    for seq, instrument_id, basis_micros, realised_micros in history.execute(
-        "SELECT seq, instrument_id, basis_micros, account_realised_micros FROM profits "
-        "WHERE user_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
-        bounds,
-    ):
+    for instrument_id, seq, basis_micros, realised_micros in profit_changes(history, user_id, seqs[0], seqs[-1]):
         change = changes[seqs[bisect_left(seqs, seq)]]
         change.bases_micros[instrument_id] = basis_micros
-        change.realised_micros = realised_micros
-    for seq, instrument_id, quantity_milli in history.execute(
-        "SELECT seq, instrument_id, iif(side = 'bid', size_milli, -size_milli) FROM fills "
-        "WHERE user_id = ?1 AND seq > ?2 AND seq <= ?3 UNION ALL "
-        "SELECT seq, instrument_id, -quantity_milli FROM settlements WHERE user_id = ?1 AND seq > ?2 AND seq <= ?3",
-        bounds,
-    ):
-        changes[seqs[bisect_left(seqs, seq)]].quantities_milli[instrument_id] += quantity_milli
+        if change.realised is None or seq >= change.realised[0]:
+            change.realised = seq, realised_micros
+    for instrument_id, seq, quantity_milli in quantity_changes(history, user_id, seqs[0], seqs[-1]):
+        changes[seqs[bisect_left(seqs, seq)]].quantities_milli[instrument_id] = quantity_milli
     return changes
 
 
-def _valuation(history: History) -> Callable[[str, _Moment], int | None]:
-    """A function that returns the value of a contract after a command, in micros, as `Views.valuation` does."""
-    newest = (
-        "SELECT mark_micros FROM marks WHERE instrument_id = :key AND seq <= :seq ORDER BY seq DESC, n DESC LIMIT 1",
-        "SELECT (bid_micros + ask_micros) / 2 FROM quotes WHERE instrument_id = :key AND seq <= :seq "
-        "ORDER BY seq DESC LIMIT 1",
-        "SELECT price_micros FROM trades WHERE instrument_id = :key AND ts_us <= :ts_us "
-        "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
-    )
+class _Values:
+    """The values of contracts at the moments of a chart, as `Views.valuation` gives them, read block by block."""
 
-    @cache
-    def value_at(instrument_id: str, moment: _Moment) -> int | None:
-        for query in newest:
-            row = history.execute(query, {"key": instrument_id, **moment._asdict()}).fetchone()
-            if row is not None and row[0] is not None:
-                return int(row[0])
-        return None
+    def __init__(self, history: History, moments: list[_Moment]) -> None:
+        self._history = history
+        self._moments = moments
+        self._blocks: dict[tuple[str, int], list[int | None]] = {}
 
-    return value_at
+    def at(self, instrument_id: str, index: int) -> int | None:
+        """The value of a contract at a moment, in micros; None if there was no price."""
+        key = instrument_id, index // _VALUES_AT_ONCE
+        block = self._blocks.get(key)
+        if block is None:
+            block = self._blocks[key] = self._read(*key)
+        return block[index % _VALUES_AT_ONCE]
+
+    def _read(self, instrument_id: str, number: int) -> list[int | None]:
+        moments = self._moments[number * _VALUES_AT_ONCE : (number + 1) * _VALUES_AT_ONCE]
+        rows = self._history.execute(_VALUES, {"key": instrument_id, "moments": json.dumps(moments)})
+        return [value_micros for (value_micros,) in rows]
