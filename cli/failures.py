@@ -58,7 +58,8 @@ def _failure(error: Exception, shown: click.ClickException, reason: str) -> Fail
     elif isinstance(error, UnknownNameError):
         code, param = REFUSALS[error.reason].code, error.param
     elif isinstance(error, click.BadParameter) and error.param is not None:
-        param = error.param.opts[0] if error.param.param_type_name == "option" else error.param.make_metavar(_context())
+        is_option = error.param.param_type_name == "option"
+        param = error.param.opts[0] if is_option else error.param.make_metavar(_context()).strip("[]")
     elif isinstance(error, click.NoSuchOption):
         param = error.option_name
     return Failure(code, reason, param, shown.exit_code, shown.format_message())
@@ -87,7 +88,7 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
         case NoServerError():
             return click.ClickException(str(error)), "no_exchange"
         case JournalError():
-            return click.ClickException(str(error)), "bad_journal"
+            return click.ClickException(str(error)), error.reason
         case sqlite3.Error():
             text = f"the journal cannot be read ({error}): check the file and the disk"
             return click.ClickException(text), "bad_journal"

@@ -25,6 +25,16 @@ class UnknownNameError(click.ClickException):
 
 def unknown_user(user_id: str, known: Iterable[str], path: Path) -> UnknownNameError:
     """An error that names the accounts with similar names, or else the first accounts."""
+    return UnknownNameError(
+        f"{path} has no account {user_id!r}{nearest_users(user_id, known)}. The first order of a user, or public/auth, "
+        "opens an account",
+        Reason.UNKNOWN_USER,
+        "USER",
+    )
+
+
+def nearest_users(user_id: str, known: Iterable[str]) -> str:
+    """A clause such as `; the nearest names are A and B`, or with the first accounts; empty if there is none."""
     # Only an error needs difflib.
     from difflib import get_close_matches
 
@@ -32,16 +42,8 @@ def unknown_user(user_id: str, known: Iterable[str], path: Path) -> UnknownNameE
     by_lower = {name.lower(): name for name in reversed(names)}
     near = [by_lower[name] for name in get_close_matches(user_id.lower(), by_lower, _NEAREST)]
     if near:
-        hint = f"; the nearest names are {', '.join(near)}" if len(near) > 1 else f"; the nearest name is {near[0]}"
-    elif names:
-        hint = f"; known accounts: {', '.join(names[:_LISTED])}{' …' if len(names) > _LISTED else ''}"
-    else:
-        hint = ""
-    return UnknownNameError(
-        f"{path} has no account {user_id!r}{hint}. The first order of a user, or public/auth, opens an account",
-        Reason.UNKNOWN_USER,
-        "USER",
-    )
+        return f"; the nearest {'name is' if len(near) == 1 else 'names are'} {_joined(near)}"
+    return f"; known accounts: {', '.join(names[:_LISTED])}{' …' if len(names) > _LISTED else ''}" if names else ""
 
 
 def unknown_instrument(instrument_id: str, listed: Iterable[Instrument], path: Path) -> UnknownNameError:
@@ -69,7 +71,8 @@ def nearest_instruments(instrument_id: str, listed: Iterable[Instrument]) -> str
         ),
     )
     if near:
-        return f"; the nearest are {_joined([one.instrument_id for one in near[:_NEAREST]])}"
+        names = [one.instrument_id for one in near[:_NEAREST]]
+        return f"; the nearest {'is' if len(names) == 1 else 'are'} {_joined(names)}"
     assets = sorted({one.asset for one in known})
     return f"; options are listed on {_joined(assets)}" if assets else ""
 

@@ -4,10 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from exchange.amounts import cash, contracts, usdc
+from exchange.cli.names import nearest_instruments, nearest_users
 from exchange.client import ExchangeError
 from exchange.domain.reasons import Reason
 from exchange.domain.units import NUMBER_MAX
+from exchange.gateway.limits import COUNT_MAX
+from exchange.projections.wire_types import Instrument
 
 # Answers a question to the running exchange: the result of a method with these parameters.
 Ask = Callable[..., Any]
@@ -23,10 +28,11 @@ class Translation(NamedTuple):
     param: str | None = None
 
 
-# `{tick}`, `{min_size}` and `{last_price}` are asked from the exchange.
+# The names in braces are those of `_Figures`, which asks the exchange, or of parameters.
 TRANSLATIONS: dict[str, Translation] = {
     Reason.INSTRUMENT_NOT_FOUND: Translation(
-        "no such instrument is listed; `exchange instrument list` shows those that are", "INSTRUMENT"
+        "{instrument_id} is not listed{nearest_instruments}; `exchange instrument list` shows those that are",
+        "INSTRUMENT",
     ),
     Reason.SIZE_BELOW_MINIMUM: Translation("the smallest order has {min_size} contracts", "SIZE"),
     Reason.SIZE_ABOVE_MAXIMUM: Translation("the largest order has 1,000,000 contracts", "SIZE"),
@@ -41,7 +47,9 @@ TRANSLATIONS: dict[str, Translation] = {
     Reason.ORDER_NOT_FOUND: Translation(
         "the user has no order with this id; `exchange order list` shows the open orders", "ORDER_ID"
     ),
-    Reason.UNKNOWN_USER: Translation("no account has this user name; the first order of a user opens one", "USER"),
+    Reason.UNKNOWN_USER: Translation(
+        "there is no account {user_id}{nearest_users}; the first order of a user opens one", "USER"
+    ),
     Reason.ACCOUNT_EXISTS: Translation("this user has an account already", "USER"),
     Reason.INVALID_TERMS: Translation(
         "expected an id like SOL_USDC-28FEB26-150-C that expires in the future, a --tick-size that is a positive "
@@ -81,6 +89,7 @@ TRANSLATIONS: dict[str, Translation] = {
     ),
 }
 
+_KEY = "--client-order-id"
 # Parameters of the wire, as the command line names them.
 _PARAMS = {
     "amount": "SIZE",
@@ -115,6 +124,8 @@ def translated(error: ExchangeError, params: Mapping[str, Any], ask: Ask) -> Exc
         shown = _PARAMS.get(param, param) if isinstance(param, str) else None
     else:
         detail, shown = found.detail.format_map(_Figures(params, ask)), found.param
+        if error.reason == Reason.ORDER_NOT_FOUND.value and params.get("order_id") is None:
+            detail, shown = "the user has no order with this key; `exchange order list` shows the open orders", _KEY
     return ExchangeError(error.code, error.message, error.reason, detail, {**error.data, "param": shown})
 
 
@@ -127,9 +138,16 @@ class _Figures(dict[str, str]):
         self._ask = ask
 
     def __missing__(self, name: str) -> str:
+        if name in self._params:
+            return str(self._params[name])
         if name == "last_price":
             return usdc(self._ask("public/get_index_price", asset=self._params["asset"])["price"])
+        if name == "nearest_users":
+            accounts = self._ask("admin/get_accounts", count=COUNT_MAX)["accounts"]
+            return nearest_users(self._params["user_id"], [one["user_id"] for one in accounts])
         listed = self._ask("public/get_instruments")
+        if name == "nearest_instruments" and "instrument_id" in self._params:
+            return nearest_instruments(self._params["instrument_id"], msgspec.convert(listed, list[Instrument]))
         found = next((one for one in listed if one["instrument_id"] == self._params.get("instrument_id")), None)
         if found is None:
             return "?"

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from exchange.amounts import cash, contracts, price_decimals, usdc
+from exchange.cli.current_views import read_views
+from exchange.cli.names import nearest_users
 from exchange.cli.options import MOMENT, USER, Parsed, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
@@ -127,6 +129,8 @@ def what_if(
     """
     if not (drops or without or inserts or rules):
         raise click.UsageError("expected at least one change: --drop, --without, --insert or --set")
+    if without:
+        _require_users(without, path)
     try:
         inserted: dict[int, list[Insertion]] = {}
         for seq, file in inserts:
@@ -139,6 +143,14 @@ def what_if(
         print_json(found)
     else:
         _print(found)
+
+
+def _require_users(user_ids: tuple[str, ...], path: Path) -> None:
+    """Refuse an unknown user before the replay."""
+    known = read_views(path).balances.users
+    for user_id in user_ids:
+        if user_id not in known:
+            raise click.UsageError(f"--without {user_id}: there is no such account{nearest_users(user_id, known)}")
 
 
 def _print(found: Comparison) -> None:

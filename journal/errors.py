@@ -5,7 +5,9 @@ UNREADABLE_STEP = "check the disk, and restore a backup if the file is damaged"
 
 
 class JournalError(Exception):
-    """The journal cannot be used as asked. The message is a sentence for users."""
+    """The journal cannot be used as asked. The message is a sentence for users; `reason` is a word for programs."""
+
+    reason = "bad_journal"
 
 
 class JournalMissingError(JournalError):

@@ -162,7 +162,7 @@ def test_deposit_and_withdraw(server: Server) -> None:
     assert text.startswith("pay.a has 12,500.50 USDC available, 0.00 locked (seq ")
     assert said_json(exchange("account", "withdraw", "pay.a", "500.50", "--json", *at))["available"] == 12_000_000_000
     assert complained(exchange("account", "withdraw", "pay.a", 99_999, *at)).startswith("error 1002: ")
-    assert "no account has this user name" in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
+    assert "there is no account pay.nobody; " in complained(exchange("account", "deposit", "pay.nobody", 1, *at))
     text = said(exchange("account", "show", "pay.a", *at))
     assert re.search(r"pay\.a +12,000\.00 +0\.00 +0\.00 +12,000\.00 +0\.00 +0\.00 +0\.00\n", text)
 

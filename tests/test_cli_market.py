@@ -231,7 +231,7 @@ def test_suspend_cancel_and_reinstate_a_user(server: Server) -> None:
     assert re.fullmatch(r"bad\.a may trade again \(seq \d+\)\n", _admin(server, "reinstate", "bad.a"))
     _order(server, *order)
     for name in ("suspend", "reinstate", "cancel", "account"):
-        assert "no account has this user name" in _refused(server, "admin", name, "nobody")
+        assert "there is no account nobody; known accounts: " in _refused(server, "admin", name, "nobody")
 
 
 def test_limits_of_a_user(server: Server) -> None:

@@ -5,11 +5,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from exchange.cli.refusals import TRANSLATIONS, translated
 from exchange.client import ExchangeError
 from exchange.domain.reasons import REFUSALS, Reason
+from exchange.projections.wire_types import Instrument
 from tests.cli_support import CALL, complained, exchange
 from tests.test_cli_layout import COMMANDS
 
@@ -55,11 +57,16 @@ def test_an_argument_after_two_dashes_is_no_option(tmp_path: Path) -> None:
 def _ask(method: str, **params: Any) -> Any:
     if method == "public/get_index_price":
         return {"asset": params["asset"], "price": 150_000_000}
-    return [{"instrument_id": CALL, "tick_size": 10_000, "min_size": 100}]
+    if method == "admin/get_accounts":
+        return {"accounts": [{"user_id": "alice"}, {"user_id": "bob"}]}
+    return [msgspec.to_builtins(Instrument(CALL, "SOL", "call", 150_000_000, 1_772_265_600, 10_000, 100))]
+
+
+_PARAMS = {"instrument_id": CALL, "asset": "SOL", "user_id": "Alic"}
 
 
 def _translated(reason: str, detail: str = "", **data: Any) -> ExchangeError:
-    return translated(ExchangeError(1, "m", reason, detail, data), {"instrument_id": CALL, "asset": "SOL"}, _ask)
+    return translated(ExchangeError(1, "m", reason, detail, data), _PARAMS, _ask)
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -75,6 +82,13 @@ def test_figures_behind_a_refusal() -> None:
     assert _translated(Reason.SIZE_BELOW_MINIMUM).detail == "the smallest order has 0.1 contracts"
     assert _translated(Reason.INDEX_JUMP).detail.endswith("use --force; the last price was 150.00")
     assert _translated(Reason.PRICE_OFF_TICK, param="price").data["param"] == "PRICE"
+    assert "there is no account Alic; the nearest name is alice; " in _translated(Reason.UNKNOWN_USER).detail
+    assert f"{CALL} is not listed; the nearest is {CALL}; " in _translated(Reason.INSTRUMENT_NOT_FOUND).detail
+    unknown = _translated(Reason.ORDER_NOT_FOUND)
+    assert (unknown.detail.partition(";")[0], unknown.data["param"]) == (
+        "the user has no order with this key",
+        "--client-order-id",
+    )
 
 
 def test_other_errors_keep_their_text_with_the_names_of_options() -> None:

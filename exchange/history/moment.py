@@ -16,6 +16,8 @@ __all__ = ["Moment", "UnknownMomentError", "engine_at", "last_seq_at", "seq_at",
 class UnknownMomentError(JournalError):
     """The journal does not hold this moment; the message says which seqs it holds."""
 
+    reason = "unknown_moment"
+
 
 def seq_at(reader: JournalReader, moment: Moment) -> int:
     """Return the seq of the last command at `moment`. Raises UnknownMomentError if the journal has none."""

@@ -22,6 +22,8 @@ _REFUSED_EDITS = (
 class UnknownOrderError(HistoryError):
     """There is no such order; the message says which orders there are."""
 
+    reason = "order_not_found"
+
 
 def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[TimelineStep]:
     """The timeline of the user's order; empty if the user has no such order.
