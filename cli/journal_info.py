@@ -16,7 +16,10 @@ from exchange.domain.commands import Fork, Genesis, decode_command
 from exchange.domain.rules import Rules
 from exchange.engine.alarm import Alarm, standing_alarm
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import Progress, recover_from
+from exchange.engine.recovery import Progress, restore_newest
+from exchange.history_db.file import head_of
+from exchange.history_db.past_views import PastViews
+from exchange.history_db.update import complete_head, open_current_history
 from exchange.journal.errors import JournalError
 from exchange.journal.lock import LockOwner, lock_owner
 from exchange.journal.opening import journal_files, open_journal_reader
@@ -133,11 +136,17 @@ def _last(reader: JournalReader, kinds: dict[str, KindSummary], kind: str) -> Re
 def _rules(reader: JournalReader, kinds: dict[str, KindSummary], progress: Progress) -> Rules | None:
     """The rules after the last command; None if they cannot be read.
 
-    A change of rules may have been refused, so that only a replay tells whether it is in force.
+    A change of rules may have been refused, as the history or a later snapshot tells.
     """
     with contextlib.suppress(msgspec.MsgspecError, DamagedSnapshotError, JournalError):
         if "change_rules" in kinds:
-            return recover_from(reader, lambda sentence: None, progress).engine.state.rules
+            if complete_head(reader, standing_alarm(reader.path)) is None:
+                engine = restore_newest(reader.path, reader, reader.head().seq, lambda sentence: None)
+                if engine.head.seq >= kinds["change_rules"].last_seq:
+                    return engine.state.rules
+            history = open_current_history(reader.path, lambda sentence: None, progress)
+            with contextlib.closing(history):
+                return PastViews(history, head_of(history).seq).rules
         if reader.bases[0].head.seq:
             return Engine.restore(unpack(reader.bases[0].snapshot)).state.rules
         genesis = next(reader.records_where(1, 1), None)

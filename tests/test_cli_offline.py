@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 from filelock import FileLock
@@ -25,10 +26,13 @@ from exchange.amounts import (
     usdc,
 )
 from exchange.cli import progress
+from exchange.domain.commands import ChangeRules, Genesis, OpenAccount
+from exchange.domain.rules import Market, Rules
 from exchange.journal.lock import JournalLock
 from exchange.runtime import node
 from exchange.runtime.server_settings import ServerSettings
 from tests.cli_support import CALL, complained, exchange, said, said_json
+from tests.journals import write_journal
 
 
 @pytest.fixture
@@ -97,6 +101,18 @@ def test_init_creates_journal_and_secret_and_prints_the_next_step(tmp_path: Path
     assert text.endswith(f"Next: exchange serve --db {path}\n")
     assert secret.stat().st_mode & 0o777 == 0o600
     assert len(secret.read_text().strip()) >= 32
+
+
+@pytest.mark.parametrize("snapshots_at", [(), (2,), (4,)], ids=["the history", "history and snapshot", "a snapshot"])
+def test_info_shows_the_rules_that_were_accepted(tmp_path: Path, snapshots_at: tuple[int, ...]) -> None:
+    """The last change of rules was refused, because a market cannot be taken away."""
+    path = tmp_path / "exchange.db"
+    market = Rules(market=Market())
+    rules = (market, msgspec.structs.replace(market, open_orders_max=7), Rules(open_orders_max=9))
+    commands = (Genesis(rules[0]), ChangeRules(rules[1]), OpenAccount("alice", 1), ChangeRules(rules[2]))
+    write_journal(path, enumerate(commands, 1), snapshots_at)
+    found = said_json(exchange("journal", "info", "--db", path, "--json"))
+    assert (found["rules"]["open_orders_max"], found["commands"]["change_rules"]) == (7, 2)
 
 
 def test_init_records_the_rules(tmp_path: Path) -> None:
