@@ -1,11 +1,12 @@
 """`exchange archive`: the archives with the older commands of a journal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import print_json
+from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.free_space import SpaceGuard
 from exchange.journal.archive_merge import merge_archives
 from exchange.journal.archives import Archive, archives_of
@@ -34,15 +35,20 @@ def list_(path: Path, as_json: bool) -> None:
         archives = archives_of(path, reader.bases[-1].head.seq + 1)
     if as_json:
         print_json([_described(found) for found in archives])
-    for found in () if as_json else archives:
+    elif archives:
+        _print(archives)
+    else:
+        click.echo(f"{path} has no archives")
+
+
+def _print(archives: Sequence[Archive]) -> None:
+    shown = table("commands", "file", "size", wrapped=("size",))
+    for found in archives:
         size_bytes = found.path.stat().st_size
         count = found.last_seq - found.first_seq + 1
-        click.echo(
-            f"seq {found.first_seq} to {found.last_seq}: {size_bytes:,} bytes, "
-            f"{size_bytes / count:,.0f} bytes a command, {found.path}"
-        )
-    if not archives and not as_json:
-        click.echo(f"{path} has no archives", err=True)
+        size = f"{size_bytes:,} bytes, {size_bytes / count:,.0f} bytes a command"
+        add_rows(shown, [(f"seq {found.first_seq} to {found.last_seq}", str(found.path), size)])
+    print_tables(shown)
 
 
 @archive.command()

@@ -1,7 +1,7 @@
 """Names that a shell completes: instruments, assets and users of the journal. It answers quickly or not at all.
 
-The names come from the history file next to the journal. If there is none, the running exchange is asked for its
-instruments; no exchange tells its users to everybody.
+The names come from the history file next to the journal. If there is none, the running exchange is asked; it tells its
+users only to the administrator, whose secret is next to the journal.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def complete_names(kind: Kind, context: click.Context, incomplete: str) -> list[
     try:
         names = _of_history(kind, path, start)
     except sqlite3.Error:
-        names = [] if kind == "user" else _of_exchange(kind, path)
+        names = _of_exchange(kind, path)
     return [CompletionItem(name) for name in names if name.startswith(start)][:_NAMES_MAX]
 
 
@@ -55,9 +55,16 @@ def _of_exchange(kind: Kind, path: Path) -> list[str]:
     from exchange.client import ExchangeError, connect
     from exchange.journal.errors import JournalError
     from exchange.journal.lock import lock_owner
+    from exchange.runtime.server_settings import admin_secret_file
 
     async def ask(url: str) -> list[str]:
         async with asyncio.timeout(_ANSWER_SECONDS), connect(url, reconnects=False) as client:
+            if kind == "user":
+                secret = admin_secret_file(path).read_text(encoding="ascii").strip()
+                admin = {"grant_type": "client_credentials", "client_id": "admin", "client_secret": secret}
+                await client.call("public/auth", **admin)
+                found = await client.call("admin/get_accounts", count=_NAMES_MAX)
+                return sorted(account["user_id"] for account in found["accounts"])
             listed = await client.get_instruments()
         return sorted({one.instrument_id if kind == "instrument" else one.asset for one in listed})
 

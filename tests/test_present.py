@@ -1,12 +1,14 @@
 """Commands that ask the running exchange print what they print with --offline, and record nothing."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from exchange.cli import current_views
+from exchange.cli import completion, current_views
 from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange, said, said_json
+from tests.test_completion import completed
 
 QUESTIONS = (
     ("order", "list", "--user", "alice"),
@@ -85,6 +87,15 @@ def test_questions_read_no_journal_and_record_no_command(path: Path, monkeypatch
         for question in QUESTIONS:
             said(exchange(*question, "--db", path))
     assert _seq(path) == before
+
+
+def test_without_a_history_the_running_exchange_completes_names(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> list[str]:
+        raise sqlite3.OperationalError("no such file")
+
+    monkeypatch.setattr(completion, "_of_history", refuse)
+    assert completed("account", "show", "--db", path, incomplete="al") == ["alice"]
+    assert CALL in completed("ticker", "--db", path, incomplete="sol_usdc-28feb26-150")
 
 
 def test_an_account_that_no_client_can_log_in_to_is_read_from_the_journal(path: Path) -> None:

@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -46,6 +47,7 @@ COMMANDS = {
     "admin_account": "admin account carol",
     "admin_rules": "admin rules",
     "admin_rules_set": "admin rules --set starting_cash_micros=5000000",
+    "archive_list": "archive list --db sealed.db",
     "book": f"book {LATER} --once",
     "diff": "diff story.db short.db",
     "diff_fields": "diff story.db other.db",
@@ -106,6 +108,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         write_story(Path("story.db"), LAST_SEQ)
         write_story(Path("short.db"), 20)
         write_steps(Path("other.db"), [*islice(story(), 19), (STORY_US, CancelOrder("carol", 1))])
+        shutil.copy("story.db", "sealed.db")
+        sealed = CliRunner().invoke(main, ["journal", "compact", "--before", "40", "--db", "sealed.db"])
+        assert sealed.exit_code == 0, sealed.output
         running = _Exchange(Path("story.db"))
         patch.setenv("EXCHANGE_DB", "story.db")
         patch.setenv("FORCE_COLOR", "1")
