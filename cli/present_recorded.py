@@ -67,7 +67,8 @@ class RecordedPresent:
 
     def account(self, user_id: str, settlements_max: int) -> AccountNow:
         require_user(self.views, user_id, self._path)
-        return AccountNow(self.views.account(user_id), self.views.settlements.newest_of(user_id, settlements_max))
+        settlements = self.views.settlements.newest_of(user_id, settlements_max) if settlements_max else []
+        return AccountNow(self.views.account(user_id), settlements)
 
     def open_orders(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
         require_user(self.views, user_id, self._path)

@@ -343,6 +343,8 @@ def test_state_of_a_market(tmp_path: Path) -> None:
     ]
     final = run(path, "state").stdout
     assert f"18 live, {len(state.books) - 18} expired" in final and market_story.CALL not in final
+    # An account with settlements, which this command does not show.
+    assert "150-C" not in run(path, "state", "--at", "54", "--account", "alice").stdout
     found = json.loads(run(path, "state", "--at", "54", "--json").stdout)
     assert (found["halted"], found["indexes"]) == (
         False,

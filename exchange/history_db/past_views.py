@@ -37,8 +37,8 @@ from exchange.projections.wire_types import (
 
 _V = TypeVar("_V")
 _MINUTES_OF_DAY = 1_440
-# Books that are read one by one. One list of all open orders takes as long as a few books.
-_DEPTHS_ONE_BY_ONE = 4
+# Books that are read one by one. One list of all open orders takes as long as two books.
+_DEPTHS_ONE_BY_ONE = 1
 # Above every id of an order or a trade.
 _NO_ID = 2**63 - 1
 
