@@ -11,24 +11,27 @@ import os
 import resource
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.history_questions import Question, commands, cookbook, moments, names_of, views
+from benchmarks.history_questions import Question, commands, cookbook, moments, names_of, present, views
 from benchmarks.live_journal import build
 from benchmarks.table import Row, show
+from exchange.history.sql import SqlError, SqlSession
+from exchange.journal.errors import JournalError
 
 SMALL = 10_000
 LARGE = int(os.environ.get("HISTORY_COMMANDS", "1000000"))
 LIMIT_SECONDS = 60.0
+# Moments at these shares of the commands.
+MOMENTS_PERCENT = (10, 50, 99.5)
 
 
 class Measured(NamedTuple):
@@ -83,7 +86,12 @@ def _row(result: Result) -> Row:
 def measure(limit_seconds: float, only: str) -> Iterator[Result]:
     """Yield the result of each question whose name contains `only`; a question is stopped at the limit of its CPU."""
     folder = history_folder()
-    small, large = journal_of(folder, SMALL), journal_of(folder, LARGE)
+    try:
+        small, large = journal_of(folder, SMALL), journal_of(folder, LARGE)
+    except JournalError as error:
+        # The other benchmarks go on.
+        sys.stderr.write(f"warning: no questions about the past are measured: {error}; delete it to build it anew\n")
+        return
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for of_small, of_large in zip(_questions(small, temporary), _questions(large, temporary), strict=True):
             if only in of_large.name:
@@ -103,7 +111,10 @@ def history_folder() -> Path:
 
 
 def journal_of(folder: Path, size: int) -> Path:
-    """The journal with this many commands in `folder`. Builds it if it is missing."""
+    """The journal with this many commands in `folder`. Builds it if it is missing.
+
+    Raises JournalError if it cannot be read, for example because another version of the program wrote it.
+    """
     path = folder / f"commands-{size}" / "exchange.db"
     if not path.exists():
         building = folder / f"building-{size}"
@@ -114,17 +125,14 @@ def journal_of(folder: Path, size: int) -> Path:
         build(building / path.name, size)
         building.rename(path.parent)
     # The first question must not pay for the history of all others.
-    subprocess.run(
-        [sys.executable, "-m", "exchange.cli.main", "sql", "SELECT 1", "--db", str(path)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return path
+    with SqlSession(path):
+        return path
 
 
 def _questions(path: Path, temporary: str) -> Iterator[Question]:
     names = names_of(path)
-    return chain(commands(names, Path(temporary)), moments(names), views(names), cookbook())
+    past = chain.from_iterable(moments(names_of(path, percent)) for percent in MOMENTS_PERCENT)
+    return chain(commands(names, Path(temporary)), past, present(names), views(names), cookbook())
 
 
 def _ask(path: Path, question: Question, limit_seconds: float, temporary: str) -> Measured:
@@ -134,7 +142,7 @@ def _ask(path: Path, question: Question, limit_seconds: float, temporary: str) -
     for left in Path(temporary).iterdir():
         with suppress(OSError):
             left.unlink()
-    sql_seconds = None if question.needs_functions else _sql_seconds(path, question.sql, limit_seconds)
+    sql_seconds = _sql_seconds(path, question.sql, limit_seconds) if question.sql else None
     output = Path(temporary) / "output"
     with output.open("wb") as file:
         began = time.perf_counter()
@@ -167,20 +175,17 @@ def _limit_cpu(seconds: float) -> Callable[[], None]:
     return limit
 
 
-def history_file(path: Path) -> Path:
-    """The file that answers plain SQL: the history next to the journal, or the journal if it has none."""
-    history = path.with_name(f"{path.stem}.history{path.suffix}")
-    return history if history.exists() else path
-
-
 def _sql_seconds(path: Path, sql: str, limit_seconds: float) -> float | None:
     """CPU seconds of the query in this process; None if it fails or takes longer than the limit."""
-    with closing(sqlite3.connect(f"{history_file(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    with SqlSession(path) as session:
         began = time.process_time()
-        connection.set_progress_handler(lambda: int(time.process_time() - began > limit_seconds), 100_000)
+        session.run("SELECT 1").connection.set_progress_handler(
+            lambda: int(time.process_time() - began > limit_seconds), 100_000
+        )
         try:
-            connection.execute(sql).fetchall()
-        except sqlite3.Error:
+            for _ in session.rows(session.run(sql)):
+                pass
+        except (SqlError, KeyboardInterrupt):
             return None
         return time.process_time() - began
 

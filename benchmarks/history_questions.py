@@ -41,8 +41,9 @@ TIME_WINDOW_US = 120_000_000
 
 
 class Names(NamedTuple):
-    """What the questions ask about: a moment in mid-history, and names that are busy around it."""
+    """What the questions ask about: a moment, the share of commands before it, and names that are busy around it."""
 
+    percent: float
     seq: int
     ts_us: int
     user_id: str
@@ -60,17 +61,13 @@ class Question(NamedTuple):
     cpu_goal: float | None = SHELL_CPU_SECONDS
     sql_goal: float | None = None
 
-    @property
-    def needs_functions(self) -> bool:
-        """True if only `exchange sql` has the functions of the query, or if it is a command."""
-        return not self.sql or re.search(r"\b(book_at|balance_at|mark_at|usd|iso)\(", self.sql) is not None
 
-
-def names_of(path: Path) -> Names:
-    """Choose what to ask about in the journal at `path`."""
+def names_of(path: Path, percent: float = 50) -> Names:
+    """Choose what to ask about in the journal at `path`, after this share of its commands."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         (last,) = connection.execute("SELECT max(seq) FROM commands").fetchone()
-        seq, ts_us = connection.execute("SELECT seq, ts_us FROM commands WHERE seq = ?", (last // 2,)).fetchone()
+        at = int(last * percent / 100)
+        seq, ts_us = connection.execute("SELECT seq, ts_us FROM commands WHERE seq = ?", (at,)).fetchone()
         user_id, instrument_id = connection.execute(
             "SELECT user_id, instrument_id FROM commands WHERE seq < ? AND kind = 'place_order' "
             "AND user_id LIKE 'trader-%' ORDER BY seq DESC LIMIT 1",
@@ -81,7 +78,7 @@ def names_of(path: Path) -> Names:
             "ORDER BY seq DESC LIMIT 1",
             (seq,),
         ).fetchone()
-    return Names(seq, ts_us, user_id, instrument_id, int(order_id), instrument_id.split("_")[0])
+    return Names(percent, seq, ts_us, user_id, instrument_id, int(order_id), instrument_id.split("_")[0])
 
 
 def commands(names: Names, folder: Path) -> Iterator[Question]:
@@ -113,19 +110,39 @@ def moments(names: Names) -> Iterator[Question]:
     """Yield the questions about a moment that SQL must answer within MOMENT_SQL_SECONDS."""
     seq, user, instrument = names.seq, names.user_id, names.instrument_id
     queries = {
-        "book at seq": f"SELECT book_at({seq}, '{instrument}', 20)",
-        "account at seq": f"SELECT balance_at({seq}, '{user}')",
-        "mark at seq": f"SELECT mark_at({seq}, '{instrument}')",
-        "positions of a user": f"SELECT * FROM positions WHERE user_id = '{user}'",
-        "all positions": "SELECT * FROM positions",
-        "all balances": "SELECT * FROM balances",
+        "book": f"SELECT book_at({seq}, '{instrument}', 20)",
+        "account": f"SELECT balance_at({seq}, '{user}')",
+        "mark": f"SELECT mark_at({seq}, '{instrument}')",
+        "all balances": _recipe("The balances of all accounts", seq),
+        "all positions": _recipe("All positions after", seq),
+        "candles of an option": (
+            f"SELECT * FROM candles WHERE resolution_s = 60 AND instrument_id = '{instrument}' "
+            f"AND ts_us <= {names.ts_us} ORDER BY ts_us DESC LIMIT 200"
+        ),
         "fills of a user": f"SELECT * FROM fills WHERE user_id = '{user}' AND seq <= {seq} ORDER BY seq DESC LIMIT 50",
-        "one order": f"SELECT * FROM orders WHERE order_id = {names.order_id}",
         "life of an order": f"SELECT * FROM order_history WHERE order_id = {names.order_id} ORDER BY seq, n",
+    }
+    for name, sql in queries.items():
+        yield Question(f"{name} at {names.percent:g} %", sql=sql, sql_goal=MOMENT_SQL_SECONDS)
+
+
+def present(names: Names) -> Iterator[Question]:
+    """Yield the questions about the end that SQL must answer within MOMENT_SQL_SECONDS."""
+    queries = {
+        "positions of a user": f"SELECT * FROM positions WHERE user_id = '{names.user_id}'",
+        "positions": "SELECT * FROM positions",
+        "balances": "SELECT * FROM balances",
+        "one order": f"SELECT * FROM orders WHERE order_id = {names.order_id}",
         "last trades": "SELECT * FROM trades ORDER BY seq DESC LIMIT 10",
     }
     for name, sql in queries.items():
         yield Question(name, sql=sql, sql_goal=MOMENT_SQL_SECONDS)
+
+
+def _recipe(title: str, seq: int) -> str:
+    """The query of the cookbook with this beginning of its title, at another command than the 100th."""
+    (sql,) = (question.sql for question in cookbook() if question.name.startswith(f"cookbook: {title}"))
+    return re.sub(r"\b100\b", str(seq), sql)
 
 
 def views(names: Names) -> Iterator[Question]:

@@ -208,6 +208,17 @@ def test_a_history_of_an_older_schema_is_written_anew(tmp_path: Path) -> None:
     assert _dump(history_path(path)) == before
 
 
+def test_a_writer_brings_the_views_up_to_date(tmp_path: Path) -> None:
+    write_story(tmp_path / "exchange.db", 20)
+    _update(tmp_path / "exchange.db")
+    views = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY name"
+    with closing(sqlite3.connect(history_path(tmp_path / "exchange.db"))) as connection:
+        new = connection.execute(views).fetchall()
+        connection.executescript("DROP VIEW trades; DROP VIEW quotes; CREATE VIEW quotes AS SELECT 1 AS bid")
+        HistoryWriter(history_path(tmp_path / "exchange.db")).close()
+        assert connection.execute(views).fetchall() == new
+
+
 def test_two_processes_do_not_write_one_history(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     write_story(path, 40)

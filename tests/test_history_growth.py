@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.history_questions import Question, cookbook, moments, names_of, views
+from benchmarks.history_questions import Names, Question, cookbook, moments, names_of, present, views
 from benchmarks.live_journal import build
 from exchange.history.sql import SqlSession
 
-SMALL, LARGE = 2_000, 8_000
+SIZES, SOAK_SIZES = (2_000, 8_000), (10_000, 100_000)
 # SQLite reports after each of this many steps of its virtual machine.
 STEPS = 50
 # Steps that no one notices, in the unit above.
@@ -29,7 +29,7 @@ class Sized:
     def __init__(self, path: Path, commands: int) -> None:
         build(path, commands)
         names = names_of(path)
-        self.questions = {one.name: one for one in chain(moments(names), views(names), cookbook()) if one.sql}
+        self.questions = {one.name: one for one in _questions(names) if one.sql}
         self.session = SqlSession(path)
 
     def cost(self, name: str) -> tuple[int, int]:
@@ -53,12 +53,20 @@ class Sized:
         return int(count)
 
 
-@pytest.fixture(scope="module")
-def sizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sized, Sized]]:
+@pytest.fixture(
+    scope="module",
+    params=[SIZES, pytest.param(SOAK_SIZES, marks=pytest.mark.soak)],
+    ids=lambda sizes: " and ".join(map(str, sizes)),
+)
+def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sized, Sized]]:
     folder = tmp_path_factory.mktemp("growth")
-    small, large = Sized(folder / "small.db", SMALL), Sized(folder / "large.db", LARGE)
+    small, large = (Sized(folder / f"{commands}.db", commands) for commands in request.param)
     with small.session, large.session:
         yield small, large
+
+
+def _questions(names: Names) -> Iterator[Question]:
+    return chain(moments(names), present(names), views(names), cookbook())
 
 
 def _is_keyed(question: Question) -> bool:

@@ -13,13 +13,15 @@ from exchange.journal.schema import read_only_uri
 from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
-# Raise it whenever tables.sql, or the rows that are written, change: an older file is then written anew.
+# Raise it whenever tables.sql, the rows that are written, or the columns of a view change: an older file is then written
+# anew. A writer brings other changes of views into the file.
 SCHEMA_VERSION = 4
 # No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
 _SHORT_MARGIN = re.compile(r"\bshort_margin\(([\w.]+), ([\w.]+)\)")
 _SHORT_MARGIN_SQL = (
     r"iif(\2 > 0, \1 / 1000 * \2 / 1000 + (\1 / 1000 * \2 % 1000 * 1000 + \1 % 1000 * \2 + 999999) / 1000000, 0)"
 )
+_VIEWS = "SELECT name, sql FROM sqlite_schema WHERE type = 'view'"
 
 
 class HistoryError(JournalError):
@@ -74,6 +76,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         if is_new:
             _create(connection)
         _check(connection, path)
+        _replace_old_views(connection)
     except BaseException:
         connection.close()
         raise
@@ -97,6 +100,25 @@ def views_script() -> str:
     """SQL that creates the views."""
     text = files("exchange.history_db").joinpath("views.sql").read_text(encoding="utf-8")
     return with_macros(with_margins(text))
+
+
+@cache
+def _view_texts() -> dict[str, str]:
+    """The text that SQLite keeps of each view, by name."""
+    scratch = sqlite3.connect(":memory:")
+    try:
+        scratch.executescript(views_script())
+        return dict(scratch.execute(_VIEWS))
+    finally:
+        scratch.close()
+
+
+def _replace_old_views(connection: sqlite3.Connection) -> None:
+    texts = _view_texts()
+    found = dict(connection.execute(_VIEWS))
+    if {name: found.get(name) for name in texts} != texts:
+        drops = "".join(f"DROP VIEW IF EXISTS {name};" for name in texts)
+        connection.executescript(f"BEGIN; {drops} {views_script()} COMMIT;")
 
 
 def with_margins(text: str) -> str:

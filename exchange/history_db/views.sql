@@ -417,7 +417,7 @@ CREATE VIEW positions AS
 SELECT u.user_id, i.instrument_id, p.quantity_milli, short_margin(m.initial_nanos, p.uncovered_milli) AS locked_micros,
        iif(p.uncovered_milli > 0, max(p.seq, m.seq), p.seq) AS as_of_seq,
        p.quantity_milli / 1e3 AS quantity, short_margin(m.initial_nanos, p.uncovered_milli) / 1e6 AS locked
-FROM position_key k CROSS JOIN position_version p
+FROM instrument i CROSS JOIN position_key k ON k.instrument = i.instrument CROSS JOIN position_version p
      ON p.user = k.user AND p.instrument = k.instrument AND (p.seq, p.n) = (
          SELECT newest.seq, newest.n FROM position_version newest
          WHERE newest.user = k.user AND newest.instrument = k.instrument
@@ -425,8 +425,8 @@ FROM position_key k CROSS JOIN position_version p
      CROSS JOIN mark_version m ON m.instrument = k.instrument AND (m.seq, m.n) = (
          SELECT newest.seq, newest.n FROM mark_version newest
          WHERE newest.instrument = k.instrument ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
-     JOIN user u ON u.user = k.user JOIN instrument i ON i.instrument = k.instrument
-WHERE p.quantity_milli <> 0 OR p.uncovered_milli <> 0;
+     JOIN user u ON u.user = k.user
+WHERE i.delivery_price_micros IS NULL AND (p.quantity_milli <> 0 OR p.uncovered_milli <> 0);
 
 -- The realised profit of every account, after fees, after each command that traded or settled one of its positions.
 -- `realised_micros` is that of the position since it was opened, `account_realised_micros` that of the whole account.
