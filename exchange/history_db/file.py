@@ -13,7 +13,7 @@ from exchange.journal.schema import read_only_uri
 from exchange.journal.views import with_macros
 
 APPLICATION_ID = int.from_bytes(b"EXH1")
-# Raise it whenever tables.sql, the rows that are written, or the columns of a view change: an older file is then written
+# Raise it if tables.sql, the rows that are written, or the columns of a view change: an older file is then written
 # anew. A writer brings other changes of views into the file.
 SCHEMA_VERSION = 4
 # No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
