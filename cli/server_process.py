@@ -181,11 +181,13 @@ def _demo_notes(settings: ServerSettings, views: Views) -> list[str]:
         if settings.delete_archives_after_us:
             hours = settings.delete_archives_after_us / 3.6e9
             lines = [
-                f"Commands older than {hours:.3g} hours are deleted; --delete-archives-after 90d keeps them longer."
+                f"Commands older than {hours:.3g} hours are deleted.",
+                "To keep them longer: --delete-archives-after 90d",
             ]
         return [
             *lines,
-            "The index moves once a second, three market makers quote every option, and six traders trade.\n",
+            "The index moves once a second, three market makers quote every option,",
+            "and six traders trade.\n",
         ]
     return []
 

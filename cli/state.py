@@ -188,12 +188,18 @@ def _accounts(accounts: list[AccountSummary], has_market: bool) -> TextTable:
     of_market = (">maintenance", ">shortfall") if has_market else ()
     names = ("account", ">available", ">locked", *of_market, ">open orders")
     shown = table(*names, optional=("shortfall", "maintenance"))
-    for account in accounts:
-        amounts = [account.available_micros, account.locked_micros]
-        if has_market:
-            amounts += [account.maintenance_micros, account.shortfall_micros]
+    rows = [
+        (
+            account,
+            [account.available_micros, account.locked_micros]
+            + ([account.maintenance_micros, account.shortfall_micros] if has_market else []),
+        )
+        for account in accounts
+    ]
+    decimals = price_decimals(amount for _, amounts in rows for amount in amounts)
+    for account, amounts in rows:
         name = account.user_id + (" (suspended)" if account.suspended else "")
-        add_rows(shown, [(name, *map(cash, amounts), str(account.open_orders))])
+        add_rows(shown, [(name, *(cash(amount, decimals) for amount in amounts), str(account.open_orders))])
     return shown
 
 

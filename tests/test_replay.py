@@ -334,7 +334,7 @@ def test_state_of_a_market(tmp_path: Path) -> None:
     for line in (
         "index of SOL 191.00 since 2026-02-20T00:00:09.001000Z",
         "account available locked maintenance shortfall open orders",
-        "erin -26.953891 26.9883 21.51615 0.00 0",
+        "erin -26.953891 26.988300 21.516150 0.000000 0",
         "SOL_USDC-20FEB26-150-C - 43.50 43.50 42.00 open",
     ):
         assert line in lines
