@@ -11,9 +11,10 @@ from exchange.cli.figures import figures_of, named
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import USER, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.settlements import payouts
 from exchange.projections.wire_types import AccountView, Instrument, PositionView, UserSettlement
+from exchange.times import Moment
 
 # `exchange settlements` shows more of them.
 _SETTLEMENTS_SHOWN = 5
@@ -26,10 +27,11 @@ def account() -> None:
 
 @account.command()
 @click.argument("user_id", metavar="USER", type=USER)
+@at_option
 @offline_option
 @db_option
 @json_option
-def show(user_id: str, offline: bool, path: Path, as_json: bool) -> None:
+def show(user_id: str, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
     """Show balance, positions and settlements. Asks the running exchange; reads the recorded data if none runs.
 
     locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
@@ -39,7 +41,7 @@ def show(user_id: str, offline: bool, path: Path, as_json: bool) -> None:
     Example:
       exchange account show alice
     """
-    with present(path, offline, user_id) as source:
+    with present(path, offline, user_id, moment=moment) as source:
         shown, settled = source.account(user_id, _SETTLEMENTS_SHOWN)
         if as_json:
             print_json(shown)

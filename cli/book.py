@@ -11,11 +11,12 @@ from exchange.cli.client import url_of
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, db_option, json_option
 from exchange.cli.output import is_terminal, print_json, print_tables, screen, table_lines
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.client import Subscription, connect
 from exchange.client.messages import BookMessage, Message, TradesMessage
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.journal.lock import lock_owner
+from exchange.times import Moment
 
 # Pause between two drawings.
 _DRAW_SECONDS = 0.1
@@ -29,10 +30,11 @@ _DRAW_SECONDS = 0.1
 @click.option(
     "--once", is_flag=True, help="Print the book once and exit. This is the default if output is not a terminal."
 )
+@at_option
 @offline_option
 @db_option
 @json_option
-def book(instrument_id: str, depth: int, once: bool, offline: bool, path: Path, as_json: bool) -> None:
+def book(instrument_id: str, depth: int, once: bool, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
     """Watch an order book and its last trades until Ctrl-C.
 
     Asks the running exchange. If none runs, it prints the book of the recorded data once.
@@ -41,13 +43,14 @@ def book(instrument_id: str, depth: int, once: bool, offline: bool, path: Path, 
     Examples:
       exchange book SOL_USDC-28FEB26-150-C
       exchange book SOL_USDC-28FEB26-150-C --json | jq '.bids[0]'
+      exchange book SOL_USDC-28FEB26-150-C --at "2h ago"
     """
-    with present(path, offline) as source:
+    with present(path, offline, moment=moment) as source:
         shown, trades = source.book(instrument_id, depth, TRADES_SHOWN)
         instrument = None if as_json else source.instruments().get(instrument_id)
     if as_json:
         print_json(msgspec.structs.asdict(shown) | {"trades": trades})
-    elif once or offline or not is_terminal() or lock_owner(path) is None:
+    elif once or offline or moment != Moment() or not is_terminal() or lock_owner(path) is None:
         ladder = Ladder(instrument_id, instrument)
         ladder.show_book(shown)
         ladder.show_trades(reversed(trades))

@@ -9,10 +9,11 @@ from exchange.amounts import contracts, price_decimals, short_time, usdc
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, command_line, db_option, json_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Quote
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND, next_day_end_us
+from exchange.times import Moment
 
 
 @click.group(cls=LazyGroup)
@@ -24,10 +25,13 @@ def instrument() -> None:
 @click.option("--asset", type=ASSET, help="Only options on this asset, such as SOL.")
 @click.option("--all", "with_expired", is_flag=True, help="Include expired instruments, from the recorded data.")
 @click.option("--ids", "only_ids", is_flag=True, help="Print only the ids, one per line, for a script.")
+@at_option
 @offline_option
 @db_option
 @json_option
-def list_(asset: str | None, with_expired: bool, only_ids: bool, offline: bool, path: Path, as_json: bool) -> None:
+def list_(
+    asset: str | None, with_expired: bool, only_ids: bool, moment: Moment, offline: bool, path: Path, as_json: bool
+) -> None:
     """Show the listed instruments. Asks the running exchange; reads the recorded data if none runs.
 
     \b
@@ -38,7 +42,7 @@ def list_(asset: str | None, with_expired: bool, only_ids: bool, offline: bool, 
     if only_ids and as_json:
         raise click.UsageError("--ids and --json exclude each other: remove one of them")
     # Only the recorded data have the expired instruments.
-    with present(path, offline or with_expired) as source:
+    with present(path, offline or with_expired, moment=moment) as source:
         listed = source.quotes(asset, with_expired)
         if as_json:
             print_json([quote.instrument for quote in listed])

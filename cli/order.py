@@ -13,8 +13,9 @@ from exchange.cli.client import RunningExchange, client_of, log_in
 from exchange.cli.figures import Figures, figures_of, named
 from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
+from exchange.times import Moment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -220,17 +221,18 @@ def cancel(
 @order.command("list")
 @user_option
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
+@at_option
 @offline_option
 @db_option
 @json_option
-def list_(user_id: str, instrument_id: str | None, offline: bool, path: Path, as_json: bool) -> None:
+def list_(user_id: str, instrument_id: str | None, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
     """Show open orders, oldest first. Asks the running exchange; reads the recorded data if none runs.
 
     \b
     Example:
       exchange order list --user alice
     """
-    with present(path, offline, user_id) as source:
+    with present(path, offline, user_id, moment=moment) as source:
         orders = source.open_orders(user_id, instrument_id)
         if as_json:
             print_json(orders)

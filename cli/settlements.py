@@ -8,18 +8,22 @@ import click
 from exchange.amounts import cash, contracts, expiration, price_decimals, short_time, size_decimals, usdc
 from exchange.cli.options import ASSET, USER, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.projections.wire_types import Settlement, UserSettlement
+from exchange.times import Moment
 
 
 @click.command()
 @click.option("--asset", type=ASSET, help="Only series on this asset.")
 @click.option("--user", "user_id", type=USER, help="Show the payouts and payments of this user instead of the series.")
 @click.option("-n", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="Maximum number of rows.")
+@at_option
 @offline_option
 @db_option
 @json_option
-def settlements(asset: str | None, user_id: str | None, count: int, offline: bool, path: Path, as_json: bool) -> None:
+def settlements(
+    asset: str | None, user_id: str | None, count: int, moment: Moment, offline: bool, path: Path, as_json: bool
+) -> None:
     """Show the settlements of expired series, newest first.
 
     A series in the state `delayed` waits for a price. Asks the running exchange; reads the recorded data if none runs.
@@ -31,7 +35,7 @@ def settlements(asset: str | None, user_id: str | None, count: int, offline: boo
     """
     if asset is not None and user_id is not None:
         raise click.UsageError("--asset and --user exclude each other: --asset selects series, --user shows payouts")
-    with present(path, offline, user_id) as source:
+    with present(path, offline, user_id, moment=moment) as source:
         if user_id is not None:
             paid = source.settlements_of(user_id, count)
             if as_json:

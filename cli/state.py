@@ -1,8 +1,6 @@
 """`exchange state`: the state of the exchange now or at any moment."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -10,10 +8,10 @@ import click
 from exchange.amounts import cash, iso_time, price_decimals, usdc
 from exchange.cli.account import print_account
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
-from exchange.cli.options import INSTRUMENT, MOMENT, USER, db_option, json_option, refuse_given
+from exchange.cli.options import INSTRUMENT, USER, db_option, json_option, refuse_given
 from exchange.cli.order import print_orders
 from exchange.cli.output import TextTable, add_rows, columns, print_json, print_tables, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Present, Quote
 from exchange.domain.rules import market_of
 from exchange.gateway.limits import BOOK_DEPTH_MAX
@@ -22,14 +20,7 @@ from exchange.times import Moment
 
 
 @click.command()
-@click.option(
-    "--at",
-    "moment",
-    type=MOMENT,
-    default=Moment(),
-    metavar="SEQ|TIME",
-    help="Sequence number or time (docs/operations.md, Times).  [default: now]",
-)
+@at_option
 @click.option("--book", "instrument_id", type=INSTRUMENT, help="Show the order book of this instrument.")
 @click.option(
     "--depth",
@@ -70,7 +61,8 @@ def state(
     asks_part = bool(instrument_id or account_of or orders_of)
     # Only recorded data have a digest, or everything at one seq.
     is_recorded = only_digest or (as_json and not asks_part)
-    with _source(path, moment, offline or is_recorded, (account_of, orders_of), needs_admin=not asks_part) as source:
+    users, needs_admin = (account_of, orders_of), not asks_part
+    with present(path, offline or is_recorded, *users, needs_admin=needs_admin, moment=moment) as source:
         digest = _digest(path, source.head().seq) if only_digest else None
         book = None if instrument_id is None else source.book(instrument_id, depth, TRADES_SHOWN)
         account = None if account_of is None else source.account(account_of, 0).account
@@ -103,22 +95,6 @@ def state(
             print_orders(orders, orders_of, source.as_of(), source.instruments())
         if not (asks_part or only_digest):
             _print_summary(source)
-
-
-@contextmanager
-def _source(
-    path: Path, moment: Moment, offline: bool, user_ids: tuple[str | None, ...], needs_admin: bool
-) -> Iterator[Present]:
-    """The running exchange for the present, the recorded data for the past."""
-    if moment == Moment():
-        with present(path, offline, *user_ids, needs_admin=needs_admin) as source:
-            yield source
-        return
-    # Only a question to the journal imports the code that reads it.
-    from exchange.cli.current_views import recorded_at
-    from exchange.cli.present_recorded import RecordedPresent
-
-    yield RecordedPresent(recorded_at(path, moment), path)
 
 
 def _digest(path: Path, seq: int) -> str:

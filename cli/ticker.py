@@ -8,10 +8,11 @@ from exchange.amounts import expiration, usdc
 from exchange.cli.figures import Figures, figures_of
 from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
-from exchange.cli.present import offline_option, present
+from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Present
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.wire_types import Instrument, Ticker
+from exchange.times import Moment
 
 _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
 # What a very narrow terminal leaves out.
@@ -27,6 +28,7 @@ _OPTIONAL = ("OI", "delta", "iv")
     type=EXPIRATION,
     help="With --asset: only options that expire on this date, such as 28FEB26.",
 )
+@at_option
 @offline_option
 @db_option
 @json_option
@@ -34,6 +36,7 @@ def ticker(
     instrument_id: str | None,
     asset: str | None,
     expiration_s: int | None,
+    moment: Moment,
     offline: bool,
     path: Path,
     as_json: bool,
@@ -52,7 +55,7 @@ def ticker(
         raise click.UsageError("expected either INSTRUMENT or --asset")
     if expiration_s is not None and asset is None:
         raise click.UsageError("--expiration needs --asset: add it, or remove --expiration")
-    with present(path, offline) as source:
+    with present(path, offline, moment=moment) as source:
         if instrument_id is not None:
             shown = source.ticker(instrument_id)
             if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.cli import completion, current_views
+from tests import market_story
 from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange, said, said_json
 from tests.test_completion import completed
 
@@ -100,3 +101,36 @@ def test_without_a_history_the_running_exchange_completes_names(path: Path, monk
 
 def test_an_account_that_no_client_can_log_in_to_is_read_from_the_journal(path: Path) -> None:
     assert "insurance" in said(exchange("account", "show", "insurance", "--db", path))
+
+
+PAST_QUESTIONS = (
+    ("account", "show", "alice"),
+    ("book", market_story.CALL),
+    ("index", "show"),
+    ("instrument", "list", "--all"),
+    ("order", "list", "--user", "alice"),
+    ("settlements",),
+    ("settlements", "--user", "alice"),
+    ("state",),
+    ("ticker", market_story.CALL),
+    ("ticker", "--asset", "SOL"),
+)
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The journal of two days, and the same journal as it was after command 38."""
+    folder = tmp_path_factory.mktemp("stories")
+    market_story.write_story(folder / "whole.db")
+    market_story.write_story(folder / "short.db", 38)
+    return folder / "whole.db", folder / "short.db"
+
+
+@pytest.mark.parametrize("question", PAST_QUESTIONS, ids=" ".join)
+def test_a_command_shows_a_past_moment_as_it_was(stories: tuple[Path, Path], question: tuple[str, ...]) -> None:
+    whole, short = stories
+    for form in ((), ("--json",)):
+        then = said(exchange(*question, *form, "--db", short))
+        # A hint names the journal.
+        assert said(exchange(*question, *form, "--at", "38", "--db", whole)).replace("whole.db", "short.db") == then
+    assert then != said(exchange(*question, "--json", "--db", whole))
