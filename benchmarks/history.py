@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -140,7 +139,9 @@ def _ask(path: Path, question: Question, limit_seconds: float, temporary: str) -
     if question.arguments != ("--version",):
         arguments += ["--db", str(path)]
     for left in Path(temporary).iterdir():
-        with suppress(OSError):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
             left.unlink()
     sql_seconds = _sql_seconds(path, question.sql, limit_seconds) if question.sql else None
     output = Path(temporary) / "output"

@@ -119,7 +119,9 @@ def moments(names: Names) -> Iterator[Question]:
             f"SELECT * FROM candles WHERE resolution_s = 60 AND instrument_id = '{instrument}' "
             f"AND ts_us <= {names.ts_us} ORDER BY ts_us DESC LIMIT 200"
         ),
-        "fills of a user": f"SELECT * FROM fills WHERE user_id = '{user}' AND seq <= {seq} ORDER BY seq DESC LIMIT 50",
+        "fills of a user": (
+            f"SELECT * FROM fills WHERE user_id = '{user}' AND seq <= {seq} ORDER BY trade_id DESC LIMIT 50"
+        ),
         "life of an order": f"SELECT * FROM order_history WHERE order_id = {names.order_id} ORDER BY seq, n",
     }
     for name, sql in queries.items():

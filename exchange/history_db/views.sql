@@ -17,10 +17,11 @@ SELECT t.trade_id, t.seq, t.ts_us, utc_iso(t.ts_us) AS time, i.instrument_id, t.
 FROM trade t JOIN instrument i ON i.instrument = t.instrument
      JOIN user taker ON taker.user = t.taker JOIN user maker ON maker.user = t.maker;
 
--- Two rows for each trade, one for each side.
+-- Two rows for each trade, one for each side. Both parts compute `side`: with columns of one kind, SQLite reads the newest
+-- fills of a user from the indexes, and no others.
 CREATE VIEW fills AS
 SELECT t.trade_id, t.seq, t.ts_us, utc_iso(t.ts_us) AS time, u.user_id, t.taker_order_id AS order_id,
-       i.instrument_id, t.taker_side AS side, 'taker' AS liquidity, t.price_micros, t.size_milli,
+       i.instrument_id, iif(t.taker_side = 'bid', 'bid', 'ask') AS side, 'taker' AS liquidity, t.price_micros, t.size_milli,
        t.price_micros * t.size_milli / 1000 AS cost_micros, t.taker_fee_micros AS fee_micros,
        other.user_id AS counterparty_user_id,
        t.price_micros / 1e6 AS price, t.size_milli / 1e3 AS size, t.taker_fee_micros / 1e6 AS fee
