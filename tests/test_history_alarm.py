@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,7 +17,7 @@ from exchange.cli.main import main
 from exchange.engine.alarm import Alarm, raise_alarm, standing_alarm
 from exchange.engine.digests import EVENTS_SUBJECT
 from exchange.engine.engine import STATE_SUBJECT, Engine
-from exchange.history_db.file import alarm_of, head_of, open_history
+from exchange.history_db.file import alarm_of, head_of, history_path, open_history
 from exchange.history_db.update import end_history, open_fitting_writer, update_history
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import DigestRow
@@ -26,27 +28,35 @@ MATCHING = (100, 200)
 FORGED = 300
 
 
-@pytest.fixture
-def true_digests() -> dict[int, list[DigestRow]]:
-    """The true digests by seq; the fixture `path` fills them in."""
-    return {}
+class Original(NamedTuple):
+    """A journal with a complete history, and its true digests by seq."""
+
+    path: Path
+    digests: dict[int, list[DigestRow]]
 
 
-@pytest.fixture
-def path(tmp_path: Path, true_digests: dict[int, list[DigestRow]]) -> Path:
-    """A journal with a complete history, whose digests were not compared yet. The one at seq 300 is forged."""
-    path = tmp_path / "exchange.db"
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
+    made = Original(tmp_path_factory.mktemp("original") / "exchange.db", {})
 
     def see(engine: Engine) -> None:
         if (seq := engine.head.seq) in (*MATCHING, FORGED):
-            true_digests[seq] = [*engine.events_digest.rows(), (seq, STATE_SUBJECT, engine.digest())]
+            made.digests[seq] = [*engine.events_digest.rows(), (seq, STATE_SUBJECT, engine.digest())]
 
-    play(path, seen=see)
-    update(path)
-    assert head(path) == COMMANDS
-    forged = [(FORGED, EVENTS_SUBJECT, true_digests[FORGED][0][2]), (FORGED, STATE_SUBJECT, "0" * 64)]
-    asyncio.run(record(path, [row for seq in MATCHING for row in true_digests[seq]] + forged))
-    return path
+    play(made.path, seen=see)
+    update(made.path)
+    assert head(made.path) == COMMANDS
+    forged = [(FORGED, EVENTS_SUBJECT, made.digests[FORGED][0][2]), (FORGED, STATE_SUBJECT, "0" * 64)]
+    asyncio.run(record(made.path, [row for seq in MATCHING for row in made.digests[seq]] + forged))
+    return made
+
+
+@pytest.fixture
+def path(original: Original, tmp_path: Path) -> Path:
+    """A copy, whose digests were not compared yet. The one at seq 300 is forged."""
+    for file in (original.path, history_path(original.path)):
+        shutil.copy(file, tmp_path / file.name)
+    return tmp_path / "exchange.db"
 
 
 async def record(path: Path, rows: list[DigestRow]) -> None:
@@ -83,6 +93,7 @@ def follow(path: Path) -> Follower:
     return follower
 
 
+@pytest.mark.slow
 def test_the_follower_cuts_the_history_behind_the_last_digest_that_matched(path: Path) -> None:
     """Although one of the two digests at seq 300 matches."""
     with running_follower(path) as process:
@@ -94,6 +105,7 @@ def test_the_follower_cuts_the_history_behind_the_last_digest_that_matched(path:
     assert expected in (alarm_in(path) or "")
 
 
+@pytest.mark.slow
 def test_a_running_follower_ends_at_an_alarm_that_another_process_raised(path: Path) -> None:
     """`exchange follow --once` compares digests that the running follower did not."""
     forget_the_forged(path)
@@ -132,15 +144,13 @@ def test_commands_say_that_an_alarm_ended_the_history(path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_repaired", (False, True))
-def test_after_an_alarm_the_history_goes_on(
-    path: Path, true_digests: dict[int, list[DigestRow]], is_repaired: bool
-) -> None:
+def test_after_an_alarm_the_history_goes_on(path: Path, original: Original, is_repaired: bool) -> None:
     with pytest.raises(DivergedError):
         follow(path)
     end_history(path, print)
     assert (head(path), alarm_in(path) is None) == (200, False)
     if is_repaired:
-        (_, _, state) = true_digests[FORGED][1]
+        (_, _, state) = original.digests[FORGED][1]
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("UPDATE digests SET digest = ? WHERE digest = ?", (state, "0" * 64))
         assert "the alarm for seq 300 is removed" in run(path, "follow", "--once").stdout
@@ -150,7 +160,7 @@ def test_after_an_alarm_the_history_goes_on(
     assert (head(path), alarm_in(path)) == (COMMANDS, None)
 
 
-def test_an_earlier_follower_has_compared_too(path: Path, true_digests: dict[int, list[DigestRow]]) -> None:
+def test_an_earlier_follower_has_compared_too(path: Path) -> None:
     """A follower that begins after the last digest that matched knows it from the status file."""
     forget_the_forged(path)
     follow(path).write_status()
