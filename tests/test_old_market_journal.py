@@ -10,6 +10,7 @@ import hashlib
 import json
 import sqlite3
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,22 @@ def without_the_file(value: Any) -> Any:
             return value
 
 
+def as_now(said: Any) -> Any:
+    """What the old program said, with positions in the order of their instruments, and no mark of an expired one."""
+    match said:
+        case {"positions": list(positions)}:
+            others = {name: as_now(value) for name, value in said.items() if name != "positions"}
+            return others | {"positions": sorted(positions, key=itemgetter("instrument_id"))}
+        case {"state": "expired", "mark": _}:
+            return said | {"mark": None}
+        case dict():
+            return {name: as_now(value) for name, value in said.items()}
+        case list():
+            return [as_now(value) for value in said]
+        case _:
+            return said
+
+
 def test_it_verifies(path: Path, dump: dict[str, Any]) -> None:
     verdict = verify(path, False, no_progress)
     assert (verdict.damage, verdict.notes) == (None, [])
@@ -154,7 +171,7 @@ def test_its_past_moments_are_the_same(path: Path, dump: dict[str, Any]) -> None
     """Cash, positions, open orders and the digest of the state, in the archive and in the journal."""
     assert len(dump["moments"]) == 20
     for expected in dump["moments"]:
-        assert moment_at(path, expected["seq"], expected["events_digest"]) == expected, expected["seq"]
+        assert moment_at(path, expected["seq"], expected["events_digest"]) == as_now(expected), expected["seq"]
 
 
 def test_its_views_are_the_same(path: Path, dump: dict[str, Any]) -> None:
@@ -183,4 +200,6 @@ def test_the_command_line_says_the_same(path: Path, dump: dict[str, Any], monkey
     monkeypatch.chdir(path.parent)
     for said in dump["cli"]:
         printed = said_json(exchange(*said["arguments"]))
-        assert without_the_file(printed) == without_the_file(said["printed"]), said["arguments"]
+        if "state" in said["arguments"]:
+            printed |= {"digest": said_json(exchange(*said["arguments"], "--digest"))["digest"]}
+        assert without_the_file(printed) == without_the_file(as_now(said["printed"])), said["arguments"]
