@@ -74,19 +74,6 @@ def recover_from(
     return Recovered(engine)
 
 
-def unrecorded_events(reader: JournalReader, last_seq: int, progress: Progress) -> list[EventRow]:
-    """The events of the commands up to `last_seq` that the journal does not hold, from a replay of these commands."""
-    engine = restore_newest(reader.path, reader, min(last_seq, reader.events_seq()), lambda sentence: None)
-    rows: list[EventRow] = []
-    begin_seq, total = reader.events_seq(), last_seq - engine.head.seq
-    for done, record in enumerate(reader.records(engine.head, last_seq), 1):
-        events = replay(engine, record)
-        if record.seq > begin_seq:
-            rows += event_rows([(record.seq, events)])
-        progress(done, total)
-    return rows
-
-
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Disable garbage collection: recovery makes no garbage, and the search for it takes a third of the time."""
