@@ -1,6 +1,6 @@
-"""What the exchange knows: asked of the running exchange, or read from the recorded data, also those of the past.
+"""Chooses who answers a question: the running exchange, or the recorded data if none runs, or for a past moment.
 
-`present` chooses the source. Both give the same structs, so that a command prints the same either way.
+Both give the same structs, so that a command prints the same either way.
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """Commands that ask the running exchange print what they print with --offline, and record nothing."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from exchange.cli import completion, current_views
 from tests import market_story
 from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange, said, said_json
+from tests.journals import play
 from tests.test_completion import completed
 
 QUESTIONS = (
@@ -134,3 +136,17 @@ def test_a_command_shows_a_past_moment_as_it_was(stories: tuple[Path, Path], que
         # A hint names the journal.
         assert said(exchange(*question, *form, "--at", "38", "--db", whole)).replace("whole.db", "short.db") == then
     assert then != said(exchange(*question, "--json", "--db", whole))
+
+
+def test_without_an_exchange_any_history_gives_the_same_answer(tmp_path: Path) -> None:
+    """No history, one of another journal, and a complete one: only the last is read. A question writes nothing."""
+    path, other = tmp_path / "exchange.db", tmp_path / "other.db"
+    play(path, 1)
+    play(other, 2)
+    before = said(exchange("state", "--json", "--db", path))
+    assert not [file for file in tmp_path.iterdir() if "history" in file.name or "snapshot" in file.name]
+    said(exchange("history", "rebuild", "--db", other))
+    shutil.copy(tmp_path / "other.history.db", tmp_path / "exchange.history.db")
+    assert said(exchange("state", "--json", "--db", path)) == before
+    said(exchange("history", "rebuild", "--db", path))
+    assert said(exchange("state", "--json", "--db", path)) == before
