@@ -5,7 +5,7 @@ reads each part of the history when a question needs it.
 """
 
 import sqlite3
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -112,6 +112,7 @@ class PastViews(Views):
         self._users: dict[str, int] = {}
         self._instrument_keys: dict[str, int] = {}
         self._open_counts: Counter[str] | None = None
+        self._open_by_instrument: defaultdict[str, list[OrderView]] | None = None
         self.is_halted = False
         self._load_settings()
         self._load_instruments()
@@ -220,14 +221,15 @@ class PastViews(Views):
             return None
         if len(self.depths) >= _DEPTHS_ONE_BY_ONE:
             # Books of many instruments, such as for all tickers, are read together.
-            loaded = {name: Depth() for name in self.instruments if name not in dict.keys(self.depths)}
-            for order in self.open_orders():
-                if order.instrument_id in loaded:
-                    loaded[order.instrument_id].enter(order)
-            self.depths.update(loaded)
-            return loaded[instrument_id]
+            if self._open_by_instrument is None:
+                self._open_by_instrument = defaultdict(list)
+                for order in self.open_orders():
+                    self._open_by_instrument[order.instrument_id].append(order)
+            orders = self._open_by_instrument[instrument_id]
+        else:
+            orders = self.open_orders(instrument_id=instrument_id)
         depth = Depth()
-        for order in self.open_orders(instrument_id=instrument_id):
+        for order in orders:
             depth.enter(order)
         return depth
 
