@@ -13,7 +13,8 @@ from exchange.cli.client import admin_client_of, call_as_admin
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USER, AmountCommand, db_option, json_option
 from exchange.cli.output import print_answer, print_json
-from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Instrument, Settlement
+from exchange.cli.present_running import RunningPresent
+from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
 
 @click.group(cls=LazyGroup)
@@ -286,8 +287,8 @@ def account_(user_id: str, path: Path, as_json: bool) -> None:
             print_json(result)
             return
         shown = msgspec.convert(result, AccountView)
-        listed = msgspec.convert(client.call("public/get_instruments"), list[Instrument])
-        print_account(shown, f"at seq {shown.seq}", instruments={one.instrument_id: one for one in listed})
+        source = RunningPresent(client, path)
+        print_account(shown, source.as_of(), instruments=source.instruments())
         click.echo(limits_text(shown.limits.open_orders_max, shown.limits.position_max_milli))
 
 

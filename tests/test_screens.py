@@ -83,6 +83,7 @@ class _Exchange:
     def call(self, method: str, **_params: Any) -> Any:
         answers: dict[str, Any] = {
             "admin/get_account": lambda: self.views.account("carol"),
+            "public/get_head": lambda: {"seq": self.views.seq, "ts_us": self.views.ts_us, "hash": "00"},
             "public/get_instruments": self.views.live_instruments,
             "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
             "admin/set_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
