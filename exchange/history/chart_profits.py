@@ -10,8 +10,8 @@ from exchange.history_db.past_views import PastViews
 from exchange.history_db.position_changes import profit_changes, quantity_changes
 from exchange.projections.balances import PositionRecord
 
-# Points of one line: a chart has about two columns of the screen for each.
-POINTS_MAX = 450
+# Points of one line: a chart has three columns of the screen for each.
+POINTS_MAX = 300
 # Moments at which the profits of all accounts are compared, to find those that moved most.
 MOMENTS = 5
 
