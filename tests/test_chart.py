@@ -17,7 +17,7 @@ from exchange.cli.chart_drawing import LINES_MAX, Drawing, Size, line_styles, na
 from exchange.cli.main import main
 from exchange.domain.commands import Command, CreateInstrument, Deposit, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.enums import Side
-from exchange.history import chart_data
+from exchange.history import chart_data, chart_profits
 from exchange.history.chart_data import (
     DepthStep,
     Latency,
@@ -149,9 +149,10 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_charts_show_what_a_replay_shows(stream: Path) -> None:
+def test_charts_show_what_a_replay_shows(stream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Profits at each moment and the last quotes of each instrument, in a random market, from a random moment on."""
     first_seq, last_seq = 150, 400
+    monkeypatch.setattr(chart_profits, "POINTS_MAX", 2_000)
     with history_of(stream) as history:
         span = span_of(history, first_seq, last_seq)
         users, others = most_moving(history, span, 99)
