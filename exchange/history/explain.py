@@ -91,7 +91,7 @@ def explain_command(path: Path, seq: int, report: Report, progress: Progress) ->
 
 
 def _queue(views: PastViews, placed: TimelineStep, order_id: int) -> QueuePosition:
-    """The position of an open order: orders of the same price are in the order in which they came to it."""
+    """The position of an open order. At one price, the order that came first trades first."""
     assert isinstance(placed, PlacedStep), "a timeline that does not begin with the placing of the order"
     resting = {order.order_id: order for order in views.open_orders(instrument_id=placed.instrument_id)}
     own = resting[order_id]

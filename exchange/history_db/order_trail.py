@@ -96,7 +96,7 @@ def _kept_place(views: PastViews, seq: int, n: int) -> bool:
 
 
 def _base_seq(views: PastViews) -> int:
-    """The seq of the state with which the history of a journal without its archives begins; 0 if it is complete."""
+    """The seq of the state at the beginning of a history whose older archives are missing; 0 if it is complete."""
     seq, kind = views.query("SELECT seq, kind FROM commands ORDER BY seq LIMIT 1").fetchone()
     return int(seq) if kind == _BASE else 0
 
@@ -127,7 +127,7 @@ def _end_of_orders(views: PastViews, base_seq: int, direction: str) -> int | Non
 
 
 def _last_seq_of_name(views: PastViews, order_id: int, user_id: str, name: str) -> int:
-    """The last seq at which the client_order_id names this order and no later one of the user."""
+    """The last seq before a later order of the user takes over the client_order_id."""
     (later,) = views.query(
         "SELECT min(placed_seq) FROM orders WHERE client_order_id = :name AND user_id = :user_id "
         "AND order_id > :order_id AND placed_seq <= :seq",

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class PastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to a question: a result as JSON, an error, or the end of a history that does not reach so far yet.
+    """The answer to a question: a result as JSON, an error, or the end of a history that is behind the moment.
 
     `error` is the `data` of an `RpcError`. `behind` is the last seq in the history, and `reason` says why there is
     no history, if there is none.

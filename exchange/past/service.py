@@ -32,7 +32,7 @@ _decode = msgspec.json.Decoder(PastAnswer).decode
 
 
 class _Waiting(msgspec.Struct, eq=False):
-    """A question that is not answered. `until` is the loop's time at which it no longer waits for the history."""
+    """A question that is not answered. `until`, a time of the event loop, ends its wait for the history."""
 
     question: PastQuestion
     done: PastDone
