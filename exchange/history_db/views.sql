@@ -471,10 +471,10 @@ CREATE VIEW sessions AS
 SELECT run AS session, first_seq, last_seq, commands, started_us, started, ended_us, ended, program_version, ending
 FROM runs;
 
--- Every index price.
+-- Every index price. The time is that of the command, which has an index by time.
 CREATE VIEW index_prices AS
-SELECT p.seq, p.ts_us, utc_iso(p.ts_us) AS time, p.asset, p.price_micros, p.forced, p.price_micros / 1e6 AS price
-FROM index_price p;
+SELECT p.seq, c.ts_us, utc_iso(c.ts_us) AS time, p.asset, p.price_micros, p.forced, p.price_micros / 1e6 AS price
+FROM index_price p JOIN command c ON c.seq = p.seq;
 
 -- Every mark price, in the order of (seq, n). It is valid until the next one of the same instrument.
 CREATE VIEW marks AS
