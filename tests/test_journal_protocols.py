@@ -67,6 +67,7 @@ def test_both_read_the_same(journals: Journals) -> None:
     memory, sqlite, _ = journals
     assert memory.head() == sqlite.head()
     assert memory.events_seq() == sqlite.events_seq() == RECORDED_EVENTS
+    assert memory.kinds() == sqlite.kinds() and memory.kinds()["genesis"] == (1, 1)
     assert list(memory.bases) == list(sqlite.bases)
     for seq in (0, 1, 200, COMMANDS, COMMANDS + 1):
         assert memory.head_at(seq) == sqlite.head_at(seq)

@@ -64,6 +64,7 @@ READS: list[Callable[[JournalReader], Iterator[Any]]] = [
     lambda reader: reader.digests(),
     lambda reader: reader.answer_times(1, COMMANDS),
     lambda reader: (reader.head_at(seq) for seq in range(COMMANDS + 1)),
+    lambda reader: iter(sorted(reader.kinds().items())),
 ]
 
 
