@@ -25,6 +25,9 @@ from exchange.projections.views import Views
 
 # Areas of the marks of trades in square pixels: visible, but not hiding the lines.
 _TRADE_SIZES = [25, 250]
+# With more trades than this, smaller marks keep the lines visible.
+_TRADES_MANY = 500
+_TRADE_SIZES_OF_MANY = [5, 50]
 # The fraction of the width by which the outermost step of each side is extended.
 _OUTER = 0.03
 _COLOURS = {"bid": "#2a9d5c", "ask": "#d1495b"}
@@ -143,7 +146,7 @@ def _price_drawing(alt: Any, found: Prices, shown: Span, size: draw.Size) -> dra
         "x": draw.time_axis(alt, shown.first_us, shown.last_us, size.width),
         "y": alt.Y("price:Q", **draw.usdc_axis(alt, lines + marks, "price")),
     }
-    layers = [_quote_lines(alt, axes, len(found.quotes) < draw.FEW), _trade_marks(alt, axes)]
+    layers = [_quote_lines(alt, axes, len(found.quotes) < draw.FEW), _trade_marks(alt, axes, len(marks))]
     data = {"quotes": lines, "trades": marks}
     if not found.index_prices:
         return draw.Drawing(alt.layer(*layers), data)
@@ -168,17 +171,16 @@ def _quote_lines(alt: Any, axes: dict[str, Any], are_few: bool) -> Any:
     return lines.encode(**axes, stroke=stroke)
 
 
-def _trade_marks(alt: Any, axes: dict[str, Any]) -> Any:
+def _trade_marks(alt: Any, axes: dict[str, Any], count: int) -> Any:
     legend = alt.Legend(title="trades: taker", symbolOpacity=1)
+    sizes = _TRADE_SIZES if count <= _TRADES_MANY else _TRADE_SIZES_OF_MANY
     colours, shapes = zip(*_TRADES.values(), strict=True)
     marks = alt.Chart(alt.NamedData("trades")).mark_point(filled=True, opacity=0.75, stroke="white", strokeWidth=0.5)
     return marks.encode(
         **axes,
         fill=alt.Fill("taker:N", legend=legend, scale=alt.Scale(domain=list(_TRADES), range=list(colours))),
         shape=alt.Shape("taker:N", legend=legend, scale=alt.Scale(domain=list(_TRADES), range=list(shapes))),
-        size=alt.Size(
-            "contracts:Q", legend=alt.Legend(format=",.3~f", tickCount=4), scale=alt.Scale(range=_TRADE_SIZES)
-        ),
+        size=alt.Size("contracts:Q", legend=alt.Legend(format=",.3~f", tickCount=4), scale=alt.Scale(range=sizes)),
         tooltip=["trade:Q", "price:Q", "contracts:Q", "taker:N"],
     )
 
