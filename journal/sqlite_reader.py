@@ -94,12 +94,15 @@ class SqliteJournalReader:
 
     def kinds(self) -> dict[str, KindSummary]:
         """The number of commands of each kind, and the last one. See `JournalReader.kinds`."""
-        found: dict[str, KindSummary] = {}
-        for part in self._parts:
-            for kind, count, seq in part.kinds():
-                before = found[kind].commands if kind in found else 0
-                found[kind] = KindSummary(before + count, seq)
-        return found
+        while True:
+            found: dict[str, KindSummary] = {}
+            for part in self._parts:
+                for kind, count, seq in part.kinds():
+                    before = found[kind].commands if kind in found else 0
+                    found[kind] = KindSummary(before + count, seq)
+            # Rows are deleted only after the base has moved, so a count before that is complete.
+            if not self._reopen_if_moved(self._parts[-1]):
+                return found
 
     def digests(self, after_seq: int = 0) -> Iterator[DigestRow]:
         """The digests that the exchange recorded after `after_seq`, by seq."""
