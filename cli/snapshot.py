@@ -10,7 +10,7 @@ from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
 from exchange.free_space import SpaceGuard
 from exchange.history.moment import Moment, engine_at
-from exchange.history.recovery_plan import SnapshotCheck, check_snapshots
+from exchange.history.recovery_plan import SnapshotCheck, check_snapshots, list_snapshots
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.follower import speed_of_replay
@@ -60,13 +60,13 @@ def create(moment: Moment, path: Path) -> None:
 def list_(path: Path, as_json: bool) -> None:
     """List the snapshots, why each is kept, and if it can be used.
 
-    Only `exchange snapshot verify` compares their content with a replay.
+    Only `exchange snapshot verify` reads their whole content.
 
     \b
     Example:
       exchange snapshot list
     """
-    _print(check_snapshots(path), path, as_json)
+    _print(list_snapshots(path), path, as_json)
 
 
 @snapshot.command()

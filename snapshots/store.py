@@ -25,6 +25,8 @@ _MANUAL = ".hand"
 # digest of 64 characters.
 _HEADER = re.compile(rb"[\x97\x98].{3,27}?\xc4\x20.{32}\xd9\x40[0-9a-f]{64}", re.DOTALL)
 _HEADER_SIZE_MAX = 256
+# Bytes of a file that hold the header, compressed.
+_START_SIZE = 4_096
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -166,14 +168,24 @@ def load(path: Path) -> Snapshot:
 def load_header(path: Path) -> SnapshotHeader:
     """The header of the snapshot in a file. Compares the checksum, but does not decode the state. Raises as `load`."""
     content = path.read_bytes()
+    return _header_at_start(_checked_body(content)) or header_of(unpack(content))
+
+
+def read_header(path: Path) -> SnapshotHeader:
+    """The header of the snapshot in a file, from its first bytes alone: it finds no later damage. Raises as `load`."""
+    with path.open("rb") as file:
+        start = file.read(_START_SIZE)
+    return _header_at_start(start) or load_header(path)
+
+
+def _header_at_start(body: bytes) -> SnapshotHeader | None:
     try:
-        start = zlib.decompressobj().decompress(_checked_body(content), _HEADER_SIZE_MAX)
-        if match := _HEADER.match(start):
-            # The same bytes as an array of five: the state and the views are left out.
-            return msgspec.msgpack.decode(b"\x95" + match[0][1:], type=SnapshotHeader)
+        start = zlib.decompressobj().decompress(body, _HEADER_SIZE_MAX)
+        match = _HEADER.match(start)
+        # The same bytes as an array of five: the state and the views are left out.
+        return None if match is None else msgspec.msgpack.decode(b"\x95" + match[0][1:], type=SnapshotHeader)
     except (msgspec.DecodeError, zlib.error) as error:
         raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
-    return header_of(unpack(content))
 
 
 def header_of(snapshot: Snapshot) -> SnapshotHeader:

@@ -10,6 +10,7 @@ import pytest
 
 from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import recover
+from exchange.history.recovery_plan import check_snapshots, list_snapshots
 from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import chain
@@ -17,7 +18,15 @@ from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
 from exchange.snapshots import compression
 from exchange.snapshots.ladder import Rung
-from exchange.snapshots.store import DamagedSnapshotError, SnapshotStore, header_of, load, load_header, pack
+from exchange.snapshots.store import (
+    DamagedSnapshotError,
+    SnapshotStore,
+    header_of,
+    load,
+    load_header,
+    pack,
+    read_header,
+)
 from tests.journals import COMMANDS, play
 
 
@@ -153,12 +162,24 @@ def test_a_snapshot_after_the_moment_is_not_even_read(path: Path) -> None:
 def test_the_header_of_a_snapshot(path: Path) -> None:
     snapshot = play(path).snapshot()
     file = SnapshotStore(path).save(snapshot)
-    assert load_header(file) == header_of(snapshot)
+    assert load_header(file) == read_header(file) == header_of(snapshot)
     file.write_bytes(pack(msgspec.structs.replace(snapshot, journal_hash=b"", digest=snapshot.digest)))
-    assert load_header(file).journal_hash == b""
+    assert load_header(file).journal_hash == read_header(file).journal_hash == b""
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DamagedSnapshotError):
         load_header(file)
+
+
+def test_a_list_reads_the_beginning_of_each_snapshot_alone(path: Path) -> None:
+    play(path, snapshots_at=(100, 300))
+    first, second = SnapshotStore(path).files()
+    first.write_bytes(first.read_bytes()[:-1])
+    second.write_bytes(b"")
+    assert [check.fault for check in list_snapshots(path)] == [
+        None,
+        "damaged: its checksum does not match its contents",
+    ]
+    assert all(check.fault is not None for check in check_snapshots(path))
 
 
 def test_a_command_that_cannot_be_applied_is_named(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The recovery plan: the snapshot a start would use, the commands it would replay, and the time it would take."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,16 @@ from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import Progress, replay, restore_base, restore_newest
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
-from exchange.snapshots.store import DamagedSnapshotError, Snapshot, SnapshotStore, load, load_header, rung_of
+from exchange.snapshots.store import (
+    DamagedSnapshotError,
+    Snapshot,
+    SnapshotHeader,
+    SnapshotStore,
+    load,
+    load_header,
+    read_header,
+    rung_of,
+)
 
 # How long a replay is measured to estimate its speed.
 _SAMPLE_SECONDS = 0.5
@@ -43,6 +53,15 @@ class RecoveryPlan(msgspec.Struct):
     seconds: float
 
 
+def list_snapshots(path: Path) -> list[SnapshotCheck]:
+    """Every snapshot of the journal at `path`, oldest first, without its checksum: a ladder takes gigabytes.
+
+    Raises JournalError.
+    """
+    with open_journal_reader(path) as reader:
+        return [_check_snapshot(reader, file, read_header) for file in SnapshotStore(path).files()]
+
+
 def check_snapshots(path: Path, progress: Progress | None = None) -> list[SnapshotCheck]:
     """Check every snapshot of the journal at `path`, oldest first. Raises JournalError.
 
@@ -50,7 +69,8 @@ def check_snapshots(path: Path, progress: Progress | None = None) -> list[Snapsh
     """
     with open_journal_reader(path) as reader:
         engine = None if progress is None else restore_base(reader, reader.bases[0].head.seq)
-        return [_check_snapshot(reader, file, engine, progress) for file in SnapshotStore(path).files()]
+        how = load_header if engine is None else load
+        return [_check_snapshot(reader, file, how, engine, progress) for file in SnapshotStore(path).files()]
 
 
 def plan_recovery(path: Path) -> RecoveryPlan:
@@ -86,11 +106,15 @@ def _replay_rate(reader: JournalReader, engine: Engine, last_seq: int) -> float:
 
 
 def _check_snapshot(
-    reader: JournalReader, file: Path, engine: Engine | None, progress: Progress | None
+    reader: JournalReader,
+    file: Path,
+    how: Callable[[Path], SnapshotHeader | Snapshot],
+    engine: Engine | None = None,
+    progress: Progress | None = None,
 ) -> SnapshotCheck:
     size_bytes = file.stat().st_size
     try:
-        snapshot = load_header(file) if engine is None else load(file)
+        snapshot = how(file)
     except (OSError, DamagedSnapshotError) as error:
         rung = rung_of(file)
         seq = 0 if rung is None else rung.seq
