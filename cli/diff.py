@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from exchange.amounts import contracts, usdc
+from exchange.cli.figures import figures_of
 from exchange.cli.options import json_option, regular_file
 from exchange.cli.output import UnreadableError, add_rows, print_json, print_tables, table
 from exchange.cli.progress import ReplayBar
@@ -79,14 +79,15 @@ def _print(found: Difference, a: Path, b: Path) -> None:
 
 def _print_fills(path: Path, fills: list[Fill]) -> None:
     more = f"and {len(fills) - _FILLS_SHOWN:,} more: --json prints all of them" if len(fills) > _FILLS_SHOWN else ""
+    figures = figures_of((), [fill.price_micros for fill in fills], [fill.size_milli for fill in fills])
     shown = table(f"fills only in {path}", ">contracts", ">price", "taker", "maker", caption=more)
     add_rows(
         shown,
         (
             (
                 fill.instrument_id,
-                contracts(fill.size_milli),
-                usdc(fill.price_micros),
+                figures.size(fill.size_milli),
+                figures.price(fill.price_micros),
                 f"{fill.taker_user_id} {'buys' if fill.taker_side == 'bid' else 'sells'}",
                 fill.maker_user_id,
             )

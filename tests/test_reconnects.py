@@ -1,4 +1,4 @@
-"""A hundred connections that break at any moment, under load and through a crash: the joined streams equal the journal.
+"""Connections that break at any moment, under load and through a crash: the joined streams equal the journal.
 
 Watchers follow docs/protocol.md: they subscribe from the last command that they have seen, and skip its notifications
 that they have. Some forget everything and subscribe from the start. No notification may be missing, and none may come
@@ -25,7 +25,6 @@ from tests.recorded_updates import Told, told_by
 from tests.test_recovery import INSTRUMENT, server
 
 USERS = ("alice", "bob", "carol")
-BREAKS = 34  # connections of each watcher that break
 FORGETS_EVERY = 10  # connections
 # Messages before a connection breaks. Most break after the streams are live again, some before.
 MESSAGES_MAX = 800
@@ -74,7 +73,8 @@ class Link:
 class Market:
     """The exchange as its clients know it: its address, and whether it is up."""
 
-    def __init__(self) -> None:
+    def __init__(self, breaks_of_each: int) -> None:
+        self.breaks_of_each = breaks_of_each  # connections of each watcher that break
         self.url = ""
         self.is_up = asyncio.Event()
         self.is_over = False
@@ -83,7 +83,7 @@ class Market:
 
     def has_broken(self) -> None:
         self.breaks += 1
-        if self.breaks == BREAKS * len(USERS) // 2:
+        if self.breaks == self.breaks_of_each * len(USERS) // 2:
             self.half_broken.set()
 
     async def visit(self, user_id: str, notified: Callable[..., None], stay: Callable[[Link], Any]) -> None:
@@ -110,7 +110,7 @@ class Watcher:
         self.end_seq = 0  # the last command that it waits for
 
     async def watch(self, market: Market) -> None:
-        for visit in range(BREAKS):
+        for visit in range(market.breaks_of_each):
             if visit % FORGETS_EVERY == FORGETS_EVERY - 1:
                 self.forgotten.append(self.seen)
                 self.seen = {}
@@ -165,8 +165,8 @@ async def trade(market: Market, user_id: str, seed: int) -> None:
         await market.visit(user_id, lambda **params: None, stay)
 
 
-async def trade_and_watch(path: Path, watchers: list[Watcher]) -> None:
-    market = Market()
+async def trade_and_watch(path: Path, watchers: list[Watcher], breaks_of_each: int) -> None:
+    market = Market(breaks_of_each)
     traders = [asyncio.create_task(trade(market, user_id, seed)) for seed, user_id in enumerate(USERS)]
     watching = asyncio.gather(*(watcher.watch(market) for watcher in watchers))
     async with server(path, "--snapshot-every", "1000") as (process, market.url):
@@ -185,10 +185,11 @@ async def trade_and_watch(path: Path, watchers: list[Watcher]) -> None:
 
 
 @pytest.mark.slow
-def test_streams_joined_over_a_hundred_breaks_equal_the_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("breaks_of_each", [12, pytest.param(100, marks=pytest.mark.soak)])
+def test_streams_joined_over_many_breaks_equal_the_journal(tmp_path: Path, breaks_of_each: int) -> None:
     path = tmp_path / "exchange.db"
     watchers = [Watcher(user_id, 100 + seed) for seed, user_id in enumerate(USERS)]
-    asyncio.run(asyncio.wait_for(trade_and_watch(path, watchers), PATIENCE_SECONDS))
+    asyncio.run(asyncio.wait_for(trade_and_watch(path, watchers, breaks_of_each), PATIENCE_SECONDS))
     told = told_by(path)
     for watcher in watchers:
         assert watcher.repeated, "no notification was repeated: the connections break too early"

@@ -27,7 +27,6 @@ from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
 from exchange.snapshots.store import SnapshotStore
 
-ROUNDS = 20
 CLIENTS = 8
 IN_FLIGHT = 4
 INSTRUMENT = "SOL_USDC-28FEB26-150-C"
@@ -118,7 +117,8 @@ class Trader:
 
 
 @pytest.mark.slow
-def test_kill_the_exchange_twenty_times_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.soak)])
+def test_kill_the_exchange_under_load_again_and_again(tmp_path: Path, kills: int) -> None:
     path = tmp_path / "exchange.db"
     random_numbers = random.Random(20)
     traders = [Trader(f"trader-{number}", number) for number in range(CLIENTS)]
@@ -135,8 +135,8 @@ def test_kill_the_exchange_twenty_times_under_load(tmp_path: Path) -> None:
             await asyncio.gather(*clients)
 
     async def all_rounds() -> None:
-        for number in range(ROUNDS):
-            await one_round(until_snapshot=number == ROUNDS // 2)
+        for number in range(kills):
+            await one_round(until_snapshot=number == kills // 2)
 
     asyncio.run(all_rounds())
     assert lock_owner(path) is None
