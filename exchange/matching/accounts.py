@@ -38,11 +38,6 @@ class Position(msgspec.Struct, eq=False):
     maintenance_micros: int = 0
 
     @property
-    def is_empty(self) -> bool:
-        """True if nothing is owned, sold or offered."""
-        return not self.position_milli and not self.open_asks_milli
-
-    @property
     def free_milli(self) -> int:
         """Contracts owned that no ask offers; if negative, the number of contracts that need collateral."""
         return self.position_milli - self.open_asks_milli
