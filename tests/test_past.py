@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange import subprocesses
 from exchange.client import connect
 from exchange.engine.alarm import Alarm, raise_alarm
 from exchange.engine.recovery import replay, restore_base
@@ -192,6 +193,8 @@ def test_the_error_tells_a_follower_that_is_behind_from_one_that_ended(
 ) -> None:
     path = tmp_path / "exchange.db"
     monkeypatch.setattr(Node, "history_wait_seconds", 0.1)
+    # The follower must not be back before the question about its end.
+    monkeypatch.setattr(subprocesses, "RETRY_SECONDS", 600.0)
 
     async def conversation() -> None:
         async with trading(path) as (_, alice, bob):
