@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from exchange.amounts import cash, expiration, usdc
+from exchange.amounts import cash, expiration, iso_time, usdc
 from exchange.cli.account import print_account
 from exchange.cli.admin_limits import limits_text
 from exchange.cli.client import admin_client_of, call_as_admin
@@ -15,6 +15,7 @@ from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USE
 from exchange.cli.output import print_answer, print_json
 from exchange.cli.present_running import RunningPresent
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
+from exchange.runtime.clock import jump_text
 
 
 @click.group(cls=LazyGroup)
@@ -218,6 +219,25 @@ def end_halt(path: Path, as_json: bool) -> None:
     """
     result = call_as_admin(path, "admin/end_halt")
     print_answer(result, f"the halt is over (seq {result['seq']})", as_json)
+
+
+@admin.command("confirm-time")
+@db_option
+@json_option
+def confirm_time(path: Path, as_json: bool) -> None:
+    """Accept the system clock after it jumped by over a minute.
+
+    Until then the exchange refuses commands, because days that end and series that expire cannot be taken back. If the
+    clock is wrong, set it right instead: the exchange then continues by itself.
+
+    \b
+    Example:
+      exchange admin confirm-time
+    """
+    result = call_as_admin(path, "admin/confirm_time")
+    jump_us, now = result["jump_us"], iso_time(result["ts_us"])
+    accepted = f"accepted the system clock, which was {jump_text(jump_us)}" if jump_us else "the clock had not jumped"
+    print_answer(result, f"{accepted}: exchange time is {now}", as_json)
 
 
 @admin.command()

@@ -14,6 +14,7 @@ small letter or `#`. `3 times alice> ...` sends a message three times. Directive
     rate N                 requests a second on one connection    } anything
     list INSTRUMENT        list an instrument, tick 10,000 micros, smallest size 100 millicontracts
     clock TIME             set the clock, which otherwise stands still; a new conversation begins at START_US
+    clock jumps SECONDS    the system clock jumps, and exchange time does not follow it
     disk full, disk ok     the journal cannot, or can again, record anything; `disk full once`: one batch fails
     history off, history on    questions about the past are refused, or answered again
     wait N                 N seconds pass for heartbeats
@@ -132,6 +133,8 @@ class _Conversation:
         match word, rest:
             case "list", _:
                 await exchange.execute(CreateInstrument(rest, 10_000, 100))
+            case "clock", _ if rest.startswith("jumps "):
+                exchange.clock.jump_us = int(rest.removeprefix("jumps ")) * 1_000_000
             case "clock", _:
                 exchange.clock.ts_us = round(datetime.fromisoformat(rest).timestamp() * 1_000_000)
                 await exchange.settle()

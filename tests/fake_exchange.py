@@ -60,6 +60,10 @@ class ManualClock(Clock):
     def now_us(self) -> int:
         return self.ts_us
 
+    def confirm(self) -> int:
+        jump_us, self.jump_us = self.jump_us, 0
+        return jump_us
+
 
 class SlowJournal(MemoryJournal):
     """A journal whose appends take several turns of the event loop, as on a disk."""
@@ -231,6 +235,13 @@ class FakeExchange(EnginePort):
     @property
     def requests_per_second(self) -> int:
         return self._requests_per_second
+
+    @property
+    def clock_jump_us(self) -> int:
+        return self.clock.jump_us
+
+    def confirm_time(self) -> int:
+        return self.clock.confirm()
 
     def now_us(self) -> int:
         return self.clock.now_us()

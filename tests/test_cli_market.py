@@ -204,6 +204,11 @@ def test_pause_and_resume(server: Server) -> None:
         assert "expected one of: INSTRUMENT, --asset and/or --expiration, --all" in text
 
 
+def test_confirm_time_of_a_clock_that_did_not_jump(server: Server) -> None:
+    text = _admin(server, "confirm-time")
+    assert re.fullmatch(r"the clock had not jumped: exchange time is \S+Z\n", text)
+
+
 def test_a_halt(server: Server) -> None:
     instrument_id = _instrument(server, 14)
     order_id = _order(server, "buy", instrument_id, 1, 1, "--user", "halt.a")["order"]["order_id"]

@@ -65,6 +65,7 @@ def test_the_version() -> None:
         "admin resume",
         "admin halt",
         "admin end-halt",
+        "admin confirm-time",
         "admin suspend",
         "admin reinstate",
         "admin limits",

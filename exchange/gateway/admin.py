@@ -115,6 +115,12 @@ def halt_answer(halted: bool) -> Callable[[Caller, Change], r.HaltResult]:
     return lambda caller, change: r.HaltResult(halted, change.seq)
 
 
+def confirm_time(caller: Caller, _params: p.NoParams) -> r.ConfirmedTime:
+    """Accept the time of a system clock that jumped. Changes nothing if it did not jump."""
+    jump_us = caller.exchange.confirm_time()
+    return r.ConfirmedTime(caller.exchange.now_us(), jump_us)
+
+
 def set_suspended(suspended: bool) -> Callable[[Caller, p.SuspensionParams], Command]:
     return lambda caller, params: SetSuspended(params.user_id, suspended)
 

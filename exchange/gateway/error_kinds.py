@@ -39,10 +39,11 @@ ERROR_KINDS: dict[str, ErrorKind] = {
     "not_permitted": ErrorKind(1025, "Not permitted"),
     "read_only_replay": ErrorKind(1027, "Replay is read-only"),
     "history_unavailable": ErrorKind(1031, "History unavailable"),
+    "clock_jumped": ErrorKind(1032, "Clock jumped"),
     **{reason.value: ErrorKind(refusal.code, refusal.message) for reason, refusal in REFUSALS.items()},
 }
 
-_COMMAND = ("journal_unavailable", "read_only_replay")
+_COMMAND = ("journal_unavailable", "clock_jumped", "read_only_replay")
 _CLOSED = (Reason.EXCHANGE_HALTED, Reason.INSTRUMENT_EXPIRED, Reason.INSTRUMENT_PAUSED)
 _BAD_PRICE = (Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OFF_TICK, Reason.PRICE_ABOVE_MAXIMUM)
 _ANY_ORDER = (

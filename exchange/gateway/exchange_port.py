@@ -91,6 +91,15 @@ class ExchangePort(ABC):
         """The rate at which one connection may send requests; 0: unlimited."""
         return 0
 
+    @property
+    def clock_jump_us(self) -> int:
+        """The distance of a system clock that jumped from the expected time; otherwise 0, and commands are accepted."""
+        return 0
+
+    def confirm_time(self) -> int:
+        """Accept the time of the system clock although it jumped. Returns the jump in microseconds."""
+        return 0
+
     @abstractmethod
     def now_us(self) -> int:
         """Exchange time."""

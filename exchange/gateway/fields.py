@@ -110,6 +110,9 @@ FIELDS: dict[str, Field] = {
     "total_pnl": Field("Realised profit plus unrealised profit; null if it is beyond 2^53 - 1."),
     "trade_id": Field("Id of the trade, an integer."),
     "trades": Field("The user's trades that the command caused."),
+    "jump_us": Field(
+        "The accepted jump of the system clock, negative if back; 0 if it had not jumped.", "microseconds"
+    ),
     "ts_us": Field("Exchange time of the command."),
     "type": Field("limit or market."),
     "unrealised_pnl": Field("Profit if the position were closed at its value now; null if it is beyond 2^53 - 1."),
@@ -241,6 +244,7 @@ FIELDS: dict[str, Field] = {
     "SubscribeResult.channels": Field("Names of the channels that are now subscribed."),
     "SubscribeResult.seq": Field("The first command that is still to come. The streams catch up with those before it."),
     "TimeResult.ts_us": Field("Exchange time."),
+    "ConfirmedTime.ts_us": Field("Exchange time."),
     "TimelineResult.steps": Field("The steps in the life of the order, the oldest first."),
     "UserLimitsResult.open_orders_max": Field("The user's own limit of open orders; null: as in the rules."),
     "UserLimitsResult.position_max": Field("The user's own limit of positions; 0: no limit; null: as in the rules."),

@@ -83,6 +83,16 @@ def read_only_replay() -> RpcError:
     )
 
 
+def clock_jumped(jump_us: int) -> RpcError:
+    """The error of a command while the system clock is not believed."""
+    return RpcError(
+        "clock_jumped",
+        "the system clock jumped, so that the time of a command is in doubt: commands are refused until the clock is "
+        "set right or the administrator calls admin/confirm_time",
+        jump_us=jump_us,
+    )
+
+
 def journal_unavailable() -> RpcError:
     return RpcError("journal_unavailable", "the command was not recorded and has no effect: try again later")
 

@@ -353,6 +353,12 @@ _METHODS: dict[str, Method] = {
         r.HaltResult,
         admin.halt_answer(False),
     ),
+    "admin/confirm_time": _admin(
+        "Accept the time of the system clock after it jumped, so that commands are accepted again.",
+        p.NoParams,
+        admin.confirm_time,
+        r.ConfirmedTime,
+    ),
     "admin/set_index_price": _admin(
         "Set the index price of an asset.",
         p.IndexPriceParams,

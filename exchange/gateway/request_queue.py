@@ -190,10 +190,12 @@ class RequestQueue:
             call.fail(error)
 
     def _submit(self, call: Call, method: Method, command: Command) -> None:
-        if self._exchange.is_read_only:
+        if self._exchange.is_read_only or self._exchange.clock_jump_us:
             if method.undo is not None:
                 method.undo(self._caller)
-            raise jsonrpc.read_only_replay()
+            if self._exchange.is_read_only:
+                raise jsonrpc.read_only_replay()
+            raise jsonrpc.clock_jumped(self._exchange.clock_jump_us)
         self._in_flight += 1
         self._is_exclusive = method.waits
         self._exchange.submit(command, lambda change: self._on_command_done(call, method, change))

@@ -43,6 +43,13 @@ class HaltResult(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class ConfirmedTime(msgspec.Struct, frozen=True, gc=False):
+    """Exchange time, and the jump of the system clock that was accepted; 0 if it had not jumped."""
+
+    ts_us: int
+    jump_us: int
+
+
 class HeadResult(msgspec.Struct, frozen=True, gc=False):
     """The last command of the journal."""
 

@@ -28,7 +28,7 @@ from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
 from exchange.projections.views import Change, Views
 from exchange.runtime.archiver import Archiver
-from exchange.runtime.clock import Clock, thread_cpu_us
+from exchange.runtime.clock import Clock, jump_text, thread_cpu_us
 from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
@@ -218,6 +218,17 @@ class Node(ServedExchange):
     @property
     def requests_per_second(self) -> int:
         return self._settings.requests_per_second
+
+    @property
+    def clock_jump_us(self) -> int:
+        return self._clock.jump_us
+
+    def confirm_time(self) -> int:
+        jump_us = self._clock.confirm()
+        if jump_us:
+            _log.warning("the administrator accepted the system clock's time, which was %s", jump_text(jump_us))
+            self._pipeline.check_clock()
+        return jump_us
 
     def now_us(self) -> int:
         return self._clock.now_us()
