@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
+from exchange.cli.security_options import peer_options
 from exchange.cli.server_process import (
     archive_options,
     host_option,
@@ -13,6 +14,7 @@ from exchange.cli.server_process import (
     refuse_foreign_host,
     run_server,
 )
+from exchange.gateway.handshake import AllowedPeers
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import ServerSettings
 
@@ -24,6 +26,7 @@ from exchange.runtime.server_settings import ServerSettings
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
 @archive_options("1h", "1d")
+@peer_options
 @insecure_option
 def demo(
     path: Path,
@@ -34,6 +37,7 @@ def demo(
     archive_after_us: int | None,
     delete_after_us: int | None,
     insecure: bool,
+    allowed_peers: AllowedPeers,
 ) -> None:
     """Run an exchange with a live market until Ctrl-C.
 
@@ -57,5 +61,6 @@ def demo(
             rules=DEMO_RULES,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
+            allowed_peers=allowed_peers,
         )
     )

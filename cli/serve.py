@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
+from exchange.cli.security_options import peer_options
 from exchange.cli.server_process import (
     archive_options,
     host_option,
@@ -13,6 +14,7 @@ from exchange.cli.server_process import (
     refuse_foreign_host,
     run_server,
 )
+from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
@@ -46,6 +48,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
 )
 @archive_options(None, None)
+@peer_options
 @insecure_option
 def serve(
     path: Path,
@@ -59,6 +62,7 @@ def serve(
     archive_after_us: int | None,
     delete_after_us: int | None,
     insecure: bool,
+    allowed_peers: AllowedPeers,
 ) -> None:
     """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
 
@@ -82,5 +86,6 @@ def serve(
             rules=rules,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
+            allowed_peers=allowed_peers,
         )
     )

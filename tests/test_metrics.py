@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,11 +18,15 @@ from tests.cli_support import CALL, CLOCK_START, Server, complained, exchange
 DEMO = ("--demo", "--clock-start", CLOCK_START, "--metrics-port")
 
 
-def figures(server: Server) -> dict[str, float]:
-    """By name, without labels."""
+def metrics_url(server: Server) -> str:
     match = re.search(r"metrics at (http://127\.0\.0\.1:\d+/metrics)\n", server.errors)
     assert match is not None, server.errors
-    with urllib.request.urlopen(match[1]) as answer:
+    return match[1]
+
+
+def figures(server: Server) -> dict[str, float]:
+    """By name, without labels."""
+    with urllib.request.urlopen(metrics_url(server)) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
 
@@ -53,6 +58,10 @@ def test_metrics_show_the_state_of_the_exchange(tmp_path: Path) -> None:
         found = figures_once(server, lambda found: found["exchange_follower_seq"] == seq)
         assert found["exchange_follower_alarm"] == 0
         assert found["exchange_disk_free_bytes"] > 0 and found["exchange_disk_full_seconds"] > 0
+        metrics = urllib.request.Request(metrics_url(server), headers={"Host": "rebound.example"})
+        with pytest.raises(HTTPError, match="403") as refused, urllib.request.urlopen(metrics):
+            pass
+        assert b"Host 'rebound.example' is not a name of this exchange" in refused.value.read()
         raise_alarm(path, Alarm(1, "as a test"))
         assert figures(server)["exchange_follower_alarm"] == 1
         assert server.stop()[0] == 0

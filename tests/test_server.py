@@ -185,7 +185,7 @@ def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
         data, head = WRONG_HANDSHAKES[name]
         async with exchange(db) as server:
             stranger = await server.dial()
-            stranger.writer.write(data)
+            stranger.writer.write(data.replace(b"Host: a", f"Host: {stranger.host}".encode()))
             try:
                 answer = await stranger.reader.read()
             except ConnectionError:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from exchange.catch_up.streams import RecentUpdates
 from exchange.engine.recovery import recover
+from exchange.gateway.handshake import AllowedPeers, Authority
 from exchange.journal.protocols import JournalWriter
 from exchange.runtime.node import Node, open_journal
 from exchange.runtime.server_settings import ServerSettings, admin_secret_file
@@ -58,6 +59,8 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        # The name and the port of the server, as a handshake names them.
+        self.host = "127.0.0.1:{}".format(writer.get_extra_info("peername")[1])
         self.lawyer = Lawyer()
 
     @classmethod
@@ -73,7 +76,7 @@ class Wire:
 
     async def shake_hands(self, path: str = "/", upgrade: bool = True) -> str:
         """Send the handshake. Returns the head of the answer."""
-        lines = [f"GET {path} HTTP/1.1", "Host: exchange"]
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self.host}"]
         if upgrade:
             lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
             lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
@@ -144,7 +147,10 @@ class Server:
 
     def __init__(self, path: Path, **settings: Any) -> None:
         self.path = path
-        self.settings = ServerSettings(path, port=0, clock_start_us=START_US, snapshot_every=0, **settings)
+        # `bad_network` leads to the exchange from another port.
+        peers = AllowedPeers(hosts=(Authority("127.0.0.1", None),))
+        known: dict[str, Any] = {"port": 0, "clock_start_us": START_US, "snapshot_every": 0, "allowed_peers": peers}
+        self.settings = ServerSettings(path, **known | settings)
         self.wires: list[Wire] = []
         # True if the test makes the node fail.
         self.breaks = False

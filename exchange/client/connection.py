@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
 from exchange.client.codec import decode_message, encode_request
@@ -172,6 +172,10 @@ class Connection:
                     await asyncio.sleep(RETRY_SECONDS)
         except ExchangeError as error:
             self._end(error)
+        except InvalidStatus as error:
+            # The body says why, for example that the exchange does not know the host name of the URL.
+            detail = (error.response.body or b"").decode(errors="replace").strip()
+            self._end(connection_failed(self._url, f"HTTP {error.response.status_code}: {detail}"))
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             self._end(connection_failed(self._url, error))
         except Exception as error:

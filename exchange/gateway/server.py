@@ -19,6 +19,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from exchange.gateway.exchange_port import ExchangePort
+from exchange.gateway.handshake import AllowedPeers, refusal_of
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
     FRAGMENTS_MAX,
@@ -48,6 +49,8 @@ class Gateway:
         self._methods = methods
         self._subscriptions = Subscriptions(exchange.views)
         self.recent = self._subscriptions.recent
+        # The origins and hosts that a handshake may name besides the exchange's own.
+        self.allowed_peers = AllowedPeers()
         self._connections: dict[_Connection, None] = {}
         self._unsent: dict[_Connection, None] = {}
         # Connections that are not read from for now.
@@ -286,7 +289,11 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _answer_handshake(self, request: Request) -> None:
-        if request.path.partition("?")[0] == "/":
+        local = self._transport.get_extra_info("sockname")[:2]
+        refusal = refusal_of(request.headers, local, self._gateway.allowed_peers)
+        if refusal is not None:
+            response = self._websocket.reject(refusal.status, refusal.text)
+        elif request.path.partition("?")[0] == "/":
             response = self._websocket.accept(request)
         else:
             text = f"nothing is served at {request.path:.100}: connect to the root path, /\n"

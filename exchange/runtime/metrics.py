@@ -2,20 +2,24 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import Engine
 from exchange.free_space import free_bytes
+from exchange.gateway.handshake import AllowedPeers, host_refusal_of
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import Head, Record
 from exchange.runtime.follower import read_status
 from exchange.runtime.storage import storage_of
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # The loopback address only, because the metrics need no authentication.
 HOST = "127.0.0.1"
@@ -26,9 +30,16 @@ class Metrics:
     """All metrics of a running exchange. The context manager runs the HTTP server."""
 
     def __init__(
-        self, port: int, path: Path, engine: Engine, journal: JournalWriter, clients: Callable[[], int]
+        self,
+        port: int,
+        path: Path,
+        engine: Engine,
+        journal: JournalWriter,
+        clients: Callable[[], int],
+        allowed_peers: AllowedPeers = AllowedPeers(),
     ) -> None:
         self._port = port
+        self._allowed_peers = allowed_peers
         self._registry = CollectorRegistry()
         commands = Counter("exchange_commands", "Commands recorded since the start.", registry=self._registry)
         batches = Counter("exchange_batches", "Batches they were recorded in.", registry=self._registry)
@@ -64,6 +75,10 @@ class Metrics:
         except OSError as error:
             detail = f"{error.strerror}: choose another with --metrics-port, or 0 for any free one"
             raise OSError(error.errno, detail, f"metrics port {self._port}") from error
+        local = HOST, self._server.server_port
+        application = self._server.get_app()
+        assert application is not None, "the metrics' server was started without its application"
+        self._server.set_app(_for_own_hosts(application, local, self._allowed_peers))
         return self
 
     def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
@@ -79,6 +94,19 @@ class Metrics:
     def _read(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Add a gauge. `read` is called on a thread of the HTTP server at each request."""
         Gauge(name, documentation, registry=self._registry).set_function(read)
+
+
+def _for_own_hosts(application: "WSGIApplication", local: tuple[str, int], allowed: AllowedPeers) -> "WSGIApplication":
+    """The application, for requests alone whose `Host` is a name of this exchange. Others get 403."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        refusal = host_refusal_of(environ.get("HTTP_HOST", ""), local, allowed)
+        if refusal is None:
+            return application(environ, start_response)
+        start_response(f"{refusal.status} {refusal.status.phrase}", [("Content-Type", "text/plain; charset=utf-8")])
+        return [refusal.text.encode()]
+
+    return answer
 
 
 class MeasuredJournal:

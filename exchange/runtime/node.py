@@ -159,6 +159,7 @@ class Node(ServedExchange):
         if recent is not None:
             self.gateway.recent.take_over(recent)
         self._settings = settings
+        self.gateway.allowed_peers = settings.allowed_peers
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
         self._pipeline = Pipeline(engine, self._metrics.journal if self._metrics else journal, self._clock, self)
@@ -256,7 +257,8 @@ class Node(ServedExchange):
         # Imported only when it is needed, because it makes the start longer.
         from exchange.runtime.metrics import Metrics
 
-        return Metrics(port, self.path, self.engine, journal, lambda: self.gateway.connected)
+        peers = self._settings.allowed_peers
+        return Metrics(port, self.path, self.engine, journal, lambda: self.gateway.connected, peers)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
         """Open a session for a client in this process; `send` receives its messages."""

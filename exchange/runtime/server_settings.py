@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules
+from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 
 # The rules of a new journal.
@@ -25,6 +26,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `rules`: those of a new journal. An existing journal has its own.
     - `archive_after_us`: the age of commands that are sealed into archives (None: they stay in the journal).
     - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
+    - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     rules: Rules = DEFAULT_RULES
     archive_after_us: int | None = None
     delete_archives_after_us: int | None = None
+    allowed_peers: AllowedPeers = AllowedPeers()
 
 
 def admin_secret_file(path: Path) -> Path:
