@@ -14,6 +14,7 @@ from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.meter import RequestMeter
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 
@@ -50,6 +51,9 @@ class MarginQuote(NamedTuple):
 
 class ExchangePort(ABC):
     """The exchange as the gateway sees it. By default it is not busy, not read-only, and has no rate limit."""
+
+    # Counts the requests; None if nobody reads the metrics.
+    meter: RequestMeter | None = None
 
     @property
     @abstractmethod

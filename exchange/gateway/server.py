@@ -115,6 +115,16 @@ class Gateway:
         """The bytes that the slowest client has not received yet."""
         return max((connection.backlog for connection in self._connections), default=0)
 
+    @property
+    def backlog_of_all(self) -> int:
+        """The bytes that all clients together have not received yet."""
+        return sum(connection.backlog for connection in self._connections)
+
+    @property
+    def unanswered(self) -> int:
+        """The number of requests that wait or are in flight, of all connections."""
+        return sum(connection.unanswered for connection in self._connections)
+
     def send_all(self) -> None:
         """Write the queued messages, with one write for each connection."""
         while self._unsent:
@@ -123,6 +133,8 @@ class Gateway:
         # JSON-RPC notifications finish without an answer, and so without a write that would check this.
         for connection in list(self._paused):
             connection.apply_read_backpressure()
+        if self._exchange.meter is not None:
+            self._exchange.meter.handed_over()
 
     def _stop_serving(self) -> None:
         if self._server is not None:
@@ -275,6 +287,11 @@ class _Connection(asyncio.Protocol):
     def backlog(self) -> int:
         """The bytes that the client has not received yet."""
         return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    @property
+    def unanswered(self) -> int:
+        """The number of the client's requests that wait or are in flight."""
+        return 0 if self._session is None else self._session.unanswered
 
     def on_seek(self) -> None:
         assert self._session is not None

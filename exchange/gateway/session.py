@@ -21,6 +21,7 @@ last command of a closed session is submitted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from exchange.domain.commands import Disconnect
@@ -31,6 +32,8 @@ from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import BATCH_MAX
+from exchange.gateway.measured_call import MeasuredCall
+from exchange.gateway.meter import NO_METHOD
 from exchange.gateway.methods import Method
 from exchange.gateway.past_questions import as_inquiry, is_past
 from exchange.gateway.rate_limiter import RateLimiter
@@ -166,7 +169,7 @@ class Session:
         try:
             parts = jsonrpc.split_batch(text, BATCH_MAX)
         except RpcError as error:
-            self._requests.add(Call(b"null", self._reply, error=error))
+            self._requests.add(self._new_call(b"null", self._reply, error=error))
             return
         answers: list[bytes] = []
         missing = len(parts)
@@ -188,8 +191,8 @@ class Session:
         """Turn a text into a request; one that cannot be parsed, or exceeds the rate, gets its error."""
         request, error, raw_id = jsonrpc.parse_request(text)
         if request is None:
-            return Call(raw_id, reply, error=error)
-        call = Call(request.id, reply, request.method)
+            return self._new_call(raw_id, reply, error=error)
+        call = self._new_call(request.id, reply, request.method)
         try:
             self._rate_limiter.take_token()
             method = self._methods.get(request.method)
@@ -204,6 +207,13 @@ class Session:
         except RpcError as raised:
             call.error = raised
         return call
+
+    def _new_call(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> Call:
+        meter = self._exchange.meter
+        if meter is None:
+            return Call(raw_id, reply, name, error)
+        label = name if name in self._methods else NO_METHOD
+        return MeasuredCall(raw_id, reply, name, error, meter=meter, label=label, arrived_seconds=time.perf_counter())
 
     def _reply(self, answer: bytes | None) -> None:
         """Send an answer, then the notifications that were held for it, then let subscribed channels go live."""
