@@ -48,8 +48,9 @@ class Account(msgspec.Struct, eq=False):
 
     `margin_micros` is the part of `locked_micros` that is collateral; bids lock the rest. `shortfall_micros` is the sum
     that the insurance has paid for the account. A limit of None means that the limit of the rules applies.
-    `open_orders` are in order of placing, `closed_orders` in order of closing, and `client_orders` holds those of both
-    that have a client_order_id.
+    `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
+    index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
+    closing, and `client_orders` holds those of both that have a client_order_id.
     """
 
     user_id: str
@@ -63,6 +64,7 @@ class Account(msgspec.Struct, eq=False):
     open_orders_max: int | None = None
     position_max_milli: int | None = None
     positions: dict[str, Position] = {}
+    exposures: dict[str, dict[str, Position]] = {}
     open_orders: dict[int, Order] = {}
     closed_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)
     client_orders: dict[str, Order] = {}
@@ -89,6 +91,23 @@ class Account(msgspec.Struct, eq=False):
         position = self.positions.get(instrument_id)
         return position.position_milli if position is not None else 0
 
+    def move(self, position: Position, contracts_milli: int, open_asks_milli: int) -> None:
+        """Add contracts and open asks, or remove them, if negative. Margins do not change until `update_margin`."""
+        position.position_milli += contracts_milli
+        position.open_asks_milli += open_asks_milli
+        self.file_exposure(position)
+
+    def file_exposure(self, position: Position) -> None:
+        """Put the position into `exposures`, or take it out if it is empty."""
+        book = position.book
+        exposed = self.exposures.get(book.asset)
+        if position.position_milli or position.open_asks_milli:
+            if exposed is None:
+                exposed = self.exposures[book.asset] = {}
+            exposed[book.instrument_id] = position
+        elif exposed is not None:
+            exposed.pop(book.instrument_id, None)
+
     def update_margin(self, position: Position) -> None:
         """Compute the margins of one instrument again, from its position, open asks and rates."""
         book, position_milli = position.book, position.position_milli
@@ -110,7 +129,7 @@ class Account(msgspec.Struct, eq=False):
             self.locked_micros += fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
             position = self.position(order.book)
-            position.open_asks_milli += order.remaining_milli
+            self.move(position, 0, order.remaining_milli)
             self.update_margin(position)
 
     def release(self, order: Order, fee_schedule: FeeSchedule) -> None:
@@ -120,7 +139,7 @@ class Account(msgspec.Struct, eq=False):
             self.locked_micros -= fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
         else:
             position = self.position(order.book)
-            position.open_asks_milli -= order.remaining_milli
+            self.move(position, 0, -order.remaining_milli)
             self.update_margin(position)
 
     def close_order(self, order: Order, kept: int) -> None:
@@ -182,4 +201,18 @@ class Account(msgspec.Struct, eq=False):
             assert position.maintenance_micros == kept, "maintenance is not what the position needs"
             margin += needed
             maintenance += kept
+        self._check_exposures()
         return bids, margin, maintenance
+
+    def _check_exposures(self) -> None:
+        exposed = [
+            (asset, instrument_id, position)
+            for asset, positions in self.exposures.items()
+            for instrument_id, position in positions.items()
+        ]
+        for asset, instrument_id, position in exposed:
+            assert position is self.positions[instrument_id], "an exposure is not a position of the account"
+            assert position.book.asset == asset, "an exposure is filed under another asset"
+            assert position.position_milli or position.open_asks_milli, "an exposure is empty"
+        held = [one for one in self.positions.values() if one.position_milli or one.open_asks_milli]
+        assert len(exposed) == len(held), "a position that is not empty is not filed as an exposure"

@@ -86,7 +86,7 @@ def _copy_account(scratch: State, account: Account) -> Account:
     copied = scratch.accounts.get(account.user_id)
     if copied is None:
         copied = scratch.accounts[account.user_id] = structs.replace(
-            account, positions={}, open_orders={}, closed_orders=OrderedDict(), client_orders={}
+            account, positions={}, exposures={}, open_orders={}, closed_orders=OrderedDict(), client_orders={}
         )
     return copied
 
@@ -113,7 +113,9 @@ def _copy_position(scratch: State, account: Account, book: OrderBook) -> None:
     position = account.positions.get(book.instrument_id)
     if position is not None:
         copied: Position = structs.replace(position, book=book)
-        scratch.accounts[account.user_id].positions[book.instrument_id] = copied
+        owner = scratch.accounts[account.user_id]
+        owner.positions[book.instrument_id] = copied
+        owner.file_exposure(copied)
 
 
 def _copy_order(scratch: State, state: State, order: Order, book: OrderBook) -> None:

@@ -232,7 +232,7 @@ def _settle_bid(changes: Changes, fees: FeeSchedule, account: Account, order: Or
         locked = fees.bid_lock_micros(price, order.remaining_milli)
         account.locked_micros -= locked - fees.bid_lock_micros(price, remaining)
     order.remaining_milli = remaining
-    position.position_milli += size
+    account.move(position, size, 0)
     if position.collateral_micros:
         account.update_margin(position)
 
@@ -243,7 +243,5 @@ def _settle_ask(changes: Changes, account: Account, order: Order, received: int,
     changes.track_position(account, position)
     account.cash_micros += received
     order.remaining_milli -= size
-    position.position_milli -= size
-    if order.price_micros is not None:
-        position.open_asks_milli -= size
+    account.move(position, -size, 0 if order.price_micros is None else -size)
     account.update_margin(position)

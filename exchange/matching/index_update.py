@@ -11,8 +11,8 @@ from exchange.matching.accounts import Account, Position
 from exchange.matching.fees import FeeSchedule
 from exchange.matching.index import IndexState
 from exchange.matching.liquidation import liquidate
-from exchange.matching.listing import list_series, margin_rates_of, set_marks
-from exchange.matching.margin_profiles import MarginRates, mark_micros, nanos_to_micros
+from exchange.matching.listing import apply_marks, list_series, mark_at
+from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.state import Changes, State
 
@@ -27,6 +27,10 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     if failed := _why_not_set(state, command):
         return failed
     assert state.market is not None
+    marks = {book: mark_at(state, book, price_micros) for book in state.live.get(asset, {}).values()}
+    rates = {book.instrument_id: mark.rates for book, mark in marks.items()}
+    if not within_limits(state, state.fee_schedule, rates):
+        return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
     changes = Changes()
     index = state.indexes.get(asset)
     if index is None:
@@ -36,24 +40,32 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     changes.events.append(IndexPriceSet(asset, price_micros))
     for series in state.market.series:
         if series.asset == asset:
-            list_series(state, changes, ts_us, series)
-    set_marks(state, changes, asset, list(state.live.get(asset, {}).values()))
+            listed = list_series(state, changes, ts_us, series)
+            marks |= {book: mark_at(state, book, price_micros) for book in listed}
+    apply_marks(changes, asset, price_micros, marks)
     for account in state.accounts.values():
-        update_margins(changes, account, asset)
+        if account.exposures.get(asset):
+            update_margins(changes, account, asset)
     liquidate(state, changes, state.accounts.values())
     return changes.take_events()
 
 
 def update_margins(changes: Changes, account: Account, asset: str | None = None) -> None:
     """Update the account's margins after a change of rates, on one asset or (None) on all."""
+    changes.track(account)
     positions = [
         position
-        for position in account.positions.values()
-        if (position.position_milli or position.open_asks_milli) and (asset is None or position.book.asset == asset)
+        for name in (account.exposures if asset is None else (asset,))
+        for position in account.exposures.get(name, {}).values()
+        # The others have no margin at any rate.
+        if position.open_asks_milli > position.position_milli or position.collateral_micros
     ]
-    positions.sort(key=_listing_number)
+    if not positions:
+        return
+    if len(positions) > 1:
+        positions.sort(key=_listing_number)
+    changes.track_margins(account.user_id, positions)
     for position in positions:
-        changes.track_margin(account, position)
         account.update_margin(position)
 
 
@@ -63,8 +75,11 @@ def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRat
     O(accounts) if no account comes near the limit, otherwise O(positions).
     """
     growth = _growth(state, rates)
+    far_below_micros = NUMBER_MAX // growth if growth is not None and fees is state.fee_schedule else -1
     for account in state.accounts.values():
-        if fees is state.fee_schedule and growth is not None and _is_far_below_limits(account, growth):
+        # The sums stay within the limit even if all margins grow by the whole factor. Margins are rounded up; a whole
+        # factor covers this: the ceiling of a product is at most the product of the ceiling.
+        if account.locked_micros <= far_below_micros and account.maintenance_micros <= far_below_micros:
             continue
         locked = account.margin_micros
         maintenance = account.maintenance_micros
@@ -97,15 +112,6 @@ def _growth(state: State, rates: Mapping[str, MarginRates]) -> int | None:
     return growth
 
 
-def _is_far_below_limits(account: Account, growth: int) -> bool:
-    """True if the sums of the account stay within NUMBER_MAX even if all its margins grow by this whole factor.
-
-    Margins are rounded up. A whole factor covers this: the ceiling of a product is at most the product of the ceiling.
-    """
-    locked_micros = account.margin_micros * growth + account.bids_micros
-    return locked_micros <= NUMBER_MAX and account.maintenance_micros * growth <= NUMBER_MAX
-
-
 def sum_bid_locks(account: Account, fees: FeeSchedule) -> int:
     """Return the sum that the account's open bids lock with these fees."""
     return sum(
@@ -130,14 +136,6 @@ def _why_not_set(state: State, command: SetIndexPrice) -> FailedCheck | None:
         if high > low * market.index_jump_max:
             figures |= {"last_price_micros": index.price_micros, "index_jump_max": market.index_jump_max}
             return FailedCheck(Reason.INDEX_JUMP, figures)
-    rates = {
-        book.instrument_id: margin_rates_of(
-            state.rules, book, price_micros, mark_micros(book, price_micros, market.mark_spread_max_ppm)
-        )
-        for book in state.live.get(asset, {}).values()
-    }
-    if not within_limits(state, state.fee_schedule, rates):
-        return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
     return None
 
 

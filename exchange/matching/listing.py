@@ -1,5 +1,8 @@
 """Listing of instruments, by command and by rule, with their first marks and margin rates."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from exchange.domain.enums import OptionType
 from exchange.domain.events import InstrumentCreated, MarksSet
 from exchange.domain.expirations import expirations_s
@@ -9,6 +12,13 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_en
 from exchange.matching.book import OrderBook
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates, mark_micros, standard_rates
 from exchange.matching.state import Changes, State, chunks
+
+
+class Mark(NamedTuple):
+    """The mark price of an instrument, and the margin rates that follow from it."""
+
+    price_micros: int
+    rates: MarginRates
 
 
 def list_instrument(
@@ -71,14 +81,24 @@ def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]
     index = state.indexes.get(asset)
     if index is None or not books:
         return
+    apply_marks(changes, asset, index.price_micros, {book: mark_at(state, book, index.price_micros) for book in books})
+
+
+def mark_at(state: State, book: OrderBook, index_micros: int) -> Mark:
+    """Return the mark price and the margin rates of an instrument at this index price."""
     assert state.market is not None, "an index without a market"
-    marks = {}
-    for book in books:
-        book.index_micros = index.price_micros
-        book.mark_micros = mark_micros(book, index.price_micros, state.market.mark_spread_max_ppm)
-        marks[book.instrument_id] = book.mark_micros
-        set_margin_rates(book, margin_rates_of(state.rules, book, book.index_micros, book.mark_micros))
-    changes.events += [MarksSet(asset, part) for part in chunks(marks)]
+    price_micros = mark_micros(book, index_micros, state.market.mark_spread_max_ppm)
+    return Mark(price_micros, margin_rates_of(state.rules, book, index_micros, price_micros))
+
+
+def apply_marks(changes: Changes, asset: str, index_micros: int, marks: Mapping[OrderBook, Mark]) -> None:
+    """Set the marks, margin rates and index price of these instruments of one asset."""
+    for book, mark in marks.items():
+        book.index_micros = index_micros
+        book.mark_micros = mark.price_micros
+        set_margin_rates(book, mark.rates)
+    prices_micros = {book.instrument_id: mark.price_micros for book, mark in marks.items()}
+    changes.events += [MarksSet(asset, part) for part in chunks(prices_micros)]
 
 
 def margin_rates_of(rules: Rules, book: OrderBook, index_micros: int, mark: int) -> MarginRates:

@@ -162,7 +162,7 @@ def _close_position(state: State, changes: Changes, payout: Payout, nets: dict[s
     changes.events.append(
         PositionSettled(account.user_id, position.book.instrument_id, position.position_milli, payout_micros, fee)
     )
-    position.position_milli = 0
+    account.move(position, -position.position_milli, 0)
     account.update_margin(position)
     nets[account.user_id] = nets.get(account.user_id, 0) + payout_micros - fee
     if fee:

@@ -108,7 +108,7 @@ class Changes:
         self.events: list[Event] = []
         self._balances: dict[str, tuple[Account, int, int, int]] = {}
         self._positions: dict[tuple[str, str], tuple[Position, int, int]] = {}
-        self._margins: dict[tuple[str, str], tuple[Position, int]] = {}
+        self._margins: dict[str, list[tuple[Position, int]]] = {}
 
     def track(self, account: Account) -> None:
         """Note cash, lock and maintenance margin of the account."""
@@ -127,15 +127,16 @@ class Changes:
             self.track(account)
         key = (user_id, position.book.instrument_id)
         if key not in self._positions:
-            _, collateral_micros = self._margins.pop(key, (position, position.collateral_micros))
+            collateral_micros = next(
+                (old for tracked, old in self._margins.get(user_id, ()) if tracked is position),
+                position.collateral_micros,
+            )
             self._positions[key] = (position, position.position_milli, collateral_micros)
 
-    def track_margin(self, account: Account, position: Position) -> None:
-        """Note the account, and the collateral of one of its positions, whose size will not change."""
-        self.track(account)
-        key = (account.user_id, position.book.instrument_id)
-        if key not in self._positions:
-            self._margins.setdefault(key, (position, position.collateral_micros))
+    def track_margins(self, user_id: str, positions: list[Position]) -> None:
+        """Note the collateral of the account's positions whose margins change without a trade. Once per account."""
+        assert user_id not in self._margins, "the margins of an account are tracked twice"
+        self._margins[user_id] = [(position, position.collateral_micros) for position in positions]
 
     def track_order(self, account: Account, order: Order) -> None:
         """Note the account of an order, and for an ask also its position."""
@@ -147,12 +148,16 @@ class Changes:
     def take_events(self) -> list[Event]:
         """Return the events, completed by changed margins, positions and balances in order of tracking."""
         events = self.events
-        margins: dict[str, dict[str, int]] = {}
-        for (user_id, instrument_id), (position, collateral_micros) in self._margins.items():
-            if position.collateral_micros != collateral_micros:
-                margins.setdefault(user_id, {})[instrument_id] = position.collateral_micros
-        for user_id, locked_micros in margins.items():
-            events += [MarginsChanged(user_id, part) for part in chunks(locked_micros)]
+        for user_id, tracked in self._margins.items():
+            locked_micros = {
+                position.book.instrument_id: position.collateral_micros
+                for position, old_micros in tracked
+                if position.collateral_micros != old_micros
+                # A position that also traded has an event of its own.
+                and (user_id, position.book.instrument_id) not in self._positions
+            }
+            if locked_micros:
+                events += [MarginsChanged(user_id, part) for part in chunks(locked_micros)]
         for (user_id, instrument_id), (position, position_milli, collateral_micros) in self._positions.items():
             if position.position_milli != position_milli or position.collateral_micros != collateral_micros:
                 events.append(

@@ -60,7 +60,8 @@ def decode_state(image: bytes) -> State:
     for fields, positions, closed_orders in accounts:
         account = state.accounts[fields[0]]
         for instrument_id, *numbers in positions:
-            account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
+            position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
+            account.file_exposure(position)
         # Each row is the instrument, then the order.
         for row in closed_orders:
             order = Order(row[1], account.user_id, state.books[row[0]], *row[2:])

@@ -1,12 +1,13 @@
 """Balances and positions of every user, with average prices, profits and values; and open interest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from exchange.domain.events import (
     BalanceChanged,
     LimitsSet,
+    MarginsChanged,
     PositionChanged,
     PositionSettled,
     ShortfallCovered,
@@ -161,11 +162,13 @@ class Balances(msgspec.Struct):
             del self.users[event.user_id].positions[event.instrument_id]
         return position
 
-    def on_margin(self, user_id: str, instrument_id: str, locked_micros: int) -> PositionRecord:
-        """Update the lock of a position whose quantity did not change."""
-        position = self._position(user_id, instrument_id)
-        position.locked_micros = locked_micros
-        return position
+    def on_margins(self, event: MarginsChanged) -> Iterator[tuple[str, PositionRecord]]:
+        """Update the locks of positions whose quantity did not change, and yield each with its instrument."""
+        positions = self.users[event.user_id].positions
+        for instrument_id, locked_micros in event.locked_micros.items():
+            position = positions.get(instrument_id) or self._position(event.user_id, instrument_id)
+            position.locked_micros = locked_micros
+            yield instrument_id, position
 
     def on_traded(self, event: Traded) -> tuple[PositionRecord, PositionRecord]:
         """Update and return the positions of both sides, maker first."""

@@ -128,8 +128,7 @@ class Views:
                     if event.quantity_milli or event.locked_micros or key not in change.positions:
                         change.positions[key] = position
                 case MarginsChanged():
-                    for instrument_id, locked_micros in event.locked_micros.items():
-                        position = self.balances.on_margin(event.user_id, instrument_id, locked_micros)
+                    for instrument_id, position in self.balances.on_margins(event):
                         change.positions[event.user_id, instrument_id] = position
                 case OrderCancelled():
                     order = self.orders.on_cancelled(event, ts_us)
