@@ -72,8 +72,9 @@ def verify(
     known_keys = frozenset(map(_public_key, keys))
     try:
         expectations = [_expectation(text, known_keys) for text in expected]
-        with ReplayBar("verifying") as bar:
-            verdict = verify_journal(path, fast, bar, expectations, _seq_of(path, until))
+        with ReplayBar("verifying" if fast else "replaying") as bar:
+            rows = bar.next_phase("comparing the history")
+            verdict = verify_journal(path, fast, bar, expectations, _seq_of(path, until), rows)
     except (JournalError, BadCheckpointError) as error:
         raise UnreadableError(str(error)) from error
     if not known_keys:

@@ -1,6 +1,7 @@
-"""A progress bar for long replays."""
+"""A progress bar for long replays, and for what follows them."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 # Time before the bar appears: a short replay shows none.
 _PATIENCE_SECONDS = 1.0
-# Commands between two updates, because reading the clock for every command would slow the replay.
+# Commands or rows between two updates, because reading the clock for every command would slow the replay.
 _UPDATE_EVERY = 500
 
 
@@ -20,6 +21,7 @@ class ReplayBar:
         self._label = label
         self._started = time.monotonic()
         self._bar: Progress | None = None
+        self._updated = 0
 
     def __enter__(self) -> Self:
         return self
@@ -28,13 +30,14 @@ class ReplayBar:
         self.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        if done % _UPDATE_EVERY and done != total:
+        if abs(done - self._updated) < _UPDATE_EVERY and done != total:
             return
+        self._updated = done
         if self._bar is None and time.monotonic() - self._started > _PATIENCE_SECONDS:
             console = Console(stderr=True)
             self._bar = Progress(
                 TextColumn(self._label),
-                BarColumn(),
+                BarColumn(30),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
                 console=console,
@@ -45,6 +48,17 @@ class ReplayBar:
             self._bar.start()
         if self._bar is not None and self._bar.tasks:
             self._bar.update(self._bar.task_ids[0], completed=done)
+
+    def next_phase(self, label: str) -> Callable[[int, int], None]:
+        """The progress callback of what follows the replay. Its first call replaces the bar by one with this label."""
+
+        def progress(done: int, total: int) -> None:
+            if self._label != label:
+                self.stop()
+                self._label, self._updated = label, 0
+            self(done, total)
+
+        return progress
 
     def stop(self) -> None:
         """Remove the bar."""

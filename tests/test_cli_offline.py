@@ -450,9 +450,14 @@ def test_long_replay_shows_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> No
             bar(1, 1_000)
             bar(500, 1_000)
             bar(1_000, 1_000)
+            rows = bar.next_phase("comparing")
+            for done in (700, 1_433, 1_500):
+                rows(done, 1_500)
 
     result = CliRunner().invoke(replay)
-    assert "replaying" in result.stderr
+    replayed, compared = result.stderr.split("comparing", 1)
+    assert "replaying" in replayed and "1000/1000" in replayed
+    assert "replaying" not in compared and "1500/1500" in compared
     assert result.stdout == ""
 
 

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 
 from exchange.domain.events import encode_events
+from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.engine.recovery import replay, replay_step, restore_base
 from exchange.history.compact import compact
 from exchange.history_db.file import SCHEMA_VERSION, NoHistoryError, head_of, history_path, open_history
+from exchange.history_db.order_trail import order_audit_trail
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.update import HistoryBusyError, history_lock, open_fitting_writer, update_history
 from exchange.history_db.writer import HistoryWriter
@@ -168,6 +170,41 @@ def test_a_history_written_in_pieces_is_the_one_written_at_once(
 def test_sums_are_those_of_the_rows(path: Path, totals: str, rows: str) -> None:
     with closing(open_history(path)) as connection:
         assert sorted(connection.execute(totals)) == sorted(connection.execute(rows)) != []
+
+
+def test_profits_have_the_quantity_after_their_command(path: Path) -> None:
+    with open_journal_reader(path) as reader, closing(open_history(path)) as connection:
+        rows = connection.execute("SELECT seq, user_id, instrument_id, quantity_milli, quantity FROM profits")
+        profits = itertools.groupby(sorted(rows), key=lambda row: row[0])
+        engine, quantities = restore_base(reader, 0), []
+        for seq, of_seq in profits:
+            for record in reader.records(engine.head, seq):
+                replay(engine, record)
+            for _, user_id, instrument_id, quantity_milli, quantity in of_seq:
+                position = engine.views.balances.users[user_id].positions.get(instrument_id)
+                assert quantity_milli == (0 if position is None else position.quantity_milli), f"seq {seq}"
+                assert quantity == quantity_milli / MILLI_PER_CONTRACT
+                quantities.append(quantity_milli)
+    assert min(quantities) < 0 < max(quantities)
+
+
+def test_questions_read_an_index_that_has_all_they_need(stream: Path) -> None:
+    """The volume of a day reads no trade, and the life of an order only the refusals that named it."""
+    with closing(open_history(stream)) as connection:
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        views = PastViews(connection, head_of(connection).seq)
+        views.tape.volume_24h_milli(views.live_instruments()[0].instrument_id, views.ts_us)
+        (named_id,) = views.query("SELECT order_id FROM orders WHERE client_order_id > '' LIMIT 1").fetchone()
+        order_audit_trail(views, named_id)
+        connection.set_trace_callback(None)
+        plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()) for sql in asked]
+    volumes = [plan for sql, plan in zip(asked, plans, strict=True) if "sum(size_milli)" in sql]
+    assert ["COVERING INDEX trade_by_instrument" in plan for plan in volumes] == [True]
+    by_name = "command_refused_by_name (<expr>=? AND user=?)"
+    refusals = [plan for sql, plan in zip(asked, plans, strict=True) if "'refused'" in sql]
+    assert [by_name in plan for plan in refusals] == [False, True]
+    assert "command_by_order (order_id=?)" in refusals[0]
 
 
 def test_the_history_refers_only_to_rows_that_exist(path: Path) -> None:

@@ -61,11 +61,14 @@ def tables(path: Path) -> list[str]:
 
 
 def test_a_sound_history_is_compared_as_a_whole(path: Path) -> None:
-    verdict = verdict_of(path)
+    progress: list[tuple[int, int]] = []
+    verdict = verify(path, False, no_bar, row_progress=lambda done, total: progress.append((done, total)))
     assert (verdict.damage, verdict.notes) == (None, [])
     with closing(sqlite3.connect(history_path(path))) as connection:
         counts = [connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables(path)]
     assert (verdict.history_rows, verdict.history_seq) == (sum(counts), verdict.last_seq)
+    assert progress == sorted(progress) and len(progress) >= len(counts)
+    assert progress[0][1] == pytest.approx(sum(counts), rel=0.1) and progress[-1] == (sum(counts), sum(counts))
 
 
 @pytest.mark.parametrize("fault", ("missing", "changed"))
@@ -82,7 +85,7 @@ def test_a_row_of_any_table_that_is_missing_or_changed_is_found(path: Path, faul
                 value = {"INTEGER": "4711", "TEXT": "'other'", "BLOB": "x'00'"}[kind]
                 connection.execute(f"UPDATE {table} SET {name} = {value} WHERE {chosen}")
     verdict = Verdict(str(path))
-    with open_journal_reader(path) as reader, HistoryAudit(reader, None, verdict) as audit:
+    with open_journal_reader(path) as reader, HistoryAudit(reader, None, verdict, no_bar) as audit:
         Audit(reader, verdict, no_bar, audit, None).run()
         found = {difference.table for difference in audit.differences()}
     assert found == set(names)

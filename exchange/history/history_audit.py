@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 from exchange.domain.commands import Command
 from exchange.domain.events import Event
 from exchange.engine.engine import Engine
+from exchange.engine.recovery import Progress
 from exchange.free_space import is_space_low
 from exchange.history.verdict import DamageError, Verdict
 from exchange.history_db.file import HistoryError, NoHistoryError, head_of, history_path, open_for_writing, open_history
@@ -58,12 +59,13 @@ class HistoryAudit:
     """Writes the results of replayed commands to a fresh history, and compares that with the history of a journal.
 
     A context manager: the fresh history is deleted at the end. Notes in the verdict say why a history
-    that exists is not compared as a whole.
+    that exists is not compared as a whole. `progress` hears of the rows that are compared, after the replay.
     """
 
-    def __init__(self, reader: JournalReader, until: int | None, verdict: Verdict) -> None:
+    def __init__(self, reader: JournalReader, until: int | None, verdict: Verdict, progress: Progress) -> None:
         self._reader = reader
         self._verdict = verdict
+        self._progress = progress
         self._open = ExitStack()
         # The rows after the one and up to the other are compared. The history may go on until the last.
         self._after_seq = 0
@@ -223,6 +225,7 @@ class HistoryAudit:
                 return
             if left == right:
                 self._verdict.history_rows += len(left)
+                self._progress(self._verdict.history_rows, max(self._verdict.history_rows, self._fresh.inserted_rows))
                 left, right = [], []
                 continue
             order = _sorted_key(left[0] if left else None, width), _sorted_key(right[0] if right else None, width)

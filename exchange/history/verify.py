@@ -18,19 +18,25 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 
 
+def _ignore(_done: int, _total: int) -> None:
+    pass
+
+
 def verify(
     path: Path,
     fast: bool,
     progress: Progress,
     expectations: Sequence[Expectation] = (),
     until: int | None = None,
+    row_progress: Progress = _ignore,
 ) -> Verdict:
     """Verify the journal at `path` and return the verdict. With `fast`, verify only the hash chain of the commands.
 
     With `expectations`, the recorded hashes are compared first, because that takes no time. The chain then shows that
     they are the hashes of the commands.
 
-    Commands after seq `until` are not verified. The history is compared up to its last command.
+    Commands after seq `until` are not verified. The history is compared up to its last command. `progress` hears of
+    commands that were carried out, and then `row_progress` of rows of the history that were compared.
 
     Only reads. Raises JournalError if there is no readable journal: no file, another file format, a newer version of
     the program, or no permission.
@@ -43,7 +49,7 @@ def verify(
                 _verify_chain(reader, verdict, progress, until)
             else:
                 # The history is never ahead of the journal, so its end is read first.
-                with HistoryAudit(reader, until, verdict) as history:
+                with HistoryAudit(reader, until, verdict, row_progress) as history:
                     Audit(reader, verdict, progress, history, until).run()
                     _verify_files(path)
                     history.compare()

@@ -12,11 +12,13 @@ from exchange.projections.order_timeline import CommandRecord, TimelineStep, tim
 
 # The kind of the row that stands for the commands before the first one of the journal.
 _BASE = "base"
-# A unary plus keeps SQLite from an index. Those of orders and of refusals find fewer rows than those of users and seqs.
+# Refused edits and cancellations of an order. A unary plus keeps SQLite from an index that finds more rows.
 _REFUSED_EDITS = (
-    "SELECT seq FROM commands_decoded WHERE outcome = 'refused' AND +user_id = :user_id "
-    "AND kind IN ('edit_order', 'cancel_order') AND +seq > :placed_seq AND +seq <= :until AND "
+    "SELECT seq FROM command WHERE outcome = 'refused' AND kind IN ('edit_order', 'cancel_order') "
+    "AND +seq > :placed_seq AND +seq <= :until "
 )
+_REFUSED_BY_ID = _REFUSED_EDITS + "AND +user = :user AND order_id = :order_id"
+_REFUSED_BY_NAME = _REFUSED_EDITS + "AND user = :user AND order_id IS NULL AND payload ->> '$.client_order_id' = :name"
 
 
 class UnknownOrderError(HistoryError):
@@ -56,17 +58,12 @@ def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
     placed_seq, user_id, name = _placing(views, order_id)
     changes = views.query("SELECT seq FROM order_history WHERE order_id = :order_id AND seq <= :seq", order_id=order_id)
     seqs = {seq for (seq,) in changes}
-    refused = {"user_id": user_id, "placed_seq": placed_seq}
-    by_id = views.query(_REFUSED_EDITS + "order_id = :order_id", **refused, until=views.seq, order_id=order_id)
+    refused = {"user": views.user_key(user_id), "placed_seq": placed_seq}
+    by_id = views.query(_REFUSED_BY_ID, **refused, until=views.seq, order_id=order_id)
     seqs.update(seq for (seq,) in by_id)
     if name is not None:
-        by_name = views.query(
-            _REFUSED_EDITS + "reason > '' AND order_id IS NULL AND client_order_id = :name",
-            **refused,
-            until=_last_seq_of_name(views, order_id, user_id, name),
-            name=name,
-        )
-        seqs.update(seq for (seq,) in by_name)
+        until = _last_seq_of_name(views, order_id, user_id, name)
+        seqs.update(seq for (seq,) in views.query(_REFUSED_BY_NAME, **refused, until=until, name=name))
     return [command_record(views, seq) for seq in sorted(seqs)]
 
 

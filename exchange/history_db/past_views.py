@@ -312,10 +312,9 @@ class PastViews(Views):
 
     def _open_interest(self, instrument_id: str) -> int | None:
         row = self.query(
-            "SELECT sum(max(p.quantity_milli, 0)) FROM position_key k CROSS JOIN position_version p ON p.user = k.user "
-            "AND p.instrument = k.instrument AND (p.seq, p.n) = (SELECT v.seq, v.n FROM position_version v "
-            "WHERE v.user = k.user AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC "
-            "LIMIT 1) WHERE k.instrument = :instrument",
+            "SELECT sum(max((SELECT v.quantity_milli FROM position_version v WHERE v.user = k.user "
+            "AND v.instrument = k.instrument AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1), 0)) "
+            "FROM position_key k WHERE k.instrument = :instrument",
             instrument=self.key_of_instrument(instrument_id),
         ).fetchone()
         return None if row[0] is None else int(row[0])

@@ -430,10 +430,15 @@ FROM instrument i CROSS JOIN position_key k ON k.instrument = i.instrument CROSS
 WHERE i.delivery_price_micros IS NULL AND (p.quantity_milli <> 0 OR p.uncovered_milli <> 0);
 
 -- The realised profit of every account, after fees, after each command that traded or settled one of its positions.
--- `realised_micros` is that of the position since it was opened, `account_realised_micros` that of the whole account.
+-- `quantity_milli` is what the position holds then, `realised_micros` its profit since it was opened, and
+-- `account_realised_micros` that of the whole account.
 CREATE VIEW profits AS
 SELECT p.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, i.instrument_id, p.basis_micros, p.realised_micros,
-       p.account_realised_micros, p.realised_micros / 1e6 AS realised, p.account_realised_micros / 1e6 AS account_realised
+       p.account_realised_micros, p.realised_micros / 1e6 AS realised, p.account_realised_micros / 1e6 AS account_realised,
+       coalesce((SELECT v.quantity_milli FROM position_version v WHERE v.user = p.user AND v.instrument = p.instrument
+                 AND v.seq <= p.seq ORDER BY v.seq DESC, v.n DESC LIMIT 1), 0) AS quantity_milli,
+       coalesce((SELECT v.quantity_milli FROM position_version v WHERE v.user = p.user AND v.instrument = p.instrument
+                 AND v.seq <= p.seq ORDER BY v.seq DESC, v.n DESC LIMIT 1), 0) / 1e3 AS quantity
 FROM profit_version p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user
      JOIN instrument i ON i.instrument = p.instrument;
 

@@ -63,6 +63,8 @@ class HistoryWriter:
         # The last command that is written, and the last one with the time of its answer.
         self.head = head_of(self._connection)
         self._last = self.head
+        # Rows that this writer has inserted.
+        self.inserted_rows = 0
         ((self.answered_seq,),) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM answer")
 
     @property
@@ -116,6 +118,7 @@ class HistoryWriter:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+        self.inserted_rows += sum(map(len, rows.tables.values())) + len(answers)
         if rows.tables["command"]:
             self.head = self._last
         if answers:
