@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from exchange.gateway.jsonrpc import TEST_REQUEST
+from exchange.gateway.limits import ID_MAX
 from exchange.gateway.methods import METHODS
 from exchange.gateway.params import CommandParams
 
@@ -52,7 +53,7 @@ class Expected:
 
     def _expect(self, part: Any) -> None:
         raw_id = part.get("id") if isinstance(part, dict) else None
-        if type(raw_id) not in (str, int, type(None)):
+        if type(raw_id) not in (str, int, type(None)) or len(str(raw_id)) > ID_MAX:
             self._add(None)
         elif isinstance(part, dict) and part.get("jsonrpc") == "2.0" and isinstance(part.get("method"), str):
             if "id" in part:

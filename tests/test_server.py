@@ -96,7 +96,7 @@ def test_the_longest_message_is_answered(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
             alice = await server.connect()
-            text = request("public/test", "x" * (FRAME_MAX - len(request("public/test", ""))))
+            text = request("public/test") + " " * (FRAME_MAX - len(request("public/test")))
             assert len(text) == FRAME_MAX
             alice.send(text)
             assert (await alice.text())["result"]
@@ -140,6 +140,10 @@ WRONG_FRAMES = {
     "a close with a code that may not be sent": (frame_bytes(CLOSE, (1006).to_bytes(2)), 1002),
     "a close": (frame_bytes(CLOSE, (1000).to_bytes(2) + b"bye"), 1000),
     "a close without a code": (frame_bytes(CLOSE, b""), 1005),
+    "a close in the middle of a message": (
+        frame_bytes(TEXT, GOOD[:9], fin=False) + frame_bytes(CLOSE, (1000).to_bytes(2)) + frame_bytes(BINARY, b"after"),
+        1000,
+    ),
 }
 
 
@@ -164,10 +168,10 @@ WRONG_HANDSHAKES = {
     "no path": (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 404 "),
     "a path that goes up": (b"GET /../ HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 404 "),
     "no upgrade": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 426 "),
-    "not a GET": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", b""),
-    "not HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", b""),
-    "garbage": (bytes(range(256)) * 64 + b"\r\n", b""),
-    "JSON": (GOOD + b"\r\n", b""),
+    "not a GET": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 400 "),
+    "not HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", b"HTTP/1.1 400 "),
+    "garbage": (bytes(range(256)) * 64 + b"\r\n", b"HTTP/1.1 400 "),
+    "JSON": (GOOD + b"\r\n", b"HTTP/1.1 400 "),
     "a line without end": (b"GET /" + b"a" * 100_000, b"HTTP/1.1 414 "),
     "a header without end": (b"GET / HTTP/1.1\r\nA: " + b"a" * 100_000, b"HTTP/1.1 431 "),
     "too many headers": (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1_000, b"HTTP/1.1 431 "),
@@ -191,7 +195,7 @@ def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
             except ConnectionError:
                 # The server closed before it had read everything.
                 answer = head
-            assert answer.startswith(head) and (head or not answer)
+            assert answer.startswith(head) and answer.count(b"HTTP/1.1") == 1
             await server_still_answers(server)
 
     run(conversation())

@@ -1,12 +1,14 @@
 """JSON-RPC 2.0: parses requests, and encodes answers, errors and notifications."""
 
+import json
 import re
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.gateway.error_kinds import ERROR_KINDS
+from exchange.gateway.limits import ID_MAX
 from exchange.projections.wire_types import Receipt
 
 _INTEGER = re.compile(rb"-?(0|[1-9][0-9]*)")
@@ -24,6 +26,14 @@ class RpcError(Exception):
         code, message = ERROR_KINDS[reason]
         self.data: dict[str, Any] = {"reason": reason, "detail": detail, **data}
         self.body = {"code": code, "message": message, "data": self.data}
+
+    def detached(self) -> Self:
+        """This error without its origin. An error that is kept must not hold the frames that raised it.
+
+        They hold the request, which holds the error: a reference cycle, which stays in memory for a long time.
+        """
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 def parse_error(detail: str) -> RpcError:
@@ -109,11 +119,13 @@ class _Envelope(msgspec.Struct):
     jsonrpc: Literal["2.0"]
     method: str
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    params: msgspec.Raw = msgspec.Raw(b"{}")
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_NO_PARAMS = msgspec.Raw(b"{}")
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def is_batch(text: bytes) -> bool:
@@ -137,16 +149,20 @@ def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
 
 def parse_request(text: bytes | msgspec.Raw) -> tuple[Request | None, RpcError | None, bytes | None]:
     """Parse a request. Returns it; or an error and the id (raw JSON) for the answer."""
+    text = bytes(text)
     try:
         envelope = _decode_envelope(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        return None, *_explain(bytes(text), error)
-    if envelope.id is msgspec.UNSET:
-        return Request(None, envelope.method, envelope.params), None, None
-    raw_id = bytes(envelope.id)
-    if not _is_id(raw_id):
-        return None, invalid_request("id must be a string, an integer or null", "invalid_id"), b"null"
-    return Request(raw_id, envelope.method, envelope.params), None, None
+        return None, *_explain(text, error)
+    params = _NO_PARAMS if envelope.params is msgspec.UNSET else envelope.params
+    raw_id = None if envelope.id is msgspec.UNSET else bytes(envelope.id)
+    if raw_id is not None and not _is_id(raw_id):
+        return None, _invalid_id(), b"null"
+    if _may_repeat_a_key(text, 2 + (raw_id is not None) + (params is not _NO_PARAMS), params):
+        error_of_key = _repeated_key(text, params)
+        if error_of_key is not None:
+            return None, error_of_key, raw_id
+    return Request(raw_id, envelope.method, params), None, None
 
 
 def result_with(result: Any, receipt: Receipt) -> msgspec.Raw:
@@ -170,13 +186,71 @@ def notification_text(channel: str, data: Any) -> bytes:
 
 
 def _is_id(raw: bytes) -> bool:
+    if len(raw) > ID_MAX and (raw[:1] != b'"' or len(_decode_leniently(raw.decode())) > ID_MAX):
+        return False
     return raw.isdigit() or raw[:1] == b'"' or raw == b"null" or _INTEGER.fullmatch(raw) is not None
+
+
+def _invalid_id() -> RpcError:
+    return invalid_request(f"id must be a string, an integer or null, of at most {ID_MAX} characters", "invalid_id")
+
+
+def _may_repeat_a_key(text: bytes, keys: int, params: msgspec.Raw) -> bool:
+    """False if each colon follows a key of its own, so that no key is given twice.
+
+    A quick test, because msgspec keeps the last of two equal keys in silence. `keys` counts those around the
+    parameters.
+    """
+    try:
+        return text.count(b":") != keys + len(_decode_object(params))
+    except (msgspec.DecodeError, RecursionError):
+        # The parameters are refused, because they are not an object.
+        return False
+
+
+def _repeated_key(text: bytes, params: msgspec.Raw) -> RpcError | None:
+    """The error of a request that gives a key twice in one object; None if it does not."""
+    try:
+        if (key := _first_repeated(text)) is None:
+            return None
+        if _first_repeated(bytes(params)) is None:
+            return invalid_request(f"{key!r:.80} is given twice")
+        return invalid_params(key, f"parameter {key!r:.80} is given twice")
+    except RecursionError as error:
+        return parse_error(f"the frame is not JSON: {error}")
+
+
+class _RepeatedKeyError(Exception):
+    """Two keys of an object are equal."""
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _RepeatedKeyError(next(name for n, name in enumerate(names) if name in names[:n]))
+
+
+def _nothing(_text: str) -> None:
+    """The value of any number: only keys and strings count here, and Python refuses to parse very long numbers."""
+
+
+_decode_leniently = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_int=_nothing, parse_float=_nothing, strict=False
+).decode
+
+
+def _first_repeated(text: bytes) -> str | None:
+    try:
+        _decode_leniently(text.decode())
+    except _RepeatedKeyError as error:
+        return str(error)
+    return None
 
 
 def _explain(text: bytes, error: Exception) -> tuple[RpcError, bytes]:
     """The error of a text that is not a request, and its id if that can be read."""
     try:
-        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        fields = _decode_object(text)
     except msgspec.ValidationError:
         try:
             msgspec.json.decode(text)

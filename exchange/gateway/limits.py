@@ -5,6 +5,8 @@ FRAME_MAX = 64 * 1024
 FRAGMENTS_MAX = 1_024
 
 # Of one request.
+# Characters of an id.
+ID_MAX = 128
 BATCH_MAX = 100
 CHANNELS_PER_CALL_MAX = 500
 BOOK_DEPTH_MAX = 100

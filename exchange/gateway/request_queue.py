@@ -134,9 +134,12 @@ class RequestQueue:
             call = self._waiting.popleft()
             began_seconds = time.perf_counter()
             try:
-                self._start(call)
+                if call.error is None:
+                    self._start(call)
+                else:
+                    self._refuse(call, call.error)
             except RpcError as error:
-                self._refuse(call, error)
+                self._refuse(call, error.detached())
             except Exception:
                 _log.exception("a request failed: %s", call.name)
                 self._refuse(call, jsonrpc.internal_error())
@@ -155,8 +158,7 @@ class RequestQueue:
     def _start(self, call: Call) -> None:
         """Answer the request, or put it in flight. Raises RpcError if it is refused."""
         method = call.method
-        if method is None or call.error is not None:
-            raise call.error or jsonrpc.internal_error()
+        assert method is not None, "a request without a method and without an error"
         if method.access != "public":
             self._check_access(method)
         if method.answer is None:
@@ -247,7 +249,7 @@ class RequestQueue:
             result = method.answer(self._caller, outcome)
             call.succeed(result if receipt is None else jsonrpc.result_with(result, receipt))
         except RpcError as error:
-            call.fail(error)
+            call.fail(error.detached())
         except Exception:
             _log.exception("a request was carried out, but could not be answered: %s", call.name)
             call.fail(jsonrpc.internal_error())

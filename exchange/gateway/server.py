@@ -7,7 +7,6 @@ second, mainly because all messages for a connection in one turn of the event lo
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -16,14 +15,12 @@ from typing import cast
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, refusal_of
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
     FRAGMENTS_MAX,
-    FRAME_MAX,
     HANDSHAKE_SECONDS,
     IN_FLIGHT_MAX,
     OUTBOX_MAX,
@@ -32,13 +29,11 @@ from exchange.gateway.limits import (
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
+from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
 from exchange.projections.views import Change, Views
 
 # The length of a second for heartbeats; tests make it shorter.
 TICK_SECONDS = 1.0
-
-_quiet = logging.getLogger("exchange.websockets")
-_quiet.setLevel(logging.WARNING)
 
 
 class Gateway:
@@ -190,12 +185,14 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._websocket = ServerProtocol(max_size=FRAME_MAX, logger=_quiet)
+        self._websocket = HeldCloseProtocol()
         self._fragments: list[bytes] = []
         self._is_writing_paused = False
         self._is_reading_paused = False
         # Messages are taken from the handshake until either side closes.
         self._is_listening = False
+        # The client has closed its side, and still gets answers.
+        self._is_half_open = False
         # Bytes since the last write.
         self._unsent_size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -221,9 +218,12 @@ class _Connection(asyncio.Protocol):
         self.write()
         self._gateway.send_all()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         self._websocket.receive_eof()
         self.write()
+        # If requests before a Close frame wait for their answers, the connection stays half open until then.
+        self._is_half_open = self._websocket.held_close is not None
+        return self._is_half_open
 
     def connection_lost(self, _error: Exception | None) -> None:
         if self._timer is not None:
@@ -266,7 +266,7 @@ class _Connection(asyncio.Protocol):
                 self._write_eof()
         self._unsent_size = 0
         if self._transport.get_write_buffer_size() > OUTBOX_MAX:
-            _quiet.warning("a client reads too slowly: its connection is aborted")
+            quiet_log.warning("a client reads too slowly: its connection is aborted")
             self._transport.abort()
         elif self._websocket.close_expected():
             self._abort_later()
@@ -326,6 +326,8 @@ class _Connection(asyncio.Protocol):
             return
         if frame.opcode is Opcode.CLOSE:
             self._is_listening = False
+            self._gateway.note_paused(self, True)
+            self._abort_later()
         elif frame.opcode is Opcode.BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not supported: send JSON in text frames")
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
@@ -357,11 +359,27 @@ class _Connection(asyncio.Protocol):
     def apply_read_backpressure(self) -> None:
         """Stop reading while the client does not read, or has too many unanswered requests."""
         assert self._session is not None
+        if self._websocket.held_close is not None:
+            self._answer_close()
+            return
         pause = self._is_writing_paused or self._session.unanswered > IN_FLIGHT_MAX
-        if pause != self._is_reading_paused and not self._transport.is_closing():
-            self._is_reading_paused = pause
-            self._gateway.note_paused(self, pause)
-            (self._transport.pause_reading if pause else self._transport.resume_reading)()
+        if pause != self._is_reading_paused:
+            self._set_reading_paused(pause)
+
+    def _set_reading_paused(self, is_paused: bool) -> None:
+        self._gateway.note_paused(self, is_paused)
+        if is_paused != self._is_reading_paused and not self._transport.is_closing():
+            self._is_reading_paused = is_paused
+            (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
+
+    def _answer_close(self) -> None:
+        """Answer the client's Close frame when all requests before it are answered."""
+        if self._session is not None and not self._session.unanswered:
+            self._set_reading_paused(False)
+            self._websocket.echo_close()
+            self.write()
+            if self._is_half_open:
+                self._transport.close()
 
     def _write_eof(self) -> None:
         try:

@@ -169,7 +169,7 @@ class Session:
         try:
             parts = jsonrpc.split_batch(text, BATCH_MAX)
         except RpcError as error:
-            self._requests.add(self._new_call(b"null", self._reply, error=error))
+            self._requests.add(self._new_call(b"null", self._reply, error=error.detached()))
             return
         answers: list[bytes] = []
         missing = len(parts)
@@ -205,7 +205,7 @@ class Session:
                 method = as_inquiry(request.method, method)
             call.method = method
         except RpcError as raised:
-            call.error = raised
+            call.error = raised.detached()
         return call
 
     def _new_call(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> Call:
