@@ -14,6 +14,7 @@ from exchange.cli.server_process import (
     refuse_foreign_host,
     run_server,
 )
+from exchange.cli.watch_options import Watching, watch_options
 from exchange.gateway.handshake import AllowedPeers
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import ServerSettings
@@ -25,6 +26,7 @@ from exchange.runtime.server_settings import ServerSettings
 @port_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
+@watch_options(0)
 @archive_options("1h", "1d")
 @peer_options
 @insecure_option
@@ -38,6 +40,7 @@ def demo(
     delete_after_us: int | None,
     insecure: bool,
     allowed_peers: AllowedPeers,
+    watching: Watching,
 ) -> None:
     """Run an exchange with a live market until Ctrl-C.
 
@@ -62,5 +65,7 @@ def demo(
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             allowed_peers=allowed_peers,
+            metrics_port=watching.metrics_port,
+            metrics_host=watching.metrics_host,
         )
     )

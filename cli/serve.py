@@ -14,6 +14,7 @@ from exchange.cli.server_process import (
     refuse_foreign_host,
     run_server,
 )
+from exchange.cli.watch_options import Watching, watch_options
 from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import REQUESTS_PER_SECOND
 from exchange.runtime.demo import DEMO_RULES
@@ -41,12 +42,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     metavar="REQUESTS",
     help="Maximum requests per second on one connection; 0: unlimited.",
 )
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="Serve Prometheus metrics at http://127.0.0.1:PORT/metrics; 0: any free port.  [default: no metrics]",
-)
+@watch_options(None)
 @archive_options(None, None)
 @peer_options
 @insecure_option
@@ -58,11 +54,11 @@ def serve(
     snapshot_every: int | None,
     clock_start_us: int | None,
     rate_limit: int,
-    metrics_port: int | None,
     archive_after_us: int | None,
     delete_after_us: int | None,
     insecure: bool,
     allowed_peers: AllowedPeers,
+    watching: Watching,
 ) -> None:
     """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
 
@@ -82,8 +78,9 @@ def serve(
             snapshot_every,
             rate_limit,
             demo,
-            metrics_port,
             rules=rules,
+            metrics_port=watching.metrics_port,
+            metrics_host=watching.metrics_host,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             allowed_peers=allowed_peers,

@@ -66,7 +66,8 @@ class DivergedError(Exception):
 class FollowerStatus(msgspec.Struct, frozen=True):
     """The progress of a follower. `compared_seq` is the seq of the last digest that matched.
 
-    `commands_per_second` is the slowest measured speed of its replay, 0 if none was measured.
+    `commands_per_second` is the slowest measured speed of its replay, 0 if none was measured. `history_seq` is the last
+    command in the history.
     """
 
     pid: int
@@ -75,6 +76,7 @@ class FollowerStatus(msgspec.Struct, frozen=True):
     snapshot_seq: int
     compared_seq: int
     commands_per_second: float = 0.0
+    history_seq: int = 0
 
 
 class Follower:
@@ -119,6 +121,11 @@ class Follower:
     def seq(self) -> int:
         """The last applied command."""
         return self._engine.head.seq
+
+    @property
+    def history_seq(self) -> int:
+        """The last command in the history; 0 if this follower writes none."""
+        return 0 if self._history is None else self._history.head.seq
 
     @property
     def compared_seq(self) -> int:
@@ -171,8 +178,9 @@ class Follower:
         """Write the status file, for `exchange journal info`."""
         head = self._engine.head
         saving = self._saving
+        speed = saving.commands_per_second
         status = FollowerStatus(
-            os.getpid(), head.seq, head.ts_us, saving.newest_seq, self.compared_seq, saving.commands_per_second
+            os.getpid(), head.seq, head.ts_us, saving.newest_seq, self.compared_seq, speed, self.history_seq
         )
         write_atomic(status_file(self._path), msgspec.json.encode(status))
 
@@ -304,7 +312,7 @@ def main() -> None:
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
     """Follow until the exchange is gone. Raises DivergedError at an alarm, also at one of `exchange follow --once`."""
-    written_seq, written_seconds = 0, 0.0
+    written, written_seconds = (0, 0), 0.0
     space = SpaceGuard(reader.path, "rows of the history", _log.warning)
     try:
         while not is_orphaned(exchange_pid):
@@ -313,9 +321,9 @@ def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> Non
             if time.monotonic() - written_seconds > STATUS_SECONDS:
                 if (alarm := standing_alarm(reader.path)) is not None:
                     raise DivergedError(alarm.text)
-                if follower.seq != written_seq:
+                if (seqs := (follower.seq, follower.history_seq)) != written:
                     follower.write_status()
-                written_seq, written_seconds = follower.seq, time.monotonic()
+                written, written_seconds = seqs, time.monotonic()
     finally:
         follower.write_status()
 

@@ -19,6 +19,7 @@ from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, recover
 from exchange.free_space import SpaceGuard, why_no_space
 from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
 from exchange.journal.lock import JournalLock
@@ -33,6 +34,7 @@ from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.follower import FollowerProcess, save_and_prune
+from exchange.runtime.journal_meter import JournalMeter, MeasuredJournal
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.runtime.storage import storage_of
@@ -161,14 +163,19 @@ class Node(ServedExchange):
         self._settings = settings
         self.gateway.allowed_peers = settings.allowed_peers
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
-        self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port, journal)
-        self._pipeline = Pipeline(engine, self._metrics.journal if self._metrics else journal, self._clock, self)
+        self._journal = journal
+        self.journal_meter = JournalMeter()
+        self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port)
+        counted = MeasuredJournal(journal, self.journal_meter) if self._metrics else journal
+        self._pipeline = Pipeline(engine, counted, self._clock, self)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._demo = DemoProcess(settings.path)
         self._archiver = Archiver(
             settings.path, journal, self.now_us, settings.archive_after_us, settings.delete_archives_after_us
         )
         self._admin_secret = admin_secret(settings.path)
+        # Why clients are not accepted; None while they are.
+        self._closed_because: str | None = "the exchange is starting"
         self._is_stopping = False
         # Dry runs are refused before this exchange time.
         self._dry_run_from_us = 0
@@ -192,6 +199,7 @@ class Node(ServedExchange):
                 await clock
             if not pipeline.done():
                 await stopping
+                self._closed_because = "the exchange is stopping"
                 await self._demo.stop()
                 await self.gateway.close()
                 self._is_stopping = True
@@ -211,6 +219,27 @@ class Node(ServedExchange):
             await self.past_service.stop()
             await self._demo.stop()
             await self._follower.stop()
+
+    @property
+    def queue_depth(self) -> int:
+        """The number of commands that wait for the journal."""
+        return self._pipeline.queue_depth
+
+    @property
+    def journal_seq(self) -> int:
+        """The last command that is on disk."""
+        return self._journal.head.seq
+
+    def why_not_ready(self) -> list[str]:
+        """Why commands are not accepted now, as sentences; empty if they are."""
+        reasons = [self._closed_because] if self._closed_because else []
+        if self.is_busy:
+            reasons.append("too many commands wait for the journal")
+        if self.journal_meter.is_unavailable:
+            reasons.append("the journal cannot be written: the disk is full, or another program has locked it")
+        if self.clock_jump_us:
+            reasons.append(f"the system clock jumped: it is {jump_text(self.clock_jump_us)}")
+        return reasons
 
     @property
     def is_busy(self) -> bool:
@@ -253,12 +282,12 @@ class Node(ServedExchange):
     def is_admin_secret(self, secret: str | None) -> bool:
         return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
 
-    def _measure(self, port: int, journal: JournalWriter) -> "Metrics":
+    def _measure(self, port: int) -> "Metrics":
         # Imported only when it is needed, because it makes the start longer.
         from exchange.runtime.metrics import Metrics
 
-        peers = self._settings.allowed_peers
-        return Metrics(port, self.path, self.engine, journal, lambda: self.gateway.connected, peers)
+        self.meter = RequestMeter()
+        return Metrics(self, self._settings.metrics_host, port, self._settings.allowed_peers)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
         """Open a session for a client in this process; `send` receives its messages."""
@@ -270,6 +299,7 @@ class Node(ServedExchange):
         if self._settings.demo:
             await asyncio.gather(*map(self._execute, start_prices(self.views)))
         await self.gateway.open()
+        self._closed_because = None
         listening(url)
         self._follower.start()
         self._archiver.start()

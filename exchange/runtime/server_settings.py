@@ -21,7 +21,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `snapshot_every`: commands between two snapshots (0: no snapshots while running, None: as the ladder says).
     - `requests_per_second`: limit of one connection (0: no limit).
     - `demo`: give the demo's assets a first index price.
-    - `metrics_port`: on the loopback address (0: any free port, None: no metrics).
+    - `metrics_port`: of the metrics and the health (0: any free port, None: no metrics), at `metrics_host`.
     - `demo_seed`: the random seed of the demo's bots (None: no bots).
     - `rules`: those of a new journal. An existing journal has its own.
     - `archive_after_us`: the age of commands that are sealed into archives (None: they stay in the journal).
@@ -42,6 +42,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     archive_after_us: int | None = None
     delete_archives_after_us: int | None = None
     allowed_peers: AllowedPeers = AllowedPeers()
+    metrics_host: str = "127.0.0.1"
 
 
 def admin_secret_file(path: Path) -> Path:

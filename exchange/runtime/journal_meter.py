@@ -1,0 +1,66 @@
+"""Counts what a journal records: the sizes of batches, the time until they are on disk, and batches that it refused."""
+
+import time
+
+from exchange.gateway.meter import Distribution
+from exchange.journal.errors import JournalUnavailableError
+from exchange.journal.protocols import JournalWriter
+from exchange.journal.records import Head, Record
+
+APPEND_BOUNDS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+# A journal that refused a batch counts as unavailable until it records one, but not longer than this: without commands
+# nobody would find out that it is available again.
+UNAVAILABLE_SECONDS = 10.0
+
+
+class JournalMeter:
+    """The counts. Only the thread of the event loop changes them."""
+
+    def __init__(self) -> None:
+        self.batch_sizes = Distribution(BATCH_BOUNDS)
+        self.append_seconds = Distribution(APPEND_BOUNDS_SECONDS)
+        self._refused_seconds: float | None = None
+
+    @property
+    def is_unavailable(self) -> bool:
+        """True if the journal did not accept the last batch, a moment ago."""
+        refused = self._refused_seconds
+        return refused is not None and time.monotonic() - refused < UNAVAILABLE_SECONDS
+
+    def appended(self, count: int, taken_seconds: float) -> None:
+        """Count a batch that is on disk."""
+        self.batch_sizes.add(count)
+        self.append_seconds.add(taken_seconds)
+        self._refused_seconds = None
+
+    def refused(self) -> None:
+        """Note that the journal could not record a batch."""
+        self._refused_seconds = time.monotonic()
+
+
+class MeasuredJournal:
+    """A journal writer that counts its appends in `meter`."""
+
+    def __init__(self, journal: JournalWriter, meter: JournalMeter) -> None:
+        self._journal = journal
+        self._meter = meter
+        self.append_digests = journal.append_digests
+        self.append_answers = journal.append_answers
+        self.seal = journal.seal
+        self.delete_sealed = journal.delete_sealed
+        self.close = journal.close
+
+    @property
+    def head(self) -> Head:
+        return self._journal.head
+
+    async def append(self, records: list[Record]) -> None:
+        began_seconds = time.perf_counter()
+        try:
+            await self._journal.append(records)
+        except JournalUnavailableError:
+            self._meter.refused()
+            raise
+        self._meter.appended(len(records), time.perf_counter() - began_seconds)

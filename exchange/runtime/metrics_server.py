@@ -1,0 +1,106 @@
+"""The HTTP server of the metrics: a few pages that only read, on a thread of its own."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from socket import AF_INET6
+from socketserver import ThreadingMixIn
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from exchange.gateway.handshake import AllowedPeers, host_refusal_of
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+# A client that sends or reads nothing for this time is disconnected.
+CLIENT_SECONDS = 10
+STOP_LOOK_SECONDS = 0.1
+
+
+class WebPage(NamedTuple):
+    """The answer to one request."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+# Makes a page from the `Accept` header of the request.
+MakeWebPage = Callable[[str], WebPage]
+
+
+class MetricsServer:
+    """Serves `pages`, by path, at `host` and `port`. A context manager; entering it raises OSError."""
+
+    def __init__(self, host: str, port: int, pages: Mapping[str, MakeWebPage], allowed_peers: AllowedPeers) -> None:
+        self._host = host
+        self._port = port
+        self._pages = pages
+        self._allowed_peers = allowed_peers
+
+    def __enter__(self) -> Self:
+        server_class = _Server6 if ":" in self._host else _Server
+        try:
+            self._server = make_server(self._host, self._port, self._answer, server_class, _Handler)
+        except OSError as error:
+            detail = f"{error.strerror}: choose another with --metrics-port, or 0 for any free one"
+            raise OSError(error.errno, detail, f"metrics port {self._port}") from error
+        arguments = {"poll_interval": STOP_LOOK_SECONDS}
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=arguments, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """The address of the server, without a path."""
+        host, port = self._server.socket.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        page = self._page_for(environ)
+        headers = [
+            ("Content-Type", page.content_type),
+            ("Content-Length", str(len(page.body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response(f"{page.status} {page.status.phrase}", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
+
+    def _page_for(self, environ: "WSGIEnvironment") -> WebPage:
+        local = self._server.socket.getsockname()[:2]
+        refusal = host_refusal_of(environ.get("HTTP_HOST", ""), local, self._allowed_peers)
+        if refusal is not None:
+            return _text(refusal.status, refusal.text)
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _text(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served\n")
+        make = self._pages.get(environ["PATH_INFO"])
+        if make is None:
+            return _text(HTTPStatus.NOT_FOUND, f"nothing is served here: ask for {', '.join(self._pages)}\n")
+        return make(environ.get("HTTP_ACCEPT", ""))
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = CLIENT_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is that of the base class
+        """Requests are not logged."""
+
+
+def _text(status: HTTPStatus, text: str) -> WebPage:
+    return WebPage(status, "text/plain; charset=utf-8", text.encode())
