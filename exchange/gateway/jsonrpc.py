@@ -225,9 +225,14 @@ class _RepeatedKeyError(Exception):
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> None:
-    if len(dict(pairs)) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _RepeatedKeyError(next(name for n, name in enumerate(names) if name in names[:n]))
+    if len(dict(pairs)) == len(pairs):
+        return
+    # In linear time, because a hostile frame has thousands of keys.
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name in names:
+            raise _RepeatedKeyError(name)
+        names.add(name)
 
 
 def _nothing(_text: str) -> None:
