@@ -3,6 +3,12 @@
 # The next step if SQLite cannot read a file.
 UNREADABLE_STEP = "check the disk, and restore a backup if the file is damaged"
 
+# The next step if commands are lost.
+LOST_STEP = (
+    "`exchange journal repair` restores them if the history holds them; otherwise put back the files that are missing, "
+    "or continue without these commands with `exchange serve --accept-loss`"
+)
+
 
 class JournalError(Exception):
     """The journal cannot be used as asked. The message is a sentence for users; `reason` is a word for programs."""
@@ -48,6 +54,14 @@ class JournalBrokenError(JournalError):
 
 class JournalDamagedError(JournalError):
     """The stored contents are not those that were written."""
+
+
+class CommandsLostError(JournalDamagedError):
+    """The journal had more commands than it has now. `seq` is the first that is lost."""
+
+    def __init__(self, seq: int, text: str) -> None:
+        super().__init__(text)
+        self.seq = seq
 
 
 class JournalUnreadableError(JournalDamagedError):

@@ -1,8 +1,10 @@
 """The lock that admits one writer: a file next to the journal, locked by the operating system while its owner lives.
 
-The file names the owner, so that a second server can report it and the command line can find the first one.
+The file names the owner, so that a second server can report it and the command line can find the first one. It also has
+the seq of the last command that was recorded. A start compares it with the journal, and so notices a lost -wal.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Self
@@ -14,12 +16,23 @@ from exchange.journal.errors import JournalLockedError
 
 # `lock_owner` holds the lock for an instant when it asks for the owner; a start must wait longer than that.
 _PATIENCE_SECONDS = 0.2
+# How the content begins. The number has a constant width, so that the owner replaces it without the rest.
+_SEQ = b'{"seq":%20d,'
+_SIZE_MAX = 4_096
 
 
 class LockOwner(msgspec.Struct, frozen=True):
     """The process that has locked a journal, and its URL once it listens."""
 
     pid: int
+    url: str | None = None
+
+
+class _Content(msgspec.Struct, frozen=True):
+    """The content of the file. Files of earlier versions have no seq. Without an owner the pid is 0."""
+
+    seq: int = 0
+    pid: int = 0
     url: str | None = None
 
 
@@ -32,6 +45,8 @@ class JournalLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _lock_file(path)
+        self._descriptor = -1
+        self._seq = 0
         self._lock = FileLock(
             self._file,
             timeout=_PATIENCE_SECONDS,
@@ -51,18 +66,45 @@ class JournalLock:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.truncate(self._file, 0)
+        self._write(LockOwner(0))
         self._lock.release()
 
     def announce(self, url: str) -> None:
         """Write the URL at which the owner listens into the file."""
-        with self._file.open("r+b") as file:
-            file.write(msgspec.json.encode(LockOwner(os.getpid(), url)))
-            file.truncate()
+        self._write(LockOwner(os.getpid(), url))
+
+    def note(self, seq: int) -> None:
+        """Write the seq of the last command that is on disk into the file, without a sync."""
+        self._seq = seq
+        # The journal has the command. If the disk of the lock file fails, the journal finds out itself.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, _SEQ % seq, 0)
 
     def _write_owner(self, descriptor: int) -> None:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, msgspec.json.encode(LockOwner(os.getpid())), 0)
+        self._descriptor = descriptor
+        self._seq = _decoded(os.pread(descriptor, _SIZE_MAX, 0)).seq
+        self._write(LockOwner(os.getpid()))
+
+    def _write(self, owner: LockOwner) -> None:
+        content = b"" if not owner.pid and not self._seq else _SEQ % self._seq + msgspec.json.encode(owner)[1:]
+        os.pwrite(self._descriptor, content, 0)
+        os.ftruncate(self._descriptor, len(content))
+
+
+def is_locked(path: Path) -> bool:
+    """True if another process may be writing to the journal at `path`. Without the right to find out, it may be."""
+    try:
+        return lock_owner(path) is not None
+    except OSError:
+        return True
+
+
+def recorded_seq(path: Path) -> int:
+    """The seq of the last command that the lock file of the journal at `path` knows; 0 if it knows none."""
+    try:
+        return _decoded(_lock_file(path).read_bytes()).seq
+    except OSError:
+        return 0
 
 
 def lock_owner(path: Path) -> LockOwner | None:
@@ -89,9 +131,17 @@ def _lock_file(path: Path) -> Path:
 def _read(file: Path) -> LockOwner | None:
     """The owner that the file names; None while the owner is writing it."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=LockOwner)
-    except (OSError, msgspec.DecodeError):
+        content = _decoded(file.read_bytes())
+    except OSError:
         return None
+    return LockOwner(content.pid, content.url) if content.pid else None
+
+
+def _decoded(content: bytes) -> _Content:
+    try:
+        return msgspec.json.decode(content, type=_Content)
+    except msgspec.DecodeError:
+        return _Content()
 
 
 def _describe(owner: LockOwner | None) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from exchange.journal.lock import JournalLock
 from exchange.journal.protocols import JournalReader, JournalWriter
 from exchange.journal.sqlite_reader import SqliteJournalReader
 
@@ -11,15 +12,16 @@ def open_journal_reader(path: Path) -> JournalReader:
     return SqliteJournalReader(path)
 
 
-async def open_journal_writer(path: Path) -> JournalWriter:
+async def open_journal_writer(path: Path, lock: JournalLock | None = None) -> JournalWriter:
     """Open the journal at `path` for writing; create or migrate it if necessary. The caller holds the journal's lock.
 
-    Raises a JournalError if `path` holds something else.
+    The file of `lock` gets the seq of each command that is recorded. Raises a JournalError if `path` holds something
+    else.
     """
     # Imported only here: a process that only reads starts much faster without asyncio.
     from exchange.journal.sqlite_writer import SqliteJournalWriter
 
-    return await SqliteJournalWriter.open(path)
+    return await SqliteJournalWriter.open(path, lock)
 
 
 def journal_files(path: Path) -> list[Path]:

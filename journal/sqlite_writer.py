@@ -12,6 +12,7 @@ import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
+from exchange.journal.lock import JournalLock
 from exchange.journal.offline import TABLES_OF_COMMANDS
 from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 from exchange.journal.schema import prepare
@@ -30,15 +31,18 @@ _ROWS_MAX = 5_000
 class SqliteJournalWriter:
     """Appends to the journal, see `JournalWriter`. The caller holds the journal's lock."""
 
-    def __init__(self, connection: aiosqlite.Connection, head: Head) -> None:
+    def __init__(self, connection: aiosqlite.Connection, head: Head, lock: JournalLock | None = None) -> None:
         self._connection = connection
         self.head = head
+        self._lock = lock
         # Two appends may run at once, and neither may enter the transaction of the other.
         self._turn = asyncio.Lock()
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, lock: JournalLock | None = None) -> Self:
         """Open the journal at `path` for writing; create or migrate it if necessary. Raises a JournalError.
+
+        The file of `lock`, which the caller holds, gets the seq of each command that is recorded.
 
         Two checks come before anything is written: that a -wal of a crash belongs to the file, and that a file which is
         migrated has a backup.
@@ -56,13 +60,15 @@ class SqliteJournalWriter:
             # The thread of an open connection would keep the process alive.
             await connection.close()
             raise
-        return cls(connection, head)
+        return cls(connection, head, lock)
 
     async def append(self, records: list[Record]) -> None:
         """Record a batch, all of it or nothing. See `JournalWriter.append`."""
         assert records[0].seq == self.head.seq + 1, "the journal would have a gap"
         await self._insert("INTO commands (seq, ts_us, payload, hash)", records)
         self.head = Head(records[-1].seq, records[-1].ts_us, records[-1].hash)
+        if self._lock is not None:
+            self._lock.note(self.head.seq)
 
     async def append_digests(self, rows: list[DigestRow]) -> None:
         """Record digests; those that are recorded already stay. Raises as `append` does."""

@@ -5,13 +5,21 @@ backup was copied there in the meantime, the result is a mixture of both, and th
 writing makes it permanent.
 """
 
+import contextlib
 import logging
 import os
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from exchange.journal.chain_check import check_chain
-from exchange.journal.errors import JournalDamagedError
+from exchange.journal.errors import LOST_STEP, CommandsLostError, JournalDamagedError
 from exchange.journal.file_header import log_path
+from exchange.journal.log_scan import scan_log
+from exchange.journal.sqlite_reader import SqliteJournalReader
+
+# A loss of power breaks at most the last transaction: each one is synced before the next.
+_UNSYNCED_MAX = 1
 
 _log = logging.getLogger(__name__)
 
@@ -36,15 +44,25 @@ def sync_journal(path: Path) -> None:
 
 
 def check_log_of_crash(path: Path) -> None:
-    """If a crash left a -wal, check that it and the journal at `path` make one whole journal. Changes nothing.
+    """If a crash left a -wal, check that it is whole, and that it and the journal at `path` make one whole journal.
 
-    The caller holds the journal's lock. Raises JournalDamagedError. SQLite knows no mark that binds a -wal to its
-    database, so the chain of hashes has to show it: all commands are read. After a clean stop there is no -wal.
+    The caller holds the journal's lock. Raises JournalDamagedError, and changes nothing then. SQLite knows no mark that
+    binds a -wal to its database, so the chain of hashes has to show it: all commands are read. After a clean stop there
+    is no -wal.
     """
     log = log_path(path)
     if not log.exists() or not log.stat().st_size or not path.exists():
         return
     _log.info("%s: the last run did not stop cleanly, checking the chain of its commands", path)
+    is_whole = is_log_whole(path, _log.warning)
+    refuse_mixture(path)
+    if not is_whole:
+        _begin_anew(path)
+
+
+def refuse_mixture(path: Path) -> None:
+    """Raise JournalDamagedError if the -wal and the journal at `path` make no whole journal. Reads all commands."""
+    log = log_path(path)
     try:
         check_chain(path, lambda done, total: None)
     except JournalDamagedError as error:
@@ -52,3 +70,35 @@ def check_log_of_crash(path: Path) -> None:
             f"{path} and {log.name} make no whole journal: {error}. If {path.name} was copied here from a backup, "
             f"move {log.name} and {path.name}-shm to another folder, then start again"
         ) from error
+
+
+def is_log_whole(path: Path, report: Callable[[str], None]) -> bool:
+    """False if SQLite leaves out the last transaction in the -wal of the journal at `path`. No process may write to it.
+
+    This is no loss, because the exchange answers only after the sync; `report` receives a sentence about it. Raises
+    CommandsLostError if it leaves out several transactions: the file is damaged.
+    """
+    scan = scan_log(path)
+    if scan.broken_frame is None or not scan.left_out:
+        return True
+    log = log_path(path)
+    where = f"at frame {scan.broken_frame}" if scan.broken_frame else "in its header"
+    with SqliteJournalReader(path) as reader:
+        seq = reader.head().seq
+    if scan.left_out > _UNSYNCED_MAX:
+        raise CommandsLostError(
+            seq + 1,
+            f"{log} is damaged {where}, and {scan.left_out} transactions after that cannot be "
+            f"read. {path} ends with seq {seq} without them: the commands from seq {seq + 1} on are lost. {LOST_STEP}",
+        )
+    report(
+        f"{log} ends with an incomplete transaction ({where}), as after a loss of power before its sync: it is left "
+        f"out, and {path} ends with seq {seq}"
+    )
+    return False
+
+
+def _begin_anew(path: Path) -> None:
+    """Move the content of the -wal into the database, so that the next scan does not find an old broken frame."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -9,6 +9,7 @@ from exchange.domain.events import Event
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import event_rows
 from exchange.journal.opening import open_journal_writer
+from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.snapshots.store import SnapshotStore
 from tests.old_events import append_old_events
@@ -64,3 +65,13 @@ def write_journal(
 
     asyncio.run(write())
     return engine
+
+
+async def append_random(journal: JournalWriter, engine: Engine, last_seq: int, batch: int, seed: int = 1) -> None:
+    """Record random commands up to `last_seq` in transactions of `batch`, as an exchange does, and apply them."""
+    steps = [(ts_us, command) for ts_us, command, _ in random_steps(seed, last_seq)]
+    while some := steps[engine.head.seq : min(last_seq, engine.head.seq + batch)]:
+        records = chain(engine.head, [(ts_us, encode_command(command).decode()) for ts_us, command in some])
+        for record, (_, command) in zip(records, some, strict=True):
+            engine.step(record, command)
+        await journal.append(records)

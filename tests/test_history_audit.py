@@ -148,7 +148,7 @@ def test_a_history_with_more_commands_than_the_journal_is_a_difference(path: Pat
     shutil.copy(history_path(path), history_path(short))
     verdict = verdict_of(short)
     assert verdict.damaged_seq == 41
-    assert "but the journal with seq 40: the journal lost commands" in (verdict.damage or "")
+    assert "ends with seq 40, but exchange.history.db has seq" in (verdict.damage or "")
 
 
 def test_a_missing_or_older_history_is_only_mentioned(path: Path) -> None:

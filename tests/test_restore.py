@@ -166,6 +166,8 @@ def test_a_plain_copy_is_not_mixed_with_the_log_of_a_crash(long_ago: Crash, tmp_
     assert contents(path) == before
     put_away_log(path)
     assert open_once(path).seq == BACKUP_SEQ
+    assert "ends with seq 60, but the newest snapshot has seq 400" in (verify(path, True, no_bar).damage or "")
+    shutil.rmtree(SnapshotStore(path).folder)
     assert verify(path, True, no_bar).damage is None
 
 

@@ -194,7 +194,7 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         (
             f"INSERT INTO digests VALUES (2001, '{EVENTS_SUBJECT}', 'x')",
             2001,
-            "digest of the events/2 at seq 2001, where the exchange never records one",
+            "ends with seq 2000, but a digest in the journal has seq 2001: seq 2001 is lost",
         ),
     ],
 )

@@ -11,6 +11,7 @@ from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import Progress, replay, restore_base, restore_newest
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
+from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.snapshots.store import (
     DamagedSnapshotError,
     Snapshot,
@@ -77,6 +78,7 @@ def plan_recovery(path: Path) -> RecoveryPlan:
     """Return what `exchange serve` would do on the journal at `path`. Only reads. Raises JournalError."""
     skipped: list[str] = []
     with open_journal_reader(path) as reader:
+        refuse_lost_commands(path)
         last_seq = reader.head().seq
         began = time.perf_counter()
         engine = restore_newest(path, reader, last_seq, skipped.append)

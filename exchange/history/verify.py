@@ -12,10 +12,13 @@ from exchange.history.audit import Audit
 from exchange.history.expectations import Expectation, compare
 from exchange.history.history_audit import HistoryAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
-from exchange.journal.errors import JournalDamagedError, JournalUnreadableError
+from exchange.journal.errors import CommandsLostError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.file_faults import file_faults
+from exchange.journal.lock import is_locked
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
+from exchange.journal.write_ahead_log import is_log_whole
+from exchange.runtime.lost_commands import refuse_lost_commands
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -44,6 +47,9 @@ def verify(
     verdict = Verdict(str(path))
     try:
         with open_journal_reader(path) as reader:
+            refuse_lost_commands(path)
+            if not is_locked(path):
+                is_log_whole(path, verdict.notes.append)
             verdict.expected = compare(reader, expectations)
             if fast:
                 _verify_chain(reader, verdict, progress, until)
@@ -54,6 +60,8 @@ def verify(
                     _verify_files(path)
                     history.compare()
     except DamageError as error:
+        verdict.damage, verdict.damaged_seq = str(error), error.seq
+    except CommandsLostError as error:
         verdict.damage, verdict.damaged_seq = str(error), error.seq
     except JournalUnreadableError as error:
         verdict.damage = f"the file cannot be read after seq {verdict.first_seq + verdict.commands - 1} ({error})"

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -87,6 +88,15 @@ def head_of(connection: sqlite3.Connection) -> Head:
     """The last command in the history; an empty head if there is none."""
     row = connection.execute("SELECT seq, ts_us, hash FROM command ORDER BY seq DESC LIMIT 1").fetchone()
     return Head(*row) if row else Head()
+
+
+def last_seq_of(journal_path: Path) -> int:
+    """The last command in the history of a journal; 0 if there is none, or if it cannot be read."""
+    try:
+        with closing(open_history(journal_path)) as connection:
+            return head_of(connection).seq
+    except (HistoryError, sqlite3.Error):
+        return 0
 
 
 def alarm_of(connection: sqlite3.Connection) -> str | None:

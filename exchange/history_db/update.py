@@ -23,6 +23,7 @@ from exchange.history_db.file import (
     open_history_file,
 )
 from exchange.history_db.writer import HistoryWriter
+from exchange.journal.errors import LOST_STEP, CommandsLostError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
@@ -157,8 +158,8 @@ def history_lock(path: Path, timeout_seconds: float = 0) -> Iterator[None]:
 def open_fitting_writer(reader: JournalReader, report: Report) -> HistoryWriter:
     """A writer that continues the history of this journal; a new one if there is none that fits.
 
-    A history of another journal, or one with commands that the journal does not hold, is moved aside. The caller holds
-    the history's lock.
+    A history of another journal is moved aside. Raises CommandsLostError if it has later commands than the journal: it
+    may have the only copy of them. The caller holds the history's lock.
     """
     file = history_path(reader.path)
     try:
@@ -171,13 +172,20 @@ def open_fitting_writer(reader: JournalReader, report: Report) -> HistoryWriter:
     if not head.seq or reader.head_at(head.seq) == head:
         return writer
     writer.close()
+    if head.seq > known.seq:
+        raise CommandsLostError(
+            known.seq + 1,
+            f"{reader.path} ends with seq {known.seq}, but {file} has seq {head.seq}: the journal lost commands. "
+            f"{LOST_STEP}",
+        )
     aside = file.with_name(f"{file.name}.seq-{head.seq}")
     for end in _OF_SQLITE:
         if (part := file.with_name(file.name + end)).exists():
             part.replace(aside.with_name(aside.name + end))
-    lost = f"ends with seq {head.seq}, but the journal with seq {known.seq}: the journal lost commands"
-    other = f"has another command at seq {head.seq} than the journal"
-    report(f"{file} {lost if head.seq > known.seq else other}. It is kept as {aside.name}, and a new one is written")
+    report(
+        f"{file} has another command at seq {head.seq} than the journal. It is kept as {aside.name}, and a new one is "
+        "written"
+    )
     return HistoryWriter(file)
 
 

@@ -35,6 +35,7 @@ from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.journal_meter import JournalMeter, MeasuredJournal
+from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.runtime.storage import storage_of
@@ -68,7 +69,7 @@ async def serve(
     ensure_journal(settings.path)
     await _refuse_taken_address(settings)
     with JournalLock(settings.path) as lock:
-        journal = await open_journal(settings)
+        journal = await open_journal(settings, lock=lock)
         try:
             recent = RecentUpdates(0)
             engine = recover(settings.path, report, progress, watch=recent.add_replayed).engine
@@ -130,9 +131,15 @@ async def _record_first_digests(path: Path, engine: Engine, journal: JournalWrit
     )
 
 
-async def open_journal(settings: ServerSettings, now_us: int | None = None) -> JournalWriter:
-    """Open the journal, and begin a new one with its genesis at `now_us`. The caller must hold the lock."""
-    journal = await open_journal_writer(settings.path)
+async def open_journal(
+    settings: ServerSettings, now_us: int | None = None, lock: JournalLock | None = None
+) -> JournalWriter:
+    """Open the journal, and begin a new one with its genesis at `now_us`. The caller must hold the lock.
+
+    Raises CommandsLostError if a file next to the journal knows later commands, before anything is written.
+    """
+    refuse_lost_commands(settings.path)
+    journal = await open_journal_writer(settings.path, lock)
     try:
         admin_secret(settings.path)
         if not journal.head.seq:
