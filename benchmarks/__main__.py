@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import engine, follower, history, memory, orders, recovery, snapshots, startup
+from benchmarks import engine, follower, history, memory, metrics, orders, recovery, snapshots, startup
 from benchmarks.table import show
 
 BENCHMARKS = {
     "engine": engine.run,
     "orders": orders.run,
+    "metrics": metrics.run,
     "follower": follower.run,
     "memory": memory.run,
     "snapshots": snapshots.run,
