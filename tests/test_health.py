@@ -108,10 +108,18 @@ def test_commands_and_requests_that_wait_are_shown(tmp_path: Path, monkeypatch: 
     async def conversation() -> None:
         async with exchange(tmp_path / "exchange.db", metrics_port=0) as server:
             alice = await server.client("alice")
-            monkeypatch.setattr(server.journal, "append", _never)
-            for _ in range(3):
-                alice.send(request("private/buy", instrument_id=INSTRUMENT, price=1_500_000, amount=1_000))
-            # The first one is being written, and the others wait.
+            is_writing = asyncio.Event()
+
+            async def never(_records: list[Record]) -> None:
+                is_writing.set()
+                await asyncio.get_running_loop().create_future()
+
+            monkeypatch.setattr(server.journal, "append", never)
+            buy = request("private/buy", instrument_id=INSTRUMENT, price=1_500_000, amount=1_000)
+            alice.send(buy)
+            await is_writing.wait()
+            for _ in range(2):
+                alice.send(buy)
             while server.node.queue_depth < 2:  # noqa: ASYNC110 - the node has no event for this
                 await asyncio.sleep(0)
             found = await samples(server)
@@ -121,10 +129,6 @@ def test_commands_and_requests_that_wait_are_shown(tmp_path: Path, monkeypatch: 
             server.running.cancel()
 
     asyncio.run(conversation())
-
-
-async def _never(_records: list[Record]) -> None:
-    await asyncio.get_running_loop().create_future()
 
 
 def test_a_healthy_exchange_says_how_it_is_and_refuses_other_hosts_paths_and_methods(tmp_path: Path) -> None:

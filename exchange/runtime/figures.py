@@ -17,9 +17,9 @@ from exchange.free_space import free_bytes
 from exchange.gateway.meter import Distribution, RequestMeter
 from exchange.gateway.server import Gateway
 from exchange.journal.errors import JournalError
-from exchange.journal.file_header import log_path
 from exchange.runtime.follower import read_status
 from exchange.runtime.journal_meter import JournalMeter
+from exchange.runtime.log_readers import LogWatch, size_of_log
 from exchange.runtime.storage import Storage, storage_of
 from exchange.snapshots.store import SnapshotStore, rung_of
 
@@ -65,6 +65,7 @@ METRICS: dict[str, Metric] = {
     "exchange_disk_full_seconds": Metric("gauge", "Time until the journal's disk is full at the present rate."),
     "exchange_file_bytes": Metric("gauge", "Size of the files of one kind, with their write-ahead logs.", "files"),
     "exchange_wal_bytes": Metric("gauge", "Size of the journal's write-ahead log."),
+    "exchange_oldest_reader_seconds": Metric("gauge", "Time for which a program has held that log open; 0: none does."),
 }
 
 # One value, one for each value of the label, or None if there is none now.
@@ -79,6 +80,7 @@ class Watched(Protocol):
     gateway: Gateway
     meter: RequestMeter | None
     journal_meter: JournalMeter
+    log_watch: LogWatch
 
     @property
     def queue_depth(self) -> int:
@@ -119,6 +121,7 @@ def loop_figures(exchange: Watched) -> dict[str, Value]:
         "exchange_connected_clients": gateway.connected,
         "exchange_outbox_bytes": gateway.backlog_of_all,
         "exchange_outbox_largest_bytes": gateway.backlog,
+        "exchange_oldest_reader_seconds": exchange.log_watch.oldest_seconds,
         "exchange_open_orders": exchange.engine.views.orders.open_count(),
     }
 
@@ -145,7 +148,7 @@ class FileFigures:
             "exchange_snapshot_seq": snapshot_seq,
             "exchange_snapshot_age_seconds": snapshot_age,
             "exchange_disk_free_bytes": free_bytes(self._path.parent),
-            "exchange_wal_bytes": _size_of_log(self._path),
+            "exchange_wal_bytes": size_of_log(self._path),
             **self._storage_figures(),
         }
 
@@ -182,10 +185,3 @@ def _newest_snapshot(path: Path) -> tuple[int, float | None]:
                 # The follower deleted it in the meantime.
                 continue
     return 0, None
-
-
-def _size_of_log(path: Path) -> int:
-    try:
-        return log_path(path).stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -35,6 +35,7 @@ from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
 from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.journal_meter import JournalMeter, MeasuredJournal
+from exchange.runtime.log_readers import LOOK_SECONDS, LogWatch
 from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
@@ -172,6 +173,7 @@ class Node(ServedExchange):
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._journal = journal
         self.journal_meter = JournalMeter()
+        self.log_watch = LogWatch(settings.path, _log.warning)
         self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port)
         counted = MeasuredJournal(journal, self.journal_meter) if self._metrics else journal
         self._pipeline = Pipeline(engine, counted, self._clock, self)
@@ -310,6 +312,7 @@ class Node(ServedExchange):
         listening(url)
         self._follower.start()
         self._archiver.start()
+        self.start_task(self._watch_log())
         if self._settings.demo_seed is not None:
             self._demo.start(url, self._settings.demo_seed)
         await stop.wait()
@@ -329,6 +332,11 @@ class Node(ServedExchange):
         if self._follower.is_running:
             return "the follower, which writes it, is running but behind: try again later"
         return "the follower, which writes it, has ended: it starts again soon, and the server's log says why it ended"
+
+    async def _watch_log(self) -> None:
+        while True:
+            await asyncio.to_thread(self.log_watch.look)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch_clock(self) -> None:
         while True:
