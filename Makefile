@@ -8,12 +8,20 @@ DB      ?= data/exchange.db
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # `worksteal` keeps the tests of a file on one worker, where they share fixtures, until another worker has no work left.
 PYTEST  := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
-INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+# Installs the exact files whose hashes are in a lock, and nothing else. pip is not told to resolve anything.
+LOCKED  := $(PIP) install --require-hashes --no-deps --requirement
+# The build backend is in the locks too, so pip downloads none of its own. It warns of every editable installation.
+CHECKOUT := PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 
 # Tests start hundreds of Python processes. Saved bytecode makes each of them start a third faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick lint types pytest soak coverage bench docs site wheel lowest lock release clean
+# One resolution for every platform and every Python that pyproject.toml allows. Markers say where a version differs.
+COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate pyproject.toml requirements/build.in
+
+.PHONY: help run test quick lint types pytest soak coverage bench docs site wheel sbom audit lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -45,20 +53,32 @@ soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
 coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
 	$(PYTEST) --timeout 600 --cov --cov-report term:skip-covered --cov-report html:build/coverage
 
-bench: $(VENV)/bench-installed  ## print figure, reference and ratio of each benchmark
+bench: $(VENV)/dev-installed  ## print figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
 	$(BIN)/python -m tests.api_reference
 
-site: $(VENV)/site-installed  ## build the documentation as a web site in build/site/
+site: $(VENV)/dev-installed  ## build the documentation as a web site in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-wheel: $(VENV)/dev-installed  ## build sdist and wheel in build/dist/, install them elsewhere and test them
+wheel: $(VENV)/dev-installed  ## build sdist, wheel and SBOM in build/dist/, install the wheel elsewhere and test it
 	rm -rf build/dist
-	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/python -m build --no-isolation --outdir build/dist
+	$(MAKE) --no-print-directory sbom
 	$(BIN)/pytest -m packaging
+
+sbom: $(VENV)/dev-installed  ## write the bill of materials (CycloneDX) of the wheel in build/dist/ next to it
+	rm -rf build/wheel && $(PYTHON) -m venv --without-pip build/wheel
+	$(PIP) --python build/wheel install --quiet --require-hashes --no-deps --requirement requirements/run.txt
+	$(PIP) --python build/wheel install --quiet --no-deps build/dist/*.whl
+	# The wheel is built already, and does not need the build backend to run.
+	$(PIP) --python build/wheel uninstall --quiet --yes setuptools
+	$(BIN)/python .ci/sbom.py build/dist/*.whl build/wheel
+
+audit: $(VENV)/dev-installed  ## report known vulnerabilities of the installed packages; needs the package index
+	$(BIN)/python .ci/audit.py
 
 lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported dependencies
 	rm -rf build/lowest && mkdir -p build && $(PYTHON) -m venv build/lowest
@@ -67,33 +87,34 @@ lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported 
 		--editable '.[dev,fast]'
 	build/lowest/bin/pytest --numprocesses $(WORKERS) --dist worksteal --timeout 60 -m 'not slow and not soak and not packaging'
 
-lock:  ## write constraints.txt: the newest versions that pyproject.toml allows
+lock:  ## write the locks after a change of pyproject.toml; UPGRADE=1 takes the newest versions that it allows
 	rm -rf build/lock && mkdir -p build && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check '.[dev,fast,bench,site]'
-	build/lock/bin/pip freeze --exclude event-sourced-exchange > constraints.txt
+	build/lock/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras --output-file requirements/all.txt
+	$(COMPILE) --upgrade --constraint requirements/all.txt --extra fast --extra proof --output-file requirements/run.txt
+	sed -n '/==/s/ *\\$$//p' requirements/all.txt > constraints.txt
 
 release:  ## make release VERSION=1.2.3: date the changelog, set the version, run all checks, commit and tag
 	.ci/release $(VERSION)
 
-# Running needs few packages and compiles none. If this platform has no wheel of uvloop, the exchange runs without it.
-$(VENV)/run-installed: pyproject.toml constraints.txt
+# Running needs few packages and compiles none. If this platform has no file of one of them that needs no compiler, the
+# exchange runs without the optional ones.
+$(VENV)/run-installed: pyproject.toml requirements/run.txt $(VENV)/created
+	@echo "Installing the exchange; this happens once."
+	$(LOCKED) requirements/run.txt --only-binary :all: && $(CHECKOUT) || \
+		$(PIP) install --constraint constraints.txt --only-binary :all: --editable .
+	@touch $@
+
+$(VENV)/dev-installed: pyproject.toml requirements/all.txt $(VENV)/created
+	@echo "Installing everything that tests need; this happens once."
+	$(LOCKED) requirements/all.txt --quiet --no-compile
+	$(CHECKOUT)
+	@touch $@ $(VENV)/run-installed
+
+$(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Creating $(VENV) and installing the exchange; this happens once."
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) --only-binary :all: --editable '.[fast]' || $(INSTALL) --only-binary :all: --editable .
-	@touch $@
-
-$(VENV)/dev-installed: $(VENV)/run-installed
-	$(INSTALL) --quiet --editable '.[dev,fast]'
-	@touch $@
-
-$(VENV)/bench-installed: $(VENV)/dev-installed
-	$(INSTALL) --quiet --editable '.[dev,fast,bench]'
-	@touch $@
-
-$(VENV)/site-installed: $(VENV)/dev-installed
-	$(INSTALL) --quiet --editable '.[dev,fast,site]'
 	@touch $@
 
 clean:  ## delete everything that make created, except the journals in data/

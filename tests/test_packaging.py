@@ -1,5 +1,7 @@
 """The distribution: one top-level package, typed, with every file it needs, wherever it is installed."""
 
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import exchange
 from tests.test_architecture import ALLOWED
 
 ROOT = Path(__file__).parents[1]
@@ -35,11 +38,13 @@ def _run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def _create_venv(folder: Path, *packages: str | Path) -> Path:
-    """Create a virtual environment with `packages` at the locked versions; return its programs' folder."""
-    _run(sys.executable, "-m", "venv", folder, cwd=folder.parent)
-    pip = (folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(*pip, "--constraint", ROOT / "constraints.txt", *packages, cwd=folder.parent)
+def _create_venv(folder: Path, *package: str | Path) -> Path:
+    """Create a virtual environment with `package` and the locked packages to run it; return its programs' folder."""
+    _run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    pip = (sys.executable, "-m", "pip", "--python", folder, "--disable-pip-version-check", "install", "--quiet")
+    locked = ("--require-hashes", "--requirement", ROOT / "requirements" / "run.txt")
+    _run(*pip, "--no-deps", *locked, cwd=folder.parent)
+    _run(*pip, "--no-deps", "--no-build-isolation", *package, cwd=folder.parent)
     return folder / "bin"
 
 
@@ -57,17 +62,52 @@ def test_every_package_is_listed() -> None:
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == set(ALLOWED) | {"exchange"}
 
 
-def test_the_lock_holds_exact_versions_and_nothing_else() -> None:
-    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
-        assert re.fullmatch(r"[\w.-]+==[\w.]+", line), line
+def _lines(name: str) -> list[str]:
+    return (ROOT / name).read_text(encoding="utf-8").splitlines()
+
+
+def _locked(name: str) -> dict[str, int]:
+    """The packages in a lock, as written in constraints.txt, with their number of hashes."""
+    counts: dict[str, int] = {}
+    for line in _lines(name):
+        if line.startswith("    --hash=sha256:"):
+            assert re.fullmatch(r"[0-9a-f]{64}", line.strip().removeprefix("--hash=sha256:").removesuffix(" \\")), line
+            counts[next(reversed(counts))] += 1
+        else:
+            counts[line.removesuffix(" \\")] = 0
+    return counts
+
+
+def test_the_locks_hold_exact_versions_and_nothing_else() -> None:
+    for line in _lines("constraints.txt"):
+        assert re.fullmatch(r"[\w.-]+==[\w.]+( ; [\w.<>=!'() -]+)?", line), line
+
+
+def test_every_locked_version_has_the_hashes_of_its_files() -> None:
+    """No lock names a place to download from: the installer of the machine knows one."""
+    everything, run = _locked("requirements/all.txt"), _locked("requirements/run.txt")
+    assert list(everything) == _lines("constraints.txt")
+    assert all(everything.values())
+    assert run.items() <= everything.items()
+
+
+def test_make_installs_by_hash_but_where_it_chooses_versions() -> None:
+    """`make lock` and `make lowest` choose versions. `make run` asks for versions if the lock fits no file here."""
+    installs = [line for line in _lines("Makefile") if re.search(r"(pip|PIP\)) install ", line)]
+    by_version = [line.strip() for line in installs if not re.search("--require-hashes|--no-deps", line)]
+    assert [line.split()[0] for line in by_version] == ["build/lowest/bin/pip", "build/lock/bin/pip", "$(PIP)"]
+
+
+def test_the_locks_hold_the_build_backend_of_the_project() -> None:
+    assert PROJECT["build-system"]["requires"] == [line for line in _lines("requirements/build.in") if line[0] != "#"]
 
 
 @pytest.mark.parametrize("requirement", _requirements())
 def test_every_dependency_has_a_range_and_a_locked_version(requirement: str) -> None:
     match = re.match(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+),<(\d+)(;|$)", requirement)
     assert match, f"{requirement}: expected a range such as click>=8.4,<9"
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    locked = {_normal(name): version for name, _, version in (line.partition("==") for line in lines)}
+    parts = (line.partition("==") for line in _lines("constraints.txt"))
+    locked = {_normal(name): version for name, _, version in parts}
     assert int(locked[_normal(match[1])].split(".")[0]) < int(match[3])
 
 
@@ -85,9 +125,9 @@ def wheel() -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a fresh virtual environment with only the wheel and its dependencies."""
-    return _create_venv(tmp_path_factory.mktemp("wheel") / "venv", wheel)
+def installed(wheel: Path) -> Path:
+    """The programs of the virtual environment in which `make wheel` has installed the wheel and what it needs."""
+    return ROOT / "build" / "wheel" / "bin"
 
 
 @pytest.mark.packaging
@@ -100,6 +140,18 @@ def test_the_wheel_has_one_top_level_package_and_every_data_file(wheel: Path) ->
         assert {f"exchange/{path.as_posix()}" for path in data} <= set(names)
         assert f"exchange/{folder}/py.typed" in names
     assert "exchange/py.typed" in names
+
+
+@pytest.mark.packaging
+def test_the_bill_of_materials_names_the_wheel_and_each_package_that_it_needs(wheel: Path) -> None:
+    bill = json.loads(wheel.with_suffix(".cdx.json").read_text(encoding="utf-8"))
+    described = bill["metadata"]["component"]
+    assert described["version"] == exchange.__version__
+    assert described["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(wheel.read_bytes()).hexdigest()}]
+    listed = {f"{_normal(part['name'])}=={part['version']}" for part in bill["components"]}
+    locked = {line.split(" ;")[0] for line in _locked("requirements/run.txt") if not line.startswith("setuptools==")}
+    assert listed == locked
+    assert all(part.get("licenses") for part in bill["components"])
 
 
 @pytest.mark.packaging
