@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 
-def write_atomic(file: Path, content: bytes) -> None:
-    """Replace the content of a file atomically: a reader finds the old content or the new one, never a mixture."""
+def write_atomic(file: Path, content: bytes, mode: int = 0o666) -> None:
+    """Replace the content of a file atomically: a reader finds the old content or the new one, never a mixture.
+
+    The umask takes bits from `mode`.
+    """
     draft = file.with_name(f"{file.name}.draft-{os.getpid()}")
-    draft.write_bytes(content)
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode), "wb") as opened:
+        opened.write(content)
     draft.replace(file)
 
 

@@ -1,0 +1,1 @@
+"""Who may enter which account: keys with rights, signatures, failed attempts, and the ids of new accounts."""
