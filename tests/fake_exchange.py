@@ -35,6 +35,7 @@ from exchange.history_db.file import history_path
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.records import Record, chain
+from exchange.keys.credentials import Credentials
 from exchange.past.answers import PastAnswers
 from exchange.projections.views import Change
 from exchange.runtime.clock import Clock
@@ -159,6 +160,7 @@ class FakeExchange(EnginePort):
         self.has_history = True
         self._genesis = Genesis(rules)
         self._requests_per_second = requests_per_second
+        self._credentials = Credentials(admin_secret=ADMIN_SECRET)
         self._outstanding = 0
 
     async def start(self, *instrument_ids: str) -> None:
@@ -287,8 +289,13 @@ class FakeExchange(EnginePort):
         records = self.journal.records[missed.from_seq - 1 : missed.up_to]
         return ((name, text) for _, name, text in replay_messages(engine, records, keys_of(missed)))
 
-    def is_admin_secret(self, secret: str | None) -> bool:
-        return secret == ADMIN_SECRET
+    @property
+    def credentials(self) -> Credentials:
+        return self._credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials) -> None:
+        self._credentials = credentials
 
     def _deliver(self, turns: int, done: PastDone, outcome: msgspec.Raw | RpcError) -> None:
         if turns:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 # Our packages that each package may import.
 ALLOWED = {
     "exchange.cli": {
+        "exchange.keys",
         "exchange",
         "exchange.bots",
         "exchange.client",
@@ -27,6 +28,7 @@ ALLOWED = {
         "exchange.snapshots",
     },
     "exchange.simulation": {
+        "exchange.keys",
         "exchange",
         "exchange.bots",
         "exchange.client",
@@ -37,6 +39,7 @@ ALLOWED = {
         "exchange.journal",
     },
     "exchange.history": {
+        "exchange.keys",
         "exchange.catch_up",
         "exchange",
         "exchange.domain",
@@ -50,6 +53,7 @@ ALLOWED = {
         "exchange.snapshots",
     },
     "exchange.runtime": {
+        "exchange.keys",
         "exchange",
         "exchange.bots",
         "exchange.catch_up",
@@ -80,6 +84,7 @@ ALLOWED = {
         "exchange.journal",
     },
     "exchange.past": {
+        "exchange.keys",
         "exchange",
         "exchange.catch_up",
         "exchange.domain",
@@ -96,11 +101,12 @@ ALLOWED = {
         "exchange.journal",
         "exchange.snapshots",
     },
-    "exchange.gateway": {"exchange", "exchange.catch_up", "exchange.domain", "exchange.projections"},
+    "exchange.gateway": {"exchange", "exchange.catch_up", "exchange.domain", "exchange.keys", "exchange.projections"},
     "exchange.bots": {"exchange.client", "exchange.domain", "exchange.projections"},
-    "exchange.client": {"exchange.domain", "exchange.projections"},
+    "exchange.client": {"exchange.domain", "exchange.keys", "exchange.projections"},
     "exchange.matching": {"exchange.domain"},
     "exchange.projections": {"exchange.domain"},
+    "exchange.keys": {"exchange"},
     "exchange.domain": set(),
     "exchange.journal": {"exchange.migrations"},
     "exchange.snapshots": set(),

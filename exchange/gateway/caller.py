@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
+from exchange.keys.credentials import Login
+from exchange.keys.key import NOBODY
 from exchange.projections.views import Views
 
 
@@ -42,16 +44,29 @@ class CallerConnection(Protocol):
         """Take back the last switch, because it could not be recorded."""
         ...
 
+    def reject(self, reason: str) -> None:
+        """Close the connection with code 1008, after the answer of this request."""
+        ...
+
 
 class Caller:
-    """One per connection. `user_id` is empty until the client has authenticated."""
+    """One per connection. `user_id` is empty until the client has authenticated.
 
-    __slots__ = ("connection", "exchange", "user_id")
+    `level` is what it may do (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
+    its account is open. `address` is the client's IP address, empty for a client in this process.
+    """
 
-    def __init__(self, exchange: ExchangePort, connection: CallerConnection) -> None:
+    __slots__ = ("address", "connection", "exchange", "failed_logins", "level", "login", "opening", "user_id")
+
+    def __init__(self, exchange: ExchangePort, connection: CallerConnection, address: str = "") -> None:
         self.exchange = exchange
         self.connection = connection
+        self.address = address
         self.user_id = ""
+        self.level = NOBODY
+        self.login: Login | None = None
+        self.opening: Login | None = None
+        self.failed_logins = 0
 
     @property
     def views(self) -> Views:

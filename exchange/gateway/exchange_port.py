@@ -15,6 +15,7 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.meter import RequestMeter
+from exchange.keys.credentials import Credentials
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change, Views
 
@@ -138,6 +139,7 @@ class ExchangePort(ABC):
     def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
         """Start to replay missed notifications: later, `take` receives them in order, and `done` is called once."""
 
-    def is_admin_secret(self, secret: str | None) -> bool:
-        """True if `secret` is the administrator's. By default there is no administrator."""
-        return False
+    @property
+    @abstractmethod
+    def credentials(self) -> Credentials:
+        """Who may enter which account."""

@@ -118,9 +118,23 @@ FIELDS: dict[str, Field] = {
     "unrealised_pnl": Field("Profit if the position were closed at its value now; null if it is beyond 2^53 - 1."),
     "user_id": Field("Id of the user."),
     # Parameters.
-    "AuthParams.client_id": Field("Id of the user: 1 to 64 letters, digits and `_ . @ -`."),
-    "AuthParams.client_secret": Field("Secret of the administrator. It is ignored for other users."),
-    "AuthParams.grant_type": Field("Always client_credentials."),
+    "AuthParams.client_id": Field(
+        "Id of a key, such as `alice:0a1b2c3d`; or of a user: 1 to 64 letters, digits and `_ . @ -`."
+    ),
+    "AuthParams.client_secret": Field(
+        "Secret of the key or of the administrator. It is ignored for a user without a key."
+    ),
+    "AuthParams.grant_type": Field("`client_credentials` with a secret, or `client_signature` with a signature."),
+    "AuthParams.timestamp": Field(
+        "Time of the signature by the client's clock, at most 60 seconds off.", "milliseconds since the Unix epoch"
+    ),
+    "AuthParams.nonce": Field("A text that the client never signs again: 1 to 64 characters."),
+    "AuthParams.data": Field("A text that is signed, too."),
+    "LoginResult.right": Field("Right of the key: `read`, `trade` (includes read) or `admin` (includes both)."),
+    "LoginResult.expires_us": Field("Time from which the key opens nothing."),
+    "AuthParams.signature": Field(
+        "HMAC-SHA256, in hexadecimal digits, of timestamp, nonce and data, each on a line, with the secret as the key."
+    ),
     "CancelParams.instrument_id": Field("Refuse with 1003 if the order is in another instrument."),
     "ClosePositionParams.price": Field("Limit of the price of one contract; only for a limit order."),
     "ClosePositionParams.type": Field("market, or limit with a `price`."),

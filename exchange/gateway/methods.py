@@ -16,6 +16,7 @@ from exchange.gateway import results as r
 from exchange.gateway.api_document import openrpc_document
 from exchange.gateway.authentication import authenticate, authentication_answer
 from exchange.gateway.caller import Caller
+from exchange.keys.key import ADMIN, NOBODY, READ, TRADE
 from exchange.projections import wire_types as w
 from exchange.projections.wire_types import (
     AccountView,
@@ -37,6 +38,8 @@ Handler = Callable[[Caller, Any], Any]
 class Method(NamedTuple):
     """One method. `summary` describes it in one line, `result` is the type of its result as msgspec knows types.
 
+    `level`: the rights that it needs (`exchange.keys.key`).
+
     `handle` takes the caller and the parameters. It returns the result; or a command or an inquiry, and then `answer`
     makes the result from the `Change` or from the inquiry's outcome.
 
@@ -49,6 +52,7 @@ class Method(NamedTuple):
     """
 
     access: Access
+    level: int
     summary: str
     decode: p.Decoder
     handle: Handler
@@ -70,17 +74,19 @@ class Method(NamedTuple):
 
 def public(summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None) -> Method:
     """A method that needs no authentication."""
-    return Method("public", summary, p.Decoder(params), handle, result, answer)
+    return Method("public", NOBODY, summary, p.Decoder(params), handle, result, answer)
 
 
 def _private(
     summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None
 ) -> Method:
-    return Method("private", summary, p.Decoder(params), handle, result, answer)
+    """A method of a user. One that sends a command, and so has an `answer`, needs the right to trade."""
+    level = READ if answer is None else TRADE
+    return Method("private", level, summary, p.Decoder(params), handle, result, answer)
 
 
 def _admin(summary: str, params: type[p.Params], handle: Handler, result: Any, answer: Handler | None = None) -> Method:
-    return Method("admin", summary, p.Decoder(params), handle, result, answer)
+    return Method("admin", ADMIN, summary, p.Decoder(params), handle, result, answer)
 
 
 def _order(summary: str, side: Side) -> Method:

@@ -23,6 +23,7 @@ from exchange.gateway.limits import (
     INSTRUMENT_ID_MAX,
     SETTLEMENTS_MAX,
 )
+from exchange.keys.key import CLIENT_ID_PATTERN
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -73,11 +74,15 @@ class ReadParams(Params, frozen=True, kw_only=True):
 
 
 class AuthParams(CommandParams, frozen=True):
-    """A user, or the administrator with the secret."""
+    """A key with its secret or a signature; or a user without a key, or the administrator with the secret."""
 
-    grant_type: Literal["client_credentials"]
-    client_id: Name
+    grant_type: Literal["client_credentials", "client_signature"]
+    client_id: Annotated[str, Meta(pattern=CLIENT_ID_PATTERN)]
     client_secret: str | None = None
+    timestamp: Number | None = None
+    nonce: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    data: Annotated[str, Meta(max_length=1024)] = ""
+    signature: Annotated[str, Meta(max_length=128)] | None = None
 
 
 class PlaceParams(CommandParams, frozen=True):

@@ -159,8 +159,8 @@ class RequestQueue:
         """Answer the request, or put it in flight. Raises RpcError if it is refused."""
         method = call.method
         assert method is not None, "a request without a method and without an error"
-        if method.access != "public":
-            self._check_access(method)
+        if method.level > self._caller.level:
+            raise self._why_not_permitted(method)
         if method.answer is None:
             call.succeed(method.handle(self._caller, call.params))
             return
@@ -174,14 +174,15 @@ class RequestQueue:
         else:
             call.succeed(result)
 
-    def _check_access(self, method: Method) -> None:
-        """Raise RpcError if the caller may not call a private or an admin method."""
+    def _why_not_permitted(self, method: Method) -> RpcError:
+        """The error of a method that needs more rights than the caller has."""
         if method.access == "admin" and self._exchange.is_read_only:
-            raise jsonrpc.read_only_replay()
+            return jsonrpc.read_only_replay()
         if not self._caller.user_id:
-            raise jsonrpc.must_authenticate()
-        if method.access == "admin" and self._caller.user_id != "admin":
-            raise RpcError("not_permitted", "only the administrator may do this")
+            return jsonrpc.must_authenticate()
+        if method.access == "admin":
+            return RpcError("not_permitted", "only the administrator may do this")
+        return RpcError("not_permitted", "this key has the right to read only: log in with one that may trade")
 
     def _refuse(self, call: Call, error: RpcError) -> None:
         """Answer with an error, after the commands in flight are answered."""

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from exchange.keys.key import Right
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.wire_types import (
     WIRE_NAMES,
@@ -22,7 +23,11 @@ Ok = Literal["ok"]
 
 
 class LoginResult(msgspec.Struct, frozen=True, gc=False):
+    """`right` and `expires_us` are those of the key that opened the account, if one did."""
+
     user_id: str
+    right: Right | UnsetType = UNSET
+    expires_us: int | UnsetType = UNSET
 
 
 class SubscribeResult(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ from exchange.gateway.limits import (
     UNSENT_MAX,
 )
 from exchange.gateway.methods import METHODS, Method
-from exchange.gateway.session import Session
+from exchange.gateway.session import Peer, Session
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
 from exchange.projections.views import Change, Views
@@ -142,6 +142,7 @@ class Gateway:
 
     def _tick(self) -> None:
         self._tick_later()
+        self._exchange.credentials.refresh()
         for connection in list(self._connections):
             connection.on_tick()
         self.send_all()
@@ -150,7 +151,10 @@ class Gateway:
         """Register a connection and open its session."""
         self._connections[connection] = None
         close = partial(connection.close, CloseCode.INTERNAL_ERROR)
-        return Session(self._exchange, self._methods, self._subscriptions, connection.send, close, self._call_later)
+        peer = Peer(connection.address, connection.reject)
+        return Session(
+            self._exchange, self._methods, self._subscriptions, connection.send, close, self._call_later, peer
+        )
 
     def open_local_session(self, send: Callable[[bytes], None], close: Callable[[str], None]) -> Session:
         """Open a session inside this process; `send` receives its messages. It need not share time with others."""
@@ -282,6 +286,15 @@ class _Connection(asyncio.Protocol):
         elif self._websocket.state is State.CONNECTING:
             self._transport.abort()
         self._is_listening = False
+
+    def reject(self, reason: str) -> None:
+        """Close the connection because of what the client did, after the messages of this turn are written."""
+        asyncio.get_running_loop().call_soon(self.close, CloseCode.POLICY_VIOLATION, reason)
+
+    @property
+    def address(self) -> str:
+        """The client's IP address; empty if it is gone already."""
+        return (self._transport.get_extra_info("peername") or ("",))[0]
 
     @property
     def backlog(self) -> int:

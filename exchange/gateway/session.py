@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from exchange.domain.commands import Disconnect
 from exchange.gateway import jsonrpc
+from exchange.gateway.authentication import why_login_ended
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
@@ -42,11 +44,19 @@ from exchange.gateway.session_channels import SessionChannels
 from exchange.gateway.subscriptions import Subscriptions
 
 
+class Peer(NamedTuple):
+    """The other end of a socket. `reject` closes the connection with code 1008, a moment later."""
+
+    address: str
+    reject: Callable[[str], None]
+
+
 class Session:
     """The conversation with one client.
 
     `send` takes every text for the client, in order; `close_connection` takes the reason to close the connection for.
-    `call_later` calls a function after other connections had their turn; None if there are no others.
+    `call_later` calls a function after other connections had their turn; None if there are no others. `peer` is None
+    for a client in this process.
     """
 
     def __init__(
@@ -57,13 +67,15 @@ class Session:
         send: Callable[[bytes], None],
         close_connection: Callable[[str], None],
         call_later: CallLater | None = None,
+        peer: Peer | None = None,
     ) -> None:
         self._exchange = exchange
         self._methods = methods
         self._subscriptions = subscriptions
         self._send = send
         self._close_connection = close_connection
-        self._caller = Caller(exchange, self)
+        self._reject_connection = close_connection if peer is None else peer.reject
+        self._caller = Caller(exchange, self, "" if peer is None else peer.address)
         self._requests = RequestQueue(self._caller, call_later, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
         self._heartbeat: Heartbeat | None = None
@@ -110,6 +122,8 @@ class Session:
 
         Called every second. Silence does not count while the client waits for an answer that it would read.
         """
+        if (reason := why_login_ended(self._caller)) is not None:
+            self.reject(reason)
         is_client_waiting = self.unanswered and not self._is_backpressured
         if self._heartbeat is None or is_client_waiting or self.is_closed:
             return
@@ -154,6 +168,10 @@ class Session:
     def undo_cancel_on_disconnect(self) -> None:
         """Take back the last switch, because it could not be recorded."""
         self.set_cancel_on_disconnect(self._previous_cancels_on_disconnect)
+
+    def reject(self, reason: str) -> None:
+        """Close the connection with code 1008, after the answer of this request."""
+        self._reject_connection(reason)
 
     def _on_requests_drained(self) -> None:
         if self._cancels_on_disconnect:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from exchange.domain.commands import Command, OpenAccount, decode_command
 from exchange.domain.units import US_PER_SECOND
 from exchange.gateway import params as p
-from exchange.gateway.authentication import log_in
+from exchange.gateway.authentication import checked_login, enter, log_in, open_login
 from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.jsonrpc import internal_error, invalid_params
 from exchange.gateway.methods import METHODS, Method, public, with_api
@@ -24,6 +24,8 @@ from exchange.history.replay_moves import MovableReplay
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
+from exchange.keys.credentials import Credentials
+from exchange.keys.key import TRADE, user_of
 from exchange.projections.views import Change
 
 # Commands before the event loop has its turn.
@@ -77,6 +79,7 @@ class ReplayServer(MovableReplay):
         self.methods = self._methods()
         super().__init__(reader, first_seq, last_seq, self.methods)
         self._users = self._users_until_the_end()
+        self._credentials = _credentials_of(self.path)
         self._has_subscribers = False
         self._wake = asyncio.Event()
         # A time of the clock and the recorded time (in µs) that was due then. None: the next command sets it.
@@ -125,6 +128,10 @@ class ReplayServer(MovableReplay):
     def is_read_only(self) -> bool:
         return True
 
+    @property
+    def credentials(self) -> Credentials:
+        return self._credentials
+
     def now_us(self) -> int:
         return self.engine.head.ts_us
 
@@ -172,10 +179,17 @@ class ReplayServer(MovableReplay):
         return with_api(methods)
 
     def _log_in(self, caller: Caller, params: p.AuthParams) -> Any:
-        """Log in as any user who has an account by the end, also before the replay reaches its opening."""
-        if params.client_id in self._users and caller.user_id in ("", params.client_id):
-            return log_in(caller, params.client_id)
-        return METHODS["public/auth"].handle(caller, params)
+        """Log in as any user who has an account by the end, also before the replay reaches its opening.
+
+        An account with a key needs it here, too. The administrator needs no secret, because it can change nothing.
+        """
+        user_id = user_of(params.client_id)
+        is_known = user_id in self._users
+        login = open_login(user_id) if is_known and user_id == "admin" else checked_login(caller, params)
+        if is_known and caller.user_id in ("", user_id):
+            # What a key may not do is refused as on every replay.
+            return log_in(caller, login._replace(level=TRADE))
+        return enter(caller, login)
 
     def _subscribe(self, caller: Caller, params: Any) -> Any:
         """Subscribe as usual. The first subscription starts the replay, after its answer."""
@@ -249,6 +263,14 @@ class ReplayServer(MovableReplay):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+
+def _credentials_of(path: Path) -> Credentials:
+    """The keys of the journal. A user who may not read them can still serve a replay, and sees all accounts anyway."""
+    try:
+        return Credentials(path)
+    except PermissionError:
+        return Credentials()
 
 
 def _seek_result(_caller: Caller, status: ReplayStatus | None) -> ReplayStatus:

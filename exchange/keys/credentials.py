@@ -106,7 +106,9 @@ class Credentials:
         timestamp_ms, nonce, data, signature = request
         is_genuine = hmac.compare_digest(signature_of(secret, timestamp_ms, nonce, data).encode(), signature.encode())
         if not is_genuine or key is None or not key.secret:
-            raise CredentialsError('wrong client_id or signature: sign timestamp "\\n" nonce "\\n" data with the secret')
+            raise CredentialsError(
+                "wrong client_id or signature: sign timestamp, nonce and data, each on a line of its own"
+            )
         refused = self._nonces.why_refused(client_id, timestamp_ms, nonce, self._now_us() // 1_000)
         if refused is not None:
             raise CredentialsError(refused)
@@ -155,14 +157,14 @@ class Credentials:
             self._of_user.setdefault(key.user_id, []).append(key)
 
     def _version_now(self) -> tuple[int, int, int] | None:
-        """Changes with each change of the file; None without a file."""
+        """Changes with each change of the file or of its mode; None without a file."""
         if self._path is None:
             return None
         try:
             found = os.stat(key_path(self._path))
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return found.st_ino, found.st_ctime_ns, found.st_size
 
     def _candidates(self, client_id: str) -> list[Key | None]:
         """The keys whose secret may be meant: the one with this id, or all of this user; never an empty list."""

@@ -12,7 +12,7 @@ import msgspec
 from filelock import FileLock
 
 from exchange.atomic_write import create_private, write_atomic
-from exchange.keys.key import SECRET_BYTES, Key
+from exchange.keys.key import Key
 
 # Characters of a secret below which it could be guessed.
 SECRET_MIN = 16
@@ -24,7 +24,7 @@ class KeyFileError(Exception):
     """A file with secrets cannot be used; the message says why and what to do."""
 
 
-class _Content(msgspec.Struct):
+class _KeyFileContent(msgspec.Struct):
     keys: list[Key]
 
 
@@ -63,7 +63,7 @@ def read_keys(journal: Path) -> list[Key]:
     except FileNotFoundError:
         return []
     try:
-        keys = msgspec.json.decode(text, type=_Content).keys
+        keys = msgspec.json.decode(text, type=_KeyFileContent).keys
     except msgspec.DecodeError as error:
         raise KeyFileError(f"{file} is damaged ({error}): {_INSTEAD}") from None
     for key in keys:
@@ -79,7 +79,7 @@ def change_keys(journal: Path, change: Callable[[list[Key]], list[Key]]) -> None
     """
     file = key_path(journal)
     with FileLock(file.with_name(file.name + ".lock"), mode=_PRIVATE_MODE):
-        content = msgspec.json.format(msgspec.json.encode(_Content(change(read_keys(journal)))))
+        content = msgspec.json.format(msgspec.json.encode(_KeyFileContent(change(read_keys(journal)))))
         create_private(file, content + b"\n")
 
 

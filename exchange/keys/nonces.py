@@ -33,7 +33,8 @@ class UsedNonces:
         if nonce in used:
             return "nonce was used already: take a new one for each request"
         if len(used) >= NONCES_MAX:
-            return f"this key signed {NONCES_MAX} requests within {2 * WINDOW_MS // 1_000} seconds: wait, then sign again"
+            seconds = 2 * WINDOW_MS // 1_000
+            return f"this key signed {NONCES_MAX} requests within {seconds} seconds: wait and sign again"
         used.add(nonce)
         self._in_order.append((timestamp_ms, client_id, nonce))
         return None

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses secrets: each failure makes the next attempt on that account from that address wait longer.
+"""Slows down the guessing of secrets: each failed attempt on an account makes the next one from that address wait.
 
 Nobody else waits: another address may enter the account, and the same address another account.
 """

@@ -10,6 +10,7 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
+from exchange.keys.credentials import Credentials
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.views import Change
 
@@ -50,6 +51,10 @@ class PastExchange(ExchangePort):
         if client_order_id is not None:
             order_id = order_named(self._views, user_id, client_order_id)
         return [] if order_id is None else own_order_timeline(self._views, user_id, order_id)
+
+    @property
+    def credentials(self) -> Credentials:
+        raise AssertionError(_READS_ONLY)
 
     @property
     def first_seq(self) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import hmac
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
+from exchange.keys.credentials import Credentials
 from exchange.projections.views import Change, Views
 from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, jump_text, thread_cpu_us
@@ -182,7 +182,7 @@ class Node(ServedExchange):
         self._archiver = Archiver(
             settings.path, journal, self.now_us, settings.archive_after_us, settings.delete_archives_after_us
         )
-        self._admin_secret = admin_secret(settings.path)
+        self._credentials = Credentials(settings.path, admin_secret(settings.path), settings.needs_keys)
         # Why clients are not accepted; None while they are.
         self._closed_because: str | None = "the exchange is starting"
         self._is_stopping = False
@@ -228,6 +228,7 @@ class Node(ServedExchange):
             await self.past_service.stop()
             await self._demo.stop()
             await self._follower.stop()
+            self._credentials.save()
 
     @property
     def queue_depth(self) -> int:
@@ -288,8 +289,9 @@ class Node(ServedExchange):
             self._dry_run_from_us = now_us + DRY_RUN_RESTS * took_us
         return events
 
-    def is_admin_secret(self, secret: str | None) -> bool:
-        return secret is not None and hmac.compare_digest(secret.encode(), self._admin_secret.encode())
+    @property
+    def credentials(self) -> Credentials:
+        return self._credentials
 
     def _measure(self, port: int) -> "Metrics":
         # Imported only when it is needed, because it makes the start longer.

@@ -26,6 +26,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `rules`: those of a new journal. An existing journal has its own.
     - `archive_after_us`: the age of commands that are sealed into archives (None: they stay in the journal).
     - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
+    - `needs_keys`: no account is open without a key.
     - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
     """
 
@@ -43,6 +44,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     delete_archives_after_us: int | None = None
     allowed_peers: AllowedPeers = AllowedPeers()
     metrics_host: str = "127.0.0.1"
+    needs_keys: bool = False
 
 
 def admin_secret_file(path: Path) -> Path:
