@@ -67,5 +67,6 @@ def demo(
             allowed_peers=allowed_peers,
             metrics_port=watching.metrics_port,
             metrics_host=watching.metrics_host,
-        )
+        ),
+        watching.log,
     )

@@ -3,6 +3,7 @@
 import keyword
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -18,7 +19,9 @@ class _ReportingGroup(SectionedGroup):
     """Reports a failure in one message: exit code 1 for a failed command, 2 for a wrong command line or input file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_WANTS_JSON] = "--json" in (args[: args.index("--")] if "--" in args else args)
+        options = args[: args.index("--")] if "--" in args else args
+        is_json_log = ("--log-format", "json") in pairwise(options) or "--log-format=json" in options
+        ctx.meta[_WANTS_JSON] = "--json" in options or is_json_log
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -84,5 +84,6 @@ def serve(
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             allowed_peers=allowed_peers,
-        )
+        ),
+        watching.log,
     )

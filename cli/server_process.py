@@ -17,6 +17,7 @@ from exchange.cli.options import DURATION_US, command_line
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
 from exchange.journal.opening import open_journal_reader
+from exchange.logs import LogChoice, set_up_log
 from exchange.projections.views import Views
 from exchange.projections.wire_types import Instrument
 from exchange.runtime import node
@@ -72,9 +73,9 @@ def refuse_foreign_host(host: str, insecure: bool) -> None:
         )
 
 
-def run_server(settings: ServerSettings) -> None:
+def run_server(settings: ServerSettings, log: LogChoice) -> None:
     """Run an exchange in the foreground until Ctrl-C. Raises ClickException if it cannot listen."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    set_up_log(log)
     settings.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Stopping() as stopping:

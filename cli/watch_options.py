@@ -1,4 +1,4 @@
-"""The options of `serve` and `demo` that say how the exchange can be watched."""
+"""The options of `serve` and `demo` that say how the exchange can be watched: metrics and log."""
 
 import functools
 from collections.abc import Callable
@@ -6,26 +6,33 @@ from typing import Any, NamedTuple
 
 import click
 
+from exchange.logs import FORMATS, LEVELS, LogChoice
+
 
 class Watching(NamedTuple):
-    """Where the metrics are served: a port, 0 for any free one or None for nowhere, and an address."""
+    """Where the metrics are served: a port, 0 for any free one or None for nowhere, and an address. And the log."""
 
     metrics_port: int | None
     metrics_host: str
+    log: LogChoice
 
 
 def watch_options(default_port: int | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --metrics-port, --metrics-host and, if there is a default port, --no-metrics.
-
-    The command gets them as `watching`.
-    """
+    """Add the options of the metrics and the log. The command gets them as `watching`."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def watched(
-            *args: Any, metrics_port: int | None, metrics_host: str, no_metrics: bool = False, **options: Any
+            *args: Any,
+            metrics_port: int | None,
+            metrics_host: str,
+            log_format: str,
+            log_level: str,
+            no_metrics: bool = False,
+            **options: Any,
         ) -> Any:
-            watching = Watching(None if no_metrics else metrics_port, metrics_host)
+            log = LogChoice(log_format, log_level)
+            watching = Watching(None if no_metrics else metrics_port, metrics_host, log)
             return command(*args, watching=watching, **options)
 
         default = "none is served" if default_port is None else "any free port"
@@ -44,6 +51,21 @@ def watch_options(default_port: int | None) -> Callable[[Callable[..., Any]], Ca
             help="Address of the metrics. They need no login, so that any machine that can connect can read them.",
         )
         without = click.option("--no-metrics", is_flag=True, help="Serve no metrics.")
-        return with_port(with_host(watched if default_port is None else without(watched)))
+        with_format = click.option(
+            "--log-format",
+            type=click.Choice(FORMATS),
+            default=FORMATS[0],
+            show_default=True,
+            help="Write each event on standard error as a line for people, or as a JSON object.",
+        )
+        with_level = click.option(
+            "--log-level",
+            type=click.Choice(LEVELS),
+            default="info",
+            show_default=True,
+            help="Leave out events below this level.",
+        )
+        logged = with_format(with_level(watched))
+        return with_port(with_host(logged if default_port is None else without(logged)))
 
     return add

@@ -3,6 +3,12 @@
 import logging
 import os
 import signal
+import sys
+from typing import NoReturn
+
+from exchange.logs import set_up_log_of_subprocess
+
+_log = logging.getLogger(__name__)
 
 
 def set_up_subprocess(niceness: int = 10) -> None:
@@ -11,9 +17,15 @@ def set_up_subprocess(niceness: int = 10) -> None:
     `niceness` lowers the priority further, up to 19, for a process that no client waits for.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(format="%(levelname)s %(message)s")
+    set_up_log_of_subprocess()
     if hasattr(os, "nice"):
         os.nice(niceness)
+
+
+def end_with(message: str) -> NoReturn:
+    """End the subprocess with exit code 1, and tell the log why."""
+    _log.error("%s", message)
+    sys.exit(1)
 
 
 def is_orphaned(parent_pid: int) -> bool:

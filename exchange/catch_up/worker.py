@@ -16,7 +16,7 @@ from exchange.catch_up.streams import Key, encode, key_of, update_of
 from exchange.domain.commands import decode_command
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
-from exchange.inside_subprocess import set_up_subprocess
+from exchange.inside_subprocess import end_with, set_up_subprocess
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record
@@ -89,7 +89,7 @@ def main() -> None:
             sys.stdout.buffer.write(b"%d %b %b\n" % (seq, channel_name.encode(), text))
         sys.stdout.buffer.flush()
     except JournalError as error:
-        sys.exit(str(error))
+        end_with(str(error))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from exchange.engine.recovery import recover
 from exchange.free_space import SpaceGuard, is_space_low
-from exchange.inside_subprocess import set_up_subprocess
+from exchange.inside_subprocess import end_with, set_up_subprocess
 from exchange.journal.archive_file import ArchivePart, is_archive_file, write_archive
 from exchange.journal.archives import Archive, all_archives, archives_of, sealed_archive_path
 from exchange.journal.errors import JournalBrokenError, JournalError
@@ -189,7 +189,7 @@ def main() -> None:
     try:
         archive = seal(Path(sys.argv[1]), int(sys.argv[2]))
     except (JournalError, OSError) as error:
-        sys.exit(str(error))
+        end_with(str(error))
     sys.stdout.write(f"{archive.path}\n")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exchange.bots.demo_bots import run_all
 from exchange.client import ExchangeError
-from exchange.inside_subprocess import is_orphaned, set_up_subprocess
+from exchange.inside_subprocess import end_with, is_orphaned, set_up_subprocess
 from exchange.runtime.server_settings import admin_secret_file
 from exchange.subprocesses import Supervisor
 
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         asyncio.run(_trade_while_parent_runs(url, secret, seed, exchange_pid))
     except ExchangeError as error:
-        sys.exit(str(error))
+        end_with(str(error))
 
 
 async def _trade_while_parent_runs(url: str, secret: str, seed: str, exchange_pid: int) -> None:

@@ -32,7 +32,7 @@ from exchange.history_db.update import (
     open_fitting_writer,
 )
 from exchange.history_db.writer import HistoryWriter
-from exchange.inside_subprocess import is_orphaned, set_up_subprocess
+from exchange.inside_subprocess import end_with, is_orphaned, set_up_subprocess
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -301,13 +301,13 @@ def main() -> None:
                 history.set_alarm(None)
                 _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid)
     except sqlite3.Error as error:
-        sys.exit(f"{history_path(path)} cannot be written ({error}): check the disk")
+        end_with(f"{history_path(path)} cannot be written ({error}): check the disk")
     except DivergedError as error:
         _log.critical("%s", error)
         end_history(path, _log.warning)
         sys.exit(DIVERGED)
     except JournalError as error:
-        sys.exit(str(error))
+        end_with(str(error))
 
 
 def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
