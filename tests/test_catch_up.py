@@ -18,7 +18,7 @@ from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.service import CatchUpService
 from exchange.catch_up.streams import RecentUpdates
 from exchange.catch_up.worker import messages_of
-from exchange.gateway import server as gateway_server
+from exchange.gateway import socket_connection
 from exchange.journal.archives import archive_path
 from exchange.journal.errors import JournalArchivedError
 from exchange.snapshots.store import pack
@@ -139,7 +139,7 @@ def test_a_catch_up_is_sent_as_fast_as_the_client_reads(
     db: Path, commands_kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
-    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)  # less than the catch-up sends
+    monkeypatch.setattr(socket_connection, "OUTBOX_MAX", 100_000)  # less than the catch-up sends
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
     monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
 

@@ -78,7 +78,9 @@ def test_a_close_inside_a_message_ends_the_connection_normally(tmp_path: Path) -
 
 
 def test_a_client_that_reads_no_answers_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exchange.gateway.server.CLOSE_SECONDS", 0.01)
+    """The Close is decoded together with the requests before it, and most of these wait until the client reads."""
+    for name, value in (("CLOSE_SECONDS", 0.01), ("UNSENT_MAX", 1_000), ("SLICE_BYTES", 2**20)):
+        monkeypatch.setattr(f"exchange.gateway.socket_connection.{name}", value)
 
     async def conversation() -> None:
         async with exchange(tmp_path / "exchange.db") as server:

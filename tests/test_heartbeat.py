@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchange.gateway import server as gateway_server
+from exchange.gateway import socket_connection
 from exchange.gateway.jsonrpc import TEST_REQUEST
 from tests.fake_exchange import Connection, FakeExchange
 from tests.wire import INSTRUMENT, exchange, request
@@ -65,7 +66,7 @@ def test_orders_of_a_client_that_is_gone_are_cancelled_at_once(tmp_path: Path, m
     """A real socket stays open, as after a cable was cut: the client never answers the closing handshake."""
     monkeypatch.setattr(gateway_server, "TICK_SECONDS", 0.001)
     # Until the exchange stops waiting for the client's close frame.
-    monkeypatch.setattr(gateway_server, "CLOSE_SECONDS", 1_000)
+    monkeypatch.setattr(socket_connection, "CLOSE_SECONDS", 1_000)
 
     async def conversation() -> None:
         async with exchange(tmp_path / "exchange.db") as server:

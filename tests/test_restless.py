@@ -12,7 +12,7 @@ import pytest
 from exchange.catch_up import outbox, pool, service, streams
 from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.worker import messages_of
-from exchange.gateway import request_queue, server
+from exchange.gateway import socket_connection, turns
 from exchange.journal.opening import open_journal_reader
 from tests.wire import INSTRUMENT, Server, exchange, request
 
@@ -24,8 +24,8 @@ LIMITS = {
     (outbox, "CATCH_UP_BUFFER_MAX"): (300, 30_000),
     (pool, "CHUNK_SIZE"): (100, 1_000, 20_000),
     (service, "COMMANDS_AT_ONCE"): (1, 10, 500),
-    (server, "UNSENT_MAX"): (500, 5_000, 1_000_000),
-    (request_queue, "TURN_SECONDS"): (0, 0.005),
+    (socket_connection, "UNSENT_MAX"): (500, 5_000, 1_000_000),
+    (turns, "TURN_SECONDS"): (0, 0.005),
 }
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.engine.recovery import recover
-from exchange.gateway import request_queue
-from exchange.gateway import server as gateway_server
+from exchange.gateway import socket_connection, turns
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -214,7 +213,7 @@ def test_a_query_after_the_path_is_ignored(run: Run, db: Path) -> None:
 def test_a_client_without_a_handshake_is_closed(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
-            monkeypatch.setattr(gateway_server, "HANDSHAKE_SECONDS", 0)
+            monkeypatch.setattr(socket_connection, "HANDSHAKE_SECONDS", 0)
             for beginning in (b"", b"GET / HTTP/1.1\r\nHos"):
                 silent = await server.dial()
                 silent.writer.write(beginning)
@@ -260,7 +259,7 @@ def test_a_client_that_requests_more_than_it_reads_is_answered_as_it_reads(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It requests many times UNSENT_MAX at once. The connection stays open; not all answers are prepared at once."""
-    monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 2 * UNSENT_MAX)
+    monkeypatch.setattr(socket_connection, "OUTBOX_MAX", 2 * UNSENT_MAX)
 
     async def conversation() -> None:
         async with exchange(db, demo=True, rules=DEMO_RULES) as server:
@@ -281,7 +280,7 @@ def test_a_client_that_requests_more_than_it_reads_is_answered_as_it_reads(
 @pytest.mark.slow
 def test_a_client_with_many_requests_does_not_delay_others(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every answer ends the turn of a connection, so that others get theirs in between, also for commands."""
-    monkeypatch.setattr(request_queue, "TURN_SECONDS", 0)
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -333,7 +332,7 @@ def test_a_client_that_never_reads_is_closed_without_effect_on_others(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def conversation() -> None:
-        monkeypatch.setattr(gateway_server, "OUTBOX_MAX", 100_000)
+        monkeypatch.setattr(socket_connection, "OUTBOX_MAX", 100_000)
         async with exchange(db) as server:
             slow = await server.connect(receive_buffer=4_096)
             channels = [f"book.{INSTRUMENT}.{depth}" for depth in range(1, 101)]
@@ -385,7 +384,7 @@ def test_commands_sent_before_closing_are_carried_out(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch, turn_seconds: int, enabled: bool
 ) -> None:
     """One write has the login, orders with queries between them, and the close; then cancel-on-disconnect runs."""
-    monkeypatch.setattr(request_queue, "TURN_SECONDS", turn_seconds)
+    monkeypatch.setattr(turns, "TURN_SECONDS", turn_seconds)
     count = 150
 
     async def conversation() -> None:

@@ -213,7 +213,7 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
             server.stop()
             await server.close()
     gateway = server.node.gateway
-    assert not gateway._connections and not gateway._unsent and not gateway._paused, "a connection is still registered"
+    assert not gateway._connections and not gateway._unsent and not gateway._blocked, "a connection is still registered"
     assert not gateway._subscriptions._listeners and not any(gateway._subscriptions._books.values()), (
         "somebody is still listened for"
     )

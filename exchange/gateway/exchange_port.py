@@ -87,6 +87,11 @@ class ExchangePort(ABC):
         return False
 
     @property
+    def is_crowded(self) -> bool:
+        """True while many commands wait for the journal: clients with many unanswered requests wait for the others."""
+        return False
+
+    @property
     def is_read_only(self) -> bool:
         """True for a replay. `submit`, `dry_run` and `margin` are then never called."""
         return False

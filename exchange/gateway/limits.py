@@ -27,8 +27,19 @@ UNSENT_MAX = 1024 * 1024
 OUTBOX_MAX = 32 * 1024 * 1024
 # A connection may send one second's worth at once.
 REQUESTS_PER_SECOND = 20_000
-# Work for one connection before other connections have their turn.
-TURN_SECONDS = 0.005
+# Work for one connection before other connections have their turn, and work for all of them before the sockets are read
+# and commands are answered.
+TURN_SECONDS = 0.001
+PASS_SECONDS = 0.003
+# Bytes of one connection that are decoded before the time is checked.
+SLICE_BYTES = 512
+# Bytes of one connection that wait for its turn. The server reads no further until they are fewer.
+UNREAD_MAX = 64 * 1024
+# The work that a command causes later, when it is recorded and applied.
+COMMAND_SECONDS = 0.00005
+# If this many commands wait for the journal, connections with more than so many unanswered requests wait.
+CROWDED_QUEUE = 128
+CROWDED_UNANSWERED = 8
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 HANDSHAKE_SECONDS = 10
 CLOSE_SECONDS = 5

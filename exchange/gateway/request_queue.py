@@ -33,7 +33,6 @@ When none waits any more, the queue is drained.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -44,8 +43,9 @@ from exchange.domain.commands import Command
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.limits import TURN_SECONDS
+from exchange.gateway.limits import COMMAND_SECONDS
 from exchange.gateway.methods import Method
+from exchange.gateway.turns import Turn
 from exchange.projections.views import Change
 from exchange.projections.wire_types import Receipt
 
@@ -55,7 +55,6 @@ BUSY_RETRY_MS = 100
 
 # Takes the text of an answer; None for a JSON-RPC notification, which has no answer.
 Reply = Callable[[bytes | None], None]
-CallLater = Callable[[Callable[[], None]], None]
 
 
 class Call(msgspec.Struct, eq=False):
@@ -85,14 +84,14 @@ class Call(msgspec.Struct, eq=False):
 class RequestQueue:
     """Starts the requests of one connection in order, and answers them.
 
-    `call_later` calls a function after other connections had their turn; None if there are no others. `on_drained` is
-    called when the queue is closed and all its commands are submitted; it may be called again.
+    Requests start in the connection's `turn`; None if there are no other connections. `on_drained` is called when the
+    queue is closed and all its commands are submitted; it may be called again.
     """
 
-    def __init__(self, caller: Caller, call_later: CallLater | None, on_drained: Callable[[], None]) -> None:
+    def __init__(self, caller: Caller, turn: Turn | None, on_drained: Callable[[], None]) -> None:
         self._caller = caller
         self._exchange = caller.exchange
-        self._call_later = call_later
+        self._turn = turn
         self._on_drained = on_drained
         self._waiting: deque[Call] = deque()
         self._in_flight = 0
@@ -100,7 +99,6 @@ class RequestQueue:
         self._inquiries: dict[Call, None] = {}
         self._is_backpressured = False
         self._is_yielding = False
-        self._worked_seconds = 0.0
         self._is_closed = False
 
     @property
@@ -132,7 +130,6 @@ class RequestQueue:
             if (self._in_flight and not self._waiting[0].can_pipeline) or self._is_yielding:
                 return
             call = self._waiting.popleft()
-            began_seconds = time.perf_counter()
             try:
                 if call.error is None:
                     self._start(call)
@@ -143,16 +140,15 @@ class RequestQueue:
             except Exception:
                 _log.exception("a request failed: %s", call.name)
                 self._refuse(call, jsonrpc.internal_error())
-            self._worked_seconds += time.perf_counter() - began_seconds
-            if self._worked_seconds > TURN_SECONDS and self._call_later is not None:
+            if self._turn is not None and self._turn.is_over:
                 self._is_yielding = True
-                self._call_later(self._resume)
+                self._turn.wait(self._resume)
         if self._is_closed and not self._waiting and not self._is_exclusive:
             self._on_drained()
 
     def _resume(self) -> None:
         """Begin a new turn."""
-        self._is_yielding, self._worked_seconds = False, 0.0
+        self._is_yielding = False
         self._start_waiting()
 
     def _start(self, call: Call) -> None:
@@ -201,6 +197,8 @@ class RequestQueue:
             raise jsonrpc.clock_jumped(self._exchange.clock_jump_us)
         self._in_flight += 1
         self._is_exclusive = method.waits
+        if self._turn is not None:
+            self._turn.worked_seconds += COMMAND_SECONDS
         self._exchange.submit(command, lambda change: self._on_command_done(call, method, change))
 
     def _on_command_done(self, call: Call, method: Method, change: Change | None) -> None:

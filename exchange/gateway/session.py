@@ -39,24 +39,28 @@ from exchange.gateway.meter import NO_METHOD
 from exchange.gateway.methods import Method
 from exchange.gateway.past_questions import as_inquiry, is_past
 from exchange.gateway.rate_limiter import RateLimiter
-from exchange.gateway.request_queue import Call, CallLater, Reply, RequestQueue
+from exchange.gateway.request_queue import Call, Reply, RequestQueue
 from exchange.gateway.session_channels import SessionChannels
 from exchange.gateway.subscriptions import Subscriptions
+from exchange.gateway.turns import Turn
 
 
 class Peer(NamedTuple):
-    """The other end of a socket. `reject` closes the connection with code 1008, a moment later."""
+    """The other end of a socket.
+
+    `reject` closes the connection with code 1008, a moment later. Requests start in the `turn`.
+    """
 
     address: str
     reject: Callable[[str], None]
+    turn: Turn
 
 
 class Session:
     """The conversation with one client.
 
     `send` takes every text for the client, in order; `close_connection` takes the reason to close the connection for.
-    `call_later` calls a function after other connections had their turn; None if there are no others. `peer` is None
-    for a client in this process.
+    `peer` is None for a client in this process.
     """
 
     def __init__(
@@ -66,7 +70,6 @@ class Session:
         subscriptions: Subscriptions,
         send: Callable[[bytes], None],
         close_connection: Callable[[str], None],
-        call_later: CallLater | None = None,
         peer: Peer | None = None,
     ) -> None:
         self._exchange = exchange
@@ -76,7 +79,7 @@ class Session:
         self._close_connection = close_connection
         self._reject_connection = close_connection if peer is None else peer.reject
         self._caller = Caller(exchange, self, "" if peer is None else peer.address)
-        self._requests = RequestQueue(self._caller, call_later, self._on_requests_drained)
+        self._requests = RequestQueue(self._caller, None if peer is None else peer.turn, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
         self._heartbeat: Heartbeat | None = None
         self._rate_limiter = RateLimiter(exchange.requests_per_second, exchange.now_us)

@@ -17,7 +17,7 @@ from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, recover
 from exchange.free_space import SpaceGuard, why_no_space
-from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.limits import CROWDED_QUEUE, QUEUE_MAX
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
@@ -254,6 +254,10 @@ class Node(ServedExchange):
     @property
     def is_busy(self) -> bool:
         return self._pipeline.queue_depth >= QUEUE_MAX
+
+    @property
+    def is_crowded(self) -> bool:
+        return self._pipeline.queue_depth >= CROWDED_QUEUE
 
     @property
     def requests_per_second(self) -> int:

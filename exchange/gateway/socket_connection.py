@@ -1,0 +1,351 @@
+"""One TCP connection of a client: from bytes to frames to the session, and from texts to frames to bytes.
+
+state        bytes                                       ends with
+handshake    are an HTTP request                         the answer to it
+listening    are frames                                  a Close, a broken rule, or the end of the bytes
+closing      are ignored; requests are still answered    the last answer, then the Close
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol, cast
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from exchange.gateway.handshake import AllowedPeers, refusal_of
+from exchange.gateway.limits import (
+    CLOSE_SECONDS,
+    FRAGMENTS_MAX,
+    HANDSHAKE_SECONDS,
+    IN_FLIGHT_MAX,
+    OUTBOX_MAX,
+    SLICE_BYTES,
+    UNREAD_MAX,
+    UNSENT_MAX,
+)
+from exchange.gateway.session import Session
+from exchange.gateway.turns import Turn, Turns
+from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
+
+
+class ConnectionOwner(Protocol):
+    """The gateway as a connection sees it."""
+
+    turns: Turns
+    allowed_peers: AllowedPeers
+
+    def open_session(self, connection: SocketConnection) -> Session:
+        """Register a connection and open its session."""
+        ...
+
+    def send_all(self) -> None:
+        """Write the queued messages of all connections."""
+        ...
+
+    def note_unsent(self, connection: SocketConnection) -> None:
+        """Note that this connection has queued messages: the next `send_all` writes them."""
+        ...
+
+    def note_blocked(self, connection: SocketConnection, is_blocked: bool) -> None:
+        """Note that `send_all` must look if this connection can go on, or that it need not any more."""
+        ...
+
+    def forget(self, connection: SocketConnection) -> None:
+        """Remove a closed connection."""
+        ...
+
+
+class SocketConnection(asyncio.Protocol):
+    """One TCP connection: the handshake, messages from frames to the session, and texts from the session to frames."""
+
+    def __init__(self, owner: ConnectionOwner) -> None:
+        self._owner = owner
+        self.turn = Turn(lambda: owner.turns.add(self))
+        self._websocket = HeldCloseProtocol()
+        # Bytes that wait for a turn; those before `_unread_from` are decoded.
+        self._unread = b""
+        self._unread_from = 0
+        self._fragments: list[bytes] = []
+        self._is_writing_paused = False
+        self._is_reading_paused = False
+        # Bytes wait until the client reads or some requests are answered.
+        self._is_blocked = False
+        # Bytes are taken until either side closes.
+        self._is_listening = True
+        # The client has closed its side, or the connection is lost.
+        self._has_ended = False
+        self._is_lost = False
+        # Bytes since the last write.
+        self._unsent_size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._session: Session
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self._session = self._owner.open_session(self)
+        self._timer = loop.call_later(HANDSHAKE_SECONDS, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_listening and not self._transport.is_closing():
+            self._unread = self._unread[self._unread_from :] + data if self._unread else data
+            self._unread_from = 0
+            self._owner.turns.add(self)
+
+    def eof_received(self) -> bool:
+        self._has_ended = True
+        self._owner.turns.add(self)
+        # Requests that came before may wait for a turn or an answer. The connection is half open until then.
+        return True
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._has_ended = self._is_lost = True
+        if self._unread and self._is_listening:
+            self._owner.turns.add(self)
+        else:
+            self._finish()
+
+    def pause_writing(self) -> None:
+        self._is_writing_paused = True
+        self._session.set_backpressure(True)
+        self.go_on()
+
+    def resume_writing(self) -> None:
+        self._is_writing_paused = False
+        self.write()
+        self._owner.send_all()
+
+    @property
+    def worked_seconds(self) -> float:
+        """How long this connection worked lately."""
+        return self.turn.worked_seconds
+
+    @property
+    def unanswered(self) -> int:
+        """The number of the client's requests that wait or are in flight."""
+        return self._session.unanswered
+
+    def take_turn(self, ends_seconds: float) -> bool:
+        """Decode bytes and start requests until that time of `perf_counter`. Returns True if some are left."""
+        turn = self.turn
+        turn.begin(ends_seconds)
+        while self._unread and not turn.has_waiting and not self._must_wait():
+            self._decode_slice()
+            if turn.is_over:
+                break
+        if self._websocket.writes:
+            self._owner.note_unsent(self)
+        if self._has_ended and not self._unread:
+            self._end()
+        self.go_on()
+        return turn.has_waiting or bool(self._unread and not self._is_blocked)
+
+    def send(self, text: bytes) -> None:
+        """Queue a text for the next `write`."""
+        if self._websocket.state is State.OPEN and not self._is_lost:
+            self._websocket.send_text(text)
+            self._owner.note_unsent(self)
+            self._unsent_size += len(text)
+            if self._unsent_size > UNSENT_MAX:
+                self._session.set_backpressure(True)
+
+    def write(self) -> None:
+        """Hand the queued texts to the transport, and close it when the protocol says so."""
+        if self._transport.is_closing():
+            return
+        chunks = self._websocket.data_to_send()
+        if chunks:
+            self._transport.write(b"".join(chunks))
+            if chunks[-1] == b"":
+                self._write_eof()
+        self._unsent_size = 0
+        if self._transport.get_write_buffer_size() > OUTBOX_MAX:
+            quiet_log.warning("a client reads too slowly: its connection is aborted")
+            self.abort()
+        elif self._websocket.close_expected():
+            self._abort_later()
+        if not self._is_writing_paused:
+            self._session.set_backpressure(False)
+        self.go_on()
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Start the closing handshake."""
+        self._stop_listening()
+        if self._websocket.state is State.OPEN:
+            self._websocket.fail(code, reason)
+            self.write()
+        elif self._websocket.state is State.CONNECTING:
+            self.abort()
+
+    def reject(self, reason: str) -> None:
+        """Close the connection because of what the client did, after the messages of this turn are written."""
+        asyncio.get_running_loop().call_soon(self.close, CloseCode.POLICY_VIOLATION, reason)
+
+    @property
+    def address(self) -> str:
+        """The client's IP address; empty if it is gone already."""
+        return (self._transport.get_extra_info("peername") or ("",))[0]
+
+    @property
+    def backlog(self) -> int:
+        """The bytes that the client has not received yet."""
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    def on_seek(self) -> None:
+        self._session.on_seek()
+
+    def on_tick(self) -> None:
+        """One second passed."""
+        self.turn.worked_seconds /= 2
+        self._session.on_tick()
+
+    def abort(self) -> None:
+        """Abort the connection."""
+        self._stop_listening()
+        self._transport.abort()
+
+    def go_on(self) -> None:
+        """Continue to read if the client reads and enough of its requests are answered; otherwise stop."""
+        if self._websocket.held_close is not None:
+            self._answer_close()
+            return
+        if self.gone.done():
+            return
+        is_blocked = self._must_wait()
+        if is_blocked != self._is_blocked:
+            self._is_blocked = is_blocked
+            self._owner.note_blocked(self, is_blocked)
+            if self._unread and not is_blocked:
+                self._owner.turns.add(self)
+        self._set_reading_paused(is_blocked or len(self._unread) - self._unread_from > UNREAD_MAX)
+
+    def _must_wait(self) -> bool:
+        return (self._is_writing_paused and not self._is_lost) or self._session.unanswered > IN_FLIGHT_MAX
+
+    def _decode_slice(self) -> None:
+        """Decode the next bytes, and take their frames."""
+        begin, end = self._unread_from, self._unread_from + SLICE_BYTES
+        if end < len(self._unread):
+            self._unread_from = end
+            piece = self._unread[begin:end]
+        else:
+            piece = self._unread[begin:] if begin else self._unread
+            self._drop_unread()
+        self._websocket.receive_data(piece)
+        for event in self._websocket.events_received():
+            if isinstance(event, Request):
+                self._answer_handshake(event)
+            elif self._is_listening:
+                self._on_frame(cast(Frame, event))
+        if self._websocket.eof_sent:
+            self._stop_listening()
+
+    def _drop_unread(self) -> None:
+        self._unread, self._unread_from = b"", 0
+
+    def _stop_listening(self) -> None:
+        self._is_listening = False
+        self._drop_unread()
+
+    def _end(self) -> None:
+        """The client has closed its side, and all its bytes are decoded."""
+        if self._is_lost:
+            self._finish()
+            return
+        self._websocket.receive_eof()
+        self.write()
+        if self._websocket.held_close is None:
+            self._transport.close()
+
+    def _finish(self) -> None:
+        """The connection is gone."""
+        self._stop_listening()
+        self._owner.forget(self)
+        try:
+            self._session.close()
+        finally:
+            if not self.gone.done():
+                self.gone.set_result(None)
+
+    def _answer_handshake(self, request: Request) -> None:
+        local = self._transport.get_extra_info("sockname")[:2]
+        refusal = refusal_of(request.headers, local, self._owner.allowed_peers)
+        if refusal is not None:
+            response = self._websocket.reject(refusal.status, refusal.text)
+        elif request.path.partition("?")[0] == "/":
+            response = self._websocket.accept(request)
+        else:
+            text = f"nothing is served at {request.path:.100}: connect to the root path, /\n"
+            response = self._websocket.reject(HTTPStatus.NOT_FOUND, text)
+        self._websocket.send_response(response)
+        if self._websocket.state is not State.OPEN:
+            self._stop_listening()
+        elif self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self._stop_listening()
+            self._owner.note_blocked(self, True)
+            self._abort_later()
+        elif frame.opcode is Opcode.BINARY:
+            self._fail(CloseCode.UNSUPPORTED_DATA, "binary frames are not supported: send JSON in text frames")
+        elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
+            if frame.fin and not self._fragments:
+                self._on_message(bytes(frame.data))
+                return
+            self._fragments.append(bytes(frame.data))
+            if len(self._fragments) > FRAGMENTS_MAX:
+                self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message may have at most {FRAGMENTS_MAX} fragments")
+            elif frame.fin:
+                message, self._fragments = b"".join(self._fragments), []
+                self._on_message(message)
+
+    def _on_message(self, message: bytes) -> None:
+        if not message.isascii():
+            try:
+                message.decode()
+            except UnicodeDecodeError:
+                self._fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
+                return
+        self._session.receive(message)
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """Close the connection because the client broke the protocol."""
+        self._stop_listening()
+        self._websocket.fail(code, reason)
+
+    def _set_reading_paused(self, is_paused: bool) -> None:
+        if is_paused != self._is_reading_paused and not self._transport.is_closing():
+            self._is_reading_paused = is_paused
+            (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
+
+    def _answer_close(self) -> None:
+        """Answer the client's Close frame when all requests before it are answered."""
+        if not self._session.unanswered:
+            self._owner.note_blocked(self, False)
+            self._set_reading_paused(False)
+            self._websocket.echo_close()
+            self.write()
+            if self._has_ended:
+                self._transport.close()
+
+    def _write_eof(self) -> None:
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The client is gone, but `connection_lost` was not called yet.
+            self.abort()
+
+    def _abort_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.abort)
