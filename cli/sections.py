@@ -45,6 +45,7 @@ SECTIONS = {
         "snapshot": "Manage snapshots, which shorten the next start.",
         "archive": "List and merge the archives with older commands.",
         "recovery-plan": "Show the steps and estimated time of the next start.",
+        "version": "Show the version of the exchange and of what it runs on.",
     },
 }
 

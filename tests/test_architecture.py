@@ -238,6 +238,7 @@ MAY_NAME_SQLITE = {
     "exchange/cli/completion.py": "completes names from the history, quickly or not at all",
     "exchange/cli/failures.py": "reports an error of SQLite as a sentence",
     "exchange/cli/diff.py": "reports an error of SQLite as a sentence",
+    "exchange/cli/version.py": "shows the version of SQLite",
 }
 
 
