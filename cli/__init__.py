@@ -10,6 +10,8 @@ These modules hold no command of their own:
 - lazy.py is the group that imports a command only when it is needed
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
+- security_options.py has the options that say who may connect to a server
+- watch_options.py has the options of metrics and health
 - output.py prints tables, JSON and errors
 - sections.py lists the commands of `exchange --help` in sections
 - completion.py completes names in a shell
