@@ -29,6 +29,11 @@ def test_recent_trades_are_the_newest(held: int, added: int) -> None:
     for n in range(held, held + added):
         recent.append(n)
         plain.append(n)
+    assert recent.encoded(msgspec.msgpack.encode) == msgspec.msgpack.encode(list(plain))
+    assert recent.is_encoded
+    for n in range(held + added, held + added + 2):
+        recent.append(n)
+        plain.append(n)
     assert (list(recent), list(reversed(recent)), len(recent)) == (list(plain), list(reversed(plain)), len(plain))
 
 
@@ -45,6 +50,7 @@ def test_finished_orders_are_the_newest(held: int, added: int, kept: int) -> Non
         finished.add(order(n), kept)
         plain[n] = order(n)
     newest = list(plain.items())[-kept:]
+    assert finished.encoded(msgspec.msgpack.encode) == msgspec.msgpack.encode(dict(newest))
     assert (list(finished.items()), len(finished), finished.get(99)) == (newest, len(newest), None)
 
 
@@ -55,6 +61,6 @@ def test_a_restored_exchange_decodes_what_is_read(tmp_path: Path) -> None:
     views = Engine.restore(snapshot).views
     user_id = next(user_id for user_id, orders in engine.views.orders.users.items() if len(orders.finished) > 1)
     finished = views.orders.users[user_id].finished
-    assert (encode_views(views), finished.unchanged_image is None) == (snapshot.views, False)
+    assert (encode_views(views), finished.is_encoded) == (snapshot.views, True)
     assert list(finished.values()) == list(engine.views.orders.users[user_id].finished.values())
-    assert (encode_views(views), finished.unchanged_image) == (snapshot.views, None)
+    assert (encode_views(views), finished.is_encoded) == (snapshot.views, False)

@@ -4,7 +4,10 @@ Images are the snapshots of the journal, checkpoints in memory, which a replay o
 and the image that was used last. One thread at a time uses these classes.
 """
 
+import contextlib
+import gc
 from bisect import bisect_right, insort
+from collections.abc import Iterator
 from pathlib import Path
 
 from exchange.domain.events import Event, Traded
@@ -95,7 +98,7 @@ class ReplayPast:
 
         With `is_back`, it leaves an image shortly before `seq`, so that further ways back are short.
         """
-        with open_journal_reader(self._path) as reader, no_garbage_collection():
+        with open_journal_reader(self._path) as reader, _frozen_afterwards():
             return self._engine_at(reader, seq, progress, seq - BACK_COMMANDS if is_back else None)
 
     def seq_of_trade(self, before_seq: int, count: int, lowest_seq: int, progress: Progress) -> int:
@@ -120,11 +123,22 @@ class ReplayPast:
             if has_traded(replay(engine, record)):
                 found.append(record.seq)
             progress(record.seq - first_seq, last_seq - first_seq)
+        engine.state.dismantle()
         return found
 
     def _engine_at(self, reader: JournalReader, seq: int, progress: Progress, image_seq: int | None = None) -> Engine:
         """Restore and replay. Leaves an image at `image_seq` if that is on the way."""
         engine = self._nearest(reader, seq)
+        try:
+            self._go_on(engine, reader, seq, progress, image_seq)
+        except BaseException:
+            engine.state.dismantle()
+            raise
+        return engine
+
+    def _go_on(
+        self, engine: Engine, reader: JournalReader, seq: int, progress: Progress, image_seq: int | None
+    ) -> None:
         total, cpu_us, left_at = seq - engine.head.seq, thread_cpu_us(), 0
         for done, record in enumerate(reader.records(engine.head, seq), 1):
             replay(engine, record)
@@ -136,7 +150,6 @@ class ReplayPast:
             if done % 100 == 0 and total - done >= done - left_at and thread_cpu_us() - cpu_us > CHECKPOINT_EVERY_US:
                 self.checkpoints.add(engine)
                 cpu_us, left_at = thread_cpu_us(), done
-        return engine
 
     def _newest_image(self, up_to: int) -> int:
         """The seq of the newest image at or before `up_to`; 0 if there is none."""
@@ -156,6 +169,18 @@ class ReplayPast:
         engine, image = restore_newest_image(self._path, reader, seq, lambda sentence: None)
         self._last_image = image or self._last_image
         return engine
+
+
+@contextlib.contextmanager
+def _frozen_afterwards() -> Iterator[None]:
+    """Disable garbage collection, and exclude from later ones the objects that exist in the end.
+
+    A collection looks at each object of the new state: this takes as long as to replay 1,000 commands. So a state that
+    is needed no more must be dismantled.
+    """
+    with no_garbage_collection():
+        yield
+        gc.freeze()
 
 
 def has_traded(events: list[Event]) -> bool:

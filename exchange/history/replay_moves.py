@@ -93,9 +93,11 @@ class MovableReplay(ServedExchange):
 
     def _continue_from(self, engine: Engine) -> None:
         """Continue from another moment. Books begin again there."""
-        self.engine = engine
+        before, self.engine = self.engine, engine
         self._upcoming.clear()
         self.gateway.on_seek(self.views)
+        if before is not engine:
+            before.state.dismantle()
 
     async def _engine_for(self, seq: int, progress: Progress) -> Engine:
         """The engine after `seq`: the present one after a short way forward, otherwise another one, in a thread."""

@@ -104,6 +104,15 @@ class BookSide:
             if level is self.best:
                 self.best = self.levels.peekitem(-1 if self.is_bid else 0)[1] if self.levels else None
 
+    def clear(self) -> None:
+        """Take all orders out of the book."""
+        for level in self.levels.values():
+            for order in list(level):
+                order.level = order.before = order.after = None
+            level.head = level.tail = None
+        self.levels.clear()
+        self.best = None
+
     def crosses(self, limit_micros: int | None) -> Iterator[Order]:
         """Yield the resting orders that an opposite order with this limit could trade with, in the order of trading.
 

@@ -1,15 +1,22 @@
 """The newest trades and finished orders, of which a snapshot holds many that nobody asks for.
 
-Those that a snapshot holds stay encoded until they are first read. To add one more decodes nothing.
+Those that a snapshot holds stay encoded until they are first read. To add one more decodes nothing, and neither does
+the next snapshot.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from exchange.projections.wire_types import OrderView
 
 _T = TypeVar("_T")
+
+# They find where each item of an image begins, without decoding it.
+_split_list = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_split_dict = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
 class RecentTrades(Generic[_T]):
@@ -32,10 +39,20 @@ class RecentTrades(Generic[_T]):
         """Add the newest trade; the oldest one goes if there are too many."""
         self._trades.append(trade)
 
+    def encoded(self, encode: Callable[[list[Any]], bytes]) -> bytes:
+        """Return the list of trades as `encode` encodes it. Those of a snapshot that none has read stay encoded."""
+        if self._image is None:
+            return encode(list(self._trades))
+        if self._trades:
+            items = [*_split_list(self._image), *self._trades]
+            self._image = encode(items[-(self._trades.maxlen or 0) :])
+            self._trades.clear()
+        return self._image
+
     @property
-    def unchanged_image(self) -> bytes | None:
-        """The trades as a snapshot holds them, if none was added and none was read."""
-        return None if self._trades else self._image
+    def is_encoded(self) -> bool:
+        """True if all trades are those of a snapshot, and none has read them."""
+        return self._image is not None and not self._trades
 
     def __iter__(self) -> Iterator[_T]:
         return iter(self._decoded())
@@ -87,10 +104,20 @@ class FinishedOrders(Mapping[int, OrderView]):
         while len(orders) > kept:
             orders.popitem(last=False)
 
+    def encoded(self, encode: Callable[[dict[int, Any]], bytes]) -> bytes:
+        """Return the orders as `encode` encodes them by id. Those of a snapshot that none has read stay encoded."""
+        if self._image is None:
+            return encode(dict(self._orders))
+        if self._orders:
+            items = [*_split_dict(self._image).items(), *self._orders.items()]
+            self._image = encode(dict(items if self._kept is None else items[max(0, len(items) - self._kept) :]))
+            self._orders.clear()
+        return self._image
+
     @property
-    def unchanged_image(self) -> bytes | None:
-        """The orders as a snapshot holds them, if none was added and none was read."""
-        return None if self._orders else self._image
+    def is_encoded(self) -> bool:
+        """True if all orders are those of a snapshot, and none has read them."""
+        return self._image is not None and not self._orders
 
     def __getitem__(self, order_id: int) -> OrderView:
         return self._decoded()[order_id]

@@ -103,12 +103,12 @@ def encode_views(views: Views) -> bytes:
 
 
 def _encode_orders(orders: UserOrders) -> msgspec.Raw:
-    finished = orders.finished.unchanged_image or _encoder.encode(dict(orders.finished))
-    return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, msgspec.Raw(finished))))
+    finished = msgspec.Raw(orders.finished.encoded(_encoder.encode))
+    return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, finished)))
 
 
 def _encode_trades(trades: Mapping[str, RecentTrades[_T]]) -> dict[str, msgspec.Raw]:
-    return {key: msgspec.Raw(some.unchanged_image or _encoder.encode(list(some))) for key, some in trades.items()}
+    return {key: msgspec.Raw(some.encoded(_encoder.encode)) for key, some in trades.items()}
 
 
 def decode_views(image: bytes) -> Views:
