@@ -13,18 +13,20 @@ from exchange.engine.engine import Engine
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, Record, chain
+from exchange.runtime.clock import thread_cpu_us
 from exchange.runtime.follower import save_and_prune
-from exchange.snapshots.ladder import RATE_ASSUMED, dense_gap_of
+from exchange.snapshots.ladder import SavePolicy
 
 COMMANDS_AT_ONCE = 2_000
-# As a follower whose speed is not measured yet.
-SNAPSHOT_EVERY = dense_gap_of(RATE_ASSUMED) * 3 // 4
 ANSWER_EVERY = 10  # commands
 ANSWER_US = 1_500
 
 
 def build(path: Path, commands: int, seed: int = 1) -> None:
-    """Write a journal with this many commands to `path`. About 200 µs of CPU a command."""
+    """Write a journal with this many commands to `path`. About 200 µs of CPU a command.
+
+    It saves snapshots as a follower does, by the measured CPU time. Exchange time, which passes too fast, saves none.
+    """
     gc.disable()
     try:
         asyncio.run(_build(path, commands, seed))
@@ -35,15 +37,19 @@ def build(path: Path, commands: int, seed: int = 1) -> None:
 async def _build(path: Path, commands: int, seed: int) -> None:
     engine = Engine()
     applied = applied_commands(engine, LiveMarket(engine.state, seed).commands())
+    saving = SavePolicy(None, [], 0, 0, 0.0)
     journal = await open_journal_writer(path)
     try:
         while engine.head.seq < commands:
-            wanted = min(COMMANDS_AT_ONCE, commands - engine.head.seq)
-            await _append(journal, list(islice(applied, wanted)))
+            began_us = thread_cpu_us()
+            batch = list(islice(applied, min(saving.batch(COMMANDS_AT_ONCE), commands - engine.head.seq)))
+            saving.replayed(engine.head.seq, 0, thread_cpu_us() - began_us)
+            await _append(journal, batch)
             if digests := engine.events_digest.take_complete():
                 await journal.append_digests(digests)
-            if engine.head.seq % SNAPSHOT_EVERY == 0:
-                save_and_prune(path, engine.snapshot(), RATE_ASSUMED)
+            if saving.is_due:
+                save_and_prune(path, engine.snapshot(), saving.commands_per_second)
+                saving.saved()
     finally:
         await journal.close()
 

@@ -21,7 +21,7 @@ from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, 
     "--snapshot-every",
     type=click.IntRange(0),
     metavar="COMMANDS",
-    help="Save a snapshot after this many commands; 0: never.  [default: every 2 seconds of replay or 5 minutes]",
+    help="Save a snapshot after this many commands; 0: never.  [default: every 1.5 seconds of replay or 5 minutes]",
 )
 @db_option
 def follow(once: bool, dismiss: bool, snapshot_every: int | None, path: Path) -> None:

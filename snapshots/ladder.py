@@ -14,9 +14,10 @@ US_PER_SECOND = 1_000_000
 NEWEST_KEPT = 8
 # Within this many commands before the end, no gap between two rungs takes longer to replay than REPLAY_SECONDS_MAX.
 DENSE_COMMANDS = 1_000_000
-REPLAY_SECONDS_MAX = 2.0
+# A seek also restores a snapshot, which takes about half a second, and should take no more than two seconds in all.
+REPLAY_SECONDS_MAX = 1.5
 # A rung is saved before the gap reaches the limit, because the follower looks only after each batch of commands.
-SAVE_AFTER_SECONDS = 1.5
+SAVE_AFTER_SECONDS = 1.1
 # A batch should take no longer. Should its commands take four times as long as those before, the limit still holds.
 BATCH_SECONDS = 0.1
 # A rung is also saved when this much exchange time has passed, if there were commands.
@@ -78,7 +79,7 @@ def why_kept(rungs: Sequence[Rung], dense_gap: int) -> dict[Rung, str]:
             reasons[rung] = f"one of the newest {NEWEST_KEPT}"
         else:
             times = gap_max(automatic[-1].seq - rung.seq, dense_gap) // dense_gap
-            reasons[rung] = f"every {REPLAY_SECONDS_MAX * times:,.0f} s of replay"
+            reasons[rung] = f"every {REPLAY_SECONDS_MAX * times:,g} s of replay"
     return reasons
 
 

@@ -131,7 +131,7 @@ class SnapshotStore:
     def thin(self, dense_gap: int) -> list[Path]:
         """Delete the snapshots that the ladder does not need, and temporary files of crashes. Returns these files.
 
-        `dense_gap` is the number of commands whose replay takes two seconds.
+        `dense_gap` is the number of commands whose replay takes REPLAY_SECONDS_MAX.
         """
         return self._delete(excess(self.rungs(), dense_gap))
 
