@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run test quick lint types pytest soak coverage bench docs site wheel sbom audit lowest lock release clean
+.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -30,10 +30,10 @@ run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a
 	@mkdir -p $(dir $(DB))
 	@exec $(BIN)/exchange demo --db $(DB)
 
-test: lint types pytest  ## run every check except the soak and packaging tests
+test: lint types pytest  ## run every check except the long, soak and packaging tests
 
 quick: lint types  ## run the linters, the type checker and all tests that are not slow
-	$(PYTEST) --timeout 60 -m 'not slow and not soak and not packaging'
+	$(PYTEST) --timeout 60 -m 'not slow and not long and not soak and not packaging'
 
 lint: $(VENV)/dev-installed  ## run ruff
 	$(BIN)/ruff check .
@@ -46,12 +46,15 @@ types: $(VENV)/dev-installed  ## run mypy --strict
 pytest: $(VENV)/dev-installed  ## run the tests
 	$(PYTEST) --timeout 600
 
+long: $(VENV)/dev-installed  ## run the tests that take long: crashes, kills, whole days
+	$(PYTEST) --timeout 600 -m long
+
 soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
 	# Ends at the first failure: its seed is printed at once, also if the rest would take hours.
 	$(BIN)/pytest -m soak --exitfirst
 
 coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
-	$(PYTEST) --timeout 600 --cov --cov-report term:skip-covered --cov-report html:build/coverage
+	$(PYTEST) --timeout 600 -m "not soak and not packaging" --cov --cov-report term:skip-covered --cov-report html:build/coverage
 
 bench: $(VENV)/dev-installed  ## print figure, reference and ratio of each benchmark
 	$(BIN)/python -m benchmarks
@@ -85,7 +88,7 @@ lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported 
 	$(BIN)/python .ci/lowest_versions.py > build/lowest/versions.txt
 	build/lowest/bin/pip install --quiet --disable-pip-version-check --constraint build/lowest/versions.txt \
 		--editable '.[dev,fast]'
-	build/lowest/bin/pytest --numprocesses $(WORKERS) --dist worksteal --timeout 60 -m 'not slow and not soak and not packaging'
+	build/lowest/bin/pytest --numprocesses $(WORKERS) --dist worksteal --timeout 60 -m 'not slow and not long and not soak and not packaging'
 
 lock:  ## write the locks after a change of pyproject.toml; UPGRADE=1 takes the newest versions that it allows
 	rm -rf build/lock && mkdir -p build && $(PYTHON) -m venv build/lock

@@ -444,7 +444,7 @@ def test_streams_and_orders_survive_a_network_that_keeps_breaking(tmp_path: Path
     compare(tmp_path / "exchange.db", *asyncio.run(run()))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_streams_and_orders_survive_kills_of_the_exchange(tmp_path: Path) -> None:
     """SIGKILL in the middle of trading, three times. The client misses nothing and places no order twice."""
     path = tmp_path / "exchange.db"

@@ -127,7 +127,7 @@ def test_every_option_is_quoted_and_ctrl_c_ends_all_processes(tmp_path: Path) ->
     run(visit)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the test finds child processes in /proc")
 def test_a_kill_ends_all_processes_and_the_index_continues(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
@@ -153,7 +153,7 @@ def test_a_kill_ends_all_processes_and_the_index_continues(tmp_path: Path) -> No
     run(visit)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bots_are_restarted_when_their_process_ends(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 

@@ -294,7 +294,7 @@ def expected_timelines(seed: int, count: int) -> dict[int, list[tuple[int, str]]
     return lives
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_order_of_a_random_market(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "exchange.db"
@@ -318,7 +318,7 @@ def place_of(state: State, order_id: int) -> QueuePosition | None:
     return QueuePosition(len(ahead) + 1, ahead_milli, order.price_micros, order.remaining_milli, order.size_milli)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_archived_orders(tmp_path: Path) -> None:
     """The history holds the orders of archives; without an archive the error names it."""
     path = tmp_path / "exchange.db"

@@ -88,7 +88,7 @@ async def start_and_stop(path: Path, *options: str) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_start_completes_the_digest_of_the_last_whole_span(path: Path) -> None:
     assert asyncio.run(start_and_stop(path))[0] == 0
     assert digests(path)[20_000, EVENTS_SUBJECT] == expected_digest(path, 20_000)
@@ -130,7 +130,7 @@ def test_the_pipeline_records_the_digest_of_each_span() -> None:
     assert [seq for seq, _, _ in journal.digests] == [10, 20]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_state_digests_of_runs_with_a_crash(tmp_path: Path) -> None:
     """A run records a digest at its start and at a clean stop. Each is equal to the digest of a replay."""
     path = tmp_path / "exchange.db"
@@ -244,7 +244,7 @@ def alarm_of(path: Path) -> tuple[int, int | None]:
     return shown.exit_code, alarm and alarm["seq"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_falsified_digest_raises_an_alarm_that_stays_until_it_is_repaired(path: Path) -> None:
     """The log, `journal info` and exit codes show the alarm, also after a restart of the exchange."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
@@ -268,7 +268,7 @@ def test_a_falsified_digest_raises_an_alarm_that_stays_until_it_is_repaired(path
     assert alarm_of(path) == (0, None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dismissed_alarm_is_ignored_from_then_on(path: Path) -> None:
     """An exchange that runs on the journal ignores it too, and makes snapshots again."""
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
@@ -308,7 +308,7 @@ def follow_to_the_end(path: Path) -> Follower:
     return follower
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_follower_that_begins_within_a_span_compares_its_digest_too(path: Path) -> None:
     asyncio.run(start_and_stop(path, "--snapshot-every", "0"))
     for file in SnapshotStore(path).files():

@@ -93,7 +93,7 @@ def follow(path: Path) -> Follower:
     return follower
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_follower_cuts_the_history_behind_the_last_digest_that_matched(path: Path) -> None:
     """Although one of the two digests at seq 300 matches."""
     with running_follower(path) as process:
@@ -105,7 +105,7 @@ def test_the_follower_cuts_the_history_behind_the_last_digest_that_matched(path:
     assert expected in (alarm_in(path) or "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_running_follower_ends_at_an_alarm_that_another_process_raised(path: Path) -> None:
     """`exchange follow --once` compares digests that the running follower did not."""
     forget_the_forged(path)

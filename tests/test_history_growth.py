@@ -75,6 +75,7 @@ def _is_keyed(question: Question) -> bool:
     return not question.name.startswith("cookbook: ") or question.name.endswith(KEYED_RECIPES)
 
 
+@pytest.mark.long
 def test_steps_at_most_double_for_an_equal_number_of_rows(sizes: tuple[Sized, Sized]) -> None:
     small, large = sizes
     growth = max(large.count(view) / small.count(view) for view in ("commands_decoded", "orders", "trades", "ledger"))

@@ -146,7 +146,7 @@ def run_kills(path: Path, seed: int, kills: int) -> None:
 
 
 @needs_proc
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_history_is_complete_after_kills(tmp_path: Path) -> None:
     run_kills(tmp_path / "exchange.db", seed=3, kills=len(TARGETS))
 

@@ -273,7 +273,7 @@ class Client:
         return self.random.choice(sorted(METHODS)), self.random.choice(({}, {"instrument_id": CALL}, {"count": 3}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_no_conversation_breaks_the_exchange(seed: int) -> None:
     random = Random(seed)
@@ -292,7 +292,7 @@ def test_no_conversation_of_many_breaks_the_exchange() -> None:
             raise
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.text() | st.recursive(st.none() | st.floats(allow_nan=False) | st.text(), st.lists).map(json.dumps))
 def test_no_text_breaks_a_session(text: str) -> None:

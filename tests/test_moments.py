@@ -14,7 +14,7 @@ from tests.cli_support import exchange, said
 from tests.journals import play
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_moment_equals_the_live_state(tmp_path: Path) -> None:
     """The moment is given by seq, by the time of the command, and by a time before the next command."""
     path = tmp_path / "exchange.db"

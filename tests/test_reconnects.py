@@ -184,7 +184,7 @@ async def trade_and_watch(path: Path, watchers: list[Watcher], breaks_of_each: i
         await process.communicate()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("breaks_of_each", [12, pytest.param(100, marks=pytest.mark.soak)])
 def test_streams_joined_over_many_breaks_equal_the_journal(tmp_path: Path, breaks_of_each: int) -> None:
     path = tmp_path / "exchange.db"

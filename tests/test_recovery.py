@@ -116,7 +116,7 @@ class Trader:
         await socket.send(json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.soak)])
 def test_kill_the_exchange_under_load_again_and_again(tmp_path: Path, kills: int) -> None:
     path = tmp_path / "exchange.db"

@@ -162,7 +162,7 @@ def test_the_summary_has_the_digest_and_counts(tmp_path: Path) -> None:
     assert digest(engine.state) in run(path, "replay", "--summary").stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_state_at_200_moments_equals_the_live_state(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     live: dict[int, dict[str, Any]] = {}
@@ -204,7 +204,7 @@ def test_state_prints_tables(path: Path) -> None:
     assert line.split()[0] == digest(recover(path, lambda s: None, lambda d, t: None, up_to=8).engine.state)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_runs_of_a_server_one_of_them_killed(tmp_path: Path) -> None:
     """Each run has its ending, and a replay of each gives the digest recorded for it."""
     path = tmp_path / "exchange.db"

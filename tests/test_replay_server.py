@@ -116,7 +116,7 @@ async def replay(path: Path, *options: str) -> AsyncIterator[str]:
     assert process.returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_client_of_the_live_exchange_sees_the_same_on_a_replay(tmp_path: Path) -> None:
     """Connected before the first order, alice sees all her trades, orders and balances, and the book, once more."""
     path, count = tmp_path / "exchange.db", 60

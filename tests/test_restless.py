@@ -119,7 +119,7 @@ def last_seq(path: Path) -> int:
         return reader.head().seq
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_what_restless_clients_get(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     live_restlessly(tmp_path / "exchange.db", seed, monkeypatch)

@@ -44,7 +44,7 @@ def counts(path: Path, table: str) -> Counter[str]:
         return Counter(dict(session.run(f"SELECT kind, count(*) FROM {table} GROUP BY kind")))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_simulations_across_a_settlement_end_in_the_same_digest(tmp_path: Path) -> None:
     start_us = START_US + 7 * HOUR_US
     first = run(tmp_path / "a.db", 2, 240, start_us=start_us)
@@ -74,7 +74,7 @@ def test_the_command_prints_its_result_and_does_nothing_the_second_time(tmp_path
     assert other.exit_code == 1 and "begins at 2026-02-26T09:00:00.000000Z" in other.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_days_with_a_crash_in_each(tmp_path: Path) -> None:
     """The process is killed on each day, the second time after the settlement, and then runs to the end."""
     path = tmp_path / "exchange.db"

@@ -121,7 +121,7 @@ def flip_everywhere(path: Path, rng: random.Random, places: int) -> None:
     assert full_verdict(path).damage is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_flipped_bit_of_any_row_is_found(path: Path) -> None:
     flip_everywhere(path, random.Random(11), PLACES)
 
@@ -136,7 +136,7 @@ def test_a_flipped_bit_in_50_000_commands_is_found(tmp_path: Path) -> None:
     flip_everywhere(path, random.Random(seed), SOAK_PLACES)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_flipped_bit_anywhere_is_found_or_harmless(tmp_path: Path) -> None:
     """Also in headers, schema, inner pages and unused space: never a traceback, never a false "sound"."""
     path = tmp_path / "exchange.db"
@@ -398,7 +398,7 @@ def test_the_schema_of_an_archive_is_verified(path: Path) -> None:
     assert str(archive) in damage and "trigger commands_are_never_changed is missing" in damage
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_digest_across_an_archive_boundary(tmp_path: Path) -> None:
     """An archive and a journal that meet in the middle of 10,000 commands are sound on their own."""
     path = tmp_path / "exchange.db"

@@ -26,7 +26,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_idle_workers_give_way_to_other_clients(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every client gets all its notifications in the end."""
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
