@@ -60,7 +60,7 @@ _TOP_LEVEL = (
 # The commands of a group that are in modules of their own.
 _OF_GROUPS = {
     "journal": (
-        *("tail", "info", "verify", "checkpoint", "prove", "check", "rebuild", "shed-events", "compact"),
+        *("tail", "info", "verify", "repair", "checkpoint", "prove", "check", "rebuild", "shed-events", "compact"),
         *("export", "import", "backup", "digests", "bisect"),
     ),
     "admin": ("create-instrument", "limits", "rules"),

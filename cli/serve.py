@@ -42,6 +42,11 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     metavar="REQUESTS",
     help="Maximum requests per second on one connection; 0: unlimited.",
 )
+@click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Continue a journal that lost commands, without them (docs/operations.md, Lost commands).",
+)
 @watch_options(None)
 @archive_options(None, None)
 @peer_options
@@ -54,6 +59,7 @@ def serve(
     snapshot_every: int | None,
     clock_start_us: int | None,
     rate_limit: int,
+    accept_loss: bool,
     archive_after_us: int | None,
     delete_after_us: int | None,
     insecure: bool,
@@ -79,6 +85,7 @@ def serve(
             rate_limit,
             demo,
             rules=rules,
+            accept_loss=accept_loss,
             metrics_port=watching.metrics_port,
             metrics_host=watching.metrics_host,
             archive_after_us=archive_after_us,

@@ -2,13 +2,15 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from exchange.journal.archive_file import ArchivePart, is_archive_file
-from exchange.journal.errors import JournalError
+from exchange.journal.errors import JournalDamagedError, JournalError
+from exchange.journal.protocols import JournalReader
+from exchange.journal.records import Checkpoint, Head, Record
 from exchange.journal.schema import connect_read_only, prepare, read_only_uri
 
 _TABLES = (
@@ -76,6 +78,34 @@ def refuse_leftovers(path: Path) -> None:
     for left in (path.with_name(path.name + ending) for ending in (*_OF_SQLITE, *_FOLDERS)):
         if left.exists():
             raise JournalError(f"{left} is left over from an earlier journal at {path}: move it away first")
+
+
+def write_records(draft: Draft, base: Checkpoint, records: Iterable[Record]) -> Head:
+    """Write these records after `base` in one transaction. Returns the last one."""
+    connection, head = draft.connection, base.head
+    connection.execute("BEGIN")
+    if base.head.seq:
+        connection.execute(
+            "INSERT INTO base (seq, ts_us, hash, snapshot) VALUES (?, ?, ?, ?)", (*base.head, base.snapshot)
+        )
+    for record in records:
+        connection.execute("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", record)
+        head = Head(record.seq, record.ts_us, record.hash)
+    connection.execute("COMMIT")
+    return head
+
+
+def copy_measurements(draft: Draft, reader: JournalReader, after_seq: int, last_seq: int) -> None:
+    """Copy the digests and the times of answers of these commands, as far as they can be read."""
+    connection = draft.connection
+    connection.execute("BEGIN")
+    with suppress(JournalDamagedError):
+        rows = (row for row in reader.digests(after_seq) if row[0] <= last_seq)
+        connection.executemany("INSERT INTO digests (seq, subject, digest) VALUES (?, ?, ?)", rows)
+    with suppress(JournalDamagedError):
+        times = ((seq, answered_us) for seq, _, answered_us in reader.answer_times(after_seq + 1, last_seq))
+        connection.executemany("INSERT INTO answers (seq, answered_us) VALUES (?, ?)", times)
+    connection.execute("COMMIT")
 
 
 def copy_rows(draft: Draft, sources: list[Path], last_seq: int) -> None:

@@ -1,16 +1,21 @@
 """Changes a journal in place while no exchange runs. The caller of each function holds the journal's lock."""
 
 import contextlib
+import itertools
+import os
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalError
-from exchange.journal.records import Checkpoint, EventRow
+from exchange.journal.file_header import log_path
+from exchange.journal.records import Checkpoint, EventRow, Record
 from exchange.journal.schema import prepare
-from exchange.journal.write_ahead_log import check_log_of_crash
+from exchange.journal.write_ahead_log import begin_log_anew, check_log_of_crash
 
+_COPY_BYTES = 1024 * 1024
 # The tables whose rows belong to commands.
 TABLES_OF_COMMANDS = ("commands", "events", "digests", "answers")
 
@@ -37,6 +42,47 @@ def continue_from(path: Path, base: Checkpoint) -> None:
         for table in TABLES_OF_COMMANDS:
             connection.execute(f"DELETE FROM {table} WHERE seq <= ?", (base.head.seq,))
     _shrink(path)
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Copy the journal at `path` and its -wal into a new folder next to it. They are on disk when this returns.
+
+    `reason` is a part of the folder's name, such as "before-repair". Raises OSError; nothing is left of the copy then.
+    """
+    files = [file for file in (path, log_path(path)) if file.exists()]
+    size_bytes = sum(file.stat().st_size for file in files)
+    if shutil.disk_usage(path.absolute().parent).free < 2 * size_bytes:
+        raise JournalError(
+            f"{path} cannot be copied first: {2 * size_bytes:,} bytes of free space are needed. Nothing was changed"
+        )
+    names = (path.with_name(f"{path.name}.{reason}-{number}") for number in itertools.count(1))
+    folder = next(name for name in names if not name.exists())
+    folder.mkdir()
+    try:
+        for file in files:
+            with file.open("rb") as source, (folder / file.name).open("wb") as copy:
+                shutil.copyfileobj(source, copy, _COPY_BYTES)
+                copy.flush()
+                os.fsync(copy.fileno())
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def continue_with(path: Path, records: Iterable[Record]) -> None:
+    """Append `records` to the journal at `path` and delete rows of later commands than its last one, all or nothing.
+
+    A part of the -wal that SQLite leaves out is deleted: copy the files first. Raises JournalError.
+    """
+    begin_log_anew(path)
+    with _changing(path) as connection:
+        for table in ("digests", "answers"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE seq > (SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM commands UNION "
+                "ALL SELECT seq FROM base))"
+            )
+        connection.executemany("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", records)
 
 
 def delete_events(path: Path) -> int:

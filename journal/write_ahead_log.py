@@ -57,7 +57,7 @@ def check_log_of_crash(path: Path) -> None:
     is_whole = is_log_whole(path, _log.warning)
     refuse_mixture(path)
     if not is_whole:
-        _begin_anew(path)
+        begin_log_anew(path)
 
 
 def refuse_mixture(path: Path) -> None:
@@ -66,6 +66,8 @@ def refuse_mixture(path: Path) -> None:
     try:
         check_chain(path, lambda done, total: None)
     except JournalDamagedError as error:
+        if not log.exists():
+            raise
         raise JournalDamagedError(
             f"{path} and {log.name} make no whole journal: {error}. If {path.name} was copied here from a backup, "
             f"move {log.name} and {path.name}-shm to another folder, then start again"
@@ -98,7 +100,7 @@ def is_log_whole(path: Path, report: Callable[[str], None]) -> bool:
     return False
 
 
-def _begin_anew(path: Path) -> None:
+def begin_log_anew(path: Path) -> None:
     """Move the content of the -wal into the database, so that the next scan does not find an old broken frame."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -82,7 +82,7 @@ class SnapshotStore:
     def save(self, snapshot: Snapshot, is_manual: bool = False) -> Path:
         """Write a snapshot; it is on disk when this returns. One that is `is_manual` is deleted only by hand."""
         self.folder.mkdir(exist_ok=True)
-        path = self._file(Rung(snapshot.seq, is_manual))
+        path = self.path_of(Rung(snapshot.seq, is_manual))
         draft = self.folder / f"{snapshot.seq:016d}.draft-{os.getpid()}"
         with draft.open("wb", buffering=0) as file:
             content = memoryview(pack(snapshot))
@@ -128,29 +128,32 @@ class SnapshotStore:
         automatic = [rung for rung in self.rungs() if not rung.is_manual]
         return self._delete(automatic[: max(0, len(automatic) - keep)])
 
-    def thin(self, dense_gap: int) -> list[Path]:
+    def thin(self, dense_gap: int, last_seq: int | None = None) -> list[Path]:
         """Delete the snapshots that the ladder does not need, and temporary files of crashes. Returns these files.
 
-        `dense_gap` is the number of commands whose replay takes REPLAY_SECONDS_MAX.
+        `dense_gap` is the number of commands whose replay takes REPLAY_SECONDS_MAX. Those after `last_seq` count for
+        nothing and stay: they are not of this journal, or the follower that thins is behind.
         """
-        return self._delete(excess(self.rungs(), dense_gap))
+        known = [rung for rung in self.rungs() if last_seq is None or rung.seq <= last_seq]
+        return self._delete(excess(known, dense_gap))
 
     def delete(self, seq: int) -> list[Path]:
         """Delete the snapshots of `seq`, also those made by hand. Returns the deleted files."""
-        doomed = [self._file(rung) for rung in self.rungs() if rung.seq == seq]
+        doomed = [self.path_of(rung) for rung in self.rungs() if rung.seq == seq]
         for path in doomed:
             path.unlink(missing_ok=True)
         return doomed
 
     def _delete(self, rungs: list[Rung]) -> list[Path]:
-        doomed = [self._file(rung) for rung in rungs] + [
+        doomed = [self.path_of(rung) for rung in rungs] + [
             draft for draft in self.folder.glob("*.draft-*") if not _is_alive(int(draft.suffix.rpartition("-")[2]))
         ]
         for path in doomed:
             path.unlink(missing_ok=True)
         return doomed
 
-    def _file(self, rung: Rung) -> Path:
+    def path_of(self, rung: Rung) -> Path:
+        """The file of a snapshot."""
         return self.folder / f"{rung.seq:016d}{_MANUAL if rung.is_manual else ''}.snapshot"
 
 

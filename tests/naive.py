@@ -30,6 +30,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    RecordLoss,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
@@ -48,6 +49,7 @@ from exchange.domain.events import (
     AllCancelled,
     BalanceChanged,
     CancelOnDisconnectSet,
+    CommandLost,
     Configured,
     DayEnded,
     DeliveryPriceSet,
@@ -278,6 +280,10 @@ class NaiveExchange:
                 return started
             case Fork(parent, parent_seq, parent_hash):
                 return [Forked(parent, parent_seq, parent_hash)]
+            case RecordLoss(next_order_id, next_trade_id):
+                self.last_order_id = max(self.last_order_id + 1, next_order_id or 1) - 1
+                self.last_trade_id = max(self.last_trade_id + 1, next_trade_id or 1) - 1
+                return [CommandLost(self.last_order_id + 1, self.last_trade_id + 1)]
             case EndSession():
                 return [SessionEnded()]
             case OpenAccount():

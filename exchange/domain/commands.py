@@ -44,6 +44,16 @@ class Fork(_Command, frozen=True, tag="fork"):
     parent_hash: str
 
 
+class RecordLoss(_Command, frozen=True, tag="lost"):
+    """In place of a command that the journal lost, after the operator accepted the loss: it has no effect.
+
+    The last one of a loss carries the ids of the next order and the next trade, so that no id is given out twice.
+    """
+
+    next_order_id: int | UnsetType = UNSET
+    next_trade_id: int | UnsetType = UNSET
+
+
 class OpenAccount(_Command, frozen=True, tag="open_account"):
     """Open an account for `user_id` with `cash_micros` of paper money."""
 
@@ -243,6 +253,7 @@ Command = (
     | StartSession
     | EndSession
     | Fork
+    | RecordLoss
     | Genesis
 )
 

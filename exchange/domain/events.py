@@ -44,6 +44,13 @@ class Forked(_Event, frozen=True, tag="forked"):
     parent_hash: str
 
 
+class CommandLost(_Event, frozen=True, tag="command_lost"):
+    """The command of this seq was lost, and nothing is known of it. Order and trade ids continue with these."""
+
+    next_order_id: int
+    next_trade_id: int
+
+
 class AccountOpened(_Event, frozen=True, tag="account_opened"):
     """A new account."""
 
@@ -331,6 +338,7 @@ Event = (
     | SessionStarted
     | SessionEnded
     | Forked
+    | CommandLost
     | AccountOpened
     | Deposited
     | Withdrawn

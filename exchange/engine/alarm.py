@@ -42,7 +42,7 @@ def dismissed_seq(path: Path) -> int:
 
 def raise_alarm(path: Path, alarm: Alarm) -> None:
     """Write the alarm file. An earlier alarm is replaced."""
-    write_atomic(_file(path), msgspec.json.encode(alarm))
+    write_atomic(alarm_file(path), msgspec.json.encode(alarm))
 
 
 def dismiss_alarm(path: Path) -> Alarm | None:
@@ -54,17 +54,18 @@ def dismiss_alarm(path: Path) -> Alarm | None:
 
 def clear_alarm(path: Path) -> None:
     """Remove the alarm: the digests match again."""
-    _file(path).unlink(missing_ok=True)
+    alarm_file(path).unlink(missing_ok=True)
 
 
-def _file(path: Path) -> Path:
+def alarm_file(path: Path) -> Path:
+    """The file of the alarm of the journal at `path`."""
     return path.with_name(path.name + ".alarm")
 
 
 def _read(path: Path) -> Alarm | None:
     try:
-        return msgspec.json.decode(_file(path).read_bytes(), type=Alarm)
+        return msgspec.json.decode(alarm_file(path).read_bytes(), type=Alarm)
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
-        return Alarm(0, f"an alarm was raised, but its file {_file(path)} cannot be read ({error})")
+        return Alarm(0, f"an alarm was raised, but its file {alarm_file(path)} cannot be read ({error})")

@@ -8,6 +8,7 @@ from exchange.domain.events import (
     AllCancelled,
     BalanceChanged,
     CancelOnDisconnectSet,
+    CommandLost,
     Configured,
     DayEnded,
     DeliveryPriceSet,
@@ -199,6 +200,8 @@ def _describe_administration(event: Event) -> str:
             return "the server stops"
         case Forked():
             return f"this journal is a fork of {event.parent}; seq {event.parent_seq} is the last common command"
+        case CommandLost():
+            return f"this command was lost; the next order id is {event.next_order_id}"
         case AccountOpened():
             return f"account {event.user_id} is opened"
         case Deposited():

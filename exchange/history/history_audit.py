@@ -201,6 +201,9 @@ class HistoryAudit:
     def _where(self, table: str, columns: list[str]) -> str:
         """The condition of the rows that a replay gives."""
         conditions = ["true"]
+        if table == "event_kind":
+            # The next writer adds the kinds that a newer program knows.
+            conditions.append("kind <= (SELECT max(kind) FROM main.event_kind)")
         if self._last_seq > self._seq and (table in _EXISTS or "seq" in columns):
             conditions.append(_EXISTS.get(table, "seq <= :seq"))
         if self._after_seq:

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Generator
 from contextlib import closing
 from functools import cache
 from importlib.resources import files
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from exchange.history_db.event_kinds import BALANCE_REASONS, EVENT_KINDS
 from exchange.journal.errors import JournalError
-from exchange.journal.records import Head
+from exchange.journal.records import Head, Record
 from exchange.journal.schema import read_only_uri
 from exchange.journal.views import with_macros
 
@@ -77,6 +78,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         if is_new:
             _create(connection)
         _check(connection, path)
+        connection.execute(f"INSERT OR IGNORE INTO event_kind VALUES {_event_kinds()}")
         _replace_old_views(connection)
     except BaseException:
         connection.close()
@@ -97,6 +99,28 @@ def last_seq_of(journal_path: Path) -> int:
             return head_of(connection).seq
     except (HistoryError, sqlite3.Error):
         return 0
+
+
+def next_ids_in(journal_path: Path) -> tuple[int, int, int]:
+    """The last command in the history of a journal, and the ids of the order and the trade after it; seq 0 as above."""
+    try:
+        with closing(open_history(journal_path)) as connection:
+            (order_id,) = connection.execute("SELECT coalesce(max(order_id), 0) + 1 FROM book_order").fetchone()
+            (trade_id,) = connection.execute("SELECT coalesce(max(trade_id), 0) + 1 FROM trade").fetchone()
+            return head_of(connection).seq, order_id, trade_id
+    except (HistoryError, sqlite3.Error):
+        return 0, 1, 1
+
+
+def commands_in(journal_path: Path, after_seq: int) -> Generator[Record, None, None]:
+    """The commands after a seq, as the history of a journal has them. Raises HistoryError if it cannot be read."""
+    with closing(open_history(journal_path)) as connection:
+        query = "SELECT seq, ts_us, payload, hash FROM commands WHERE seq > ? ORDER BY seq"
+        try:
+            for seq, ts_us, payload, digits in connection.execute(query, (after_seq,)):
+                yield Record(seq, ts_us, payload, bytes.fromhex(digits))
+        except sqlite3.Error as error:
+            raise HistoryError(f"{history_path(journal_path)} cannot be read ({error})") from error
 
 
 def alarm_of(connection: sqlite3.Connection) -> str | None:
@@ -138,13 +162,16 @@ def with_margins(text: str) -> str:
 
 def _create(connection: sqlite3.Connection) -> None:
     tables = files("exchange.history_db").joinpath("tables.sql").read_text(encoding="utf-8")
-    kinds = ", ".join(f"({n}, '{kind.__struct_config__.tag}')" for n, kind in enumerate(EVENT_KINDS, 1))
     reasons = ", ".join(f"({n}, '{name}')" for n, name in enumerate(BALANCE_REASONS, 1))
     connection.executescript(
-        f"BEGIN; {tables} {views_script()} INSERT INTO event_kind VALUES {kinds};"
+        f"BEGIN; {tables} {views_script()} INSERT INTO event_kind VALUES {_event_kinds()};"
         f"INSERT INTO balance_reason VALUES {reasons};"
         f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
     )
+
+
+def _event_kinds() -> str:
+    return ", ".join(f"({n}, '{kind.__struct_config__.tag}')" for n, kind in enumerate(EVENT_KINDS, 1))
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

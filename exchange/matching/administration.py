@@ -9,6 +9,7 @@ from exchange.domain.commands import (
     Genesis,
     OpenAccount,
     PauseSeries,
+    RecordLoss,
     ResumeSeries,
     SetCancelOnDisconnect,
     SetHalt,
@@ -22,6 +23,7 @@ from exchange.domain.events import (
     AccountOpened,
     AllCancelled,
     CancelOnDisconnectSet,
+    CommandLost,
     Configured,
     DayEnded,
     Deposited,
@@ -71,6 +73,13 @@ def start_session(state: State, command: StartSession) -> list[Event]:
         if account.cancel_on_disconnect:
             _cut_off(state, changes, account, still_enabled=False)
     return changes.take_events()
+
+
+def record_loss(state: State, command: RecordLoss) -> list[Event]:
+    """Skip the ids of orders and trades that the lost commands may have given out."""
+    state.next_order_id = max(state.next_order_id, command.next_order_id or 0)
+    state.next_trade_id = max(state.next_trade_id, command.next_trade_id or 0)
+    return [CommandLost(state.next_order_id, state.next_trade_id)]
 
 
 def open_account(state: State, command: OpenAccount) -> Result:

@@ -18,6 +18,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    RecordLoss,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
@@ -40,6 +41,7 @@ from exchange.matching.administration import (
     end_day,
     initialize,
     open_account,
+    record_loss,
     set_cancel_on_disconnect,
     set_halt,
     set_limits,
@@ -130,5 +132,7 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
             return [SessionEnded()]
         case Fork():
             return [Forked(command.parent, command.parent_seq, command.parent_hash)]
+        case RecordLoss():
+            return record_loss(state, command)
         case Genesis():
             return initialize(state, command)

@@ -265,7 +265,8 @@ def save_and_prune(path: Path, snapshot: Snapshot, commands_per_second: float | 
     store = SnapshotStore(path)
     sync_journal(path)
     store.save(snapshot)
-    store.thin(dense_gap_of(speed_of_replay(path) if commands_per_second is None else commands_per_second))
+    speed = speed_of_replay(path) if commands_per_second is None else commands_per_second
+    store.thin(dense_gap_of(speed), snapshot.seq)
 
 
 def speed_of_replay(path: Path) -> float:

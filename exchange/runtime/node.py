@@ -28,6 +28,7 @@ from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
 from exchange.keys.credentials import Credentials
 from exchange.projections.views import Change, Views
+from exchange.runtime.accepted_loss import accept_loss
 from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, jump_text, thread_cpu_us
 from exchange.runtime.demo import start_prices
@@ -70,6 +71,8 @@ async def serve(
     ensure_journal(settings.path)
     await _refuse_taken_address(settings)
     with JournalLock(settings.path) as lock:
+        if settings.accept_loss:
+            accept_loss(settings.path, lock)
         journal = await open_journal(settings, lock=lock)
         try:
             recent = RecentUpdates(0)

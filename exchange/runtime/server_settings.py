@@ -25,6 +25,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `demo_seed`: the random seed of the demo's bots (None: no bots).
     - `rules`: those of a new journal. An existing journal has its own.
     - `archive_after_us`: the age of commands that are sealed into archives (None: they stay in the journal).
+    - `accept_loss`: continue a journal that lost commands, see `exchange.runtime.accepted_loss`.
     - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
     - `needs_keys`: no account is open without a key.
     - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
@@ -42,6 +43,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     rules: Rules = DEFAULT_RULES
     archive_after_us: int | None = None
     delete_archives_after_us: int | None = None
+    accept_loss: bool = False
     allowed_peers: AllowedPeers = AllowedPeers()
     metrics_host: str = "127.0.0.1"
     needs_keys: bool = False
