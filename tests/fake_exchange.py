@@ -242,6 +242,9 @@ class FakeExchange(EnginePort):
     def clock_jump_us(self) -> int:
         return self.clock.jump_us
 
+    def ask_metrics(self, done: Callable[[dict[str, float]], None]) -> None:
+        done({"exchange_journal_seq": self.journal.head.seq, 'exchange_refusals_total{reason="price_off_tick"}': 2})
+
     def confirm_time(self) -> int:
         return self.clock.confirm()
 

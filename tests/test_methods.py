@@ -20,11 +20,11 @@ def test_a_method_documents_itself(method: Method) -> None:
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_method_takes_receipt_if_it_records_a_command(method: Method) -> None:
-    assert issubclass(method.params, CommandParams) == (method.answer is not None)
+    assert issubclass(method.params, CommandParams) == (method.answer is not None and not method.inquires)
 
 
-# They read nothing that the history has: the clock, the documentation, the state of the matcher.
-PRESENT_ONLY = ("public/get_time", "public/get_api", "private/get_margin")
+# They read nothing that the history has: the clock, the documentation, the state of the matcher and of the process.
+PRESENT_ONLY = ("public/get_time", "public/get_api", "private/get_margin", "admin/get_metrics")
 
 
 @pytest.mark.parametrize(("name", "method"), METHODS.items(), ids=METHODS)

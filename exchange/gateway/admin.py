@@ -26,7 +26,7 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import validation_error
 from exchange.gateway import params as p
 from exchange.gateway import results as r
-from exchange.gateway.caller import Caller
+from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
@@ -119,6 +119,14 @@ def confirm_time(caller: Caller, _params: p.NoParams) -> r.ConfirmedTime:
     """Accept the time of a system clock that jumped. Changes nothing if it did not jump."""
     jump_us = caller.exchange.confirm_time()
     return r.ConfirmedTime(caller.exchange.now_us(), jump_us)
+
+
+def get_metrics(caller: Caller, _params: p.NoParams) -> Inquiry:
+    return Inquiry(caller.exchange.ask_metrics)
+
+
+def metrics_answer(caller: Caller, metrics: dict[str, float]) -> r.MetricsResult:
+    return r.MetricsResult(caller.exchange.now_us(), {**metrics})
 
 
 def set_suspended(suspended: bool) -> Callable[[Caller, p.SuspensionParams], Command]:

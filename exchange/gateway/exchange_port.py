@@ -110,6 +110,13 @@ class ExchangePort(ABC):
         """Accept the time of the system clock although it jumped. Returns the jump in microseconds."""
         return 0
 
+    def ask_metrics(self, done: Callable[[dict[str, float]], None]) -> None:
+        """Read the figures of the running exchange, without blocking. `done` gets them by name.
+
+        By default, there are none.
+        """
+        done({})
+
     @abstractmethod
     def now_us(self) -> int:
         """Exchange time."""

@@ -259,6 +259,8 @@ FIELDS: dict[str, Field] = {
     "SubscribeResult.seq": Field("The first command that is still to come. The streams catch up with those before it."),
     "TimeResult.ts_us": Field("Exchange time."),
     "ConfirmedTime.ts_us": Field("Exchange time."),
+    "MetricsResult.ts_us": Field("Exchange time."),
+    "metrics": Field("Values by the names of the metrics with their labels; null: infinite."),
     "TimelineResult.steps": Field("The steps in the life of the order, the oldest first."),
     "UserLimitsResult.open_orders_max": Field("The user's own limit of open orders; null: as in the rules."),
     "UserLimitsResult.position_max": Field("The user's own limit of positions; 0: no limit; null: as in the rules."),

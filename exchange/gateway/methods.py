@@ -46,6 +46,7 @@ class Method(NamedTuple):
     `ignores`: this refusal of the command counts as success.
     `undo`: takes back the effects of `handle` on the connection if the command could not be recorded.
     `waits`: requests of the same connection are not handled until this one is answered.
+    `inquires`: `handle` always returns an inquiry, so that the method records no command.
     `always_past`: the history answers also if the request names no moment.
     `prepare`: the server calls it before it accepts connections, for work that would hold up requests.
     `dry_run`: replaces `handle` if the parameter `dry_run` is true; the result is then a `dry_run_result`.
@@ -65,6 +66,7 @@ class Method(NamedTuple):
     dry_run_result: Any = None
     prepare: Callable[[], object] | None = None
     always_past: bool = False
+    inquires: bool = False
 
     @property
     def params(self) -> type[p.Params]:
@@ -365,6 +367,13 @@ _METHODS: dict[str, Method] = {
         admin.confirm_time,
         r.ConfirmedTime,
     ),
+    "admin/get_metrics": _admin(
+        "Get the metrics of the running exchange. From the first call on, it counts requests and batches.",
+        p.NoParams,
+        admin.get_metrics,
+        r.MetricsResult,
+        admin.metrics_answer,
+    )._replace(waits=True, inquires=True),
     "admin/set_index_price": _admin(
         "Set the index price of an asset.",
         p.IndexPriceParams,

@@ -55,6 +55,13 @@ class ConfirmedTime(msgspec.Struct, frozen=True, gc=False):
     jump_us: int
 
 
+class MetricsResult(msgspec.Struct, frozen=True):
+    """The figures of the running exchange, by the names of its metrics with their labels."""
+
+    ts_us: int
+    metrics: dict[str, float | None]
+
+
 class HeadResult(msgspec.Struct, frozen=True, gc=False):
     """The last command of the journal."""
 

@@ -16,9 +16,10 @@ UNAVAILABLE_SECONDS = 10.0
 
 
 class JournalMeter:
-    """The counts. Only the thread of the event loop changes them."""
+    """The counts. Only the thread of the event loop changes them. Batches count only while `is_counting`."""
 
     def __init__(self) -> None:
+        self.is_counting = False
         self.batch_sizes = Distribution(BATCH_BOUNDS)
         self.append_seconds = Distribution(APPEND_BOUNDS_SECONDS)
         self._refused_seconds: float | None = None
@@ -31,9 +32,10 @@ class JournalMeter:
 
     def appended(self, count: int, taken_seconds: float) -> None:
         """Count a batch that is on disk."""
-        self.batch_sizes.add(count)
-        self.append_seconds.add(taken_seconds)
         self._refused_seconds = None
+        if self.is_counting:
+            self.batch_sizes.add(count)
+            self.append_seconds.add(taken_seconds)
 
     def refused(self) -> None:
         """Note that the journal could not record a batch."""

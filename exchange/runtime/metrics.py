@@ -1,39 +1,37 @@
 """The metrics server of a running exchange: `/metrics` for Prometheus, `/health` and `/ready`."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from exchange.engine.alarm import standing_alarm
 from exchange.gateway.handshake import AllowedPeers
-from exchange.gateway.meter import Distribution
-from exchange.runtime.figures import METRICS, FileFigures, Value, Watched, loop_figures
+from exchange.runtime.figures import FileFigures, Value, Watched, loop_figures
 from exchange.runtime.health import Health, health_of
 from exchange.runtime.metrics_server import MetricsServer, WebPage
+from exchange.runtime.samples import FigureCollector
 
 # The exchange counts as hung if its event loop does not answer for this time.
 LOOP_SECONDS = 5.0
 
 
 class Metrics:
-    """Serves the figures of `exchange`. The context manager runs the HTTP server; entering it raises OSError.
+    """Serves the figures of `exchange` and of its `files`, by an HTTP server.
 
-    Must be made in the thread of the exchange's event loop.
+    A context manager; entering it raises OSError. Must be made in the thread of the exchange's event loop.
     """
 
-    def __init__(self, exchange: Watched, host: str, port: int, allowed_peers: AllowedPeers) -> None:
+    def __init__(
+        self, exchange: Watched, files: FileFigures, host: str, port: int, allowed_peers: AllowedPeers
+    ) -> None:
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
-        self._files = FileFigures(exchange.path)
+        self._files = files
         pages = {"/metrics": self._metrics_page, "/health": self._health_page, "/ready": self._ready_page}
         self._server = MetricsServer(host, port, pages, allowed_peers)
 
@@ -64,7 +62,7 @@ class Metrics:
         except TimeoutError:
             return WebPage(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", f"{_HUNG}\n".encode())
         registry = CollectorRegistry()
-        registry.register(_FigureCollector(figures))
+        registry.register(FigureCollector(figures))
         ProcessCollector(registry=registry)
         encode, content_type = choose_encoder(accept)
         return WebPage(HTTPStatus.OK, content_type, encode(registry))
@@ -96,44 +94,3 @@ async def _in_loop(exchange: Watched) -> tuple[dict[str, Value], list[str]]:
 def _health_answer(health: Health, is_good: bool) -> WebPage:
     status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
     return WebPage(status, "application/json", msgspec.json.encode(health) + b"\n")
-
-
-class _FigureCollector(Collector):
-    """Gives figures to prometheus_client, which writes them in its formats."""
-
-    def __init__(self, figures: Mapping[str, Value]) -> None:
-        self._figures = figures
-
-    def collect(self) -> Iterator[Metric]:
-        """The families of all metrics."""
-        assert self._figures.keys() == METRICS.keys(), "the figures are not those of the table"
-        for name, about in METRICS.items():
-            labels = [] if about.label is None else [about.label]
-            if about.kind == "histogram":
-                family: Metric = HistogramMetricFamily(name, about.text, labels=labels)
-            elif about.kind == "counter":
-                family = CounterMetricFamily(name, about.text, labels=labels)
-            else:
-                family = GaugeMetricFamily(name, about.text, labels=labels)
-            value = self._figures[name]
-            if isinstance(value, Mapping):
-                for label, one in value.items():
-                    _add(family, [label], one)
-            elif value is not None:
-                _add(family, [], value)
-            yield family
-
-
-def _add(family: Metric, labels: list[str], value: float | Distribution) -> None:
-    if isinstance(family, HistogramMetricFamily):
-        assert isinstance(value, Distribution), f"{family.name} needs a distribution"
-        family.add_metric(labels, _buckets(value), value.total)
-    else:
-        assert isinstance(family, CounterMetricFamily | GaugeMetricFamily) and not isinstance(value, Distribution)
-        family.add_metric(labels, value)
-
-
-def _buckets(distribution: Distribution) -> list[tuple[str, float]]:
-    """The numbers of values up to each bound, as Prometheus counts them: each includes those before it."""
-    bounds = [*(str(float(bound)) for bound in distribution.bounds), "+Inf"]
-    return list(zip(bounds, map(float, accumulate(distribution.counts)), strict=True))

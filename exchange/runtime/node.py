@@ -34,6 +34,7 @@ from exchange.runtime.clock import Clock, jump_text, thread_cpu_us
 from exchange.runtime.demo import start_prices
 from exchange.runtime.demo_process import DemoProcess
 from exchange.runtime.engine_port import ServedExchange
+from exchange.runtime.figures import FileFigures, Value, loop_figures
 from exchange.runtime.follower import FollowerProcess, save_and_prune
 from exchange.runtime.journal_meter import JournalMeter, MeasuredJournal
 from exchange.runtime.log_readers import LOOK_SECONDS, LogWatch
@@ -177,9 +178,10 @@ class Node(ServedExchange):
         self._journal = journal
         self.journal_meter = JournalMeter()
         self.log_watch = LogWatch(settings.path, _log.warning)
-        self._metrics = None if settings.metrics_port is None else self._measure(settings.metrics_port)
-        counted = MeasuredJournal(journal, self.journal_meter) if self._metrics else journal
-        self._pipeline = Pipeline(engine, counted, self._clock, self)
+        self._files = FileFigures(settings.path)
+        self._metrics = None if settings.metrics_port is None else self._serve_metrics(settings.metrics_port)
+        measured = MeasuredJournal(journal, self.journal_meter)
+        self._pipeline = Pipeline(engine, measured, self._clock, self)
         self._follower = FollowerProcess(settings.path, settings.snapshot_every)
         self._demo = DemoProcess(settings.path)
         self._archiver = Archiver(
@@ -300,12 +302,27 @@ class Node(ServedExchange):
     def credentials(self) -> Credentials:
         return self._credentials
 
-    def _measure(self, port: int) -> "Metrics":
+    def ask_metrics(self, done: Callable[[dict[str, float]], None]) -> None:
+        """As in the port. From the first question on, requests and batches are counted."""
+        self._count()
+        self.start_task(self._read_metrics(done))
+
+    async def _read_metrics(self, done: Callable[[dict[str, float]], None]) -> None:
+        figures = loop_figures(self)
+        done(await asyncio.to_thread(_samples, figures, self._files, self.journal_seq))
+        self.gateway.send_all()
+
+    def _count(self) -> None:
+        self.journal_meter.is_counting = True
+        if self.meter is None:
+            self.meter = RequestMeter()
+
+    def _serve_metrics(self, port: int) -> "Metrics":
         # Imported only when it is needed, because it makes the start longer.
         from exchange.runtime.metrics import Metrics
 
-        self.meter = RequestMeter()
-        return Metrics(self, self._settings.metrics_host, port, self._settings.allowed_peers)
+        self._count()
+        return Metrics(self, self._files, self._settings.metrics_host, port, self._settings.allowed_peers)
 
     def open_session(self, send: Callable[[bytes], None]) -> Session:
         """Open a session for a client in this process; `send` receives its messages."""
@@ -352,6 +369,13 @@ class Node(ServedExchange):
             until_day_end_us = next_day_end_us(self.engine.head.ts_us) - self.now_us()
             await asyncio.sleep(min(max(until_day_end_us / US_PER_SECOND, 0.001), CLOCK_LOOK_SECONDS))
             self._pipeline.check_clock()
+
+
+def _samples(figures: dict[str, Value], files: FileFigures, seq: int) -> dict[str, float]:
+    # Imported only when it is needed, because it makes the start longer.
+    from exchange.runtime.samples import flat_samples
+
+    return flat_samples(figures | files.read(seq))
 
 
 def _make_garbage_collection_rare() -> None:
