@@ -11,7 +11,7 @@ These modules hold no command of their own:
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
 - security_options.py has the options that say who may connect to a server
-- watch_options.py has the options of metrics and health
+- watch_options.py has the options of the metrics and the log
 - output.py prints tables, JSON and errors
 - sections.py lists the commands of `exchange --help` in sections
 - completion.py completes names in a shell
@@ -25,6 +25,7 @@ These modules hold no command of their own:
 - present_recorded.py answers from the recorded data, also about a past moment
 - current_views.py reads the views after a command from the history or the nearest snapshot
 - figures.py gives prices the decimals of the tick, and sizes those of the minimum size
+- top_figures.py computes rates and latencies from two readings of the metrics
 - names.py refuses unknown users and instruments and names the nearest ones
 - history_connection.py opens the history for commands that read its tables
 - chart_drawing.py draws charts and writes their files

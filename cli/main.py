@@ -53,7 +53,8 @@ def main() -> None:
 
 
 _TOP_LEVEL = (
-    *("init", "serve", "demo", "bot", "simulate", "admin", "follow", "snapshot", "archive", "recovery-plan", "version"),
+    *("init", "serve", "demo", "top", "bot", "simulate", "admin", "follow", "snapshot", "archive", "recovery-plan"),
+    "version",
     *("instrument", "index", "ticker", "book", "order", "account", "settlements"),
     *("journal", "history", "sessions", "replay", "state", "explain", "what-if", "diff", "fork", "sql", "chart"),
 )

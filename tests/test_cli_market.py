@@ -209,6 +209,16 @@ def test_confirm_time_of_a_clock_that_did_not_jump(server: Server) -> None:
     assert re.fullmatch(r"the clock had not jumped: exchange time is \S+Z\n", text)
 
 
+def test_top_shows_the_running_exchange_although_it_has_no_metrics_port(server: Server) -> None:
+    shown = said(exchange("top", "--once", "--interval", 0.1, "--db", server.path))
+    assert re.search(r"^state +ready$", shown, re.MULTILINE)
+    assert re.search(r"^connections +1 +\d+ bytes not received yet$", shown, re.MULTILINE)
+    found = said_json(exchange("top", "--once", "--interval", 0.1, "--db", server.path, "--json"))
+    assert (found["ready"], found["connections"], found["alarm"]) == (True, 1, False)
+    assert [one["method"] for one in found["methods"]] == ["admin/get_metrics"]
+    assert found["memory_bytes"] > 1_000_000 and found["p99_ms"] > 0
+
+
 def test_a_halt(server: Server) -> None:
     instrument_id = _instrument(server, 14)
     order_id = _order(server, "buy", instrument_id, 1, 1, "--user", "halt.a")["order"]["order_id"]

@@ -66,6 +66,7 @@ def test_the_version() -> None:
         "admin halt",
         "admin end-halt",
         "admin confirm-time",
+        "top",
         "admin suspend",
         "admin reinstate",
         "admin limits",
