@@ -39,7 +39,7 @@ SECTIONS = {
     "Run": {
         "demo": "Run an exchange with a live market until Ctrl-C.",
         "serve": "Run the exchange until Ctrl-C.",
-        "top": "Watch rates, latencies, queues and files of the running exchange.",
+        "top": "Watch rates, latencies and queues of the running exchange.",
         "init": "Create a journal and record its rules.",
         "simulate": "Run the demo market in simulated time.",
         "follow": "Follow the journal and raise an alarm if a digest differs.",

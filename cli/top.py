@@ -42,7 +42,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 @db_option
 @json_option
 def top(once: bool, interval_seconds: float, path: Path, as_json: bool) -> None:
-    """Watch rates, latencies, queues and files of the running exchange.
+    """Watch rates, latencies and queues of the running exchange.
 
     Latencies begin when the exchange takes a request and end when its answer is handed to the socket. Until Ctrl-C; one
     line for each interval if output is not a terminal.
