@@ -5,6 +5,7 @@ the seq of the last command that was recorded. A start compares it with the jour
 """
 
 import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,8 @@ _PATIENCE_SECONDS = 0.2
 # How the content begins. The number has a constant width, so that the owner replaces it without the rest.
 _SEQ = b'{"seq":%20d,'
 _SIZE_MAX = 4_096
+
+_log = logging.getLogger(__name__)
 
 
 class LockOwner(msgspec.Struct, frozen=True):
@@ -47,27 +50,39 @@ class JournalLock:
         self._file = _lock_file(path)
         self._descriptor = -1
         self._seq = 0
-        self._lock = FileLock(
-            self._file,
-            timeout=_PATIENCE_SECONDS,
-            thread_local=False,
-            preserve_lock_file=True,
-            fallback_to_soft=False,
-            on_acquired=self._write_owner,
-        )
+        self._owner = LockOwner(0)
+        self._lock = self._new_lock()
 
     def __enter__(self) -> Self:
+        self._acquire(self._lock)
+        return self
+
+    def _acquire(self, lock: FileLock) -> None:
         try:
-            self._lock.acquire()
+            lock.acquire()
         except Timeout:
             raise JournalLockedError(
                 f"{self._path} is in use by {_describe(_read(self._file))}: stop it first"
             ) from None
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._write(LockOwner(0))
         self._lock.release()
+
+    def renew(self) -> None:
+        """Make the file again if it was deleted or replaced. Raises JournalLockedError if another process did so."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._file), os.fstat(self._descriptor)):
+                return
+        _log.warning("%s was deleted or replaced while the exchange runs: it is made again", self._file)
+        seq, owner = self._seq, self._owner
+        new = self._new_lock()
+        self._acquire(new)
+        # The old lock is held until the new one is.
+        self._lock.release(force=True)
+        self._lock = new
+        self._seq = max(seq, self._seq)
+        self._write(owner)
 
     def announce(self, url: str) -> None:
         """Write the URL at which the owner listens into the file."""
@@ -80,12 +95,23 @@ class JournalLock:
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, _SEQ % seq, 0)
 
+    def _new_lock(self) -> FileLock:
+        return FileLock(
+            self._file,
+            timeout=_PATIENCE_SECONDS,
+            thread_local=False,
+            preserve_lock_file=True,
+            fallback_to_soft=False,
+            on_acquired=self._write_owner,
+        )
+
     def _write_owner(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._seq = _decoded(os.pread(descriptor, _SIZE_MAX, 0)).seq
         self._write(LockOwner(os.getpid()))
 
     def _write(self, owner: LockOwner) -> None:
+        self._owner = owner
         content = b"" if not owner.pid and not self._seq else _SEQ % self._seq + msgspec.json.encode(owner)[1:]
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
@@ -11,13 +12,17 @@ from typing import Any, Self
 import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
+from exchange.journal.disk_limits import is_limit_reached
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
+from exchange.journal.file_watch import FileWatch
 from exchange.journal.lock import JournalLock
 from exchange.journal.offline import TABLES_OF_COMMANDS
 from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 from exchange.journal.schema import prepare
 from exchange.journal.sqlite_reader import SqliteJournalReader
 from exchange.journal.write_ahead_log import check_log_of_crash
+
+_log = logging.getLogger(__name__)
 
 # How long an append waits for another program that writes to the file.
 _BUSY_SECONDS = 1.0
@@ -31,10 +36,14 @@ _ROWS_MAX = 5_000
 class SqliteJournalWriter:
     """Appends to the journal, see `JournalWriter`. The caller holds the journal's lock."""
 
-    def __init__(self, connection: aiosqlite.Connection, head: Head, lock: JournalLock | None = None) -> None:
+    def __init__(
+        self, path: Path, connection: aiosqlite.Connection, head: Head, lock: JournalLock | None = None
+    ) -> None:
         self._connection = connection
         self.head = head
         self._lock = lock
+        self._path = path
+        self._files = FileWatch(path)
         # Two appends may run at once, and neither may enter the transaction of the other.
         self._turn = asyncio.Lock()
 
@@ -56,11 +65,13 @@ class SqliteJournalWriter:
         try:
             await connection.execute("PRAGMA synchronous = FULL")
             await connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
+            # The first read opens the -wal.
+            await connection.execute_fetchall("SELECT max(seq) FROM commands")
+            return cls(path, connection, head, lock)
         except BaseException:
             # The thread of an open connection would keep the process alive.
             await connection.close()
             raise
-        return cls(connection, head, lock)
 
     async def append(self, records: list[Record]) -> None:
         """Record a batch, all of it or nothing. See `JournalWriter.append`."""
@@ -93,7 +104,7 @@ class SqliteJournalWriter:
             try:
                 found = await (await self._connection.execute(query)).fetchone()
             except sqlite3.Error as error:
-                raise _translated(error) from error
+                raise self._translated(error) from error
         if found is None or found[0] is None:
             return False
         last = min(found[0] + count - 1, found[1])
@@ -104,6 +115,7 @@ class SqliteJournalWriter:
     async def _run_whole(self, statements: list[tuple[str, tuple[Any, ...]]]) -> None:
         """Run statements as one transaction, all or none."""
         async with self._turn:
+            self._files.check()
             try:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 for statement, values in statements:
@@ -113,11 +125,32 @@ class SqliteJournalWriter:
                 with contextlib.suppress(sqlite3.Error):
                     if self._connection.in_transaction:
                         await self._connection.execute("ROLLBACK")
-                raise _translated(error) from error
+                raise self._translated(error) from error
+            self._files.check(has_written=True)
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. If the files of the journal are gone, save what it still reads in a new file first."""
+        try:
+            self._files.check(has_written=True)
+        except JournalBrokenError:
+            await self._rescue()
         await self._connection.close()
+
+    async def _rescue(self) -> None:
+        """Copy the journal as the open connection reads it: a deleted file is there until it is closed."""
+        new = self._path.with_name(f"{self._path.name}.rescued-seq-{self.head.seq}")
+        try:
+            with contextlib.closing(sqlite3.connect(new, check_same_thread=False)) as copy:
+                await self._connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            new.unlink(missing_ok=True)
+            _log.error("%s cannot be written (%s): the recorded commands are not saved", new, error)
+        else:
+            _log.warning(
+                "the commands up to seq %d are saved in %s: verify it, move the old -wal away, and copy it to %s",
+                *(self.head.seq, new, self._path),
+            )
 
     async def _insert(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert all rows or none.
@@ -126,19 +159,21 @@ class SqliteJournalWriter:
         once instead of once for each row, while the event loop is busy.
         """
         async with self._turn:
+            self._files.check()
             try:
                 if len(rows) <= _ROWS_MAX:
                     await self._insert_part(into, rows)
-                    return
-                await self._connection.execute("BEGIN IMMEDIATE")
-                for start in range(0, len(rows), _ROWS_MAX):
-                    await self._insert_part(into, rows[start : start + _ROWS_MAX])
-                await self._connection.execute("COMMIT")
+                else:
+                    await self._connection.execute("BEGIN IMMEDIATE")
+                    for start in range(0, len(rows), _ROWS_MAX):
+                        await self._insert_part(into, rows[start : start + _ROWS_MAX])
+                    await self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 with contextlib.suppress(sqlite3.Error):
                     if self._connection.in_transaction:
                         await self._connection.execute("ROLLBACK")
-                raise _translated(error) from error
+                raise self._translated(error) from error
+            self._files.check(has_written=True)
 
     async def _insert_part(self, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
         marks = "(" + ",".join("?" * len(rows[0])) + ")"
@@ -146,11 +181,11 @@ class SqliteJournalWriter:
             f"INSERT {into} VALUES {','.join([marks] * len(rows))}", list(chain.from_iterable(rows))
         )
 
-
-def _translated(error: sqlite3.Error) -> JournalError:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
-        return JournalBusyError("another program is writing to the journal: end its transaction")
-    if code == sqlite3.SQLITE_FULL:
-        return JournalFullError("the disk is full: free some space, then start again")
-    return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")
+    def _translated(self, error: sqlite3.Error) -> JournalError:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+            return JournalBusyError("another program is writing to the journal: end its transaction")
+        # A write that failed is no commit, and SQLite has taken it back. A failed sync is another matter.
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR_WRITE and is_limit_reached(self._path)):
+            return JournalFullError("the disk is full: free some space, then start again")
+        return JournalBrokenError(f"writing the journal failed ({error}): check the disk, then start again")

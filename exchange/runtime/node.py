@@ -21,6 +21,7 @@ from exchange.gateway.limits import CROWDED_QUEUE, QUEUE_MAX
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
+from exchange.journal.file_watch import FileWatch
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalWriter
@@ -55,6 +56,8 @@ DRY_RUN_US = 10_000
 DRY_RUN_RESTS = 4
 # The longest wait before the clock is compared with the end of the day again. The system clock may have been set.
 CLOCK_LOOK_SECONDS = 60.0
+# Between two looks at the files of the journal. Each write looks, too.
+FILES_LOOK_SECONDS = 1.0
 
 
 async def serve(
@@ -81,7 +84,7 @@ async def serve(
             await _record_first_digests(settings.path, engine, journal)
             if warning := storage_of(settings.path).warning:
                 _log.warning("%s", warning)
-            node = Node(settings, engine, journal, recent)
+            node = Node(settings, engine, journal, recent, lock=lock)
 
             def announce(url: str) -> None:
                 lock.announce(url)
@@ -168,8 +171,10 @@ class Node(ServedExchange):
         journal: JournalWriter,
         recent: RecentUpdates | None = None,
         clock: Clock | None = None,
+        lock: JournalLock | None = None,
     ) -> None:
         super().__init__(settings.path, engine)
+        self._lock = lock
         if recent is not None:
             self.gateway.recent.take_over(recent)
         self._settings = settings
@@ -205,12 +210,14 @@ class Node(ServedExchange):
         _make_garbage_collection_rare()
         pipeline = asyncio.create_task(self._pipeline.run())
         clock = asyncio.create_task(self._watch_clock())
+        files = asyncio.create_task(self._watch_files())
         stopping = asyncio.create_task(self._open_and_wait(listening, stop))
         try:
-            await asyncio.wait({pipeline, stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
-            if clock.done():
-                # It ends only by an exception.
-                await clock
+            await asyncio.wait({pipeline, stopping, clock, files}, return_when=asyncio.FIRST_COMPLETED)
+            for watch in (clock, files):
+                if watch.done():
+                    # It ends only by an exception.
+                    await watch
             if not pipeline.done():
                 await stopping
                 self._closed_because = "the exchange is stopping"
@@ -222,7 +229,7 @@ class Node(ServedExchange):
             await pipeline
         finally:
             self._is_stopping = True
-            tasks = (pipeline, clock, stopping)
+            tasks = (pipeline, clock, files, stopping)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -363,6 +370,15 @@ class Node(ServedExchange):
         while True:
             await asyncio.to_thread(self.log_watch.look)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _watch_files(self) -> None:
+        """Stop without waiting for a command if the journal is gone, and make a deleted lock file again."""
+        files = None if self._lock is None else FileWatch(self.path)
+        while True:
+            await asyncio.sleep(FILES_LOOK_SECONDS)
+            if files is not None and self._lock is not None:
+                files.check(has_written=True)
+                self._lock.renew()
 
     async def _watch_clock(self) -> None:
         while True:
