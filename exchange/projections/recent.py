@@ -1,7 +1,7 @@
-"""The newest trades and finished orders, of which a snapshot holds many that nobody asks for.
+"""The newest trades and finished orders. A snapshot holds many, and clients ask for few of them.
 
-Those that a snapshot holds stay encoded until they are first read. To add one more decodes nothing, and neither does
-the next snapshot.
+Those that a snapshot holds stay encoded until they are first read. To add one more or to make the next snapshot decodes
+nothing.
 """
 
 from collections import OrderedDict, deque
@@ -40,7 +40,7 @@ class RecentTrades(Generic[_T]):
         self._trades.append(trade)
 
     def encoded(self, encode: Callable[[list[Any]], bytes]) -> bytes:
-        """Return the list of trades as `encode` encodes it. Those of a snapshot that none has read stay encoded."""
+        """Return the list of trades as `encode` encodes it. Those of a snapshot stay encoded unless they were read."""
         if self._image is None:
             return encode(list(self._trades))
         if self._trades:
@@ -51,7 +51,7 @@ class RecentTrades(Generic[_T]):
 
     @property
     def is_encoded(self) -> bool:
-        """True if all trades are those of a snapshot, and none has read them."""
+        """True if all trades are those of a snapshot, and were not read since."""
         return self._image is not None and not self._trades
 
     def __iter__(self) -> Iterator[_T]:
@@ -105,7 +105,7 @@ class FinishedOrders(Mapping[int, OrderView]):
             orders.popitem(last=False)
 
     def encoded(self, encode: Callable[[dict[int, Any]], bytes]) -> bytes:
-        """Return the orders as `encode` encodes them by id. Those of a snapshot that none has read stay encoded."""
+        """Return the orders as `encode` encodes them by id. Those of a snapshot stay encoded unless they were read."""
         if self._image is None:
             return encode(dict(self._orders))
         if self._orders:
@@ -116,7 +116,7 @@ class FinishedOrders(Mapping[int, OrderView]):
 
     @property
     def is_encoded(self) -> bool:
-        """True if all orders are those of a snapshot, and none has read them."""
+        """True if all orders are those of a snapshot, and were not read since."""
         return self._image is not None and not self._orders
 
     def __getitem__(self, order_id: int) -> OrderView:
