@@ -9,7 +9,7 @@ import click
 from exchange.amounts import cash, price_decimals
 from exchange.cli.figures import figures_of, named
 from exchange.cli.lazy import LazyGroup
-from exchange.cli.options import USER, db_option, json_option
+from exchange.cli.options import USER, db_option, json_option, key_file_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.settlements import payouts
@@ -29,6 +29,7 @@ def account() -> None:
 @click.argument("user_id", metavar="USER", type=USER)
 @at_option
 @offline_option
+@key_file_option
 @db_option
 @json_option
 def show(user_id: str, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:

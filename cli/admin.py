@@ -11,7 +11,18 @@ from exchange.cli.account import print_account
 from exchange.cli.admin_limits import limits_text
 from exchange.cli.client import admin_client_of, call_as_admin
 from exchange.cli.lazy import LazyGroup
-from exchange.cli.options import ASSET, CASH, EXPIRATION, INSTRUMENT, PRICE, USER, AmountCommand, db_option, json_option
+from exchange.cli.options import (
+    ASSET,
+    CASH,
+    EXPIRATION,
+    INSTRUMENT,
+    PRICE,
+    USER,
+    AmountCommand,
+    db_option,
+    json_option,
+    key_file_option,
+)
 from exchange.cli.output import print_answer, print_json
 from exchange.cli.present_running import RunningPresent
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
@@ -30,6 +41,7 @@ def admin() -> None:
 @admin.command(cls=AmountCommand)
 @click.argument("user_id", metavar="USER", type=USER)
 @click.argument("amount_micros", metavar="AMOUNT", type=CASH)
+@key_file_option
 @db_option
 @json_option
 def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
@@ -45,6 +57,7 @@ def deposit(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None
 @admin.command(cls=AmountCommand)
 @click.argument("user_id", metavar="USER", type=USER)
 @click.argument("amount_micros", metavar="AMOUNT", type=CASH)
+@key_file_option
 @db_option
 @json_option
 def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
@@ -77,6 +90,7 @@ def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: boo
 @click.option(
     "--force", is_flag=True, help="Accept a price further from the last one than the rule market.index_jump_max allows."
 )
+@key_file_option
 @db_option
 @json_option
 def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: bool) -> None:
@@ -98,6 +112,7 @@ def set_index(asset: str, price_micros: int, force: bool, path: Path, as_json: b
 @click.argument("asset", type=ASSET)
 @click.argument("expiration_s", metavar="DATE", type=EXPIRATION)
 @click.argument("price_micros", metavar="PRICE", type=PRICE)
+@key_file_option
 @db_option
 @json_option
 def settle(asset: str, expiration_s: int, price_micros: int, path: Path, as_json: bool) -> None:
@@ -190,6 +205,7 @@ def _pause(
 
 
 @admin.command()
+@key_file_option
 @db_option
 @json_option
 def halt(path: Path, as_json: bool) -> None:
@@ -208,6 +224,7 @@ def halt(path: Path, as_json: bool) -> None:
 
 
 @admin.command("end-halt")
+@key_file_option
 @db_option
 @json_option
 def end_halt(path: Path, as_json: bool) -> None:
@@ -222,6 +239,7 @@ def end_halt(path: Path, as_json: bool) -> None:
 
 
 @admin.command("confirm-time")
+@key_file_option
 @db_option
 @json_option
 def confirm_time(path: Path, as_json: bool) -> None:
@@ -242,6 +260,7 @@ def confirm_time(path: Path, as_json: bool) -> None:
 
 @admin.command()
 @click.argument("user_id", metavar="USER", type=USER)
+@key_file_option
 @db_option
 @json_option
 def suspend(user_id: str, path: Path, as_json: bool) -> None:
@@ -257,6 +276,7 @@ def suspend(user_id: str, path: Path, as_json: bool) -> None:
 
 @admin.command()
 @click.argument("user_id", metavar="USER", type=USER)
+@key_file_option
 @db_option
 @json_option
 def reinstate(user_id: str, path: Path, as_json: bool) -> None:
@@ -273,6 +293,7 @@ def reinstate(user_id: str, path: Path, as_json: bool) -> None:
 @admin.command()
 @click.argument("user_id", metavar="USER", type=USER)
 @click.argument("instrument_id", metavar="[INSTRUMENT]", type=INSTRUMENT, required=False)
+@key_file_option
 @db_option
 @json_option
 def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -> None:
@@ -292,6 +313,7 @@ def cancel(user_id: str, instrument_id: str | None, path: Path, as_json: bool) -
 
 @admin.command("account")
 @click.argument("user_id", metavar="USER", type=USER)
+@key_file_option
 @db_option
 @json_option
 def account_(user_id: str, path: Path, as_json: bool) -> None:

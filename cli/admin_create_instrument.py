@@ -6,7 +6,7 @@ import click
 
 from exchange.amounts import contracts, usdc
 from exchange.cli.client import call_as_admin
-from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option
+from exchange.cli.options import CONTRACTS, INSTRUMENT, USDC, db_option, json_option, key_file_option
 from exchange.cli.output import print_json
 
 
@@ -23,6 +23,7 @@ from exchange.cli.output import print_json
     show_default=True,
     help="Smallest order, in contracts.",
 )
+@key_file_option
 @db_option
 @json_option
 def create_instrument(instrument_id: str, tick_micros: int, min_size_milli: int, path: Path, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import click
 from exchange.amounts import contracts
 from exchange.cli.client import admin_client_of
 from exchange.cli.current_views import read_views, require_user
-from exchange.cli.options import CONTRACTS, USER, db_option, json_option
+from exchange.cli.options import CONTRACTS, USER, db_option, json_option, key_file_option
 from exchange.cli.output import print_answer
 
 
@@ -34,6 +34,7 @@ class _OrDefault(click.ParamType[Any]):
     metavar="N|default",
     help="Maximum position in one instrument, in contracts; 0: unlimited.",
 )
+@key_file_option
 @db_option
 @json_option
 def limits(user_id: str, open_orders: Any, position: Any, path: Path, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from exchange.cli.client import admin_client_of
-from exchange.cli.options import db_option, json_option, series_option, set_option
+from exchange.cli.options import db_option, json_option, key_file_option, series_option, set_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
 from exchange.cli.rule_text import RULE_COLUMNS, readable, rule_rows
 from exchange.domain.rules import Rules, Series
@@ -17,6 +17,7 @@ from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settin
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @series_option
 @set_option
+@key_file_option
 @db_option
 @json_option
 def rules(file: Path | None, series: tuple[Series, ...], settings: tuple[str, ...], path: Path, as_json: bool) -> None:

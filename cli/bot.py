@@ -12,8 +12,8 @@ from exchange.bots.bot import Bot
 from exchange.bots.live import run_bot
 from exchange.bots.maker import MarketMaker
 from exchange.bots.taker import Taker
-from exchange.cli.client import url_of
-from exchange.cli.options import USER, db_option
+from exchange.cli.client import given_key, owner_secret, url_of
+from exchange.cli.options import USER, db_option, key_file_option
 from exchange.client import connect
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -33,6 +33,7 @@ def _connecting(function: _Function) -> _Function:
         (
             click.option("--seed", type=int, default=1, show_default=True, help="Random seed."),
             click.option("--url", help="URL of the exchange.  [default: the exchange that runs on the journal]"),
+            key_file_option,
             db_option,
         )
     ):
@@ -60,7 +61,7 @@ def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatilit
     Example:
       exchange bot market-maker --user maker --seed 7
     """
-    _run(MarketMaker(seed, volatility), url or url_of(path), user_id)
+    _run(MarketMaker(seed, volatility), url, path, user_id)
 
 
 @bot.command()
@@ -75,12 +76,19 @@ def taker(seed: int, url: str | None, path: Path, user_id: str) -> None:
     Example:
       exchange bot taker --user taker --seed 7
     """
-    _run(Taker(seed), url or url_of(path), user_id)
+    _run(Taker(seed), url, path, user_id)
 
 
-def _run(trading: Bot, url: str, user_id: str) -> None:
+def _run(trading: Bot, given_url: str | None, path: Path, user_id: str) -> None:
+    key = given_key()
+    if key is not None:
+        user_id = key.user_id
+    # The administrator's secret is for the exchange on this journal alone.
+    secret = None if given_url or key else owner_secret(path)
+    url = given_url or url_of(path)
+
     async def run() -> None:
-        async with connect(url, user_id) as client:
+        async with connect(url, user_id, secret, key=key) as client:
             click.echo(f"{user_id} trades on {url}; Ctrl-C stops the bot, its orders stay open")
             await run_bot(client, trading)
 

@@ -7,10 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from exchange.cli.options import command_line
+import click
+
+from exchange.cli.options import KEY_OF_CONTEXT, command_line
 from exchange.client import ExchangeError as ServerError
 from exchange.client import connect
 from exchange.journal.lock import lock_owner
+from exchange.keys.client_key import ClientKey
 from exchange.runtime.server_settings import admin_secret_file
 
 __all__ = [
@@ -21,8 +24,10 @@ __all__ = [
     "admin_secret_of",
     "call_as_admin",
     "client_of",
+    "given_key",
     "log_in",
     "log_in_as_admin",
+    "owner_secret",
     "url_of",
 ]
 
@@ -36,8 +41,10 @@ class NoServerError(Exception):
 class RunningExchange:
     """A blocking client that makes one call at a time. A context manager; raises ServerError."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, path: Path | None = None) -> None:
         self.url = url
+        # The journal of the exchange; None if only its URL is known.
+        self.path = path
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -73,7 +80,10 @@ class RunningExchange:
 
 
 def url_of(path: Path) -> str:
-    """The URL of the exchange that runs on the journal at `path`. Raises NoServerError."""
+    """The URL of the exchange in the key file, or that runs on the journal at `path`. Raises NoServerError."""
+    key = given_key()
+    if key is not None and key.url is not None:
+        return key.url
     owner = lock_owner(path)
     if owner is None:
         raise NoServerError(f"no exchange is running on {path}: start it with `{command_line('serve', path)}`")
@@ -86,16 +96,53 @@ def url_of(path: Path) -> str:
 
 def client_of(path: Path) -> RunningExchange:
     """A client of the exchange that runs on the journal at `path`. Raises NoServerError."""
-    return RunningExchange(url_of(path))
+    return RunningExchange(url_of(path), path)
 
 
 def log_in(client: RunningExchange, user_id: str) -> None:
-    """Authenticate as a user, without a secret. The exchange opens an account for a new user."""
-    client.call("public/auth", grant_type="client_credentials", client_id=user_id)
+    """Authenticate as a user. The exchange opens an account for a new user. Raises ServerError, NoServerError.
+
+    With --key-file, its key opens the account. Otherwise the administrator's secret does, if it can be read: who owns
+    the journal may act for every user.
+    """
+    key = given_key()
+    if key is not None:
+        if key.user_id != user_id:
+            raise click.UsageError(f"the key in --key-file opens the account {key.user_id!r}, not {user_id!r}")
+        client.call("public/auth", **key.login())
+        return
+    secret = None if client.path is None else owner_secret(client.path)
+    try:
+        client.call("public/auth", grant_type="client_credentials", client_id=user_id, client_secret=secret)
+    except ServerError as error:
+        if error.reason != "invalid_credentials" or secret is not None:
+            raise
+        raise NoServerError(f"{error.detail}. Use --key-file FILE, or run this as the owner of the journal") from error
+
+
+def owner_secret(path: Path) -> str | None:
+    """The administrator's secret of the journal at `path`, with which its owner acts for every user.
+
+    None if there is none, or another user owns it.
+    """
+    try:
+        return admin_secret_file(path).read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def given_key() -> ClientKey | None:
+    """The key in --key-file; None without this option."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(KEY_OF_CONTEXT)
 
 
 def log_in_as_admin(client: RunningExchange, path: Path) -> None:
-    """Authenticate as the administrator, with the secret in the file next to the journal at `path`."""
+    """Authenticate as the administrator, with --key-file or the secret in the file next to the journal at `path`."""
+    key = given_key()
+    if key is not None:
+        client.call("public/auth", **key.login())
+        return
     secret = admin_secret_of(path)
     client.call("public/auth", grant_type="client_credentials", client_id="admin", client_secret=secret)
 

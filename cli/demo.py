@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.security_options import peer_options
+from exchange.cli.security_options import peer_options, require_keys_option
 from exchange.cli.server_process import (
     archive_options,
     host_option,
@@ -28,6 +28,7 @@ from exchange.runtime.server_settings import ServerSettings
 @clock_start_option
 @watch_options(0)
 @archive_options("1h", "1d")
+@require_keys_option
 @peer_options
 @insecure_option
 def demo(
@@ -40,6 +41,7 @@ def demo(
     delete_after_us: int | None,
     insecure: bool,
     allowed_peers: AllowedPeers,
+    needs_keys: bool,
     watching: Watching,
 ) -> None:
     """Run an exchange with a live market until Ctrl-C.
@@ -65,6 +67,7 @@ def demo(
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             allowed_peers=allowed_peers,
+            needs_keys=needs_keys,
             metrics_port=watching.metrics_port,
             metrics_host=watching.metrics_host,
         ),

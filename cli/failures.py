@@ -13,6 +13,7 @@ from exchange.cli.output import UnreadableError, printable
 from exchange.client.errors import CONNECTION
 from exchange.domain.reasons import REFUSALS
 from exchange.journal.errors import JournalError
+from exchange.keys.key_file import KeyFileError
 from exchange.outside_text import InputError
 
 _log = logging.getLogger("exchange.cli")
@@ -83,6 +84,8 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
             return error, "unreadable"
         case click.ClickException():
             return error, "failed"
+        case KeyFileError():
+            return UnreadableError(printable(str(error))), "bad_key_file"
         case InputError():
             return UnreadableError(printable(str(error))), "bad_input"
         case NoServerError():

@@ -14,8 +14,8 @@ import click
 from exchange.amounts import parse_time_us, parse_usdc, usdc
 from exchange.bots.maker import VOLATILITIES, VOLATILITY
 from exchange.bots.walk import IndexWalk
-from exchange.cli.client import admin_secret_of, url_of
-from exchange.cli.options import ASSET, USDC, Parsed, db_option, refuse_given
+from exchange.cli.client import admin_secret_of, given_key, url_of
+from exchange.cli.options import ASSET, USDC, Parsed, db_option, key_file_option, refuse_given
 from exchange.client import Client, ExchangeError, connect
 from exchange.client.errors import CONNECTION
 from exchange.domain.units import PPM, US_PER_SECOND
@@ -79,6 +79,7 @@ def _volatility(text: str) -> int:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the walk.")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many prices.  [default: no limit]")
+@key_file_option
 @db_option
 def feed(
     asset: str | None,
@@ -112,7 +113,9 @@ def feed(
     recorded = [] if csv_path is None else list(_recorded(csv_path, speed))
 
     async def run() -> None:
-        async with connect(url_of(path), "admin", admin_secret_of(path)) as admin:
+        url, key = url_of(path), given_key()
+        secret = None if key else admin_secret_of(path)
+        async with connect(url, "admin", secret, key=key) as admin:
             if csv_path is not None:
                 await _send_all(admin, itertools.islice(recorded, count))
             elif from_stdin:

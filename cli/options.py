@@ -179,15 +179,62 @@ db_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON with the protocol's integer units instead of text."
 )
-user_option = click.option(
+# Where the context of click keeps the key of --key-file.
+KEY_OF_CONTEXT = "exchange.key"
+
+
+def _read_key_file(ctx: click.Context, param: click.Parameter, file: Path | None) -> None:
+    if file is None or ctx.resilient_parsing:
+        return
+    from exchange.keys.client_key import read_client_key
+    from exchange.keys.key_file import KeyFileError
+
+    try:
+        ctx.meta[KEY_OF_CONTEXT] = read_client_key(file)
+    except KeyFileError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    except OSError as error:
+        raise click.BadParameter(f"{file}: {error.strerror}", ctx, param) from error
+
+
+key_file_option = click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_read_key_file,
+    expose_value=False,
+    is_eager=True,
+    envvar="EXCHANGE_KEY_FILE",
+    show_envvar=True,
+    help="File with the key to log in with, as `exchange account secret --out` writes it.  "
+    "[default: the administrator's secret next to the journal]",
+)
+
+
+def _user_or_that_of_key(ctx: click.Context, param: click.Parameter, user_id: str | None) -> str | None:
+    key = ctx.meta.get(KEY_OF_CONTEXT)
+    if user_id is None and not ctx.resilient_parsing:
+        if key is None:
+            raise click.MissingParameter(ctx=ctx, param=param)
+        return str(key.user_id)
+    return user_id
+
+
+_user_of_command = click.option(
     "--user",
     "user_id",
     type=USER,
-    required=True,
+    callback=_user_or_that_of_key,
     envvar="EXCHANGE_USER",
     show_envvar=True,
-    help="User whose account the command uses.",
+    help="User whose account the command uses.  [required, or that of --key-file]",
 )
+
+
+def user_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --user and --key-file."""
+    return _user_of_command(key_file_option(command))
+
+
 clock_start_option = click.option(
     "--clock-start",
     "clock_start_us",

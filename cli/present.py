@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from exchange.cli.client import NoServerError, RunningExchange, admin_secret_of, client_of
+from exchange.cli.client import NoServerError, RunningExchange, admin_secret_of, client_of, given_key
 from exchange.cli.options import MOMENT
 from exchange.cli.questions import Present
 from exchange.domain.units import RESERVED_USERS
@@ -64,7 +64,7 @@ def present(
 
 def _client_or_none(path: Path, needs_secret: bool) -> RunningExchange | None:
     try:
-        if needs_secret:
+        if needs_secret and given_key() is None:
             admin_secret_of(path)
         return client_of(path)
     except (NoServerError, OSError):

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from exchange.amounts import short_time
-from exchange.cli.client import RunningExchange, ServerError, log_in, log_in_as_admin
+from exchange.cli.client import RunningExchange, ServerError, given_key, log_in, log_in_as_admin
 from exchange.cli.names import unknown_instrument, unknown_user
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
@@ -114,6 +114,9 @@ class RunningPresent:
 
     def _account(self, user_id: str) -> AccountView:
         """The account of a user. A login without this question would open the account of an unknown user."""
+        key = given_key()
+        if key is not None and key.user_id == user_id:
+            return self._ask_as(user_id, ("private/get_account", AccountView))
         self._become_admin()
         try:
             return self._ask(AccountView, "admin/get_account", user_id=user_id)
@@ -130,7 +133,7 @@ class RunningPresent:
     def _ask_as(self, user_id: str, question: tuple[str, type[_T]], **params: Any) -> _T:
         """Ask on a connection of the user: that of the administrator cannot change its user."""
         method, kind = question
-        with RunningExchange(self._client.url) as client:
+        with RunningExchange(self._client.url, self._path) as client:
             log_in(client, user_id)
             return self._convert(client, kind, method, params)
 

@@ -13,6 +13,11 @@ ORIGIN = Parsed("origin", parse_origin)
 HOST = Parsed("host", parse_host)
 
 
+require_keys_option = click.option(
+    "--require-keys", "needs_keys", is_flag=True, help="Open no account without a key. See `exchange account secret`."
+)
+
+
 def peer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --allow-origin and --allow-host; the command gets them as `allowed_peers`."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.security_options import peer_options
+from exchange.cli.security_options import peer_options, require_keys_option
 from exchange.cli.server_process import (
     archive_options,
     host_option,
@@ -49,6 +49,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 )
 @watch_options(None)
 @archive_options(None, None)
+@require_keys_option
 @peer_options
 @insecure_option
 def serve(
@@ -64,6 +65,7 @@ def serve(
     delete_after_us: int | None,
     insecure: bool,
     allowed_peers: AllowedPeers,
+    needs_keys: bool,
     watching: Watching,
 ) -> None:
     """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
@@ -91,6 +93,7 @@ def serve(
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             allowed_peers=allowed_peers,
+            needs_keys=needs_keys,
         ),
         watching.log,
     )

@@ -106,7 +106,7 @@ ALLOWED = {
     "exchange.client": {"exchange.domain", "exchange.keys", "exchange.projections"},
     "exchange.matching": {"exchange.domain"},
     "exchange.projections": {"exchange.domain"},
-    "exchange.keys": {"exchange"},
+    "exchange.keys": {"exchange", "exchange.domain"},
     "exchange.domain": set(),
     "exchange.journal": {"exchange.migrations"},
     "exchange.snapshots": set(),

@@ -32,6 +32,8 @@ from exchange.cli.output import TextTable, add_rows, table_lines
 from exchange.domain.commands import CancelOrder
 from exchange.domain.rules import Rules
 from exchange.history.recovery_plan import RecoveryPlan
+from exchange.keys.key import Key
+from exchange.keys.key_file import change_keys, write_uses
 from tests.market_story import CALL, LATER, story, write_steps, write_story
 
 # Here accounts have positions and open orders.
@@ -43,6 +45,7 @@ WIDTHS = (80, 120, 200)
 VERY_NARROW = 40
 # Names of files, and the commands that write them.
 COMMANDS = {
+    "account_secrets": "account secrets",
     "account_show": "account show carol",
     "admin_account": "admin account carol",
     "admin_rules": "admin rules",
@@ -112,6 +115,12 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         shutil.copy("story.db", "sealed.db")
         sealed = CliRunner().invoke(main, ["journal", "compact", "--before", "40", "--db", "sealed.db"])
         assert sealed.exit_code == 0, sealed.output
+        story_keys = [
+            Key("alice:0a1b2c3d", "", "admin", STORY_US, revoked_us=STORY_US),
+            Key("carol:4e5f6071", "s" * 43, "trade", STORY_US, 4_000_000_000_000_000),
+        ]
+        change_keys(Path("story.db"), lambda _: story_keys)
+        write_uses(Path("story.db"), {"carol:4e5f6071": STORY_US})
         running = _Exchange(Path("story.db"))
         patch.setenv("EXCHANGE_DB", "story.db")
         patch.setenv("FORCE_COLOR", "1")

@@ -54,7 +54,7 @@ async def run_all(url: str, admin_secret: str, seed: int | str) -> None:
         assets = dict.fromkeys(instrument.asset for instrument in await admin.get_instruments())
         tasks = [_move_index(admin, asset, seed) for asset in assets]
         for account in demo_bots(seed):
-            client = await stack.enter_async_context(connect(url, account.user_id))
+            client = await stack.enter_async_context(connect(url, account.user_id, admin_secret))
             if amount := missing_micros(account, (await client.get_account()).equity_micros or 0):
                 await admin.call("admin/deposit", user_id=account.user_id, amount=amount)
             tasks.append(run_bot(client, account.bot))

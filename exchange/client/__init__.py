@@ -22,6 +22,7 @@ from exchange.client.messages import (
 )
 from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
 from exchange.client.subscription import Subscription
+from exchange.keys.client_key import ClientKey, read_client_key
 from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult, Receipt
 
 connect = Client
@@ -33,6 +34,7 @@ __all__ = [
     "CancelAllResult",
     "CancelResult",
     "Client",
+    "ClientKey",
     "DeliveryPrice",
     "ExchangeError",
     "IndexMessage",
@@ -53,4 +55,5 @@ __all__ = [
     "TradesMessage",
     "UserTradesMessage",
     "connect",
+    "read_client_key",
 ]

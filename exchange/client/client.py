@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import secrets
+import ssl
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -17,6 +20,7 @@ from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment,
 from exchange.client.subscription import Subscription
 from exchange.domain.enums import Side
 from exchange.domain.rules import Rules
+from exchange.keys.client_key import ClientKey
 from exchange.projections.wire_types import (
     AccountView,
     Balance,
@@ -47,7 +51,11 @@ _NEVER_REPEATED = ("admin/", "private/close_position", "private/cancel_all", "pr
 
 
 class Client:
-    """A connection to the exchange at `url`, logged in as `user_id` if one is given. An async context manager.
+    """A connection to the exchange at `url`, logged in with `key` or as `user_id`. An async context manager.
+
+    With a `key` (`read_client_key`), the client signs each login, so that the secret is not sent. With a `user_id` it
+    sends `secret`: that of a key, or of the administrator; None for an account without a key. `tls` is the context of a
+    `wss` URL; None: that of the system.
 
     Prices are in micros of USDC, sizes in millicontracts. Every method raises ExchangeError.
 
@@ -57,15 +65,27 @@ class Client:
     """
 
     def __init__(
-        self, url: str, user_id: str | None = None, secret: str | None = None, reconnects: bool = True
+        self,
+        url: str,
+        user_id: str | None = None,
+        secret: str | None = None,
+        reconnects: bool = True,
+        *,
+        key: ClientKey | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
-        self._credentials = None if user_id is None else _credentials(user_id, secret)
+        # Makes the parameters of each login; None: the client does not log in.
+        self._login: Callable[[], dict[str, Any]] | None = None
+        if key is not None:
+            self._login = key.login
+        elif user_id is not None:
+            self._login = partial(_credentials, user_id, secret)
         self._cancels_on_disconnect = False
         self._subscriptions: dict[str, Subscription] = {}
         self._resubscribing: set[asyncio.Task[None]] = set()
         callbacks = Callbacks(self._on_connect, self._on_notification, self._on_end)
-        self._connection = Connection(url, callbacks, reconnects)
+        self._connection = Connection(url, callbacks, reconnects, tls)
         self._order_ids = (f"c-{secrets.token_hex(6)}-{n}" for n in itertools.count(1))
 
     async def __aenter__(self) -> Self:
@@ -99,8 +119,9 @@ class Client:
 
     async def authenticate(self, user_id: str, secret: str | None = None) -> None:
         """Log in, now and after every break. The exchange opens the account if it does not exist."""
-        await self._connection.call("public/auth", _credentials(user_id, secret))
-        self._credentials = _credentials(user_id, secret)
+        login = partial(_credentials, user_id, secret)
+        await self._connection.call("public/auth", login())
+        self._login = login
 
     # Trading
 
@@ -322,8 +343,8 @@ class Client:
 
     async def _on_connect(self, send: SendRequest) -> None:
         """Log in and restore cancel-on-disconnect and the subscriptions on a new connection."""
-        if self._credentials is not None:
-            await send("public/auth", self._credentials)
+        if self._login is not None:
+            await send("public/auth", self._login())
         if self._cancels_on_disconnect:
             await send("private/enable_cancel_on_disconnect", {})
         for subscription in dict.fromkeys(self._subscriptions.values()):

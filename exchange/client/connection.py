@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -81,8 +82,9 @@ class _PendingRequest:
 class Connection:
     """A connection to `url` that lasts until `close`. Without `reconnects` it ends with its first socket."""
 
-    def __init__(self, url: str, callbacks: Callbacks, reconnects: bool) -> None:
+    def __init__(self, url: str, callbacks: Callbacks, reconnects: bool, tls: ssl.SSLContext | None = None) -> None:
         self._url = url
+        self._tls = tls
         self._callbacks = callbacks
         self._reconnects = reconnects
         self._ids = itertools.count(1)
@@ -155,11 +157,14 @@ class Connection:
 
     async def _run(self, first: asyncio.Future[None]) -> None:
         """Stay connected until the connection ends. Then fail every pending request."""
+        # None is not the default there, and does not go together with a `wss` URL.
+        tls: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls}
         attempts = connect(
             self._url,
             compression=None,
             max_size=None,
             proxy=None,
+            **tls,
             open_timeout=OPEN_SECONDS,
             close_timeout=CLOSE_SECONDS,
             reconnect_delays=_delays,

@@ -32,6 +32,10 @@ def enter(caller: Caller, login: Login) -> r.LoginResult | Command:
         )
     if user_id in caller.views.balances.users:
         return log_in(caller, login)
+    users = caller.views.balances.users
+    refused = caller.exchange.credentials.account_ids.why_refused(user_id, users, len(users))
+    if refused is not None:
+        raise invalid_params("client_id", refused)
     caller.opening = login
     return OpenAccount(user_id, 0 if user_id == "admin" else caller.exchange.rules.starting_cash_micros)
 

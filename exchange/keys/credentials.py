@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from exchange.keys.account_ids import AccountIds
 from exchange.keys.key import ADMIN, LEVELS, TRADE, Key, is_key_id, user_of
 from exchange.keys.key_file import KeyFileError, key_path, read_keys, read_uses, write_uses
 from exchange.keys.nonces import UsedNonces
@@ -64,6 +65,7 @@ class Credentials:
         now_us: Callable[[], int] = _system_us,
     ) -> None:
         self.throttle = Throttle()
+        self.account_ids = AccountIds()
         self.needs_keys = needs_keys
         self._path = path
         self._admin_secret = admin_secret
@@ -81,6 +83,7 @@ class Credentials:
 
     def log_in(self, client_id: str, secret: str | None) -> Login:
         """The account that a secret opens. Raises CredentialsError."""
+        self._reload()
         user_id = user_of(client_id)
         given = (secret or "").encode()
         if not is_key_id(client_id):
@@ -99,6 +102,7 @@ class Credentials:
 
     def log_in_signed(self, client_id: str, request: SignedRequest) -> Login:
         """The account that a signature opens. Raises CredentialsError."""
+        self._reload()
         if not is_key_id(client_id):
             raise CredentialsError(f"client_id {client_id!r} is a user: a signature needs the client id of a key")
         key = self._keys.get(client_id)
@@ -127,6 +131,20 @@ class Credentials:
     def refresh(self) -> None:
         """Read the keys again if their file has changed, and write the times of the last uses. Call it every second."""
         self.save()
+        self._reload()
+
+    def save(self) -> None:
+        """Write the times of the last uses, if there are new ones."""
+        if self._path is None or not self._has_new_uses:
+            return
+        self._has_new_uses = False
+        try:
+            write_uses(self._path, self._uses)
+        except OSError as error:
+            _log.warning("the times of the last uses of keys were not written: %s", error)
+
+    def _reload(self) -> None:
+        """Read the keys again if their file has changed."""
         version = self._version_now()
         if self._path is None or version == self._version:
             return
@@ -139,16 +157,6 @@ class Credentials:
             except (KeyFileError, OSError) as error:
                 _log.warning("the keys were not read again, those from before stay valid: %s", error)
         self._version = version
-
-    def save(self) -> None:
-        """Write the times of the last uses, if there are new ones."""
-        if self._path is None or not self._has_new_uses:
-            return
-        self._has_new_uses = False
-        try:
-            write_uses(self._path, self._uses)
-        except OSError as error:
-            _log.warning("the times of the last uses of keys were not written: %s", error)
 
     def _take(self, keys: list[Key]) -> None:
         self._keys = {key.client_id: key for key in keys}

@@ -81,6 +81,10 @@ def change_keys(journal: Path, change: Callable[[list[Key]], list[Key]]) -> None
     with FileLock(file.with_name(file.name + ".lock"), mode=_PRIVATE_MODE):
         content = msgspec.json.format(msgspec.json.encode(_KeyFileContent(change(read_keys(journal)))))
         create_private(file, content + b"\n")
+        if os.name == "posix" and not os.geteuid() and journal.exists():
+            # Root made it for an exchange that runs as the owner of the journal.
+            owner = journal.stat()
+            os.chown(file, owner.st_uid, owner.st_gid)
 
 
 def uses_path(journal: Path) -> Path:
