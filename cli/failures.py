@@ -9,7 +9,7 @@ import msgspec
 
 from exchange.cli.client import NoServerError, ServerError
 from exchange.cli.names import UnknownNameError
-from exchange.cli.output import UnreadableError, printable
+from exchange.cli.output import UnreadableError, json_line, printable
 from exchange.client.errors import CONNECTION
 from exchange.domain.reasons import REFUSALS
 from exchange.journal.errors import JournalError
@@ -43,12 +43,14 @@ class _RefusedError(click.ClickException):
 def report(error: Exception, wants_json: bool) -> NoReturn:
     """Raise the exception that tells a user of `error`, or print it as JSON and raise Exit."""
     shown, reason = _shown(error)
+    # Files and clients chose parts of some messages. For type checkers, click's attribute is final.
+    vars(shown)["message"] = printable(shown.message)
     if not wants_json:
         if shown is error:
             raise error
         raise shown from error
     failure = _failure(error, shown, reason)
-    click.echo(msgspec.json.encode(failure), err=True)
+    click.echo(json_line(failure), err=True)
     raise click.exceptions.Exit(failure.exit_code) from error
 
 
@@ -75,7 +77,7 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
     match error:
         case ServerError():
             is_refusal = error.code != CONNECTION
-            return (_RefusedError if is_refusal else click.ClickException)(printable(str(error))), error.reason
+            return (_RefusedError if is_refusal else click.ClickException)(str(error)), error.reason
         case click.UsageError():
             return error, "wrong_usage"
         case UnknownNameError():
@@ -87,7 +89,7 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
         case KeyFileError():
             return UnreadableError(printable(str(error))), "bad_key_file"
         case InputError():
-            return UnreadableError(printable(str(error))), "bad_input"
+            return UnreadableError(str(error)), "bad_input"
         case NoServerError():
             return click.ClickException(str(error)), "no_exchange"
         case JournalError():

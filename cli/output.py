@@ -5,6 +5,7 @@ below; if that is not enough, it prints its rows one below the other. rich is im
 would slow the start of every other command.
 """
 
+import json
 import shutil
 import sys
 import textwrap
@@ -225,7 +226,16 @@ def table_lines(*tables: TextTable, width: int, coloured: bool | None = None) ->
 
 def print_json(value: Any) -> None:
     """Print one line of compact JSON."""
-    click.echo(msgspec.json.encode(value))
+    click.echo(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """Compact JSON without characters that could control a terminal: a client may have chosen some of the texts."""
+    text = msgspec.json.encode(value).decode()
+    if text.isprintable():
+        return text
+    # JSON has no such characters outside of its texts.
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def print_answer(result: Any, sentence: str, as_json: bool) -> None:

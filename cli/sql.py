@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import msgspec
 
 from exchange.cli.options import db_option
-from exchange.cli.output import add_rows, print_tables, printable, table
+from exchange.cli.output import add_rows, is_terminal, print_json, print_tables, printable, table
 from exchange.cli.progress import ReplayBar
 from exchange.history.sql import SqlError, SqlSession
 from exchange.outside_text import STANDARD_INPUT, opened_lines
@@ -155,11 +154,12 @@ def _query(session: SqlSession, query: str, style: _Style) -> None:
         rows = session.rows(cursor)
         if style == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows([_plain(value) for value in row] for row in rows)
+            tidy = _harmless if is_terminal() else _plain
+            writer.writerow(map(tidy, names))
+            writer.writerows([tidy(value) for value in row] for row in rows)
         elif style == "json":
             for row in rows:
-                click.echo(msgspec.json.encode(dict(zip(names, map(_plain, row), strict=True))))
+                print_json(dict(zip(names, map(_plain, row), strict=True)))
         else:
             _print_table(names, rows)
     except SqlError as error:
@@ -191,6 +191,10 @@ def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
 
 def _cell(value: Any) -> str:
     return "" if value is None else str(_plain(value))
+
+
+def _harmless(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.engine.alarm import Alarm, raise_alarm
+from exchange.gateway.handshake import AllowedPeers, parse_host
 from exchange.journal.errors import JournalFullError
 from exchange.journal.records import Record
 from exchange.runtime import metrics as metrics_module
@@ -90,6 +91,19 @@ def test_requests_are_counted_by_method_and_refusals_by_reason(tmp_path: Path) -
             assert found[("exchange_connected_clients",)] == 1
             assert found[("exchange_wal_bytes",)] == (tmp_path / "exchange.db-wal").stat().st_size
             assert found["exchange_file_bytes", "journal"] > found[("exchange_wal_bytes",)]
+
+    asyncio.run(conversation())
+
+
+def test_a_client_may_use_the_address_that_it_reached_or_an_allowed_name(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        allowed = AllowedPeers(hosts=(parse_host("exchange"),))
+        settings = {"metrics_port": 0, "metrics_host": "0.0.0.0", "allowed_peers": allowed}
+        async with exchange(tmp_path / "exchange.db", **settings) as server:
+            assert server.node._metrics is not None
+            port = server.node._metrics.url.rpartition(":")[2].removesuffix("/metrics")
+            for host, status in (("exchange:1234", 200), (f"127.0.0.1:{port}", 200), ("192.0.2.1", 403)):
+                assert (await page(server, "/health", host=host))[0] == status
 
     asyncio.run(conversation())
 

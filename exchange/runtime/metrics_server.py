@@ -6,7 +6,7 @@ from http import HTTPStatus
 from socket import AF_INET6
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from exchange.gateway.handshake import AllowedPeers, host_refusal_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A client that sends or reads nothing for this time is disconnected.
 CLIENT_SECONDS = 10
 STOP_LOOK_SECONDS = 0.1
+_LOCAL = "exchange.local"
 
 
 class WebPage(NamedTuple):
@@ -75,8 +76,7 @@ class MetricsServer:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [page.body]
 
     def _page_for(self, environ: "WSGIEnvironment") -> WebPage:
-        local = self._server.socket.getsockname()[:2]
-        refusal = host_refusal_of(environ.get("HTTP_HOST", ""), local, self._allowed_peers)
+        refusal = host_refusal_of(environ.get("HTTP_HOST", ""), environ[_LOCAL], self._allowed_peers)
         if refusal is not None:
             return _text(refusal.status, refusal.text)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -97,6 +97,10 @@ class _Server6(_Server):
 
 class _Handler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
+
+    def get_environ(self) -> dict[str, Any]:
+        """The variables of a request, with the address and the port that the client reached."""
+        return super().get_environ() | {_LOCAL: self.connection.getsockname()[:2]}
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is that of the base class
         """Requests are not logged."""
