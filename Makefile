@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit lowest lock release clean
+.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit container lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -82,6 +82,9 @@ sbom: $(VENV)/dev-installed  ## write the bill of materials (CycloneDX) of the w
 
 audit: $(VENV)/dev-installed  ## report known vulnerabilities of the installed packages; needs the package index
 	$(BIN)/python .ci/audit.py
+
+container:  ## build the container, run it and stop it, if a container engine runs here
+	.ci/container
 
 lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported dependencies
 	rm -rf build/lowest && mkdir -p build && $(PYTHON) -m venv build/lowest

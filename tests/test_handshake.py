@@ -130,13 +130,13 @@ def test_what_is_no_host_or_origin_is_a_clear_error() -> None:
 
 
 @asynccontextmanager
-async def gateway(allowed: AllowedPeers = AllowedPeers()) -> AsyncIterator[str]:
+async def gateway(allowed: AllowedPeers = AllowedPeers(), host: str = "127.0.0.1") -> AsyncIterator[str]:
     """A gateway on a real socket; yields its URL."""
     fake = FakeExchange()
     await fake.start()
     opened = Gateway(fake)
     opened.allowed_peers = allowed
-    url = await opened.bind("127.0.0.1", 0)
+    url = await opened.bind(host, 0)
     await opened.open()
     try:
         yield url
@@ -185,5 +185,15 @@ def test_the_client_says_why_it_was_refused() -> None:
             with pytest.raises(ExchangeError, match="HTTP 404: nothing is served at /ws"):
                 async with connect(f"{url}ws"):
                     pass
+
+    asyncio.run(conversation())
+
+
+def test_an_exchange_on_all_addresses_names_one_that_programs_of_this_machine_reach() -> None:
+    async def conversation() -> None:
+        async with gateway(host="0.0.0.0") as url:
+            assert url.startswith("ws://127.0.0.1:")
+            async with connect(url):
+                pass
 
     asyncio.run(conversation())

@@ -45,11 +45,16 @@ class Gateway:
         self._ticking: asyncio.TimerHandle | None = None
 
     async def bind(self, host: str, port: int) -> str:
-        """Bind the address, without accepting connections yet. Returns the URL. Raises OSError if it is taken."""
+        """Bind the address, without accepting connections yet. Raises OSError if it is taken.
+
+        Returns the URL for programs on this machine.
+        """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: SocketConnection(self), host, port, start_serving=False)
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
-        return f"ws://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}/"
+        # `Host` may not be the address that stands for all addresses.
+        reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound_host, bound_host)
+        return f"ws://{f'[{reached}]' if ':' in reached else reached}:{bound_port}/"
 
     async def open(self) -> None:
         """Start to accept connections."""
