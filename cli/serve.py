@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from exchange.cli.options import clock_start_option, db_option
 from exchange.cli.security_options import peer_options, require_keys_option
@@ -16,8 +17,9 @@ from exchange.cli.server_process import (
 )
 from exchange.cli.watch_options import Watching, watch_options
 from exchange.gateway.handshake import AllowedPeers
-from exchange.gateway.limits import REQUESTS_PER_SECOND
+from exchange.gateway.limits import GatewayLimits
 from exchange.runtime.demo import DEMO_RULES
+from exchange.runtime.limit_settings import LimitsError, read_limits
 from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 
 
@@ -37,10 +39,15 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 @click.option(
     "--rate-limit",
     type=click.IntRange(0),
-    default=REQUESTS_PER_SECOND,
-    show_default=True,
     metavar="REQUESTS",
-    help="Maximum requests per second on one connection; 0: unlimited.",
+    help="Maximum requests per second on one connection; 0: unlimited.  "
+    f"[default: {GatewayLimits().requests_per_second}]",
+)
+@click.option(
+    "--limits",
+    "limits_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read limits of clients from this TOML or JSON file. Limits that the file does not set keep their defaults.",
 )
 @click.option(
     "--accept-loss",
@@ -59,7 +66,8 @@ def serve(
     demo: bool,
     snapshot_every: int | None,
     clock_start_us: int | None,
-    rate_limit: int,
+    rate_limit: int | None,
+    limits_file: Path | None,
     accept_loss: bool,
     archive_after_us: int | None,
     delete_after_us: int | None,
@@ -74,6 +82,7 @@ def serve(
     Examples:
       exchange serve --demo
       exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
+      exchange serve --limits limits.toml
     """
     refuse_foreign_host(host, insecure)
     rules = DEMO_RULES if demo else DEFAULT_RULES
@@ -84,8 +93,8 @@ def serve(
             port,
             clock_start_us,
             snapshot_every,
-            rate_limit,
             demo,
+            limits=_limits(limits_file, rate_limit),
             rules=rules,
             accept_loss=accept_loss,
             metrics_port=watching.metrics_port,
@@ -97,3 +106,12 @@ def serve(
         ),
         watching.log,
     )
+
+
+def _limits(file: Path | None, requests_per_second: int | None) -> GatewayLimits:
+    """The limits of the file, with the rate of the option if it is given."""
+    try:
+        limits = GatewayLimits() if file is None else read_limits(file)
+    except LimitsError as error:
+        raise click.UsageError(str(error)) from error
+    return limits if requests_per_second is None else replace(limits, requests_per_second=requests_per_second)

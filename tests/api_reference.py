@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import yaml
 
 from exchange.gateway.api_document import DescribedMethod, errors_of, openrpc_document
 from exchange.gateway.channel_document import asyncapi_document
 from exchange.gateway.error_kinds import METHOD_REASONS
+from exchange.gateway.limits import MEANINGS, GatewayLimits
 from exchange.gateway.methods import METHODS
 from exchange.gateway.schemas import Schema, name_of_reference, reference_to, references_in
 from exchange.history.replay_server import ReplayOptions, ReplayServer
@@ -36,6 +38,7 @@ REPLAY_CALLS: dict[str, dict[str, Any]] = {
 }
 _WIDTH = 110  # columns
 _BEGIN, _END = "<!-- methods: written by `make docs` -->\n", "<!-- end of methods -->\n"
+_BEGIN_LIMITS, _END_LIMITS = "<!-- limits: written by `make docs` -->\n", "<!-- end of limits -->\n"
 _NUMBER_MAX = 2**53 - 1
 _RESULT = "Result"  # at the end of the name of an object that is the result of a method and nothing else
 
@@ -55,6 +58,7 @@ def documents() -> dict[str, str]:
         "asyncapi.yaml": _yaml(asyncapi_document()),
         "openrpc.json": json.dumps(openrpc_document(METHODS), indent=1, ensure_ascii=False) + "\n",
         "protocol.md": _with_methods(page),
+        "operations.md": _with_limits((DOCS / "operations.md").read_text(encoding="utf-8")),
         "sql.md": sql_page((DOCS / "sql.md").read_text(encoding="utf-8")),
     }
 
@@ -118,6 +122,16 @@ def _with_methods(page: str) -> str:
     assert begin and end, "docs/protocol.md has lost the marks around its methods"
     methods, of_replay, _ = asyncio.run(replay_examples())
     return before + begin + "\n" + "\n".join(_sections(methods, examples() | of_replay)) + "\n" + end + after
+
+
+def _with_limits(page: str) -> str:
+    """The page with the table of the limits that an operator may change between its two marks."""
+    before, begin, rest = page.partition(_BEGIN_LIMITS)
+    _, end, after = rest.partition(_END_LIMITS)
+    assert begin and end, "docs/operations.md has lost the marks around its limits"
+    defaults = msgspec.to_builtins(GatewayLimits())
+    rows = [f"| `{name}` | {json.dumps(defaults[name])} | {meaning} |" for name, meaning in MEANINGS.items()]
+    return before + begin + "\n".join(["| limit | default | meaning |", "|---|---|---|", *rows]) + "\n" + end + after
 
 
 def _sections(methods: Mapping[str, DescribedMethod], shown: Mapping[str, Example]) -> Iterator[str]:

@@ -27,7 +27,7 @@ from exchange.engine.recovery import replay_step
 from exchange.gateway import jsonrpc
 from exchange.gateway.exchange_port import PastDone, PastQuestion
 from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.limits import QUEUE_MAX
+from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.methods import METHODS
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
@@ -152,14 +152,14 @@ class FakeExchange(EnginePort):
         self.journal = SlowJournal()
         self.connections: list[Connection] = []
         self.is_stopping = False
-        self.queue_max = QUEUE_MAX
         self.catch_ups: list[FakeCatchUp] = []
         # True if `settle` also finishes the running catch-ups.
         self.finishes_catch_ups = True
         # False if questions about the past are refused.
         self.has_history = True
         self._genesis = Genesis(rules)
-        self._requests_per_second = requests_per_second
+        self._limits = msgspec.structs.replace(NO_RATES, requests_per_second=requests_per_second)
+        self.queue_max = self._limits.queue_max
         self._credentials = Credentials(admin_secret=ADMIN_SECRET)
         self._outstanding = 0
 
@@ -235,8 +235,8 @@ class FakeExchange(EnginePort):
         return self.pipeline.queue_depth >= self.queue_max
 
     @property
-    def requests_per_second(self) -> int:
-        return self._requests_per_second
+    def limits(self) -> GatewayLimits:
+        return self._limits
 
     @property
     def clock_jump_us(self) -> int:

@@ -78,7 +78,7 @@ def errors_in(value: Any, schema: Any, document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(whole).iter_errors(value)]
 
 
-@pytest.mark.parametrize("name", ["asyncapi.yaml", "openrpc.json", "protocol.md", "sql.md"])
+@pytest.mark.parametrize("name", ["asyncapi.yaml", "openrpc.json", "operations.md", "protocol.md", "sql.md"])
 def test_the_written_documents_are_up_to_date(name: str) -> None:
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == documents()[name], f"docs/{name} is out of date: run `make docs`"

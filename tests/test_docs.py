@@ -26,11 +26,13 @@ from exchange.client.messages import BookMessage
 from exchange.domain.enums import CancelReason
 from exchange.gateway.channel_document import CHANNEL_KINDS
 from exchange.gateway.error_kinds import ERROR_KINDS
+from exchange.gateway.limits import GatewayLimits
 from exchange.gateway.methods import METHODS
 from exchange.history.sql import SqlSession
 from exchange.history_db.descriptions import descriptions
 from exchange.history_db.file import history_path
 from exchange.history_db.update import update_history
+from exchange.runtime.limit_settings import read_limits
 from exchange.runtime.rule_settings import read_rules
 from exchange.runtime.server_settings import DEFAULT_RULES
 from tests.cli_support import Server, environment, exchange, said
@@ -142,9 +144,12 @@ def test_every_sqlite3_line_runs(journal: Path, page: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))
-def test_every_file_of_rules_is_valid(page: str, text: str, tmp_path: Path) -> None:
+def test_every_file_of_rules_or_limits_is_valid(page: str, text: str, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(text)
+    if "connections" in text:
+        assert read_limits(file) != GatewayLimits()
+        return
     assert read_rules(file).market != DEFAULT_RULES.market
 
 

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.domain.rules import Rules
-from exchange.gateway.limits import BATCH_MAX, FRAME_MAX, SUBSCRIPTIONS_MAX
+from exchange.gateway.limits import BATCH_MAX, FRAME_MAX, GatewayLimits
 from exchange.gateway.methods import METHODS
 from exchange.journal.errors import JournalFullError
 from exchange.runtime import pipeline
 from tests.fake_exchange import START_US, Connection, FakeExchange
 
+SUBSCRIPTIONS_MAX = GatewayLimits().subscriptions_max
 SEEDS = 8
 CALL = "SOL_USDC-28FEB26-150-C"
 # Expires eight hours after the start.

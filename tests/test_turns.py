@@ -8,7 +8,7 @@ import pytest
 
 from exchange.gateway import turns
 from exchange.gateway.limits import CROWDED_UNANSWERED, FRAME_MAX
-from exchange.gateway.turns import Turn, Turns
+from exchange.gateway.turns import Turns
 from tests.wire import TEXT, exchange, frame_bytes, request
 
 
@@ -16,10 +16,12 @@ class Taker:
     """A connection with a number of pieces of work, one for each turn."""
 
     def __init__(self, name: str, log: list[str], pieces: int, worked_seconds: float = 0.0) -> None:
-        self.turn = Turn(lambda: None)
         self.unanswered = 0
         self.worked_seconds = worked_seconds
         self._name, self._log, self._pieces = name, log, pieces
+
+    def note_work(self, seconds: float) -> None:
+        pass
 
     def take_turn(self, _ends_seconds: float) -> bool:
         self._log.append(self._name)

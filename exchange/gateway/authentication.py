@@ -30,12 +30,14 @@ def enter(caller: Caller, login: Login) -> r.LoginResult | Command:
         raise _invalid_credentials(
             f"this connection is logged in as {caller.user_id!r}: open another one for {user_id!r}"
         )
+    caller.quota.check_login(user_id)
     if user_id in caller.views.balances.users:
         return log_in(caller, login)
     users = caller.views.balances.users
     refused = caller.exchange.credentials.account_ids.why_refused(user_id, users, len(users))
     if refused is not None:
         raise invalid_params("client_id", refused)
+    caller.quota.open_account()
     caller.opening = login
     return OpenAccount(user_id, 0 if user_id == "admin" else caller.exchange.rules.starting_cash_micros)
 
@@ -49,6 +51,7 @@ def authentication_answer(caller: Caller, change: Change) -> r.LoginResult:
 def log_in(caller: Caller, login: Login) -> r.LoginResult:
     """Log the connection in, without a check."""
     caller.user_id, caller.level, caller.login = login.user_id, login.level, login
+    caller.quota.log_in(login.user_id)
     if login.key is None:
         return r.LoginResult(login.user_id)
     expires_us = login.key.expires_us

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
+from exchange.gateway.quotas import ConnectionQuota
 from exchange.keys.credentials import Login
 from exchange.keys.key import NOBODY
 from exchange.projections.views import Views
@@ -53,15 +54,19 @@ class Caller:
     """One per connection. `user_id` is empty until the client has authenticated.
 
     `level` is what it may do (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
-    its account is open. `address` is the client's IP address, empty for a client in this process.
+    its account is open. `quota` is what it may use. `address` is the client's IP address, empty for a client in this
+    process.
     """
 
-    __slots__ = ("address", "connection", "exchange", "failed_logins", "level", "login", "opening", "user_id")
+    __slots__ = ("address", "connection", "exchange", "failed_logins", "level", "login", "opening", "quota", "user_id")
 
-    def __init__(self, exchange: ExchangePort, connection: CallerConnection, address: str = "") -> None:
+    def __init__(
+        self, exchange: ExchangePort, connection: CallerConnection, quota: ConnectionQuota, address: str = ""
+    ) -> None:
         self.exchange = exchange
         self.connection = connection
         self.address = address
+        self.quota = quota
         self.user_id = ""
         self.level = NOBODY
         self.login: Login | None = None

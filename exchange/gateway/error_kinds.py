@@ -33,6 +33,7 @@ ERROR_KINDS: dict[str, ErrorKind] = {
     "internal_error": ErrorKind(-32603, "Internal error"),
     "must_authenticate": ErrorKind(1001, "Must authenticate first"),
     "rate_limit_exceeded": ErrorKind(1007, "Rate limit exceeded"),
+    "too_many_connections": ErrorKind(1007, "Rate limit exceeded"),
     "invalid_credentials": ErrorKind(1020, "Invalid credentials"),
     "unknown_channel": ErrorKind(1023, "Unknown channel"),
     "journal_unavailable": ErrorKind(1024, "Journal unavailable"),
@@ -72,7 +73,7 @@ _USER = (*_COMMAND, Reason.UNKNOWN_USER)
 
 # The reasons of single methods, by name. `api_document.errors_of` adds those that follow from the kind of method.
 METHOD_REASONS: dict[str, tuple[str, ...]] = {
-    "public/auth": (*_COMMAND, "invalid_credentials", Reason.INVALID_AMOUNT),
+    "public/auth": (*_COMMAND, "invalid_credentials", "too_many_connections", Reason.INVALID_AMOUNT),
     "public/subscribe": ("must_authenticate", "unknown_channel", "from_seq_ahead", "from_seq_archived"),
     "public/unsubscribe": ("must_authenticate", "unknown_channel"),
     "public/get_order_book": _INSTRUMENT,

@@ -14,6 +14,7 @@ from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
 from exchange.projections.order_timeline import TimelineStep
@@ -97,9 +98,9 @@ class ExchangePort(ABC):
         return False
 
     @property
-    def requests_per_second(self) -> int:
-        """The rate at which one connection may send requests; 0: unlimited."""
-        return 0
+    def limits(self) -> GatewayLimits:
+        """The limits of clients. By default no rate is limited."""
+        return NO_RATES
 
     @property
     def clock_jump_us(self) -> int:

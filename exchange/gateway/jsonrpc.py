@@ -76,9 +76,9 @@ def refused(reason: Reason, **data: Any) -> RpcError:
     return RpcError(reason.value, refusal.detail, **data)
 
 
-def rate_limited(detail: str, retry_after_ms: int) -> RpcError:
+def rate_limited(detail: str, retry_after_ms: int, **data: int) -> RpcError:
     """The error of a request that comes too early; a client may try again after `retry_after_ms`."""
-    return RpcError("rate_limit_exceeded", detail, retry_after_ms=retry_after_ms)
+    return RpcError("rate_limit_exceeded", detail, retry_after_ms=retry_after_ms, **data)
 
 
 def history_unavailable(detail: str, retry_after_ms: int) -> RpcError:

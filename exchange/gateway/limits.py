@@ -1,4 +1,13 @@
-"""Every limit of the gateway, in one place. The limits of catch-ups are in `catch_up/limits.py`."""
+"""Every limit of the gateway, in one place. The limits of catch-ups are in `catch_up/limits.py`.
+
+The operator may change those in `GatewayLimits` (`exchange serve --limits FILE`). The others belong to the protocol, or
+to the way in which the exchange shares its time.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 # Bytes of one message with all its fragments. A longer message closes the connection (1009).
 FRAME_MAX = 64 * 1024
@@ -18,15 +27,12 @@ COUNT_MAX = 1_000
 SETTLEMENTS_MAX = 100
 
 # Of one connection.
-SUBSCRIPTIONS_MAX = 2_000
 # Unanswered requests. The server reads no further until some are answered.
 IN_FLIGHT_MAX = 1_000
 # Bytes of messages since the last write. No more requests start until they are written.
 UNSENT_MAX = 1024 * 1024
 # Bytes that the client has not read. More than that closes the connection.
 OUTBOX_MAX = 32 * 1024 * 1024
-# A connection may send one second's worth at once.
-REQUESTS_PER_SECOND = 20_000
 # Work for one connection before other connections have their turn, and work for all of them before the sockets are read
 # and commands are answered.
 TURN_SECONDS = 0.001
@@ -41,8 +47,68 @@ COMMAND_SECONDS = 0.00005
 CROWDED_QUEUE = 128
 CROWDED_UNANSWERED = 8
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
-HANDSHAKE_SECONDS = 10
 CLOSE_SECONDS = 5
 
-# Commands of all connections that wait for the journal. More are refused with 1007.
-QUEUE_MAX = 50_000
+# The credits that requests cost, besides the one credit of each request.
+MALFORMED_CREDITS = 100
+REFUSED_CREDITS = 4
+DRY_RUN_CREDITS = 4
+PAST_CREDITS = 99
+CATCH_UP_CREDITS = 99
+CHANNELS_PER_CREDIT = 10
+# The work that a new connection causes, for the order of turns.
+CONNECT_SECONDS = 0.0003
+
+SECONDS_PER_HOUR = 3_600
+
+Positive = Annotated[int, Meta(ge=1)]
+# 0: no limit.
+Limit = Annotated[int, Meta(ge=0)]
+
+
+class GatewayLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The limits that an operator may change. `MEANINGS` explains each; a limit that may be 0 is then off."""
+
+    connections_max: Positive = 2_000
+    connections_per_address_max: Limit = 200
+    connections_per_user_max: Limit = 200
+    exempt_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    handshake_s: Positive = 10
+    handshake_bytes_max: Positive = 16_384
+    handshake_headers_max: Positive = 64
+    unauthenticated_s: Limit = 60
+    idle_s: Limit = 3_600
+    requests_per_second: Limit = 20_000
+    credits_per_second_per_user: Limit = 20_000
+    credits_per_second_per_address: Limit = 40_000
+    accounts_per_hour: Limit = 1_000
+    accounts_per_hour_per_address: Limit = 100
+    subscriptions_max: Positive = 2_000
+    queue_max: Positive = 50_000
+    outboxes_bytes_max: Positive = 256 * 1024 * 1024
+
+
+NO_RATES = GatewayLimits(
+    requests_per_second=0, credits_per_second_per_user=0, credits_per_second_per_address=0, accounts_per_hour=0
+)
+
+MEANINGS = {
+    "connections_max": "Connections in all. Another one is answered with HTTP 503.",
+    "connections_per_address_max": "Connections from one address. Another one is answered with HTTP 429.",
+    "connections_per_user_max": "Connections that are logged in as one user. Another login is refused (1007).",
+    "exempt_addresses": "Addresses and networks, such as 10.0.0.0/8, to which no limit per address applies.",
+    "handshake_s": "Seconds for the handshake. The connection is then closed.",
+    "handshake_bytes_max": "Bytes of the handshake's request. A longer one is answered with HTTP 431.",
+    "handshake_headers_max": "Headers of the handshake's request. More are answered with HTTP 431.",
+    "unauthenticated_s": "Seconds of silence of a client without a login and without a channel. It is closed (1008).",
+    "idle_s": "Seconds of silence of any client; a pong ends it. The exchange sends a ping at half this time, "
+    "and closes the connection at the end (1008).",
+    "requests_per_second": "Requests of one connection a second, also `--rate-limit`. Others are refused (1007).",
+    "credits_per_second_per_user": "Credits of one user a second, or of one connection before its login.",
+    "credits_per_second_per_address": "Credits of all connections from one address a second.",
+    "accounts_per_hour": "Accounts that logins open in an hour. Other new users are refused (1007).",
+    "accounts_per_hour_per_address": "Accounts that logins from one address open in an hour.",
+    "subscriptions_max": "Channels of one connection. More are refused (-32602).",
+    "queue_max": "Commands of all connections that wait for the journal. More are refused (1007).",
+    "outboxes_bytes_max": "Bytes that all clients together have not read. Then the slowest one is closed.",
+}

@@ -1,33 +1,47 @@
-"""The rate limit of one connection: a token bucket that holds one second's worth of requests."""
+"""Token buckets: a rate, and how much of it may be used at once."""
 
 from collections.abc import Callable
 
 from exchange.domain.units import US_PER_SECOND
-from exchange.gateway.jsonrpc import rate_limited
 
 
-class RateLimiter:
-    """`requests_per_second` 0: no limit. `now_us` tells the exchange time."""
+class TokenBucket:
+    """Holds at most `size` tokens, and gains `rate` tokens a second. `now_us` tells the exchange time."""
 
-    def __init__(self, requests_per_second: int, now_us: Callable[[], int]) -> None:
-        self._rate = requests_per_second
-        self._tokens = float(requests_per_second)
+    __slots__ = ("_filled_us", "_now_us", "_rate", "_size", "_tokens")
+
+    def __init__(self, rate: float, size: float, now_us: Callable[[], int]) -> None:
+        self._rate = rate
+        self._size = size
+        self._tokens = size
         self._now_us = now_us
         self._filled_us = now_us()
 
-    def take_token(self) -> None:
-        """Count one request. Raises RpcError 1007 if the rate is exceeded."""
-        if not self._rate:
-            return
-        if self._tokens < 1:
-            self._refill()
-            if self._tokens < 1:
-                wait_ms = int((1 - self._tokens) * 1_000 / self._rate) + 1
-                raise rate_limited(f"at most {self._rate} requests a second on one connection", wait_ms)
-        self._tokens -= 1
+    @property
+    def tokens(self) -> int:
+        """The tokens that are left."""
+        return max(0, int(self._tokens))
+
+    @property
+    def is_full(self) -> bool:
+        """True if nothing was taken lately."""
+        self._refill()
+        return self._tokens >= self._size
+
+    def wait_ms(self, count: float) -> int:
+        """The time until `count` tokens are there; 0 if they are. More than the bucket can hold counts as all of it."""
+        if self._tokens >= count:
+            return 0
+        self._refill()
+        missing = min(count, self._size) - self._tokens
+        return 0 if missing <= 0 else int(missing * 1_000 / self._rate) + 1
+
+    def take(self, count: float) -> None:
+        """Take tokens. There may be fewer than none afterwards."""
+        self._tokens -= count
 
     def _refill(self) -> None:
         now_us = self._now_us()
         gained = max(0, now_us - self._filled_us) * self._rate / US_PER_SECOND
-        self._tokens = min(float(self._rate), self._tokens + gained)
+        self._tokens = min(self._size, self._tokens + gained)
         self._filled_us = now_us

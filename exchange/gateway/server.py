@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 
 from websockets.frames import CloseCode
 
 from exchange.gateway.exchange_port import ExchangePort
-from exchange.gateway.handshake import AllowedPeers
+from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
 from exchange.gateway.limits import CLOSE_SECONDS
 from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.quotas import ConnectionQuota, Quotas
 from exchange.gateway.session import Peer, Session
 from exchange.gateway.socket_connection import SocketConnection
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.turns import Turns
+from exchange.gateway.websocket import quiet_log
 from exchange.projections.views import Change, Views
 
 # The length of a second for heartbeats; tests make it shorter.
@@ -40,6 +42,9 @@ class Gateway:
         self._unsent: dict[SocketConnection, None] = {}
         # Connections that wait until the client reads or some requests are answered.
         self._blocked: dict[SocketConnection, None] = {}
+        # The bytes that clients have not received yet, as of their last writes.
+        self._outboxes_bytes = 0
+        self.limits = exchange.limits
         self.turns = Turns(lambda: exchange.is_crowded, self.send_all)
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
@@ -140,15 +145,25 @@ class Gateway:
     def _tick(self) -> None:
         self._tick_later()
         self._exchange.credentials.refresh()
+        self._quotas.on_tick()
         for connection in list(self._connections):
             connection.on_tick()
         self.send_all()
+
+    @cached_property
+    def _quotas(self) -> Quotas:
+        # Not made before the exchange has its clock.
+        return Quotas(self._exchange.limits, self._exchange.now_us)
+
+    def admit(self, connection: SocketConnection) -> ConnectionQuota | HandshakeRefusal:
+        """The quota of a new connection, or the reason to refuse it."""
+        return self._quotas.admit(connection.address)
 
     def open_session(self, connection: SocketConnection) -> Session:
         """Register a connection and open its session."""
         self._connections[connection] = None
         close = partial(connection.close, CloseCode.INTERNAL_ERROR)
-        peer = Peer(connection.address, connection.reject, connection.turn)
+        peer = Peer(connection.address, connection.reject, connection.turn, connection.quota)
         return Session(self._exchange, self._methods, self._subscriptions, connection.send, close, peer)
 
     def open_local_session(self, send: Callable[[bytes], None], close: Callable[[str], None]) -> Session:
@@ -165,6 +180,16 @@ class Gateway:
             self._blocked[connection] = None
         else:
             self._blocked.pop(connection, None)
+
+    def note_outbox(self, changed_bytes: int) -> None:
+        """Note that a client has so many more unread bytes. If all together have too many, the slowest is closed."""
+        self._outboxes_bytes += changed_bytes
+        bytes_max = self.limits.outboxes_bytes_max
+        # The sum is too large if clients have read since their last writes, so it is counted again before it matters.
+        if changed_bytes > 0 and self._outboxes_bytes > bytes_max and self.backlog_of_all > bytes_max:
+            slowest = max(self._connections, key=lambda connection: connection.backlog)
+            quiet_log.warning("the unread messages of all clients take too much memory: the slowest is closed")
+            slowest.abort()
 
     def forget(self, connection: SocketConnection) -> None:
         """Remove a closed connection."""

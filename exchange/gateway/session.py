@@ -33,12 +33,20 @@ from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.limits import BATCH_MAX
+from exchange.gateway.limits import (
+    BATCH_MAX,
+    CATCH_UP_CREDITS,
+    CHANNELS_PER_CREDIT,
+    DRY_RUN_CREDITS,
+    MALFORMED_CREDITS,
+    PAST_CREDITS,
+    REFUSED_CREDITS,
+)
 from exchange.gateway.measured_call import MeasuredCall
 from exchange.gateway.meter import NO_METHOD
 from exchange.gateway.methods import Method
 from exchange.gateway.past_questions import as_inquiry, is_past
-from exchange.gateway.rate_limiter import RateLimiter
+from exchange.gateway.quotas import ConnectionQuota
 from exchange.gateway.request_queue import Call, Reply, RequestQueue
 from exchange.gateway.session_channels import SessionChannels
 from exchange.gateway.subscriptions import Subscriptions
@@ -48,12 +56,13 @@ from exchange.gateway.turns import Turn
 class Peer(NamedTuple):
     """The other end of a socket.
 
-    `reject` closes the connection with code 1008, a moment later. Requests start in the `turn`.
+    `reject` closes the connection with code 1008, a moment later. Requests start in the `turn` and use up the `quota`.
     """
 
     address: str
     reject: Callable[[str], None]
     turn: Turn
+    quota: ConnectionQuota
 
 
 class Session:
@@ -78,11 +87,11 @@ class Session:
         self._send = send
         self._close_connection = close_connection
         self._reject_connection = close_connection if peer is None else peer.reject
-        self._caller = Caller(exchange, self, "" if peer is None else peer.address)
+        self._quota = ConnectionQuota(exchange.limits, exchange.now_us) if peer is None else peer.quota
+        self._caller = Caller(exchange, self, self._quota, "" if peer is None else peer.address)
         self._requests = RequestQueue(self._caller, None if peer is None else peer.turn, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
         self._heartbeat: Heartbeat | None = None
-        self._rate_limiter = RateLimiter(exchange.requests_per_second, exchange.now_us)
         self._cancels_on_disconnect = False
         self._previous_cancels_on_disconnect = False
         self._is_backpressured = False
@@ -108,6 +117,12 @@ class Session:
             self.is_closed = True
             self.channels.end()
             self._requests.close()
+            self._quota.close()
+
+    @property
+    def is_engaged(self) -> bool:
+        """True if the client has logged in or subscribed to a channel."""
+        return bool(self._caller.user_id or self.channels.subscribed)
 
     def on_seek(self) -> None:
         """The exchange moved to another moment."""
@@ -147,10 +162,12 @@ class Session:
 
     def subscribe(self, channels: list[Channel], from_seq: int | None = None) -> list[str]:
         """As in `SessionChannels`."""
+        self._quota.charge(len(channels) // CHANNELS_PER_CREDIT + (0 if from_seq is None else CATCH_UP_CREDITS))
         return self.channels.subscribe(channels, from_seq)
 
     def unsubscribe(self, channels: list[Channel]) -> list[str]:
         """As in `SessionChannels`."""
+        self._quota.charge(len(channels) // CHANNELS_PER_CREDIT)
         return self.channels.unsubscribe(channels)
 
     def set_heartbeat(self, interval_seconds: int | None) -> None:
@@ -190,7 +207,7 @@ class Session:
         try:
             parts = jsonrpc.split_batch(text, BATCH_MAX)
         except RpcError as error:
-            self._requests.add(self._new_call(b"null", self._reply, error=error.detached()))
+            self._requests.add(self._new_call(b"null", self._reply, error=self._charged(error, MALFORMED_CREDITS)))
             return
         answers: list[bytes] = []
         missing = len(parts)
@@ -212,22 +229,43 @@ class Session:
         """Turn a text into a request; one that cannot be parsed, or exceeds the rate, gets its error."""
         request, error, raw_id = jsonrpc.parse_request(text)
         if request is None:
-            return self._new_call(raw_id, reply, error=error)
+            assert error is not None, "neither a request nor an error"
+            return self._new_call(raw_id, reply, error=self._charged(error, MALFORMED_CREDITS))
         call = self._new_call(request.id, reply, request.method)
         try:
-            self._rate_limiter.take_token()
-            method = self._methods.get(request.method)
-            if method is None:
-                raise jsonrpc.method_not_found(request.method)
-            call.params = method.decode(request.params)
-            if method.dry_run is not None and call.params.dry_run:
-                method = method._replace(handle=method.dry_run, answer=None)
-            elif is_past(method, call.params):
-                method = as_inquiry(request.method, method)
-            call.method = method
+            self._quota.take()
+            call.method = self._decode(call, request)
         except RpcError as raised:
             call.error = raised.detached()
         return call
+
+    def _decode(self, call: Call, request: jsonrpc.Request) -> Method:
+        """Decode the parameters, and find the method that answers them. Raises RpcError."""
+        method = self._methods.get(request.method)
+        if method is None:
+            self._quota.charge(REFUSED_CREDITS)
+            raise jsonrpc.method_not_found(request.method)
+        try:
+            call.params = method.decode(request.params)
+        except RpcError:
+            self._quota.charge(REFUSED_CREDITS)
+            raise
+        if method.dry_run is not None and call.params.dry_run:
+            self._quota.charge(DRY_RUN_CREDITS)
+            return method._replace(handle=method.dry_run, answer=None)
+        if is_past(method, call.params):
+            self._quota.charge(PAST_CREDITS)
+            return as_inquiry(request.method, method)
+        return method
+
+    def _charged(self, error: RpcError, count: int) -> RpcError:
+        """The error of a text that is not a request; the error of the rate if that is exceeded."""
+        try:
+            self._quota.take()
+            self._quota.charge(count)
+        except RpcError as limited:
+            return limited.detached()
+        return error.detached()
 
     def _new_call(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> Call:
         meter = self._exchange.meter

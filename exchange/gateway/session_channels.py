@@ -19,7 +19,6 @@ from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel
 from exchange.gateway.jsonrpc import invalid_params
-from exchange.gateway.limits import SUBSCRIPTIONS_MAX
 from exchange.gateway.subscriptions import Subscriptions
 
 
@@ -60,8 +59,9 @@ class SessionChannels:
         Raises RpcError if the connection would have too many channels.
         """
         wanted = {channel.name: channel for channel in channels}
-        if len(self.subscribed | wanted) > SUBSCRIPTIONS_MAX:
-            raise invalid_params("channels", f"a connection may have at most {SUBSCRIPTIONS_MAX} channels")
+        maximum = self._caller.exchange.limits.subscriptions_max
+        if len(self.subscribed | wanted) > maximum:
+            raise invalid_params("channels", f"a connection may have at most {maximum} channels")
         if from_seq is not None:
             streams = {name: channel for name, channel in wanted.items() if channel.is_stream}
             self.unsubscribe(list(streams.values()))

@@ -16,17 +16,18 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from exchange.gateway.handshake import AllowedPeers, refusal_of
+from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal, refusal_of
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
     FRAGMENTS_MAX,
-    HANDSHAKE_SECONDS,
     IN_FLIGHT_MAX,
     OUTBOX_MAX,
     SLICE_BYTES,
     UNREAD_MAX,
     UNSENT_MAX,
+    GatewayLimits,
 )
+from exchange.gateway.quotas import ConnectionQuota
 from exchange.gateway.session import Session
 from exchange.gateway.turns import Turn, Turns
 from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
@@ -37,6 +38,11 @@ class ConnectionOwner(Protocol):
 
     turns: Turns
     allowed_peers: AllowedPeers
+    limits: GatewayLimits
+
+    def admit(self, connection: SocketConnection) -> ConnectionQuota | HandshakeRefusal:
+        """The quota of a new connection, or the reason to refuse it."""
+        ...
 
     def open_session(self, connection: SocketConnection) -> Session:
         """Register a connection and open its session."""
@@ -52,6 +58,10 @@ class ConnectionOwner(Protocol):
 
     def note_blocked(self, connection: SocketConnection, is_blocked: bool) -> None:
         """Note that `send_all` must look if this connection can go on, or that it need not any more."""
+        ...
+
+    def note_outbox(self, changed_bytes: int) -> None:
+        """Note that a client has so many more unread bytes."""
         ...
 
     def forget(self, connection: SocketConnection) -> None:
@@ -79,9 +89,15 @@ class SocketConnection(asyncio.Protocol):
         # The client has closed its side, or the connection is lost.
         self._has_ended = False
         self._is_lost = False
+        self._is_refused = False
+        self._handshake_bytes = 0
+        self._silent_s = 0
+        # The bytes that the client had not received after the last write.
+        self._outbox_bytes = 0
         # Bytes since the last write.
         self._unsent_size = 0
         self._timer: asyncio.TimerHandle | None = None
+        self.quota: ConnectionQuota
         self._session: Session
         self._transport: asyncio.Transport
 
@@ -89,16 +105,24 @@ class SocketConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[None] = loop.create_future()
+        admitted = self._owner.admit(self)
+        if isinstance(admitted, HandshakeRefusal):
+            self._refuse(admitted)
+            return
+        self.quota = admitted
         self._session = self._owner.open_session(self)
-        self._timer = loop.call_later(HANDSHAKE_SECONDS, self.abort)
+        self._timer = loop.call_later(self._owner.limits.handshake_s, self.abort)
 
     def data_received(self, data: bytes) -> None:
+        self._silent_s = 0
         if self._is_listening and not self._transport.is_closing():
             self._unread = self._unread[self._unread_from :] + data if self._unread else data
             self._unread_from = 0
             self._owner.turns.add(self)
 
     def eof_received(self) -> bool:
+        if self._is_refused:
+            return False
         self._has_ended = True
         self._owner.turns.add(self)
         # Requests that came before may wait for a turn or an answer. The connection is half open until then.
@@ -108,6 +132,8 @@ class SocketConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._has_ended = self._is_lost = True
+        if self._is_refused:
+            return
         if self._unread and self._is_listening:
             self._owner.turns.add(self)
         else:
@@ -125,8 +151,15 @@ class SocketConnection(asyncio.Protocol):
 
     @property
     def worked_seconds(self) -> float:
-        """How long this connection worked lately."""
-        return self.turn.worked_seconds
+        """How long this connection worked lately, and others from its address."""
+        address = self.quota.address
+        return self.turn.worked_seconds + (0.0 if address is None else address.worked_seconds)
+
+    def note_work(self, seconds: float) -> None:
+        """Note that a turn took so long."""
+        self.turn.worked_seconds += seconds
+        if self.quota.address is not None:
+            self.quota.address.worked_seconds += seconds
 
     @property
     def unanswered(self) -> int:
@@ -167,7 +200,10 @@ class SocketConnection(asyncio.Protocol):
             if chunks[-1] == b"":
                 self._write_eof()
         self._unsent_size = 0
-        if self._transport.get_write_buffer_size() > OUTBOX_MAX:
+        outbox_bytes = self._transport.get_write_buffer_size()
+        if outbox_bytes != self._outbox_bytes:
+            self._note_outbox(outbox_bytes)
+        if outbox_bytes > OUTBOX_MAX:
             quiet_log.warning("a client reads too slowly: its connection is aborted")
             self.abort()
         elif self._websocket.close_expected():
@@ -205,6 +241,8 @@ class SocketConnection(asyncio.Protocol):
     def on_tick(self) -> None:
         """One second passed."""
         self.turn.worked_seconds /= 2
+        self._silent_s += 1
+        self._end_silence()
         self._session.on_tick()
 
     def abort(self) -> None:
@@ -230,6 +268,29 @@ class SocketConnection(asyncio.Protocol):
     def _must_wait(self) -> bool:
         return (self._is_writing_paused and not self._is_lost) or self._session.unanswered > IN_FLIGHT_MAX
 
+    def _note_outbox(self, outbox_bytes: int) -> None:
+        changed_bytes, self._outbox_bytes = outbox_bytes - self._outbox_bytes, outbox_bytes
+        self._owner.note_outbox(changed_bytes)
+
+    def _refuse(self, refusal: HandshakeRefusal) -> None:
+        """Answer a connection that has no place, before its handshake."""
+        self._is_refused, self._is_listening = True, False
+        self._transport.write(self._websocket.reject(refusal.status, refusal.text).serialize())
+        self._transport.close()
+
+    def _end_silence(self) -> None:
+        """Ping a client that was silent for long, and close the connection if it stays silent."""
+        limits = self._owner.limits
+        if self._websocket.state is not State.OPEN:
+            return
+        if limits.unauthenticated_s and self._silent_s >= limits.unauthenticated_s and not self._session.is_engaged:
+            self.close(CloseCode.POLICY_VIOLATION, f"no login, no channel and no message for {self._silent_s} s")
+        elif limits.idle_s and self._silent_s >= limits.idle_s:
+            self.close(CloseCode.POLICY_VIOLATION, f"no message and no pong for {self._silent_s} s")
+        elif limits.idle_s and self._silent_s == limits.idle_s // 2:
+            self._websocket.send_ping(b"")
+            self._owner.note_unsent(self)
+
     def _decode_slice(self) -> None:
         """Decode the next bytes, and take their frames."""
         begin, end = self._unread_from, self._unread_from + SLICE_BYTES
@@ -239,6 +300,8 @@ class SocketConnection(asyncio.Protocol):
         else:
             piece = self._unread[begin:] if begin else self._unread
             self._drop_unread()
+        if self._websocket.state is State.CONNECTING and self._is_handshake_too_long(len(piece)):
+            return
         self._websocket.receive_data(piece)
         for event in self._websocket.events_received():
             if isinstance(event, Request):
@@ -268,6 +331,7 @@ class SocketConnection(asyncio.Protocol):
     def _finish(self) -> None:
         """The connection is gone."""
         self._stop_listening()
+        self._note_outbox(0)
         self._owner.forget(self)
         try:
             self._session.close()
@@ -275,10 +339,25 @@ class SocketConnection(asyncio.Protocol):
             if not self.gone.done():
                 self.gone.set_result(None)
 
+    def _is_handshake_too_long(self, more_bytes: int) -> bool:
+        """Count bytes of the handshake, and refuse it if they become too many."""
+        self._handshake_bytes += more_bytes
+        bytes_max = self._owner.limits.handshake_bytes_max
+        if self._handshake_bytes <= bytes_max:
+            return False
+        text = f"a handshake may have at most {bytes_max} bytes\n"
+        self._websocket.send_response(self._websocket.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
+        self._stop_listening()
+        return True
+
     def _answer_handshake(self, request: Request) -> None:
         local = self._transport.get_extra_info("sockname")[:2]
         refusal = refusal_of(request.headers, local, self._owner.allowed_peers)
-        if refusal is not None:
+        headers_max = self._owner.limits.handshake_headers_max
+        if len(list(request.headers.raw_items())) > headers_max:
+            text = f"a handshake may have at most {headers_max} headers\n"
+            response = self._websocket.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+        elif refusal is not None:
             response = self._websocket.reject(refusal.status, refusal.text)
         elif request.path.partition("?")[0] == "/":
             response = self._websocket.accept(request)

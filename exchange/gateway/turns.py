@@ -58,11 +58,13 @@ class Turn:
 class TurnTaker(Protocol):
     """A connection as this file sees it."""
 
-    turn: Turn
-
     @property
     def worked_seconds(self) -> float:
-        """How long it worked lately."""
+        """How long it worked lately, and the connections that it shares a quota with."""
+        ...
+
+    def note_work(self, seconds: float) -> None:
+        """Note that a turn took so long."""
         ...
 
     @property
@@ -126,7 +128,7 @@ class Turns:
                 continue
             is_work_left = worker.take_turn(now_seconds + TURN_SECONDS)
             ended_seconds = time.perf_counter()
-            worker.turn.worked_seconds += ended_seconds - now_seconds
+            worker.note_work(ended_seconds - now_seconds)
             now_seconds = ended_seconds
             if not is_work_left:
                 self._ready.pop(worker, None)

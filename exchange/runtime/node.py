@@ -17,7 +17,7 @@ from exchange.engine.alarm import standing_alarm
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, recover
 from exchange.free_space import SpaceGuard, why_no_space
-from exchange.gateway.limits import CROWDED_QUEUE, QUEUE_MAX
+from exchange.gateway.limits import CROWDED_QUEUE, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
 from exchange.journal.errors import JournalDamagedError, JournalFullError
@@ -173,11 +173,12 @@ class Node(ServedExchange):
         clock: Clock | None = None,
         lock: JournalLock | None = None,
     ) -> None:
+        # The gateway asks for the limits at once.
+        self._settings = settings
         super().__init__(settings.path, engine)
         self._lock = lock
         if recent is not None:
             self.gateway.recent.take_over(recent)
-        self._settings = settings
         self.gateway.allowed_peers = settings.allowed_peers
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._journal = journal
@@ -265,15 +266,15 @@ class Node(ServedExchange):
 
     @property
     def is_busy(self) -> bool:
-        return self._pipeline.queue_depth >= QUEUE_MAX
+        return self._pipeline.queue_depth >= self._settings.limits.queue_max
 
     @property
     def is_crowded(self) -> bool:
         return self._pipeline.queue_depth >= CROWDED_QUEUE
 
     @property
-    def requests_per_second(self) -> int:
-        return self._settings.requests_per_second
+    def limits(self) -> GatewayLimits:
+        return self._settings.limits
 
     @property
     def clock_jump_us(self) -> int:

@@ -8,10 +8,13 @@ import msgspec
 from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules
 from exchange.gateway.handshake import AllowedPeers
-from exchange.gateway.limits import REQUESTS_PER_SECOND
+from exchange.gateway.limits import NO_RATES, GatewayLimits
 
 # The rules of a new journal.
 DEFAULT_RULES = Rules(market=Market())
+
+# The limits of an exchange in which only its own bots trade.
+UNLIMITED = NO_RATES
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
@@ -19,7 +22,6 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
     - `clock_start_us`: the start of exchange time (None: now).
     - `snapshot_every`: commands between two snapshots (0: no snapshots while running, None: as the ladder says).
-    - `requests_per_second`: limit of one connection (0: no limit).
     - `demo`: give the demo's assets a first index price.
     - `metrics_port`: of the metrics and the health (0: any free port, None: no metrics), at `metrics_host`.
     - `demo_seed`: the random seed of the demo's bots (None: no bots).
@@ -28,6 +30,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `accept_loss`: continue a journal that lost commands, see `exchange.runtime.accepted_loss`.
     - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
     - `needs_keys`: no account is open without a key.
+    - `limits`: those of the gateway.
     - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
     """
 
@@ -36,7 +39,6 @@ class ServerSettings(msgspec.Struct, frozen=True):
     port: int = 8765
     clock_start_us: int | None = None
     snapshot_every: int | None = None
-    requests_per_second: int = REQUESTS_PER_SECOND
     demo: bool = False
     metrics_port: int | None = None
     demo_seed: int | None = None
@@ -47,6 +49,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     allowed_peers: AllowedPeers = AllowedPeers()
     metrics_host: str = "127.0.0.1"
     needs_keys: bool = False
+    limits: GatewayLimits = GatewayLimits()
 
 
 def admin_secret_file(path: Path) -> Path:

@@ -21,7 +21,7 @@ from exchange.projections.wire_types import AccountView
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.follower import save_and_prune
 from exchange.runtime.node import open_journal
-from exchange.runtime.server_settings import ServerSettings, admin_secret
+from exchange.runtime.server_settings import UNLIMITED, ServerSettings, admin_secret
 from exchange.simulation.batching_journal import BatchingJournal
 from exchange.simulation.in_process import InProcessExchange, LocalClient, ManualClock
 
@@ -67,7 +67,7 @@ async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: P
     JournalError, and OtherJournalError if the journal begins at another time than the plan.
     """
     with JournalLock(path):
-        settings = ServerSettings(path, snapshot_every=0, requests_per_second=0, demo=True, rules=DEMO_RULES)
+        settings = ServerSettings(path, snapshot_every=0, limits=UNLIMITED, demo=True, rules=DEMO_RULES)
         journal = await open_journal(settings, plan.start_us)
         try:
             _check_beginning(path, plan)

@@ -1,0 +1,35 @@
+"""Limits as operators write them: a TOML or JSON file of `GatewayLimits`."""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from exchange.gateway.limits import GatewayLimits
+from exchange.outside_text import read_text
+
+
+class LimitsError(ValueError):
+    """Invalid limits. The message names the wrong one and what was expected."""
+
+
+def read_limits(file: Path) -> GatewayLimits:
+    """Read limits. Those that the file does not set keep their defaults. Raises LimitsError, InputError."""
+    text = read_text(file)
+    try:
+        fields = msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise LimitsError(f"{file} is neither TOML nor JSON: {error}") from error
+    try:
+        limits = msgspec.convert(fields, GatewayLimits)
+        for address in limits.exempt_addresses:
+            ipaddress.ip_network(address)
+    except msgspec.ValidationError as error:
+        names = (
+            f"; the limits are {', '.join(GatewayLimits.__struct_fields__)}" if "unknown field" in str(error) else ""
+        )
+        raise LimitsError(f"{file}: {error}{names}") from error
+    except ValueError as error:
+        raise LimitsError(f"{file}: exempt_addresses: {error}; expected addresses or networks") from error
+    return limits
