@@ -4,6 +4,7 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 DB      ?= data/exchange.db
+PROMTOOL ?= promtool
 # Some tests wait for other processes, so one worker more than there are cores keeps all cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # `worksteal` keeps the tests of a file on one worker, where they share fixtures, until another worker has no work left.
@@ -21,7 +22,11 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
+<<<<<<< HEAD
 .PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit container lowest lock release clean
+=======
+.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit rules lowest lock release clean
+>>>>>>> 7ff2acc (deploy: add alert rules for Prometheus and a dashboard for Grafana)
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -83,8 +88,14 @@ sbom: $(VENV)/dev-installed  ## write the bill of materials (CycloneDX) of the w
 audit: $(VENV)/dev-installed  ## report known vulnerabilities of the installed packages; needs the package index
 	$(BIN)/python .ci/audit.py
 
+<<<<<<< HEAD
 container:  ## build the container, run it and stop it, if a container engine runs here
 	.ci/container
+=======
+rules:  ## check and test the alert rules with promtool, which comes with Prometheus
+	$(PROMTOOL) check config deploy/prometheus/prometheus.yml
+	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
+>>>>>>> 7ff2acc (deploy: add alert rules for Prometheus and a dashboard for Grafana)
 
 lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported dependencies
 	rm -rf build/lowest && mkdir -p build && $(PYTHON) -m venv build/lowest
