@@ -40,8 +40,8 @@ _INSERTED = {
 }
 # Rows of these are inserted in the order of their keys, which touches each page once.
 _SORTED = ("order_version", "quote_version", "balance_version", "position_version", "profit_version", "mark_version")
-# SQLite takes at most 32,766 parameters in a statement; a few rows already save most of the time.
-_ROWS_AT_ONCE = 16
+# SQLite takes at most 32,766 parameters in a statement. 100 rows take a fifth less time than 16, and 200 no less.
+_ROWS_AT_ONCE = 100
 _UPDATE_ORDER = (
     "UPDATE book_order SET price_micros = ?, size_milli = ?, filled_milli = ?, cost_micros = ?, fee_micros = ?, "
     "status = ?, cancel_reason = ?, updated_seq = ? WHERE order_id = ?"
