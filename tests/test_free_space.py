@@ -1,10 +1,13 @@
 """Free space: below 5 % no derived file is written, and one line in the log says so."""
 
 import asyncio
+import itertools
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +15,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from exchange.cli.main import main
+from exchange.engine.alarm import standing_alarm
+from exchange.engine.engine import STATE_SUBJECT
 from exchange.free_space import SpaceGuard, is_space_low, seconds_until_full
-from exchange.history_db.file import HistoryError, history_path
+from exchange.history_db.file import HistoryError, head_of, history_path, open_history
 from exchange.history_db.update import update_history
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import Head, chain
-from exchange.runtime.follower import Follower
+from exchange.runtime import follower
+from exchange.runtime.follower import DivergedError, Follower, keep_following, read_status
 from exchange.runtime.storage import storage_of
 from exchange.snapshots.store import SnapshotStore
 from tests.journals import play
@@ -88,6 +94,55 @@ def test_follower_saves_snapshots_again_once_there_is_space(
     assert [record.getMessage()[:25] for record in caplog.records] == [
         "no snapshots are written ",
         "snapshots are written aga",
+    ]
+
+
+def test_follower_compares_digests_while_space_is_low(
+    set_free: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(follower, "is_orphaned", lambda exchange_pid: next(looks) > 20)
+    play(path := tmp_path / "exchange.db", seed=1, count=40)
+
+    async def record_another_state() -> None:
+        journal = await open_journal_writer(path)
+        await journal.append_digests([(40, STATE_SUBJECT, "other")])
+        await journal.close()
+
+    asyncio.run(record_another_state())
+    set_free(10)
+    with open_journal_reader(path) as reader, pytest.raises(DivergedError, match="up to seq 40"):
+        keep_following(path, 0, reader, os.getppid())
+    alarm = standing_alarm(path)
+    assert alarm is not None and alarm.seq == 40
+    with closing(open_history(path)) as history:
+        assert head_of(history).seq == 0
+
+
+def test_follower_writes_the_history_once_there_is_space(
+    set_free: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the follower first waits, it has compared everything. Then there is space, and then the exchange ends."""
+    play(path := tmp_path / "exchange.db", seed=1, count=40)
+    set_free(10)
+    written: list[int] = []
+
+    def wait(_seconds: float) -> None:
+        with closing(open_history(path)) as history:
+            written.append(head_of(history).seq)
+        set_free(500)
+
+    monkeypatch.setattr("time.sleep", wait)
+    monkeypatch.setattr(follower, "is_orphaned", lambda exchange_pid: len(written) == 2)
+    with caplog.at_level(logging.WARNING), open_journal_reader(path) as reader:
+        keep_following(path, 0, reader, os.getppid())
+    assert written == [0, 40]
+    status = read_status(path)
+    assert status is not None and status.seq == 40
+    texts = [record.getMessage() for record in caplog.records]
+    assert [text.partition(" written ")[0] for text in texts] == [
+        "no rows of the history are",
+        "rows of the history are",
     ]
 
 

@@ -132,6 +132,15 @@ class Follower:
         """The highest seq whose digest matched; 0 if none did."""
         return max(self._matched, default=0)
 
+    @property
+    def writes_history(self) -> bool:
+        """False once it has stopped writing."""
+        return self._history is not None
+
+    def stop_writing(self) -> None:
+        """Write no more rows of the history, and forget those that are not written: only another follower can go on."""
+        self._history = None
+
     def catch_up(self, reader: JournalReader) -> bool:
         """Apply some new commands; returns False if there are none.
 
@@ -297,27 +306,50 @@ def main() -> None:
     every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
     try:
         with history_lock(path, LOCK_SECONDS), open_journal_reader(path) as reader:
-            history = open_fitting_writer(reader, _log.warning)
-            with closing(history):
-                history.set_alarm(None)
-                _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid)
+            keep_following(path, every, reader, exchange_pid)
     except sqlite3.Error as error:
         end_with(f"{history_path(path)} cannot be written ({error}): check the disk")
     except DivergedError as error:
         _log.critical("%s", error)
-        end_history(path, _log.warning)
+        _end_history(path)
         sys.exit(DIVERGED)
     except JournalError as error:
         end_with(str(error))
 
 
-def _follow(follower: Follower, reader: JournalReader, exchange_pid: int) -> None:
-    """Follow until the exchange is gone. Raises DivergedError at an alarm, also at one of `exchange follow --once`."""
+def keep_following(path: Path, every: int | None, reader: JournalReader, exchange_pid: int) -> None:
+    """Follow the journal at `path` until the exchange is gone. Raises DivergedError at an alarm, sqlite3.Error.
+
+    While space is low, a follower compares and writes nothing. Once there is space again, another one begins where the
+    history ends.
+    """
+    space = SpaceGuard(path, "rows of the history", _log.warning)
+    while not is_orphaned(exchange_pid):
+        with closing(open_fitting_writer(reader, _log.warning)) as history:
+            history.set_alarm(None)
+            _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid, space)
+
+
+def _end_history(path: Path) -> None:
+    try:
+        end_history(path, _log.warning)
+    except JournalError as error:
+        _log.warning("%s", error)
+
+
+def _follow(follower: Follower, reader: JournalReader, exchange_pid: int, space: SpaceGuard) -> None:
+    """Follow until the exchange is gone, or until there is space again for a follower that stopped writing.
+
+    Raises DivergedError at an alarm, also at one of `exchange follow --once`.
+    """
     written, written_seconds = (0, 0), 0.0
-    space = SpaceGuard(reader.path, "rows of the history", _log.warning)
     try:
         while not is_orphaned(exchange_pid):
-            if not space.allows() or not follower.catch_up(reader):
+            if not space.allows():
+                follower.stop_writing()
+            elif not follower.writes_history:
+                return
+            if not follower.catch_up(reader):
                 time.sleep(LOOK_SECONDS)
             if time.monotonic() - written_seconds > STATUS_SECONDS:
                 if (alarm := standing_alarm(reader.path)) is not None:
