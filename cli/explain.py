@@ -6,7 +6,7 @@ import click
 
 from exchange.amounts import contracts, iso_time, usdc
 from exchange.cli.options import db_option, json_option
-from exchange.cli.output import columns, print_json
+from exchange.cli.output import print_json, sentence_line
 from exchange.cli.progress import ReplayBar
 from exchange.cli.record_text import fields_text, record_line
 from exchange.domain.commands import encode_command
@@ -76,7 +76,7 @@ def _print_order(story: OrderStory) -> None:
     assert isinstance(placed, PlacedStep), "the history of an order does not begin with its placing"
     click.echo(f"order {story.order_id} of {placed.user_id} in {placed.instrument_id}\n")
     for step in story.steps:
-        click.echo(columns((str(step.seq), -8), (iso_time(step.ts_us), 27), (_sentence(step, placed), 0)))
+        click.echo(sentence_line((str(step.seq), -8), (iso_time(step.ts_us), 27), sentence=_sentence(step, placed)))
     if story.queue is not None:
         click.echo(f"\n{_still_open(story.queue)} (at seq {story.seq})")
 
@@ -86,7 +86,7 @@ def _print_command(story: CommandStory) -> None:
     if story.refused is None:
         click.echo("\nevents:")
         for event in story.events:
-            click.echo("  " + columns((kind_of(event), 24), (describe(event), 0)))
+            click.echo(sentence_line(("", 0), (kind_of(event), 24), sentence=describe(event)))
         return
     refusal = REFUSALS[story.refused.reason]
     click.echo(f"\nrefused, no effect: {refusal.message} ({refusal.code}, {story.refused.reason})")

@@ -63,6 +63,8 @@ def _failure(error: Exception, shown: click.ClickException, reason: str) -> Fail
     elif isinstance(error, click.BadParameter) and error.param is not None:
         is_option = error.param.param_type_name == "option"
         param = error.param.opts[0] if is_option else error.param.make_metavar(_context()).strip("[]")
+    elif isinstance(error, click.BadParameter) and isinstance(error.param_hint, str):
+        param = error.param_hint
     elif isinstance(error, click.NoSuchOption):
         param = error.option_name
     return Failure(code, reason, param, shown.exit_code, shown.format_message())

@@ -163,7 +163,7 @@ def _print(found: Info) -> None:
         (
             ("file", found.path),
             *([("forked from", f"{fork.parent} after its seq {fork.parent_seq}")] if fork else []),
-            ("size", f"{found.size_bytes:,} bytes"),
+            *([] if found.storage.journal.commands else [("size", f"{found.size_bytes:,} bytes")]),
             *_sizes(found.storage),
             ("schema", str(found.schema)),
             ("first command", _at(found.first_seq, found.first_ts_us)),

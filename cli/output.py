@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _UNLIMITED = 100_000
 # Spaces between two columns.
 _GAP = 2
+# Before the lines of a sentence that is below its time.
+_INDENT = " " * 10
 # The least width of a column whose cells may take several lines.
 _WRAPPED_MIN = 20
 
@@ -249,6 +251,18 @@ def print_answer(result: Any, sentence: str, as_json: bool) -> None:
 def printable(text: str) -> str:
     """Replace control characters in `text`: clients choose some of the texts, which could control the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def sentence_line(*cells: tuple[str, int], sentence: str) -> str:
+    """One line of cells, as in `columns`, that ends with a sentence.
+
+    In a terminal too narrow for it, the sentence is on lines of its own, broken between words.
+    """
+    line, width = columns(*cells, (sentence, 0)), screen_width()
+    if len(line) <= width:
+        return line
+    below = folded(printable(sentence), width - len(_INDENT)).replace("\n", f"\n{_INDENT}")
+    return f"{columns(*cells)}\n{_INDENT}{below}"
 
 
 def columns(*cells: tuple[str, int]) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from exchange.amounts import cash, contracts, iso_time
 from exchange.cli.current_views import require_instrument, require_user
 from exchange.cli.options import INSTRUMENT, USER, db_option, from_option, refuse_given, to_option
-from exchange.cli.output import add_rows, columns, is_terminal, print_json, print_tables, table
+from exchange.cli.output import add_rows, is_terminal, print_json, print_tables, sentence_line, table
 from exchange.cli.progress import ReplayBar
 from exchange.cli.server_process import StoppedEarlyError, Stopping, is_loopback, listen_error, run_loop
 from exchange.domain.events import OrderAccepted, Refused, Traded
@@ -252,7 +252,7 @@ def _print(step: ReplayStep, user_id: str | None, instrument_id: str | None, as_
             print_json({"seq": record.seq, "n": n, "ts_us": record.ts_us, "event": msgspec.to_builtins(event)})
         else:
             words = describe(event, instrument_id)
-            click.echo(columns((str(record.seq), -8), (iso_time(record.ts_us), 27), (words, 0)))
+            click.echo(sentence_line((str(record.seq), -8), (iso_time(record.ts_us), 27), sentence=words))
 
 
 def _compare(run: Run, last: ReplayStep) -> None:

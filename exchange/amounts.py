@@ -65,8 +65,8 @@ def cash(micros: int, decimals: int = 2) -> str:
     return f"{'-' if micros < 0 else ''}{abs(int(whole)):,}.{part}"
 
 
-def contracts(milli: int, decimals: int = 0) -> str:
-    """Format a size: `1`, `0.5`, with at least `decimals` decimals."""
+def contracts(milli: int, decimals: int = 1) -> str:
+    """Format a size: `1.0`, `0.125`, with at least `decimals` decimals."""
     return _format(milli, _MILLI_DIGITS, decimals)
 
 
@@ -77,7 +77,7 @@ def price_decimals(prices_micros: Iterable[int]) -> int:
 
 def size_decimals(sizes_milli: Iterable[int]) -> int:
     """The number of decimals that a column of these sizes needs."""
-    return max((len(contracts(size).partition(".")[2]) for size in sizes_milli), default=0)
+    return max((len(contracts(size).partition(".")[2]) for size in sizes_milli), default=1)
 
 
 def iso_time(ts_us: int) -> str:

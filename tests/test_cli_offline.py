@@ -346,7 +346,10 @@ def test_trading_without_a_server_prints_the_start_command(arguments: tuple[obje
         (("ticker", CALL, "--asset", "SOL"), "expected either INSTRUMENT or --asset"),
         (("ticker", CALL, "--expiration", "28FEB26"), "--expiration needs --asset"),
         (("init", "--set", "fee=1"), "--set fee=1: expected NAME=VALUE with one of these names: self_trade_prevention"),
-        (("init", "--set", "open_orders_max=-1"), "--set open_orders_max=-1: Expected `int` >= 0"),
+        (
+            ("init", "--set", "open_orders_max=-1"),
+            "--set open_orders_max=-1: open_orders_max must be a whole number of at least 0",
+        ),
         (("init", "--series", "SOL:10", "--set", "market=null"), "--series needs a market, and --set market=null"),
         (("init", "--series", "SOL:10", "--series", "SOL:5"), "SOL has more than one series rule"),
         (("init", "--series", "SOL"), "such as SOL:10 or BTC:1000:8:5"),

@@ -67,18 +67,18 @@ def test_the_timeline_of_an_order(tmp_path: Path) -> None:
     write_journal(path, steps)
     assert said(exchange("explain", 1, "--db", path)) == (
         "order 1 of alice in SOL_USDC-28FEB26-150-C\n\n"
-        "       6  2026-02-20T00:00:06.000000Z  placed by alice: buy 2 at 1.50, gtc, client_order_id one\n"
+        "       6  2026-02-20T00:00:06.000000Z  placed by alice: buy 2.0 at 1.50, gtc, client_order_id one\n"
         "       7  2026-02-20T00:00:07.000000Z  an edit by alice was refused: Invalid price (price_off_tick); "
         "see --seq 7\n"
-        "       9  2026-02-20T00:00:09.000000Z  edited by alice to 1.9 at 1.50, before 2 at 1.50: "
+        "       9  2026-02-20T00:00:09.000000Z  edited by alice to 1.9 at 1.50, before 2.0 at 1.50: "
         "kept its place in the queue\n"
         "      10  2026-02-20T00:00:10.000000Z  edited by alice to 1.9 at 1.51, before 1.9 at 1.50: "
         "moved to the back of the queue\n"
         "      11  2026-02-20T00:00:11.000000Z  filled by bob's market order 2: 0.4 at 1.51, fee 0.000604; 1.5 remain\n"
         "      13  2026-02-20T00:00:13.000000Z  filled by carol's order 3, which was edited: 0.5 at 1.51, "
-        "fee 0.000755; 1 remain\n"
+        "fee 0.000755; 1.0 remain\n"
         "      14  2026-02-20T00:00:14.000000Z  sent again by alice under its client_order_id: nothing changed\n"
-        "      15  2026-02-20T00:00:15.000000Z  cancelled by alice; 1 remained\n"
+        "      15  2026-02-20T00:00:15.000000Z  cancelled by alice; 1.0 remained\n"
         "      16  2026-02-20T00:00:16.000000Z  a cancellation by alice was refused: "
         "Order already cancelled or filled (order_already_cancelled); see --seq 16\n"
     )
@@ -93,10 +93,10 @@ def test_where_an_open_order_stands(tmp_path: Path) -> None:
     orders = [buy("bob", 1_400, 1_500_000), buy("carol", 1_000, 1_500_000), buy("alice", 1_000, 1_500_000)]
     write_journal(path, history(*orders, buy("bob", 1_000, 1_510_000), sell("carol", 1_400, 1_500_000)))
     assert told(path, 3) == [
-        "8 placed by alice: buy 1 at 1.50, gtc",
-        "still open: 1 of 1 remain, 3rd in the queue at 1.50 behind 2 contracts (at seq 10)",
+        "8 placed by alice: buy 1.0 at 1.50, gtc",
+        "still open: 1.0 of 1.0 remain, 3rd in the queue at 1.50 behind 2.0 contracts (at seq 10)",
     ]
-    assert told(path, 1)[-1] == "still open: 1 of 1.4 remain, 1st in the queue at 1.50 (at seq 10)"
+    assert told(path, 1)[-1] == "still open: 1.0 of 1.4 remain, 1st in the queue at 1.50 (at seq 10)"
     # An edit to a smaller size keeps the place, one to another price loses it.
     edits = [
         EditOrder("bob", 1, size_milli=500),
@@ -120,43 +120,43 @@ def test_where_an_open_order_stands(tmp_path: Path) -> None:
 ENDINGS = {
     "self-trade prevention": (
         [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_500_000)],
-        "7 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 remained",
+        "7 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1.0 remained",
     ),
     "self-trade prevention, by an edit": (
         [buy("alice", 1_000, 1_500_000), sell("alice", 500, 1_600_000), EditOrder("alice", 2, None, 1_500_000)],
-        "8 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1 remained",
+        "8 cancelled by self-trade prevention when alice's order 2 would have traded with it; 1.0 remained",
     ),
     "all": (
         [buy("alice", 1_000, 1_500_000), CancelAll("alice")],
-        "7 cancelled by alice, with all other orders; 1 remained",
+        "7 cancelled by alice, with all other orders; 1.0 remained",
     ),
     "ioc": (
         [buy("alice", 1_000, 1_500_000, time_in_force="ioc")],
-        "6 cancelled because an ioc order cancels the rest that cannot trade at once; 1 remained",
+        "6 cancelled because an ioc order cancels the rest that cannot trade at once; 1.0 remained",
     ),
     "fok": (
         [buy("alice", 1_000, 1_500_000, time_in_force="fok")],
-        "6 cancelled because a fok order must fill completely at once; 1 remained",
+        "6 cancelled because a fok order must fill completely at once; 1.0 remained",
     ),
     "market": (
         [buy("alice", 1_000, None)],
-        "6 cancelled because the book had no more orders for a market order; 1 remained",
+        "6 cancelled because the book had no more orders for a market order; 1.0 remained",
     ),
     "day": (
         [buy("alice", 1_000, 1_500_000, time_in_force="day"), EndDay(next_day_end_us(START_US))],
-        "7 cancelled because the day ended: it was a day order; 1 remained",
+        "7 cancelled because the day ended: it was a day order; 1.0 remained",
     ),
     "expiry": (
         [buy("alice", 1_000, 1_500_000), EndDay(1_772_265_600_000_000)],
-        "7 cancelled because SOL_USDC-28FEB26-150-C expired; 1 remained",
+        "7 cancelled because SOL_USDC-28FEB26-150-C expired; 1.0 remained",
     ),
     "disconnect": (
         [buy("alice", 1_000, 1_500_000), Disconnect("alice", False)],
-        "7 cancelled because alice disconnected (cancel-on-disconnect); 1 remained",
+        "7 cancelled because alice disconnected (cancel-on-disconnect); 1.0 remained",
     ),
     "crash": (
         [buy("alice", 1_000, 1_500_000), SetCancelOnDisconnect("alice", True), StartSession("test")],
-        "8 cancelled because the exchange had crashed and alice has cancel-on-disconnect; 1 remained",
+        "8 cancelled because the exchange had crashed and alice has cancel-on-disconnect; 1.0 remained",
     ),
 }
 

@@ -40,7 +40,7 @@ def why(path: Path, seq: int) -> str:
 
 LIVES = {
     13: [
-        "29 placed by the exchange for erin, to liquidate a short position: buy 2 at 43.80, ioc",
+        "29 placed by the exchange for erin, to liquidate a short position: buy 2.0 at 43.80, ioc",
         "29 filled against carol's order 12: 0.4 at 42.00, fee 0.0228; 1.6 remain",
         "29 cancelled because an ioc order cancels the rest that cannot trade at once; 1.6 remained",
     ],
@@ -95,8 +95,8 @@ WHY = {
     48: ("instrument_paused",),
     51: ("exchange_halted",),
     54: ("user_suspended",),
-    59: ("position_above_maximum", "position=0", "open_orders=0", "size=1.5", "position_max=1"),
-    62: ("nothing_to_reduce", "side=ask", "position=0"),
+    59: ("position_above_maximum", "position=0.0", "open_orders=0.0", "size=1.5", "position_max=1.0"),
+    62: ("nothing_to_reduce", "side=ask", "position=0.0"),
     68: ("invalid_rules", "contradiction=the market would be taken away"),
 }
 
@@ -112,7 +112,9 @@ def test_which_check_refused_and_what_it_compared(seq: int, story: Path) -> None
 def test_what_an_index_price_caused(story: Path) -> None:
     lines = why(story, 29).splitlines()
     assert "  liquidation_started       erin is liquidated: 69.91 USDC, below the maintenance margin of 108.50" in lines
-    assert "  order_accepted            order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation" in lines
+    assert (
+        "  order_accepted            order 13: erin buys 2.0 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation" in lines
+    )
 
 
 def test_several_orders_of_one_command_are_separate(story: Path) -> None:
@@ -141,8 +143,8 @@ def test_a_bid_that_a_settlement_cancels(tmp_path: Path) -> None:
     day_end_us = DAY_END_S * 1_000_000
     write_steps(path, [*steps, (day_end_us, EndDay(day_end_us))])
     assert told(path, 3) == [
-        "7 placed by alice: buy 10 at 5.00, gtc",
-        "9 cancelled because alice had too little cash left for it; 10 remained",
+        "7 placed by alice: buy 10.0 at 5.00, gtc",
+        "9 cancelled because alice had too little cash left for it; 10.0 remained",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from exchange.client import ExchangeError
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.projections.wire_types import Instrument
 from tests.cli_support import CALL, complained, exchange
+from tests.journals import play
 from tests.test_cli_layout import COMMANDS
 
 WITH_JSON = [path for path, command in COMMANDS.items() if any("--json" in param.opts for param in command.params)]
@@ -47,6 +49,46 @@ def test_failures_without_an_exchange_or_a_journal(tmp_path: Path) -> None:
     failure = _failure("account", "show", "a", *at, exit_code=1)
     assert failure["reason"] == "bad_journal" and "there is no journal at" in failure["message"]
     assert _failure("journal", "verify", *at, exit_code=2)["reason"] == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "reason", "param"),
+    [
+        ("diff {text} {journal}", 2, "unreadable", None),
+        ("diff {journal} missing.db", 2, "wrong_usage", "B"),
+        ("fork missing.db --at 900 --db {journal}", 2, "wrong_usage", "--json"),
+        ("chart price --db {journal}", 2, "wrong_usage", "--json"),
+        ("journal info --db {text}", 1, "bad_journal", None),
+        ("journal tail --db missing.db", 1, "bad_journal", None),
+        ("journal verify --until soon --db {journal}", 2, "wrong_usage", "--until"),
+        ("journal verify --expect missing.json --db {journal}", 2, "unreadable", None),
+        ("journal verify --public-key key --db {journal}", 2, "wrong_usage", "--public-key"),
+        ("journal check --db {text}", 2, "unreadable", None),
+        ("journal prove missing.json --db {journal}", 2, "bad_input", None),
+        ("snapshot create --at 900 --db {journal}", 2, "wrong_usage", "--json"),
+        ("snapshot verify --db {text}", 1, "bad_journal", None),
+        ("snapshot list --db missing.db", 1, "bad_journal", None),
+        ("sql 'SELEC 1' --db {journal}", 1, "failed", None),
+        ("sql 'SELECT nothing' --db {journal}", 1, "failed", None),
+        ("sql 'DELETE FROM commands' --db {journal}", 1, "failed", None),
+        ("sql 'SELECT 1' --csv --db {journal}", 2, "wrong_usage", None),
+        ("sql 'SELECT 1' --db {text}", 1, "bad_journal", None),
+    ],
+)
+def test_failures_of_commands_that_read_files(
+    arguments: str, exit_code: int, reason: str, param: str | None, files: dict[str, Path]
+) -> None:
+    failure = _failure(*shlex.split(arguments.format(**files)), "--json", exit_code=exit_code)
+    assert (failure["reason"], failure["param"], failure["code"]) == (reason, param, None)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A journal, and a file that is none."""
+    folder = tmp_path_factory.mktemp("failures")
+    play(folder / "exchange.db", count=20)
+    (folder / "text.db").write_text("no journal" * 500)
+    return {"journal": folder / "exchange.db", "text": folder / "text.db"}
 
 
 def test_an_argument_after_two_dashes_is_no_option(tmp_path: Path) -> None:

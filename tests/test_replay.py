@@ -36,12 +36,12 @@ expires 2026-02-28T08:00:00Z
        3  2026-02-25T06:13:23.000000Z  alice now has 10,000.00 USDC, 0.00 of it locked
        4  2026-02-25T06:13:24.000000Z  account bob is opened
        4  2026-02-25T06:13:24.000000Z  bob now has 10,000.00 USDC, 0.00 of it locked
-       5  2026-02-25T06:13:25.000000Z  order 1: alice buys 2 SOL_USDC-28FEB26-150-C @ 5.00, gtc
+       5  2026-02-25T06:13:25.000000Z  order 1: alice buys 2.0 SOL_USDC-28FEB26-150-C @ 5.00, gtc
        5  2026-02-25T06:13:25.000000Z  alice now has 10,000.00 USDC, 10.00 of it locked
-       6  2026-02-25T06:13:26.000000Z  order 2: alice buys 1 SOL_USDC-28FEB26-150-C @ 4.90, gtc
+       6  2026-02-25T06:13:26.000000Z  order 2: alice buys 1.0 SOL_USDC-28FEB26-150-C @ 4.90, gtc
        6  2026-02-25T06:13:26.000000Z  alice now has 10,000.00 USDC, 14.90 of it locked
-       7  2026-02-25T06:13:27.000000Z  order 3: bob sells 1 SOL_USDC-28FEB26-150-C @ 5.20, gtc
-       7  2026-02-25T06:13:27.000000Z  bob now has a position of 0 SOL_USDC-28FEB26-150-C, margin 150.00
+       7  2026-02-25T06:13:27.000000Z  order 3: bob sells 1.0 SOL_USDC-28FEB26-150-C @ 5.20, gtc
+       7  2026-02-25T06:13:27.000000Z  bob now has a position of 0.0 SOL_USDC-28FEB26-150-C, margin 150.00
        7  2026-02-25T06:13:27.000000Z  bob now has 10,000.00 USDC, 150.00 of it locked
        8  2026-02-25T06:13:28.000000Z  order 4: bob sells 0.5 SOL_USDC-28FEB26-150-C @ 5.00, gtc
        8  2026-02-25T06:13:28.000000Z  trade 1: bob sells 0.5 SOL_USDC-28FEB26-150-C to alice @ 5.00, 2.50 USDC \
@@ -62,13 +62,13 @@ MARKET_SENTENCES = """\
 10 SOL marks: SOL_USDC-20FEB26-140-C 10.00, SOL_USDC-20FEB26-140-P 0.00, SOL_USDC-20FEB26-150-C 0.00 and 9 more
 15 carol now has 100,005.455 USDC, 303.75 of it locked, maintenance margin 11.25
 29 erin is liquidated: 69.91 USDC, below the maintenance margin of 108.50
-29 order 13: erin buys 2 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation
+29 order 13: erin buys 2.0 SOL_USDC-20FEB26-150-C @ 43.80, ioc, liquidation
 29 erin now has 53.0872 USDC, and 109.60 is locked, maintenance margin 86.80
 31 order 8 of dave is cancelled (liquidation), 0.1 remaining
 38 options on BTC of 2026-02-20T08:00:00Z cannot settle yet: there is no delivery price
 38 options on SOL of 2026-02-20T08:00:00Z settle at 191.33
-38 alice receives 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699
-38 bob pays 82.66 USDC for -2 SOL_USDC-20FEB26-150-C
+38 alice receives 41.33 USDC for 1.0 SOL_USDC-20FEB26-150-C, fee 0.028699
+38 bob pays 82.66 USDC for -2.0 SOL_USDC-20FEB26-150-C
 38 bob pays nothing for -1.5 SOL_USDC-20FEB26-150-P
 38 the insurance pays 15.753651 USDC that erin lacks, 15.753651 in total
 38 insurance now has -5.753651 USDC, 0.00 of it locked
@@ -78,7 +78,7 @@ MARKET_SENTENCES = """\
 52 the exchange is no longer halted
 53 alice is suspended
 56 alice is no longer suspended
-57 limits of alice: at most 2 open orders, positions up to 1
+57 limits of alice: at most 2 open orders, positions up to 1.0
 67 order 23: bob buys 0.5 SOL_USDC-21FEB26-190-C @ 5.00, ioc, reduce-only
 69 new rules are in force
 """

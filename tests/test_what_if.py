@@ -90,8 +90,8 @@ replayed seq 6 to 13 twice: 1 command dropped, 0 commands inserted
 3 commands with another outcome
 
 first difference:
-       7  2026-02-20T00:00:07.000000Z  place_order        bob         SOL_USDC-28FEB26-150-C     bid 1 @ 1.60 gtc
-    real    order 2 accepted, 1 @ 1.50 traded with alice's order 1
+       7  2026-02-20T00:00:07.000000Z  place_order        bob         SOL_USDC-28FEB26-150-C     bid 1.0 @ 1.60 gtc
+    real    order 2 accepted, 1.0 @ 1.50 traded with alice's order 1
     edited  order 1 accepted
 
 user       cash    edited  difference  profit  edited  difference  fills  edited  difference
@@ -102,8 +102,8 @@ total  3,000.00  3,000.00        0.00
 
 user   position                contracts  edited  difference
 ────────────────────────────────────────────────────────────
-alice  SOL_USDC-28FEB26-150-C         -1       0          +1
-bob    SOL_USDC-28FEB26-150-C          1       0          -1
+alice  SOL_USDC-28FEB26-150-C       -1.0     0.0        +1.0
+bob    SOL_USDC-28FEB26-150-C        1.0     0.0        -1.0
 """
     )
 
@@ -117,12 +117,12 @@ replayed seq 8 to 13 twice: 1 command dropped, 0 commands inserted
 
 first difference:
        9  2026-02-20T00:00:09.000000Z  edit_order         carol                                  order_id=3 price=1.45
-    real    order 3 edited to 1 @ 1.45
+    real    order 3 edited to 1.0 @ 1.45
     edited  refused: Order not found (order_not_found)
 
 accepted in the real history, refused in the edited one:
        9  2026-02-20T00:00:09.000000Z  edit_order         carol                                  order_id=3 price=1.45
-    real    order 3 edited to 1 @ 1.45
+    real    order 3 edited to 1.0 @ 1.45
     edited  refused: Order not found (order_not_found)
       10  2026-02-20T00:00:10.000000Z  cancel_order       carol                                  order_id=3
     real    carol's order 3 cancelled (user_request)
@@ -175,12 +175,12 @@ def test_insert_commands(path: Path, tmp_path: Path) -> None:
     lines = printed(path, "--insert", 6, file).splitlines()
     assert lines[:4] == [
         "replayed seq 7 to 13 twice: 0 commands dropped, 2 commands inserted",
-        f"  {file}:1: order 2 accepted, 1 @ 1.50 traded with alice's order 1",
+        f"  {file}:1: order 2 accepted, 1.0 @ 1.50 traded with alice's order 1",
         f"  {file}:3: refused: Order already cancelled or filled (order_already_filled)",
         "1 command with another outcome",
     ]
     assert lines[7:9] == [
-        "    real    order 2 accepted, 1 @ 1.50 traded with alice's order 1",
+        "    real    order 2 accepted, 1.0 @ 1.50 traded with alice's order 1",
         "    edited  order 3 accepted",
     ]
     assert cash_of(compare(path, Edits(inserts={6: inserted(*commands)}))) == {"bob": 1_500_000, "carol": -1_500_000}
@@ -442,8 +442,8 @@ def test_fields_that_the_words_do_not_show_are_printed(tmp_path: Path) -> None:
     trades = sell("alice", 1_000, 1_500_000), buy("bob", 400, 1_500_000), EditOrder("alice", 1, None, 1_600_000)
     write_journal(path, history(*trades))
     assert """\
-    real    order 1 edited to 1 @ 1.60
-    edited  order 1 edited to 1 @ 1.60
-    differs order 1: remaining 0.6, edited 1
-    differs order 1: previous remaining 0.6, edited 1
+    real    order 1 edited to 1.0 @ 1.60
+    edited  order 1 edited to 1.0 @ 1.60
+    differs order 1: remaining 0.6, edited 1.0
+    differs order 1: previous remaining 0.6, edited 1.0
 """ in printed(path, "--drop", 7)

@@ -55,8 +55,10 @@ def test_other_fees(story: Path) -> None:
     assert cash_of(found) == {"fees": -80_861, "alice": 28_699, "bob": 12_500, "carol": 39_662}
     assert (found.changed, found.impossible, found.possible) == (2, [], [])
     text = printed(story, "--set", "market.fees.delivery_ppm=0")
-    assert "\n    real    ..., alice receives 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, fee 0.028699, bob pays " in text
-    assert "\n    edited  ..., alice receives 41.33 USDC for 1 SOL_USDC-20FEB26-150-C, bob pays " in text
+    assert (
+        "\n    real    ..., alice receives 41.33 USDC for 1.0 SOL_USDC-20FEB26-150-C, fee 0.028699, bob pays " in text
+    )
+    assert "\n    edited  ..., alice receives 41.33 USDC for 1.0 SOL_USDC-20FEB26-150-C, bob pays " in text
 
 
 def test_a_set_rule_survives_later_changes_of_rules(story: Path) -> None:

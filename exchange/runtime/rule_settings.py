@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from exchange.amounts import parse_usdc
 from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, market_of, validation_error
 from exchange.outside_text import read_text
+from exchange.runtime.rule_faults import sentence_of
 from exchange.runtime.server_settings import DEFAULT_RULES
 
 _PROFILES = " or ".join(FEE_PROFILES)
@@ -66,8 +67,9 @@ def parse_series(text: str) -> Series:
         if len(numbers) == 3:
             fields["tick_micros"] = parse_usdc(numbers[2])
         return msgspec.convert(fields, Series)
+    except msgspec.ValidationError as error:
+        raise RulesError(f"{text!r} is not a series rule: {sentence_of(str(error))}") from error
     except ValueError as error:
-        # msgspec.ValidationError is a ValueError too.
         raise RulesError(f"{text!r} is not a series rule: {error}") from error
 
 
@@ -97,7 +99,7 @@ def _rules(fields: dict[str, Any], where: str) -> Rules:
         return msgspec.convert(fields, Rules)
     except msgspec.ValidationError as error:
         names = f"; the rules are {_names(DEFAULT_RULES)}" if "unknown field" in str(error) else ""
-        raise RulesError(f"{where}: {error}{names}") from error
+        raise RulesError(f"{where}: {sentence_of(str(error))}{names}") from error
 
 
 def _spell_fees_out(fields: dict[str, Any], where: str) -> None:
