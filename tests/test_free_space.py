@@ -146,6 +146,16 @@ def test_follower_writes_the_history_once_there_is_space(
     ]
 
 
+def test_follower_without_space_knows_where_the_history_ends(tmp_path: Path) -> None:
+    play(path := tmp_path / "exchange.db", seed=1, count=40)
+    update_history(path, lambda sentence: None, lambda done, total: None)
+    with closing(HistoryWriter(history_path(path))) as history:
+        follower = Follower(path, 0, lambda sentence: None, history=history)
+        follower.stop_writing()
+        follower.stop_writing()
+        assert (follower.history_seq, follower.writes_history) == (40, False)
+
+
 def test_snapshot_create_refuses(set_free: Callable[[int], None], tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path, seed=1, count=20)

@@ -97,6 +97,8 @@ class Follower:
     ) -> None:
         self._path = path
         self._history = history
+        # The last command in the history when this follower stopped writing it.
+        self._stopped_seq = 0
         self._written_seconds = time.monotonic()
         with open_journal_reader(path) as reader:
             if from_first:
@@ -124,8 +126,8 @@ class Follower:
 
     @property
     def history_seq(self) -> int:
-        """The last command in the history; 0 if this follower writes none."""
-        return 0 if self._history is None else self._history.head.seq
+        """The last command in the history; 0 if this follower never wrote it."""
+        return self._stopped_seq if self._history is None else self._history.head.seq
 
     @property
     def compared_seq(self) -> int:
@@ -139,7 +141,7 @@ class Follower:
 
     def stop_writing(self) -> None:
         """Write no more rows of the history, and forget those that are not written: only another follower can go on."""
-        self._history = None
+        self._stopped_seq, self._history = self.history_seq, None
 
     def catch_up(self, reader: JournalReader) -> bool:
         """Apply some new commands; returns False if there are none.
