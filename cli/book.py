@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from exchange.cli.client import url_of
+from exchange.cli.client import tls_of, url_of
 from exchange.cli.ladder import TRADES_SHOWN, Ladder
 from exchange.cli.options import INSTRUMENT, db_option, json_option
 from exchange.cli.output import is_terminal, print_json, print_tables, screen, table_lines
@@ -57,11 +57,12 @@ def book(instrument_id: str, depth: int, once: bool, moment: Moment, offline: bo
         print_tables(*ladder.draw())
     else:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_show(url_of(path), Ladder(instrument_id, instrument), depth))
+            asyncio.run(_show(path, Ladder(instrument_id, instrument), depth))
 
 
-async def _show(url: str, ladder: Ladder, depth: int) -> None:
-    async with connect(url, reconnects=False) as client:
+async def _show(path: Path, ladder: Ladder, depth: int) -> None:
+    url = url_of(path)
+    async with connect(url, reconnects=False, tls=tls_of(url, path)) as client:
         instrument_id = ladder.instrument_id
         messages = await client.subscribe(f"book.{instrument_id}.{depth}", f"trades.{instrument_id}")
         ladder.show_trades(reversed(await client.get_trades(instrument_id, TRADES_SHOWN)))

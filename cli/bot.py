@@ -12,7 +12,7 @@ from exchange.bots.bot import Bot
 from exchange.bots.live import run_bot
 from exchange.bots.maker import MarketMaker
 from exchange.bots.taker import Taker
-from exchange.cli.client import given_key, owner_secret, url_of
+from exchange.cli.client import given_key, owner_secret, tls_of, url_of
 from exchange.cli.options import USER, db_option, key_file_option
 from exchange.client import connect
 
@@ -88,7 +88,7 @@ def _run(trading: Bot, given_url: str | None, path: Path, user_id: str) -> None:
     url = given_url or url_of(path)
 
     async def run() -> None:
-        async with connect(url, user_id, secret, key=key) as client:
+        async with connect(url, user_id, secret, key=key, tls=None if given_url else tls_of(url, path)) as client:
             click.echo(f"{user_id} trades on {url}; Ctrl-C stops the bot, its orders stay open")
             await run_bot(client, trading)
 

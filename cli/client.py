@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ __all__ = [
     "log_in",
     "log_in_as_admin",
     "owner_secret",
+    "tls_of",
     "url_of",
 ]
 
@@ -50,7 +52,8 @@ class RunningExchange:
     def __enter__(self) -> Self:
         self._runner.__enter__()
         try:
-            self._client = self._runner.run(connect(self.url, reconnects=False).__aenter__())
+            client = connect(self.url, reconnects=False, tls=tls_of(self.url, self.path))
+            self._client = self._runner.run(client.__aenter__())
         except BaseException:
             self._runner.close()
             raise
@@ -92,6 +95,17 @@ def url_of(path: Path) -> str:
             f"{path} is locked by process {owner.pid}, which does not listen yet: try again in a moment"
         )
     return owner.url
+
+
+def tls_of(url: str, path: Path | None) -> SSLContext | None:
+    """The TLS context for the exchange on the journal at `path`; None: that of the system, or no TLS."""
+    key = given_key()
+    if path is None or not url.startswith("wss:") or (key is not None and key.url is not None):
+        return None
+    # Only a client with TLS needs ssl.
+    from exchange.keys.tls import local_context
+
+    return local_context(url, path)
 
 
 def client_of(path: Path) -> RunningExchange:
@@ -166,6 +180,8 @@ def admin_secret_of(path: Path) -> str:
     file = admin_secret_file(path)
     try:
         return file.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError as error:
+        raise NoServerError(f"{file} is not a text: restore the secret that the exchange started with") from error
     except FileNotFoundError as error:
         raise NoServerError(
             f"the administrator's secret is missing: {file} does not exist. Restart the exchange: it writes a new one"

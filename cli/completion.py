@@ -55,10 +55,12 @@ def _of_exchange(kind: Kind, path: Path) -> list[str]:
     from exchange.client import ExchangeError, connect
     from exchange.journal.errors import JournalError
     from exchange.journal.lock import lock_owner
+    from exchange.keys.tls import local_context
     from exchange.runtime.server_settings import admin_secret_file
 
     async def ask(url: str) -> list[str]:
-        async with asyncio.timeout(_ANSWER_SECONDS), connect(url, reconnects=False) as client:
+        tls = local_context(url, path)
+        async with asyncio.timeout(_ANSWER_SECONDS), connect(url, reconnects=False, tls=tls) as client:
             if kind == "user":
                 secret = admin_secret_file(path).read_text(encoding="ascii").strip()
                 admin = {"grant_type": "client_credentials", "client_id": "admin", "client_secret": secret}

@@ -5,17 +5,14 @@ from pathlib import Path
 import click
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.security_options import peer_options, require_keys_option
+from exchange.cli.security_options import Access, access_options
 from exchange.cli.server_process import (
     archive_options,
     host_option,
-    insecure_option,
     port_option,
-    refuse_foreign_host,
     run_server,
 )
 from exchange.cli.watch_options import Watching, watch_options
-from exchange.gateway.handshake import AllowedPeers
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import ServerSettings
 
@@ -28,9 +25,7 @@ from exchange.runtime.server_settings import ServerSettings
 @clock_start_option
 @watch_options(0)
 @archive_options("1h", "1d")
-@require_keys_option
-@peer_options
-@insecure_option
+@access_options
 def demo(
     path: Path,
     host: str,
@@ -39,9 +34,7 @@ def demo(
     clock_start_us: int | None,
     archive_after_us: int | None,
     delete_after_us: int | None,
-    insecure: bool,
-    allowed_peers: AllowedPeers,
-    needs_keys: bool,
+    access: Access,
     watching: Watching,
 ) -> None:
     """Run an exchange with a live market until Ctrl-C.
@@ -54,7 +47,6 @@ def demo(
     Example:
       exchange demo
     """
-    refuse_foreign_host(host, insecure)
     run_server(
         ServerSettings(
             path,
@@ -66,8 +58,7 @@ def demo(
             rules=DEMO_RULES,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
-            allowed_peers=allowed_peers,
-            needs_keys=needs_keys,
+            **access._asdict(),
             metrics_port=watching.metrics_port,
             metrics_host=watching.metrics_host,
         ),

@@ -14,7 +14,7 @@ import click
 from exchange.amounts import parse_time_us, parse_usdc, usdc
 from exchange.bots.maker import VOLATILITIES, VOLATILITY
 from exchange.bots.walk import IndexWalk
-from exchange.cli.client import admin_secret_of, given_key, url_of
+from exchange.cli.client import admin_secret_of, given_key, tls_of, url_of
 from exchange.cli.options import ASSET, USDC, Parsed, db_option, key_file_option, refuse_given
 from exchange.client import Client, ExchangeError, connect
 from exchange.client.errors import CONNECTION
@@ -115,7 +115,7 @@ def feed(
     async def run() -> None:
         url, key = url_of(path), given_key()
         secret = None if key else admin_secret_of(path)
-        async with connect(url, "admin", secret, key=key) as admin:
+        async with connect(url, "admin", secret, key=key, tls=tls_of(url, path)) as admin:
             if csv_path is not None:
                 await _send_all(admin, itertools.islice(recorded, count))
             elif from_stdin:

@@ -6,17 +6,14 @@ import click
 from msgspec.structs import replace
 
 from exchange.cli.options import clock_start_option, db_option
-from exchange.cli.security_options import peer_options, require_keys_option
+from exchange.cli.security_options import Access, access_options
 from exchange.cli.server_process import (
     archive_options,
     host_option,
-    insecure_option,
     port_option,
-    refuse_foreign_host,
     run_server,
 )
 from exchange.cli.watch_options import Watching, watch_options
-from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import GatewayLimits
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.limit_settings import LimitsError, read_limits
@@ -56,9 +53,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 )
 @watch_options(None)
 @archive_options(None, None)
-@require_keys_option
-@peer_options
-@insecure_option
+@access_options
 def serve(
     path: Path,
     host: str,
@@ -71,9 +66,7 @@ def serve(
     accept_loss: bool,
     archive_after_us: int | None,
     delete_after_us: int | None,
-    insecure: bool,
-    allowed_peers: AllowedPeers,
-    needs_keys: bool,
+    access: Access,
     watching: Watching,
 ) -> None:
     """Run the exchange until Ctrl-C. If the journal does not exist, it is created.
@@ -84,7 +77,6 @@ def serve(
       exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
       exchange serve --limits limits.toml
     """
-    refuse_foreign_host(host, insecure)
     rules = DEMO_RULES if demo else DEFAULT_RULES
     run_server(
         ServerSettings(
@@ -101,8 +93,7 @@ def serve(
             metrics_host=watching.metrics_host,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
-            allowed_peers=allowed_peers,
-            needs_keys=needs_keys,
+            **access._asdict(),
         ),
         watching.log,
     )

@@ -35,7 +35,6 @@ port_option = click.option(
     show_default=True,
     help="Port to listen on; 0: any free port.",
 )
-insecure_option = click.option("--insecure", is_flag=True, help="Allow an address that other machines can connect to.")
 
 
 def archive_options(archive_after: str | None, delete_after: str | None) -> Callable[[_Command], _Command]:
@@ -62,15 +61,6 @@ def archive_options(archive_after: str | None, delete_after: str | None) -> Call
         return command
 
     return add
-
-
-def refuse_foreign_host(host: str, insecure: bool) -> None:
-    """Raise a UsageError if other machines can connect to `host` and --insecure was not given."""
-    if not insecure and not is_loopback(host):
-        raise click.UsageError(
-            f"other machines can connect to {host!r}, and accounts have no secrets yet: any client could trade as any "
-            "user. Use 127.0.0.1, or add --insecure to accept this."
-        )
 
 
 def run_server(settings: ServerSettings, log: LogChoice) -> None:
@@ -101,6 +91,7 @@ async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
 
         def listening(url: str, views: Views) -> None:
             bar.stop()
+            _say_who_may_enter(settings)
             click.echo(f"listening on {url}\n\n{_what_next(settings, url, views)}")
 
         if not is_new:
@@ -151,6 +142,15 @@ def run_loop(main: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _say_who_may_enter(settings: ServerSettings) -> None:
+    if settings.needs_keys:
+        _log.info("every account needs a key: `%s` makes one", command_line("account secret USER", settings.path))
+    elif is_loopback(settings.host):
+        _log.info("local mode: any program on this machine can enter accounts that have no key (docs/security.md)")
+    else:
+        _log.warning("--insecure: any machine that reaches %s can enter accounts that have no key", settings.host)
 
 
 def _what_next(settings: ServerSettings, url: str, views: Views) -> str:

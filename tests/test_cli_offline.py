@@ -357,7 +357,7 @@ def test_trading_without_a_server_prints_the_start_command(arguments: tuple[obje
         (("serve", "--clock-start", "soon"), "expected a time such as 2026-02-20T00:00:00Z"),
         (("serve", "--clock-start", "1969-01-01"), "the year must be 2000 to 2099"),
         (("serve", "--port", "70000"), "is not in the range"),
-        (("serve", "--host", "0.0.0.0"), "accounts have no secrets yet: any client could trade as any user"),
+        (("serve", "--host", "0.0.0.0"), "every account needs a key"),
         (("serve", "--host", ""), "other machines can connect to"),
         (("serve", "--host", "example.com"), "other machines can connect to"),
     ],

@@ -78,7 +78,7 @@ class FakeAdmin:
         assert method == "admin/set_index_price"
         self.prices.append((asset, price))
 
-    def connect(self, *_arguments: str | None, key: None) -> AbstractAsyncContextManager["FakeAdmin"]:
+    def connect(self, *_arguments: str | None, key: None, tls: None) -> AbstractAsyncContextManager["FakeAdmin"]:
         return nullcontext(self)
 
 

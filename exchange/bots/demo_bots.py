@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from ssl import SSLContext
 from typing import NamedTuple
 
 from exchange.bots.bot import Bot
@@ -47,14 +48,17 @@ def missing_micros(account: BotAccount, equity_micros: int) -> int:
     return account.cash_micros - equity_micros if 2 * equity_micros < account.cash_micros else 0
 
 
-async def run_all(url: str, admin_secret: str, seed: int | str) -> None:
-    """Move the index and run all bots until the exchange is gone. Raises ExchangeError then."""
+async def run_all(url: str, admin_secret: str, seed: int | str, tls: SSLContext | None = None) -> None:
+    """Move the index and run all bots until the exchange is gone. Raises ExchangeError then.
+
+    `tls` is the context of a `wss` URL. The administrator's secret opens the accounts of the bots, too.
+    """
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(connect(url, "admin", admin_secret))
+        admin = await stack.enter_async_context(connect(url, "admin", admin_secret, tls=tls))
         assets = dict.fromkeys(instrument.asset for instrument in await admin.get_instruments())
         tasks = [_move_index(admin, asset, seed) for asset in assets]
         for account in demo_bots(seed):
-            client = await stack.enter_async_context(connect(url, account.user_id, admin_secret))
+            client = await stack.enter_async_context(connect(url, account.user_id, admin_secret, tls=tls))
             if amount := missing_micros(account, (await client.get_account()).equity_micros or 0):
                 await admin.call("admin/deposit", user_id=account.user_id, amount=amount)
             tasks.append(run_bot(client, account.bot))

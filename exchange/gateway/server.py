@@ -7,6 +7,7 @@ second, mainly because all messages for a connection in one turn of the event lo
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 
@@ -49,17 +50,24 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
 
-    async def bind(self, host: str, port: int) -> str:
+    async def bind(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> str:
         """Bind the address, without accepting connections yet. Raises OSError if it is taken.
 
         Returns the URL for programs on this machine.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SocketConnection(self), host, port, start_serving=False)
+        self._server = await loop.create_server(
+            lambda: SocketConnection(self),
+            host,
+            port,
+            start_serving=False,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else self.limits.handshake_s,
+        )
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
         # `Host` may not be the address that stands for all addresses.
         reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound_host, bound_host)
-        return f"ws://{f'[{reached}]' if ':' in reached else reached}:{bound_port}/"
+        return f"{'ws' if tls is None else 'wss'}://{f'[{reached}]' if ':' in reached else reached}:{bound_port}/"
 
     async def open(self) -> None:
         """Start to accept connections."""

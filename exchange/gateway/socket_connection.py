@@ -125,8 +125,9 @@ class SocketConnection(asyncio.Protocol):
             return False
         self._has_ended = True
         self._owner.turns.add(self)
-        # Requests that came before may wait for a turn or an answer. The connection is half open until then.
-        return True
+        # Requests that came before may wait for a turn or an answer. The connection is half open until then; TLS knows
+        # no such state.
+        return not self._is_tls
 
     def connection_lost(self, _error: Exception | None) -> None:
         if self._timer is not None:
@@ -352,7 +353,7 @@ class SocketConnection(asyncio.Protocol):
 
     def _answer_handshake(self, request: Request) -> None:
         local = self._transport.get_extra_info("sockname")[:2]
-        refusal = refusal_of(request.headers, local, self._owner.allowed_peers)
+        refusal = refusal_of(request.headers, local, self._owner.allowed_peers, self._is_tls)
         headers_max = self._owner.limits.handshake_headers_max
         if len(list(request.headers.raw_items())) > headers_max:
             text = f"a handshake may have at most {headers_max} headers\n"
@@ -418,7 +419,14 @@ class SocketConnection(asyncio.Protocol):
             if self._has_ended:
                 self._transport.close()
 
+    @property
+    def _is_tls(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
+
     def _write_eof(self) -> None:
+        if self._is_tls:
+            self._transport.close()
+            return
         try:
             self._transport.write_eof()
         except OSError:

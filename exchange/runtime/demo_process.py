@@ -7,6 +7,7 @@ from pathlib import Path
 from exchange.bots.demo_bots import run_all
 from exchange.client import ExchangeError
 from exchange.inside_subprocess import end_with, is_orphaned, set_up_subprocess
+from exchange.keys.tls import local_context
 from exchange.runtime.server_settings import admin_secret_file
 from exchange.subprocesses import Supervisor
 
@@ -35,13 +36,13 @@ def main() -> None:
     url, path, seed, exchange_pid = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     secret = admin_secret_file(path).read_text(encoding="ascii").strip()
     try:
-        asyncio.run(_trade_while_parent_runs(url, secret, seed, exchange_pid))
+        asyncio.run(_trade_while_parent_runs(url, path, secret, seed, exchange_pid))
     except ExchangeError as error:
         end_with(str(error))
 
 
-async def _trade_while_parent_runs(url: str, secret: str, seed: str, exchange_pid: int) -> None:
-    trading = asyncio.create_task(run_all(url, secret, seed))
+async def _trade_while_parent_runs(url: str, path: Path, secret: str, seed: str, exchange_pid: int) -> None:
+    trading = asyncio.create_task(run_all(url, secret, seed, local_context(url, path)))
     while not trading.done() and not is_orphaned(exchange_pid):
         await asyncio.wait({trading}, timeout=PARENT_LOOK_SECONDS)
     if trading.done():

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
 from exchange.keys.credentials import Credentials
+from exchange.keys.key_file import KeyFileError, read_keys
+from exchange.keys.tls import ServerTls
 from exchange.projections.views import Change, Views
 from exchange.runtime.accepted_loss import accept_loss
 from exchange.runtime.archiver import Archiver
@@ -74,6 +77,10 @@ async def serve(
     """
     ensure_journal(settings.path)
     await _refuse_taken_address(settings)
+    # Wrong files end the start before a long recovery.
+    read_keys(settings.path)
+    if settings.tls is not None:
+        ServerTls(settings.tls, settings.path)
     with JournalLock(settings.path) as lock:
         if settings.accept_loss:
             accept_loss(settings.path, lock)
@@ -337,7 +344,12 @@ class Node(ServedExchange):
         return self.gateway.open_local_session(send, _ignore_reason)
 
     async def _open_and_wait(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
-        url = await self.gateway.bind(self._settings.host, self._settings.port)
+        context = None
+        if self._settings.tls is not None:
+            tls = ServerTls(self._settings.tls, self.path)
+            _reload_on_hangup(tls)
+            context = tls.context
+        url = await self.gateway.bind(self._settings.host, self._settings.port, context)
         await self._execute(StartSession(__version__))
         if self._settings.demo:
             await asyncio.gather(*map(self._execute, start_prices(self.views)))
@@ -393,6 +405,21 @@ def _samples(figures: dict[str, Value], files: FileFigures, seq: int) -> dict[st
     from exchange.runtime.samples import flat_samples
 
     return flat_samples(figures | files.read(seq))
+
+
+def _reload_on_hangup(tls: ServerTls) -> None:
+    """Take a renewed certificate on SIGHUP."""
+
+    def reload() -> None:
+        try:
+            tls.reload()
+            _log.info("took the certificate again: new connections use it")
+        except (KeyFileError, OSError) as error:
+            _log.warning("the certificate was not taken again, the one from before stays: %s", error)
+
+    # Windows has no such signal, and an event loop in another thread takes none.
+    with contextlib.suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 def _make_garbage_collection_rare() -> None:

@@ -9,6 +9,8 @@ from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules
 from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import NO_RATES, GatewayLimits
+from exchange.keys.key_file import SECRET_MIN, KeyFileError, read_private
+from exchange.keys.tls import TlsFiles
 
 # The rules of a new journal.
 DEFAULT_RULES = Rules(market=Market())
@@ -31,6 +33,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `delete_archives_after_us`: the age of archives that are deleted (None: all are kept).
     - `needs_keys`: no account is open without a key.
     - `limits`: those of the gateway.
+    - `tls`: the certificate of the server (None: no TLS).
     - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
     """
 
@@ -50,6 +53,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     metrics_host: str = "127.0.0.1"
     needs_keys: bool = False
     limits: GatewayLimits = GatewayLimits()
+    tls: TlsFiles | None = None
 
 
 def admin_secret_file(path: Path) -> Path:
@@ -58,9 +62,17 @@ def admin_secret_file(path: Path) -> Path:
 
 
 def admin_secret(path: Path) -> str:
-    """The administrator's secret for the journal at `path`. Creates it if needed, readable by its owner only."""
+    """The administrator's secret for the journal at `path`. Creates it if needed, readable by its owner only.
+
+    Raises KeyFileError if others can read it, if it is too short or not a text.
+    """
     file = admin_secret_file(path)
-    if file.exists() and (known := file.read_text(encoding="ascii").strip()):
+    if file.exists() and file.stat().st_size and (known := read_private(file).strip()):
+        if len(known) < SECRET_MIN or len(known.split()) > 1:
+            raise KeyFileError(
+                f"{file} must hold one word of at least {SECRET_MIN} characters: delete it, and the next start makes a "
+                "new secret"
+            )
         return known
     secret = secrets.token_urlsafe(24)
     create_private(file, f"{secret}\n".encode("ascii"))
