@@ -44,8 +44,8 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 def top(once: bool, interval_seconds: float, path: Path, as_json: bool) -> None:
     """Watch rates, latencies and queues of the running exchange.
 
-    Latencies begin when the exchange takes a request and end when its answer is handed to the socket. Until Ctrl-C; one
-    line for each interval if output is not a terminal.
+    Latencies begin when the exchange reads a request from the socket and end when it writes the answer there. It runs
+    until Ctrl-C, and prints one line for each interval if output is not a terminal.
 
     \b
     Examples:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 
@@ -11,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.engine.alarm import Alarm, raise_alarm
+from exchange.gateway import socket_connection
 from exchange.gateway.handshake import AllowedPeers, parse_host
 from exchange.journal.errors import JournalFullError
 from exchange.journal.records import Record
@@ -91,6 +94,19 @@ def test_requests_are_counted_by_method_and_refusals_by_reason(tmp_path: Path) -
             assert found[("exchange_connected_clients",)] == 1
             assert found[("exchange_wal_bytes",)] == (tmp_path / "exchange.db-wal").stat().st_size
             assert found["exchange_file_bytes", "journal"] > found[("exchange_wal_bytes",)]
+
+    asyncio.run(conversation())
+
+
+def test_the_time_of_a_request_begins_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def conversation() -> None:
+        async with exchange(tmp_path / "exchange.db", metrics_port=0) as server:
+            alice = await server.client("alice")
+            # As if each request had waited for its turn for 5 seconds.
+            clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() - 5)
+            monkeypatch.setattr(socket_connection, "time", clock)
+            await alice.buy()
+            assert (await samples(server))["exchange_request_seconds_sum", "private/buy"] > 5
 
     asyncio.run(conversation())
 

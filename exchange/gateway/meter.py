@@ -42,7 +42,7 @@ class Distribution:
 
 
 class RequestMeter:
-    """Measures requests from their arrival until their answers are handed to the socket, with the next write."""
+    """Measures requests from the moment when they are read until the write that hands their answers to the socket."""
 
     def __init__(self) -> None:
         self.latencies: dict[str, Distribution] = {}

@@ -89,7 +89,8 @@ class Session:
         self._reject_connection = close_connection if peer is None else peer.reject
         self._quota = ConnectionQuota(exchange.limits, exchange.now_us) if peer is None else peer.quota
         self._caller = Caller(exchange, self, self._quota, "" if peer is None else peer.address)
-        self._requests = RequestQueue(self._caller, None if peer is None else peer.turn, self._on_requests_drained)
+        self._turn = None if peer is None else peer.turn
+        self._requests = RequestQueue(self._caller, self._turn, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
         self._heartbeat: Heartbeat | None = None
         self._cancels_on_disconnect = False
@@ -272,7 +273,8 @@ class Session:
         if meter is None:
             return Call(raw_id, reply, name, error)
         label = name if name in self._methods else NO_METHOD
-        return MeasuredCall(raw_id, reply, name, error, meter=meter, label=label, arrived_seconds=time.perf_counter())
+        arrived_seconds = time.perf_counter() if self._turn is None else self._turn.read_seconds
+        return MeasuredCall(raw_id, reply, name, error, meter=meter, label=label, arrived_seconds=arrived_seconds)
 
     def _reply(self, answer: bytes | None) -> None:
         """Send an answer, then the notifications that were held for it, then let subscribed channels go live."""

@@ -9,6 +9,7 @@ closing      are ignored; requests are still answered    the last answer, then t
 from __future__ import annotations
 
 import asyncio
+import time
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -118,6 +119,7 @@ class SocketConnection(asyncio.Protocol):
         if self._is_listening and not self._transport.is_closing():
             self._unread = self._unread[self._unread_from :] + data if self._unread else data
             self._unread_from = 0
+            self.turn.read_seconds = time.perf_counter()
             self._owner.turns.add(self)
 
     def eof_received(self) -> bool:

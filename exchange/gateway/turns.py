@@ -28,6 +28,8 @@ class Turn:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.worked_seconds = 0.0
+        # When the connection read its last bytes, as `perf_counter` shows it.
+        self.read_seconds = 0.0
         self._wake = wake
         self._ends_seconds = 0.0
         self._resume: Callable[[], None] | None = None

@@ -42,7 +42,7 @@ METRICS: dict[str, Metric] = {
     "exchange_batch_commands": Metric("histogram", "Commands in a batch."),
     "exchange_append_seconds": Metric("histogram", "Time until a batch was on disk."),
     "exchange_request_seconds": Metric(
-        "histogram", "Time from a request to the moment when its answer is handed to the socket.", "method"
+        "histogram", "Time from the moment when a request is read until its answer is handed to the socket.", "method"
     ),
     "exchange_refusals_total": Metric("counter", "Requests that were answered with an error.", "reason"),
     "exchange_ready": Metric("gauge", "1 while the exchange accepts commands, as /ready says."),
