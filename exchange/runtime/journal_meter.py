@@ -5,7 +5,7 @@ import time
 from exchange.gateway.meter import Distribution
 from exchange.journal.errors import JournalUnavailableError
 from exchange.journal.protocols import JournalWriter
-from exchange.journal.records import Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Record
 
 APPEND_BOUNDS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
@@ -48,15 +48,25 @@ class MeasuredJournal:
     def __init__(self, journal: JournalWriter, meter: JournalMeter) -> None:
         self._journal = journal
         self._meter = meter
-        self.append_digests = journal.append_digests
-        self.append_answers = journal.append_answers
-        self.seal = journal.seal
-        self.delete_sealed = journal.delete_sealed
-        self.close = journal.close
 
     @property
     def head(self) -> Head:
         return self._journal.head
+
+    async def append_digests(self, rows: list[DigestRow]) -> None:
+        await self._journal.append_digests(rows)
+
+    async def append_answers(self, rows: list[AnswerRow]) -> None:
+        await self._journal.append_answers(rows)
+
+    async def seal(self, base: Checkpoint) -> None:
+        await self._journal.seal(base)
+
+    async def delete_sealed(self, count: int) -> bool:
+        return await self._journal.delete_sealed(count)
+
+    async def close(self) -> None:
+        await self._journal.close()
 
     async def append(self, records: list[Record]) -> None:
         began_seconds = time.perf_counter()
