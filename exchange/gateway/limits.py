@@ -48,6 +48,9 @@ CROWDED_QUEUE = 128
 CROWDED_UNANSWERED = 8
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 CLOSE_SECONDS = 5
+# When the exchange stops: the time for the answers to the requests that have begun, and for the closing handshakes.
+LAST_ANSWERS_SECONDS = 2
+LAST_CLOSES_SECONDS = 1
 
 # The credits that requests cost, besides the one credit of each request.
 MALFORMED_CREDITS = 100

@@ -7,6 +7,7 @@ second, mainly because all messages for a connection in one turn of the event lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from websockets.frames import CloseCode
 
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
-from exchange.gateway.limits import CLOSE_SECONDS
+from exchange.gateway.limits import LAST_ANSWERS_SECONDS, LAST_CLOSES_SECONDS
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.quotas import ConnectionQuota, Quotas
 from exchange.gateway.session import Peer, Session
@@ -41,6 +42,8 @@ class Gateway:
         self.allowed_peers = AllowedPeers()
         self._connections: dict[SocketConnection, None] = {}
         self._unsent: dict[SocketConnection, None] = {}
+        # Done when messages were written; only while the gateway closes.
+        self._sent: asyncio.Future[None] | None = None
         # Connections that wait until the client reads or some requests are answered.
         self._blocked: dict[SocketConnection, None] = {}
         # The bytes that clients have not received yet, as of their last writes.
@@ -79,13 +82,25 @@ class Gateway:
         self._tick_later()
 
     async def close(self) -> None:
-        """Close all connections with code 1001, and wait until they are closed."""
+        """Read no more requests, answer those that have begun, and close all connections with code 1001.
+
+        A client that does not read, or does not answer the Close, is aborted after a short time.
+        """
         self._stop_serving()
+        for connection in list(self._connections):
+            connection.stop_reading()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS_SECONDS):
+                while self.unanswered:
+                    self._sent = asyncio.get_running_loop().create_future()
+                    await self._sent
         connections = list(self._connections)
         for connection in connections:
             connection.close(CloseCode.GOING_AWAY, "the exchange is stopping")
         if connections:
-            await asyncio.wait([connection.gone for connection in connections], timeout=2 * CLOSE_SECONDS)
+            await asyncio.wait([connection.gone for connection in connections], timeout=LAST_CLOSES_SECONDS)
+        for connection in list(self._connections):
+            connection.abort()
 
     def abort(self) -> None:
         """Abort all connections."""
@@ -140,6 +155,8 @@ class Gateway:
             connection.go_on()
         if self._exchange.meter is not None:
             self._exchange.meter.handed_over()
+        if self._sent is not None and not self._sent.done():
+            self._sent.set_result(None)
 
     def _stop_serving(self) -> None:
         if self._server is not None:

@@ -224,6 +224,12 @@ class SocketConnection(asyncio.Protocol):
         elif self._websocket.state is State.CONNECTING:
             self.abort()
 
+    def stop_reading(self) -> None:
+        """Take no more requests. Those that have begun are answered."""
+        if self._websocket.state is State.CONNECTING:
+            self.abort()
+        self._stop_listening()
+
     def reject(self, reason: str) -> None:
         """Close the connection because of what the client did, after the messages of this turn are written."""
         asyncio.get_running_loop().call_soon(self.close, CloseCode.POLICY_VIOLATION, reason)
