@@ -484,7 +484,7 @@ def test_a_journal_that_breaks_while_times_are_recorded_stops_the_exchange(
     async def conversation() -> None:
         async with exchange(db) as server:
             alice = await server.client("alice")
-            monkeypatch.setattr(server.journal, "append_answers", append_answers)
+            monkeypatch.setattr(server.node._pipeline._journal, "append_answers", append_answers)
             # The command is durable.
             assert "result" in await alice.buy()
             server.breaks = True
