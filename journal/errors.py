@@ -9,6 +9,8 @@ LOST_STEP = (
     "or continue without these commands with `exchange serve --accept-loss`"
 )
 
+DAMAGED_STEP = "`exchange journal repair` restores damaged commands that the history holds"
+
 
 class JournalError(Exception):
     """The journal cannot be used as asked. The message is a sentence for users; `reason` is a word for programs."""

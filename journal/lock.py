@@ -7,6 +7,7 @@ the seq of the last command that was recorded. A start compares it with the jour
 import contextlib
 import logging
 import os
+import zlib
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +19,7 @@ from exchange.journal.errors import JournalLockedError
 # `lock_owner` holds the lock for an instant when it asks for the owner; a start must wait longer than that.
 _PATIENCE_SECONDS = 0.2
 # How the content begins. The number has a constant width, so that the owner replaces it without the rest.
-_SEQ = b'{"seq":%20d,'
+_SEQ = b'{"seq":%20d,"checksum":%10d,'
 _SIZE_MAX = 4_096
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class _Content(msgspec.Struct, frozen=True):
     """The content of the file. Files of earlier versions have no seq. Without an owner the pid is 0."""
 
     seq: int = 0
+    checksum: int | None = None
     pid: int = 0
     url: str | None = None
 
@@ -47,7 +49,7 @@ class JournalLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = _lock_file(path)
+        self._file = lock_file(path)
         self._descriptor = -1
         self._seq = 0
         self._owner = LockOwner(0)
@@ -93,7 +95,7 @@ class JournalLock:
         self._seq = seq
         # The journal has the command. If the disk of the lock file fails, the journal finds out itself.
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, _SEQ % seq, 0)
+            os.pwrite(self._descriptor, _numbers(seq), 0)
 
     def _new_lock(self) -> FileLock:
         return FileLock(
@@ -112,7 +114,7 @@ class JournalLock:
 
     def _write(self, owner: LockOwner) -> None:
         self._owner = owner
-        content = b"" if not owner.pid and not self._seq else _SEQ % self._seq + msgspec.json.encode(owner)[1:]
+        content = b"" if not owner.pid and not self._seq else _numbers(self._seq) + msgspec.json.encode(owner)[1:]
         os.pwrite(self._descriptor, content, 0)
         os.ftruncate(self._descriptor, len(content))
 
@@ -125,17 +127,25 @@ def is_locked(path: Path) -> bool:
         return True
 
 
+def is_lock_file_damaged(path: Path) -> bool:
+    """True if the lock file of the journal at `path` is there, and has other content than was written."""
+    try:
+        return _checked(lock_file(path).read_bytes()) is None
+    except OSError:
+        return False
+
+
 def recorded_seq(path: Path) -> int:
     """The seq of the last command that the lock file of the journal at `path` knows; 0 if it knows none."""
     try:
-        return _decoded(_lock_file(path).read_bytes()).seq
+        return _decoded(lock_file(path).read_bytes()).seq
     except OSError:
         return 0
 
 
 def lock_owner(path: Path) -> LockOwner | None:
     """The process that is writing to the journal at `path`; None if there is none."""
-    file = _lock_file(path)
+    file = lock_file(path)
     if not file.exists():
         return None
     probe = FileLock(file, blocking=False, thread_local=False, preserve_lock_file=True, fallback_to_soft=False)
@@ -150,7 +160,8 @@ def lock_owner(path: Path) -> LockOwner | None:
     return None
 
 
-def _lock_file(path: Path) -> Path:
+def lock_file(path: Path) -> Path:
+    """The lock file of the journal at `path`."""
     return path.with_name(path.name + ".lock")
 
 
@@ -163,11 +174,23 @@ def _read(file: Path) -> LockOwner | None:
     return LockOwner(content.pid, content.url) if content.pid else None
 
 
+def _numbers(seq: int) -> bytes:
+    return _SEQ % (seq, zlib.crc32(b"%d" % seq))
+
+
 def _decoded(content: bytes) -> _Content:
+    """The content of the file; an empty one if it is damaged."""
+    return _checked(content) or _Content()
+
+
+def _checked(content: bytes) -> _Content | None:
+    """The content of the file; None if it is damaged. A file of an earlier version may be empty, without an owner."""
     try:
-        return msgspec.json.decode(content, type=_Content)
+        found = msgspec.json.decode(content, type=_Content) if content else _Content()
     except msgspec.DecodeError:
-        return _Content()
+        return None
+    is_right = found.checksum is None or found.checksum == zlib.crc32(b"%d" % found.seq)
+    return found if is_right else None
 
 
 def _describe(owner: LockOwner | None) -> str:

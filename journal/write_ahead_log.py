@@ -43,6 +43,12 @@ def sync_journal(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_log_of_crash(path: Path) -> bool:
+    """True if the journal at `path` has a -wal with content, which a clean stop never leaves."""
+    log = log_path(path)
+    return path.exists() and log.exists() and log.stat().st_size > 0
+
+
 def check_log_of_crash(path: Path) -> None:
     """If a crash left a -wal, check that it is whole, and that it and the journal at `path` make one whole journal.
 
@@ -50,8 +56,7 @@ def check_log_of_crash(path: Path) -> None:
     binds a -wal to its database, so the chain of hashes has to show it: all commands are read. After a clean stop there
     is no -wal.
     """
-    log = log_path(path)
-    if not log.exists() or not log.stat().st_size or not path.exists():
+    if not is_log_of_crash(path):
         return
     _log.info("%s: the last run did not stop cleanly, checking the chain of its commands", path)
     is_whole = is_log_whole(path, _log.warning)

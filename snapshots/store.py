@@ -84,12 +84,16 @@ class SnapshotStore:
         self.folder.mkdir(exist_ok=True)
         path = self.path_of(Rung(snapshot.seq, is_manual))
         draft = self.folder / f"{snapshot.seq:016d}.draft-{os.getpid()}"
-        with draft.open("wb", buffering=0) as file:
-            content = memoryview(pack(snapshot))
-            for start in range(0, len(content), _PIECE_SIZE):
-                file.write(content[start : start + _PIECE_SIZE])
-                os.fsync(file.fileno())
-        draft.replace(path)
+        try:
+            with draft.open("wb", buffering=0) as file:
+                content = memoryview(pack(snapshot))
+                while content:
+                    # A disk that is almost full takes a part.
+                    content = content[file.write(content[:_PIECE_SIZE]) :]
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         sync_folder(self.folder)
         return path
 
@@ -145,16 +149,23 @@ class SnapshotStore:
         return doomed
 
     def _delete(self, rungs: list[Rung]) -> list[Path]:
-        doomed = [self.path_of(rung) for rung in rungs] + [
-            draft for draft in self.folder.glob("*.draft-*") if not _is_alive(int(draft.suffix.rpartition("-")[2]))
-        ]
+        doomed = [self.path_of(rung) for rung in rungs]
         for path in doomed:
             path.unlink(missing_ok=True)
-        return doomed
+        return doomed + delete_dead_drafts(self.folder, "*.draft-*")
 
     def path_of(self, rung: Rung) -> Path:
         """The file of a snapshot."""
         return self.folder / f"{rung.seq:016d}{_MANUAL if rung.is_manual else ''}.snapshot"
+
+
+def delete_dead_drafts(folder: Path, pattern: str) -> list[Path]:
+    """Delete the files of this pattern that end with the id of a process that does not run. Returns them."""
+    ids = ((draft, draft.name.rpartition("-")[2]) for draft in folder.glob(pattern))
+    dead = [draft for draft, pid in ids if pid.isdigit() and not _is_alive(int(pid))]
+    for draft in dead:
+        draft.unlink(missing_ok=True)
+    return dead
 
 
 def rung_of(file: Path) -> Rung | None:

@@ -117,7 +117,7 @@ def test_a_running_follower_ends_at_an_alarm_that_another_process_raised(path: P
 
 def running_follower(path: Path) -> subprocess.Popen[str]:
     """The process of a follower that saves no snapshots, with this process in the place of the exchange."""
-    arguments = (sys.executable, "-m", "exchange.runtime.follower", str(path), "0", str(os.getpid()))
+    arguments = (sys.executable, "-m", "exchange.runtime.follower", str(path), "0", "0", str(os.getpid()))
     return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from exchange.domain.commands import PlaceOrder, RecordLoss, encode_command
 from exchange.domain.events import CommandLost, OrderAccepted
+from exchange.engine.alarm import dismiss_alarm, standing_alarm
+from exchange.engine.chain import check_unreplayed
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import recover
 from exchange.history.repair import repair
 from exchange.history.transfer import export_lines, import_lines
 from exchange.history.verify import verify
-from exchange.history_db.file import history_path, open_history
+from exchange.history_db.file import history_path, last_seq_of, open_history
 from exchange.history_db.update import update_history
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.errors import CommandsLostError, JournalDamagedError, JournalError
@@ -24,7 +26,7 @@ from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record, chain
 from exchange.runtime.accepted_loss import IDS_SKIPPED, accept_loss
-from exchange.runtime.follower import FollowerStatus, status_file
+from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, status_file
 from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.snapshots.store import SnapshotStore
 from tests.cli_support import complained, exchange, said
@@ -106,6 +108,51 @@ def test_a_lost_command_changes_nothing_but_the_next_ids() -> None:
         assert engine.replay(record) == naive.apply(record.ts_us, loss) == [CommandLost(*ids)]
         assert (engine.digest() == state) == (ids == before or loss == RecordLoss())
     assert encode_command(RecordLoss()) == b'{"kind":"lost"}'
+
+
+# A start checks the commands that it does not replay.
+
+
+def damaged_before_snapshot(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        change_command(connection)
+
+
+def test_damage_before_the_newest_snapshot_stops_a_start(whole: Path) -> None:
+    damaged_before_snapshot(whole)
+    assert recover(whole, ignore, no_bar).origin_seq == SHORT - 10
+    refusal = complained(exchange("serve", "--port", "0", "--db", whole))
+    assert f"{whole}: seq 150 is damaged" in refusal and "exchange journal repair" in refusal
+
+
+def test_the_follower_checks_the_rest_and_raises_the_alarm(whole: Path) -> None:
+    damaged_before_snapshot(whole)
+    check = check_unreplayed(whole, SHORT - 10, seconds=0)
+    assert not check.is_done
+    with open_journal_reader(whole) as reader:
+        follower = Follower(whole, 0, ignore, checked_seq=check.checked_seq)
+        while follower.catch_up(reader):
+            pass
+        with pytest.raises(DivergedError, match="seq 150 is damaged"):
+            follower.check_chain(reader)
+        alarm = standing_alarm(whole)
+        assert alarm is not None and (alarm.seq, alarm.compared_seq) == (150, LONG)
+        # The history keeps all commands, so that they can be restored.
+        update_history(whole, ignore, no_bar)
+        assert last_seq_of(whole) == LONG
+        dismiss_alarm(whole)
+        follower = Follower(whole, 0, ignore, checked_seq=check.checked_seq)
+        while follower.check_chain(reader):
+            pass
+    assert standing_alarm(whole) is None
+    assert (repair(whole, no_bar).lost, verify(whole, False, no_bar).damage) == (None, None)
+
+
+def test_a_checked_chain_is_not_checked_again(whole: Path) -> None:
+    check = check_unreplayed(whole, SHORT - 10)
+    assert check.is_done and check.checked_seq == SHORT - 10
+    with open_journal_reader(whole) as reader:
+        assert not Follower(whole, 0, ignore, checked_seq=LONG).check_chain(reader)
 
 
 # Repair.

@@ -27,9 +27,10 @@ Watch = Callable[[Change, Views, int], None]
 
 
 class Recovered(NamedTuple):
-    """The state after the last command."""
+    """The state after the last command, and the seq after which commands were replayed."""
 
     engine: Engine
+    origin_seq: int
 
 
 def recover(
@@ -63,7 +64,8 @@ def recover_from(
             engine = restore_newest(reader.path, reader, last_seq, report)
         else:
             engine = restore_base(reader, min(last_seq, reader.bases[0].head.seq))
-        total = last_seq - engine.head.seq
+        origin_seq = engine.head.seq
+        total = last_seq - origin_seq
         origin = f"snapshot at seq {engine.head.seq}" if engine.head.seq else "no snapshot"
         report(f"{reader.path}: {origin}, replaying {total} {'command' if total == 1 else 'commands'}")
         for done, record in enumerate(reader.records(engine.head, last_seq), 1):
@@ -71,7 +73,7 @@ def recover_from(
             if watch is not None:
                 watch(change, engine.views, total - done)
             progress(done, total)
-    return Recovered(engine)
+    return Recovered(engine, origin_seq)
 
 
 @contextlib.contextmanager

@@ -73,6 +73,9 @@ class HistoryAudit:
         self._last_seq = 0
         try:
             self._open_both(until)
+        except sqlite3.DatabaseError as error:
+            self._open.close()
+            raise _unreadable(reader.path, error) from error
         except BaseException:
             self._open.close()
             raise
@@ -137,7 +140,12 @@ class HistoryAudit:
         """Compare all rows. Raises DamageError, which names the difference with the lowest seq."""
         if not self._seq:
             return
-        first = min(self.differences(), key=_order, default=None)
+        try:
+            first = min(self.differences(), key=_order, default=None)
+            # The comparison reads no index, but answers do.
+            (found,) = self._history.execute("PRAGMA main.integrity_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise _unreadable(self._reader.path, error) from error
         if first is not None:
             raise DamageError(
                 first.seq,
@@ -145,6 +153,12 @@ class HistoryAudit:
                 + (f"seq {first.seq}, " if first.seq is not None else "")
                 + f"table {first.table}, {first.key}: {first.fault}; `exchange history rebuild` writes it again from "
                 "the journal",
+            )
+        if found != "ok":
+            raise DamageError(
+                None,
+                f"SQLite finds {history_path(self._reader.path)} damaged: {found}; `exchange history rebuild` writes "
+                "it again from the journal",
             )
         self._verdict.history_seq = self._seq
 
@@ -238,6 +252,12 @@ class HistoryAudit:
                 yield was, now
 
 
+def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DamageError:
+    return DamageError(
+        None, f"{history_path(path)} cannot be read ({error}): `exchange history rebuild` writes it again"
+    )
+
+
 def _why_not_compared(history: sqlite3.Connection, base_seq: int) -> str | None:
     """Why a replay from the base cannot write the same rows; None if it can."""
     first = history.execute("SELECT seq, kind FROM command ORDER BY seq LIMIT 1").fetchone()
@@ -269,9 +289,15 @@ def _create_without_indexes(file: Path) -> None:
             connection.execute(f"DROP INDEX {name}")
 
 
-def _sorted_key(row: _Row | None, width: int) -> list[tuple[bool, Any]]:
-    """The key of a row in the order in which SQLite sorts: numbers before texts."""
-    return [(isinstance(value, str), value) for value in (row or ())[:width]]
+def _sorted_key(row: _Row | None, width: int) -> list[tuple[int, Any]]:
+    """The key of a row as SQLite sorts it: NULL, numbers, texts, bytes. Damaged rows have any of them."""
+    return [_sorted_value(value) for value in (row or ())[:width]]
+
+
+def _sorted_value(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return 0, 0
+    return 1 + isinstance(value, str) + 2 * isinstance(value, bytes), value
 
 
 def _fault(columns: list[str], was: _Row | None, now: _Row | None) -> str:

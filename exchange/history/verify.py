@@ -18,7 +18,7 @@ from exchange.journal.lock import is_locked
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.write_ahead_log import is_log_whole
-from exchange.runtime.lost_commands import refuse_lost_commands
+from exchange.runtime.lost_commands import damaged_files, refuse_lost_commands
 
 
 def _ignore(_done: int, _total: int) -> None:
@@ -50,6 +50,8 @@ def verify(
             refuse_lost_commands(path)
             if not is_locked(path):
                 is_log_whole(path, verdict.notes.append)
+            for fault in damaged_files(path):
+                raise DamageError(None, fault)
             verdict.expected = compare(reader, expectations)
             if fast:
                 _verify_chain(reader, verdict, progress, until)

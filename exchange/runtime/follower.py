@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import time
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import msgspec
 from exchange.atomic_write import write_atomic
 from exchange.domain.events import Event
 from exchange.engine.alarm import Alarm, dismissed_seq, raise_alarm, standing_alarm
+from exchange.engine.chain import ChainCheck
 from exchange.engine.digests import EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest
 from exchange.engine.engine import STATE_SUBJECT
 from exchange.engine.recovery import Report, event_rows, replay_step, restore_base, restore_newest
@@ -33,7 +35,7 @@ from exchange.history_db.update import (
 )
 from exchange.history_db.writer import HistoryWriter
 from exchange.inside_subprocess import end_with, is_orphaned, set_up_subprocess
-from exchange.journal.errors import JournalError
+from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow
@@ -48,6 +50,7 @@ LOOK_SECONDS = 0.1  # between two reads of a journal without new commands
 STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
 _LADDER = "ladder"
+_CHECKSUM = b',"checksum":'
 HISTORY_SECONDS = 0.5  # at least, between two transactions of the history while commands keep coming
 LOCK_SECONDS = 30.0  # at most, until a command that writes the history has ended
 RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
@@ -94,7 +97,9 @@ class Follower:
         report: Report,
         from_first: bool = False,
         history: HistoryWriter | None = None,
+        checked_seq: int = 0,
     ) -> None:
+        """The chain of the commands after `checked_seq` and before those that are applied is checked in pauses."""
         self._path = path
         self._history = history
         # The last command in the history when this follower stopped writing it.
@@ -118,6 +123,7 @@ class Follower:
         self._matched = [] if from_first else _matched_before(path)
         self._dismissed_seq = dismissed_seq(path)
         self._space = SpaceGuard(path, "snapshots", _log.warning)
+        self._chain = ChainCheck(checked_seq, head.seq)
 
     @property
     def seq(self) -> int:
@@ -174,6 +180,25 @@ class Follower:
         self.is_idle = not records
         return bool(records)
 
+    def check_chain(self, reader: JournalReader) -> bool:
+        """Check some of the commands that are not applied again; False if all are checked.
+
+        Raises the alarm and then DivergedError if one is damaged.
+        """
+        if self._chain.is_done:
+            return False
+        try:
+            self._chain.step(reader)
+        except JournalDamagedError as error:
+            seq = self._chain.checked_seq + 1
+            if seq <= self._dismissed_seq:
+                self._chain.checked_seq = seq
+                return True
+            text = f"{error}: the state was right when seq {self.seq} was applied, but no replay gives it any more"
+            raise_alarm(self._path, Alarm(seq, text, compared_seq=self.seq))
+            raise DivergedError(text) from error
+        return True
+
     def _write_history(self, reader: JournalReader, is_idle: bool) -> None:
         """Write the commands that are waiting, but not so often that the syncs delay those of the exchange."""
         history = self._history
@@ -193,7 +218,7 @@ class Follower:
         status = FollowerStatus(
             os.getpid(), head.seq, head.ts_us, saving.newest_seq, self.compared_seq, speed, self.history_seq
         )
-        write_atomic(status_file(self._path), msgspec.json.encode(status))
+        write_status_file(self._path, status)
 
     def _note(self, computed: list[DigestRow]) -> None:
         """Keep digests until the exchange has recorded its own."""
@@ -229,9 +254,10 @@ class FollowerProcess:
             "follower", __name__, retry_seconds_max=RETRY_SECONDS_MAX, blocked=self._reason_to_wait
         )
 
-    def start(self) -> None:
-        """Start the follower. Logs an error if an alarm stands."""
-        self._supervisor.start(str(self._path), _LADDER if self._every is None else str(self._every))
+    def start(self, checked_seq: int = 0) -> None:
+        """Start the follower. Logs an error if an alarm stands. The start checked the chain up to `checked_seq`."""
+        every = _LADDER if self._every is None else str(self._every)
+        self._supervisor.start(str(self._path), every, str(checked_seq))
 
     @property
     def is_running(self) -> bool:
@@ -291,12 +317,22 @@ def status_file(path: Path) -> Path:
     return path.with_name(path.name + ".follower")
 
 
+def write_status_file(path: Path, status: FollowerStatus) -> None:
+    """Write the status file of the journal at `path`, with a checksum as its last field."""
+    content = msgspec.json.encode(status)
+    write_atomic(status_file(path), content[:-1] + _CHECKSUM + b"%d}" % zlib.crc32(content))
+
+
 def read_status(path: Path) -> FollowerStatus | None:
-    """The status of the last follower of the journal at `path`; None if there was none."""
+    """The status of the last follower of the journal at `path`; None if there is none that can be read."""
     try:
-        return msgspec.json.decode(status_file(path).read_bytes(), type=FollowerStatus)
-    except (FileNotFoundError, msgspec.MsgspecError):
+        content = status_file(path).read_bytes()
+        status = msgspec.json.decode(content, type=FollowerStatus)
+    except (OSError, msgspec.MsgspecError):
         return None
+    fields, _, checksum = content.partition(_CHECKSUM)
+    # Earlier versions wrote no checksum.
+    return status if not checksum or checksum == b"%d}" % zlib.crc32(fields + b"}") else None
 
 
 def main() -> None:
@@ -304,11 +340,11 @@ def main() -> None:
     # Clients wait for the workers of catch-ups, which must not share the processor with the follower.
     set_up_subprocess(niceness=19)
     gc.set_threshold(100_000, 20, 100)
-    path, exchange_pid = Path(sys.argv[1]), int(sys.argv[3])
+    path, checked_seq, exchange_pid = Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4])
     every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
     try:
         with history_lock(path, LOCK_SECONDS), open_journal_reader(path) as reader:
-            keep_following(path, every, reader, exchange_pid)
+            keep_following(path, every, reader, exchange_pid, checked_seq)
     except sqlite3.Error as error:
         end_with(f"{history_path(path)} cannot be written ({error}): check the disk")
     except DivergedError as error:
@@ -319,7 +355,9 @@ def main() -> None:
         end_with(str(error))
 
 
-def keep_following(path: Path, every: int | None, reader: JournalReader, exchange_pid: int) -> None:
+def keep_following(
+    path: Path, every: int | None, reader: JournalReader, exchange_pid: int, checked_seq: int = 0
+) -> None:
     """Follow the journal at `path` until the exchange is gone. Raises DivergedError at an alarm, sqlite3.Error.
 
     While space is low, a follower compares and writes nothing. Once there is space again, another one begins where the
@@ -329,7 +367,8 @@ def keep_following(path: Path, every: int | None, reader: JournalReader, exchang
     while not is_orphaned(exchange_pid):
         with closing(open_fitting_writer(reader, _log.warning)) as history:
             history.set_alarm(None)
-            _follow(Follower(path, every, _log.info, history=history), reader, exchange_pid, space)
+            follower = Follower(path, every, _log.info, history=history, checked_seq=checked_seq)
+            _follow(follower, reader, exchange_pid, space)
 
 
 def _end_history(path: Path) -> None:
@@ -351,7 +390,7 @@ def _follow(follower: Follower, reader: JournalReader, exchange_pid: int, space:
                 follower.stop_writing()
             elif not follower.writes_history:
                 return
-            if not follower.catch_up(reader):
+            if not follower.catch_up(reader) and not follower.check_chain(reader):
                 time.sleep(LOOK_SECONDS)
             if time.monotonic() - written_seconds > STATUS_SECONDS:
                 if (alarm := standing_alarm(reader.path)) is not None:
@@ -359,6 +398,7 @@ def _follow(follower: Follower, reader: JournalReader, exchange_pid: int, space:
                 if (seqs := (follower.seq, follower.history_seq)) != written:
                     follower.write_status()
                 written, written_seconds = seqs, time.monotonic()
+                follower.check_chain(reader)
     finally:
         follower.write_status()
 

@@ -11,7 +11,7 @@ from exchange.history_db.file import history_path, last_seq_of
 from exchange.journal.archives import all_archives
 from exchange.journal.errors import LOST_STEP, CommandsLostError
 from exchange.journal.file_header import log_path
-from exchange.journal.lock import recorded_seq
+from exchange.journal.lock import is_lock_file_damaged, is_locked, lock_file, recorded_seq
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.write_ahead_log import refuse_mixture
 from exchange.runtime.follower import read_status, status_file
@@ -74,6 +74,14 @@ def refuse_lost_commands(path: Path) -> None:
             f"{path} ends with seq {head.seq}, but {_others(known)}: {_commands(head.seq + 1, known[0].seq)} lost. "
             f"{LOST_STEP}",
         )
+
+
+def damaged_files(path: Path) -> Iterator[str]:
+    """Sentences about the small files next to the journal at `path` that cannot be read. They may be deleted."""
+    if status_file(path).exists() and read_status(path) is None:
+        yield f"{status_file(path)} is damaged: delete it, the follower writes it again"
+    if not is_locked(path) and is_lock_file_damaged(path):
+        yield f"{lock_file(path)} is damaged: delete it, the exchange writes it again"
 
 
 def _commands(first_seq: int, last_seq: int) -> str:

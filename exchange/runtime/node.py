@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import gc
+import glob
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,21 @@ from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, S
 from exchange.domain.events import Event
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.alarm import standing_alarm
+from exchange.engine.chain import check_unreplayed
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, recover
 from exchange.free_space import SpaceGuard, why_no_space
 from exchange.gateway.limits import CROWDED_QUEUE, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
-from exchange.journal.errors import JournalDamagedError, JournalFullError
+from exchange.journal.errors import DAMAGED_STEP, JournalDamagedError, JournalFullError
 from exchange.journal.file_watch import FileWatch
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import chain
 from exchange.journal.schema import ensure_journal
+from exchange.journal.write_ahead_log import is_log_of_crash
 from exchange.keys.credentials import Credentials
 from exchange.keys.key_file import KeyFileError, read_keys
 from exchange.keys.tls import ServerTls
@@ -46,7 +49,7 @@ from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.runtime.pipeline import Pipeline
 from exchange.runtime.server_settings import ServerSettings, admin_secret
 from exchange.runtime.storage import storage_of
-from exchange.snapshots.store import Snapshot
+from exchange.snapshots.store import Snapshot, delete_dead_drafts
 
 if TYPE_CHECKING:
     from exchange.runtime.metrics import Metrics
@@ -82,16 +85,21 @@ async def serve(
     if settings.tls is not None:
         ServerTls(settings.tls, settings.path)
     with JournalLock(settings.path) as lock:
+        delete_dead_drafts(settings.path.parent, f"{glob.escape(settings.path.name)}.*.draft-*")
         if settings.accept_loss:
             accept_loss(settings.path, lock)
+        # After a crash, opening the journal checks the whole chain.
+        is_checked = is_log_of_crash(settings.path)
         journal = await open_journal(settings, lock=lock)
         try:
             recent = RecentUpdates(0)
-            engine = recover(settings.path, report, progress, watch=recent.add_replayed).engine
+            with naming(settings.path):
+                engine, origin_seq = recover(settings.path, report, progress, watch=recent.add_replayed)
+                checked_seq = _check_unreplayed(settings.path, origin_seq, is_checked, report)
             await _record_first_digests(settings.path, engine, journal)
             if warning := storage_of(settings.path).warning:
                 _log.warning("%s", warning)
-            node = Node(settings, engine, journal, recent, lock=lock)
+            node = Node(settings, engine, journal, recent, lock=lock, checked_seq=checked_seq)
 
             def announce(url: str) -> None:
                 lock.announce(url)
@@ -104,6 +112,27 @@ async def serve(
             return engine.head.seq
         finally:
             await journal.close()
+
+
+def _check_unreplayed(path: Path, origin_seq: int, is_checked: bool, report: Report) -> int:
+    """Check the chain of the commands that were not replayed, in limited time. Returns the last one that is checked."""
+    if not origin_seq or is_checked:
+        return origin_seq
+    check = check_unreplayed(path, origin_seq)
+    rest = "" if check.is_done else f"; the follower checks those up to seq {origin_seq}"
+    report(f"{path}: the chain of the commands up to seq {check.checked_seq} is whole{rest}")
+    return check.checked_seq
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add the name of the journal, and what can be done, to the message of a damaged command."""
+    try:
+        yield
+    except JournalDamagedError as error:
+        if str(path) in str(error):
+            raise
+        raise JournalDamagedError(f"{path}: {error}. {DAMAGED_STEP}") from error
 
 
 async def _refuse_taken_address(settings: ServerSettings) -> None:
@@ -179,11 +208,13 @@ class Node(ServedExchange):
         recent: RecentUpdates | None = None,
         clock: Clock | None = None,
         lock: JournalLock | None = None,
+        checked_seq: int = 0,
     ) -> None:
         # The gateway asks for the limits at once.
         self._settings = settings
         super().__init__(settings.path, engine)
         self._lock = lock
+        self._checked_seq = checked_seq
         if recent is not None:
             self.gateway.recent.take_over(recent)
         self.gateway.allowed_peers = settings.allowed_peers
@@ -356,7 +387,7 @@ class Node(ServedExchange):
         await self.gateway.open()
         self._closed_because = None
         listening(url)
-        self._follower.start()
+        self._follower.start(self._checked_seq)
         self._archiver.start()
         self.start_task(self._watch_log())
         if self._settings.demo_seed is not None:
