@@ -109,14 +109,13 @@ def tables(figures: TopFigures) -> list[TextTable]:
     overview = table("", ">now", "details", title=f"seq {figures.seq:,} at {iso_time(figures.ts_us)}")
     batch = "" if figures.batch_commands is None else f"{figures.batch_commands:.1f} in a batch"
     refusals = [f"{reason} {_rate(rate)}" for reason, rate in figures.refusals.items()]
-    commits = f"p50 {_ms(figures.commit_p50_ms)}, p99 {_ms(figures.commit_p99_ms)}"
     requests = f"p50 {_ms(figures.p50_ms)}, p99 {_ms(figures.p99_ms)}"
     rows: list[tuple[str, str | Styled, str]] = [
         ("state", Styled("ready", "green") if figures.ready else Styled("not ready", "red"), _state(figures)),
         ("commands", _rate(figures.commands_per_second), batch),
         ("requests", _rate(figures.requests_per_second), requests),
         ("refusals", _rate(figures.refusals_per_second), _some(refusals)),
-        ("commit", _ms(figures.commit_p99_ms), commits),
+        ("commit p99", _ms(figures.commit_p99_ms), f"p50 {_ms(figures.commit_p50_ms)}"),
         ("connections", f"{figures.connections:,}", f"{_size(figures.outbox_bytes)} not received yet"),
         ("queue", f"{figures.queue:,}", f"{figures.unanswered:,} requests unanswered"),
         ("history lag", f"{figures.history_lag:,}", _snapshot(figures)),

@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.cli import admin, admin_rules, output, recovery_plan
+from exchange.cli import admin, admin_rules, output, recovery_plan, top
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
@@ -35,6 +35,7 @@ from exchange.history.recovery_plan import RecoveryPlan
 from exchange.keys.key import Key
 from exchange.keys.key_file import change_keys, write_uses
 from tests.market_story import CALL, LATER, story, write_steps, write_story
+from tests.test_top import busy_reading
 
 # Here accounts have positions and open orders.
 LAST_SEQ = 66
@@ -76,6 +77,7 @@ COMMANDS = {
     "state_account_orders": "state --at 30 --account carol --orders carol",
     "ticker": f"ticker {LATER}",
     "ticker_asset": "ticker --asset SOL",
+    "top": "top --once",
     "what_if": "what-if --without bob --set collateral=cash_secured",
 }
 
@@ -83,18 +85,26 @@ COMMANDS = {
 class _Exchange:
     """Answers of a running exchange, for the commands that ask one."""
 
+    url = "ws://127.0.0.1:8765/"
+
     def __init__(self, path: Path) -> None:
         self.views = read_views(path)
+        self.readings = 0
 
     def call(self, method: str, **_params: Any) -> Any:
         answers: dict[str, Any] = {
             "admin/get_account": lambda: self.views.account("carol"),
+            "admin/get_metrics": self._next_reading,
             "public/get_head": lambda: {"seq": self.views.seq, "ts_us": self.views.ts_us, "hash": "00"},
             "public/get_instruments": self.views.live_instruments,
             "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
             "admin/set_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
         }
         return msgspec.to_builtins(answers[method]())
+
+    def _next_reading(self) -> Any:
+        self.readings += 1
+        return busy_reading(self.readings)
 
 
 class Printed(NamedTuple):
@@ -132,6 +142,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.setattr(output, "is_terminal", lambda: True)
         patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr(admin, "admin_client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr(top, "admin_client_of", lambda path: contextlib.nullcontext(running))
+        seconds = count()
+        patch.setattr(top, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None))
         patch.setattr("exchange.cli.replay.time", SimpleNamespace(monotonic=lambda: 1.0))
         plan = RecoveryPlan(0, ["snapshot 00000040.snapshot is damaged"], 90, 90, 20_000.0, 0.0045)
         patch.setattr(recovery_plan, "plan_recovery", lambda path: plan)

@@ -30,6 +30,30 @@ def reading(seconds: float, **figures: Any) -> Reading:
     return Reading(seconds, 1_771_545_600_000_000, {**metrics})
 
 
+def busy_reading(number: int) -> Any:
+    """The answer to `admin/get_metrics` after `number` times a second of the same load."""
+    methods = {"private/buy": 900, "private/sell": 90, "public/get_order_book": 9}
+    found = reading(
+        number,
+        ready=1,
+        journal_seq=12_345_000 + 990 * number,
+        request_seconds={name: distribution(*[0.004] * (times * number)) for name, times in methods.items()},
+        refusals_total={"insufficient_balance": 12 * number, "rate_limit_exceeded": number},
+        batch_commands=distribution(*[9.9] * (100 * number)),
+        append_seconds=distribution(*[0.002] * (100 * number)),
+        connected_clients=21,
+        outbox_bytes=15_300,
+        queue_commands=7,
+        unanswered_requests=11,
+        history_lag_commands=450,
+        snapshot_age_seconds=100.0,
+        disk_free_bytes=57_600_000_000,
+        disk_full_seconds=950_400.0,
+        wal_bytes=8_400_000,
+    )
+    return {"ts_us": found.ts_us, "metrics": found.metrics | {"process_resident_memory_bytes": 81_000_000.0}}
+
+
 def between(**after: Any) -> TopFigures:
     before = reading(
         10,
