@@ -11,6 +11,8 @@ import click
 from exchange import __version__
 from exchange.cli.lazy import LazyGroup
 from exchange.cli.sections import SectionedGroup
+from exchange.file_modes import FILE_MODES
+from exchange.file_modes import file_mode as new_file_mode
 
 _WANTS_JSON = "exchange.wants_json"
 
@@ -38,7 +40,17 @@ class _ReportingGroup(SectionedGroup):
 
 @click.group(cls=_ReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="exchange")
-def main() -> None:
+@click.option(
+    "--file-mode",
+    type=click.Choice(list(FILE_MODES)),
+    default="0600",
+    show_default=True,
+    envvar="EXCHANGE_FILE_MODE",
+    show_envvar=True,
+    help="Mode of new files. Those with secrets always get 0600.",
+)
+@click.pass_context
+def main(ctx: click.Context, file_mode: str) -> None:
     """Run and inspect an options exchange that records every command in an SQLite journal.
 
     \b
@@ -50,6 +62,7 @@ def main() -> None:
     Commands take and print prices in USDC (1.50) and sizes in contracts (0.5). --json prints the protocol's integers:
     micros and millicontracts.
     """
+    ctx.with_resource(new_file_mode(FILE_MODES[file_mode]))
 
 
 _TOP_LEVEL = (

@@ -9,6 +9,7 @@ import click
 
 from exchange.cli.options import Parsed
 from exchange.cli.server_process import is_loopback
+from exchange.file_modes import FILE_MODES, set_file_mode
 from exchange.gateway.handshake import AllowedPeers, parse_host, parse_origin
 from exchange.keys.tls import TlsFiles
 
@@ -23,6 +24,11 @@ class Access(NamedTuple):
     allowed_peers: AllowedPeers
     needs_keys: bool
     tls: TlsFiles | None
+
+
+def _set_file_mode(_ctx: click.Context, _param: click.Parameter, mode: str | None) -> None:
+    if mode is not None:
+        set_file_mode(FILE_MODES[mode])
 
 
 def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,6 +56,13 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME[:PORT]",
         help="Accept clients that call the exchange by this name, such as that of a reverse proxy. Without a PORT, "
         "any. Repeatable.  [default: its address, and localhost]",
+    )
+    @click.option(
+        "--file-mode",
+        type=click.Choice(list(FILE_MODES)),
+        callback=_set_file_mode,
+        expose_value=False,
+        help="Mode of new files; 0640 lets a group read them. Those with secrets always get 0600.  [default: 0600]",
     )
     @click.option(
         "--insecure",

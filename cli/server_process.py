@@ -16,6 +16,7 @@ from exchange.amounts import short_time
 from exchange.cli.options import DURATION_US, command_line
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
+from exchange.file_modes import more_open_files
 from exchange.journal.opening import open_journal_reader
 from exchange.logs import LogChoice, set_up_log
 from exchange.projections.views import Views
@@ -96,6 +97,7 @@ async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
 
         if not is_new:
             _warn_of_clock(settings)
+            _warn_of_modes(settings.path)
         return await node.serve(settings, _log.info, progress, listening, stop)
 
 
@@ -224,6 +226,19 @@ def _warn_of_clock(settings: ServerSettings) -> None:
         _log.warning(
             "--clock-start is before the last recorded command: exchange time continues from that command, at %s",
             short_time(last_us),
+        )
+
+
+def _warn_of_modes(path: Path) -> None:
+    """Name files that more users can read than new ones: files keep their mode."""
+    files = more_open_files(path)
+    if files:
+        others = f", and {len(files) - 1} more files are as open" if len(files) > 1 else ""
+        _log.warning(
+            "other users can read or write %s (mode %04o)%s: `chmod go= FILE` closes a file. New files are closed",
+            files[0],
+            files[0].stat().st_mode & 0o777,
+            others,
         )
 
 
