@@ -5,7 +5,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -14,6 +14,9 @@ STANDARD_INPUT = Path("-")
 LINE_BYTES_MAX = 1024 * 1024
 # Rules and queries are read as a whole.
 TEXT_BYTES_MAX = 16 * LINE_BYTES_MAX
+# An export compresses to an eighth. A small file that grows without end would fill the memory.
+RATIO_MAX = 50
+RATIO_FROM_BYTES = 64 * LINE_BYTES_MAX
 
 # How files begin that are no text in UTF-8, and the next step. UTF-32 comes first, because it begins as UTF-16 does.
 _SIGNATURES = (
@@ -40,15 +43,21 @@ def opened_lines(source: Path) -> Iterator[Iterator[str]]:
     """Open a source of UTF-8 text and return its lines, one by one, with their ends; `-` is standard input.
 
     A byte order mark at the beginning is dropped. A file whose name ends with .gz is decompressed. Memory is bounded:
-    no line is longer than LINE_BYTES_MAX. Raises InputError here and at the first line that cannot be read.
+    no line is longer than LINE_BYTES_MAX. Raises InputError here and at the first line that cannot be read, also if the
+    file decompresses to much more than a text does.
     """
     name = source_name(source)
-    file = _opened(source, name)
-    try:
-        yield _lines(file, name)
-    finally:
-        if source != STANDARD_INPUT:
-            file.close()
+    with ExitStack() as opened:
+        file = _opened(source, name)
+        if source == STANDARD_INPUT:
+            yield _lines(file, name)
+            return
+        opened.enter_context(file)
+        if source.suffix != ".gz":
+            yield _lines(file, name)
+            return
+        decompressed = cast(IO[bytes], opened.enter_context(gzip.GzipFile(fileobj=file)))
+        yield _refusing_bombs(_lines(decompressed, name), file, name)
 
 
 def read_text(file: Path) -> str:
@@ -74,9 +83,22 @@ def _opened(source: Path, name: str) -> IO[bytes]:
             raise InputError("standard input is closed: write the text to it, or name a file")
         return sys.stdin.buffer
     try:
-        return cast(IO[bytes], gzip.open(source)) if source.suffix == ".gz" else source.open("rb")
+        return source.open("rb")
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _refusing_bombs(lines: Iterator[str], compressed: IO[bytes], name: str) -> Iterator[str]:
+    """The lines of a compressed file. Raises InputError if it decompresses to more than RATIO_MAX times its size."""
+    read = 0
+    for number, line in enumerate(lines, 1):
+        read += len(line)
+        if read > RATIO_FROM_BYTES and read > RATIO_MAX * compressed.tell():
+            raise InputError(
+                f"{name}, line {number}: the file decompresses to more than {RATIO_MAX} times its size, as no export "
+                "does: if it comes from a source that you trust, decompress it with `gunzip` first"
+            )
+        yield line
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import random
 import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -242,3 +243,22 @@ def test_missing_file_and_long_text(tmp_path: Path) -> None:
     file.write_bytes((b"# " + b"x" * 1_000_000 + b"\n") * 17)
     with pytest.raises(InputError, match="line 17: the file is longer than"):
         read_text(file)
+
+
+def test_a_file_that_decompresses_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "bomb.gz"
+    monkeypatch.setattr("exchange.outside_text.RATIO_FROM_BYTES", 10_000)
+    with gzip.open(file, "wb") as written:
+        written.writelines(b"a" * 100_000 + b"\n" for _ in range(50))
+    taken = 0
+    with opened_lines(file) as lines, pytest.raises(InputError, match="decompresses to more than 50 times its size"):
+        for _ in lines:
+            taken += 1
+    assert taken < 10
+    # Text, even of the same few lines again and again, is far from it.
+    numbers = random.Random(1)
+    with gzip.open(file, "wb") as written:
+        hashes = (numbers.randbytes(32).hex().encode() for _ in range(2_000))
+        written.writelines(b'{"hash":"%s","command":"the same"}\n' % one for one in hashes)
+    with opened_lines(file) as lines:
+        assert sum(1 for _ in lines) == 2_000
