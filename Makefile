@@ -7,6 +7,8 @@ DB      ?= data/exchange.db
 PROMTOOL ?= promtool
 # Some tests wait for other processes, so one worker more than there are cores keeps all cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# The seeds of `make simulate-faults`.
+SEEDS   ?= 1-1000
 # `worksteal` keeps the tests of a file on one worker, where they share fixtures, until another worker has no work left.
 PYTEST  := $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -22,14 +24,10 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-<<<<<<< HEAD
-.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit container lowest lock release clean
-=======
-.PHONY: help run test quick lint types pytest long soak coverage bench docs site wheel sbom audit rules lowest lock release clean
->>>>>>> 7ff2acc (deploy: add alert rules for Prometheus and a dashboard for Grafana)
+.PHONY: help run test quick lint types pytest long soak simulate-faults coverage bench docs site wheel sbom audit rules container lowest lock release clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 27
 
 run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a live demo market
 	@mkdir -p $(dir $(DB))
@@ -57,6 +55,9 @@ long: $(VENV)/dev-installed  ## run the tests that take long: crashes, kills, wh
 soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
 	# Ends at the first failure: its seed is printed at once, also if the rest would take hours.
 	$(BIN)/pytest -m soak --exitfirst
+
+simulate-faults: $(VENV)/dev-installed  ## break a simulated exchange from each of SEEDS=1-1000
+	$(BIN)/python -m tests.faults $(SEEDS) --jobs $(WORKERS)
 
 coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
 	$(PYTEST) --timeout 600 -m "not soak and not packaging" --cov --cov-report term:skip-covered --cov-report html:build/coverage
@@ -88,14 +89,12 @@ sbom: $(VENV)/dev-installed  ## write the bill of materials (CycloneDX) of the w
 audit: $(VENV)/dev-installed  ## report known vulnerabilities of the installed packages; needs the package index
 	$(BIN)/python .ci/audit.py
 
-<<<<<<< HEAD
 container:  ## build the container, run it and stop it, if a container engine runs here
 	.ci/container
-=======
+
 rules:  ## check and test the alert rules with promtool, which comes with Prometheus
 	$(PROMTOOL) check config deploy/prometheus/prometheus.yml
 	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
->>>>>>> 7ff2acc (deploy: add alert rules for Prometheus and a dashboard for Grafana)
 
 lowest: $(VENV)/dev-installed  ## run the quick tests with the oldest supported dependencies
 	rm -rf build/lowest && mkdir -p build && $(PYTHON) -m venv build/lowest

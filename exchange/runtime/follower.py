@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import time
 import zlib
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -358,17 +359,27 @@ def main() -> None:
 def keep_following(
     path: Path, every: int | None, reader: JournalReader, exchange_pid: int, checked_seq: int = 0
 ) -> None:
-    """Follow the journal at `path` until the exchange is gone. Raises DivergedError at an alarm, sqlite3.Error.
+    """Follow the journal at `path` until the exchange is gone. Raises as `follow` does."""
+    # If a signal ends the process, `closing` lets the follower write its status.
+    with closing(follow(path, every, reader, lambda: is_orphaned(exchange_pid), checked_seq)) as looks:
+        for seconds in looks:
+            time.sleep(seconds)
 
-    While space is low, a follower compares and writes nothing. Once there is space again, another one begins where the
-    history ends.
+
+def follow(
+    path: Path, every: int | None, reader: JournalReader, is_ended: Callable[[], bool], checked_seq: int = 0
+) -> Generator[float, None, None]:
+    """Follow the journal at `path` until `is_ended`. Yields the seconds until its next look.
+
+    Raises DivergedError at an alarm, a JournalError, and sqlite3.Error if the history cannot be written. While space is
+    low, a follower compares and writes nothing. Once there is space again, another one begins where the history ends.
     """
     space = SpaceGuard(path, "rows of the history", _log.warning)
-    while not is_orphaned(exchange_pid):
+    while not is_ended():
         with closing(open_fitting_writer(reader, _log.warning)) as history:
             history.set_alarm(None)
             follower = Follower(path, every, _log.info, history=history, checked_seq=checked_seq)
-            _follow(follower, reader, exchange_pid, space)
+            yield from _follow(follower, reader, is_ended, space)
 
 
 def _end_history(path: Path) -> None:
@@ -378,20 +389,22 @@ def _end_history(path: Path) -> None:
         _log.warning("%s", error)
 
 
-def _follow(follower: Follower, reader: JournalReader, exchange_pid: int, space: SpaceGuard) -> None:
-    """Follow until the exchange is gone, or until there is space again for a follower that stopped writing.
+def _follow(
+    follower: Follower, reader: JournalReader, is_ended: Callable[[], bool], space: SpaceGuard
+) -> Iterator[float]:
+    """Follow until `is_ended`, or until there is space again for a follower that stopped writing.
 
     Raises DivergedError at an alarm, also at one of `exchange follow --once`.
     """
     written, written_seconds = (0, 0), 0.0
     try:
-        while not is_orphaned(exchange_pid):
+        while not is_ended():
             if not space.allows():
                 follower.stop_writing()
             elif not follower.writes_history:
                 return
-            if not follower.catch_up(reader) and not follower.check_chain(reader):
-                time.sleep(LOOK_SECONDS)
+            has_worked = follower.catch_up(reader) or follower.check_chain(reader)
+            yield 0.0 if has_worked else LOOK_SECONDS
             if time.monotonic() - written_seconds > STATUS_SECONDS:
                 if (alarm := standing_alarm(reader.path)) is not None:
                     raise DivergedError(alarm.text)

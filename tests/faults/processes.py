@@ -1,0 +1,129 @@
+"""The subprocesses of the exchange, as tasks of its event loop: the follower, catch-up workers, the writer of archives.
+
+Each is a generator of the exchange's own code. It yields bytes for its standard output, or the seconds that it sleeps.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from exchange.catch_up.request import CatchUpRequest
+from exchange.catch_up.worker import messages_of
+from exchange.history_db.update import history_lock
+from exchange.journal.errors import JournalError
+from exchange.journal.opening import open_journal_reader
+from exchange.runtime import archiver
+from exchange.runtime.follower import DIVERGED, DivergedError, follow
+from tests.faults.machine import Machine
+
+Body = Generator[bytes | float, None, None]
+
+# Bytes in the pipe to the exchange. A process that writes more waits.
+_PIPE_SIZE = 4_096
+
+
+class Process(asyncio.SubprocessTransport):
+    """A process, its transport, and that of its output."""
+
+    def __init__(self, loop: Any, machine: Machine, protocol: Any, body: Body) -> None:
+        super().__init__()
+        self._machine = machine
+        self._protocol = protocol
+        self._body = body
+        self._code: int | None = None
+        self._ended = asyncio.Event()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        protocol.connection_made(self)
+        self._task = loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        code = 0
+        try:
+            # A process needs some time to start.
+            await asyncio.sleep(0.02)
+            for made in self._body:
+                if isinstance(made, bytes):
+                    for start in range(0, len(made), _PIPE_SIZE):
+                        await self._may_write.wait()
+                        self._protocol.pipe_data_received(1, made[start : start + _PIPE_SIZE])
+                else:
+                    await asyncio.sleep(max(made, 0.0001))
+        except (JournalError, OSError):
+            code = 1
+        except DivergedError:
+            code = DIVERGED
+        except asyncio.CancelledError:
+            code = -15
+        # A file that the process writes at its end may fail too.
+        with contextlib.suppress(OSError):
+            self._body.close()
+        self._code = code
+        self._protocol.pipe_connection_lost(1, None)
+        self._protocol.process_exited()
+        self._ended.set()
+
+    def get_pid(self) -> int:
+        return os.getpid()
+
+    def get_returncode(self) -> int | None:
+        return self._code
+
+    def get_pipe_transport(self, descriptor: int) -> Any:
+        return self if descriptor == 1 else None
+
+    def terminate(self) -> None:
+        if self._machine.is_up:
+            self._task.cancel()
+
+    async def _wait(self) -> int | None:
+        await self._ended.wait()
+        return self._code
+
+    def pause_reading(self) -> None:
+        self._may_write.clear()
+
+    def resume_reading(self) -> None:
+        self._may_write.set()
+
+    def close(self) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self._code is not None
+
+
+def processes(machine: Machine) -> dict[str, Callable[..., Any]]:
+    """How each module starts, by its name."""
+    bodies: dict[str, Callable[[list[str]], Body]] = {
+        "exchange.catch_up.worker": _replay,
+        "exchange.runtime.archiver": _seal,
+        "exchange.runtime.follower": _follow,
+    }
+
+    def start(module: str, loop: Any, protocol: Any, arguments: list[str]) -> tuple[Process, Any]:
+        machine.note("process", module.encode())
+        return Process(loop, machine, protocol, bodies[module](arguments)), protocol
+
+    return {module: partial(start, module) for module in bodies}
+
+
+def _replay(arguments: list[str]) -> Body:
+    path, from_seq, up_to, user_id, *channels = arguments
+    request = CatchUpRequest(int(from_seq), int(up_to), user_id, tuple(channels))
+    for seq, channel_name, text in messages_of(Path(path), request):
+        yield b"%d %b %b\n" % (seq, channel_name.encode(), text)
+
+
+def _seal(arguments: list[str]) -> Body:
+    yield f"{archiver.seal(Path(arguments[0]), int(arguments[1])).path}\n".encode()
+
+
+def _follow(arguments: list[str]) -> Body:
+    path = Path(arguments[0])
+    with history_lock(path), open_journal_reader(path) as reader:
+        yield from follow(path, int(arguments[1]), reader, lambda: False)
