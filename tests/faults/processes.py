@@ -126,4 +126,4 @@ def _seal(arguments: list[str]) -> Body:
 def _follow(arguments: list[str]) -> Body:
     path = Path(arguments[0])
     with history_lock(path), open_journal_reader(path) as reader:
-        yield from follow(path, int(arguments[1]), reader, lambda: False)
+        yield from follow(path, int(arguments[1]), reader, lambda: False, int(arguments[2]))
