@@ -363,13 +363,14 @@ def keep_following(
     # If a signal ends the process, `closing` lets the follower write its status.
     with closing(follow(path, every, reader, lambda: is_orphaned(exchange_pid), checked_seq)) as looks:
         for seconds in looks:
-            time.sleep(seconds)
+            if seconds:
+                time.sleep(seconds)
 
 
 def follow(
     path: Path, every: int | None, reader: JournalReader, is_ended: Callable[[], bool], checked_seq: int = 0
 ) -> Generator[float, None, None]:
-    """Follow the journal at `path` until `is_ended`. Yields the seconds until its next look.
+    """Follow the journal at `path` until `is_ended`. Yields the seconds until its next look, often 0.
 
     Raises DivergedError at an alarm, a JournalError, and sqlite3.Error if the history cannot be written. While space is
     low, a follower compares and writes nothing. Once there is space again, another one begins where the history ends.
