@@ -334,7 +334,7 @@ def test_series_settle_and_one_is_delayed(tmp_path: Path) -> None:
         how = f"exchange admin settle XRP 28FEB26 PRICE --db {path}"
         assert text.splitlines()[-1] == f"XRP 28FEB26 waits for a price: {how}"
         text = said(exchange("settlements", "--user", "alice", *at))
-        assert re.search(rf"{CALL} +2 +160\.00 +20\.000 +0\.048 ", text)
+        assert re.search(rf"{CALL} +2\.0 +160\.00 +20\.000 +0\.048 ", text)
         text = said(exchange("admin", "settle", "xrp", "2026-02-28", "2.50", *at))
         assert re.fullmatch(r"XRP 28FEB26 is settled at 2\.50 \(seq \d+\)\n", text)
         assert "settled already" in _refused(running, "admin", "settle", "XRP", "28FEB26", 3)

@@ -29,6 +29,7 @@ from exchange.cli import admin, admin_rules, output, recovery_plan, top
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
+from exchange.cli.version import _Package, _Versions
 from exchange.domain.commands import CancelOrder
 from exchange.domain.rules import Rules
 from exchange.history.recovery_plan import RecoveryPlan
@@ -78,8 +79,23 @@ COMMANDS = {
     "ticker": f"ticker {LATER}",
     "ticker_asset": "ticker --asset SOL",
     "top": "top --once",
+    "version": "version --verbose",
     "what_if": "what-if --without bob --set collateral=cash_secured",
 }
+
+
+VERSIONS = _Versions(
+    exchange="1.2.3",
+    python="CPython 3.11.7",
+    platform="Linux-6.1.0-x86_64-with-glibc2.36",
+    sqlite="3.40.1",
+    compiled=False,
+    journal_schema=7,
+    history_schema=4,
+    snapshot_format=8,
+    rules_version=1,
+    packages=[_Package("msgspec", "0.22.0", None), _Package("uvloop", None, "fast")],
+)
 
 
 class _Exchange:
@@ -142,6 +158,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.setattr(output, "is_terminal", lambda: True)
         patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr(admin, "admin_client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr("exchange.cli.version._versions", lambda: VERSIONS)
         patch.setattr(top, "admin_client_of", lambda path: contextlib.nullcontext(running))
         seconds = count()
         patch.setattr(top, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None))
