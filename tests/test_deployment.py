@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "deploy" / "systemd" / "exchange.service"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+PUBLIC: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.public.yaml").read_text(encoding="utf-8"))
 # systemd's own measure of what a service could do: 0 nothing, 10 everything.
 EXPOSURE_MAX = 1.5
 
@@ -61,15 +62,37 @@ def test_the_container_copies_files_that_exist_and_every_package() -> None:
     assert {path.resolve().name for path in (ROOT / "exchange").iterdir() if path.is_symlink()} < names
 
 
-def test_the_commands_of_the_container_the_compose_file_and_the_unit_exist() -> None:
-    default = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
-    started = re.findall(r"^ExecStart=/opt/exchange/bin/exchange (.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(default) == len(started) == 1
-    for words in (yaml.safe_load(default[0]), COMPOSE["services"]["exchange"]["command"], shlex.split(started[0])):
-        assert _parses(words)["metrics_port"] == 9100
+def _started(unit: Path) -> list[str]:
+    """The words after `exchange` of the command that a unit starts."""
+    text = unit.read_text(encoding="utf-8").replace("\\\n", " ")
+    (line,) = re.findall(r"^ExecStart=/opt/exchange/bin/exchange (.*)$", text, re.MULTILINE)
+    return shlex.split(line)
 
 
-def test_the_container_does_not_start_for_others_until_somebody_says_who_may_trade() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        yaml.safe_load(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[0]),
+        COMPOSE["services"]["exchange"]["command"],
+        PUBLIC["services"]["exchange"]["command"],
+        _started(UNIT),
+        _started(UNIT.with_name("public.conf")),
+    ],
+    ids=("image", "compose", "public compose", "unit", "public unit"),
+)
+def test_the_commands_that_start_the_exchange_are_valid(words: list[str]) -> None:
+    """This file stands in for the certificate and its key, and a name for the variable of the compose file."""
+    stand_ins = ((r"/(run/secrets|etc/exchange)/\S+", __file__), (r"\$\{EXCHANGE_NAME:.*\}", "exchange.example"))
+    for pattern, stand_in in stand_ins:
+        words = [re.sub(pattern, stand_in, word) for word in words]
+    found = _parses(words)
+    assert found["metrics_port"] == 9100
+    assert (found["tls_cert"] is None) == (found["tls_key"] is None)
+    if "exchange.example" in " ".join(words):
+        assert found["tls_cert"] is not None and not found["insecure"]
+
+
+def test_the_container_does_not_start_until_an_option_says_who_may_trade() -> None:
     words = yaml.safe_load(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[0])
     done = subprocess.run(
         [sys.executable, "-m", "exchange.cli.main", *words], capture_output=True, text=True, timeout=60
@@ -78,8 +101,9 @@ def test_the_container_does_not_start_for_others_until_somebody_says_who_may_tra
     assert "--insecure" in done.stderr
 
 
-def test_the_compose_file_follows_the_specification() -> None:
-    _checked_by("check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
+@pytest.mark.parametrize("name", ("compose.yaml", "deploy/compose.public.yaml"))
+def test_the_compose_files_follow_the_specification(name: str) -> None:
+    _checked_by("check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / name)
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
