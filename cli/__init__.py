@@ -30,7 +30,7 @@ These modules hold no command of their own:
 - history_connection.py opens the history for commands that read its tables
 - chart_drawing.py draws charts and writes their files
 - server_process.py runs a server in the foreground
-- security_options.py has the options of a server that say who may connect, and how
+- security_options.py has the options of a server for access: keys, TLS, browsers, file modes
 - ladder.py draws an order book with its last trades
 - rule_text.py shows rules in USDC and contracts
 - record_text.py shows a recorded command as one line

@@ -75,10 +75,10 @@ def secret(
 def _refuse_wrong(
     user_id: str, lasts_us: int | None, expires_us: int | None, out: Path | None, url: str | None
 ) -> None:
-    """Raise a UsageError for options that contradict each other, and for an account that nobody may enter."""
+    """Raise a UsageError for options that contradict each other, and for an account of the exchange itself."""
     reason = why_reserved(user_id)
     if user_id in RESERVED_USERS and user_id != "admin":
-        reason = f"{user_id!r} is an account of the exchange itself: nobody may enter it"
+        reason = f"{user_id!r} is an account of the exchange itself: no client may enter it"
     if reason is not None:
         raise click.BadParameter(reason, param_hint="'USER'")
     if lasts_us is not None and expires_us is not None:

@@ -1,4 +1,4 @@
-"""The options of `serve` and `demo` that say who may connect, and how."""
+"""The options of `serve` and `demo` for access: keys, TLS, browsers, file modes."""
 
 import functools
 from collections.abc import Callable
@@ -87,8 +87,8 @@ def access_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if is_foreign and not insecure and tls_cert is None:
             raise click.UsageError(
                 f"other machines can connect to {host!r}: add --tls-cert and --tls-key, and every account needs a key "
-                "(`exchange account secret`). Or add --insecure: then everyone can read the traffic, and any client "
-                "can trade as any user without a key"
+                "(`exchange account secret`). Or add --insecure: then each machine on the way can read the traffic, "
+                "and any client can trade as any user without a key"
             )
         tls = None if tls_cert is None or tls_key is None else TlsFiles(tls_cert, tls_key)
         needs_keys = require_keys or (is_foreign and not insecure)

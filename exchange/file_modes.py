@@ -39,8 +39,8 @@ def more_open_files(journal: Path) -> list[Path]:
     denied = os.umask(0o077)
     os.umask(denied)
     name = journal.name.removesuffix(".db")
-    beside = sorted(journal.parent.glob(f"{_escaped(name)}.*"))
-    files = [file for one in beside for file in (sorted(one.iterdir()) if one.is_dir() else [one])]
+    found = sorted(journal.parent.glob(f"{_escaped(name)}.*"))
+    files = [file for one in found for file in (sorted(one.iterdir()) if one.is_dir() else [one])]
     return [file for file in files if file.is_file() and file.stat().st_mode & denied & 0o066]
 
 

@@ -44,7 +44,7 @@ def enter(caller: Caller, login: Login) -> r.LoginResult | Command:
 
 def authentication_answer(caller: Caller, change: Change) -> r.LoginResult:
     """Log in to the account that the command opened."""
-    assert caller.opening is not None and caller.opening.user_id == change.user_id, "an account that nobody asked for"
+    assert caller.opening is not None and caller.opening.user_id == change.user_id, "an account without a login"
     return log_in(caller, caller.opening)
 
 

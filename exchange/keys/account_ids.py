@@ -42,7 +42,7 @@ def canonical_form(user_id: str) -> str:
 
 
 def why_reserved(user_id: str) -> str | None:
-    """Why nobody may have this id, because it looks like an account of the exchange; None if it does not."""
+    """Why no account may have this id, which looks like one of the exchange's own; None if it may."""
     for reserved in RESERVED_USERS:
         if user_id != reserved and _skeleton(user_id) == _skeleton(reserved):
             return f"{user_id!r} looks like {reserved!r}, an account of the exchange itself: choose another name"

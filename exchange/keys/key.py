@@ -21,7 +21,7 @@ SECRET_BYTES = 32
 
 
 class Key(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`expires_us`: the time (µs) from which it opens nothing; None: never. A revoked key has no secret any more.
+    """`expires_us`: its end, a time in µs; None: it has none. A revoked key has no secret any more.
 
     The secret is kept as it is, because the check of a signature needs it.
     """

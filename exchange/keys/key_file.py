@@ -21,7 +21,7 @@ _PRIVATE_MODE = 0o600
 
 
 class KeyFileError(Exception):
-    """A file with secrets cannot be used; the message says why and what to do."""
+    """A file with secrets cannot be used; the message names the reason and the remedy."""
 
 
 class _KeyFileContent(msgspec.Struct):
@@ -73,7 +73,7 @@ def read_keys(journal: Path) -> list[Key]:
 
 
 def change_keys(journal: Path, change: Callable[[list[Key]], list[Key]]) -> None:
-    """Replace the keys of a journal by what `change` makes of them. Raises KeyFileError or OSError.
+    """Replace the keys of a journal by the result of `change`. Raises KeyFileError or OSError.
 
     Two processes never lose a change of each other.
     """

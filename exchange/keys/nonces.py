@@ -4,7 +4,7 @@ from collections import deque
 
 # How far the time of a signature may be from that of the exchange.
 WINDOW_MS = 60_000
-# Signatures in memory of one key. Only its owner can make them, so that nobody locks out another one.
+# Signatures in memory of one key. Only its owner can make them, so that no client locks out another.
 NONCES_MAX = 10_000
 
 
