@@ -8,8 +8,10 @@ import msgspec
 
 from exchange.amounts import iso_time
 from exchange.atomic_write import create_private
+from exchange.cli.client import NoServerError, ServerError, call_as_admin
 from exchange.cli.options import DURATION_US, TIME, USER, db_option, json_option
 from exchange.cli.output import print_json
+from exchange.domain.reasons import Reason
 from exchange.domain.units import RESERVED_USERS
 from exchange.keys.account_ids import why_reserved
 from exchange.keys.client_key import ClientKey
@@ -70,6 +72,18 @@ def secret(
         print_json(shown | {"rights": key.right, "expires_us": key.expires_us, "file": file})
     else:
         _print(key, out)
+    _warn_if_new(user_id, path)
+
+
+def _warn_if_new(user_id: str, path: Path) -> None:
+    """Tell a user who may have mistyped the name; without a running exchange this is not known."""
+    try:
+        call_as_admin(path, "admin/get_account", user_id=user_id)
+    except ServerError as error:
+        if error.reason == Reason.UNKNOWN_USER.value:
+            click.echo(f"there is no account {user_id!r} yet: the first login with the key opens it", err=True)
+    except NoServerError:
+        pass
 
 
 def _refuse_wrong(

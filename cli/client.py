@@ -1,6 +1,7 @@
 """Calls to the running exchange, whose address is in the lock file of its journal."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,11 @@ def url_of(path: Path) -> str:
     if key is not None and key.url is not None:
         return key.url
     owner = lock_owner(path)
+    if owner is None and _is_closed_lock(path):
+        raise NoServerError(
+            f"you may not read the address of the exchange next to {path}: use a --key-file with a URL, as "
+            "`exchange account secret USER --out FILE --url URL` writes it"
+        )
     if owner is None:
         raise NoServerError(f"no exchange is running on {path}: start it with `{command_line('serve', path)}`")
     if owner.url is None:
@@ -95,6 +101,12 @@ def url_of(path: Path) -> str:
             f"{path} is locked by process {owner.pid}, which does not listen yet: try again in a moment"
         )
     return owner.url
+
+
+def _is_closed_lock(path: Path) -> bool:
+    """True if the lock file of the journal belongs to another user, who did not open it."""
+    file = path.with_name(path.name + ".lock")
+    return file.exists() and not os.access(file, os.R_OK)
 
 
 def tls_of(url: str, path: Path | None) -> SSLContext | None:

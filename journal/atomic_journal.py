@@ -23,7 +23,8 @@ _TABLES = (
 # Files that SQLite keeps next to a database. It would apply their contents to a new file of the same name.
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 _FOLDERS = (".snapshots", ".archives")
-_BESIDE = (*_OF_SQLITE, ".lock", ".admin", ".signing-key", ".follower", ".draft", *_FOLDERS)
+_SECRETS = (".admin", ".signing-key", ".keys", ".key-uses", ".certificate")
+_BESIDE = (*_OF_SQLITE, *_SECRETS, ".lock", ".follower", ".draft", *_FOLDERS)
 
 
 class Draft(NamedTuple):

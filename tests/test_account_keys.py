@@ -85,6 +85,8 @@ def test_the_owner_acts_for_every_user_and_others_need_a_key(tmp_path: Path) -> 
         assert "order 1" in said(buy("--user", "alice"))
         for right in ("read", "trade", "admin"):
             said(exchange("account", "secret", "alice", "--rights", right, "--out", tmp_path / right, "--db", path))
+        mistyped = exchange("account", "secret", "alcie", "--db", path)
+        assert "there is no account 'alcie' yet" in mistyped.stderr
         assert "order 2" in said(buy("--user", "alice"))
         secret = admin_secret_file(path)
         secret.rename(tmp_path / "kept")
@@ -108,9 +110,8 @@ def test_the_owner_acts_for_every_user_and_others_need_a_key(tmp_path: Path) -> 
         assert "Run `chmod 600" in complained(buy("--key-file", tmp_path / "trade"), 2)
         (tmp_path / "kept").rename(secret)
         assert server.stop()[0] == 0
-        assert {
-            one["last_use_us"] is None for one in said_json(exchange("account", "secrets", "--json", "--db", path))
-        } == {False}
+        listed = said_json(exchange("account", "secrets", "alice", "--json", "--db", path))
+        assert all(one["last_use_us"] is not None for one in listed)
 
 
 def test_the_client_signs_with_a_key(tmp_path: Path) -> None:

@@ -135,3 +135,13 @@ def test_a_journal_without_read_access(path: Path, file_mode: int, folder_mode: 
         exit_code, output = as_a_stranger(*look, "--db", path)
         expected = 1 if file_mode and look not in (("journal", "verify"), ("journal", "check")) else 2
         assert (exit_code, str(path) in output, "Traceback" in output) == (expected, True, False), output
+
+
+def test_a_user_who_may_not_read_the_address_is_told_how_to_get_a_key(path: Path) -> None:
+    lock = path.with_name("exchange.db.lock")
+    lock.touch(0o600)
+    close(path, 0o755)
+    order = ("order", "buy", "SOL_USDC-28FEB26-150-C", 1, 1, "--user", "alice")
+    exit_code, output = as_a_stranger(*order, "--db", path)
+    assert exit_code == 1
+    assert "you may not read the address of the exchange" in output and "use a --key-file with a URL" in output

@@ -20,27 +20,23 @@ class TlsFiles(NamedTuple):
 
 
 class ServerTls:
-    """The context of a server. Raises KeyFileError if the files do not hold a certificate and its key."""
+    """The context of a server on this journal. Raises KeyFileError if the files hold no certificate with its key."""
 
     def __init__(self, files: TlsFiles, journal: Path) -> None:
         self._files = files
         self._journal = journal
         self.context = _server_context()
-        self.reload()
+        _load(self.context, files)
 
     def reload(self) -> None:
         """Use the certificate in the files now for new connections. Raises KeyFileError, and keeps the old one then."""
         # A context that loads files that do not fit would be left with half of them.
-        for context in (_server_context(), self.context):
-            try:
-                context.load_cert_chain(self._files.certificate, self._files.key, password=_no_password)
-            except ssl.SSLError as error:
-                raise KeyFileError(
-                    f"{self._files.certificate} and {self._files.key} are not a certificate and its private key in PEM "
-                    f"format without a password ({error.reason or error})"
-                ) from error
-            except OSError as error:
-                raise KeyFileError(f"{error.filename or self._files.certificate}: {error.strerror}") from error
+        _load(_server_context(), self._files)
+        _load(self.context, self._files)
+        self.publish()
+
+    def publish(self) -> None:
+        """Leave a copy of the certificate next to the journal, for clients on this machine. Raises OSError."""
         write_atomic(certificate_path(self._journal), self._files.certificate.read_bytes(), 0o600)
 
 
@@ -64,6 +60,19 @@ def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Load the certificate and its key. Raises KeyFileError."""
+    try:
+        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+    except ssl.SSLError as error:
+        raise KeyFileError(
+            f"{files.certificate} and {files.key} are not a certificate and its private key in PEM format without a "
+            f"password ({error.reason or error})"
+        ) from error
+    except OSError as error:
+        raise KeyFileError(f"{error.filename or files.certificate}: {error.strerror}") from error
 
 
 def _no_password() -> str:

@@ -378,6 +378,7 @@ class Node(ServedExchange):
         context = None
         if self._settings.tls is not None:
             tls = ServerTls(self._settings.tls, self.path)
+            tls.publish()
             _reload_on_hangup(tls)
             context = tls.context
         url = await self.gateway.bind(self._settings.host, self._settings.port, context)
