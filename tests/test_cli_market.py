@@ -343,8 +343,8 @@ def test_series_settle_and_one_is_delayed(tmp_path: Path) -> None:
         paid = said_json(exchange("settlements", "--user", "bob", "-n", 1, "--json", *at))
         assert [(one["instrument_id"], one["payout"]) for one in paid] == [(waiting, -1_000_000)]
         text = said(exchange("account", "show", "bob", *at))
-        assert re.search(rf"{waiting} +-2 +2\.50 +-1\.00 +0\.00 ", text)
-        assert re.search(rf"{CALL} +-2 +160\.00 +-20\.00 +0\.00 ", text)
+        assert re.search(rf"{waiting} +-2\.0 +2\.50 +-1\.00 +0\.00 ", text)
+        assert re.search(rf"{CALL} +-2\.0 +160\.00 +-20\.00 +0\.00 ", text)
 
 
 @pytest.mark.slow
