@@ -10,8 +10,8 @@ from exchange.journal.records import AnswerRow, Checkpoint, DigestRow, Head, Rec
 APPEND_BOUNDS_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 BATCH_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
-# A journal that refused a batch counts as unavailable until it records one, but not longer than this: without commands
-# nobody would find out that it is available again.
+# A journal that refused a batch counts as unavailable until it records one, but at most for this time: if no command
+# comes, the exchange does not find out that the journal is available again.
 UNAVAILABLE_SECONDS = 10.0
 
 
