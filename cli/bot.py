@@ -15,6 +15,7 @@ from exchange.bots.taker import Taker
 from exchange.cli.client import given_key, owner_secret, tls_of, url_of
 from exchange.cli.options import USER, db_option, key_file_option
 from exchange.client import connect
+from exchange.logs import set_up_log
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -86,6 +87,7 @@ def _run(trading: Bot, given_url: str | None, path: Path, user_id: str) -> None:
     # The administrator's secret is for the exchange on this journal alone.
     secret = None if given_url or key else owner_secret(path)
     url = given_url or url_of(path)
+    set_up_log()
 
     async def run() -> None:
         async with connect(url, user_id, secret, key=key, tls=None if given_url else tls_of(url, path)) as client:

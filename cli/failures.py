@@ -14,6 +14,7 @@ from exchange.client.errors import CONNECTION
 from exchange.domain.reasons import REFUSALS
 from exchange.journal.errors import JournalError
 from exchange.keys.key_file import KeyFileError
+from exchange.logs import set_up_log
 from exchange.outside_text import InputError
 
 _log = logging.getLogger("exchange.cli")
@@ -103,6 +104,7 @@ def _shown(error: Exception) -> tuple[click.ClickException, str]:
             where = f"{error.filename}: " if error.filename else ""
             return click.ClickException(f"{where}{error.strerror or error}"), "system_error"
         case _:
+            set_up_log()
             _log.error("unexpected error", exc_info=error)
             text = f"unexpected error ({type(error).__name__}: {error}): please report it with the lines above"
             return click.ClickException(text), "unexpected_error"

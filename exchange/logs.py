@@ -30,7 +30,7 @@ class LogChoice(NamedTuple):
     level: str = "info"
 
 
-def set_up_log(choice: LogChoice) -> None:
+def set_up_log(choice: LogChoice = LogChoice()) -> None:
     """Let this process and its subprocesses write their logs in this form."""
     os.environ[_FORMAT_VARIABLE], os.environ[_LEVEL_VARIABLE] = choice
     _install(choice)
