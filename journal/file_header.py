@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from exchange.journal.connection import is_open_here
 from exchange.journal.errors import ForeignLogError
 
 # SQLite's file format: the two bytes at 18 are 1 for a file with a rollback journal, 2 for one with a -wal.
@@ -19,6 +20,9 @@ def refuse_foreign_log(path: Path) -> None:
     Backups, forks and imports are files without a -wal, and say so in their header until an exchange opens them. A -wal
     next to such a file is left over from an earlier journal of this name. SQLite would apply it nevertheless.
     """
+    if is_open_here(path):
+        # It was checked when it was opened. To open it again would release the locks of that connection.
+        return
     log = log_path(path)
     try:
         # In this order: a journal that an exchange is just creating has its header before its -wal.

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from exchange.journal import views
+from exchange.journal.connection import JournalConnection
 from exchange.journal.errors import (
     JournalDamagedError,
     JournalError,
@@ -184,7 +185,7 @@ def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 def _open(uri: str, path: Path) -> sqlite3.Connection:
     try:
-        return sqlite3.connect(uri, uri=True, isolation_level=None)
+        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=JournalConnection)
     except sqlite3.Error as error:
         raise JournalError(
             f"cannot open {path} ({error}): check that it is a file that you can read and write"

@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiosqlite
 
 from exchange.journal.backup import back_up_before_migration
+from exchange.journal.connection import JournalConnection
 from exchange.journal.disk_limits import is_limit_reached
 from exchange.journal.errors import JournalBrokenError, JournalBusyError, JournalError, JournalFullError
 from exchange.journal.file_watch import FileWatch
@@ -61,7 +62,9 @@ class SqliteJournalWriter:
         prepare(path)
         with SqliteJournalReader(path) as reader:
             head = reader.head()
-        connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
+        connection = await aiosqlite.connect(
+            path, isolation_level=None, timeout=_BUSY_SECONDS, factory=JournalConnection
+        )
         try:
             await connection.execute("PRAGMA synchronous = FULL")
             await connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES_MAX}")
