@@ -81,7 +81,20 @@ def prepare(path: Path) -> None:
     if not path.parent.is_dir():
         raise JournalError(f"there is no folder {path.parent} for the journal: create it first")
     refuse_foreign_log(path)
-    is_new = not path.exists() or path.stat().st_size == 0
+    if path.exists() and path.stat().st_size:
+        _bring_up_to_date(path, is_new=False)
+        return
+    # The file gets its name once all of it is on disk, so that no crash leaves a half of it, which is no journal yet.
+    # The first sync of its -wal also syncs the name: SQLite syncs the folder of a -wal that it created.
+    file = path.resolve()
+    draft = file.with_name(file.name + ".new")
+    for end in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + end).unlink(missing_ok=True)
+    _bring_up_to_date(draft, is_new=True)
+    draft.replace(file)
+
+
+def _bring_up_to_date(path: Path, is_new: bool) -> None:
     connection = _open(path.absolute().as_uri(), path)
     try:
         if not is_new:
