@@ -67,6 +67,8 @@ def pinned(core: int, *arguments: str, nice: int = 0) -> Iterator[subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=None if "benchmarks.steady" in arguments else subprocess.DEVNULL,
         text=True,
+        # Some kernels share the time between sessions first, and then by priority within one.
+        start_new_session=nice >= HOSTILE_NICE,
     )
     try:
         yield process
@@ -117,7 +119,7 @@ class Bench:
             assert clients.stdout is not None
             if clients.stdout.readline() != "ready\n":
                 raise click.ClickException("the good clients could not log in")
-            with pinned(CLIENT_CORE, *hostile, nice=self._nice + HOSTILE_NICE):
+            with pinned(CLIENT_CORE, *hostile, nice=HOSTILE_NICE):
                 time.sleep(SETTLE_SECONDS)
                 cpu_before, began_seconds = cpu_seconds(self.pid), time.monotonic()
                 while clients.poll() is None:
@@ -188,7 +190,7 @@ def main(only: tuple[str, ...], seconds: float, rate: float | None, limits: str 
         serve = ["-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo"]
         with (
             pinned(SERVER_CORE, *serve, *(("--limits", limits) if limits else ()), nice=nice) as server,
-            pinned(CLIENT_CORE, "-m", "benchmarks.sink", nice=nice + HOSTILE_NICE) as sink,
+            pinned(CLIENT_CORE, "-m", "benchmarks.sink", nice=HOSTILE_NICE) as sink,
         ):
             bench = Bench(server, url_of(server), url_of(sink), seconds, nice)
             rate = rate or bench.maximum() * RATE_SHARE

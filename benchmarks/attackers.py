@@ -23,7 +23,7 @@ from exchange.gateway.limits import BATCH_MAX, FRAME_MAX
 from exchange.gateway.methods import METHODS
 
 HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 # Bytes of one write of a flood.
@@ -41,6 +41,7 @@ class Attacker:
         self.random = Random(number)
         self.instrument_ids = instrument_ids
         self._host, self._port = host, port
+        self.handshake = HANDSHAKE % port
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 
@@ -53,8 +54,9 @@ class Attacker:
     async def connect(self, user_id: str = "") -> None:
         """Open a WebSocket connection, and log in."""
         await self.dial()
-        self.writer.write(HANDSHAKE)
-        await self.reader.readuntil(b"\r\n\r\n")
+        self.writer.write(self.handshake)
+        if not (await self.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 "):
+            raise ConnectionError("the server refused the handshake")
         if user_id:
             self.writer.write(login(user_id))
             await self.reader.read(1)
@@ -147,7 +149,7 @@ async def orders(attacker: Attacker) -> None:
 async def slow_readers(attacker: Attacker) -> None:
     """Clients of all channels that request much and read nothing."""
     await attacker.dial(receive_buffer=1024)
-    attacker.writer.write(HANDSHAKE + login(f"hostile-{attacker.number}") + subscribe(attacker, "subscribe"))
+    attacker.writer.write(attacker.handshake + login(f"hostile-{attacker.number}") + subscribe(attacker, "subscribe"))
     await attacker.flood(filled([request("public/get_instruments", {})]), reads=False)
 
 

@@ -123,6 +123,8 @@ class ConnectionQuota:
         self._quotas = quotas
         self._user_id = ""
         self._user: UserQuota | None = None
+        # The requests that were refused because a rate was exceeded.
+        self.refused = 0
         self._requests = _per_second(limits.requests_per_second, now_us)
         own = None if quotas is None else _per_second(limits.credits_per_second_per_user, now_us)
         self._buckets = self._with_credits(own)
@@ -132,11 +134,11 @@ class ConnectionQuota:
         requests = self._requests
         if requests is not None and (wait_ms := requests.wait_ms(1)):
             detail = f"at most {self._limits.requests_per_second} requests a second on one connection"
-            raise rate_limited(detail, wait_ms, remaining_credits=self._remaining())
+            raise self._refusal(detail, wait_ms)
         for bucket, whose in self._buckets:
             if wait_ms := bucket.wait_ms(1):
                 detail = f"{whose} has no credits left: each request costs one, and some cost more"
-                raise rate_limited(detail, wait_ms, remaining_credits=self._remaining())
+                raise self._refusal(detail, wait_ms)
         if requests is not None:
             requests.take(1)
         self.charge(1)
@@ -189,10 +191,12 @@ class ConnectionQuota:
             self._user.connections -= 1
             self._user = None
 
-    def _remaining(self) -> int:
-        """The credits of the bucket that has the fewest."""
+    def _refusal(self, detail: str, wait_ms: int) -> RpcError:
+        """The error of a request that exceeds a rate, with the credits of the bucket that has the fewest."""
+        self.refused += 1
         buckets = [bucket for bucket, _ in self._buckets] or [bucket for bucket in [self._requests] if bucket]
-        return min((bucket.tokens for bucket in buckets), default=0)
+        remaining = min((bucket.tokens for bucket in buckets), default=0)
+        return rate_limited(detail, wait_ms, remaining_credits=remaining)
 
     def _with_credits(self, own: TokenBucket | None) -> tuple[tuple[TokenBucket, str], ...]:
         """The buckets of credits, each with its owner."""

@@ -23,6 +23,9 @@ from exchange.gateway.limits import (
     FRAGMENTS_MAX,
     IN_FLIGHT_MAX,
     OUTBOX_MAX,
+    REFUSALS_PER_TURN,
+    REST_SECONDS_MAX,
+    REST_SECONDS_MIN,
     SLICE_BYTES,
     UNREAD_MAX,
     UNSENT_MAX,
@@ -85,6 +88,8 @@ class SocketConnection(asyncio.Protocol):
         self._is_reading_paused = False
         # Bytes wait until the client reads or some requests are answered.
         self._is_blocked = False
+        self._is_resting = False
+        self._rest_seconds = REST_SECONDS_MIN
         # Bytes are taken until either side closes.
         self._is_listening = True
         # The client has closed its side, or the connection is lost.
@@ -172,11 +177,13 @@ class SocketConnection(asyncio.Protocol):
     def take_turn(self, ends_seconds: float) -> bool:
         """Decode bytes and start requests until that time of `perf_counter`. Returns True if some are left."""
         turn = self.turn
+        refused_before = self.quota.refused
         turn.begin(ends_seconds)
         while self._unread and not turn.has_waiting and not self._must_wait():
             self._decode_slice()
-            if turn.is_over:
+            if turn.is_over or self.quota.refused - refused_before > REFUSALS_PER_TURN:
                 break
+        self._rest_after(self.quota.refused - refused_before)
         if self._websocket.writes:
             self._owner.note_unsent(self)
         if self._has_ended and not self._unread:
@@ -187,9 +194,12 @@ class SocketConnection(asyncio.Protocol):
     def send(self, text: bytes) -> None:
         """Queue a text for the next `write`."""
         if self._websocket.state is State.OPEN and not self._is_lost:
-            self._websocket.send_text(text)
-            self._owner.note_unsent(self)
+            self._websocket.queue_text(text)
             self._unsent_size += len(text)
+            if self._is_writing_paused and self._unsent_size < UNREAD_MAX:
+                # They are written when the client reads.
+                return
+            self._owner.note_unsent(self)
             if self._unsent_size > UNSENT_MAX:
                 self._session.set_backpressure(True)
 
@@ -274,8 +284,25 @@ class SocketConnection(asyncio.Protocol):
                 self._owner.turns.add(self)
         self._set_reading_paused(is_blocked or len(self._unread) - self._unread_from > UNREAD_MAX)
 
+    def _rest_after(self, refused: int) -> None:
+        """Let a client rest that goes on although its requests are refused because of a rate."""
+        if not refused:
+            self._rest_seconds = REST_SECONDS_MIN
+        elif refused > REFUSALS_PER_TURN and not self._is_lost:
+            self._is_resting = True
+            asyncio.get_running_loop().call_later(self._rest_seconds, self._end_rest)
+            self._rest_seconds = min(2 * self._rest_seconds, REST_SECONDS_MAX)
+
+    def _end_rest(self) -> None:
+        self._is_resting = False
+        self.go_on()
+
     def _must_wait(self) -> bool:
-        return (self._is_writing_paused and not self._is_lost) or self._session.unanswered > IN_FLIGHT_MAX
+        return (
+            self._is_resting
+            or (self._is_writing_paused and not self._is_lost)
+            or self._session.unanswered > IN_FLIGHT_MAX
+        )
 
     def _note_outbox(self, outbox_bytes: int) -> None:
         changed_bytes, self._outbox_bytes = outbox_bytes - self._outbox_bytes, outbox_bytes

@@ -27,6 +27,17 @@ class HeldCloseProtocol(ServerProtocol):
         super().__init__(max_size=FRAME_MAX, logger=quiet_log)
         self.held_close: Frame | None = None
 
+    def queue_text(self, text: bytes) -> None:
+        """Queue a text frame. As `send_text`, but faster: no extension changes it, and the state is OPEN."""
+        size = len(text)
+        if size < 126:
+            self.writes.append(b"\x81%c" % size)
+        elif size < 65_536:
+            self.writes.append(b"\x81\x7e" + size.to_bytes(2))
+        else:
+            self.writes.append(b"\x81\x7f" + size.to_bytes(8))
+        self.writes.append(text)
+
     def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes from the client."""
         super().receive_data(data)
