@@ -230,9 +230,11 @@ async def attack(kind: str, url: str, connections: int, instrument_ids: list[str
 
 async def _keep_attacking(attack_once: Callable[[Attacker], Awaitable[None]], attacker: Attacker) -> None:
     while True:
-        with contextlib.suppress(OSError, EOFError):
-            await attack_once(attacker)
-        attacker.hang_up()
+        try:
+            with contextlib.suppress(OSError, EOFError):
+                await attack_once(attacker)
+        finally:
+            attacker.hang_up()
         await asyncio.sleep(RETRY_SECONDS)
 
 

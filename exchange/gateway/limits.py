@@ -36,12 +36,13 @@ OUTBOX_MAX = 32 * 1024 * 1024
 # Work for one connection before other connections have their turn, and work for all of them before the sockets are read
 # and commands are answered.
 TURN_SECONDS = 0.001
-PASS_SECONDS = 0.003
+PASS_SECONDS = 0.002
 # Bytes of one connection that are decoded before the time is checked.
 SLICE_BYTES = 512
 # After this many refusals because of a rate in one turn, a connection rests, and longer after each such turn.
 REFUSALS_PER_TURN = 20
 REST_SECONDS_MIN, REST_SECONDS_MAX = 0.02, 1.0
+REST_WORK_SECONDS = 0.05
 # Bytes of one connection that wait for its turn. The server reads no further until they are fewer.
 UNREAD_MAX = 64 * 1024
 # The work that a command causes later, when it is recorded and applied.

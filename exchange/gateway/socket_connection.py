@@ -26,6 +26,7 @@ from exchange.gateway.limits import (
     REFUSALS_PER_TURN,
     REST_SECONDS_MAX,
     REST_SECONDS_MIN,
+    REST_WORK_SECONDS,
     SLICE_BYTES,
     UNREAD_MAX,
     UNSENT_MAX,
@@ -126,6 +127,9 @@ class SocketConnection(asyncio.Protocol):
             self._unread_from = 0
             self.turn.read_seconds = time.perf_counter()
             self._owner.turns.add(self)
+            if len(self._unread) > UNREAD_MAX:
+                # At once, because uvloop would read many times more before it serves others.
+                self._set_reading_paused(True)
 
     def eof_received(self) -> bool:
         if self._is_refused:
@@ -290,6 +294,8 @@ class SocketConnection(asyncio.Protocol):
             self._rest_seconds = REST_SECONDS_MIN
         elif refused > REFUSALS_PER_TURN and not self._is_lost:
             self._is_resting = True
+            # Afterwards it goes behind the clients that keep to their rates.
+            self.turn.worked_seconds += REST_WORK_SECONDS
             asyncio.get_running_loop().call_later(self._rest_seconds, self._end_rest)
             self._rest_seconds = min(2 * self._rest_seconds, REST_SECONDS_MAX)
 

@@ -1,0 +1,56 @@
+"""Hostile clients of each kind, all at once: good clients are answered, and the memory that they take is given back.
+
+`benchmarks.attack` measures how much later the good clients are answered.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from benchmarks.attackers import KINDS, attacking
+from exchange.gateway.limits import GatewayLimits
+from exchange.runtime.demo import DEMO_RULES
+from tests.wire import Server, exchange
+
+GOOD_ORDERS = 8
+# Of each kind.
+HOSTILE = 2
+# So that a test of a second meets the limits.
+LIMITS = replace(
+    GatewayLimits(),
+    credits_per_second_per_user=2_000,
+    credits_per_second_per_address=3_000,
+    accounts_per_hour_per_address=3,
+    connections_per_address_max=10,
+    outboxes_bytes_max=4 * 1024 * 1024,
+)
+
+
+async def connections_left(server: Server) -> int:
+    """The number of connections after a turn of the event loop."""
+    await asyncio.sleep(0)
+    return server.node.gateway.connected
+
+
+def test_good_clients_are_answered_during_all_attacks_at_once(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        async with exchange(tmp_path / "exchange.db", limits=LIMITS, rules=DEMO_RULES, demo=True) as server:
+            good = await server.client("alice")
+            instrument_ids = [one.instrument_id for one in server.engine.views.live_instruments()][:50]
+            name = instrument_ids[0]
+            async with contextlib.AsyncExitStack() as attacks:
+                for kind in KINDS:
+                    await attacks.enter_async_context(attacking(kind, server.url, HOSTILE, instrument_ids))
+                for n in range(GOOD_ORDERS):
+                    answer = await good.ask("private/buy", n, instrument_id=name, price=1_500_000, amount=1_000)
+                    assert "result" in answer, answer
+                    assert server.node.gateway.backlog_of_all < 2 * LIMITS.outboxes_bytes_max
+            await good.hang_up()
+            while await connections_left(server):
+                pass
+            assert server.node.gateway._outboxes_bytes == 0
+            assert not server.node.gateway.turns._ready and not server.node.gateway.turns._parked
+
+    asyncio.run(conversation())
