@@ -1,6 +1,7 @@
 """One pass over a journal that replays its commands and compares events, snapshots and digests with the results."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -11,6 +12,8 @@ from exchange.engine.recovery import Progress, event_rows, recover, replay, repl
 from exchange.history.answer_audit import AnswerAudit
 from exchange.history.history_audit import HistoryAudit
 from exchange.history.verdict import DamageError, Verdict, check_last_seq
+from exchange.journal.archive_file import ArchivePart, is_archive_file
+from exchange.journal.archives import archives_of
 from exchange.journal.errors import JournalArchivedError, JournalError, JournalUnreadableError
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow, EventRow, Record
@@ -51,6 +54,7 @@ class Audit:
         self._events_seq = reader.events_seq()
         self._digests = {(seq, subject): recorded for seq, subject, recorded in reader.digests()}
         self._snapshots = self._find_snapshots()
+        self._check_ends_of_archives()
         self._answers = AnswerAudit(reader)
         # A running exchange appends meanwhile. The head is read last, so that nothing read before is beyond it.
         self._head = reader.head()
@@ -134,6 +138,18 @@ class Audit:
             else:
                 self._verdict.notes.append(f"{found.name} was written by another version of the program: not checked")
         return by_seq
+
+    def _check_ends_of_archives(self) -> None:
+        """Check the state that each archive ends with. The next file has a copy of it, which is compared."""
+        for archive in archives_of(self._reader.path, self._reader.bases[-1].head.seq + 1):
+            if is_archive_file(archive.path):
+                with closing(ArchivePart(archive.path)) as part:
+                    try:
+                        unpack(part.end.snapshot)
+                    except DamagedSnapshotError as error:
+                        raise DamageError(
+                            archive.last_seq, f"the state at the end of {archive.path} is damaged: {error}"
+                        ) from error
 
     def _check_unused(self, base_seq: int) -> None:
         """Check the snapshots and digests that were not compared: note those that cannot be, refuse the others."""
