@@ -12,6 +12,7 @@ from exchange.engine.alarm import clear_alarm, dismiss_alarm, standing_alarm
 from exchange.history_db.update import end_history
 from exchange.journal.opening import open_journal_reader
 from exchange.runtime.follower import HOW_TO_DEAL, LOOK_SECONDS, DivergedError, Follower
+from exchange.runtime.lost_commands import refuse_lost_commands
 
 
 @click.command()
@@ -43,6 +44,8 @@ def follow(once: bool, dismiss: bool, snapshot_every: int | None, path: Path) ->
     alarm = standing_alarm(path)
     if alarm is not None and not once:
         raise click.ClickException(f"ALARM: {alarm.text}. {HOW_TO_DEAL}")
+    # The follower would forget how far it was.
+    refuse_lost_commands(path)
     follower = Follower(path, snapshot_every, lambda sentence: click.echo(sentence, err=True), from_first=once)
     with contextlib.suppress(KeyboardInterrupt), open_journal_reader(path) as reader, ReplayBar("following") as bar:
         total = reader.head().seq

@@ -65,16 +65,28 @@ def scan_log(path: Path) -> LogScan:
     order = ">" if header[3] & 1 else "<"
     frames = _frames(content, int.from_bytes(header[8:12]))
     salts = header[16:24]
-    applied, left_out, broken_frame = 0, 0, None
+    applied = 0
     for number, frame in enumerate(frames, 1):
-        if broken_frame is None:
-            checksum = _sum(_sum(checksum, frame.start, order), frame.body, order)
-            if frame.salts == salts and frame.checksum == checksum and frame.page:
-                applied += bool(frame.commit)
-                continue
-            broken_frame = number
-        left_out += frame.salts == salts and bool(frame.commit)
-    return LogScan(applied, left_out, broken_frame)
+        checksum = _checksum_of(frame, checksum, order)
+        if frame.salts != salts or frame.checksum != checksum or not frame.page:
+            return LogScan(applied, _left_out(frame, frames, salts, order), number)
+        applied += bool(frame.commit)
+    return LogScan(applied)
+
+
+def _left_out(broken: _Frame, following: Iterator[_Frame], salts: bytes, order: str) -> int:
+    """The number of transactions that end at the broken frame or after it."""
+    rest = [frame for frame in following if frame.salts == salts]
+    count = sum(bool(frame.commit) for frame in rest)
+    # A broken frame of this log is one whose checksum the next frame continues. Otherwise it may be an old one.
+    is_of_log = broken.salts == salts or (
+        bool(rest) and rest[0].checksum == _checksum_of(rest[0], broken.checksum, order)
+    )
+    return count + (is_of_log and bool(broken.commit))
+
+
+def _checksum_of(frame: _Frame, before: _Checksum, order: str) -> _Checksum:
+    return _sum(_sum(before, frame.start, order), frame.body, order)
 
 
 def _scan_without_header(path: Path, content: bytes) -> LogScan:

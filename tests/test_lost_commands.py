@@ -22,8 +22,10 @@ from exchange.journal.lock import JournalLock, lock_owner, recorded_seq
 from exchange.journal.log_scan import LogScan, scan_log
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.write_ahead_log import check_log_of_crash
+from exchange.runtime.accepted_loss import accept_loss
 from exchange.runtime.follower import FollowerStatus, status_file
 from exchange.runtime.lost_commands import refuse_lost_commands
+from exchange.runtime.pipeline import BATCH_MAX
 from exchange.snapshots.store import SnapshotStore
 from tests.cli_support import complained, exchange
 from tests.journals import append_random, play
@@ -214,6 +216,18 @@ def test_a_damaged_log_is_refused(path: Path, offset: int) -> None:
     assert "exchange.db-wal is damaged" in text and seq == SHORT + 1
     assert "exchange.db-wal is damaged" in complained(exchange("serve", "--port", "0", "--db", path))
     assert log_path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize(("is_known", "last_seq"), [(True, LONG), (False, SHORT + 3 * BATCH_MAX)])
+def test_a_damaged_log_that_is_accepted_uses_no_seq_again(path: Path, is_known: bool, last_seq: int) -> None:
+    """Without the lock file nobody knows how many commands there were: each transaction has at most a batch."""
+    if not is_known:
+        forget_lock(path)
+    change_log(path, 40)
+    with JournalLock(path) as lock:
+        accept_loss(path, lock)
+    assert scan_log(path) == LogScan() and head_seq(path) == last_seq
+    assert damage_of(path, fast=False) == ("", None)
 
 
 def test_an_incomplete_last_transaction_is_no_loss(path: Path, caplog: pytest.LogCaptureFixture) -> None:

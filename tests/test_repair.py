@@ -1,6 +1,7 @@
 """Lost commands are restored from the history, or the operator accepts the loss and no seq and no id is used twice."""
 
 import json
+import shlex
 import shutil
 import sqlite3
 from contextlib import closing
@@ -216,6 +217,15 @@ def test_a_damaged_history_restores_nothing(path: Path) -> None:
     status_file(path).write_bytes(msgspec.json.encode(FollowerStatus(1, LONG, 0, 0, 0)))
     with pytest.raises(JournalError, match="nothing can be restored"):
         repair(path, no_bar)
+
+
+def test_no_command_makes_the_loss_worse(path: Path) -> None:
+    """The history is the only copy of the lost commands, and the position of the follower shows the loss."""
+    before = history_path(path).read_bytes()
+    for words in ("history rebuild", "follow --once", "journal compact --before 100", "sql 'SELECT 1'"):
+        assert f"ends with seq {SHORT}, but" in complained(exchange(*shlex.split(words), "--db", path))
+    assert history_path(path).read_bytes() == before
+    assert repair(path, no_bar).lost is None
 
 
 # Acceptance.

@@ -17,6 +17,7 @@ from exchange.journal.offline import continue_from, prepare_offline
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Checkpoint, Head
 from exchange.journal.write_ahead_log import sync_journal
+from exchange.runtime.lost_commands import refuse_lost_commands
 from exchange.snapshots.store import pack, sync_folder
 
 
@@ -37,6 +38,7 @@ def compact(path: Path, before_seq: int, report: Callable[[str], None], progress
     is on disk and was read back. Raises JournalError; the journal is unchanged then.
     """
     with JournalLock(path):
+        refuse_lost_commands(path)
         prepare_offline(path)
         bytes_before = path.stat().st_size
         with open_journal_reader(path) as reader:

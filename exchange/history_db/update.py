@@ -54,6 +54,8 @@ def update_history(path: Path, report: Report, progress: Progress, anew: bool = 
         report(alarm.end_of_history)
     try:
         with history_lock(path), open_journal_reader(path) as reader:
+            if (head_seq := reader.head().seq) < (known_seq := _seq_of(path)):
+                raise _lost(path, head_seq, known_seq)
             last_seq = _last_seq(reader, alarm)
             problem = _why_no_space(path)
             if problem is not None and (anew or not _seq_of(path)):
@@ -82,6 +84,15 @@ def _last_seq(reader: JournalReader, alarm: Alarm | None) -> int:
     """The last command that belongs into the history."""
     last_seq = reader.head().seq
     return last_seq if alarm is None else min(last_seq, max(alarm.compared_seq, reader.bases[0].head.seq))
+
+
+def _lost(path: Path, head_seq: int, known_seq: int) -> CommandsLostError:
+    """The error that keeps a history from being written again: it may have the only copy of these commands."""
+    return CommandsLostError(
+        head_seq + 1,
+        f"{path} ends with seq {head_seq}, but {history_path(path)} has seq {known_seq}: the journal lost commands. "
+        f"{LOST_STEP}",
+    )
 
 
 def _why_no_space(path: Path) -> str | None:
@@ -173,11 +184,7 @@ def open_fitting_writer(reader: JournalReader, report: Report) -> HistoryWriter:
         return writer
     writer.close()
     if head.seq > known.seq:
-        raise CommandsLostError(
-            known.seq + 1,
-            f"{reader.path} ends with seq {known.seq}, but {file} has seq {head.seq}: the journal lost commands. "
-            f"{LOST_STEP}",
-        )
+        raise _lost(reader.path, known.seq, head.seq)
     aside = file.with_name(f"{file.name}.seq-{head.seq}")
     for end in _OF_SQLITE:
         if (part := file.with_name(file.name + end)).exists():

@@ -18,7 +18,7 @@ from exchange.engine.recovery import recover
 from exchange.history_db.file import history_path, last_seq_of, next_ids_in
 from exchange.journal.archives import all_archives
 from exchange.journal.errors import JournalError
-from exchange.journal.lock import JournalLock
+from exchange.journal.lock import JournalLock, recorded_seq
 from exchange.journal.log_scan import scan_log
 from exchange.journal.offline import continue_with, set_aside
 from exchange.journal.records import Head, Record, chain
@@ -53,8 +53,10 @@ def accept_loss(path: Path, lock: JournalLock) -> None:
     refuse_mixture(path)
     engine = recover(path, _log.info, lambda done, total: None).engine
     head = engine.head
-    # No transaction has more commands than a batch. The lock file usually knows the exact seq.
-    lost_seq = known if known > head.seq else head.seq + left_out * BATCH_MAX if left_out > 1 else head.seq
+    lost_seq = max(known, head.seq)
+    if left_out > 1 and not recorded_seq(path):
+        # The lock file, which knows the exact seq, is gone. No transaction has more commands than a batch.
+        lost_seq = max(known, head.seq + left_out * BATCH_MAX)
     if lost_seq == head.seq:
         return
     folder = set_aside(path, "before-loss")
