@@ -16,8 +16,12 @@ from tests.fuzzed_exchange import (
     past_of_the_market,
     rare_garbage_collection,
 )
+from tests.fuzzed_gateway import fuzz_connections
 
 SOAKED_FRAMES = 1_000_000
+SOAKED_CONNECTIONS = 100_000
+# Connections to one gateway.
+CONNECTIONS = 100
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +62,31 @@ def test_no_frame_of_a_million_breaks_the_exchange(past: PastAnswers) -> None:
     with rare_garbage_collection():
         tally = fuzz_many(secrets.randbelow(2**32), SOAKED_FRAMES // FRAMES_OF_AN_EXCHANGE, past)
     print(tally.report())  # noqa: T201
+
+
+def fuzz_gateways(first_seed: int, gateways: int) -> Tally:
+    """Fuzz so many gateways one after another."""
+    tally = Tally()
+    for seed in range(first_seed, first_seed + gateways):
+        try:
+            with no_unexpected_log():
+                fuzz_connections(seed, CONNECTIONS, tally)
+        except BaseException:
+            print(f"seed {seed}, {CONNECTIONS} connections")  # noqa: T201
+            raise
+    assert tally.commands > tally.frames // 10, "hardly any connection reached the state machine"
+    return tally
+
+
+def test_hostile_bytes() -> None:
+    fuzz_gateways(0, 2)
+
+
+@pytest.mark.long
+def test_no_connection_breaks_the_gateway() -> None:
+    fuzz_gateways(1_000, 20)
+
+
+@pytest.mark.soak
+def test_no_connection_of_many_breaks_the_gateway() -> None:
+    fuzz_gateways(secrets.randbelow(2**32), SOAKED_CONNECTIONS // CONNECTIONS)

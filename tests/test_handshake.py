@@ -12,7 +12,7 @@ from exchange.gateway.handshake import AllowedPeers, Authority, parse_host, pars
 from exchange.gateway.server import Gateway
 from tests.cli_support import complained, exchange
 from tests.fake_exchange import FakeExchange
-from tests.wire import Wire
+from tests.wire import TEXT, Wire, frame_bytes
 
 LOCAL = ("127.0.0.1", 8765)
 
@@ -145,11 +145,14 @@ async def gateway(allowed: AllowedPeers = AllowedPeers(), host: str = "127.0.0.1
         await fake.stop()
 
 
-async def answer_to(url: str, *headers: str) -> tuple[int, str]:
-    """The status and the body of the answer to a handshake with these headers instead of `Host`."""
+async def answer_to(url: str, *headers: str, after: bytes = b"") -> tuple[int, str]:
+    """The status and the body of the answer to a handshake with these headers instead of `Host`.
+
+    `after`: bytes that follow the handshake in the same write.
+    """
     wire = await Wire.dial(url)
     lines = ["GET / HTTP/1.1", *headers, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
-    wire.writer.write("\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]).encode())
+    wire.writer.write("\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]).encode() + after)
     head = (await wire.reader.readuntil(b"\r\n\r\n")).decode()
     body = "" if head.startswith("HTTP/1.1 101") else (await wire.reader.read()).decode()
     await wire.hang_up()
@@ -177,6 +180,21 @@ def test_the_refusal_says_why() -> None:
             assert (await answer_to(url, own, "Origin: https://good.example"))[0] == 101
 
     asyncio.run(conversation())
+
+
+@pytest.mark.parametrize(
+    "broken", [frame_bytes(TEXT, b"{}", masked=False), frame_bytes(3, b""), b"\x00"], ids=["no mask", "opcode", "half"]
+)
+def test_a_broken_frame_in_the_read_of_the_handshake(broken: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """The frame waits for the answer to the handshake. It once made that answer fail."""
+
+    async def conversation() -> None:
+        async with gateway() as url:
+            assert (await answer_to(url, "Host: evil.example", after=broken))[0] == 403
+            assert (await answer_to(url, "Host: " + url.removeprefix("ws://").rstrip("/"), after=broken))[0] == 101
+
+    asyncio.run(conversation())
+    assert not caplog.records
 
 
 def test_the_client_says_why_it_was_refused() -> None:

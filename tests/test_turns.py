@@ -18,6 +18,7 @@ class Taker:
     def __init__(self, name: str, log: list[str], pieces: int, worked_seconds: float = 0.0) -> None:
         self.unanswered = 0
         self.worked_seconds = worked_seconds
+        self.fault: Exception | None = None
         self._name, self._log, self._pieces = name, log, pieces
 
     def note_work(self, seconds: float) -> None:
@@ -25,6 +26,8 @@ class Taker:
 
     def take_turn(self, _ends_seconds: float) -> bool:
         self._log.append(self._name)
+        if self.fault is not None:
+            raise self.fault
         self._pieces -= 1
         return self._pieces > 0
 
@@ -41,8 +44,10 @@ async def is_pass_left(served: Turns) -> bool:
 
 
 async def run_all(served: Turns) -> None:
+    passes_left = 100
     while await is_pass_left(served):
-        pass
+        passes_left -= 1
+        assert passes_left, "the turns never end"
 
 
 def passes(log: list[str], is_crowded: Callable[[], bool] = lambda: False) -> Turns:
@@ -106,6 +111,24 @@ def test_a_closed_connection_has_no_turn(log: list[str]) -> None:
     assert log == ["."]
 
 
+def test_a_turn_that_fails_takes_no_turn_from_others(log: list[str]) -> None:
+    async def conversation() -> list[str]:
+        faults: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: faults.append(str(context["exception"]))
+        )
+        served = passes(log)
+        failing, other = Taker("failing", log, 2), Taker("other", log, 1, 1.0)
+        failing.fault = AssertionError("a fault")
+        served.add(failing)
+        served.add(other)
+        await run_all(served)
+        return faults
+
+    assert asyncio.run(conversation()) == ["a fault"]
+    assert log == ["failing", ".", "other", "."]
+
+
 GARBAGE = frame_bytes(TEXT, b"")
 BATCH = b"[" + b",".join([request("public/get_instruments").encode()] * 100) + b"]"
 
@@ -127,7 +150,7 @@ def test_one_large_read_is_worked_off_in_many_turns(
             bad.writer.write(frames)
             await bad.frame()
             assert "result" in await good.ask("public/test")
-            left = [one for one in server.node.gateway._connections if one._unread or one.turn.has_waiting]
+            left = [one for one in server.node.gateway._connections if one._unread or one.unanswered]
             assert len(left) == 1, "the other client had to wait until the whole read was worked off"
             bad.writer.transport.abort()
 

@@ -345,13 +345,19 @@ class SocketConnection(asyncio.Protocol):
         if self._websocket.state is State.CONNECTING and self._is_handshake_too_long(len(piece)):
             return
         self._websocket.receive_data(piece)
+        self._take_events()
+        if self._websocket.eof_sent:
+            self._stop_listening()
+
+    def _take_events(self) -> None:
         for event in self._websocket.events_received():
             if isinstance(event, Request):
                 self._answer_handshake(event)
+                # The frames after the handshake, which waited for the answer.
+                self._websocket.receive_data(b"")
+                self._take_events()
             elif self._is_listening:
                 self._on_frame(cast(Frame, event))
-        if self._websocket.eof_sent:
-            self._stop_listening()
 
     def _drop_unread(self) -> None:
         self._unread, self._unread_from = b"", 0

@@ -119,7 +119,15 @@ class Turns:
     def _run(self) -> None:
         """One pass."""
         self._is_scheduled = False
-        now_seconds = time.perf_counter()
+        try:
+            self._serve(time.perf_counter())
+        finally:
+            self._after_pass()
+            if self._ready:
+                self._schedule()
+
+    def _serve(self, now_seconds: float) -> None:
+        """Give turns until the pass ends."""
         pass_ends_seconds = now_seconds + PASS_SECONDS
         for worker in sorted(self._ready, key=_worked) if len(self._ready) > 1 else list(self._ready):
             if worker not in self._ready:
@@ -128,17 +136,18 @@ class Turns:
             if worker.unanswered > CROWDED_UNANSWERED and self._is_crowded():
                 self._parked[worker] = self._ready.pop(worker)
                 continue
-            is_work_left = worker.take_turn(now_seconds + TURN_SECONDS)
+            is_work_left = False
+            try:
+                is_work_left = worker.take_turn(now_seconds + TURN_SECONDS)
+            finally:
+                # If the turn fails, the fault is logged, and the other connections have their turns in the next pass.
+                if not is_work_left:
+                    self._ready.pop(worker, None)
             ended_seconds = time.perf_counter()
             worker.note_work(ended_seconds - now_seconds)
             now_seconds = ended_seconds
-            if not is_work_left:
-                self._ready.pop(worker, None)
             if now_seconds > pass_ends_seconds:
                 break
-        self._after_pass()
-        if self._ready:
-            self._schedule()
 
 
 _worked = attrgetter("worked_seconds")

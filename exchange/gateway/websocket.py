@@ -1,8 +1,10 @@
-"""The sans-I/O WebSocket protocol of websockets, with three rules of our own.
+"""The sans-I/O WebSocket protocol of websockets, with four rules of our own.
 
 - The answer to a Close frame is held until `echo_close`, so that the requests before it can be answered first.
 - A Close frame inside a fragmented message ends the connection as any other: with its own code.
 - A handshake that is not HTTP is answered with 400.
+- The frames after a handshake are parsed when the handshake is answered. Otherwise a broken frame in the same read
+  would end the connection first, and the answer to the handshake would fail.
 """
 
 import logging
@@ -11,7 +13,7 @@ from http import HTTPStatus
 
 from websockets.exceptions import InvalidMessage
 from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 
 from exchange.gateway.limits import FRAME_MAX
@@ -20,7 +22,17 @@ quiet_log = logging.getLogger("exchange.websockets")
 quiet_log.setLevel(logging.WARNING)
 
 
-class HeldCloseProtocol(ServerProtocol):
+class _AnswerFirstProtocol(Protocol):
+    """Parses no frame until the handshake is answered."""
+
+    def parse(self) -> Generator[None]:
+        """Parse frames: the base of `ServerProtocol.parse`, which reaches it after the request."""
+        while self.state is State.CONNECTING:
+            yield
+        yield from super().parse()
+
+
+class HeldCloseProtocol(ServerProtocol, _AnswerFirstProtocol):
     """The server's end of one connection. `held_close` is the client's Close frame that is not answered yet."""
 
     def __init__(self) -> None:
