@@ -9,7 +9,7 @@ from msgspec import UNSET
 from exchange.domain.commands import CancelAll, CancelOrder, Command, EditOrder, PlaceOrder
 from exchange.domain.enums import Side
 from exchange.domain.reasons import REFUSALS, Reason
-from exchange.domain.units import SIZE_MAX_MILLI
+from exchange.domain.units import NUMBER_MAX, SIZE_MAX_MILLI
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
@@ -93,12 +93,18 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
 
 
 def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
-    """Compute the cash that a limit order would lock, and check if it would be accepted."""
+    """Compute the cash that a limit order would lock, and check if it would be accepted.
+
+    Raises RpcError -32602 if that cash is more than the largest number of the protocol.
+    """
     instrument_id = listed_id(params.instrument_id, caller.views)
     if caller.exchange.is_read_only:
         raise read_only_replay()
     command = place(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
     quote = caller.exchange.margin(command)
+    if quote.needed_micros > NUMBER_MAX:
+        detail = "the order would lock more than 2^53 - 1 micros, the largest number of the protocol"
+        raise invalid_params("amount", f"{detail}: send a smaller amount")
     return w.MarginResult(
         instrument_id,
         params.side,
