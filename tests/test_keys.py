@@ -268,6 +268,17 @@ def test_a_signature_opens_the_account_once(path: Path, clock: Clock) -> None:
     assert credentials.log_in_signed(other.client_id, signed(other, now_ms, "one")).user_id == "bob"
 
 
+def test_a_signature_fits_no_other_nonce(path: Path, clock: Clock) -> None:
+    """Time, nonce and data are joined by line feeds: a nonce with one could take lines of the data into it."""
+    key = add_key(path, "alice")
+    credentials = Credentials(path, now_us=clock)
+    genuine = signed(key, clock.us // 1_000 + 1, "one", "two\nthree")
+    assert credentials.log_in_signed(key.client_id, genuine).user_id == "alice"
+    again = genuine._replace(nonce="one\ntwo", data="three")
+    assert again.signature == signed(key, *again[:3]).signature
+    assert "without a line feed" in why_signature_refused(credentials, key.client_id, again)
+
+
 def test_a_signature_is_valid_for_a_minute_and_never_after_a_restart(path: Path, clock: Clock) -> None:
     key = add_key(path, "alice")
     credentials = Credentials(path, now_us=clock)

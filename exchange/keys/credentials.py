@@ -105,6 +105,9 @@ class Credentials:
         self._reload()
         if not is_key_id(client_id):
             raise CredentialsError(f"client_id {client_id!r} is a user: a signature needs the client id of a key")
+        if "\n" in request.nonce:
+            # The same signature would fit another nonce, with more or fewer lines of the data in it.
+            raise CredentialsError("nonce has more than one line: send one without a line feed")
         key = self._keys.get(client_id)
         secret = key.secret if key and key.secret else _NO_SECRET
         timestamp_ms, nonce, data, signature = request
