@@ -85,7 +85,7 @@ def test_a_server_writes_all_events_as_json_also_its_failure(tmp_path: Path) -> 
             text=True,
             check=False,
         )
-        (failure,) = entries(second.stderr)
+        *_, failure = entries(second.stderr)
         assert (second.returncode, failure["exit_code"]) == (1, 1)
         assert "is in use by process" in failure["message"]
         assert server.stop()[0] == 0
