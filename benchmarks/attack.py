@@ -47,6 +47,8 @@ class Figures(NamedTuple):
     answers_per_second: int
     cpu_us_per_order: float
     peak_mib: float
+    # CPU of the hostile clients, as a share of their core.
+    hostile_share: float
 
 
 class Attack(NamedTuple):
@@ -67,8 +69,6 @@ def pinned(core: int, *arguments: str, nice: int = 0) -> Iterator[subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=None if "benchmarks.steady" in arguments else subprocess.DEVNULL,
         text=True,
-        # Some kernels share the time between sessions first, and then by priority within one.
-        start_new_session=nice >= HOSTILE_NICE,
     )
     try:
         yield process
@@ -119,19 +119,23 @@ class Bench:
             assert clients.stdout is not None
             if clients.stdout.readline() != "ready\n":
                 raise click.ClickException("the good clients could not log in")
-            with pinned(CLIENT_CORE, *hostile, nice=HOSTILE_NICE):
+            with pinned(CLIENT_CORE, *hostile, nice=HOSTILE_NICE) as attackers:
                 time.sleep(SETTLE_SECONDS)
                 cpu_before, began_seconds = cpu_seconds(self.pid), time.monotonic()
+                hostile_before = cpu_seconds(attackers.pid)
                 while clients.poll() is None:
                     peak_mib = max(peak_mib, memory_mib(self.pid))
                     time.sleep(0.05)
-                share = (cpu_seconds(self.pid) - cpu_before) / (time.monotonic() - began_seconds)
+                took_seconds = time.monotonic() - began_seconds
+                share = (cpu_seconds(self.pid) - cpu_before) / took_seconds
+                hostile_share = (cpu_seconds(attackers.pid) - hostile_before) / took_seconds
             text = clients.stdout.read()
         if not text:
             raise click.ClickException(f"a good client failed during the attack {kind!r} on {url}")
         report = msgspec.json.decode(text)
         cpu_us = share / max(1, report["answers_per_second"]) * 1e6
-        return Figures(report["p50_us"], report["p99_us"], report["answers_per_second"], cpu_us, peak_mib)
+        latencies = report["p50_us"], report["p99_us"]
+        return Figures(*latencies, report["answers_per_second"], cpu_us, peak_mib, hostile_share)
 
     def attack(self, kind: str, rate: float) -> Attack:
         """Measure one kind: first against the sink, then against the exchange."""
@@ -166,13 +170,15 @@ def row(one: Attack) -> str:
         f"| {attacked.p99_us / max(1, base.p99_us):.1f} | {base.p50_us / 1000:.1f} / {attacked.p50_us / 1000:.1f} ms "
         f"| {attacked.answers_per_second / max(1, base.answers_per_second):.2f} "
         f"| {base.cpu_us_per_order:.0f} / {attacked.cpu_us_per_order:.0f} µs "
+        f"| {base.hostile_share:.2f} / {attacked.hostile_share:.2f} "
         f"| {one.before_mib:.0f} / {attacked.peak_mib:.0f} / {one.after_mib:.0f} MiB |"
     )
 
 
 HEAD = (
     "| attack | p99, sink | p99, attacked | ratio | median, sink / attacked | orders answered, attacked : sink "
-    "| server's CPU per good order | memory before / during / after |\n|---|---:|---:|---:|---:|---:|---:|---:|"
+    "| server's CPU per good order | CPU of the hostile clients, sink / attacked | memory before / during / after |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
 

@@ -14,9 +14,9 @@ from exchange.gateway.limits import GatewayLimits
 from exchange.runtime.demo import DEMO_RULES
 from tests.wire import Server, exchange
 
-GOOD_ORDERS = 8
+GOOD_ORDERS = 5
 # Of each kind.
-HOSTILE = 2
+HOSTILE = 1
 # So that a test of a second meets the limits.
 LIMITS = replace(
     GatewayLimits(),
