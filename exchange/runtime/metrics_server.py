@@ -1,9 +1,12 @@
 """The HTTP server of the metrics: a few pages that only read, on a thread of its own."""
 
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
-from socket import AF_INET6
+from socket import AF_INET6, SHUT_RDWR, socket
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -14,8 +17,12 @@ from exchange.gateway.handshake import AllowedPeers, host_refusal_of
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-# A client that sends or reads nothing for this time is disconnected.
-CLIENT_SECONDS = 10
+_log = logging.getLogger(__name__)
+
+# A connection that takes longer in all is cut off. Each page is small.
+CLIENT_SECONDS = 10.0
+# Connections at once, each with a thread. Further ones are closed at once.
+CONNECTIONS_MAX = 16
 STOP_LOOK_SECONDS = 0.1
 _LOCAL = "exchange.local"
 
@@ -90,20 +97,51 @@ class MetricsServer:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        super().__init__(*args, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a new thread, or close the connection if too many are open."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer on this thread. A connection that is still open after CLIENT_SECONDS is cut off."""
+        deadline = threading.Timer(CLIENT_SECONDS, _cut_off, (request,))
+        deadline.daemon = True
+        deadline.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._free.release()
+
+    def handle_error(self, _request: Any, client_address: Any) -> None:
+        """Log an error, unless the client caused it by going away."""
+        if not isinstance(sys.exception(), OSError):
+            _log.exception("a request for metrics from %s failed", client_address)
+
 
 class _Server6(_Server):
     address_family = AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = CLIENT_SECONDS
-
     def get_environ(self) -> dict[str, Any]:
         """The variables of a request, with the address and the port that the client reached."""
         return super().get_environ() | {_LOCAL: self.connection.getsockname()[:2]}
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is that of the base class
         """Requests are not logged."""
+
+
+def _cut_off(connection: socket) -> None:
+    # The connection may have ended meanwhile.
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)
 
 
 def _text(status: HTTPStatus, text: str) -> WebPage:
