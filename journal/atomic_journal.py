@@ -10,7 +10,7 @@ from typing import NamedTuple
 from exchange.journal.archive_file import ArchivePart, is_archive_file
 from exchange.journal.errors import JournalDamagedError, JournalError
 from exchange.journal.protocols import JournalReader
-from exchange.journal.records import Checkpoint, Head, Record
+from exchange.journal.records import AnswerRow, Checkpoint, Head, Record
 from exchange.journal.schema import connect_read_only, prepare, read_only_uri
 
 _TABLES = (
@@ -106,6 +106,14 @@ def copy_measurements(draft: Draft, reader: JournalReader, after_seq: int, last_
     with suppress(JournalDamagedError):
         times = ((seq, answered_us) for seq, _, answered_us in reader.answer_times(after_seq + 1, last_seq))
         connection.executemany("INSERT INTO answers (seq, answered_us) VALUES (?, ?)", times)
+    connection.execute("COMMIT")
+
+
+def fill_answer_times(draft: Draft, times: Iterable[AnswerRow]) -> None:
+    """Add the times of answers that are missing."""
+    connection = draft.connection
+    connection.execute("BEGIN")
+    connection.executemany("INSERT OR IGNORE INTO answers (seq, answered_us) VALUES (?, ?)", times)
     connection.execute("COMMIT")
 
 

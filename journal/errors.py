@@ -3,11 +3,11 @@
 # The next step if SQLite cannot read a file.
 UNREADABLE_STEP = "check the disk, and restore a backup if the file is damaged"
 
-# The next step if commands are lost.
-LOST_STEP = (
-    "`exchange journal repair` restores them if the history holds them; otherwise put back the files that are missing, "
-    "or continue without these commands with `exchange serve --accept-loss`"
+# The next steps if commands are lost, and if the history does not hold them.
+NOT_HELD_STEP = (
+    "put back the files that are missing, or continue without these commands with `exchange serve --accept-loss`"
 )
+LOST_STEP = f"`exchange journal repair` restores them if the history holds them; otherwise {NOT_HELD_STEP}"
 
 DAMAGED_STEP = "`exchange journal repair` restores damaged commands that the history holds"
 
@@ -59,11 +59,12 @@ class JournalDamagedError(JournalError):
 
 
 class CommandsLostError(JournalDamagedError):
-    """The journal had more commands than it has now. `seq` is the first that is lost."""
+    """The journal had more commands than it has now: `loss` is the sentence, `seq` the first that is lost."""
 
-    def __init__(self, seq: int, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, seq: int, loss: str, another_step: str = "") -> None:
+        super().__init__(f"{loss}. {LOST_STEP}{another_step}")
         self.seq = seq
+        self.loss = loss
 
 
 class JournalUnreadableError(JournalDamagedError):

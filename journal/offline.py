@@ -11,7 +11,7 @@ from pathlib import Path
 from exchange.journal.backup import back_up_before_migration
 from exchange.journal.errors import JournalError
 from exchange.journal.file_header import log_path
-from exchange.journal.records import Checkpoint, EventRow, Record
+from exchange.journal.records import AnswerRow, Checkpoint, EventRow, Record
 from exchange.journal.schema import prepare
 from exchange.journal.write_ahead_log import begin_log_anew, check_log_of_crash
 
@@ -70,8 +70,10 @@ def set_aside(path: Path, reason: str) -> Path:
     return folder
 
 
-def continue_with(path: Path, records: Iterable[Record]) -> None:
-    """Append `records` to the journal at `path` and delete rows of later commands than its last one, all or nothing.
+def continue_with(path: Path, records: Iterable[Record], answers: Iterable[AnswerRow] = ()) -> None:
+    """Append `records` to the journal at `path`, and the times of answers that it lacks, all or nothing.
+
+    Rows of later commands than its last one are deleted before.
 
     A part of the -wal that SQLite leaves out is deleted: copy the files first. Raises JournalError.
     """
@@ -83,6 +85,7 @@ def continue_with(path: Path, records: Iterable[Record]) -> None:
                 "ALL SELECT seq FROM base))"
             )
         connection.executemany("INSERT INTO commands (seq, ts_us, payload, hash) VALUES (?, ?, ?, ?)", records)
+        connection.executemany("INSERT OR IGNORE INTO answers (seq, answered_us) VALUES (?, ?)", answers)
 
 
 def delete_events(path: Path) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exchange.journal.chain_check import check_chain
-from exchange.journal.errors import LOST_STEP, CommandsLostError, JournalDamagedError
+from exchange.journal.errors import CommandsLostError, JournalDamagedError
 from exchange.journal.file_header import log_path
 from exchange.journal.log_scan import scan_log
 from exchange.journal.sqlite_reader import SqliteJournalReader
@@ -96,7 +96,7 @@ def is_log_whole(path: Path, report: Callable[[str], None]) -> bool:
         raise CommandsLostError(
             seq + 1,
             f"{log} is damaged {where}, and {scan.left_out} transactions after that cannot be "
-            f"read. {path} ends with seq {seq} without them: the commands from seq {seq + 1} on are lost. {LOST_STEP}",
+            f"read. {path} ends with seq {seq} without them: the commands from seq {seq + 1} on are lost",
         )
     report(
         f"{log} ends with an incomplete transaction ({where}), as after a loss of power before its sync: it is left "

@@ -48,9 +48,12 @@ def ignore(_sentence: str) -> None:
 
 @pytest.fixture(scope="module")
 def long_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A journal of LONG commands with its history."""
+    """A journal of LONG commands and times of answers, with its history."""
     path = tmp_path_factory.mktemp("long") / "exchange.db"
     play(path, count=LONG, snapshots_at=(SHORT - 10,))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO answers SELECT seq, ts_us FROM commands WHERE seq % 10 = 0")
+        connection.commit()
     update_history(path, ignore, no_bar)
     return path
 
@@ -73,6 +76,11 @@ def path(whole: Path) -> Path:
 def records_of(path: Path) -> list[Record]:
     with open_journal_reader(path) as reader:
         return list(reader.records(reader.bases[0].head))
+
+
+def answer_times_of(path: Path) -> list[tuple[int, int, int]]:
+    with open_journal_reader(path) as reader:
+        return list(reader.answer_times(1, LONG))
 
 
 def change_command(connection: sqlite3.Connection) -> None:
@@ -167,6 +175,7 @@ def test_lost_commands_are_restored_from_the_history(path: Path, long_journal: P
     assert (done.restored, done.last_seq, done.lost) == (LONG - SHORT, LONG, None)
     assert done.folder is not None and (done.folder / path.name).read_bytes() == old
     assert records_of(path) == records_of(long_journal)
+    assert answer_times_of(path) == answer_times_of(long_journal)
     assert verify(path, False, no_bar).damage is None
     assert repair(path, no_bar).folder is None
 
@@ -175,6 +184,7 @@ def test_a_missing_journal_is_restored_as_a_whole(path: Path, long_journal: Path
     path.unlink()
     assert "restored 400 commands" in said(exchange("journal", "repair", "--db", path))
     assert records_of(path) == records_of(long_journal)
+    assert answer_times_of(path) == answer_times_of(long_journal)
     assert verify(path, False, no_bar).damage is None
 
 
@@ -198,6 +208,7 @@ def test_damaged_commands_are_restored_from_the_history(whole: Path, long_journa
     done = repair(whole, no_bar)
     assert (done.last_seq, done.lost) == (LONG, None)
     assert records_of(whole) == records_of(long_journal)
+    assert answer_times_of(whole) == answer_times_of(long_journal)
     assert verify(whole, False, no_bar).damage is None
 
 

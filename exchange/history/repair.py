@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exchange.engine.recovery import Progress
-from exchange.history_db.file import HistoryError, commands_in
-from exchange.journal.atomic_journal import copy_measurements, new_journal, write_records
-from exchange.journal.errors import CommandsLostError, JournalDamagedError, JournalError
+from exchange.history_db.file import HistoryError, answer_times_in, commands_in
+from exchange.journal.atomic_journal import copy_measurements, fill_answer_times, new_journal, write_records
+from exchange.journal.errors import NOT_HELD_STEP, CommandsLostError, JournalDamagedError, JournalError
 from exchange.journal.lock import JournalLock, recorded_seq
 from exchange.journal.log_scan import scan_log
 from exchange.journal.offline import continue_with, set_aside
@@ -60,7 +60,8 @@ def repair(path: Path, progress: Progress) -> Repaired:
         if sound.is_damaged:
             last = _write_anew(path, sound, last)
         else:
-            continue_with(path, _fitting(path, sound.head))
+            answers = answer_times_in(path, sound.base.head.seq, last.seq)
+            continue_with(path, _fitting(path, sound.head), answers)
         lock.note(max(recorded_seq(path), last.seq))
         return Repaired(last.seq - sound.head.seq, last.seq, folder, _still_lost(path, sound, last))
 
@@ -106,7 +107,7 @@ def _still_lost(path: Path, sound: _SoundPart, last: Head) -> str | None:
     try:
         refuse_lost_commands(path)
     except CommandsLostError as error:
-        return str(error)
+        return f"{error.loss}, and the history does not hold them: {NOT_HELD_STEP}"
     return None
 
 
@@ -123,6 +124,7 @@ def _write_anew(path: Path, sound: _SoundPart, restored: Head) -> Head:
             records = chain(before, _fitting(path, sound.head), _after(reader, restored))
             last = write_records(draft, sound.base, records)
             copy_measurements(draft, reader, sound.base.head.seq, last.seq)
+        fill_answer_times(draft, answer_times_in(path, sound.base.head.seq, last.seq))
     for end in ("-wal", "-shm"):
         path.with_name(path.name + end).unlink(missing_ok=True)
     return last

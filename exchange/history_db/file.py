@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exchange.history_db.event_kinds import BALANCE_REASONS, EVENT_KINDS
 from exchange.journal.errors import JournalError
-from exchange.journal.records import Head, Record
+from exchange.journal.records import AnswerRow, Head, Record
 from exchange.journal.schema import read_only_uri
 from exchange.journal.views import with_macros
 
@@ -110,6 +110,19 @@ def next_ids_in(journal_path: Path) -> tuple[int, int, int]:
             return head_of(connection).seq, order_id, trade_id
     except (HistoryError, sqlite3.Error):
         return 0, 1, 1
+
+
+def answer_times_in(journal_path: Path, after_seq: int, last_seq: int) -> list[AnswerRow]:
+    """The times of answers to these commands, as far as the history of a journal has them.
+
+    Raises HistoryError if it cannot be read.
+    """
+    query = "SELECT seq, answered_us FROM answer WHERE seq > ? AND seq <= ? ORDER BY seq"
+    with closing(open_history(journal_path)) as connection:
+        try:
+            return connection.execute(query, (after_seq, last_seq)).fetchall()
+        except sqlite3.Error as error:
+            raise HistoryError(f"{history_path(journal_path)} cannot be read ({error})") from error
 
 
 def commands_in(journal_path: Path, after_seq: int) -> Generator[Record, None, None]:

@@ -23,7 +23,7 @@ from exchange.history_db.file import (
     open_history_file,
 )
 from exchange.history_db.writer import HistoryWriter
-from exchange.journal.errors import LOST_STEP, CommandsLostError
+from exchange.journal.errors import CommandsLostError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Head
@@ -90,8 +90,7 @@ def _lost(path: Path, head_seq: int, known_seq: int) -> CommandsLostError:
     """The error that keeps a history from being written again: it may have the only copy of these commands."""
     return CommandsLostError(
         head_seq + 1,
-        f"{path} ends with seq {head_seq}, but {history_path(path)} has seq {known_seq}: the journal lost commands. "
-        f"{LOST_STEP}",
+        f"{path} ends with seq {head_seq}, but {history_path(path)} has seq {known_seq}: the journal lost commands",
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from exchange.history_db.file import history_path, last_seq_of
 from exchange.journal.archives import all_archives
-from exchange.journal.errors import LOST_STEP, CommandsLostError
+from exchange.journal.errors import CommandsLostError
 from exchange.journal.file_header import log_path
 from exchange.journal.lock import is_lock_file_damaged, is_locked, lock_file, recorded_seq
 from exchange.journal.opening import open_journal_reader
@@ -57,8 +57,8 @@ def refuse_lost_commands(path: Path) -> None:
         if known:
             raise CommandsLostError(
                 1,
-                f"there is no journal at {path}, but {_others(known)}: {_commands(1, known[0].seq)} lost. "
-                f"{LOST_STEP}. For a new journal, choose another name",
+                f"there is no journal at {path}, but {_others(known)}: {_commands(1, known[0].seq)} lost",
+                ". For a new journal, choose another name",
             )
         return
     with open_journal_reader(path) as reader:
@@ -71,8 +71,7 @@ def refuse_lost_commands(path: Path) -> None:
             refuse_mixture(path)
         raise CommandsLostError(
             head.seq + 1,
-            f"{path} ends with seq {head.seq}, but {_others(known)}: {_commands(head.seq + 1, known[0].seq)} lost. "
-            f"{LOST_STEP}",
+            f"{path} ends with seq {head.seq}, but {_others(known)}: {_commands(head.seq + 1, known[0].seq)} lost",
         )
 
 
