@@ -147,6 +147,9 @@ class SocketConnection(asyncio.Protocol):
         if self._is_refused:
             return
         if self._unread and self._is_listening:
+            # Requests that waited for the client to read can go on: their answers go nowhere.
+            self._is_writing_paused = False
+            self._session.set_backpressure(False)
             self._owner.turns.add(self)
         else:
             self._finish()
