@@ -22,7 +22,7 @@ HELPERS = set(re.findall(r"^- (\w+)\.py ", exchange.cli.__doc__ or "", re.MULTIL
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command and group below `group`, with its path as it is typed."""
-    context = click.Context(group)
+    context = click.Context(group, **group.context_settings)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None

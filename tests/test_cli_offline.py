@@ -391,7 +391,7 @@ def test_amounts_are_exact() -> None:
     with pytest.raises(ValueError, match="expected at most 6"):
         parse_usdc("1." + "0" * 40 + "1")
     assert (usdc(1_500_000), usdc(-65_000), usdc(1), usdc(None)) == ("1.50", "-0.065", "0.000001", "-")
-    assert (contracts(1_000), contracts(-500), contracts(1_000, 3)) == ("1", "-0.5", "1.000")
+    assert (contracts(1_000), contracts(-500), contracts(1_000, 3)) == ("1.0", "-0.5", "1.000")
     assert (cash(-1_234_567_000_000), cash(-500_000)) == ("-1,234,567.00", "-0.50")
 
 

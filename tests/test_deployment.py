@@ -35,9 +35,9 @@ def _checked_by(program: str, *arguments: str | Path) -> str:
 
 def _parses(words: list[str]) -> dict[str, Any]:
     """The options of an `exchange` command line; fails if the command or an option does not exist."""
-    command = cli.get_command(click.Context(cli), words[0])
+    command = cli.get_command(click.Context(cli, **cli.context_settings), words[0])
     assert command is not None
-    return command.make_context(words[0], words[1:], parent=click.Context(cli)).params
+    return command.make_context(words[0], words[1:], parent=click.Context(cli, **cli.context_settings)).params
 
 
 def test_the_linter_finds_no_fault_in_the_container() -> None:

@@ -25,7 +25,7 @@ def test_new_files_of_a_server(tmp_path: Path, options: tuple[str, ...], file: s
     path = tmp_path / "data" / "exchange.db"
     path.parent.mkdir()
     with Server(path, "--demo", "--clock-start", CLOCK_START, *options) as server:
-        said(exchange("account", "secret", "alice", "--db", path))
+        assert exchange("account", "secret", "alice", "--db", path).exit_code == 0
         assert "order 1" in said(
             exchange("order", "buy", "SOL_USDC-28FEB26-150-C", 1, "1.50", "--user", "bob", "--db", path)
         )
