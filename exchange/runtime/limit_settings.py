@@ -8,6 +8,7 @@ import msgspec
 
 from exchange.gateway.limits import GatewayLimits
 from exchange.outside_text import read_text
+from exchange.runtime.rule_faults import sentence_of
 
 
 class LimitsError(ValueError):
@@ -26,10 +27,10 @@ def read_limits(file: Path) -> GatewayLimits:
         for address in limits.exempt_addresses:
             ipaddress.ip_network(address)
     except msgspec.ValidationError as error:
-        names = (
-            f"; the limits are {', '.join(GatewayLimits.__struct_fields__)}" if "unknown field" in str(error) else ""
-        )
-        raise LimitsError(f"{file}: {error}{names}") from error
+        sentence = sentence_of(str(error))
+        if "unknown field" in sentence:
+            sentence += f"; the limits are {', '.join(GatewayLimits.__struct_fields__)}"
+        raise LimitsError(f"{file}: {sentence}") from error
     except ValueError as error:
         raise LimitsError(f"{file}: exempt_addresses: {error}; expected addresses or networks") from error
     return limits

@@ -1,4 +1,4 @@
-"""The faults that msgspec finds in rules, as sentences for operators."""
+"""The faults that msgspec finds in rules and limits, as sentences for operators."""
 
 import re
 from typing import get_args, get_type_hints
