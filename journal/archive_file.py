@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from exchange.journal.connection import FileConnection
 from exchange.journal.errors import UNREADABLE_STEP, JournalDamagedError, JournalError, JournalUnreadableError
 from exchange.journal.protocols import Fields, JournalReader
 from exchange.journal.records import Checkpoint, Head, chain_hash
@@ -254,7 +255,9 @@ def _matches(payload: object, any_of: Sequence[Fields]) -> bool:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, factory=FileConnection
+        )
     except sqlite3.Error as error:
         raise JournalError(f"cannot open {path} ({error}): check that you can read it") from error
     try:

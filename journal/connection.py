@@ -1,4 +1,4 @@
-"""SQLite connections to journals, counted by file.
+"""SQLite connections: those to files that may be damaged, and those to journals, counted by file.
 
 POSIX releases all locks of a process on a file when the process closes any descriptor of that file. If a process opens
 and closes a journal beside SQLite's own connection, it releases SQLite's locks. Another program that reads the journal
@@ -16,11 +16,41 @@ from typing import Any
 # Device and inode of a file.
 _Identity = tuple[int, int]
 
+_MALFORMED = "the schema of the file is malformed"
+
 _open_here: Counter[_Identity] = Counter()
 _turn = threading.Lock()
 
 
-class JournalConnection(sqlite3.Connection):
+class FileConnection(sqlite3.Connection):
+    """A connection to a file that may be damaged: SQLite's message about it may hold bytes that are not UTF-8.
+
+    Python's module then raises UnicodeDecodeError. This class raises sqlite3.DatabaseError instead.
+    """
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """As in sqlite3."""
+        try:
+            return super().execute(*arguments)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_MALFORMED) from error
+
+    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+        """As in sqlite3."""
+        try:
+            return super().executemany(*arguments)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_MALFORMED) from error
+
+    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
+        """As in sqlite3."""
+        try:
+            return super().executescript(*arguments)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError(_MALFORMED) from error
+
+
+class JournalConnection(FileConnection):
     """A connection that counts as open until it is closed. `sqlite3.connect` takes the class as `factory`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

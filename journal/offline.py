@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from exchange.journal.backup import back_up_before_migration
+from exchange.journal.connection import FileConnection
 from exchange.journal.errors import JournalError
 from exchange.journal.file_header import log_path
 from exchange.journal.records import AnswerRow, Checkpoint, EventRow, Record
@@ -115,7 +116,7 @@ def replaced_events(path: Path) -> Iterator[Callable[[list[EventRow]], None]]:
 def _changing(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction that is committed at the end; nothing of it is kept if the block fails."""
     try:
-        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, factory=FileConnection)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             yield connection
@@ -128,7 +129,7 @@ def _changing(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _shrink(path: Path) -> None:
     """Free the space of deleted rows. If the disk is too full for this, later commands reuse the space."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, factory=FileConnection)
     with contextlib.closing(connection), contextlib.suppress(sqlite3.Error):
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exchange.journal.chain_check import check_chain
+from exchange.journal.connection import FileConnection
 from exchange.journal.errors import CommandsLostError, JournalDamagedError
 from exchange.journal.file_header import log_path
 from exchange.journal.log_scan import scan_log
@@ -107,5 +108,5 @@ def is_log_whole(path: Path, report: Callable[[str], None]) -> bool:
 
 def begin_log_anew(path: Path) -> None:
     """Move the content of the -wal into the database, so that the next scan does not find an old broken frame."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, factory=FileConnection)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

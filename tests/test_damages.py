@@ -237,3 +237,24 @@ def test_no_damage_is_passed_over(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_no_damage_of_many_is_passed_over(whole: Path, tmp_path: Path) -> None:
     assert run_damages(whole, tmp_path, range(1_000, 1_000 + MANY)) == ""
+
+
+@pytest.mark.parametrize("name", ["exchange.db", "exchange.history.db"])
+def test_a_damaged_schema_with_bytes_that_are_no_text_is_named(whole: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(whole, tmp_path / "copy")
+    path = tmp_path / "copy" / "exchange.db"
+    for file in (path, history_path(path)):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+    file = path.with_name(name)
+    content = file.read_bytes()
+    assert b"CREATE TABLE " in content
+    file.write_bytes(content.replace(b"CREATE TABLE ", b"CREATE \xa0\xa1\xa2\xa3\xa4 "))
+    with closing(sqlite3.connect(file)) as connection, pytest.raises((sqlite3.Error, UnicodeDecodeError)):
+        connection.execute("SELECT * FROM commands")
+    try:
+        verdict = verify(path, False, no_bar)
+        said = str(verdict.damage or verdict.notes)
+    except JournalError as error:
+        said = str(error)
+    assert name in said

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from exchange.history_db.event_kinds import BALANCE_REASONS, EVENT_KINDS
+from exchange.journal.connection import FileConnection
 from exchange.journal.errors import JournalError
 from exchange.journal.records import AnswerRow, Head, Record
 from exchange.journal.schema import read_only_uri
@@ -52,7 +53,7 @@ def open_history_file(path: Path, is_constant: bool = False) -> sqlite3.Connecti
     if not path.exists():
         raise NoHistoryError(f"there is no history at {path}: `exchange history rebuild` writes it from the journal")
     uri = read_only_uri(path) if not is_constant else f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=FileConnection)
     try:
         _check(connection, path)
     except BaseException:
@@ -67,7 +68,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     A power loss may cost the last transactions, which the journal still has: they are written again.
     """
     is_new = not path.exists() or not path.stat().st_size
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, factory=FileConnection)
     try:
         if is_new:
             connection.execute("PRAGMA page_size = 8192")
