@@ -9,9 +9,9 @@ same, and a bid locks at least what its fills cost. If margins follow an index, 
 negative. But bids never lock more than the cash, so every fill can be paid.
 """
 
-from collections import OrderedDict
+from __future__ import annotations
 
-import msgspec
+from collections import OrderedDict
 
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import NUMBER_MAX
@@ -24,18 +24,34 @@ INSURANCE = "insurance"
 FEES = "fees"
 
 
-class Position(msgspec.Struct, eq=False):
+class Position:
     """The contracts of one account in one instrument. A short is a negative position.
 
     `collateral_micros` is locked for the contracts sold or offered beyond those owned. `maintenance_micros` is the cash
     that the account must have to keep its short.
     """
 
-    book: OrderBook
-    position_milli: int = 0
-    open_asks_milli: int = 0
-    collateral_micros: int = 0
-    maintenance_micros: int = 0
+    __slots__ = ("book", "collateral_micros", "maintenance_micros", "open_asks_milli", "position_milli")
+
+    def __init__(
+        self,
+        book: OrderBook,
+        position_milli: int = 0,
+        open_asks_milli: int = 0,
+        collateral_micros: int = 0,
+        maintenance_micros: int = 0,
+    ) -> None:
+        self.book = book
+        self.position_milli = position_milli
+        self.open_asks_milli = open_asks_milli
+        self.collateral_micros = collateral_micros
+        self.maintenance_micros = maintenance_micros
+
+    def copy_to(self, book: OrderBook) -> Position:
+        """Return a copy for another book."""
+        return Position(
+            book, self.position_milli, self.open_asks_milli, self.collateral_micros, self.maintenance_micros
+        )
 
     @property
     def free_milli(self) -> int:
@@ -43,7 +59,7 @@ class Position(msgspec.Struct, eq=False):
         return self.position_milli - self.open_asks_milli
 
 
-class Account(msgspec.Struct, eq=False):
+class Account:
     """One user's account. Cash is in micros of USDC.
 
     `margin_micros` is the part of `locked_micros` that is collateral; bids lock the rest. `shortfall_micros` is the sum
@@ -53,21 +69,67 @@ class Account(msgspec.Struct, eq=False):
     closing, and `client_orders` holds those of both that have a client_order_id.
     """
 
-    user_id: str
-    cash_micros: int = 0
-    locked_micros: int = 0
-    margin_micros: int = 0
-    maintenance_micros: int = 0
-    shortfall_micros: int = 0
-    cancel_on_disconnect: bool = False
-    is_suspended: bool = False
-    open_orders_max: int | None = None
-    position_max_milli: int | None = None
-    positions: dict[str, Position] = {}
-    exposures: dict[str, dict[str, Position]] = {}
-    open_orders: dict[int, Order] = {}
-    closed_orders: OrderedDict[int, Order] = msgspec.field(default_factory=OrderedDict)
-    client_orders: dict[str, Order] = {}
+    __slots__ = (
+        "cancel_on_disconnect",
+        "cash_micros",
+        "client_orders",
+        "closed_orders",
+        "exposures",
+        "is_suspended",
+        "locked_micros",
+        "maintenance_micros",
+        "margin_micros",
+        "open_orders",
+        "open_orders_max",
+        "position_max_milli",
+        "positions",
+        "shortfall_micros",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        user_id: str,
+        cash_micros: int = 0,
+        locked_micros: int = 0,
+        margin_micros: int = 0,
+        maintenance_micros: int = 0,
+        shortfall_micros: int = 0,
+        cancel_on_disconnect: bool = False,
+        is_suspended: bool = False,
+        open_orders_max: int | None = None,
+        position_max_milli: int | None = None,
+    ) -> None:
+        self.user_id = user_id
+        self.cash_micros = cash_micros
+        self.locked_micros = locked_micros
+        self.margin_micros = margin_micros
+        self.maintenance_micros = maintenance_micros
+        self.shortfall_micros = shortfall_micros
+        self.cancel_on_disconnect = cancel_on_disconnect
+        self.is_suspended = is_suspended
+        self.open_orders_max = open_orders_max
+        self.position_max_milli = position_max_milli
+        self.positions: dict[str, Position] = {}
+        self.exposures: dict[str, dict[str, Position]] = {}
+        self.open_orders: dict[int, Order] = {}
+        self.closed_orders: OrderedDict[int, Order] = OrderedDict()
+        self.client_orders: dict[str, Order] = {}
+
+    def copy_without_orders(self) -> Account:
+        """Return a copy without orders and positions."""
+        return Account(
+            self.user_id,
+            self.cash_micros,
+            self.locked_micros,
+            self.margin_micros,
+            self.maintenance_micros,
+            self.shortfall_micros,
+            self.cancel_on_disconnect,
+            self.is_suspended,
+            self.open_orders_max,
+            self.position_max_milli,
+        )
 
     @property
     def available_micros(self) -> int:

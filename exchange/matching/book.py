@@ -8,44 +8,102 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
 from sortedcontainers import SortedDict
 
 from exchange.domain.enums import InstrumentState, OrderType, Side, TimeInForce
-from exchange.domain.instruments import InstrumentTerms
+from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 
 
-class Order(msgspec.Struct, eq=False):
+class Order:
     """One order, open or closed. `size_milli` includes the filled part; `original_*` are the terms when it was placed.
 
     `level`, `before` and `after` are set while the order rests.
     """
 
-    order_id: int
-    user_id: str
-    book: OrderBook
-    side: Side
-    type: OrderType
-    time_in_force: TimeInForce
-    post_only: bool
-    client_order_id: str | None
-    price_micros: int | None
-    size_milli: int
-    remaining_milli: int
-    original_price_micros: int | None
-    original_size_milli: int
-    reduce_only: bool = False
-    level: PriceLevel | None = None
-    before: Order | None = None
-    after: Order | None = None
+    __slots__ = (
+        "after",
+        "before",
+        "book",
+        "client_order_id",
+        "level",
+        "order_id",
+        "original_price_micros",
+        "original_size_milli",
+        "post_only",
+        "price_micros",
+        "reduce_only",
+        "remaining_milli",
+        "side",
+        "size_milli",
+        "time_in_force",
+        "type",
+        "user_id",
+    )
+
+    def __init__(
+        self,
+        order_id: int,
+        user_id: str,
+        book: OrderBook,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        post_only: bool,
+        client_order_id: str | None,
+        price_micros: int | None,
+        size_milli: int,
+        remaining_milli: int,
+        original_price_micros: int | None,
+        original_size_milli: int,
+        reduce_only: bool = False,
+    ) -> None:
+        self.order_id = order_id
+        self.user_id = user_id
+        self.book = book
+        self.side: Side = side
+        self.type: OrderType = order_type
+        self.time_in_force: TimeInForce = time_in_force
+        self.post_only = post_only
+        self.client_order_id = client_order_id
+        self.price_micros = price_micros
+        self.size_milli = size_milli
+        self.remaining_milli = remaining_milli
+        self.original_price_micros = original_price_micros
+        self.original_size_milli = original_size_milli
+        self.reduce_only = reduce_only
+        self.level: PriceLevel | None = None
+        self.before: Order | None = None
+        self.after: Order | None = None
+
+    def copy_to(self, book: OrderBook) -> Order:
+        """Return a copy for another book, in which it does not rest yet."""
+        return Order(
+            self.order_id,
+            self.user_id,
+            book,
+            self.side,
+            self.type,
+            self.time_in_force,
+            self.post_only,
+            self.client_order_id,
+            self.price_micros,
+            self.size_milli,
+            self.remaining_milli,
+            self.original_price_micros,
+            self.original_size_milli,
+            self.reduce_only,
+        )
 
 
-class PriceLevel(msgspec.Struct, eq=False):
+class PriceLevel:
     """The orders resting at one price, in order of arrival. A level in a book is never empty."""
 
-    price_micros: int
-    head: Order | None = None
-    tail: Order | None = None
+    __slots__ = ("head", "price_micros", "tail")
+
+    def __init__(self, price_micros: int) -> None:
+        self.price_micros = price_micros
+        self.head: Order | None = None
+        self.tail: Order | None = None
 
     def __iter__(self) -> Iterator[Order]:
         order = self.head
@@ -196,6 +254,18 @@ class OrderBook:
         self.initial_nanos = 0
         self.maintenance_nanos = 0
         self.delivery_micros: int | None = None
+
+    def copy_without_orders(self) -> OrderBook:
+        """Return a copy in which no order rests."""
+        terms = parse_instrument_id(self.instrument_id)
+        copied = OrderBook(terms, self.tick_micros, self.min_size_milli, self.state, self.number)
+        copied.last_micros = self.last_micros
+        copied.index_micros = self.index_micros
+        copied.mark_micros = self.mark_micros
+        copied.initial_nanos = self.initial_nanos
+        copied.maintenance_nanos = self.maintenance_nanos
+        copied.delivery_micros = self.delivery_micros
+        return copied
 
     def side(self, side: Side) -> BookSide:
         """The side on which an order on `side` rests."""

@@ -1,18 +1,14 @@
 """Dry run of an order: it is placed in a scratch copy of the part of the state that it can meet."""
 
-from collections import OrderedDict
-from copy import copy
 from typing import NamedTuple
-
-from msgspec import structs
 
 from exchange.domain.commands import PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.matching.accounts import FEES, Account, Position
+from exchange.matching.accounts import FEES, Account
 from exchange.matching.apply import apply
-from exchange.matching.book import BookSide, Order, OrderBook
+from exchange.matching.book import Order, OrderBook
 from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.matching.order_checks import lock_needed, size_to_place_milli, why_not_placed
 from exchange.matching.state import State
@@ -85,16 +81,13 @@ def _copy_account(scratch: State, account: Account) -> Account:
     """Copy an account without its orders and positions, unless it is copied already."""
     copied = scratch.accounts.get(account.user_id)
     if copied is None:
-        copied = scratch.accounts[account.user_id] = structs.replace(
-            account, positions={}, exposures={}, open_orders={}, closed_orders=OrderedDict(), client_orders={}
-        )
+        copied = scratch.accounts[account.user_id] = account.copy_without_orders()
     return copied
 
 
 def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, command: PlaceOrder) -> None:
     """Copy a book with the orders that the new order could trade with, and the user's own orders on its side."""
-    copied = copy(book)
-    copied.bids, copied.asks = BookSide(is_bid=True), BookSide(is_bid=False)
+    copied = book.copy_without_orders()
     scratch.add(copied)
     _copy_position(scratch, account, copied)
     wanted_milli = command.size_milli
@@ -112,7 +105,7 @@ def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, 
 def _copy_position(scratch: State, account: Account, book: OrderBook) -> None:
     position = account.positions.get(book.instrument_id)
     if position is not None:
-        copied: Position = structs.replace(position, book=book)
+        copied = position.copy_to(book)
         owner = scratch.accounts[account.user_id]
         owner.positions[book.instrument_id] = copied
         owner.file_exposure(copied)
@@ -124,7 +117,7 @@ def _copy_order(scratch: State, state: State, order: Order, book: OrderBook) -> 
         _copy_account(scratch, owner)
         _copy_position(scratch, owner, book)
     account = scratch.accounts[owner.user_id]
-    copied = structs.replace(order, book=book, level=None, before=None, after=None)
+    copied = order.copy_to(book)
     account.open_orders[order.order_id] = copied
     if order.client_order_id is not None:
         account.client_orders[order.client_order_id] = copied

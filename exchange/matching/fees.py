@@ -1,26 +1,38 @@
 """Fees of fills and deliveries, and the part of a bid's lock that covers them."""
 
-import msgspec
-
-from exchange.domain.rules import Rules, market_of
+from exchange.domain.rules import Fees, IndexFees, Rules, market_of
 from exchange.domain.units import MILLI_PER_CONTRACT, PPM
 
 
-class FeeSchedule(msgspec.Struct, frozen=True):
+class FeeSchedule:
     """The fees of the rules, in parts per million (ppm) of the premium and of the index.
 
     `cap_ppm` limits a fee by the index to a part of the premium; it is 0 if fills cost no fee by the index. `are_none`
     is true if fills cost no fee at all.
     """
 
-    maker_premium_ppm: int = 0
-    taker_premium_ppm: int = 0
-    maker_index_ppm: int = 0
-    taker_index_ppm: int = 0
-    cap_ppm: int = 0
-    delivery_ppm: int = 0
-    delivery_cap_ppm: int = 0
-    are_none: bool = True
+    __slots__ = (
+        "are_none",
+        "cap_ppm",
+        "delivery_cap_ppm",
+        "delivery_ppm",
+        "maker_index_ppm",
+        "maker_premium_ppm",
+        "taker_index_ppm",
+        "taker_premium_ppm",
+    )
+
+    def __init__(self, premium: Fees, index: IndexFees | None) -> None:
+        """`index` are the fees by the index; None if the rules have no market."""
+        is_by_index = index is not None and bool(index.maker_ppm or index.taker_ppm)
+        self.maker_premium_ppm = premium.maker_premium_ppm
+        self.taker_premium_ppm = premium.taker_premium_ppm
+        self.maker_index_ppm = index.maker_ppm if index is not None else 0
+        self.taker_index_ppm = index.taker_ppm if index is not None else 0
+        self.cap_ppm = index.cap_ppm if index is not None and is_by_index else 0
+        self.delivery_ppm = index.delivery_ppm if index is not None else 0
+        self.delivery_cap_ppm = index.delivery_cap_ppm if index is not None else 0
+        self.are_none = not (self.maker_premium_ppm or self.taker_premium_ppm or is_by_index)
 
     def maker_fee_micros(self, cost_micros: int, size_milli: int, index_micros: int) -> int:
         """Fee of the maker for one fill; `cost_micros` is the premium of the whole fill."""
@@ -47,22 +59,8 @@ class FeeSchedule(msgspec.Struct, frozen=True):
 
 def fee_schedule_of(rules: Rules) -> FeeSchedule:
     """Return the fees of these rules."""
-    fees, market = rules.fees, market_of(rules)
-    if market is None:
-        of_index = (0, 0, 0, 0, 0)
-        is_by_index = False
-    else:
-        by_index = market.fees
-        is_by_index = bool(by_index.maker_ppm or by_index.taker_ppm)
-        of_index = (
-            by_index.maker_ppm,
-            by_index.taker_ppm,
-            by_index.cap_ppm if is_by_index else 0,
-            by_index.delivery_ppm,
-            by_index.delivery_cap_ppm,
-        )
-    are_none = not (fees.maker_premium_ppm or fees.taker_premium_ppm or is_by_index)
-    return FeeSchedule(fees.maker_premium_ppm, fees.taker_premium_ppm, *of_index, are_none)
+    market = market_of(rules)
+    return FeeSchedule(rules.fees, market.fees if market is not None else None)
 
 
 def _capped(notional_milli: int, ppm: int, premium_micros: int, cap_ppm: int) -> int:

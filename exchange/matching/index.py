@@ -1,14 +1,12 @@
 """The index of an asset: its price, and its running average over the last half hour of the day."""
 
-import msgspec
-
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 
 # A delivery price is the average of the index over this time before 08:00 UTC.
 WINDOW_US = 30 * 60 * US_PER_SECOND
 
 
-class IndexState(msgspec.Struct, eq=False):
+class IndexState:
     """The index price since `ts_us`, and the sums for its average.
 
     `window_sum` is the sum of price * duration (micros * microseconds) within this day's window, up to `ts_us`.
@@ -16,11 +14,14 @@ class IndexState(msgspec.Struct, eq=False):
     `listed` is a cache: the strike and the day for which all series are already listed.
     """
 
-    price_micros: int
-    ts_us: int
-    window_sum: int = 0
-    window_us: int = 0
-    listed: tuple[int, int] | None = None
+    __slots__ = ("listed", "price_micros", "ts_us", "window_sum", "window_us")
+
+    def __init__(self, price_micros: int, ts_us: int, window_sum: int = 0, window_us: int = 0) -> None:
+        self.price_micros = price_micros
+        self.ts_us = ts_us
+        self.window_sum = window_sum
+        self.window_us = window_us
+        self.listed: tuple[int, int] | None = None
 
     def move(self, price_micros: int, ts_us: int) -> None:
         """Set the price from `ts_us` on, and add the previous one to the window."""
