@@ -10,10 +10,14 @@ import logging
 import os
 import sys
 import time
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
+from subprocess import DEVNULL
+
+from exchange.child_process import ChildProcess, start_process
 
 RETRY_SECONDS = 1.0  # before the first restart of a process that ended
+# How much lower the priority of a subprocess is: its start and its work must not slow down the exchange.
+NICENESS = 10
 BLOCKED_LOOK_SECONDS = 1.0  # between two checks whether a process may start again
 
 _log = logging.getLogger(__name__)
@@ -22,22 +26,21 @@ _log = logging.getLogger(__name__)
 @contextlib.asynccontextmanager
 async def run_module(
     module: str, *arguments: str, stdin: int = DEVNULL, stdout: int | None = None, limit: int = 64 * 1024
-) -> AsyncIterator[Process]:
+) -> AsyncIterator[ChildProcess]:
     """Run `module` as a subprocess; at the end terminate it, if it still runs, and wait for it. Raises OSError.
 
     `limit` is the largest line of its output, in bytes.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, *arguments, stdin=stdin, stdout=stdout, limit=limit
-    )
+    process = await start_process([sys.executable, "-P", "-m", module, *arguments], stdin, stdout, limit)
     try:
+        if hasattr(os, "setpriority"):
+            with contextlib.suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         yield process
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        process.terminate()
         # This reads the rest of its output too: a process that cannot write it does not end.
-        await process.communicate()
+        await process.drain()
 
 
 class Supervisor:

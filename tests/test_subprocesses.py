@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
+from subprocess import PIPE
 
 import pytest
 
@@ -133,3 +134,17 @@ def test_an_error_of_the_check_counts_as_blocked(
 
     asyncio.run(run())
     assert caplog.messages == ["the helper waits, because its permission to start cannot be read: too many open files"]
+
+
+PRINT_PRIORITY = ("-n", "1", "-r", "1", "import os; print(os.getpriority(os.PRIO_PROCESS, 0))")
+
+
+@pytest.mark.skipif(not hasattr(os, "setpriority"), reason="this system has no priorities of processes")
+def test_a_subprocess_has_a_lower_priority_from_its_start_on() -> None:
+    async def conversation() -> bytes:
+        async with subprocesses.run_module("timeit", *PRINT_PRIORITY, stdout=PIPE) as process:
+            assert process.stdout is not None
+            return await process.stdout.readline()
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert int(asyncio.run(conversation())) == min(own + subprocesses.NICENESS, 19)

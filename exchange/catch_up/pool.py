@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 from exchange.catch_up import worker as worker_module
 from exchange.catch_up.limits import WORKERS_MAX
 from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.worker import ReplayedMessage
+from exchange.child_process import ChildProcess
 from exchange.journal.errors import JournalError
 from exchange.subprocesses import run_module
 
@@ -22,7 +23,7 @@ class Worker:
     `next_seq` is the first command whose notifications `next_messages` has not returned yet.
     """
 
-    def __init__(self, process: Process, request: CatchUpRequest, on_evict: Callable[[], None]) -> None:
+    def __init__(self, process: ChildProcess, request: CatchUpRequest, on_evict: Callable[[], None]) -> None:
         self.next_seq = request.from_seq
         self.is_evicted = False
         self._process = process

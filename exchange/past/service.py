@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import msgspec
 
+from exchange.child_process import ChildProcess
 from exchange.gateway.exchange_port import PastDone, PastQuestion
 from exchange.gateway.jsonrpc import RpcError, history_unavailable, rate_limited
 from exchange.past import worker
@@ -91,7 +92,7 @@ class PastService:
             finally:
                 self.pid = None
 
-    async def _ask(self, process: Process, waiting: _Waiting) -> bool:
+    async def _ask(self, process: ChildProcess, waiting: _Waiting) -> bool:
         """Ask one question. Returns False if the process must be replaced; the question is then asked again."""
         assert process.stdin is not None and process.stdout is not None
         try:

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import os
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from subprocess import PIPE
 
 from exchange.engine.recovery import recover
 from exchange.free_space import SpaceGuard, is_space_low
