@@ -25,7 +25,7 @@ from exchange.gateway.methods import METHODS
 from exchange.history_db.file import history_path
 from exchange.history_db.writer import HistoryWriter
 from exchange.past.answers import PastAnswers
-from exchange.runtime.node import _make_garbage_collection_rare
+from exchange.runtime.node import _make_garbage_collections_short
 from tests.fake_exchange import ADMIN_SECRET, Connection, FakeExchange
 from tests.frames import CALL, PUT, FrameMaker
 
@@ -176,7 +176,7 @@ def no_unexpected_log() -> Iterator[Unexpected]:
 def rare_garbage_collection() -> Iterator[None]:
     """Collect garbage as rarely as the exchange does, so that no frame has the time of a collection."""
     thresholds = gc.get_threshold()
-    _make_garbage_collection_rare()
+    _make_garbage_collections_short()
     try:
         yield
     finally:

@@ -5,9 +5,9 @@ import contextlib
 import socket
 import sqlite3
 import sys
-from asyncio.subprocess import DEVNULL, Process, create_subprocess_exec
 from collections.abc import AsyncIterator
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.service import CatchUpService
 from exchange.catch_up.streams import RecentUpdates
 from exchange.catch_up.worker import messages_of
+from exchange.child_process import ChildProcess, start_process
 from exchange.gateway import socket_connection
 from exchange.journal.archives import archive_path
 from exchange.journal.errors import JournalArchivedError
@@ -141,7 +142,7 @@ def test_a_catch_up_is_sent_as_fast_as_the_client_reads(
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
     monkeypatch.setattr(socket_connection, "OUTBOX_MAX", 100_000)  # less than the catch-up sends
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
-    monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
+    monkeypatch.setattr(service, "SLICE_SECONDS", 0.0)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -154,6 +155,30 @@ def test_a_catch_up_is_sent_as_fast_as_the_client_reads(
     asyncio.run(conversation())
 
 
+def test_all_catch_ups_together_take_one_slice_of_each_turn_of_the_loop(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each catch-up delivers one command in a slice here. Another one may go first in the next turn only."""
+    monkeypatch.setattr(service, "SLICE_SECONDS", 0.0)
+    delivered: list[int] = []
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            done = [asyncio.get_running_loop().create_future() for _ in range(4)]
+            for n, future in enumerate(done):
+                request = CatchUpRequest(1, 3, "", ("status",))
+                server.node.catch_up_service.start(request, lambda *_, n=n: delivered.append(n), future.set_result)
+            while not all(future.done() for future in done):
+                before = len(delivered)
+                await asyncio.sleep(0)
+                assert len(delivered) <= before + 1, "two catch-ups worked in one turn of the loop"
+
+    monkeypatch.setattr(service._CatchUpTask, "_from_memory", lambda _self: [None] * 3)
+    monkeypatch.setattr(service, "encode", lambda _update, _wanted: [(("status", ""), b"{}")])
+    asyncio.run(conversation())
+    assert sorted(delivered) == sorted([0, 1, 2, 3] * 3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("commands_kept", [0, 10_000])
 def test_a_client_that_reads_nothing_for_long_is_disconnected(
@@ -162,7 +187,7 @@ def test_a_client_that_reads_nothing_for_long_is_disconnected(
     monkeypatch.setattr(streams, "RECENT_MAX", commands_kept)
     monkeypatch.setattr(service, "STALL_SECONDS", 0)
     monkeypatch.setattr(pool, "CHUNK_SIZE", 4_096)
-    monkeypatch.setattr(service, "COMMANDS_AT_ONCE", 10)
+    monkeypatch.setattr(service, "SLICE_SECONDS", 0.0)
 
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -233,7 +258,7 @@ class Workers:
     """In place of `run_module`: starts workers, or processes that run `program`, and counts them."""
 
     def __init__(self, program: str | None = None) -> None:
-        self.processes: list[Process] = []
+        self.processes: list[ChildProcess] = []
         self.running = self.most = 0
         self._program = program
 
@@ -242,7 +267,7 @@ class Workers:
         return len(self.processes) >= count
 
     @contextlib.asynccontextmanager
-    async def __call__(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[Process]:
+    async def __call__(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[ChildProcess]:
         async with self._start(module, *arguments, stdout=stdout) as process:
             self.processes.append(process)
             self.running += 1
@@ -253,18 +278,17 @@ class Workers:
                 self.running -= 1
 
     @contextlib.asynccontextmanager
-    async def _start(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[Process]:
+    async def _start(self, module: str, *arguments: str, stdout: int) -> AsyncIterator[ChildProcess]:
         if self._program is None:
             async with run_module(module, *arguments, stdout=stdout) as process:
                 yield process
             return
-        process = await create_subprocess_exec(sys.executable, "-c", self._program, stdin=DEVNULL, stdout=stdout)
+        process = await start_process([sys.executable, "-c", self._program], DEVNULL, stdout, 64 * 1024)
         try:
             yield process
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+            process.terminate()
+            await process.drain()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from exchange.engine.recovery import recover
+from exchange.gateway import server as gateway_server
 from exchange.gateway import socket_connection, turns
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
@@ -608,3 +610,53 @@ def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monk
             assert (await alice.ask("private/buy", **order))["result"]["order"]["status"] == "open"
 
     run(conversation())
+
+
+def test_a_client_that_floods_a_broken_connection_is_not_read_any_more(
+    run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_connection, "IGNORED_MAX", 0)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            flooding = await server.client("alice")
+            (connection,) = server.node.gateway._connections
+            flooding.writer.write(frame_bytes(BINARY, b"x"))
+            assert await flooding.closing() == 1003
+            assert not connection._is_reading_paused
+            flooding.writer.write(b"x" * 1_000)
+            while not connection._is_reading_paused:  # noqa: ASYNC110 - a transport does not tell
+                await asyncio.sleep(0)
+
+    run(conversation())
+
+
+@pytest.mark.parametrize(("age_s", "is_collected"), [(10, True), (9, False)])
+def test_memory_of_old_connections_is_free_after_some_were_closed(
+    run: Run, db: Path, age_s: int, is_collected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frequent collections of garbage look at new objects only, and a closed connection is a cycle."""
+    monkeypatch.setattr(gateway_server, "OLD_CLOSED_MAX", 1)
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            client = await server.client("alice")
+            gateway = server.node.gateway
+            (connection,) = gateway._connections
+            connection.age_s = age_s
+            gone, left = connection.gone, weakref.ref(connection)
+            del connection
+            gc.collect()
+            gc.disable()
+            await client.hang_up()
+            await gone
+            del gone
+            # The road keeps its last command.
+            await server.client("bob")
+            gateway._tick()
+            assert (left() is None) == is_collected
+
+    try:
+        run(conversation())
+    finally:
+        gc.enable()

@@ -79,6 +79,20 @@ def test_a_pass_ends_and_the_event_loop_goes_on(log: list[str], monkeypatch: pyt
     assert log == ["a", ".", "a", ".", "b", "."]
 
 
+def test_a_pass_ends_with_the_first_turn_that_leaves_work_behind(log: list[str]) -> None:
+    async def conversation() -> None:
+        served = passes(log)
+        served.add(Taker("flooding", log, 2, 2.0))
+        served.add(Taker("flooding too", log, 2, 3.0))
+        served.add(Taker("good", log, 1, 1.0))
+        await is_pass_left(served)
+        served.add(Taker("good", log, 1, 1.0))
+        await run_all(served)
+
+    asyncio.run(conversation())
+    assert log == ["good", "flooding", ".", "good", "flooding", "flooding too", ".", "flooding too", "."]
+
+
 def test_a_connection_with_many_unanswered_requests_waits_for_the_batch(log: list[str]) -> None:
     async def conversation() -> None:
         is_crowded = True

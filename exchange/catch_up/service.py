@@ -6,7 +6,8 @@ The exchange never pauses for a catch-up: a worker is a process of its own.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from exchange.catch_up.limits import STALL_SECONDS
@@ -17,8 +18,11 @@ from exchange.catch_up.worker import keys_of
 from exchange.journal.archives import archives_of
 from exchange.journal.opening import open_journal_reader
 
-# Commands that are delivered from memory before other connections get their turn.
-COMMANDS_AT_ONCE = 500
+# Work for all catch-ups together before the sockets are read and commands are answered.
+SLICE_SECONDS = 0.0005
+
+# Each with the name of its channel.
+_Notifications = Iterable[tuple[str, bytes]]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +35,11 @@ class CatchUpService:
         self.recent = recent
         self.flush = flush
         self.pool = WorkerPool(path)
-        self._tasks: set[_CatchUpTask] = set()
+        # Held by the catch-up that delivers, for one slice: any number of them take no more time than one.
+        self.delivering = asyncio.Lock()
+        # A catch-up does not know its task. Otherwise one that is cancelled, with the exception that the task keeps,
+        # is a cycle of references, which stays in memory until it is found.
+        self._tasks: dict[_CatchUpTask, asyncio.Task[None]] = {}
         with open_journal_reader(path) as reader:
             # Of the first run of this exchange, without archives. Commands that it seals go into archives that follow.
             self._first_seq = reader.bases[-1].head.seq + 1
@@ -47,16 +55,21 @@ class CatchUpService:
     def start(self, request: CatchUpRequest, take: Take, done: Done) -> "_CatchUpTask":
         """Start a catch-up; the arguments are those of `ExchangePort.catch_up`."""
         catch_up = _CatchUpTask(self, request, take, done)
-        self._tasks.add(catch_up)
-        catch_up.task.add_done_callback(lambda _: self._tasks.discard(catch_up))
+        self._tasks[catch_up] = asyncio.get_running_loop().create_task(catch_up.run())
+        self._tasks[catch_up].add_done_callback(lambda _: self._tasks.pop(catch_up))
         return catch_up
+
+    def cancel(self, catch_up: "_CatchUpTask") -> None:
+        """Cancel the task of a catch-up, if it still runs."""
+        if catch_up in self._tasks:
+            self._tasks[catch_up].cancel()
 
     async def stop(self) -> None:
         """End all catch-ups and wait until their workers have ended."""
-        running = list(self._tasks)
-        for catch_up in running:
+        tasks = list(self._tasks.values())
+        for catch_up in list(self._tasks):
             catch_up.end()
-        await asyncio.gather(*(catch_up.task for catch_up in running), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _CatchUpTask:
@@ -67,13 +80,11 @@ class _CatchUpTask:
         self._request = request
         self._take = take
         self._done = done
-        self._updates = self._from_memory()
         self._is_paused = False
         self._is_ended = False
         # Set when the client reads again, and when the worker is evicted.
         self._wake = asyncio.Event()
         self._stalled_at = 0.0  # seconds of the event loop
-        self.task = asyncio.get_running_loop().create_task(self._run())
 
     def pause(self, is_paused: bool) -> None:
         self._is_paused = is_paused
@@ -84,15 +95,15 @@ class _CatchUpTask:
         # timeout of a stalled client cancels the task for a moment, too, and then calls `done`.
         if not self._is_ended:
             self._is_ended = True
-            self.task.cancel()
+            self._service.cancel(self)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Deliver what the client missed, then call `done`."""
         error: str | None = None
         try:
-            while self._updates is None:
+            while (updates := self._from_memory()) is None:
                 await self._replay_from_worker()
-                self._updates = self._from_memory()
-            await self._send_updates(self._updates)
+            await self._send_updates(updates)
         except TimeoutError:
             error = f"the client read no missed notifications for {STALL_SECONDS} seconds"
         except Exception:
@@ -108,28 +119,41 @@ class _CatchUpTask:
 
     async def _send_updates(self, updates: list[CommandUpdate]) -> None:
         wanted = keys_of(self._request)
-        for start in range(0, len(updates), COMMANDS_AT_ONCE):
-            some = updates[start : start + COMMANDS_AT_ONCE]
-            self._deliver((key[0], text) for update in some for key, text in encode(update, wanted))
-            await self._wait_until_taken()
+        await self._deliver(((key[0], text) for key, text in encode(update, wanted)) for update in updates)
 
     async def _replay_from_worker(self) -> None:
         """Deliver a worker's messages until it has replayed everything or is evicted."""
         async with self._service.pool.worker(self._request, self._wake.set) as worker:
             while worker.next_seq <= self._request.up_to and not worker.is_evicted:
                 messages = await worker.next_messages()
-                self._deliver((channel_name, text) for _, channel_name, text in messages)
+                await self._deliver(iter([[(channel_name, text) for _, channel_name, text in messages]]), worker)
                 self._request = self._request._replace(from_seq=worker.next_seq)
-                if messages:
-                    await self._wait_until_taken(worker)
         if worker.is_evicted:
             await self._wait_until_taken()
 
-    def _deliver(self, notifications: Iterable[tuple[str, bytes]]) -> None:
-        for channel_name, text in notifications:
-            self._take(channel_name, text)
+    async def _deliver(self, parts: Iterator[_Notifications], worker: Worker | None = None) -> None:
+        """Deliver these parts in slices, while the client reads. If `worker` is evicted, it returns after the last."""
+        is_more = True
+        while is_more:
+            async with self._service.delivering:
+                is_more = self._deliver_slice(parts)
+                # Other connections get their turn.
+                await asyncio.sleep(0)
+            await self._wait_until_taken(None if is_more else worker)
+
+    def _deliver_slice(self, parts: Iterator[_Notifications]) -> bool:
+        """Deliver whole parts until the slice is over. Returns False if that was all."""
+        ends_seconds = time.perf_counter() + SLICE_SECONDS
+        is_more = False
+        for part in parts:
+            for channel_name, text in part:
+                self._take(channel_name, text)
+            if time.perf_counter() > ends_seconds:
+                is_more = True
+                break
         self._service.flush()
         self._stalled_at = asyncio.get_running_loop().time() + STALL_SECONDS
+        return is_more
 
     async def _wait_until_taken(self, worker: Worker | None = None) -> None:
         """Wait while the client reads nothing and `worker` is not evicted. Raises TimeoutError at `_stalled_at`."""
@@ -138,5 +162,3 @@ class _CatchUpTask:
                 while self._is_paused and not (worker and worker.is_evicted):
                     self._wake.clear()
                     await self._wake.wait()
-        # Other connections get their turn.
-        await asyncio.sleep(0)

@@ -35,7 +35,7 @@ UNSENT_MAX = 1024 * 1024
 OUTBOX_MAX = 32 * 1024 * 1024
 # Work for one connection before other connections have their turn, and work for all of them before the sockets are read
 # and commands are answered.
-TURN_SECONDS = 0.001
+TURN_SECONDS = 0.0004
 PASS_SECONDS = 0.002
 # Bytes of one connection that are decoded before the time is checked.
 SLICE_BYTES = 512
@@ -45,11 +45,13 @@ REST_SECONDS_MIN, REST_SECONDS_MAX = 0.02, 1.0
 REST_WORK_SECONDS = 0.05
 # Bytes of one connection that wait for its turn. The server reads no further until they are fewer.
 UNREAD_MAX = 64 * 1024
+# Bytes that are read and ignored after a client broke the protocol. With more, it is not read until it is closed.
+IGNORED_MAX = 1024 * 1024
 # The work that a command causes later, when it is recorded and applied.
 COMMAND_SECONDS = 0.00005
 # If this many commands wait for the journal, connections with more than so many unanswered requests wait.
-CROWDED_QUEUE = 128
-CROWDED_UNANSWERED = 8
+CROWDED_QUEUE = 64
+CROWDED_UNANSWERED = 2
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 CLOSE_SECONDS = 5
 # When the exchange stops: the time for the answers to the requests that have begun, and for the closing handshakes.

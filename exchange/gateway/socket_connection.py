@@ -21,6 +21,7 @@ from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal, refusal_o
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
     FRAGMENTS_MAX,
+    IGNORED_MAX,
     IN_FLIGHT_MAX,
     OUTBOX_MAX,
     REFUSALS_PER_TURN,
@@ -98,6 +99,9 @@ class SocketConnection(asyncio.Protocol):
         self._is_lost = False
         self._is_refused = False
         self._handshake_bytes = 0
+        # Bytes that came after the connection stopped to listen.
+        self._ignored_bytes = 0
+        self.age_s = 0
         self._silent_s = 0
         # The bytes that the client had not received after the last write.
         self._outbox_bytes = 0
@@ -129,6 +133,10 @@ class SocketConnection(asyncio.Protocol):
             self._owner.turns.add(self)
             if len(self._unread) > UNREAD_MAX:
                 # At once, because uvloop would read many times more before it serves others.
+                self._set_reading_paused(True)
+        elif self._websocket.held_close is None:
+            self._ignored_bytes += len(data)
+            if self._ignored_bytes > IGNORED_MAX:
                 self._set_reading_paused(True)
 
     def eof_received(self) -> bool:
@@ -267,6 +275,7 @@ class SocketConnection(asyncio.Protocol):
     def on_tick(self) -> None:
         """One second passed."""
         self.turn.worked_seconds /= 2
+        self.age_s += 1
         self._silent_s += 1
         self._end_silence()
         self._session.on_tick()

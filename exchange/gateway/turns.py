@@ -6,7 +6,9 @@ in passes:
 
 - The connection that worked least lately goes first, so a client with little to do never waits behind a busy one.
 - A turn ends after TURN_SECONDS. The rest waits for a later turn.
-- A pass ends after PASS_SECONDS. Then the event loop reads the sockets and answers commands before the next pass.
+- A pass ends after PASS_SECONDS, and with the first turn that leaves work behind if other connections are there. So a
+  client that floods the exchange slows down a step of the road by one turn. Then the event loop reads the sockets and
+  answers commands before the next pass.
 - If many commands wait for the journal, a connection with many unanswered requests waits for the next batch.
 
 Work is forgotten by half every second. A connection that had no turn for a while is therefore served at last.
@@ -129,6 +131,7 @@ class Turns:
     def _serve(self, now_seconds: float) -> None:
         """Give turns until the pass ends."""
         pass_ends_seconds = now_seconds + PASS_SECONDS
+        is_alone = len(self._ready) == 1
         for worker in sorted(self._ready, key=_worked) if len(self._ready) > 1 else list(self._ready):
             if worker not in self._ready:
                 # It was closed in this pass.
@@ -146,7 +149,7 @@ class Turns:
             ended_seconds = time.perf_counter()
             worker.note_work(ended_seconds - now_seconds)
             now_seconds = ended_seconds
-            if now_seconds > pass_ends_seconds:
+            if now_seconds > pass_ends_seconds or (is_work_left and not is_alone):
                 break
 
 

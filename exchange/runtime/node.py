@@ -246,7 +246,7 @@ class Node(ServedExchange):
             await self._run(listening, stop)
 
     async def _run(self, listening: Callable[[str], None], stop: asyncio.Event) -> None:
-        _make_garbage_collection_rare()
+        _make_garbage_collections_short()
         pipeline = asyncio.create_task(self._pipeline.run())
         clock = asyncio.create_task(self._watch_clock())
         files = asyncio.create_task(self._watch_files())
@@ -454,11 +454,15 @@ def _reload_on_hangup(tls: ServerTls) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-def _make_garbage_collection_rare() -> None:
-    """Make garbage collections rare: recovered objects stay, and finished orders form no reference cycles."""
+def _make_garbage_collections_short() -> None:
+    """Let no garbage collection take longer than about 5 ms.
+
+    Only new objects are searched for reference cycles, a few thousand at a time. A whole collection would look at each
+    order and take half a second. Only old connections leave cycles; the gateway has those collected.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(5_000, 10, 1_000_000)
 
 
 def _ignore(_change: Change | None) -> None:
