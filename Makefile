@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run test quick lint types pytest long soak simulate-faults coverage bench docs site wheel sbom audit rules container lowest lock release clean
+.PHONY: help run test quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 27
@@ -62,8 +62,11 @@ simulate-faults: $(VENV)/dev-installed  ## break a simulated exchange from each 
 coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to build/coverage/
 	$(PYTEST) --timeout 600 -m "not soak and not packaging" --cov --cov-report term:skip-covered --cov-report html:build/coverage
 
-bench: $(VENV)/dev-installed  ## print figure, reference and ratio of each benchmark
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/dev-installed  ## print figure, reference, ratio and goal of each benchmark; takes up to 15 minutes
+	$(BIN)/python -m benchmarks --minutes 2
+
+bench-quick: $(VENV)/dev-installed  ## the same with small sizes, in 2 minutes: rough figures
+	$(BIN)/python -m benchmarks --quick
 
 docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md

@@ -1,16 +1,22 @@
-"""`python -m benchmarks [NAME ...]`: measure, and print a table of figures, each with its reference."""
+"""Measure, and print a table of figures, each with its reference and its goal."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
-from benchmarks import engine, follower, history, memory, metrics, orders, recovery, snapshots, startup
-from benchmarks.table import show
+import click
 
-BENCHMARKS = {
-    "engine": engine.run,
+from benchmarks import engine, follower, history, latency, memory, metrics, orders, recovery, snapshots, startup
+from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.table import Row, as_json, show
+
+BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "orders": orders.run,
+    "latency": latency.run,
+    "engine": engine.run,
+    "memory": memory.run,
     "metrics": metrics.run,
     "follower": follower.run,
-    "memory": memory.run,
     "snapshots": snapshots.run,
     "recovery": recovery.run,
     "history": history.run,
@@ -18,17 +24,33 @@ BENCHMARKS = {
 }
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        sys.stderr.write(f"no benchmark is called {', '.join(unknown)}: there are {', '.join(BENCHMARKS)}\n")
-        return 2
+@click.command(epilog=f"Benchmarks: {', '.join(BENCHMARKS)}")
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(BENCHMARKS)))
+@click.option("--quick", is_flag=True, help="Measure shortly and with small sizes. The figures are rough.")
+@click.option("--minutes", type=click.FloatRange(0.001), help="Duration of the long load.  [default: 10, quick 0.25]")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout, whose matcher is measured too.",
+)
+@click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
+def main(names: tuple[str, ...], quick: bool, minutes: float | None, against: Path | None, wants_json: bool) -> None:
+    """Run the benchmarks with these names, or all of them.
+
+    Most run servers and their clients as processes on this machine, so no other program should be busy here.
+    """
+    scale = (QUICK if quick else FULL)._replace(against=against, builds=bool(names))
+    if minutes is not None:
+        scale = scale._replace(minutes=minutes)
     rows = []
     for name in names or BENCHMARKS:
-        rows += BENCHMARKS[name]()
-    show(rows)
-    return 0
+        sys.stderr.write(f"measuring {name}\n")
+        rows += BENCHMARKS[name](scale)
+    if wants_json:
+        click.echo(as_json(rows))
+    else:
+        show(rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

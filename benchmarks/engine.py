@@ -7,10 +7,12 @@ It cannot change the size of an order, so a reduction is a cancellation and a ne
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from benchmarks.market_data import DATA, Action, Message, matching_stream, nasdaq_actions
-from benchmarks.table import Row, median
+from benchmarks.scale import Scale
+from benchmarks.table import NO_GOAL, Row, median, skipped
 from exchange.domain.commands import CancelOrder, Command, CreateInstrument, EditOrder, Genesis, OpenAccount, PlaceOrder
 from exchange.domain.events import OrderAccepted
 from exchange.domain.rules import Rules
@@ -19,7 +21,8 @@ from exchange.matching.apply import apply
 from exchange.matching.state import State
 
 INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
-ROUNDS = 5
+# Of the recorded flows, at full scale: all of each.
+AAPL_ACTIONS, MATCHING_MESSAGES = 100_000, 20_000
 
 # A method of LightMatchingEngine and its arguments.
 LightCall = tuple[str, tuple[Any, ...]]
@@ -78,32 +81,23 @@ class Stream:
         self.light_calls.append(("add_order", (INSTRUMENT, price_micros, size, 1 if side == "bid" else 2)))
 
 
-def run() -> list[Row]:
-    """Return one row per stream: our commands/s, LightMatchingEngine's, and the ratio, which should be at least 2."""
+def run(scale: Scale) -> list[Row]:
+    """Return one row per stream: our commands/s, LightMatchingEngine's, and the ratio."""
     if not DATA.is_dir():
-        return [Row("engine", "", "", None, 2.0, f"skipped: the recorded order flow is not at {DATA}")]
+        return [skipped("engine", f"the recorded order flow is not at {DATA}")]
     rows = []
-    for name, stream in (("AAPL hour", _aapl_stream()), ("orders_normal", _matching_stream())):
+    for name, stream in (("AAPL hour", _aapl_stream(scale)), ("orders_normal", _matching_stream(scale))):
         ours, theirs = [], []
-        for _ in range(ROUNDS):
+        for _ in range(scale.rounds):
             ours.append(len(stream.commands) / _seconds(partial(_run_ours, stream.commands)))
             theirs.append(len(stream.commands) / _seconds(partial(_run_light, stream.light_calls)))
-        figure, reference = median(ours), median(theirs)
-        rows.append(
-            Row(
-                f"engine, {name}",
-                f"{figure:,.0f} commands/s",
-                f"LightMatchingEngine {reference:,.0f}/s",
-                figure / reference,
-                2.0,
-            )
-        )
+        rows.append(Row(f"engine, {name}", median(ours), "commands/s", median(theirs), "LightMatchingEngine", NO_GOAL))
     return rows
 
 
-def _aapl_stream() -> Stream:
+def _aapl_stream(scale: Scale) -> Stream:
     stream = Stream()
-    for number, action in enumerate(nasdaq_actions("aapl")):
+    for number, action in enumerate(islice(nasdaq_actions("aapl"), scale.sized(AAPL_ACTIONS))):
         _play_action(stream, number, action)
     return stream
 
@@ -121,10 +115,10 @@ def _play_action(stream: Stream, number: int, action: Action) -> None:
             stream.new(-1 - number, opposite, action.price_1e4 * 100, action.size, is_ioc=True)
 
 
-def _matching_stream() -> Stream:
+def _matching_stream(scale: Scale) -> Stream:
     stream = Stream()
     known: set[int] = set()
-    for message in matching_stream("normal"):
+    for message in islice(matching_stream("normal"), scale.sized(MATCHING_MESSAGES)):
         _play_message(stream, known, message)
     return stream
 
@@ -165,6 +159,6 @@ def _run_light(calls: list[LightCall]) -> None:
 
 
 def _seconds(run_once: Callable[[], None]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     run_once()
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from benchmarks.history_questions import Question, commands, cookbook, moments, names_of, present, views
 from benchmarks.live_journal import build
-from benchmarks.table import Row, show
+from benchmarks.scale import Scale
+from benchmarks.table import Goal, Row, show, skipped
 from exchange.history.sql import SqlError, SqlSession
 from exchange.journal.errors import JournalError
 
@@ -67,8 +68,10 @@ class Result(NamedTuple):
         )
 
 
-def run() -> list[Row]:
-    """Return a row for each question; the ratio is its CPU time on the large journal to its goal."""
+def run(scale: Scale) -> list[Row]:
+    """Return a row for each question: its CPU time on the large journal and on the small one."""
+    if not scale.builds and not (history_folder() / f"commands-{LARGE}").is_dir():
+        return [skipped("history", "`python -m benchmarks history` builds its journals first")]
     return [_row(result) for result in measure(LIMIT_SECONDS, "")]
 
 
@@ -77,9 +80,8 @@ def _row(result: Result) -> Row:
     note = large.failure or f"{large.rows:,} rows, {large.memory_mib:.0f} MiB"
     if large.sql_seconds is not None:
         note += f", SQL {large.sql_seconds * 1000:.1f} ms"
-    ratio = None if question.cpu_goal is None else large.cpu_seconds / question.cpu_goal
-    figure, reference = f"{large.cpu_seconds:.2f} s", f"{SMALL:,} commands {small.cpu_seconds:.2f} s"
-    return Row(question.name, figure, reference, ratio, 1.0, note, at_most=True)
+    goal = Goal(figure=question.cpu_goal, at_most=True)
+    return Row(question.name, large.cpu_seconds, "s", small.cpu_seconds, f"on {SMALL:,} commands", goal, note)
 
 
 def measure(limit_seconds: float, only: str) -> Iterator[Result]:

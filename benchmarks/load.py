@@ -33,7 +33,6 @@ from benchmarks.order_flow import (
     request_frame,
 )
 
-WARM_UP_SECONDS = 1.0
 SETUP_SECONDS_MAX = 10.0
 FAREWELL_SECONDS_MAX = 2.0
 IN_FLIGHT_MAX = 1_000
@@ -231,13 +230,20 @@ async def open_connection(
 
 
 async def measure(
-    url: str, mode: str, connections: int, in_flight: int, seconds: float, instrument_id: str | None
+    url: str,
+    mode: str,
+    connections: int,
+    in_flight: int,
+    seconds: float,
+    warm_up_seconds: float,
+    instrument_id: str | None,
+    server_pid: int | None,
 ) -> Report:
     """Run the load and return its report. Raises LoadError if a connection fails."""
     trades = mode == "orders"
     if instrument_id is None:
         instrument_id = await first_open_instrument(url) if trades else ECHO_INSTRUMENT_ID
-    uri, meter = parse_uri(url), Meter()
+    uri, meter = parse_uri(url), Meter(server_pid)
     async with asyncio.timeout(SETUP_SECONDS_MAX):
         clients = [
             await open_connection(uri, meter, in_flight, instrument_id, number if trades else None)
@@ -245,18 +251,20 @@ async def measure(
         ]
     for client in clients:
         client.start()
-    await _measure_unless_one_fails(clients, meter, seconds)
+    await _measure_unless_one_fails(clients, meter, warm_up_seconds, seconds)
     await _say_goodbye(clients)
     return meter.report(mode, connections, in_flight)
 
 
-async def _warm_up_and_measure(meter: Meter, seconds: float) -> None:
-    await asyncio.sleep(WARM_UP_SECONDS)
+async def _warm_up_and_measure(meter: Meter, warm_up_seconds: float, seconds: float) -> None:
+    await asyncio.sleep(warm_up_seconds)
     await meter.run(seconds)
 
 
-async def _measure_unless_one_fails(clients: list[LoadConnection], meter: Meter, seconds: float) -> None:
-    work = asyncio.create_task(_warm_up_and_measure(meter, seconds))
+async def _measure_unless_one_fails(
+    clients: list[LoadConnection], meter: Meter, warm_up_seconds: float, seconds: float
+) -> None:
+    work = asyncio.create_task(_warm_up_and_measure(meter, warm_up_seconds, seconds))
     await asyncio.wait([work, *(client.closed for client in clients)], return_when=asyncio.FIRST_COMPLETED)
     work.cancel()
     for client in clients:
@@ -297,6 +305,8 @@ def fastest_event_loop() -> asyncio.AbstractEventLoop:
     help="Unanswered requests per connection.",
 )
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Duration in seconds.")
+@click.option("--warm-up", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds before that.")
+@click.option("--pid", "server_pid", type=int, help="Process of the server. Its CPU time is measured.")
 @click.option("--instrument", "instrument_id", help="Instrument to trade. Default: the first open one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def main(
@@ -305,11 +315,13 @@ def main(
     connections: int,
     in_flight: int,
     seconds: float,
+    warm_up: float,
+    server_pid: int | None,
     instrument_id: str | None,
     as_json: bool,
 ) -> None:
     """Load a server; print its answers per second and their latencies."""
-    run = measure(url, mode, connections, in_flight, seconds, instrument_id)
+    run = measure(url, mode, connections, in_flight, seconds, warm_up, instrument_id, server_pid)
     try:
         with asyncio.Runner(loop_factory=fastest_event_loop) as runner:
             report = runner.run(run)

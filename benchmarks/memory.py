@@ -3,7 +3,8 @@
 import gc
 import tracemalloc
 
-from benchmarks.table import Row
+from benchmarks.scale import Scale
+from benchmarks.table import Goal, Row
 from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, decode_command, encode_command
 from exchange.domain.rules import Rules
 from exchange.domain.units import NUMBER_MAX
@@ -13,12 +14,13 @@ from exchange.journal.records import Record
 ORDERS = 200_000
 USERS = 100
 LEVELS = 1_000
-WANTED_BYTES = 600
+GOAL = Goal(figure=450, at_most=True)
 INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 
 
-def run() -> list[Row]:
+def run(scale: Scale) -> list[Row]:
     """Return commands decoded from text as in a running server, so that they share no more objects than there."""
+    orders = scale.sized(ORDERS)
     engine = Engine()
     _step(engine, Genesis(Rules(open_orders_max=ORDERS)))
     _step(engine, CreateInstrument(INSTRUMENT, 1_000, 1))
@@ -26,15 +28,12 @@ def run() -> list[Row]:
         _step(engine, OpenAccount(f"user-{user}", NUMBER_MAX // USERS))
     gc.collect()
     tracemalloc.start()
-    for number in range(ORDERS):
+    for number in range(orders):
         _step(engine, _order(number))
     gc.collect()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    figure = used / ORDERS
-    return [
-        Row("memory", f"{figure:.0f} bytes/order", f"{WANTED_BYTES} bytes", figure / WANTED_BYTES, 1.0, at_most=True)
-    ]
+    return [Row("memory of an order", used / orders, "bytes", goal=GOAL, note=f"{orders:,} resting orders")]
 
 
 def _order(number: int) -> PlaceOrder:

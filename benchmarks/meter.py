@@ -9,12 +9,15 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 
+from benchmarks import cpu
+
 
 @dataclass(frozen=True)
 class Report:
     """The results of one run. Latencies are those of the client. `errors` counts answers by JSON-RPC error code.
 
     `generator_cpu` is the CPU use of the load generator. At 1.0, a whole core, the generator was the bottleneck.
+    `server_cpu_us` is the server's CPU time for one answer, by its parts; empty if it was not measured.
     """
 
     mode: str
@@ -27,13 +30,24 @@ class Report:
     p50_us: int
     p99_us: int
     generator_cpu: float
+    server_cpu_us: dict[str, float]
+
+    @property
+    def server_us(self) -> float:
+        """The server's CPU time for one answer, with all its threads and processes."""
+        return sum(self.server_cpu_us.values())
 
 
 class Meter:
-    """Counts answers while it is running, and ignores those before and after."""
+    """Counts answers while it is running, and ignores those before and after.
 
-    def __init__(self) -> None:
+    With the process id of the server it also measures the CPU time of that.
+    """
+
+    def __init__(self, server_pid: int | None = None) -> None:
         self.running = False
+        self._server_pid = server_pid
+        self._server_ns: dict[str, int] = {}
         self.latencies_seconds = array("d")
         self.errors: Counter[str] = Counter()
         self._elapsed_seconds = 0.0
@@ -41,12 +55,16 @@ class Meter:
 
     async def run(self, seconds: float) -> None:
         """Measure for `seconds`."""
+        pid = self._server_pid
+        server_before = {} if pid is None else cpu.sample(pid)
         started, cpu_started = time.perf_counter(), time.process_time()
         self.running = True
         await asyncio.sleep(seconds)
         self.running = False
         self._elapsed_seconds = time.perf_counter() - started
         self._cpu_seconds = time.process_time() - cpu_started
+        if pid is not None:
+            self._server_ns = cpu.by_part(pid, server_before, cpu.sample(pid))
 
     def count_error(self, data: bytes, start: int, end: int) -> None:
         """Note the code of an error answer."""
@@ -67,6 +85,7 @@ class Meter:
             p50_us=_percentile_us(ordered, 0.50),
             p99_us=_percentile_us(ordered, 0.99),
             generator_cpu=round(self._cpu_seconds / self._elapsed_seconds, 2),
+            server_cpu_us={part: round(ns / 1000 / max(1, len(ordered)), 2) for part, ns in self._server_ns.items()},
         )
 
 

@@ -5,60 +5,31 @@ without its subprocesses. It needs /proc.
 """
 
 import asyncio
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
+from benchmarks import cpu
 from benchmarks.orders import create_journal, load
-from benchmarks.servers import running
-from benchmarks.table import Row, median
-from exchange.journal.lock import lock_owner
-from exchange.journal.opening import open_journal_reader
+from benchmarks.scale import Scale
+from benchmarks.servers import exchange_arguments, running
+from benchmarks.table import Goal, Row, median
 
-ROUNDS = 5
-WANTED_RATIO = 1.05
+GOAL = Goal(ratio=1.05, at_most=True)
 
 
-class Used(NamedTuple):
-    """The commands that an exchange has recorded, and the CPU time that it has used."""
-
-    commands: int
-    cpu_seconds: float
-
-
-def run() -> list[Row]:
+def run(scale: Scale) -> list[Row]:
     """One row: CPU time of an order with metrics, without them, and the ratio."""
+    costs: dict[str, list[float]] = {"plain": [], "counted": []}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         exchanges = {}
         for name, options in (("plain", ()), ("counted", ("--metrics-port", "0"))):
             db = Path(folder) / f"{name}.db"
             asyncio.run(create_journal(db))
-            serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
-            exchanges[name] = db, stack.enter_context(running(*serve, *options))
-        costs: dict[str, list[float]] = {name: [] for name in exchanges}
-        for _ in range(ROUNDS):
-            for name, (db, url) in exchanges.items():
-                costs[name].append(_cost_us(db, url))
+            exchanges[name] = stack.enter_context(running(*exchange_arguments(db, *options)))
+        for _ in range(scale.rounds):
+            for name, exchange in exchanges.items():
+                used_us = load(exchange, scale).server_cpu_us
+                costs[name].append(sum(us for part, us in used_us.items() if part in cpu.OWN_PARTS))
     plain, counted = median(costs["plain"]), median(costs["counted"])
-    reference = f"{plain:.1f} us without metrics"
-    return [Row("metrics", f"{counted:.1f} us/order", reference, counted / plain, WANTED_RATIO, at_most=True)]
-
-
-def _cost_us(db: Path, url: str) -> float:
-    """The CPU time of one order under load."""
-    before = _used(db)
-    load(url, "orders")
-    after = _used(db)
-    return 1e6 * (after.cpu_seconds - before.cpu_seconds) / (after.commands - before.commands)
-
-
-def _used(db: Path) -> Used:
-    owner = lock_owner(db)
-    assert owner is not None, "the exchange has ended"
-    # The fields after the name of the program, which is in brackets: the times are the 14th and the 15th of all.
-    fields = Path(f"/proc/{owner.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
-    with open_journal_reader(db) as reader:
-        commands = reader.head().seq
-    return Used(commands, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    return [Row("metrics", counted, "µs/order", plain, "without metrics", GOAL)]

@@ -12,43 +12,52 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.servers import running
-from benchmarks.table import Row, median
+from benchmarks import cpu
+from benchmarks.meter import Report
+from benchmarks.scale import Scale
+from benchmarks.servers import Server, exchange_arguments, running
+from benchmarks.table import Goal, Row, median
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import open_journal
 from exchange.runtime.server_settings import ServerSettings
 
-ROUNDS = 5
-SECONDS = 3
 CONNECTIONS = 20
 IN_FLIGHT = 8
-WANTED_RATIO = 0.5
+GOAL = Goal(ratio=0.45)
+CPU_GOAL = Goal(figure=80, at_most=True)
 
 
-def run() -> list[Row]:
-    """One row: our answered orders/s, the echo's messages/s, and the ratio."""
-    orders, echoes, latencies = [], [], []
+def run(scale: Scale) -> list[Row]:
+    """Two rows: our answered orders/s, and the CPU time of the whole server for one of them."""
+    orders, echoes = [], []
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "bench.db"
         asyncio.run(create_journal(db))
-        serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
-        with running(*serve) as exchange_url, running("-m", "benchmarks.echo") as echo_url:
-            for _ in range(ROUNDS):
-                report = load(exchange_url, "orders")
-                orders.append(report["answers_per_second"])
-                latencies.append(report["p50_us"])
-                echoes.append(load(echo_url, "echo")["answers_per_second"])
-    figure, reference = median(orders), median(echoes)
+        with running(*exchange_arguments(db)) as exchange, running("-m", "benchmarks.echo") as echo:
+            for _ in range(scale.rounds):
+                orders.append(load(exchange, scale))
+                echoes.append(load(echo, scale, "echo"))
+    latency_ms = median([report.p50_us for report in orders]) / 1000
     return [
         Row(
             "orders",
-            f"{figure:,.0f} orders/s",
-            f"bare echo {reference:,.0f}/s",
-            figure / reference,
-            WANTED_RATIO,
-            f"median latency {median(latencies) / 1000:.1f} ms at {CONNECTIONS * IN_FLIGHT} in flight",
-        )
+            median([report.answers_per_second for report in orders]),
+            "orders/s",
+            median([report.answers_per_second for report in echoes]),
+            "plain echo",
+            GOAL,
+            f"{CONNECTIONS} x {IN_FLIGHT} in flight, median latency {latency_ms:.1f} ms",
+        ),
+        Row(
+            "orders, CPU of the server",
+            median([report.server_us for report in orders]),
+            "µs/order",
+            median([report.server_cpu_us["main thread"] for report in echoes]),
+            "main thread of the echo",
+            CPU_GOAL,
+            cpu.text_of(cpu_medians(orders)),
+        ),
     ]
 
 
@@ -58,14 +67,28 @@ async def create_journal(db: Path) -> None:
     await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 
-def load(url: str, mode: str) -> dict[str, float]:
+def load(
+    server: Server,
+    scale: Scale,
+    mode: str = "orders",
+    connections: int = CONNECTIONS,
+    in_flight: int = IN_FLIGHT,
+    instrument_id: str | None = None,
+) -> Report:
     """Run the load generator once. An error answer makes the measurement fail."""
-    arguments = ["--url", url, "--mode", mode, "--connections", str(CONNECTIONS), "--in-flight", str(IN_FLIGHT)]
+    arguments = ["--url", server.url, "--pid", str(server.pid), "--mode", mode, "--json"]
+    arguments += ["--connections", str(connections), "--in-flight", str(in_flight)]
+    arguments += ["--seconds", str(scale.seconds), "--warm-up", str(scale.warm_up_seconds)]
+    if instrument_id is not None:
+        arguments += ["--instrument", instrument_id]
     output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", *arguments, "--seconds", str(SECONDS), "--json"],
-        check=True,
-        capture_output=True,
+        [sys.executable, "-m", "benchmarks.load", *arguments], check=True, stdout=subprocess.PIPE
     ).stdout
-    report = msgspec.json.decode(output)
-    assert not report["errors"], f"the load met errors: {report['errors']}"
-    return {"answers_per_second": report["answers_per_second"], "p50_us": report["p50_us"]}
+    report = msgspec.json.decode(output, type=Report)
+    assert not report.errors, f"the load met errors: {report.errors}"
+    return report
+
+
+def cpu_medians(reports: list[Report]) -> dict[str, float]:
+    """The median CPU time of each part of the server, in µs for one answer."""
+    return {part: median([report.server_cpu_us[part] for report in reports]) for part in cpu.PARTS}

@@ -4,17 +4,34 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Server(NamedTuple):
+    """A server that runs."""
+
+    url: str
+    pid: int
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[str]:
-    """Run a Python program that first prints `listening on URL`. Yield the URL, and end the program afterwards."""
+def running(*arguments: str) -> Iterator[Server]:
+    """Run a Python program that first prints `listening on URL`, and end the program afterwards."""
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().removeprefix("listening on ").strip()
+        url = process.stdout.readline().removeprefix("listening on ").strip()
+        assert url, f"the server did not start: {' '.join(arguments)}"
+        yield Server(url, process.pid)
     finally:
         process.terminate()
         process.communicate()
+
+
+def exchange_arguments(db: Path, *options: str) -> tuple[str, ...]:
+    """The arguments of `running` for an exchange on this journal, without limits of the rate."""
+    serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
+    return *serve, *options

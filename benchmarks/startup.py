@@ -10,11 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.scale import Scale
 from benchmarks.servers import running
-from benchmarks.table import Row, median
+from benchmarks.table import Goal, Row, median
 
 RUNS = 31
-WANTED = 1.5
+GOAL = Goal(ratio=1.5, at_most=True)
 _EXCHANGE = ("-m", "exchange.cli.main")
 # Questions to the running exchange.
 QUESTIONS = (
@@ -28,10 +29,11 @@ QUESTIONS = (
 )
 
 
-def run() -> list[Row]:
+def run(scale: Scale) -> list[Row]:
     """Return a row for each command: the ratio of two medians, which should be at most 1.5."""
+    runs = scale.sized(RUNS)
     rows = [
-        _row(f"exchange {option}", (*_EXCHANGE, option), "import click", ("-c", "import click"))
+        _row(f"exchange {option}", (*_EXCHANGE, option), "import click", ("-c", "import click"), runs)
         for option in ("--version", "--help")
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -42,21 +44,18 @@ def run() -> list[Row]:
             for question in QUESTIONS:
                 words = tuple(word for word in question[:2] if word in ("list", "show") or word == question[0])
                 name, helped = f"exchange {' '.join(words)}", (*_EXCHANGE, *words, "--help")
-                rows.append(_row(name, (*_EXCHANGE, *question, *db), "its --help", helped))
+                rows.append(_row(name, (*_EXCHANGE, *question, *db), "its --help", helped, runs))
     return rows
 
 
-def _row(name: str, measured: tuple[str, ...], reference_name: str, reference: tuple[str, ...]) -> Row:
+def _row(name: str, measured: tuple[str, ...], reference_name: str, reference: tuple[str, ...], runs: int) -> Row:
     """Compare two commands, whose runs alternate."""
     measured_ms, reference_ms = [], []
-    for _ in range(RUNS):
+    for _ in range(runs):
         reference_ms.append(_cpu_ms(*reference))
         measured_ms.append(_cpu_ms(*measured))
-    figure, other = median(measured_ms), median(reference_ms)
-    note = f"user and system time, median of {RUNS} runs"
-    return Row(
-        name, f"{figure:.0f} ms CPU", f"{reference_name} {other:.0f} ms", figure / other, WANTED, note, at_most=True
-    )
+    note = f"user and system time, median of {runs} runs"
+    return Row(name, median(measured_ms), "ms CPU", median(reference_ms), reference_name, GOAL, note)
 
 
 def _cpu_ms(*arguments: str) -> float:

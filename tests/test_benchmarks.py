@@ -1,0 +1,58 @@
+"""Each benchmark still runs, with tiny sizes. No time and no goal is checked here."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import __main__ as command
+from benchmarks.scale import TINY
+from benchmarks.table import Goal, Row, as_json, number
+
+# Those that start many processes, or need journals that take long to build.
+LONG = ("metrics", "follower", "snapshots", "startup")
+UNTRIED = ("recovery", "history")
+
+
+@pytest.mark.parametrize("name", [name for name in command.BENCHMARKS if name not in (*LONG, *UNTRIED)])
+def test_benchmark_measures(name: str) -> None:
+    _measure(name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LONG)
+def test_long_benchmark_measures(name: str) -> None:
+    _measure(name)
+
+
+def _measure(name: str) -> None:
+    rows = command.BENCHMARKS[name](TINY)
+    assert rows
+    for row in rows:
+        assert row.figure is not None or row.note.startswith("skipped"), row
+        assert all(isinstance(cell, str) for cell in row.cells())
+
+
+def test_goal_is_met_if_all_its_bounds_are() -> None:
+    row = Row("replay", 90_000, "commands/s", 100_000, "engine", Goal(ratio=0.6, figure=100_000))
+    assert (row.ratio, row.is_met) == (0.9, False)
+    assert row._replace(figure=100_000.0).is_met
+    assert row._replace(reference=200_000.0, figure=100_000.0).is_met is False
+    assert row._replace(goal=Goal(ratio=0.9, at_most=True)).is_met
+    assert row._replace(figure=None).is_met is None
+    assert row._replace(goal=Goal()).is_met is None
+
+
+def test_figures_have_about_three_digits() -> None:
+    assert [number(value) for value in (123_456.7, 99.96, 12.34, 1.234, 5)] == ["123,457", "100.0", "12.3", "1.23", "5"]
+
+
+def test_json_has_the_ratio_and_the_goal() -> None:
+    (found,) = json.loads(as_json([Row("stall", 30, "ms", 15, "idle", Goal(figure=20, at_most=True))]))
+    assert (found["ratio"], found["goal"], found["met"]) == (2, "at most 20 ms", False)
+
+
+def test_unknown_benchmark_is_refused() -> None:
+    result = CliRunner().invoke(command.main, ["nonsense"])
+    assert result.exit_code == 2
+    assert "'nonsense' is not one of 'orders'" in result.output
