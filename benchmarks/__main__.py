@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from benchmarks import engine, follower, history, latency, memory, metrics, orders, recovery, snapshots, startup
+from benchmarks import engine, follower, history, latency, memory, metrics, orders, recovery, snapshots, startup, where
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.table import Row, as_json, show
 
 BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "orders": orders.run,
     "latency": latency.run,
+    "where": where.run,
     "engine": engine.run,
     "memory": memory.run,
     "metrics": metrics.run,

@@ -1,12 +1,16 @@
 """Each benchmark still runs, with tiny sizes. No time and no goal is checked here."""
 
+import ast
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks.scale import TINY
+from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage
 from benchmarks.table import Goal, Row, as_json, number
 
 # Those that start many processes, or need journals that take long to build.
@@ -56,3 +60,35 @@ def test_unknown_benchmark_is_refused() -> None:
     result = CliRunner().invoke(command.main, ["nonsense"])
     assert result.exit_code == 2
     assert "'nonsense' is not one of 'orders'" in result.output
+
+
+def test_each_stage_begins_with_functions_that_exist() -> None:
+    """A stage whose function was renamed would be counted as the one before it."""
+    root = Path(__file__).parents[1]
+    paths = [*(root / "exchange").rglob("*.py"), *(root / "journal").glob("*.py")]
+    functions = {name for path in paths for name in _functions(ast.parse(path.read_text("utf-8")))}
+    unknown = {name.removesuffix(".<locals>.<lambda>") for name in BY_FUNCTION} - functions
+    assert not unknown, "benchmarks/stages.py names functions that are gone"
+    assert set(BY_FUNCTION.values()) | {"apply"} == set(STAGES)
+
+
+def _functions(node: ast.AST, prefix: str = "") -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{child.name}.")
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + child.name
+
+
+def test_samples_belong_to_the_stage_of_their_deepest_known_function() -> None:
+    step = "main (exchange/cli/main.py:1);Pipeline.run (exchange/runtime/pipeline.py:1);Engine.step (elsewhere.py:1)"
+    counts = samples_by_stage(
+        [
+            f"{step} 1",
+            f"{step};apply (exchange/matching/apply.py:1);Book.add (exchange/matching/book.py:1) 10",
+            f"{step};EventsDigest.add (exchange/engine/digests.py:1);encode (exchange/domain/events.py:1) 100",
+            "main (exchange/cli/main.py:1);_poll (selectors.py:1) 1000",
+            "Thread._bootstrap (threading.py:1);run (aiosqlite/core.py:1) 10000",
+        ]
+    )
+    assert counts == {"step glue": 1, "apply": 10, "events": 100, "loop and socket read": 1000}
