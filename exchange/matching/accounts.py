@@ -11,11 +11,10 @@ negative. But bids never lock more than the cash, so every fill can be paid.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.book import Order, OrderBook
+from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
 from exchange.matching.margin_profiles import collateral_micros, nanos_to_micros
 
@@ -66,7 +65,7 @@ class Account:
     that the insurance has paid for the account. A limit of None means that the limit of the rules applies.
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
-    closing, and `client_orders` holds those of both that have a client_order_id.
+    closing. `client_orders` are the open orders that have a client_order_id, by it.
     """
 
     __slots__ = (
@@ -113,7 +112,7 @@ class Account:
         self.positions: dict[str, Position] = {}
         self.exposures: dict[str, dict[str, Position]] = {}
         self.open_orders: dict[int, Order] = {}
-        self.closed_orders: OrderedDict[int, Order] = OrderedDict()
+        self.closed_orders = ClosedOrders()
         self.client_orders: dict[str, Order] = {}
 
     def copy_without_orders(self) -> Account:
@@ -140,6 +139,16 @@ class Account:
     def bids_micros(self) -> int:
         """The sum that resting bids lock."""
         return self.locked_micros - self.margin_micros
+
+    def find_order(self, order_id: int) -> Order | None:
+        """Return the order with this id, open or closed; None if there is none."""
+        return self.open_orders.get(order_id) or self.closed_orders.find(order_id)
+
+    def find_client_order(self, client_order_id: str | None) -> Order | None:
+        """Return the order with this client_order_id, open or closed; None if there is none."""
+        if client_order_id is None:
+            return None
+        return self.client_orders.get(client_order_id) or self.closed_orders.find_client_order(client_order_id)
 
     def position(self, book: OrderBook) -> Position:
         """Return the position in the instrument of `book`; create an empty one if there is none."""
@@ -207,15 +216,9 @@ class Account:
     def close_order(self, order: Order, kept: int) -> None:
         """Move an order from the open to the closed ones, and keep the newest `kept` of those."""
         del self.open_orders[order.order_id]
-        self.closed_orders[order.order_id] = order
-        self.evict(kept)
-
-    def evict(self, kept: int) -> None:
-        """Drop all closed orders but the newest `kept`."""
-        while len(self.closed_orders) > kept:
-            _, evicted = self.closed_orders.popitem(last=False)
-            if evicted.client_order_id is not None:
-                del self.client_orders[evicted.client_order_id]
+        if order.client_order_id is not None:
+            del self.client_orders[order.client_order_id]
+        self.closed_orders.add(order, kept)
 
     def check(self, rules: Rules) -> None:
         """Check every invariant of the account; AssertionError names the broken one."""
@@ -231,14 +234,16 @@ class Account:
         for order_id, order in self.closed_orders.items():
             assert order.order_id == order_id and order.level is None, "a closed order rests"
             assert order_id not in self.open_orders, "an order is both open and closed"
+            if order.client_order_id is not None:
+                found = self.find_client_order(order.client_order_id)
+                assert found is order, "a closed order is filed under another client_order_id"
         assert len(self.closed_orders) <= rules.finished_orders_kept, "more closed orders are kept than the rules allow"
-        keyed = [o for orders in (self.open_orders, self.closed_orders) for o in orders.values() if o.client_order_id]
+        keyed = [order for order in self.open_orders.values() if order.client_order_id is not None]
         assert len(keyed) == len(self.client_orders), "an order cannot be found by its client_order_id"
         for client_order_id, order in self.client_orders.items():
             assert order.client_order_id == client_order_id, "an order is filed under another client_order_id"
-            assert order.order_id in self.open_orders or order.order_id in self.closed_orders, (
-                "a dropped order is filed"
-            )
+            assert order.order_id in self.open_orders, "a closed order is filed as an open one"
+            assert self.closed_orders.find_client_order(client_order_id) is None, "two orders have one client_order_id"
 
     def _check_open_orders(self, rules: Rules) -> tuple[int, int, int]:
         """Check open orders and positions; return the sums locked by bids, of collateral, and of maintenance."""

@@ -213,7 +213,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
         changes.track(account)
         account.locked_micros = account.margin_micros + sum_bid_locks(account, state.fee_schedule)
         update_margins(changes, account)
-        account.evict(rules.finished_orders_kept)
+        account.closed_orders.evict(rules.finished_orders_kept)
         cancel_unaffordable_bids(state, changes, account)
     for index in state.indexes.values():
         index.listed = None

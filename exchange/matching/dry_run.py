@@ -65,7 +65,7 @@ def _scratch_state(state: State, command: PlaceOrder) -> State:
     user = _copy_account(scratch, account)
     if fees := state.accounts.get(FEES):
         _copy_account(scratch, fees)
-    known = account.client_orders.get(command.client_order_id) if command.client_order_id is not None else None
+    known = account.find_client_order(command.client_order_id)
     if known is not None and known.client_order_id is not None:
         user.client_orders[known.client_order_id] = known
     book = state.books.get(command.instrument_id)

@@ -19,7 +19,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
-    known = account.client_orders.get(command.client_order_id) if command.client_order_id is not None else None
+    known = account.find_client_order(command.client_order_id)
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
@@ -139,8 +139,8 @@ def find_order(account: Account | None, order_id: int | None, client_order_id: s
     if account is None:
         return None
     if order_id is not None:
-        return account.open_orders.get(order_id) or account.closed_orders.get(order_id)
-    return account.client_orders.get(client_order_id) if client_order_id is not None else None
+        return account.find_order(order_id)
+    return account.find_client_order(client_order_id)
 
 
 def _same_order(known: Order, command: PlaceOrder) -> bool:

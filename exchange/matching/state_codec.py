@@ -13,11 +13,16 @@ from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
 from exchange.matching.accounts import Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
+from exchange.matching.closed_orders import ClosedOrders, order_row
 from exchange.matching.index import IndexState
 from exchange.matching.state import State
 
 _encoder = msgspec.msgpack.Encoder()
-decode = msgspec.msgpack.Decoder().decode
+# The fields, the positions, and the encoded closed orders.
+_AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
+decode = msgspec.msgpack.Decoder(
+    tuple[dict[str, Any], int, int, int, int, bool, list[Any], list[_AccountRow], list[Any]]
+).decode
 
 
 def encode_state(state: State) -> bytes:
@@ -62,12 +67,8 @@ def decode_state(image: bytes) -> State:
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
             account.file_exposure(position)
-        # Each row is the instrument, then the order.
-        for row in closed_orders:
-            order = Order(row[1], account.user_id, state.books[row[0]], *row[2:])
-            account.closed_orders[order.order_id] = order
-            if order.client_order_id is not None:
-                account.client_orders[order.client_order_id] = order
+        # A copy: the image of one account must not keep the image of the whole state in memory.
+        account.closed_orders = ClosedOrders(account.user_id, state.books, bytes(closed_orders))
         account.open_orders = dict(sorted(account.open_orders.items()))
     return state
 
@@ -101,7 +102,7 @@ def _account_row(account: Account) -> list[Any]:
             ]
             for instrument_id, position in account.positions.items()
         ],
-        [[order.book.instrument_id, *_order_row(order)] for order in account.closed_orders.values()],
+        msgspec.Raw(account.closed_orders.encoded()),
     ]
 
 
@@ -125,24 +126,7 @@ def _book_row(book: OrderBook) -> list[Any]:
 
 
 def _side_rows(side: BookSide) -> list[Any]:
-    return [[order.user_id, *_order_row(order)] for level in side for order in level]
-
-
-def _order_row(order: Order) -> list[Any]:
-    return [
-        order.order_id,
-        order.side,
-        order.type,
-        order.time_in_force,
-        order.post_only,
-        order.client_order_id,
-        order.price_micros,
-        order.size_milli,
-        order.remaining_milli,
-        order.original_price_micros,
-        order.original_size_milli,
-        order.reduce_only,
-    ]
+    return [[order.user_id, *order_row(order)] for level in side for order in level]
 
 
 def _restore_book(
