@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "latency": latency.run,
     "where": where.run,
     "engine": engine.run,
+    "deep-book": engine.run_deep,
     "memory": memory.run,
     "metrics": metrics.run,
     "follower": follower.run,

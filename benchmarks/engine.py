@@ -1,164 +1,145 @@
-"""Commands per second through `apply`, compared with LightMatchingEngine on the same orders and cancellations.
+"""Commands per second of CPU time through `apply`, compared with other order books on the same streams.
 
-Our matcher keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine only matches.
-It cannot change the size of an order, so a reduction is a cancellation and a new order there.
+Our matcher keeps accounts, locks and positions, checks every rule and returns events; LightMatchingEngine and the naive
+book only match. LightMatchingEngine cannot change an order, so an edit is a cancellation and a new order there. With
+`--against`, the matcher of another checkout applies the same commands.
 """
 
+import gc
+import os
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from itertools import islice
-from typing import Any
+from pathlib import Path
 
-from benchmarks.market_data import DATA, Action, Message, matching_stream, nasdaq_actions
+from benchmarks.market_data import DATA
+from benchmarks.naive_book import NaiveBook
+from benchmarks.order_streams import Call, Stream, aapl_stream, deep_stream, recorded_matching_stream
 from benchmarks.scale import Scale
-from benchmarks.table import NO_GOAL, Row, median, skipped
-from exchange.domain.commands import CancelOrder, Command, CreateInstrument, EditOrder, Genesis, OpenAccount, PlaceOrder
-from exchange.domain.events import OrderAccepted
-from exchange.domain.rules import Rules
-from exchange.domain.units import NUMBER_MAX
+from benchmarks.table import NO_GOAL, Goal, Row, median, skipped
+from exchange.domain.commands import encode_commands
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 
-INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
-# Of the recorded flows, at full scale: all of each.
-AAPL_ACTIONS, MATCHING_MESSAGES = 100_000, 20_000
-
-# A method of LightMatchingEngine and its arguments.
-LightCall = tuple[str, tuple[Any, ...]]
-
-
-class Stream:
-    """The same flow as our commands, and as calls of LightMatchingEngine, each with its own order ids."""
-
-    def __init__(self) -> None:
-        self.commands: list[Command] = []
-        self.light_calls: list[LightCall] = []
-        self._state = _fresh_state()
-        self._ours: dict[int, int] = {}
-        self._light: dict[int, int] = {}
-        self._light_count = 0
-
-    def new(self, name: int, side: str, price_micros: int, size: int, is_ioc: bool) -> None:
-        command = PlaceOrder(
-            user_id="bench",
-            instrument_id=INSTRUMENT,
-            side="bid" if side == "bid" else "ask",
-            type="limit",
-            time_in_force="ioc" if is_ioc else "gtc",
-            price_micros=price_micros,
-            size_milli=size,
-        )
-        events = self._apply(command)
-        assert isinstance(events[0], OrderAccepted), events
-        self._ours[name] = events[0].order_id
-        self._light_add(name, side, price_micros, size)
-        if is_ioc:
-            self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
-
-    def cancel(self, name: int) -> None:
-        self._apply(CancelOrder("bench", order_id=self._ours[name]))
-        self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
-
-    def reduce(self, name: int, size: int) -> None:
-        order = self._state.accounts["bench"].open_orders.get(self._ours[name])
-        if order is None or order.remaining_milli <= size:
-            self.cancel(name)
-            return
-        assert order.price_micros is not None
-        side, price = order.side, order.price_micros
-        self._apply(EditOrder("bench", order_id=order.order_id, size_milli=order.size_milli - size))
-        self.light_calls.append(("cancel_order", (self._light[name], INSTRUMENT)))
-        self._light_add(name, side, price, order.remaining_milli)
-
-    def _apply(self, command: Command) -> Any:
-        self.commands.append(command)
-        return apply(self._state, 1, command)
-
-    def _light_add(self, name: int, side: str, price_micros: int, size: int) -> None:
-        self._light_count += 1
-        self._light[name] = self._light_count
-        self.light_calls.append(("add_order", (INSTRUMENT, price_micros, size, 1 if side == "bid" else 2)))
+LIGHT_GOAL = Goal(ratio=1)
+NAIVE_GOAL = Goal(ratio=0.6)
+AGAINST_GOAL = Goal(ratio=4)
+RECORDED = (aapl_stream, recorded_matching_stream)
+UNIT = "commands/s"
 
 
 def run(scale: Scale) -> list[Row]:
-    """Return one row per stream: our commands/s, LightMatchingEngine's, and the ratio."""
+    """Return the rows of each recorded stream."""
     if not DATA.is_dir():
         return [skipped("engine", f"the recorded order flow is not at {DATA}")]
-    rows = []
-    for name, stream in (("AAPL hour", _aapl_stream(scale)), ("orders_normal", _matching_stream(scale))):
-        ours, theirs = [], []
+    return [row for make in RECORDED for row in measure(make(scale.share), scale, NO_GOAL)]
+
+
+def run_deep(scale: Scale) -> list[Row]:
+    """Return the rows of the deep book."""
+    return measure(deep_stream(scale.share), scale, LIGHT_GOAL)
+
+
+def measure(stream: Stream, scale: Scale, light_goal: Goal) -> list[Row]:
+    """One row for each reference; all are measured in turn, several times."""
+    ours, light, naive, other, theirs = [], [], [], [], []
+    light_book = _light_engine()
+    with _file_of(stream) as file:
         for _ in range(scale.rounds):
-            ours.append(len(stream.commands) / _seconds(partial(_run_ours, stream.commands)))
-            theirs.append(len(stream.commands) / _seconds(partial(_run_light, stream.light_calls)))
-        rows.append(Row(f"engine, {name}", median(ours), "commands/s", median(theirs), "LightMatchingEngine", NO_GOAL))
+            ours.append(_ours_seconds(stream))
+            naive.append(_calls_seconds(NaiveBook, stream.naive_calls, stream.naive_prepared))
+            if light_book is not None:
+                light.append(_calls_seconds(light_book, stream.light_calls, stream.light_prepared))
+            if scale.against is not None:
+                # Each in a process of its own.
+                other.append(_seconds_of_checkout(Path.cwd(), file, stream))
+                theirs.append(_seconds_of_checkout(scale.against, file, stream))
+    row = partial(_row, stream)
+    name = f"engine, {stream.name}"
+    rows = [row(f"{name} : naive", ours, naive, "naive book", NAIVE_GOAL)]
+    if light:
+        rows.append(row(f"{name} : light", ours, light, "LightMatchingEngine", light_goal))
+    else:
+        rows.append(skipped(f"{name} : light", "pip install lightmatchingengine"))
+    if theirs:
+        rows.append(row(f"{name} : other", other, theirs, "another checkout", AGAINST_GOAL))
     return rows
 
 
-def _aapl_stream(scale: Scale) -> Stream:
-    stream = Stream()
-    for number, action in enumerate(islice(nasdaq_actions("aapl"), scale.sized(AAPL_ACTIONS))):
-        _play_action(stream, number, action)
-    return stream
+def _row(
+    stream: Stream, name: str, seconds: list[float], reference: list[float], reference_name: str, goal: Goal
+) -> Row:
+    count = stream.measured
+    note = f"{1e6 * median(seconds) / count:.1f} µs a command"
+    return Row(name, count / median(seconds), UNIT, count / median(reference), reference_name, goal, note)
 
 
-def _play_action(stream: Stream, number: int, action: Action) -> None:
-    match action.action:
-        case "new":
-            stream.new(action.order_id, action.side, action.price_1e4 * 100, action.size, is_ioc=False)
-        case "reduce":
-            stream.reduce(action.order_id, action.size)
-        case "delete":
-            stream.cancel(action.order_id)
-        case "execute":
-            opposite = "ask" if action.side == "bid" else "bid"
-            stream.new(-1 - number, opposite, action.price_1e4 * 100, action.size, is_ioc=True)
+def _light_engine() -> Callable[[], object] | None:
+    try:
+        from lightmatchingengine.lightmatchingengine import LightMatchingEngine
+    except ImportError:
+        return None
+    found: Callable[[], object] = LightMatchingEngine
+    return found
 
 
-def _matching_stream(scale: Scale) -> Stream:
-    stream = Stream()
-    known: set[int] = set()
-    for message in islice(matching_stream("normal"), scale.sized(MATCHING_MESSAGES)):
-        _play_message(stream, known, message)
-    return stream
-
-
-def _play_message(stream: Stream, known: set[int], message: Message) -> None:
-    if message.type and message.order_id not in known:
-        # A cancellation of an unknown order.
-        return
-    if message.type:
-        stream.cancel(message.order_id)
-    if message.type != 1:
-        side = "ask" if message.side else "bid"
-        stream.new(message.order_id, side, message.price_ticks * 1_000, message.qty, bool(message.ioc))
-        known.add(message.order_id)
-
-
-def _fresh_state() -> State:
+def _ours_seconds(stream: Stream) -> float:
     state = State()
-    apply(state, 1, Genesis(Rules(self_trade_prevention="off", open_orders_max=1_000_000)))
-    apply(state, 1, CreateInstrument(INSTRUMENT, 1_000, 1))
-    apply(state, 1, OpenAccount("bench", NUMBER_MAX))
-    return state
-
-
-def _run_ours(commands: list[Command]) -> None:
-    state = _fresh_state()
-    for command in commands:
+    for command in stream.commands[: stream.prepared]:
         apply(state, 1, command)
+    measured = stream.commands[stream.prepared :]
+
+    def work() -> None:
+        for command in measured:
+            apply(state, 1, command)
+
+    return _seconds(work)
 
 
-def _run_light(calls: list[LightCall]) -> None:
-    from lightmatchingengine.lightmatchingengine import LightMatchingEngine
-
-    engine = LightMatchingEngine()
-    methods = {"add_order": engine.add_order, "cancel_order": engine.cancel_order}
-    for name, arguments in calls:
+def _calls_seconds(book_of: Callable[[], object], calls: list[Call], prepared: int) -> float:
+    book = book_of()
+    methods = {name: getattr(book, name) for name in {name for name, _ in calls}}
+    for name, arguments in calls[:prepared]:
         methods[name](*arguments)
+    measured = calls[prepared:]
+
+    def work() -> None:
+        for name, arguments in measured:
+            methods[name](*arguments)
+
+    return _seconds(work)
 
 
-def _seconds(run_once: Callable[[], None]) -> float:
-    start = time.process_time()
-    run_once()
-    return time.process_time() - start
+def _seconds(work: Callable[[], None]) -> float:
+    """CPU seconds. The garbage collector rests, because it would look at all streams; it is rare in a server too."""
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def _file_of(stream: Stream) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "commands"
+        file.write_text("\n".join(encode_commands(stream.commands)), encoding="utf-8")
+        yield file
+
+
+def _seconds_of_checkout(checkout: Path, file: Path, stream: Stream) -> float:
+    """CPU seconds of the matcher of a checkout. Its own extension modules are used if it is compiled."""
+    output = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("apply_file.py")), str(file), str(stream.prepared)],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+    ).stdout
+    return float(output)

@@ -2,13 +2,17 @@
 
 import ast
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks.market_data import DATA
+from benchmarks.naive_book import NaiveBook
+from benchmarks.order_streams import Stream, aapl_stream, deep_stream, recorded_matching_stream
 from benchmarks.scale import TINY
 from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage
 from benchmarks.table import Goal, Row, as_json, number
@@ -60,6 +64,32 @@ def test_unknown_benchmark_is_refused() -> None:
     result = CliRunner().invoke(command.main, ["nonsense"])
     assert result.exit_code == 2
     assert "'nonsense' is not one of 'orders'" in result.output
+
+
+@pytest.mark.parametrize("make", [deep_stream, aapl_stream, recorded_matching_stream])
+def test_naive_book_ends_with_the_same_orders(make: Callable[[float], Stream]) -> None:
+    if make is not deep_stream and not DATA.is_dir():
+        pytest.skip("the recorded order flow is not here")
+    stream = make(0.02)
+    book = NaiveBook()
+    for name, arguments in stream.naive_calls:
+        getattr(book, name)(*arguments)
+    ours: Counter[int] = Counter()
+    for account in stream.state.accounts.values():
+        for order in account.open_orders.values():
+            assert order.price_micros is not None
+            ours[order.price_micros * (1 if order.side == "bid" else -1)] += order.remaining_milli
+    assert book.levels() == ours
+    assert book.traded
+
+
+def test_deep_stream_has_its_mixture() -> None:
+    stream = deep_stream(0.02)
+    kinds = Counter(type(command).__name__ for command in stream.commands[stream.prepared :])
+    assert sum(kinds.values()) == stream.measured == 1_000
+    assert abs(kinds["CancelOrder"] - 400) < 40
+    assert abs(kinds["EditOrder"] - 200) < 40
+    assert abs(kinds["PlaceOrder"] - 400) < 40
 
 
 def test_each_stage_begins_with_functions_that_exist() -> None:
