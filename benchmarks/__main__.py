@@ -6,7 +6,21 @@ from pathlib import Path
 
 import click
 
-from benchmarks import engine, follower, history, latency, memory, metrics, orders, recovery, snapshots, startup, where
+from benchmarks import (
+    append,
+    engine,
+    follower,
+    history,
+    latency,
+    memory,
+    metrics,
+    orders,
+    recovery,
+    replay,
+    snapshots,
+    startup,
+    where,
+)
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.table import Row, as_json, show
 
@@ -16,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "where": where.run,
     "engine": engine.run,
     "deep-book": engine.run_deep,
+    "replay": replay.run,
+    "append": append.run,
     "memory": memory.run,
     "metrics": metrics.run,
     "follower": follower.run,

@@ -48,7 +48,7 @@ def measure(stream: Stream, scale: Scale, light_goal: Goal) -> list[Row]:
     """One row for each reference; all are measured in turn, several times."""
     ours, light, naive, other, theirs = [], [], [], [], []
     light_book = _light_engine()
-    with _file_of(stream) as file:
+    with file_of(stream) as file:
         for _ in range(scale.rounds):
             ours.append(_ours_seconds(stream))
             naive.append(_calls_seconds(NaiveBook, stream.naive_calls, stream.naive_prepared))
@@ -56,8 +56,8 @@ def measure(stream: Stream, scale: Scale, light_goal: Goal) -> list[Row]:
                 light.append(_calls_seconds(light_book, stream.light_calls, stream.light_prepared))
             if scale.against is not None:
                 # Each in a process of its own.
-                other.append(_seconds_of_checkout(Path.cwd(), file, stream))
-                theirs.append(_seconds_of_checkout(scale.against, file, stream))
+                other.append(seconds_of_checkout(Path.cwd(), file, stream.prepared))
+                theirs.append(seconds_of_checkout(scale.against, file, stream.prepared))
     row = partial(_row, stream)
     name = f"engine, {stream.name}"
     rows = [row(f"{name} : naive", ours, naive, "naive book", NAIVE_GOAL)]
@@ -127,17 +127,21 @@ def _seconds(work: Callable[[], None]) -> float:
 
 
 @contextmanager
-def _file_of(stream: Stream) -> Iterator[Path]:
+def file_of(stream: Stream) -> Iterator[Path]:
+    """A file with the commands, a line each, as `apply_file` reads it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "commands"
         file.write_text("\n".join(encode_commands(stream.commands)), encoding="utf-8")
         yield file
 
 
-def _seconds_of_checkout(checkout: Path, file: Path, stream: Stream) -> float:
-    """CPU seconds of the matcher of a checkout. Its own extension modules are used if it is compiled."""
+def seconds_of_checkout(checkout: Path, file: Path, prepared: int) -> float:
+    """CPU seconds of the matcher of a checkout for the commands of a file after the first `prepared`.
+
+    If the checkout is compiled, its extension modules are used.
+    """
     output = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("apply_file.py")), str(file), str(stream.prepared)],
+        [sys.executable, str(Path(__file__).with_name("apply_file.py")), str(file), str(prepared)],
         check=True,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(checkout)},
