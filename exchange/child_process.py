@@ -6,6 +6,8 @@ copies nothing.
 """
 
 import asyncio
+import contextlib
+import os
 import subprocess
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
 from asyncio.streams import FlowControlMixin
@@ -52,13 +54,18 @@ class ChildProcess:
         await self.wait()
 
 
-async def start_process(arguments: Sequence[str], stdin: int, stdout: int | None, limit: int) -> ChildProcess:
+async def start_process(
+    arguments: Sequence[str], stdin: int, stdout: int | None, limit: int, niceness: int = 0
+) -> ChildProcess:
     """Start a subprocess. `stdin` and `stdout` are as in `subprocess.Popen`; `limit` is the largest line of its output.
 
-    Raises OSError.
+    Its priority is lower by `niceness`. Raises OSError.
     """
     loop = asyncio.get_running_loop()
     process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout)  # noqa: ASYNC220 - it takes a millisecond
+    if niceness and hasattr(os, "setpriority"):
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
     child = ChildProcess(process)
     if process.stdin is not None:
         transport, protocol = await loop.connect_write_pipe(FlowControlMixin, process.stdin)

@@ -31,11 +31,8 @@ async def run_module(
 
     `limit` is the largest line of its output, in bytes.
     """
-    process = await start_process([sys.executable, "-P", "-m", module, *arguments], stdin, stdout, limit)
+    process = await start_process([sys.executable, "-P", "-m", module, *arguments], stdin, stdout, limit, NICENESS)
     try:
-        if hasattr(os, "setpriority"):
-            with contextlib.suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
         yield process
     finally:
         process.terminate()

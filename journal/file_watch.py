@@ -21,7 +21,7 @@ class FileWatch:
     """The journal at `path` and its -wal as they are now. Make it when a connection has read from the journal."""
 
     def __init__(self, path: Path) -> None:
-        self._files = {file: _stat(file) for file in (path, log_path(path))}
+        self._files = {file: _stat(file) for file in (str(path), str(log_path(path)))}
 
     def check(self, has_written: bool = False) -> None:
         """Raise JournalBrokenError if a file is not the one that was open. Takes two system calls.
@@ -31,7 +31,7 @@ class FileWatch:
         """
         for file, before in self._files.items():
             now = _stat(file)
-            if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
+            if now.st_ino != before.st_ino or now.st_dev != before.st_dev:
                 raise JournalBrokenError(f"{file} was replaced by another file: {_GONE_STEP}")
             if not has_written and now.st_size < before.st_size:
                 raise JournalBrokenError(
@@ -40,7 +40,7 @@ class FileWatch:
             self._files[file] = now
 
 
-def _stat(file: Path) -> os.stat_result:
+def _stat(file: str) -> os.stat_result:
     try:
         return os.stat(file)
     except FileNotFoundError:

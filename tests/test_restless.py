@@ -23,7 +23,7 @@ LIMITS = {
     (streams, "RECENT_MAX"): (0, 3, 30, 10_000),
     (outbox, "CATCH_UP_BUFFER_MAX"): (300, 30_000),
     (pool, "CHUNK_SIZE"): (100, 1_000, 20_000),
-    (service, "COMMANDS_AT_ONCE"): (1, 10, 500),
+    (service, "SLICE_SECONDS"): (0, 0.0005, 0.005),
     (socket_connection, "UNSENT_MAX"): (500, 5_000, 1_000_000),
     (turns, "TURN_SECONDS"): (0, 0.005),
 }

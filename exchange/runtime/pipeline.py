@@ -68,6 +68,10 @@ class Pipeline:
         self._recording: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._recording.set_result(None)
         self._wake = asyncio.Event()
+        self._is_clock_due = False
+        # Ends the wait for a command when the remaining times of answers are due. One timer serves many waits.
+        self._answers_timer: asyncio.TimerHandle | None = None
+        self._are_answers_due = False
         self._stopping = False
 
     @property
@@ -83,6 +87,7 @@ class Pipeline:
 
     def check_clock(self) -> None:
         """Check whether the day has ended, although no command came."""
+        self._is_clock_due = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -105,14 +110,15 @@ class Pipeline:
                 continue
             writing = self._begin_writing(batch)
             self._record_behind()
-            # Writing begins in this turn of the event loop.
-            await asyncio.sleep(0)
-            for record, (command, done) in durable:
-                _, change = self.engine.step(record, command)  # state machine, then projections
-                done(change)  # answer
-                self._publisher.publish(change)  # notifications of this command
-            self._publisher.flush()  # books and tickers, then everything onto the sockets
             if durable:
+                if batch:
+                    # Writing begins in this turn of the event loop.
+                    await asyncio.sleep(0)
+                for record, (command, done) in durable:
+                    _, change = self.engine.step(record, command)  # state machine, then projections
+                    done(change)  # answer
+                    self._publisher.publish(change)  # notifications of this command
+                self._publisher.flush()  # books and tickers, then everything onto the sockets
                 self._note_answers(durable[-1][0])
             durable = await self._confirm(batch, writing)
 
@@ -126,6 +132,9 @@ class Pipeline:
 
     def _next_batch(self) -> list[tuple[Record, _Accepted]]:
         """The waiting commands in order, each with its seq and a strictly rising time. The end of a day goes first."""
+        if not self._waiting and not self._is_clock_due:
+            return []
+        self._is_clock_due = False
         head = self._journal.head
         now_us, last_us, day_end_us = self._clock.now_us(), head.ts_us, next_day_end_us(head.ts_us)
         batch: list[_Accepted] = []
@@ -192,14 +201,19 @@ class Pipeline:
         self._wake.clear()
         if self._waiting or self._stopping:
             return
-        if self._answers:
-            try:
-                async with asyncio.timeout(MEASUREMENTS_DELAY_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                await self._record_remaining()
-            return
+        if self._answers and self._answers_timer is None:
+            loop = asyncio.get_running_loop()
+            self._answers_timer = loop.call_later(MEASUREMENTS_DELAY_SECONDS, self._on_answers_due)
         await self._wake.wait()
+        if self._are_answers_due:
+            self._are_answers_due = False
+            if not self._waiting:
+                await self._record_remaining()
+
+    def _on_answers_due(self) -> None:
+        self._answers_timer = None
+        self._are_answers_due = True
+        self._wake.set()
 
 
 def _ignore(_change: Change | None) -> None:

@@ -52,12 +52,11 @@ class _Selector:
 
 
 class SimulatedLoop(BaseEventLoop):
-    """The loop of one life of the exchange. `listen` puts a server onto the network; `processes` start by module."""
+    """The loop of one life of the exchange. `listen` puts a server onto the network."""
 
-    def __init__(self, machine: Machine, listen: Callable[..., Any], processes: dict[str, Any]) -> None:
+    def __init__(self, machine: Machine, listen: Callable[..., Any]) -> None:
         self._machine = machine
         self._listen = listen
-        self._processes = processes
         super().__init__()
         self._selector = _Selector(machine)
         self._clock_resolution = 1e-6
@@ -84,12 +83,6 @@ class SimulatedLoop(BaseEventLoop):
         self, protocol_factory: Any, host: Any = None, port: Any = None, *_: Any, **options: Any
     ) -> Any:
         return self._listen(self, protocol_factory, host, port, options.get("start_serving", True))
-
-    async def subprocess_exec(self, protocol_factory: Any, *args: Any, **_: Any) -> Any:
-        module, *arguments = args[args.index("-m") + 1 :]
-        if module not in self._processes:
-            raise OSError(f"no process {module} in this simulation")
-        return self._processes[module](self, protocol_factory(), arguments)
 
     def kill(self) -> None:
         """End all tasks at once, as a crash does: no `finally` of theirs gets to wait for anything."""

@@ -6,10 +6,9 @@ Each is a generator of the exchange's own code. It yields bytes for its standard
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Generator
-from functools import partial
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.worker import messages_of
@@ -26,20 +25,22 @@ Body = Generator[bytes | float, None, None]
 _PIPE_SIZE = 4_096
 
 
-class Process(asyncio.SubprocessTransport):
-    """A process, its transport, and that of its output."""
+class Process:
+    """A process as `exchange.child_process.ChildProcess`, and the transport of its output."""
 
-    def __init__(self, loop: Any, machine: Machine, protocol: Any, body: Body) -> None:
-        super().__init__()
+    stdin = None
+
+    def __init__(self, machine: Machine, body: Body) -> None:
+        self.pid = os.getpid()
+        self.returncode: int | None = None
+        self.stdout = asyncio.StreamReader()
+        self.stdout.set_transport(cast(Any, self))
         self._machine = machine
-        self._protocol = protocol
         self._body = body
-        self._code: int | None = None
         self._ended = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
-        protocol.connection_made(self)
-        self._task = loop.create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         code = 0
@@ -50,7 +51,7 @@ class Process(asyncio.SubprocessTransport):
                 if isinstance(made, bytes):
                     for start in range(0, len(made), _PIPE_SIZE):
                         await self._may_write.wait()
-                        self._protocol.pipe_data_received(1, made[start : start + _PIPE_SIZE])
+                        self.stdout.feed_data(made[start : start + _PIPE_SIZE])
                 else:
                     await asyncio.sleep(max(made, 0.0001))
         except (JournalError, OSError):
@@ -62,27 +63,22 @@ class Process(asyncio.SubprocessTransport):
         # A file that the process writes at its end may fail too.
         with contextlib.suppress(OSError):
             self._body.close()
-        self._code = code
-        self._protocol.pipe_connection_lost(1, None)
-        self._protocol.process_exited()
+        self.returncode = code
+        self.stdout.feed_eof()
         self._ended.set()
-
-    def get_pid(self) -> int:
-        return os.getpid()
-
-    def get_returncode(self) -> int | None:
-        return self._code
-
-    def get_pipe_transport(self, descriptor: int) -> Any:
-        return self if descriptor == 1 else None
 
     def terminate(self) -> None:
         if self._machine.is_up:
             self._task.cancel()
 
-    async def _wait(self) -> int | None:
+    async def wait(self) -> int | None:
         await self._ended.wait()
-        return self._code
+        return self.returncode
+
+    async def drain(self) -> None:
+        while await self.stdout.read(_PIPE_SIZE):
+            pass
+        await self.wait()
 
     def pause_reading(self) -> None:
         self._may_write.clear()
@@ -90,26 +86,23 @@ class Process(asyncio.SubprocessTransport):
     def resume_reading(self) -> None:
         self._may_write.set()
 
-    def close(self) -> None:
-        pass
 
-    def is_closing(self) -> bool:
-        return self._code is not None
-
-
-def processes(machine: Machine) -> dict[str, Callable[..., Any]]:
-    """How each module starts, by its name."""
+def starter(machine: Machine) -> Callable[..., Awaitable[Process]]:
+    """In place of `start_process`: starts a module of the exchange as a task. Raises OSError if it is another one."""
     bodies: dict[str, Callable[[list[str]], Body]] = {
         "exchange.catch_up.worker": _replay,
         "exchange.runtime.archiver": _seal,
         "exchange.runtime.follower": _follow,
     }
 
-    def start(module: str, loop: Any, protocol: Any, arguments: list[str]) -> tuple[Process, Any]:
+    async def start(command: list[str], *_: Any) -> Process:
+        module, *arguments = command[command.index("-m") + 1 :]
+        if module not in bodies:
+            raise OSError(f"no process {module} in this simulation")
         machine.note("process", module.encode())
-        return Process(loop, machine, protocol, bodies[module](arguments)), protocol
+        return Process(machine, bodies[module](arguments))
 
-    return {module: partial(start, module) for module in bodies}
+    return start
 
 
 def _replay(arguments: list[str]) -> Body:

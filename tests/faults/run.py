@@ -31,7 +31,7 @@ from tests.faults.loop import SimulatedLoop
 from tests.faults.machine import Crash, CrashPlan, Machine
 from tests.faults.network import PORT, Network
 from tests.faults.plan import Fault, Plan
-from tests.faults.processes import processes
+from tests.faults.processes import starter
 
 # A life that reaches none of its faults ends when the clients are done, or after this time.
 _LIFE_US = 60_000_000
@@ -128,7 +128,8 @@ class Run:
                 ("exchange.engine.engine.Engine.step", step_engine),
                 ("exchange.runtime.node.Node.publish", publish_change),
                 ("exchange.runtime.follower.open_fitting_writer", self.history.open),
-                ("exchange.runtime.node._make_garbage_collection_rare", lambda: None),
+                ("exchange.runtime.node._make_garbage_collections_short", lambda: None),
+                ("exchange.subprocesses.start_process", starter(machine)),
             ):
                 stack.enter_context(patch(name, value))
             yield
@@ -151,7 +152,7 @@ class Run:
         JOURNALS.clear()
         JOURNALS[self.disk.path] = self.disk.journal
         machine.on_crash = self._lose
-        loop = SimulatedLoop(machine, self.network.listen, processes(machine))
+        loop = SimulatedLoop(machine, self.network.listen)
         machine.note("life", str(life).encode())
         machine.is_up = True
         try:
