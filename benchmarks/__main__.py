@@ -9,6 +9,7 @@ import click
 from benchmarks import (
     append,
     engine,
+    fan_out,
     follower,
     history,
     latency,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "deep-book": engine.run_deep,
     "replay": replay.run,
     "append": append.run,
+    "fan-out": fan_out.run,
     "memory": memory.run,
     "metrics": metrics.run,
     "follower": follower.run,
