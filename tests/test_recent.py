@@ -29,11 +29,13 @@ def test_recent_trades_are_the_newest(held: int, added: int) -> None:
     for n in range(held, held + added):
         recent.append(n)
         plain.append(n)
-    assert recent.encoded(msgspec.msgpack.encode) == msgspec.msgpack.encode(list(plain))
+    copied, expected = recent.copy(), msgspec.msgpack.encode(list(plain))
+    assert recent.encoded(msgspec.msgpack.encode) == expected
     assert recent.is_encoded
     for n in range(held + added, held + added + 2):
         recent.append(n)
         plain.append(n)
+    assert copied.encoded(msgspec.msgpack.encode) == expected
     assert (list(recent), list(reversed(recent)), len(recent)) == (list(plain), list(reversed(plain)), len(plain))
 
 
@@ -50,8 +52,11 @@ def test_finished_orders_are_the_newest(held: int, added: int, kept: int) -> Non
         finished.add(order(n), kept)
         plain[n] = order(n)
     newest = list(plain.items())[-kept:]
-    assert finished.encoded(msgspec.msgpack.encode) == msgspec.msgpack.encode(dict(newest))
-    assert (list(finished.items()), len(finished), finished.get(99)) == (newest, len(newest), None)
+    copied = finished.copy()
+    finished.add(order(99), kept)
+    assert copied.encoded(msgspec.msgpack.encode) == msgspec.msgpack.encode(dict(newest))
+    assert (list(copied.items()), len(copied), copied.get(99)) == (newest, len(newest), None)
+    assert list(finished) == [*dict(newest), 99][-kept:]
 
 
 def test_a_restored_exchange_decodes_what_is_read(tmp_path: Path) -> None:

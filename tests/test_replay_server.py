@@ -569,26 +569,29 @@ def test_long_replays_leave_checkpoints_and_later_ones_start_there(
     assert began[-1] == 10
 
 
-def test_a_way_back_leaves_an_image_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counted in commands: after the first way back, others replay at most BACK_COMMANDS until they pass the image."""
+def test_a_move_leaves_copies_for_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in commands: after a move, short ones back replay at most BACK_COMMANDS until they pass its copy."""
     path = tmp_path / "exchange.db"
     play(path)
     monkeypatch.setattr("exchange.history.replay_checkpoints.BACK_COMMANDS", 20)
-    past, replayed = ReplayPast(path), []
 
-    def count(seq: int, is_back: bool) -> int:
-        replayed.append(0)
+    def counts(*seqs: int) -> list[int]:
+        past, replayed = ReplayPast(path), [0] * len(seqs)
+        for index, seq in enumerate(seqs):
 
-        def note(_done: int, _total: int) -> None:
-            replayed[-1] += 1
+            def note(_done: int, _total: int, index: int = index) -> None:
+                replayed[index] += 1
 
-        digest = past.engine_at(seq, note, is_back).digest()
-        assert digest == recover(path, lambda s: None, lambda d, t: None, up_to=seq).engine.digest()
-        return replayed[-1]
+            engine = past.engine_at(seq, note)
+            engine.state.check()
+            expected = recover(path, lambda s: None, lambda d, t: None, up_to=seq).engine
+            assert expected.mismatch_with(engine.snapshot()) is None
+        return replayed
 
-    assert [count(seq, is_back=False) for seq in (300, 299)] == [300, 299], "there is no image"
-    assert [count(seq, is_back=True) for seq in (298, 297, 290, 278, 277)] == [298, 19, 12, 0, 277]
-    assert count(258, is_back=False) == 1
+    assert counts(300, 299, 298, 281, 280, 280, 279, 278) == [300, 19, 18, 1, 0, 0, 279, 19]
+    # The copies are those of 0, 80, 180 and 280; then that of 370 takes the place of that of 0.
+    assert counts(100, 200, 300, 390, 60, 100) == [100, 120, 120, 110, 60, 60]
+    assert counts(100, 200, 300, 390, 190) == [100, 120, 120, 110, 10]
 
 
 @pytest.mark.parametrize("has_history", [False, True])

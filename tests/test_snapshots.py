@@ -12,7 +12,7 @@ from exchange.engine.engine import IMAGE_VERSION, Engine
 from exchange.engine.recovery import recover
 from exchange.history.recovery_plan import check_snapshots, list_snapshots
 from exchange.journal.errors import JournalDamagedError
-from exchange.journal.opening import open_journal_writer
+from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
 from exchange.projections.views_codec import encode_views
@@ -55,6 +55,24 @@ def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> No
         assert {key: (d.bids(), d.asks()) for key, d in engine.views.depths.items()} == {
             key: (d.bids(), d.asks()) for key, d in live.views.depths.items()
         }
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_a_copy_changes_independently(path: Path, seed: int, is_restored: bool) -> None:
+    play(path, seed, snapshots_at=(100,))
+    engine, _ = recovered(path, is_restored, up_to=150)
+    made, copied = engine.snapshot(), engine.copy()
+    with open_journal_reader(path) as reader:
+        for record in reader.records(engine.head):
+            engine.replay(record)
+        assert copied.snapshot() == made
+        again = copied.copy()
+        for one in (copied, again):
+            for record in reader.records(one.head):
+                one.replay(record)
+            one.state.check()
+            assert one.snapshot() == engine.snapshot()
 
 
 def test_the_state_at_an_earlier_seq(path: Path) -> None:

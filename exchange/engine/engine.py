@@ -6,9 +6,9 @@ from exchange.engine.digests import EventsDigest
 from exchange.journal.records import Head, Record
 from exchange.matching.apply import apply
 from exchange.matching.state import State
-from exchange.matching.state_codec import decode_state, digest, encode_state
+from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
 from exchange.projections.views import Change, Views
-from exchange.projections.views_codec import decode_views, encode_views
+from exchange.projections.views_codec import copy_views, decode_views, encode_views
 from exchange.snapshots.store import Snapshot, digest_of
 
 # The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
@@ -65,6 +65,11 @@ class Engine:
             encode_views(self.views),
             self.events_digest.value,
         )
+
+    def copy(self) -> "Engine":
+        """A copy, which changes independently. It shares the orders and trades that never change again, so it takes a
+        tenth of the time of a snapshot."""
+        return Engine(copy_state(self.state), copy_views(self.views), self.head, self.events_digest.value)
 
     def mismatch_with(self, snapshot: Snapshot) -> str | None:
         """Why a snapshot of this seq differs from the current state or views; None if it is equal."""

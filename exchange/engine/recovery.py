@@ -17,7 +17,7 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Checkpoint, EventRow, Record
 from exchange.projections.views import Change, Views
-from exchange.snapshots.store import Snapshot, SnapshotStore, unpack
+from exchange.snapshots.store import SnapshotStore, unpack
 
 Report = Callable[[str], None]
 # Receives the number of replayed commands and their total.
@@ -118,13 +118,6 @@ def event_rows(caused: list[tuple[int, list[Event]]]) -> list[EventRow]:
 
 def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report) -> Engine:
     """The newest usable snapshot at or before `up_to`, without replay. `report` receives why others are skipped."""
-    return restore_newest_image(path, reader, up_to, report)[0]
-
-
-def restore_newest_image(
-    path: Path, reader: JournalReader, up_to: int, report: Report
-) -> tuple[Engine, Snapshot | None]:
-    """As `restore_newest`, with the snapshot from which the engine was restored; None if there was no usable one."""
 
     def hash_at(seq: int) -> bytes | None:
         head = reader.head_at(seq)
@@ -132,11 +125,11 @@ def restore_newest_image(
 
     for snapshot in SnapshotStore(path).newest(IMAGE_VERSION, hash_at, up_to, report):
         try:
-            return Engine.restore(snapshot), snapshot
+            return Engine.restore(snapshot)
         except Exception as error:
             # A snapshot only saves time, so recovery does without a damaged one.
             report(f"snapshot at seq {snapshot.seq} is skipped: it cannot be restored ({error!r})")
-    return restore_base(reader, up_to), None
+    return restore_base(reader, up_to)
 
 
 def restore_base(reader: JournalReader, up_to: int) -> Engine:

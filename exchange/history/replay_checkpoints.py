@@ -1,7 +1,7 @@
 """The past of a replay: restores it at any moment from the nearest image.
 
 Images are the snapshots of the journal, checkpoints in memory, which a replay over a long distance leaves on its way,
-and the image that was used last. One thread at a time uses these classes.
+and copies of the exchange where the last moves began and ended. One thread at a time uses these classes.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from exchange.domain.events import Event, Traded
 from exchange.engine.engine import Engine
-from exchange.engine.recovery import Progress, no_garbage_collection, replay, restore_newest_image
+from exchange.engine.recovery import Progress, no_garbage_collection, replay, restore_newest
 from exchange.history.trade_search import seqs_of_trades
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -24,9 +24,11 @@ CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024
 # CPU time of a replay between two checkpoints. To leave one takes about a third of it.
 CHECKPOINT_EVERY_US = 1_500_000
 # To restore an image takes about as long as to replay this many commands.
-RESTORE_COMMANDS = 3_000
-# A move back leaves an image this many commands before its target, because the next move is probably back too.
+RESTORE_COMMANDS = 2_000
+# A move leaves a copy this many commands before its target, because the next move may be a short one back.
 BACK_COMMANDS = 1_000
+# A copy takes up to 30 MB, because it shares most of its bytes with others.
+COPIES_MAX = 4
 
 
 class Checkpoints:
@@ -86,20 +88,20 @@ class ReplayPast:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.checkpoints = Checkpoints()
-        # The image that was restored or made last. It is not compressed, so it is restored twice as fast.
-        self._last_image: Snapshot | None = None
+        # Copies of the exchange by seq, the one that was used last at the end. None of them ever changes.
+        self._copies: dict[int, Engine] = {}
 
     def distance_to(self, seq: int) -> int:
         """The cost to restore the exchange after `seq`, in commands to replay."""
         return seq - self._newest_image(seq) + RESTORE_COMMANDS
 
-    def engine_at(self, seq: int, progress: Progress, is_back: bool = False) -> Engine:
+    def engine_at(self, seq: int, progress: Progress) -> Engine:
         """The exchange after command `seq`, from the nearest image before it. Raises a JournalError.
 
-        With `is_back`, it leaves an image shortly before `seq`, so that further ways back are short.
+        It leaves a copy shortly before `seq`, so that further ways back are short.
         """
         with open_journal_reader(self._path) as reader, _frozen_afterwards():
-            return self._engine_at(reader, seq, progress, seq - BACK_COMMANDS if is_back else None)
+            return self._engine_at(reader, seq, progress)
 
     def seq_of_trade(self, before_seq: int, count: int, lowest_seq: int, progress: Progress) -> int:
         """The seq of the `count`-th trading command before `before_seq`; `lowest_seq` if there is none from there on.
@@ -126,25 +128,23 @@ class ReplayPast:
         engine.state.dismantle()
         return found
 
-    def _engine_at(self, reader: JournalReader, seq: int, progress: Progress, image_seq: int | None = None) -> Engine:
-        """Restore and replay. Leaves an image at `image_seq` if that is on the way."""
+    def _engine_at(self, reader: JournalReader, seq: int, progress: Progress) -> Engine:
+        """Restore and replay."""
         engine = self._nearest(reader, seq)
         try:
-            self._go_on(engine, reader, seq, progress, image_seq)
+            self._go_on(engine, reader, seq, progress)
         except BaseException:
             engine.state.dismantle()
             raise
         return engine
 
-    def _go_on(
-        self, engine: Engine, reader: JournalReader, seq: int, progress: Progress, image_seq: int | None
-    ) -> None:
+    def _go_on(self, engine: Engine, reader: JournalReader, seq: int, progress: Progress) -> None:
         total, cpu_us, left_at = seq - engine.head.seq, thread_cpu_us(), 0
         for done, record in enumerate(reader.records(engine.head, seq), 1):
             replay(engine, record)
             progress(done, total)
-            if record.seq == image_seq and done > BACK_COMMANDS:
-                self._last_image = engine.snapshot()
+            if record.seq == seq - BACK_COMMANDS and done > BACK_COMMANDS:
+                self._keep_copy(engine)
             # The clock is read rarely: it takes as long as a small command. The last part leaves no checkpoint, because
             # to make one takes as long as to replay a part of it.
             if done % 100 == 0 and total - done >= done - left_at and thread_cpu_us() - cpu_us > CHECKPOINT_EVERY_US:
@@ -154,21 +154,28 @@ class ReplayPast:
     def _newest_image(self, up_to: int) -> int:
         """The seq of the newest image at or before `up_to`; 0 if there is none."""
         on_disk = [known for known in SnapshotStore(self._path).seqs() if known <= up_to]
-        return max([*on_disk[-1:], self.checkpoints.newest(up_to) or 0, self._last_image_seq(up_to)])
-
-    def _last_image_seq(self, up_to: int) -> int:
-        return self._last_image.seq if self._last_image is not None and self._last_image.seq <= up_to else 0
+        copied = [known for known in self._copies if known <= up_to]
+        return max([*on_disk[-1:], self.checkpoints.newest(up_to) or 0, *copied])
 
     def _nearest(self, reader: JournalReader, seq: int) -> Engine:
         newest = self._newest_image(seq)
-        if self._last_image is not None and self._last_image.seq == newest:
-            return Engine.restore(self._last_image)
+        if copied := self._copies.pop(newest, None):
+            self._copies[newest] = copied
+            return copied.copy()
         if newest and self.checkpoints.newest(seq) == newest:
-            self._last_image = self.checkpoints.image(newest)
-            return Engine.restore(self._last_image)
-        engine, image = restore_newest_image(self._path, reader, seq, lambda sentence: None)
-        self._last_image = image or self._last_image
+            engine = Engine.restore(self.checkpoints.image(newest))
+        else:
+            engine = restore_newest(self._path, reader, seq, lambda sentence: None)
+        self._keep_copy(engine)
         return engine
+
+    def _keep_copy(self, engine: Engine) -> None:
+        """Keep a copy, and drop the one that was not used for longest if there are too many."""
+        if engine.head.seq in self._copies:
+            return
+        self._copies[engine.head.seq] = engine.copy()
+        if len(self._copies) > COPIES_MAX:
+            self._copies.pop(next(iter(self._copies))).state.dismantle()
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ class MovableReplay(ServedExchange):
         if 0 <= ahead <= min(NEAR_COMMANDS, self._past.distance_to(seq)):
             await self._go_forward(seq, progress)
             return self.engine
-        return await asyncio.to_thread(self._engine_after, seq, progress, ahead < 0)
+        return await asyncio.to_thread(self._engine_after, seq, progress)
 
     async def _go_forward(self, seq: int, progress: Progress) -> None:
         """Apply the commands up to `seq` in slices, without telling the streams. Raises JournalError before the first
@@ -170,7 +170,7 @@ class MovableReplay(ServedExchange):
             case StepUnit.TRADE:
                 back = -params.count
                 seq = await asyncio.to_thread(self._past.seq_of_trade, head.seq, back, lowest_seq, _no_progress)
-        self._continue_from(await asyncio.to_thread(self._engine_after, max(seq, lowest_seq), _no_progress, True))
+        self._continue_from(await asyncio.to_thread(self._engine_after, max(seq, lowest_seq), _no_progress))
 
     def _play(self, record: Record) -> bool:
         """Apply the next record and publish what it changes. Returns True if it traded."""
@@ -201,8 +201,8 @@ class MovableReplay(ServedExchange):
             replay_step(engine, record)
         return engine
 
-    def _engine_after(self, seq: int, progress: Progress, is_back: bool = False) -> Engine:
-        return self._past.engine_at(seq, progress, is_back)
+    def _engine_after(self, seq: int, progress: Progress) -> Engine:
+        return self._past.engine_at(seq, progress)
 
 
 def _no_progress(_done: int, _total: int) -> None:

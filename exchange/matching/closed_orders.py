@@ -22,6 +22,9 @@ _decode_rows = msgspec.msgpack.Decoder(list[list[Any]]).decode
 # It finds where each row begins, without decoding it.
 _split_rows = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
+# No closed orders, encoded.
+NO_ORDERS = _encode([])
+
 
 class ClosedOrders(Mapping[int, Order]):
     """Closed orders by id, in order of closing."""

@@ -5,6 +5,7 @@ order of their queue, accounts in order of opening. Two states are equal if and 
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
 from exchange.matching.accounts import Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
-from exchange.matching.closed_orders import ClosedOrders, order_row
+from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
 from exchange.matching.state import State
 
@@ -27,6 +28,19 @@ decode = msgspec.msgpack.Decoder(
 
 def encode_state(state: State) -> bytes:
     """Return the whole state as canonical bytes."""
+    return _encode(state, lambda account: account.closed_orders.encoded())
+
+
+def copy_state(state: State) -> State:
+    """Return a copy. It shares the encoded closed orders, so it takes a small part of the time of an image."""
+    copied = decode_state(_encode(state, lambda account: NO_ORDERS))
+    for user_id, account in copied.accounts.items():
+        encoded = state.accounts[user_id].closed_orders.encoded()
+        account.closed_orders = ClosedOrders(user_id, copied.books, encoded)
+    return copied
+
+
+def _encode(state: State, closed_orders: Callable[[Account], bytes]) -> bytes:
     return _encoder.encode(
         [
             msgspec.to_builtins(state.rules),
@@ -36,7 +50,7 @@ def encode_state(state: State) -> bytes:
             state.total_cash_micros,
             state.is_halted,
             [_index_row(asset, index) for asset, index in state.indexes.items()],
-            [_account_row(account) for account in state.accounts.values()],
+            [_account_row(account, closed_orders(account)) for account in state.accounts.values()],
             [_book_row(book) for book in state.books.values()],
         ]
     )
@@ -66,7 +80,9 @@ def decode_state(image: bytes) -> State:
         account = state.accounts[fields[0]]
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
-            account.file_exposure(position)
+            # Most positions are empty, and an empty one is no exposure.
+            if position.position_milli or position.open_asks_milli:
+                account.file_exposure(position)
         # A copy: the image of one account must not keep the image of the whole state in memory.
         account.closed_orders = ClosedOrders(account.user_id, state.books, bytes(closed_orders))
         account.open_orders = dict(sorted(account.open_orders.items()))
@@ -78,7 +94,7 @@ def _index_row(asset: str, index: IndexState) -> list[Any]:
     return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us]
 
 
-def _account_row(account: Account) -> list[Any]:
+def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
     return [
         [
             account.user_id,
@@ -102,7 +118,7 @@ def _account_row(account: Account) -> list[Any]:
             ]
             for instrument_id, position in account.positions.items()
         ],
-        msgspec.Raw(account.closed_orders.encoded()),
+        msgspec.Raw(closed_orders),
     ]
 
 

@@ -39,6 +39,10 @@ class RecentTrades(Generic[_T]):
         """Add the newest trade; the oldest one goes if there are too many."""
         self._trades.append(trade)
 
+    def copy(self) -> "RecentTrades[_T]":
+        """Return a copy. It shares the trades, which never change."""
+        return RecentTrades(self._trades.maxlen or 0, self._trades, self._image, self._decode)
+
     def encoded(self, encode: Callable[[list[Any]], bytes]) -> bytes:
         """Return the list of trades as `encode` encodes it. Those of a snapshot stay encoded unless they were read."""
         if self._image is None:
@@ -90,6 +94,12 @@ class FinishedOrders(Mapping[int, OrderView]):
         self._decode = decode
         # How many the last `add` kept: applied once the image is decoded.
         self._kept: int | None = None
+
+    def copy(self) -> "FinishedOrders":
+        """Return a copy. It shares the orders, which never change."""
+        copied = FinishedOrders(self._orders.values(), self._image, self._decode)
+        copied._kept = self._kept
+        return copied
 
     def add(self, order: OrderView, kept: int) -> None:
         """Add the newest order; the oldest ones go if there are more than `kept`."""
