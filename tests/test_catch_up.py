@@ -344,7 +344,7 @@ def test_nothing_is_called_after_the_end(db: Path, turns: int, monkeypatch: pyte
     """The client is gone, at each turn of the event loop around the moment at which its patience ends."""
     monkeypatch.setattr(service, "STALL_SECONDS", 0)
     monkeypatch.setattr(service, "encode", lambda update, wanted: ())
-    monkeypatch.setattr(RecentUpdates, "between", lambda self, first_seq, last_seq: [None])
+    monkeypatch.setattr(RecentUpdates, "between", lambda self, first_seq, last_seq, wanted: [None])
     calls: list[str | None] = []
 
     async def run() -> None:

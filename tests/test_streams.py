@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,14 @@ from exchange.catch_up import outbox, streams
 from exchange.catch_up.request import CatchUpRequest
 from exchange.catch_up.streams import CommandUpdate, RecentUpdates, encode, key_of, update_of
 from exchange.catch_up.worker import messages_of
-from exchange.domain.commands import Command, decode_command
+from exchange.domain.commands import Command, decode_command, encode_command
 from exchange.engine.engine import Engine
 from exchange.journal.opening import open_journal_reader
-from exchange.journal.records import Head
+from exchange.journal.records import Head, chain
 from tests.fake_exchange import Connection, FakeExchange
 from tests.journals import write_journal
 from tests.market_commands import market_steps
-from tests.random_commands import random_steps
+from tests.random_commands import USERS, random_steps
 
 CALL = "SOL_USDC-28FEB26-150-C"
 STREAMS = [f"trades.{CALL}", "user.orders", "user.trades", "user.balance"]
@@ -398,7 +399,7 @@ def test_memory_and_journal_give_the_same_notifications(tmp_path: Path, steps: S
         records = list(reader.records(Head()))
     for record in records:
         _, change = engine.step(record, decode_command(record.payload))
-        recent.add(update_of(change, engine.views))
+        recent.add(change, engine.views)
     channels = (
         *(f"trades.{name}" for name in engine.views.instruments),
         *STREAMS[1:],
@@ -417,12 +418,58 @@ def test_memory_and_journal_give_the_same_notifications(tmp_path: Path, steps: S
             assert live or last - first < 200
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_streams_with_listeners_are_remembered_and_nothing_else(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams get and lose their listeners at random. All updates, with everything, are the reference."""
+    monkeypatch.setattr(streams, "RECENT_MAX", 40)
+    chance, engine, recent, everything = random.Random(seed), Engine(), RecentUpdates(0), []
+    keys = [(name, user_id) for name in ("user.orders", "user.positions", "user.balance") for user_id in USERS[:3]]
+    since: dict[tuple[str, str], int] = {}
+    idle: dict[tuple[str, str], int] = {}
+    found = 0
+    for seq, (ts_us, command, _) in enumerate(market_steps(seed, 500), 1):
+        key = chance.choice(keys)
+        if chance.random() < 0.1:
+            recent.listen(key)
+            since.setdefault(key, seq)
+            idle.pop(key, None)
+        elif chance.random() < 0.1 and key in since and key not in idle:
+            recent.unlisten(key)
+            idle[key] = seq
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        _, change = engine.step(record, command)
+        everything.append(update_of(change, engine.views))
+        recent.add(change, engine.views)
+        for gone in [one for one, from_seq in idle.items() if seq > 40 and from_seq + 40 <= seq]:
+            del since[gone], idle[gone]
+        first = max(1, seq - chance.randrange(45))
+        wanted = set(chance.sample(keys, 2))
+        updates = recent.between(first, seq, wanted)
+        is_there = seq <= 40 or all(since.get(one, seq + 1) <= max(first, 41) for one in wanted)
+        assert (updates is not None) == (is_there and seq - first < 40)
+        if updates is not None:
+            told = [text for one in updates for _, text in encode(one, wanted)]
+            assert told == [text for one in everything[first - 1 :] for _, text in encode(one, wanted)]
+            found += len(told)
+    assert found > 50
+
+
+def test_without_listeners_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "RECENT_MAX", 0)
+    engine, recent = Engine(), RecentUpdates(0)
+    for ts_us, command, _ in market_steps(7, 50):
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        _, change = engine.step(record, command)
+        assert recent.add(change, engine.views) is None
+    assert recent.next_seq == 51 and recent.between(50, 50) is None
+
+
 def test_recent_updates_know_which_commands_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "RECENT_MAX", 3)
     recent = RecentUpdates(10)
     assert recent.between(11, 10) == [] and recent.between(10, 10) is None
     for seq in range(11, 16):
-        recent.add(CommandUpdate(seq, [], [], [], [], [], None, [], [], None))
+        recent.append(CommandUpdate(seq, [], [], [], [], [], None, [], [], None))
     assert recent.between(12, 15) is None
     updates = recent.between(13, 14)
     assert updates is not None and [one.seq for one in updates] == [13, 14]

@@ -227,7 +227,7 @@ def test_recent_updates_are_limited_by_their_size_too(monkeypatch: pytest.Monkey
         _, change = engine.step(record, command)
         told = update_of(change, engine.views)
         sizes.append(told.size)
-        recent.add(told)
+        recent.append(told)
         kept = len(recent._updates)
         assert sum(sizes[-kept:]) <= 200 and (kept == seq or sum(sizes[-kept - 1 :]) > 200)
         assert recent.between(seq - kept + 1, seq) is not None

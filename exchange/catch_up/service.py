@@ -115,7 +115,7 @@ class _CatchUpTask:
 
     def _from_memory(self) -> list[CommandUpdate] | None:
         from_seq, up_to = self._request.from_seq, self._request.up_to
-        return self._service.recent.between(from_seq, up_to) if from_seq <= up_to else []
+        return self._service.recent.between(from_seq, up_to, keys_of(self._request)) if from_seq <= up_to else []
 
     async def _send_updates(self, updates: list[CommandUpdate]) -> None:
         wanted = keys_of(self._request)

@@ -64,18 +64,38 @@ class CommandUpdate(msgspec.Struct, frozen=True):
 
 
 class RecentUpdates:
-    """Recent updates in memory, so that clients which connect again soon need no journal read."""
+    """Recent updates in memory, so that clients which connect again soon need no journal read.
+
+    Only streams with listeners are remembered, and those that had one within the last RECENT_MAX commands. For as many
+    commands after a start everything is remembered, because all clients connect again then.
+    """
 
     def __init__(self, seq: int) -> None:
         self.next_seq = seq + 1  # the first command that is not published yet
         self._updates: deque[CommandUpdate] = deque()
         self._size = 0
+        # The last command of which everything is remembered.
+        self._complete_seq = seq + RECENT_MAX
+        # The first command of which a stream is remembered, and the first one without a listener.
+        self._since: dict[Key, int] = {}
+        self._idle: dict[Key, int] = {}
 
     def restart(self, seq: int) -> None:
         """Forget everything. The next update is that of the command after `seq`."""
         self.next_seq = seq + 1
         self._updates.clear()
         self._size = 0
+        self._complete_seq = min(self._complete_seq, seq)
+        self._since = dict.fromkeys(self._since, seq + 1)
+
+    def listen(self, key: Key) -> None:
+        """Remember this stream from the next command on: it has a listener."""
+        self._idle.pop(key, None)
+        self._since.setdefault(key, self.next_seq)
+
+    def unlisten(self, key: Key) -> None:
+        """Remember this stream for RECENT_MAX more commands: its last listener is gone."""
+        self._idle[key] = self.next_seq
 
     def add_replayed(self, change: Change, views: Views, remaining: int) -> None:
         """Remember a command that a start replays; `remaining` more follow it.
@@ -85,26 +105,53 @@ class RecentUpdates:
         if remaining < RECENT_MAX:
             if change.seq != self.next_seq:
                 self.restart(change.seq - 1)
-            self.add(update_of(change, views))
+            self.append(update_of(change, views))
 
     def take_over(self, replayed: RecentUpdates) -> None:
         """Begin with these updates, unless they end with another command."""
         if replayed.next_seq == self.next_seq:
             self._updates, self._size = replayed._updates, replayed._size
 
-    def add(self, update: CommandUpdate) -> None:
+    def add(self, change: Change, views: Views) -> CommandUpdate | None:
+        """Remember the next command. Returns its update; None if no stream is remembered.
+
+        Call it before the next command is projected.
+        """
+        assert change.seq == self.next_seq, "a command was skipped"
+        if change.seq <= self._complete_seq:
+            return self.append(update_of(change, views))
+        if self._idle:
+            self._forget_idle()
+        if self._since:
+            return self.append(update_of(change, views, self._since))
+        self.restart(change.seq)
+        return None
+
+    def between(self, first_seq: int, last_seq: int, wanted: Iterable[Key] = ()) -> list[CommandUpdate] | None:
+        """The updates of these commands, both included; None if a wanted stream of one of them is not remembered."""
+        start = first_seq - (self.next_seq - len(self._updates))
+        if start < 0:
+            return None
+        if last_seq > self._complete_seq:
+            first_partial = max(first_seq, self._complete_seq + 1)
+            if any(self._since.get(key, self.next_seq) > first_partial for key in wanted):
+                return None
+        return list(islice(self._updates, start, start + last_seq + 1 - first_seq))
+
+    def append(self, update: CommandUpdate) -> CommandUpdate:
         """Remember the update of the next command, and forget the oldest ones beyond the limits."""
-        assert update.seq == self.next_seq, "a command was skipped"
         self.next_seq += 1
         self._updates.append(update)
         self._size += update.size
         while len(self._updates) > RECENT_MAX or self._size > RECENT_SIZE_MAX:
             self._size -= self._updates.popleft().size
+        return update
 
-    def between(self, first_seq: int, last_seq: int) -> list[CommandUpdate] | None:
-        """The updates of these commands, both included; None if the first of them is forgotten."""
-        start = first_seq - (self.next_seq - len(self._updates))
-        return None if start < 0 else list(islice(self._updates, start, start + last_seq + 1 - first_seq))
+    def _forget_idle(self) -> None:
+        """Forget streams that had no listener for RECENT_MAX commands. They became idle in the order of the dict."""
+        while self._idle and (first := next(iter(self._idle.items())))[1] + RECENT_MAX <= self.next_seq:
+            del self._idle[first[0]]
+            del self._since[first[0]]
 
 
 def key_of(channel_name: str, user_id: str) -> Key:
@@ -112,28 +159,28 @@ def key_of(channel_name: str, user_id: str) -> Key:
     return channel_name, user_id if channel_name.startswith("user.") else ""
 
 
-def update_of(change: Change, views: Views) -> CommandUpdate:
-    """The update of one command. Call it before the next command is projected."""
+def update_of(change: Change, views: Views, wanted: Container[Key] | None = None) -> CommandUpdate:
+    """The update of one command, with those streams of users that are `wanted`; None: with all of them.
+
+    Call it before the next command is projected.
+    """
+    orders, positions, balances = list(change.orders.values()), list(change.positions.items()), list(change.balances)
+    if wanted is not None:
+        orders = [order for order in orders if ("user.orders", order.user_id) in wanted]
+        positions = [item for item in positions if ("user.positions", item[0][0]) in wanted]
+        balances = [user_id for user_id in balances if ("user.balance", user_id) in wanted]
     return CommandUpdate(
         change.seq,
-        [copy(order) for order in change.orders.values()],
+        [copy(order) for order in orders],
         change.user_trades,
-        [
-            PositionSnapshot(*key, copy(position), *views.valuation(key[1]))
-            for key, position in change.positions.items()
-        ],
-        [views.balance(user_id) for user_id in change.balances],
+        [PositionSnapshot(*key, copy(position), *views.valuation(key[1])) for key, position in positions],
+        [views.balance(user_id) for user_id in balances],
         change.trades,
         change.index,
         [copy(instrument) for instrument in change.instruments.values()],
         change.settlements,
         change.halted,
-        1
-        + len(change.orders)
-        + 3 * len(change.trades)
-        + len(change.positions)
-        + len(change.balances)
-        + len(change.instruments),
+        1 + len(orders) + 3 * len(change.trades) + len(positions) + len(balances) + len(change.instruments),
     )
 
 

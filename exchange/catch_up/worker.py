@@ -40,7 +40,7 @@ def replay_messages(engine: Engine, records: Iterable[Record], wanted: Collectio
     """Apply the records to `engine` and yield their notifications on the wanted streams."""
     for record in records:
         _, change = engine.step(record, decode_command(record.payload))
-        for (channel_name, _), text in encode(update_of(change, engine.views), wanted):
+        for (channel_name, _), text in encode(update_of(change, engine.views, wanted), wanted):
             yield ReplayedMessage(record.seq, channel_name, text)
 
 

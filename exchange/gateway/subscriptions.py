@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from exchange.catch_up.streams import Key, RecentUpdates, encode, key_of, update_of
+from exchange.catch_up.streams import Key, RecentUpdates, encode, key_of
 from exchange.gateway.channels import Channel
 from exchange.gateway.jsonrpc import notification_text
 from exchange.projections.depth import Depth
@@ -72,7 +72,9 @@ class Subscriptions:
     def subscribe(self, session: Subscriber, channel: Channel) -> None:
         """Start to send a channel. A book begins with a snapshot, a ticker with its current values."""
         if channel.is_stream:
-            self._listeners.setdefault(key_of(channel.name, session.user_id), {})[session] = None
+            key = key_of(channel.name, session.user_id)
+            self._listeners.setdefault(key, {})[session] = None
+            self.recent.listen(key)
             return
         feed: _BookFeed | _TickerFeed | None
         if channel.kind == "tickers":
@@ -93,8 +95,8 @@ class Subscriptions:
             key = key_of(channel.name, session.user_id)
             listeners = self._listeners.get(key, {})
             listeners.pop(session, None)
-            if not listeners:
-                self._listeners.pop(key, None)
+            if not listeners and self._listeners.pop(key, None) is not None:
+                self.recent.unlisten(key)
         elif channel.kind == "tickers":
             if ticker := self._tickers.get(channel.instrument_id):
                 ticker.listeners.pop(session, None)
@@ -131,14 +133,13 @@ class Subscriptions:
             ticker.restart(views)
 
     def publish(self, change: Change) -> None:
-        """Send the stream notifications of one command and remember its update. `flush` sends books and tickers."""
+        """Send the stream notifications of one command, and remember them. `flush` sends books and tickers."""
         if change.books:
             self._changed_books |= dict.fromkeys(change.books)
         if self._tickers:
             self._note_tickers(change)
-        update = update_of(change, self._views)
-        self.recent.add(update)
-        if self._listeners:
+        update = self.recent.add(change, self._views)
+        if self._listeners and update is not None:
             for key, text in encode(update, self._listeners):
                 for session in self._listeners[key]:
                     session.notify(key[0], text)
