@@ -16,7 +16,7 @@ from benchmarks import (
     memory,
     metrics,
     orders,
-    recovery,
+    recover,
     replay,
     snapshots,
     startup,
@@ -38,7 +38,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "metrics": metrics.run,
     "follower": follower.run,
     "snapshots": snapshots.run,
-    "recovery": recovery.run,
+    "recover": recover.run,
     "history": history.run,
     "startup": startup.run,
 }

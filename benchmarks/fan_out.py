@@ -86,7 +86,8 @@ def _measure(server: Server, subscribers: Subscribers, scale: Scale, mode: str) 
 
 async def _recorded(url: str, channel: str, exchange: Server, scale: Scale) -> bytes:
     """A notification of median length, of those that the exchange sends during a load."""
-    async with connect(url, compression=None) as client:
+    # Without a limit of its queue, the client reads all, so that the connection can be closed at once.
+    async with connect(url, compression=None, max_queue=None) as client:
         await client.send(
             f'{{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{{"channels":["{channel}"]}}}}'
         )

@@ -19,7 +19,7 @@ from benchmarks.table import Goal, Row, as_json, number
 
 # Those that start many processes, or need journals that take long to build.
 LONG = ("metrics", "follower", "snapshots", "startup")
-UNTRIED = ("recovery", "history")
+UNTRIED = ("history",)
 
 
 @pytest.mark.parametrize("name", [name for name in command.BENCHMARKS if name not in (*LONG, *UNTRIED)])
