@@ -8,7 +8,7 @@ import pytest
 from exchange.domain.instruments import parse_instrument_id
 from exchange.matching import closed_orders
 from exchange.matching.book import Order, OrderBook
-from exchange.matching.closed_orders import SEARCHES_MAX, ClosedOrders
+from exchange.matching.closed_orders import NO_ORDERS, SEARCHES_MAX, ClosedOrders
 
 INSTRUMENT = "SOL_USDC-20FEB26-160-C"
 BOOKS = {INSTRUMENT: OrderBook(parse_instrument_id(INSTRUMENT), 10_000, 1, "open", 0)}
@@ -94,3 +94,13 @@ def test_many_searches_end_with_decoded_orders(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2 * SEARCHES_MAX):
         assert orders.find(5) is None
     assert len(decoded) == 1
+
+
+def test_instruments_may_be_listed_after_the_state_was_restored() -> None:
+    """The closed orders share the books of their state, also if there were none yet."""
+    books: dict[str, OrderBook] = {}
+    orders = ClosedOrders("alice", books, NO_ORDERS)
+    books |= BOOKS
+    orders.add(an_order(1), 100)
+    assert orders.encoded() != NO_ORDERS
+    assert list(orders) == [1]

@@ -34,7 +34,8 @@ class ClosedOrders(Mapping[int, Order]):
     def __init__(self, user_id: str = "", books: Mapping[str, OrderBook] | None = None, image: bytes = b"") -> None:
         """`image` holds the orders of `user_id` in `books` as `encoded` returns them; no bytes: none."""
         self._user_id = user_id
-        self._books = books or {}
+        # Not `or`: a state without instruments has an empty dict, which gets them later.
+        self._books = {} if books is None else books
         self._image = image
         # So many of the newest rows of the image are kept; None: all, which were not counted yet.
         self._image_count: int | None = None
