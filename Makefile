@@ -24,14 +24,23 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run test quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
+.PHONY: help run compile clean-compiled test test-compiled quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 27
 
 run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a live demo market
 	@mkdir -p $(dir $(DB))
+	@$(BIN)/python -c 'from exchange.compiled import WHY_PURE as why; why and print(f"Running plain Python ({why}). \
+	With a C compiler, \"make compile\" makes matching twice as fast or faster.")'
 	@exec $(BIN)/exchange demo --db $(DB)
+
+compile: $(VENV)/dev-installed  ## compile the modules of the matcher with mypyc; needs a C compiler
+	EXCHANGE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
+	@$(BIN)/exchange version
+
+clean-compiled:  ## delete the compiled modules; the exchange runs their Python source again
+	find exchange -name '*.so' -delete
 
 test: lint types pytest  ## run every check except the long, soak and packaging tests
 
@@ -47,6 +56,10 @@ types: $(VENV)/dev-installed  ## run mypy --strict
 
 # The timeout ends a test that hangs. No test takes nearly as long.
 pytest: $(VENV)/dev-installed  ## run the tests
+	$(PYTEST) --timeout 600
+
+test-compiled: compile  ## run the tests with the compiled modules
+	@$(BIN)/python -c 'import sys; from exchange.compiled import WHY_PURE; sys.exit(WHY_PURE)'
 	$(PYTEST) --timeout 600
 
 long: $(VENV)/dev-installed  ## run the tests that take long: crashes, kills, whole days
@@ -75,6 +88,8 @@ docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and
 site: $(VENV)/dev-installed  ## build the documentation as a web site in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# The wheel holds the compiled modules. EXCHANGE_COMPILE=0 makes one of plain Python, which needs no C compiler.
+wheel: export EXCHANGE_COMPILE ?= 1
 wheel: $(VENV)/dev-installed  ## build sdist, wheel and SBOM in build/dist/, install the wheel elsewhere and test it
 	rm -rf build/dist
 	$(BIN)/python -m build --no-isolation --outdir build/dist

@@ -4,10 +4,8 @@ import platform
 import re
 import sqlite3
 from collections.abc import Iterator
-from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.metadata import version as installed_version
-from importlib.util import find_spec
 
 import click
 import msgspec
@@ -15,6 +13,7 @@ import msgspec
 from exchange import __version__
 from exchange.cli.options import json_option
 from exchange.cli.output import Styled, add_rows, print_json, print_tables, table
+from exchange.compiled import WHY_PURE
 from exchange.domain.rules import RULES_VERSION
 from exchange.engine.engine import IMAGE_VERSION
 from exchange.history_db.file import SCHEMA_VERSION
@@ -37,8 +36,10 @@ class _Versions(msgspec.Struct):
     python: str
     platform: str
     sqlite: str
-    # True if the matcher is machine code and no Python source.
+    # True if the compiled modules run, False if their Python source does.
     compiled: bool
+    # None if the compiled modules run.
+    why_pure: str | None
     journal_schema: int
     history_schema: int
     snapshot_format: int
@@ -52,6 +53,8 @@ class _Versions(msgspec.Struct):
 def version(verbose: bool, as_json: bool) -> None:
     """Show the version of the exchange and of what it runs on.
 
+    It names the modules that run: the compiled ones, or their Python source and why.
+
     \b
     Examples:
       exchange version --verbose
@@ -63,7 +66,11 @@ def version(verbose: bool, as_json: bool) -> None:
     elif verbose:
         _show(found)
     else:
-        click.echo(f"exchange, version {__version__}")
+        click.echo(f"exchange, version {__version__}, {_modules(found)}")
+
+
+def _modules(found: _Versions) -> str:
+    return "compiled" if found.compiled else f"plain Python ({found.why_pure})"
 
 
 def _show(found: _Versions) -> None:
@@ -74,7 +81,7 @@ def _show(found: _Versions) -> None:
             ("Python", found.python),
             ("platform", found.platform),
             ("SQLite", found.sqlite),
-            ("compiled", "yes" if found.compiled else "no, plain Python"),
+            ("modules", _modules(found)),
             ("schema of the journal", str(found.journal_schema)),
             ("schema of the history", str(found.history_schema)),
             ("format of snapshots", str(found.snapshot_format)),
@@ -90,13 +97,13 @@ def _show(found: _Versions) -> None:
 
 def _versions() -> _Versions:
     """Read the versions of this installation. Nothing of a running exchange or of a journal is read."""
-    matcher = find_spec("exchange.matching.apply")
     return _Versions(
         __version__,
         f"{platform.python_implementation()} {platform.python_version()}",
         platform.platform(),
         sqlite3.sqlite_version,
-        matcher is not None and (matcher.origin or "").endswith(tuple(EXTENSION_SUFFIXES)),
+        WHY_PURE is None,
+        WHY_PURE,
         len(known_migrations()),
         SCHEMA_VERSION,
         IMAGE_VERSION,

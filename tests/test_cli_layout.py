@@ -83,7 +83,10 @@ def test_an_alias_takes_what_its_target_takes_and_names_it() -> None:
 
 
 # The modules that every command imports.
-NEEDED_BY_ALL = {f"exchange.cli{name}" for name in ("", ".lazy", ".main", ".sections")} | {"exchange.file_modes"}
+NEEDED_BY_ALL = {f"exchange.cli{name}" for name in ("", ".lazy", ".main", ".sections")} | {
+    "exchange.compiled",
+    "exchange.file_modes",
+}
 
 
 def imported_after(statement: str) -> set[str]:

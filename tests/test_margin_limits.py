@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from exchange.matching import index_update
+from exchange.matching.fees import fee_schedule_of
+from exchange.matching.index_update import _growth, within_limits
 from exchange.matching.margin_profiles import MarginRates
 from exchange.matching.state import State
 from tests.market_story import write_story
@@ -18,25 +19,22 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     return state
 
 
-def _answers(state: State, rates: dict[str, MarginRates], monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, bool]]:
-    """For limits around each sum: what the quick check answers, and what the sum over all positions answers."""
+def _answers(state: State, rates: dict[str, MarginRates]) -> list[tuple[bool, bool]]:
+    """For limits around each sum: what the quick check answers, and what the sum over all positions answers.
+
+    Only with the fees of the state there is a quick check. Equal fees that are another object have none.
+    """
+    fees, equal_fees = state.fee_schedule, fee_schedule_of(state.rules)
     sums = [account.locked_micros for account in state.accounts.values()]
-    answers = []
-    for limit in sorted(
-        {round(total * factor) + more for total in sums for factor in (1, 1.5, 3, 5) for more in (-1, 0, 1)}
-    ):
-        monkeypatch.setattr(index_update, "NUMBER_MAX", limit)
-        quick = index_update.within_limits(state, state.fee_schedule, rates)
-        with monkeypatch.context() as exactly:
-            exactly.setattr(index_update, "_growth", lambda state, rates: None)
-            answers.append((quick, index_update.within_limits(state, state.fee_schedule, rates)))
-    return answers
+    limits = {round(total * factor) + more for total in sums for factor in (1, 1.5, 3, 5) for more in (-1, 0, 1)}
+    return [
+        (within_limits(state, fees, rates, limit), within_limits(state, equal_fees, rates, limit))
+        for limit in sorted(limits)
+    ]
 
 
 @pytest.mark.parametrize("factor", [0.5, 1, 1.0001, 1.4, 3.7])
-def test_quick_check_of_limits_answers_as_the_exact_one(
-    state: State, factor: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quick_check_of_limits_answers_as_the_exact_one(state: State, factor: float) -> None:
     chance = random.Random(factor)
     rates = {
         book.instrument_id: MarginRates(
@@ -45,7 +43,7 @@ def test_quick_check_of_limits_answers_as_the_exact_one(
         for books in state.live.values()
         for book in books.values()
     }
-    answers = _answers(state, rates, monkeypatch)
+    answers = _answers(state, rates)
     assert all(quick == exact for quick, exact in answers)
     assert {exact for _, exact in answers} == {True, False}, "the limits do not decide"
 
@@ -53,4 +51,4 @@ def test_quick_check_of_limits_answers_as_the_exact_one(
 def test_a_margin_that_was_zero_is_summed_up(state: State) -> None:
     """No factor describes the growth from zero."""
     book = next(book for books in state.live.values() for book in books.values() if not book.maintenance_nanos)
-    assert index_update._growth(state, {book.instrument_id: MarginRates(book.initial_nanos, 1)}) is None
+    assert _growth(state, {book.instrument_id: MarginRates(book.initial_nanos, 1)}) is None

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 import exchange
+from exchange.compiled import LIBRARY, MODULES
 from tests.test_architecture import ALLOWED
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+# Variables of `make wheel` and of this environment that other installations must not see.
+UNSET = ("EXCHANGE_COMPILE", "PYTHONPATH", "VIRTUAL_ENV")
 MOVED = ("cli", "journal", "migrations", "snapshots")
 
 CALLER = """\
@@ -32,7 +35,7 @@ async def trade(url: str) -> int:
 
 def _run(*command: str | Path, cwd: Path) -> str:
     """Run a command outside the checkout; fail with its output if it fails."""
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    env = {name: value for name, value in os.environ.items() if name not in UNSET}
     done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -141,6 +144,29 @@ def test_the_wheel_has_one_top_level_package_and_every_data_file(wheel: Path) ->
         assert {f"exchange/{path.as_posix()}" for path in data} <= set(names)
         assert f"exchange/{folder}/py.typed" in names
     assert "exchange/py.typed" in names
+
+
+@pytest.mark.packaging
+def test_the_wheel_holds_the_compiled_modules_and_their_source(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    """`make wheel EXCHANGE_COMPILE=0` makes a wheel of plain Python, for any platform."""
+    is_plain = wheel.name.endswith("-py3-none-any.whl")
+    names = {name.partition(".")[0] for name in zipfile.ZipFile(wheel).namelist() if name.endswith((".so", ".pyd"))}
+    compiled = {module.replace(".", "/") for module in (*MODULES, f"{LIBRARY}__mypyc")}
+    assert names == (set() if is_plain else compiled)
+    assert {f"{name}.py" for name in compiled - {"exchange/compiled__mypyc"}} <= set(zipfile.ZipFile(wheel).namelist())
+    expected = "plain Python (not compiled)" if is_plain else "compiled"
+    shown = _run(installed / "exchange", "version", cwd=tmp_path)
+    assert shown == f"exchange, version {exchange.__version__}, {expected}\n"
+
+
+@pytest.mark.packaging
+def test_a_wheel_needs_no_c_compiler(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", ROOT)
+    env = {name: value for name, value in os.environ.items() if name not in UNSET} | {"CC": "no-such-compiler"}
+    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith((".so", ".c"))]
 
 
 @pytest.mark.packaging

@@ -90,6 +90,7 @@ VERSIONS = _Versions(
     platform="Linux-6.1.0-x86_64-with-glibc2.36",
     sqlite="3.40.1",
     compiled=False,
+    why_pure="not compiled",
     journal_schema=7,
     history_schema=4,
     snapshot_format=8,

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from exchange.cli.client import RunningExchange, log_in
 from exchange.cli.main import main
-from exchange.domain.commands import Deposit, Fork, encode_command
+from exchange.domain.commands import Command, Deposit, Fork, encode_command
 from exchange.domain.events import Deposited, Event
 from exchange.engine.recovery import recover
 from exchange.history import fork as forking
@@ -29,8 +29,7 @@ from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record, chain
 from exchange.journal.schema import schema_faults
-from exchange.matching import apply as matching
-from exchange.matching.administration import deposit
+from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import digest
 from tests.history_sql import ask_past
@@ -484,13 +483,15 @@ def test_bisect_finds_the_first_different_command(
         deposits = connection.execute("SELECT seq FROM events WHERE kind = 'deposited' ORDER BY seq").fetchall()
     third, seen = deposits[2][0], [0]
 
-    def differently(state: State, command: Deposit) -> list[Event]:
-        events = deposit(state, command)
-        assert isinstance(events, list)
-        seen[0] += isinstance(events[0], Deposited)
-        return [Deposited(command.user_id, command.amount_micros + 1), *events[1:]] if seen[0] == 3 else events
+    def differently(state: State, ts_us: int, command: Command) -> list[Event]:
+        events = apply(state, ts_us, command)
+        if isinstance(command, Deposit) and isinstance(events[0], Deposited):
+            seen[0] += 1
+            if seen[0] == 3:
+                return [Deposited(command.user_id, command.amount_micros + 1), *events[1:]]
+        return events
 
-    monkeypatch.setattr(matching, "deposit", differently)
+    monkeypatch.setattr("exchange.engine.engine.apply", differently)
     outcome = run("journal", "bisect", "--against", digests, db=path)
     assert outcome.exit_code == 1
     first = (third - 1) // every * every + 1

@@ -4,7 +4,6 @@ import json
 import platform
 import sqlite3
 import tomllib
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 import exchange.cli.version as module
 from exchange import __version__
 from exchange.cli.main import main
+from exchange.compiled import WHY_PURE
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -30,15 +30,24 @@ def test_it_names_the_program_its_formats_and_each_dependency() -> None:
     assert platform.python_version() in found["python"]
     assert found["sqlite"] == sqlite3.sqlite_version
     assert found["journal_schema"] == len(list((ROOT / "migrations").glob("0*.sql")))
-    assert not found["compiled"]
+    assert found["compiled"] == (WHY_PURE is None)
     named = {package["name"] for package in found["packages"] if package["extra"] is None}
     assert named == {line.partition(">")[0] for line in PROJECT["dependencies"]}
     assert {"fast", "proof", "charts", "parquet"} == {package["extra"] for package in found["packages"]} - {None}
 
 
-def test_the_short_form_is_that_of_the_option() -> None:
-    short = CliRunner().invoke(main, ["version"])
-    assert short.stdout == CliRunner().invoke(main, ["--version"]).stdout
+@pytest.mark.parametrize(
+    ("why_pure", "shown"),
+    [(None, "compiled"), ("not compiled", "plain Python (not compiled)")],
+)
+def test_the_version_says_whether_compiled_modules_run(
+    monkeypatch: pytest.MonkeyPatch, why_pure: str | None, shown: str
+) -> None:
+    monkeypatch.setattr(module, "WHY_PURE", why_pure)
+    option = CliRunner().invoke(main, ["--version"]).stdout
+    assert CliRunner().invoke(main, ["version"]).stdout == f"{option.strip()}, {shown}\n"
+    assert f"modules                {shown}" in CliRunner().invoke(main, ["version", "--verbose"]).stdout
+    assert (_versions()["compiled"], _versions()["why_pure"]) == (why_pure is None, why_pure)
 
 
 def test_a_package_that_is_missing_is_shown_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +58,3 @@ def test_a_package_that_is_missing_is_shown_as_such(monkeypatch: pytest.MonkeyPa
     ]
     shown = CliRunner().invoke(main, ["version", "--verbose"]).stdout
     assert "no-such-package  not installed  everything" in shown
-
-
-def test_a_matcher_of_machine_code_counts_as_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = ModuleSpec("exchange.matching.apply", None, origin="apply.cpython-311-x86_64-linux-gnu.so")
-    monkeypatch.setattr(module, "EXTENSION_SUFFIXES", [".cpython-311-x86_64-linux-gnu.so"])
-    monkeypatch.setattr(module, "find_spec", lambda name: spec)
-    assert _versions()["compiled"]

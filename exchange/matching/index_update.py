@@ -69,13 +69,15 @@ def update_margins(changes: Changes, account: Account, asset: str | None = None)
         account.update_margin(position)
 
 
-def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRates]) -> bool:
-    """True if at these rates and fees the locks and margins of every account stay within NUMBER_MAX.
+def within_limits(
+    state: State, fees: FeeSchedule, rates: Mapping[str, MarginRates], limit_micros: int = NUMBER_MAX
+) -> bool:
+    """True if at these rates and fees the locks and margins of every account stay within the limit.
 
     O(accounts) if no account comes near the limit, otherwise O(positions).
     """
     growth = _growth(state, rates)
-    far_below_micros = NUMBER_MAX // growth if growth is not None and fees is state.fee_schedule else -1
+    far_below_micros = limit_micros // growth if growth is not None and fees is state.fee_schedule else -1
     for account in state.accounts.values():
         # The sums stay within the limit even if all margins grow by the whole factor. Margins are rounded up; a whole
         # factor covers this: the ceiling of a product is at most the product of the ceiling.
@@ -91,7 +93,7 @@ def within_limits(state: State, fees: FeeSchedule, rates: Mapping[str, MarginRat
         bids = account.bids_micros
         if fees is not state.fee_schedule:
             bids = sum_bid_locks(account, fees)
-        if locked + bids > NUMBER_MAX or maintenance > NUMBER_MAX:
+        if locked + bids > limit_micros or maintenance > limit_micros:
             return False
     return True
 

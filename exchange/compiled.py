@@ -1,0 +1,80 @@
+"""Machine code: the modules that `make compile` compiles with mypyc, and whether this process runs them.
+
+A compiled module lies next to its source, and Python prefers it. Both give the same results. If EXCHANGE_PURE=1 is
+set, or if a source has changed since it was compiled, this process runs the source of all modules. `WHY_PURE` has the
+reason.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
+from types import ModuleType
+
+# Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here.
+MODULES = (
+    "exchange.domain.expirations",
+    "exchange.domain.instruments",
+    "exchange.domain.units",
+    "exchange.matching.accounts",
+    "exchange.matching.administration",
+    "exchange.matching.apply",
+    "exchange.matching.book",
+    "exchange.matching.cancellation",
+    "exchange.matching.closed_orders",
+    "exchange.matching.dry_run",
+    "exchange.matching.execution",
+    "exchange.matching.fees",
+    "exchange.matching.fills",
+    "exchange.matching.index",
+    "exchange.matching.index_update",
+    "exchange.matching.liquidation",
+    "exchange.matching.listing",
+    "exchange.matching.margin_profiles",
+    "exchange.matching.order_checks",
+    "exchange.matching.orders",
+    "exchange.matching.settlement",
+    "exchange.matching.state",
+    "exchange.matching.state_codec",
+)
+# The name of the library that holds the code of all modules. mypyc appends `__mypyc`.
+LIBRARY = "exchange.compiled"
+
+_FOLDER = os.path.dirname(__file__)
+
+
+class _SourceFinder(MetaPathFinder):
+    """Finds the source of the modules that are compiled, too."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in MODULES or path is None:
+            return None
+        return FileFinder(path[0], (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
+
+
+def _why_pure() -> str | None:
+    """Return why this process runs the Python source; None if it runs the compiled modules."""
+    library = _path(f"{LIBRARY}__mypyc", EXTENSION_SUFFIXES[0])
+    if not os.path.exists(library):
+        return "not compiled"
+    if os.environ.get("EXCHANGE_PURE", "") not in ("", "0"):
+        return "EXCHANGE_PURE is set"
+    # The files of an installed wheel never change, and their times say nothing.
+    if os.path.exists(os.path.join(_FOLDER, os.pardir, "pyproject.toml")):
+        compiled_s = os.path.getmtime(library)
+        for module in ("exchange.compiled", *MODULES):
+            if os.path.getmtime(_path(module, SOURCE_SUFFIXES[0])) > compiled_s:
+                return f"{module} has changed since the modules were compiled"
+    return None
+
+
+def _path(module: str, suffix: str) -> str:
+    return os.path.join(_FOLDER, *module.split(".")[1:]) + suffix
+
+
+WHY_PURE = _why_pure()
+if WHY_PURE not in (None, "not compiled"):
+    sys.meta_path.insert(0, _SourceFinder())

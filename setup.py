@@ -1,0 +1,29 @@
+"""Adds the compiled modules to the distribution if EXCHANGE_COMPILE=1. Without it, the package is plain Python."""
+
+import os
+import runpy
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+
+def compiled_modules() -> list[Extension]:
+    """Translate the modules to C, and return what setuptools compiles. Ends the program if it cannot be compiled."""
+    compiler = str(sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(os.environ.get("CC", compiler)) is None:
+        sys.exit(f"error: there is no C compiler {compiler!r}; install one, for instance: apt install gcc")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        sys.exit("error: the C headers of Python are missing; install them, for instance: apt install python3-dev")
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        sys.exit("error: mypyc is missing; install it with: pip install 'event-sourced-exchange[dev]'")
+    what = runpy.run_path("exchange/compiled.py")
+    sources = [module.replace(".", "/") + ".py" for module in what["MODULES"]]
+    return mypycify(sources, group_name=what["LIBRARY"], debug_level="0")
+
+
+setup(ext_modules=compiled_modules() if os.environ.get("EXCHANGE_COMPILE") == "1" else [])
