@@ -26,6 +26,7 @@ import msgspec
 from benchmarks.attackers import KINDS
 from benchmarks.load import first_open_instrument
 from benchmarks.orders import create_journal
+from benchmarks.servers import resident_bytes
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 GOOD, HOSTILE = 100, 50
@@ -90,8 +91,7 @@ def cpu_seconds(pid: int) -> float:
 
 def memory_mib(pid: int) -> float:
     """The resident memory of one process, without its children."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return resident_bytes(pid) / 2**20
 
 
 class Bench:

@@ -1,6 +1,6 @@
 """Journals for benchmarks, written without a server."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,13 +13,18 @@ START_US = 1_772_000_000_000_000
 COMMANDS_AT_ONCE = 5_000
 
 
-async def write_journal(path: Path, commands: Iterable[Command], start_us: int = START_US) -> None:
-    """Create or continue a journal with these commands, each a microsecond after the one before."""
+def a_microsecond_apart(commands: Iterable[Command], start_us: int = START_US) -> Iterator[tuple[int, Command]]:
+    """The commands with their times, from `start_us` on."""
+    return ((start_us + number, command) for number, command in enumerate(commands))
+
+
+async def write_journal(path: Path, commands: Iterable[tuple[int, Command]]) -> None:
+    """Create a journal with these commands and their times."""
     journal, rest = await open_journal_writer(path), iter(commands)
     try:
         while some := list(islice(rest, COMMANDS_AT_ONCE)):
-            first_us = max(start_us, journal.head.ts_us + 1)
-            times_us = range(first_us, first_us + len(some))
-            await journal.append(chain(journal.head, zip(times_us, encode_commands(some), strict=True)))
+            times_us, parts = zip(*some, strict=True)
+            stamped = zip(times_us, encode_commands(list(parts)), strict=True)
+            await journal.append(chain(journal.head, stamped))
     finally:
         await journal.close()

@@ -1,9 +1,15 @@
-"""Bytes per resting order with 200,000 of them, in the matcher and in the projections."""
+"""Memory of a resting order, in the matcher and in the projections, and of an idle connection of a running exchange."""
 
+import asyncio
 import gc
+import tempfile
 import tracemalloc
+from pathlib import Path
 
+from benchmarks.orders import create_journal
 from benchmarks.scale import Scale
+from benchmarks.servers import exchange_arguments, resident_bytes, running
+from benchmarks.subscribers import subscribed
 from benchmarks.table import Goal, Row
 from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, decode_command, encode_command
 from exchange.domain.rules import Rules
@@ -14,13 +20,19 @@ from exchange.journal.records import Record
 ORDERS = 200_000
 USERS = 100
 LEVELS = 1_000
+CONNECTIONS, FIRST_CONNECTIONS = 1_000, 100
 GOAL = Goal(figure=450, at_most=True)
+CONNECTION_GOAL = Goal(figure=40, at_most=True)
 INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 
 
 def run(scale: Scale) -> list[Row]:
-    """Return commands decoded from text as in a running server, so that they share no more objects than there."""
-    orders = scale.sized(ORDERS)
+    """Two rows."""
+    return [_of_orders(scale.sized(ORDERS)), _of_connections(scale.sized(CONNECTIONS, least=50))]
+
+
+def _of_orders(orders: int) -> Row:
+    """The commands are decoded from text as in a running server, so that they share no more objects than there."""
     engine = Engine()
     _step(engine, Genesis(Rules(open_orders_max=ORDERS)))
     _step(engine, CreateInstrument(INSTRUMENT, 1_000, 1))
@@ -33,7 +45,20 @@ def run(scale: Scale) -> list[Row]:
     gc.collect()
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return [Row("memory of an order", used / orders, "bytes", goal=GOAL, note=f"{orders:,} resting orders")]
+    return Row("memory of an order", used / orders, "bytes", goal=GOAL, note=f"{orders:,} resting orders")
+
+
+def _of_connections(connections: int) -> Row:
+    """The growth of the resident memory of the exchange. Its first connections do not count: they load code."""
+    with tempfile.TemporaryDirectory() as folder:
+        db = Path(folder) / "bench.db"
+        asyncio.run(create_journal(db))
+        with running(*exchange_arguments(db)) as exchange, subscribed(exchange.url, FIRST_CONNECTIONS, []):
+            before = resident_bytes(exchange.pid)
+            with subscribed(exchange.url, connections, []):
+                used = resident_bytes(exchange.pid) - before
+    name, note = "memory of an idle connection", f"{connections:,} connections"
+    return Row(name, used / connections / 1024, "KiB", goal=CONNECTION_GOAL, note=note)
 
 
 def _order(number: int) -> PlaceOrder:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.engine import UNIT, file_of, seconds_of_checkout
-from benchmarks.journals import write_journal
+from benchmarks.journals import a_microsecond_apart, write_journal
 from benchmarks.market_data import DATA
 from benchmarks.order_streams import Stream, aapl_stream, deep_stream
 from benchmarks.scale import Scale
@@ -34,7 +34,7 @@ def _row(stream: Stream, scale: Scale) -> Row:
     replays, matchers = [], []
     with tempfile.TemporaryDirectory() as folder, file_of(stream) as file:
         path = Path(folder) / "bench.db"
-        asyncio.run(write_journal(path, stream.commands))
+        asyncio.run(write_journal(path, a_microsecond_apart(stream.commands)))
         for _ in range(scale.rounds):
             command = [sys.executable, "-m", "benchmarks.replay", str(path)]
             replays.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))

@@ -1,5 +1,6 @@
 """Servers to measure, each in its own process."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,3 +36,9 @@ def exchange_arguments(db: Path, *options: str) -> tuple[str, ...]:
     """The arguments of `running` for an exchange on this journal, without limits of the rate."""
     serve = ("-m", "exchange.cli.main", "serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
     return *serve, *options
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident memory of one process, without its children."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -10,15 +10,19 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks import growth
 from benchmarks.market_data import DATA
 from benchmarks.naive_book import NaiveBook
 from benchmarks.order_streams import Stream, aapl_stream, deep_stream, recorded_matching_stream
 from benchmarks.scale import TINY
 from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage
 from benchmarks.table import Goal, Row, as_json, number
+from exchange.domain.events import Refused
+from exchange.matching.apply import apply
+from exchange.matching.state import State
 
 # Those that start many processes, or need journals that take long to build.
-LONG = ("metrics", "follower", "snapshots", "startup")
+LONG = ("growth", "metrics", "follower", "snapshots", "startup")
 UNTRIED = ("history",)
 
 
@@ -90,6 +94,17 @@ def test_deep_stream_has_its_mixture() -> None:
     assert abs(kinds["CancelOrder"] - 400) < 40
     assert abs(kinds["EditOrder"] - 200) < 40
     assert abs(kinds["PlaceOrder"] - 400) < 40
+
+
+def test_grown_exchange_has_its_size() -> None:
+    state = State()
+    for ts_us, one in growth.commands(growth.Size(resting=20, instruments=3, users=4, settled_days=3)):
+        assert not isinstance(apply(state, ts_us, one)[0], Refused), one
+    accounts = state.accounts.values()
+    assert sum(len(account.open_orders) for account in accounts) == 20
+    assert sum(name.startswith("user-") for name in state.accounts) == 4
+    assert all(name in state.books for name in growth.instrument_ids(3))
+    assert sum(book.state == "expired" for book in state.books.values()) > 20
 
 
 def test_each_stage_begins_with_functions_that_exist() -> None:
