@@ -20,6 +20,7 @@ from benchmarks import (
     recover,
     replay,
     snapshots,
+    stall,
     startup,
     where,
 )
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "follower": follower.run,
     "snapshots": snapshots.run,
     "recover": recover.run,
+    "stall": stall.run,
     "history": history.run,
     "startup": startup.run,
 }

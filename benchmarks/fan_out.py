@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import cpu
 from benchmarks.load import first_open_instrument
@@ -91,8 +91,13 @@ async def _recorded(url: str, channel: str, exchange: Server, scale: Scale) -> b
         await client.send(
             f'{{"jsonrpc":"2.0","id":1,"method":"public/subscribe","params":{{"channels":["{channel}"]}}}}'
         )
-        loading = asyncio.create_task(asyncio.to_thread(load, exchange, scale, "orders", 1, 1))
-        texts = [await client.recv(decode=False) for _ in range(RECORDED + 2)]
-        await loading
+        receiving = asyncio.create_task(_receive(client))
+        while not receiving.done():
+            await asyncio.to_thread(load, exchange, scale, "orders", 1, 1)
+        texts = await receiving
     # The first two are the answer and the snapshot.
     return sorted(texts[2:], key=len)[RECORDED // 2]
+
+
+async def _receive(client: ClientConnection) -> list[bytes]:
+    return [await client.recv(decode=False) for _ in range(RECORDED + 2)]

@@ -14,7 +14,7 @@ from benchmarks.orders import CONNECTIONS, IN_FLIGHT, create_journal, load
 from benchmarks.scale import Scale
 from benchmarks.servers import exchange_arguments, running
 from benchmarks.table import Goal, Row, median
-from exchange.history_db.file import head_of, open_history
+from exchange.history_db.file import NoHistoryError, head_of, open_history
 from exchange.history_db.update import history_lock
 from exchange.journal.opening import open_journal_reader
 
@@ -51,5 +51,11 @@ def run(scale: Scale) -> list[Row]:
 
 def lag(db: Path) -> int:
     """The number of commands that the history of a journal lacks."""
-    with open_journal_reader(db) as reader, closing(open_history(db)) as connection:
-        return reader.head().seq - head_of(connection).seq
+    with open_journal_reader(db) as reader:
+        head_seq = reader.head().seq
+    try:
+        with closing(open_history(db)) as connection:
+            return head_seq - head_of(connection).seq
+    except NoHistoryError:
+        # The follower has just begun.
+        return head_seq

@@ -54,7 +54,8 @@ class Meter:
         self._cpu_seconds = 0.0
 
     async def run(self, seconds: float) -> None:
-        """Measure for `seconds`."""
+        """Measure for `seconds`, and forget what was measured before."""
+        self.latencies_seconds, self.errors = array("d"), Counter()
         pid = self._server_pid
         server_before = {} if pid is None else cpu.sample(pid)
         started, cpu_started = time.perf_counter(), time.process_time()

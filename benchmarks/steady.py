@@ -3,7 +3,7 @@
 A latency counts from the moment at which the order was due, so that a server that stops for a while is not measured
 less often during that time.
 
-    python -m benchmarks.steady --url ws://127.0.0.1:PORT/ --rate 2000 --json
+    python -m benchmarks.steady --url ws://127.0.0.1:PORT/ --rate 2000 --instrument INSTRUMENT
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 from websockets.uri import WebSocketURI, parse_uri
 
 from benchmarks.load import LoadConnection, LoadError, fastest_event_loop
-from benchmarks.meter import Meter, Report
+from benchmarks.meter import Meter
 from benchmarks.order_flow import OrderFlow
 
 SLOTS = 16
@@ -57,10 +57,17 @@ class SteadyConnection(LoadConnection):
 
 
 async def measure(
-    url: str, connections: int, rate: float, seconds: float, instrument_id: str, warm_up_seconds: float
-) -> Report:
-    """Send orders at this rate, and return the report. Raises LoadError if a connection fails."""
-    uri, meter = parse_uri(url), Meter()
+    url: str,
+    connections: int,
+    rate: float,
+    seconds: float,
+    intervals: int,
+    instrument_id: str,
+    warm_up_seconds: float,
+    server_pid: int | None,
+) -> None:
+    """Send orders at this rate, and print the report of each interval. Raises LoadError if a connection fails."""
+    uri, meter = parse_uri(url), Meter(server_pid)
     async with asyncio.timeout(SETUP_SECONDS):
         clients = await asyncio.gather(*(_connect(uri, meter, number, instrument_id) for number in range(connections)))
     click.echo("ready")
@@ -68,14 +75,15 @@ async def measure(
         client.start()
     sending = asyncio.create_task(_send(clients, rate))
     await asyncio.sleep(warm_up_seconds)
-    await meter.run(seconds)
+    for _ in range(intervals):
+        await meter.run(seconds)
+        failed = [client.failure for client in clients if client.failure is not None]
+        if failed:
+            raise failed[0]
+        click.echo(json.dumps(asdict(meter.report("orders", connections, SLOTS))))
     sending.cancel()
-    failed = [client.failure for client in clients if client.failure is not None]
-    if failed:
-        raise failed[0]
     for client in clients:
         client.abort()
-    return meter.report("orders", connections, SLOTS)
 
 
 async def _connect(uri: WebSocketURI, meter: Meter, number: int, instrument_id: str) -> SteadyConnection:
@@ -104,17 +112,29 @@ async def _send(clients: list[SteadyConnection], rate: float) -> None:
 @click.option("--url", required=True, help="URL of the server.")
 @click.option("--connections", type=click.IntRange(1, 1000), default=100, show_default=True, help="Number of clients.")
 @click.option("--rate", type=click.FloatRange(1), required=True, help="Orders per second of all clients.")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=3.0, show_default=True, help="Duration.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 3600), default=3.0, show_default=True, help="Duration of an interval."
+)
+@click.option("--intervals", type=click.IntRange(1), default=1, show_default=True, help="Number of intervals.")
 @click.option("--warm-up", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds before that.")
 @click.option("--instrument", "instrument_id", required=True, help="Instrument to trade.")
-def main(url: str, connections: int, rate: float, seconds: float, warm_up: float, instrument_id: str) -> None:
-    """Send orders at a fixed rate. Print `ready` when all are logged in, and the latencies as one line of JSON."""
+@click.option("--pid", "server_pid", type=int, help="Process of the server. Its CPU time is measured.")
+def main(
+    url: str,
+    connections: int,
+    rate: float,
+    seconds: float,
+    intervals: int,
+    warm_up: float,
+    instrument_id: str,
+    server_pid: int | None,
+) -> None:
+    """Send orders at a fixed rate. Print `ready` when all are logged in, and a line of JSON for each interval."""
     try:
         with asyncio.Runner(loop_factory=fastest_event_loop) as runner:
-            report = runner.run(measure(url, connections, rate, seconds, instrument_id, warm_up))
+            runner.run(measure(url, connections, rate, seconds, intervals, instrument_id, warm_up, server_pid))
     except (LoadError, OSError, TimeoutError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
-    click.echo(json.dumps(asdict(report)))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from exchange.matching.apply import apply
 from exchange.matching.state import State
 
 # Those that start many processes, or need journals that take long to build.
-LONG = ("growth", "metrics", "follower", "snapshots", "startup")
+LONG = ("latency", "where", "recover", "growth", "memory", "metrics", "follower", "snapshots", "startup")
 UNTRIED = ("history",)
 
 
