@@ -7,6 +7,7 @@ import click
 from exchange.cli.options import clock_start_option, db_option
 from exchange.cli.security_options import Access, access_options
 from exchange.cli.server_process import (
+    accept_loss_option,
     archive_options,
     host_option,
     port_option,
@@ -23,6 +24,7 @@ from exchange.runtime.server_settings import ServerSettings
 @port_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
+@accept_loss_option
 @watch_options(0)
 @archive_options("1h", "1d")
 @access_options
@@ -32,6 +34,7 @@ def demo(
     port: int,
     seed: int,
     clock_start_us: int | None,
+    accept_loss: bool,
     archive_after_us: int | None,
     delete_after_us: int | None,
     access: Access,
@@ -56,6 +59,7 @@ def demo(
             demo=True,
             demo_seed=seed,
             rules=DEMO_RULES,
+            accept_loss=accept_loss,
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             **access._asdict(),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from exchange.cli.options import clock_start_option, db_option
 from exchange.cli.security_options import Access, access_options
 from exchange.cli.server_process import (
+    accept_loss_option,
     archive_options,
     host_option,
     port_option,
@@ -46,11 +47,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read limits of clients from this TOML or JSON file. Limits that the file does not set keep their defaults.",
 )
-@click.option(
-    "--accept-loss",
-    is_flag=True,
-    help="Continue a journal that lost commands, without them (docs/operations.md, Lost commands).",
-)
+@accept_loss_option
 @watch_options(None)
 @archive_options(None, None)
 @access_options

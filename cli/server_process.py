@@ -36,6 +36,11 @@ port_option = click.option(
     show_default=True,
     help="Port to listen on; 0: any free port.",
 )
+accept_loss_option = click.option(
+    "--accept-loss",
+    is_flag=True,
+    help="Continue a journal that lost commands, without them (docs/operations.md, Lost commands).",
+)
 
 
 def archive_options(archive_after: str | None, delete_after: str | None) -> Callable[[_Command], _Command]:
@@ -106,14 +111,21 @@ class StoppedEarlyError(Exception):
 
 
 class Stopping:
-    """Handles SIGINT and SIGTERM: the first signal asks the server to stop, the second one kills it at once."""
+    """Handles signals to stop: the first one asks the server to stop, the second one kills it at once.
+
+    SIGHUP is one of them, because a terminal sends it when it is closed. `nohup` ignores it, which stays so. A server
+    with TLS takes it as a request to read the certificate again.
+    """
 
     def __init__(self) -> None:
         self._asked = False
+        self._numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._numbers.append(signal.SIGHUP)
         self._tell: Callable[[], object] = lambda: None
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._ask) for number in self._numbers}
         return self
 
     def __exit__(self, _type: type | None, _value: BaseException | None, _trace: TracebackType | None) -> None:
@@ -131,7 +143,7 @@ class Stopping:
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self._numbers:
             signal.signal(number, signal.SIG_DFL)
         self._tell()
 

@@ -38,6 +38,10 @@ class JournalLockedError(JournalError):
     """Another process is writing to the journal."""
 
 
+class JournalUnwritableError(JournalError):
+    """The lock file of the journal cannot be written."""
+
+
 class JournalUnavailableError(JournalError):
     """Nothing of the batch was recorded. The caller can try again later."""
 

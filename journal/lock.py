@@ -5,6 +5,7 @@ the seq of the last command that was recorded. A start compares it with the jour
 """
 
 import contextlib
+import errno
 import logging
 import os
 import zlib
@@ -14,7 +15,7 @@ from typing import Self
 import msgspec
 from filelock import FileLock, Timeout
 
-from exchange.journal.errors import JournalLockedError
+from exchange.journal.errors import JournalLockedError, JournalUnwritableError
 
 # `lock_owner` holds the lock for an instant when it asks for the owner; a start must wait longer than that.
 _PATIENCE_SECONDS = 0.2
@@ -66,6 +67,11 @@ class JournalLock:
             raise JournalLockedError(
                 f"{self._path} is in use by {_describe(_read(self._file))}: stop it first"
             ) from None
+        except OSError as error:
+            raise JournalUnwritableError(
+                f"{self._file} cannot be written ({error.strerror}): the exchange writes next to its journal. Check "
+                "the rights of the folder and of the file system, or choose another folder"
+            ) from error
 
     def __exit__(self, *_: object) -> None:
         self._write(LockOwner(0))
@@ -156,6 +162,11 @@ def lock_owner(path: Path) -> LockOwner | None:
     except PermissionError:
         # The file belongs to another user. It cannot be locked, only read.
         return _read(file)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # Nobody writes to a journal on a file system that is read only.
+        return None
     probe.release()
     return None
 

@@ -102,6 +102,10 @@ class Watched(Protocol):
         ...
 
 
+# A disk that is full later than in ten years counts as one that never is.
+FULL_SECONDS_MAX = 10 * 365 * 86_400.0
+
+
 def loop_figures(exchange: Watched) -> dict[str, Value]:
     """The figures of the event loop. Must be called in its thread."""
     journal, meter, gateway = exchange.journal_meter, exchange.meter, exchange.gateway
@@ -157,6 +161,8 @@ class FileFigures:
         if storage is None:
             return {"exchange_disk_full_seconds": None, "exchange_file_bytes": {}}
         seconds = storage.seconds_until_full
+        if seconds is not None and seconds > FULL_SECONDS_MAX:
+            seconds = None
         kinds = ("journal", "history", "snapshots", "archives")
         return {
             "exchange_disk_full_seconds": math.inf if seconds is None else seconds,

@@ -45,13 +45,13 @@ class Told(NamedTuple):
     hash: str
 
 
-def build_shim(folder: Path) -> Path | None:
-    """Compile the shim; None if there is no C compiler."""
+def build_shim(folder: Path, name: str = "power_shim") -> Path | None:
+    """Compile a shim around the C library; None if there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
-    shim = folder / "power_shim.so"
-    source = Path(__file__).with_name("power_shim.c")
+    shim = folder / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([compiler, "-O1", "-fPIC", "-shared", "-o", shim, source, "-ldl"], check=True)
     return shim
 
