@@ -1,18 +1,20 @@
 """A folder of snapshot files: save one, find the newest that fits, delete. Snapshots can be deleted at any time.
 
 The name of a file is its seq; one that was made by hand also has `.hand` in its name. The content is a MessagePack
-array compressed with zlib, followed by the SHA-256 of the compressed bytes. A file is written under a temporary name,
-synced and then renamed, so that a crash leaves the whole file or none.
+array, in which the state is compressed with zlib, followed by the SHA-256 of these bytes. In files of earlier versions,
+the whole array is compressed instead. A file is written under a temporary name, synced and then renamed, so that a
+crash leaves the whole file or none.
 """
 
 import hashlib
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from exchange.snapshots.compression import CompressionError, compress, decompress
 from exchange.snapshots.ladder import Rung, excess
@@ -25,16 +27,18 @@ _MANUAL = ".hand"
 # digest of 64 characters.
 _HEADER = re.compile(rb"[\x97\x98].{3,27}?\xc4\x20.{32}\xd9\x40[0-9a-f]{64}", re.DOTALL)
 _HEADER_SIZE_MAX = 256
-# Bytes of a file that hold the header, compressed.
+# Bytes of a file that hold the header, compressed or not.
 _START_SIZE = 4_096
+# The first byte of what zlib compressed. An array begins with another.
+_ZLIB_START = b"\x78"
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     """The encoded state and views of an exchange after command `seq`.
 
-    `journal_hash` is the hash of the journal at `seq`. `version` is the version of the encoding; a program reads only
-    its own. `digest` is the SHA-256 of `state` in hexadecimal. `events_digest` is that of the events since the last
-    multiple of 10,000 commands; None if it is unknown, as in snapshots of earlier versions.
+    `journal_hash` is the hash of the journal at `seq`. `version` is the version of the encoding. `digest` is the
+    SHA-256 of `state` in hexadecimal. `events_digest` is that of the events since the last multiple of 10,000 commands;
+    None if it is unknown, as in snapshots of earlier versions.
     """
 
     version: int
@@ -98,9 +102,9 @@ class SnapshotStore:
         return path
 
     def newest(
-        self, version: int, hash_at: Callable[[int], bytes | None], up_to: int, warn: Callable[[str], None]
+        self, versions: Collection[int], hash_at: Callable[[int], bytes | None], up_to: int, warn: Callable[[str], None]
     ) -> Iterator[Snapshot]:
-        """The snapshots at or before seq `up_to` that fit the journal, newest first.
+        """The snapshots of these versions at or before seq `up_to` that fit the journal, newest first.
 
         `hash_at(seq)` returns the hash of the journal at a seq, None if it has no such record. `warn` receives the
         reason for each snapshot that is skipped.
@@ -115,8 +119,8 @@ class SnapshotStore:
             except (OSError, DamagedSnapshotError) as error:
                 warn(f"snapshot {path.name} is skipped: {error}")
                 continue
-            if snapshot.version != version:
-                warn(f"snapshot {path.name} is skipped: its version is {snapshot.version}, not {version}")
+            if snapshot.version not in versions:
+                warn(f"snapshot {path.name} is skipped: its version is {snapshot.version}, not {max(versions)}")
             elif snapshot.seq > up_to:
                 continue
             elif hash_at(snapshot.seq) != snapshot.journal_hash:
@@ -194,7 +198,9 @@ def read_header(path: Path) -> SnapshotHeader:
 
 def _header_at_start(body: bytes) -> SnapshotHeader | None:
     try:
-        start = zlib.decompressobj().decompress(body, _HEADER_SIZE_MAX)
+        start = body[:_HEADER_SIZE_MAX]
+        if body.startswith(_ZLIB_START):
+            start = zlib.decompressobj().decompress(body, _HEADER_SIZE_MAX)
         match = _HEADER.match(start)
         # The same bytes as an array of five: the state and the views are left out.
         return None if match is None else msgspec.msgpack.decode(b"\x95" + match[0][1:], type=SnapshotHeader)
@@ -209,7 +215,7 @@ def header_of(snapshot: Snapshot) -> SnapshotHeader:
 
 def pack(snapshot: Snapshot) -> bytes:
     """Encode a snapshot with its checksum."""
-    body = compress(msgspec.msgpack.encode(snapshot))
+    body = msgspec.msgpack.encode(structs.replace(snapshot, state=compress(snapshot.state)))
     return body + hashlib.sha256(body).digest()
 
 
@@ -217,7 +223,11 @@ def unpack(content: bytes) -> Snapshot:
     """Decode a snapshot from `pack`. Raises DamagedSnapshotError, which names the fault."""
     body = _checked_body(content)
     try:
-        snapshot = msgspec.msgpack.decode(decompress(body), type=Snapshot)
+        if body.startswith(_ZLIB_START):
+            snapshot = msgspec.msgpack.decode(decompress(body), type=Snapshot)
+        else:
+            packed = msgspec.msgpack.decode(body, type=Snapshot)
+            snapshot = structs.replace(packed, state=decompress(packed.state))
     except (msgspec.DecodeError, CompressionError) as error:
         raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
     if digest_of(snapshot.state) != snapshot.digest:

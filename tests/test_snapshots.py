@@ -15,7 +15,7 @@ from exchange.journal.errors import JournalDamagedError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import chain
 from exchange.matching.state_codec import digest
-from exchange.projections.views_codec import encode_views
+from exchange.projections.views_codec import Compression, encode_views
 from exchange.snapshots import compression
 from exchange.snapshots.ladder import Rung
 from exchange.snapshots.store import (
@@ -128,6 +128,37 @@ def test_a_snapshot_of_another_version_is_not_used(path: Path) -> None:
     SnapshotStore(path).save(type(snapshot)(IMAGE_VERSION + 1, *(getattr(snapshot, f) for f in FIELDS_AFTER_VERSION)))
     _, said = recovered(path)
     assert f"its version is {IMAGE_VERSION + 1}, not {IMAGE_VERSION}" in said[0]
+
+
+def test_a_snapshot_of_version_2_is_used(path: Path) -> None:
+    """It was compressed as a whole. What did not change since stays as it was in the next snapshot."""
+    live = play(path, snapshots_at=(100,))
+    (file,) = SnapshotStore(path).files()
+    engine, _ = recovered(path, up_to=100)
+    old = msgspec.structs.replace(engine.snapshot(), version=2, views=encode_views(engine.views))
+    body = zlib.compress(msgspec.msgpack.encode(old))
+    file.write_bytes(body + hashlib.sha256(body).digest())
+    assert read_header(file) == load_header(file) == header_of(old)
+    assert [found.fault for found in check_snapshots(path, lambda done, total: None)] == [None]
+    restored, said = recovered(path)
+    assert "snapshot at seq 100" in said[0]
+    for one in (restored, Engine.restore(restored.snapshot())):
+        assert one.digest() == live.digest()
+        assert encode_views(one.views) == encode_views(live.views)
+        assert live.mismatch_with(one.snapshot()) is None
+
+
+def test_a_snapshot_may_be_compressed_by_another_library(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = play(path)
+    other = Compression(lambda content: zlib.compress(content, 9), zlib.decompress)
+    with monkeypatch.context() as patch:
+        patch.setattr("exchange.engine.engine._COMPRESSION", other)
+        snapshot = engine.snapshot()
+    assert snapshot != engine.snapshot()
+    assert engine.mismatch_with(snapshot) is None
+    later, _ = recovered(path, up_to=COMMANDS - 1)
+    views = later.snapshot().views
+    assert engine.mismatch_with(msgspec.structs.replace(snapshot, views=views)) is not None
 
 
 def test_a_snapshot_of_an_earlier_version_has_no_digest_of_the_events(path: Path) -> None:

@@ -8,13 +8,17 @@ from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
 from exchange.projections.views import Change, Views
-from exchange.projections.views_codec import copy_views, decode_views, encode_views
+from exchange.projections.views_codec import Compression, copy_views, decode_views, encode_views
+from exchange.snapshots.compression import compress, decompress
 from exchange.snapshots.store import Snapshot, digest_of
 
 # The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
-IMAGE_VERSION = 2
-# The subject under which the journal records digests of the whole state.
-STATE_SUBJECT = f"state/{IMAGE_VERSION}"
+IMAGE_VERSION = 3
+# In version 2, trades and finished orders were not compressed one by one.
+READABLE_IMAGE_VERSIONS = (2, IMAGE_VERSION)
+# The subject under which the journal records digests of the whole state. Raise it if a state is encoded differently.
+STATE_SUBJECT = "state/2"
+_COMPRESSION = Compression(compress, decompress)
 
 
 class Engine:
@@ -62,7 +66,7 @@ class Engine:
             head.hash,
             digest_of(state),
             state,
-            encode_views(self.views),
+            encode_views(self.views, _COMPRESSION),
             self.events_digest.value,
         )
 
@@ -76,7 +80,8 @@ class Engine:
         made = f"that the commands up to seq {self.head.seq} make"
         if snapshot.digest != self.digest():
             return f"its state is not the one {made}"
-        if (snapshot.ts_us, snapshot.views) != (self.head.ts_us, encode_views(self.views)):
+        views = encode_views(decode_views(snapshot.views, decompress))
+        if (snapshot.ts_us, views) != (self.head.ts_us, encode_views(self.views)):
             return f"its views are not those {made}"
         digests = snapshot.events_digest, self.events_digest.value
         if None not in digests and digests[0] != digests[1]:
@@ -87,4 +92,4 @@ class Engine:
     def restore(cls, snapshot: Snapshot) -> "Engine":
         """The engine as it was at the snapshot. Raises AssertionError or a msgspec error if an image is damaged."""
         head = Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash)
-        return cls(decode_state(snapshot.state), decode_views(snapshot.views), head, snapshot.events_digest)
+        return cls(decode_state(snapshot.state), decode_views(snapshot.views, decompress), head, snapshot.events_digest)

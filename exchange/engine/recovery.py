@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.domain.commands import Command, decode_command
 from exchange.domain.events import Event, encode_events
-from exchange.engine.engine import IMAGE_VERSION, Engine
+from exchange.engine.engine import READABLE_IMAGE_VERSIONS, Engine
 from exchange.journal.archives import archive_folder
 from exchange.journal.errors import JournalArchivedError, JournalDamagedError
 from exchange.journal.opening import open_journal_reader
@@ -123,7 +123,7 @@ def restore_newest(path: Path, reader: JournalReader, up_to: int, report: Report
         head = reader.head_at(seq)
         return None if head is None else head.hash
 
-    for snapshot in SnapshotStore(path).newest(IMAGE_VERSION, hash_at, up_to, report):
+    for snapshot in SnapshotStore(path).newest(READABLE_IMAGE_VERSIONS, hash_at, up_to, report):
         try:
             return Engine.restore(snapshot)
         except Exception as error:
@@ -157,7 +157,7 @@ def _engine_of(base: Checkpoint) -> Engine | None:
         return Engine()
     try:
         snapshot = unpack(base.snapshot)
-        fits = snapshot.version == IMAGE_VERSION and snapshot.journal_hash == base.head.hash
+        fits = snapshot.version in READABLE_IMAGE_VERSIONS and snapshot.journal_hash == base.head.hash
         return Engine.restore(snapshot) if fits else None
     except Exception:
         # As with every snapshot, recovery does without a damaged one and tries an older one.

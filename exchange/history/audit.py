@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from exchange.engine.digests import DIGEST_EVERY, EVENTS_SUBJECT, OLD_EVENTS_SUBJECT, OldEventsDigest, span_start
-from exchange.engine.engine import IMAGE_VERSION, STATE_SUBJECT, Engine
+from exchange.engine.engine import READABLE_IMAGE_VERSIONS, STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, event_rows, recover, replay, replay_step
 from exchange.history.answer_audit import AnswerAudit
 from exchange.history.history_audit import HistoryAudit
@@ -133,7 +133,7 @@ class Audit:
                 named.append((header_of(snapshot), found))
         by_seq: dict[int, list[_Found]] = {}
         for header, found in named:
-            if header.version == IMAGE_VERSION:
+            if header.version in READABLE_IMAGE_VERSIONS:
                 by_seq.setdefault(header.seq, []).append(found)
             else:
                 self._verdict.notes.append(f"{found.name} was written by another version of the program: not checked")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchange.engine.engine import IMAGE_VERSION, Engine
+from exchange.engine.engine import IMAGE_VERSION, READABLE_IMAGE_VERSIONS, Engine
 from exchange.engine.recovery import Progress, replay, restore_base, restore_newest
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
@@ -122,7 +122,7 @@ def _check_snapshot(
         seq = 0 if rung is None else rung.seq
         return SnapshotCheck(file.name, seq, 0, size_bytes, "", f"damaged: {error}")
     fault = None
-    if snapshot.version != IMAGE_VERSION:
+    if snapshot.version not in READABLE_IMAGE_VERSIONS:
         fault = f"written by another version of the program: expected {IMAGE_VERSION}, found {snapshot.version}"
     elif _hash_at(reader, snapshot.seq) != snapshot.journal_hash:
         fault = "of another journal, or of commands in an archive that is not here"

@@ -1,12 +1,12 @@
 """The newest trades and finished orders. A snapshot holds many, and clients ask for few of them.
 
 Those that a snapshot holds stay encoded until they are first read. To add one more or to make the next snapshot decodes
-nothing.
+nothing. They also stay compressed: to decompress them would take most of the time of a restore.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,6 +19,17 @@ _split_list = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 _split_dict = msgspec.msgpack.Decoder(dict[int, msgspec.Raw]).decode
 
 
+class Encoded(NamedTuple):
+    """Trades or orders as MessagePack, which `decompress` makes of `content`; None: which `content` is."""
+
+    content: bytes
+    decompress: Callable[[bytes], bytes] | None = None
+
+    def plain(self) -> bytes:
+        """Return the MessagePack."""
+        return self.content if self.decompress is None else self.decompress(self.content)
+
+
 class RecentTrades(Generic[_T]):
     """The newest `kept` trades, oldest first. `decode` decodes `image`, the trades of a snapshot."""
 
@@ -28,7 +39,7 @@ class RecentTrades(Generic[_T]):
         self,
         kept: int,
         trades: Iterable[_T] = (),
-        image: bytes | None = None,
+        image: Encoded | None = None,
         decode: Callable[[bytes], list[_T]] | None = None,
     ) -> None:
         self._trades = deque(trades, kept)
@@ -43,12 +54,12 @@ class RecentTrades(Generic[_T]):
         """Return a copy. It shares the trades, which never change."""
         return RecentTrades(self._trades.maxlen or 0, self._trades, self._image, self._decode)
 
-    def encoded(self, encode: Callable[[list[Any]], bytes]) -> bytes:
+    def encoded(self, encode: Callable[[list[Any]], Encoded]) -> Encoded:
         """Return the list of trades as `encode` encodes it. Those of a snapshot stay encoded unless they were read."""
         if self._image is None:
             return encode(list(self._trades))
         if self._trades:
-            items = [*_split_list(self._image), *self._trades]
+            items = [*_split_list(self._image.plain()), *self._trades]
             self._image = encode(items[-(self._trades.maxlen or 0) :])
             self._trades.clear()
         return self._image
@@ -73,7 +84,7 @@ class RecentTrades(Generic[_T]):
     def _decoded(self) -> deque[_T]:
         image, decode = self._image, self._decode
         if image is not None and decode is not None:
-            self._trades = deque([*decode(image), *self._trades], self._trades.maxlen)
+            self._trades = deque([*decode(image.plain()), *self._trades], self._trades.maxlen)
             self._image = None
         return self._trades
 
@@ -86,7 +97,7 @@ class FinishedOrders(Mapping[int, OrderView]):
     def __init__(
         self,
         orders: Iterable[OrderView] = (),
-        image: bytes | None = None,
+        image: Encoded | None = None,
         decode: Callable[[bytes], dict[int, OrderView]] | None = None,
     ) -> None:
         self._orders = OrderedDict((order.order_id, order) for order in orders)
@@ -114,12 +125,12 @@ class FinishedOrders(Mapping[int, OrderView]):
         while len(orders) > kept:
             orders.popitem(last=False)
 
-    def encoded(self, encode: Callable[[dict[int, Any]], bytes]) -> bytes:
+    def encoded(self, encode: Callable[[dict[int, Any]], Encoded]) -> Encoded:
         """Return the orders as `encode` encodes them by id. Those of a snapshot stay encoded unless they were read."""
         if self._image is None:
             return encode(dict(self._orders))
         if self._orders:
-            items = [*_split_dict(self._image).items(), *self._orders.items()]
+            items = [*_split_dict(self._image.plain()).items(), *self._orders.items()]
             self._image = encode(dict(items if self._kept is None else items[max(0, len(items) - self._kept) :]))
             self._orders.clear()
         return self._image
@@ -142,7 +153,7 @@ class FinishedOrders(Mapping[int, OrderView]):
         image, decode = self._image, self._decode
         if image is not None and decode is not None:
             self._image = None
-            self._orders = OrderedDict([*decode(image).items(), *self._orders.items()])
+            self._orders = OrderedDict([*decode(image.plain()).items(), *self._orders.items()])
             if self._kept is not None:
                 self.keep(self._kept)
         return self._orders

@@ -4,8 +4,8 @@ The large parts are encoded and decoded one by one: other threads stand still du
 finished orders, nearly all of the bytes, are decoded when they are first read.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,7 @@ from exchange.domain.rules import Rules
 from exchange.projections.balances import Balances
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders
-from exchange.projections.recent import FinishedOrders, RecentTrades
+from exchange.projections.recent import Encoded, FinishedOrders, RecentTrades
 from exchange.projections.rolling_volume import RollingVolume
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
@@ -30,7 +30,7 @@ from exchange.projections.wire_types import (
 
 
 class _UserOrdersImage(msgspec.Struct):
-    """The fields of `UserOrders`. `finished` holds the encoded finished orders by id."""
+    """The fields of `UserOrders`. `finished` holds the encoded finished orders by id, or bytes: these compressed."""
 
     open: dict[int, OrderView]
     finished: msgspec.Raw
@@ -47,7 +47,7 @@ class _OrdersImage(msgspec.Struct):
 class _Image(msgspec.Struct):
     """The fields of the views in a snapshot. Depth is missing: it follows from the open orders.
 
-    `trades` and `user_trades` hold the encoded trades of each instrument and user.
+    `trades` and `user_trades` hold the encoded trades of each instrument and user, or bytes: these compressed.
     """
 
     seq: int
@@ -68,19 +68,49 @@ class _Image(msgspec.Struct):
 _encoder = msgspec.msgpack.Encoder()
 
 
-_T = TypeVar("_T")
 _decoder = msgspec.msgpack.Decoder(_Image)
 _decode_open = msgspec.msgpack.Decoder(dict[str, dict[int, OrderView]]).decode
 _decode_orders = msgspec.msgpack.Decoder(_UserOrdersImage).decode
 _decode_finished = msgspec.msgpack.Decoder(dict[int, OrderView]).decode
+_decode_bytes = msgspec.msgpack.Decoder(bytes).decode
+# The first byte of bytes in MessagePack. Lists and dictionaries begin with others.
+_BINARY = b"\xc4\xc5\xc6"
 _decode_trades = msgspec.msgpack.Decoder(list[Trade]).decode
 _decode_user_trades = msgspec.msgpack.Decoder(list[UserTrade]).decode
 
 
-def encode_views(views: Views) -> bytes:
-    """Return the views as bytes, for a snapshot."""
-    orders = {user_id: _encode_orders(one) for user_id, one in views.orders.users.items()}
-    return _encode(views, orders, _encode_trades(views.tape.instruments), _encode_trades(views.tape.users))
+class Compression(NamedTuple):
+    """Compresses bytes, and restores them."""
+
+    compress: Callable[[bytes], bytes]
+    decompress: Callable[[bytes], bytes]
+
+
+def encode_views(views: Views, compression: Compression | None = None) -> bytes:
+    """Return the views as bytes, for a snapshot. Without compression, equal views have equal bytes.
+
+    With it, trades and finished orders are compressed one by one; those of a snapshot that did not change since are
+    compressed already.
+    """
+
+    def encode(items: Any) -> Encoded:
+        plain = Encoded(_encoder.encode(items))
+        return plain if compression is None else Encoded(compression.compress(plain.content), compression.decompress)
+
+    def part(encoded: Encoded) -> msgspec.Raw:
+        if compression is not None and encoded.decompress is not None:
+            return msgspec.Raw(_encoder.encode(encoded.content))
+        return msgspec.Raw(encoded.plain())
+
+    def encode_orders(orders: UserOrders) -> msgspec.Raw:
+        return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, part(orders.finished.encoded(encode)))))
+
+    return _encode(
+        views,
+        {user_id: encode_orders(orders) for user_id, orders in views.orders.users.items()},
+        {instrument_id: part(trades.encoded(encode)) for instrument_id, trades in views.tape.instruments.items()},
+        {user_id: part(trades.encoded(encode)) for user_id, trades in views.tape.users.items()},
+    )
 
 
 def _encode(
@@ -108,26 +138,31 @@ def _encode(
     )
 
 
-def _encode_orders(orders: UserOrders) -> msgspec.Raw:
-    finished = msgspec.Raw(orders.finished.encoded(_encoder.encode))
-    return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, finished)))
+def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = None) -> Views:
+    """Return the views that `encode_views` encoded as `image`. Raises msgspec.MsgspecError for other bytes.
 
+    `decompress` is needed if they were compressed.
+    """
 
-def _encode_trades(trades: Mapping[str, RecentTrades[_T]]) -> dict[str, msgspec.Raw]:
-    return {key: msgspec.Raw(some.encoded(_encoder.encode)) for key, some in trades.items()}
+    def part(raw: msgspec.Raw) -> Encoded:
+        # A copy: the image of one user must not keep the image of all views in memory.
+        content = bytes(raw)
+        is_compressed = content[0] in _BINARY
+        return Encoded(_decode_bytes(content), decompress) if is_compressed else Encoded(content)
 
+    def orders_of(raw: msgspec.Raw) -> UserOrders:
+        orders = _decode_orders(raw)
+        return UserOrders(orders.open, FinishedOrders(image=part(orders.finished), decode=_decode_finished))
 
-def decode_views(image: bytes) -> Views:
-    """Return the views that `encode_views` encoded as `image`. Raises msgspec.MsgspecError for other bytes."""
     decoded = _decoder.decode(image)
-    users = {user_id: _orders_of(orders) for user_id, orders in decoded.orders.users.items()}
+    users = {user_id: orders_of(raw) for user_id, raw in decoded.orders.users.items()}
     trades = {
-        instrument_id: RecentTrades(INSTRUMENT_TRADES_KEPT, image=bytes(some), decode=_decode_trades)
-        for instrument_id, some in decoded.trades.items()
+        instrument_id: RecentTrades(INSTRUMENT_TRADES_KEPT, image=part(raw), decode=_decode_trades)
+        for instrument_id, raw in decoded.trades.items()
     }
     user_trades = {
-        user_id: RecentTrades(USER_TRADES_KEPT, image=bytes(some), decode=_decode_user_trades)
-        for user_id, some in decoded.user_trades.items()
+        user_id: RecentTrades(USER_TRADES_KEPT, image=part(raw), decode=_decode_user_trades)
+        for user_id, raw in decoded.user_trades.items()
     }
     return _views_of(decoded, users, Tape(trades, user_trades, decoded.turnovers))
 
@@ -158,9 +193,3 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
         for order in user.open.values():
             views.depths[order.instrument_id].enter(order)
     return views
-
-
-def _orders_of(image: msgspec.Raw) -> UserOrders:
-    decoded = _decode_orders(image)
-    # A copy: the image of one user must not keep the image of all views in memory.
-    return UserOrders(decoded.open, FinishedOrders(image=bytes(decoded.finished), decode=_decode_finished))
