@@ -14,7 +14,7 @@ US_PER_SECOND = 1_000_000
 NEWEST_KEPT = 8
 # Within this many commands before the end, no gap between two rungs takes longer to replay than REPLAY_SECONDS_MAX.
 DENSE_COMMANDS = 1_000_000
-# A seek also restores a snapshot, which takes about half a second, and should take no more than two seconds in all.
+# A seek also restores a snapshot, which takes about a quarter of a second, and should take no more than two in all.
 REPLAY_SECONDS_MAX = 1.5
 # A rung is saved before the gap reaches the limit, because the follower looks only after each batch of commands.
 SAVE_AFTER_SECONDS = 1.1

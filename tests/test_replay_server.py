@@ -622,6 +622,17 @@ def test_a_trade_is_found_from_image_to_image(
                 )
 
 
+def test_the_search_for_a_trade_leaves_a_copy_for_the_way_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "exchange.db"
+    play(path, snapshots_at=(100, 200, 300))
+    monkeypatch.setattr("exchange.history.replay_checkpoints.BACK_COMMANDS", 20)
+    past = ReplayPast(path)
+    assert past.seq_of_trade(300, 1, 1, lambda d, t: None) > 279
+    assert past.distance_to(299) == 20 + RESTORE_COMMANDS
+
+
 def test_checkpoints_are_limited_in_number_and_bytes(tmp_path: Path) -> None:
     """Beyond a limit the closest ones go, so that the others cover the whole journal."""
     few, small, size = Checkpoints(4), Checkpoints(bytes_max=100_000), 0

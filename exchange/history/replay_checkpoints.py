@@ -7,6 +7,7 @@ and copies of the exchange where the last moves began and ended. One thread at a
 import contextlib
 import gc
 from bisect import bisect_right, insort
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +25,10 @@ CHECKPOINT_BYTES_MAX = 512 * 1024 * 1024
 # CPU time of a replay between two checkpoints. To leave one takes about a third of it.
 CHECKPOINT_EVERY_US = 1_500_000
 # To restore an image takes about as long as to replay this many commands.
-RESTORE_COMMANDS = 2_000
+RESTORE_COMMANDS = 1_000
 # A move leaves a copy this many commands before its target, because the next move may be a short one back.
 BACK_COMMANDS = 1_000
-# A copy takes up to 30 MB, because it shares most of its bytes with others.
+# A copy shares most of its bytes with the others.
 COPIES_MAX = 4
 
 
@@ -120,11 +121,8 @@ class ReplayPast:
     def _traded(self, reader: JournalReader, first_seq: int, last_seq: int, progress: Progress) -> list[int]:
         """The seqs of the commands that trade in a replay."""
         engine = self._engine_at(reader, first_seq - 1, progress)
-        found = []
-        for record in reader.records(engine.head, last_seq):
-            if has_traded(replay(engine, record)):
-                found.append(record.seq)
-            progress(record.seq - first_seq, last_seq - first_seq)
+        replayed = self._replay(engine, reader, last_seq, progress)
+        found = [engine.head.seq for events in replayed if has_traded(events)]
         engine.state.dismantle()
         return found
 
@@ -132,16 +130,17 @@ class ReplayPast:
         """Restore and replay."""
         engine = self._nearest(reader, seq)
         try:
-            self._go_on(engine, reader, seq, progress)
+            deque(self._replay(engine, reader, seq, progress), maxlen=0)
         except BaseException:
             engine.state.dismantle()
             raise
         return engine
 
-    def _go_on(self, engine: Engine, reader: JournalReader, seq: int, progress: Progress) -> None:
+    def _replay(self, engine: Engine, reader: JournalReader, seq: int, progress: Progress) -> Iterator[list[Event]]:
+        """Replay up to `seq`, and yield the events of each command. Leaves a copy and checkpoints on the way."""
         total, cpu_us, left_at = seq - engine.head.seq, thread_cpu_us(), 0
         for done, record in enumerate(reader.records(engine.head, seq), 1):
-            replay(engine, record)
+            yield replay(engine, record)
             progress(done, total)
             if record.seq == seq - BACK_COMMANDS and done > BACK_COMMANDS:
                 self._keep_copy(engine)
