@@ -22,7 +22,7 @@ from exchange.runtime.lost_commands import refuse_lost_commands
     "--snapshot-every",
     type=click.IntRange(0),
     metavar="COMMANDS",
-    help="Save a snapshot after this many commands; 0: never.  [default: every 1.5 seconds of replay or 5 minutes]",
+    help="Save a snapshot after this many commands; 0: never.  [default: every 1.2 seconds of replay or 5 minutes]",
 )
 @db_option
 def follow(once: bool, dismiss: bool, snapshot_every: int | None, path: Path) -> None:

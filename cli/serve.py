@@ -31,7 +31,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     type=click.IntRange(0),
     metavar="COMMANDS",
     help="Save a snapshot after this many commands; 0: only when stopping.  "
-    "[default: every 1.5 seconds of replay or 5 minutes]",
+    "[default: every 1.2 seconds of replay or 5 minutes]",
 )
 @clock_start_option
 @click.option(

@@ -15,9 +15,9 @@ NEWEST_KEPT = 8
 # Within this many commands before the end, no gap between two rungs takes longer to replay than REPLAY_SECONDS_MAX.
 DENSE_COMMANDS = 1_000_000
 # A seek also restores a snapshot, which takes about a quarter of a second, and should take no more than two in all.
-REPLAY_SECONDS_MAX = 1.5
+REPLAY_SECONDS_MAX = 1.2
 # A rung is saved before the gap reaches the limit, because the follower looks only after each batch of commands.
-SAVE_AFTER_SECONDS = 1.1
+SAVE_AFTER_SECONDS = 0.8
 # A batch should take no longer. Should its commands take four times as long as those before, the limit still holds.
 BATCH_SECONDS = 0.1
 # A rung is also saved when this much exchange time has passed, if there were commands.

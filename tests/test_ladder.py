@@ -75,7 +75,7 @@ def test_manual_snapshots_stay_and_close_no_gap() -> None:
     reasons = why_kept(given, DENSE_GAP)
     assert [reasons[rung] for rung in manual] == ["made by hand"] * 2
     assert reasons[Rung(2_910_000)] == "not needed, deleted after the next save"
-    assert reasons[Rung(2_920_000)] == "every 1.5 s of replay"
+    assert reasons[Rung(2_920_000)] == "every 1.2 s of replay"
     assert reasons[Rung(3_000_000)] == "one of the newest 8"
 
 
@@ -203,13 +203,13 @@ def test_a_number_of_commands_overrides_the_ladder(every: int, due_at: list[int]
 
 
 def test_a_follower_that_begins_early_fills_only_gaps() -> None:
-    """Existing rungs at 30,000 and 45,000 are close enough; from 45,000 to 200,000 the replay takes too long."""
-    policy, found = SavePolicy(None, rungs(15_000, 30_000, 45_000, 200_000), 0, 0, 10_000.0), []
+    """Existing rungs at 24,000 and 36,000 are close enough; from 36,000 to 200,000 the replay takes too long."""
+    policy, found = SavePolicy(None, rungs(12_000, 24_000, 36_000, 200_000), 0, 0, 10_000.0), []
     for seq in range(2_000, 220_001, 2_000):
         policy.replayed(seq, seq, 200_000)
         if policy.is_due:
             policy.saved()
             found.append(seq)
-    assert found[0] > 45_000
-    assert all(after - before <= 15_000 for before, after in pairwise(sorted([45_000, *found, 200_000])))
+    assert found[0] > 36_000
+    assert all(after - before <= 12_000 for before, after in pairwise(sorted([36_000, *found, 200_000])))
     assert found[-1] > 200_000
