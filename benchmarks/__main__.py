@@ -8,6 +8,7 @@ import click
 
 from benchmarks import (
     append,
+    document,
     engine,
     fan_out,
     follower,
@@ -46,19 +47,29 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "history": history.run,
     "startup": startup.run,
 }
+# `benchmarks.history --markdown` writes the table of these.
+TABLES_OF_THEIR_OWN = ("history",)
 
 
 @click.command(epilog=f"Benchmarks: {', '.join(BENCHMARKS)}")
 @click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(list(BENCHMARKS)))
 @click.option("--quick", is_flag=True, help="Measure shortly and with small sizes. The figures are rough.")
-@click.option("--minutes", type=click.FloatRange(0.001), help="Duration of the long load.  [default: 10, quick 0.25]")
+@click.option("--minutes", type=click.FloatRange(0.001), help="Duration of the long load.  [default: 10, quick 0.5]")
 @click.option(
     "--against",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Another checkout, whose matcher is measured too.",
 )
 @click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
-def main(names: tuple[str, ...], quick: bool, minutes: float | None, against: Path | None, wants_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="Write the figures into docs/performance.md, too.")
+def main(
+    names: tuple[str, ...],
+    quick: bool,
+    minutes: float | None,
+    against: Path | None,
+    wants_json: bool,
+    markdown: bool,
+) -> None:
     """Run the benchmarks with these names, or all of them.
 
     Most run servers and their clients as processes on this machine, so no other program should be busy here.
@@ -69,7 +80,10 @@ def main(names: tuple[str, ...], quick: bool, minutes: float | None, against: Pa
     rows = []
     for name in names or BENCHMARKS:
         sys.stderr.write(f"measuring {name}\n")
-        rows += BENCHMARKS[name](scale)
+        found = BENCHMARKS[name](scale)
+        rows += found
+        if markdown and name not in TABLES_OF_THEIR_OWN:
+            document.write(found)
     if wants_json:
         click.echo(as_json(rows))
     else:

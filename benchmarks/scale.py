@@ -28,5 +28,5 @@ class Scale(NamedTuple):
 
 
 FULL = Scale()
-QUICK = Scale(rounds=3, seconds=0.8, minutes=0.25, share=0.1)
+QUICK = Scale(rounds=3, seconds=0.8, minutes=0.5, share=0.1)
 TINY = Scale(rounds=1, seconds=0.1, minutes=0.005, share=0.002, builds=False)

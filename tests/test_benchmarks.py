@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import growth
+from benchmarks import document, growth
 from benchmarks.market_data import DATA
 from benchmarks.naive_book import NaiveBook
 from benchmarks.order_streams import Stream, aapl_stream, deep_stream, recorded_matching_stream
@@ -137,3 +137,28 @@ def test_samples_belong_to_the_stage_of_their_deepest_known_function() -> None:
         ]
     )
     assert counts == {"step glue": 1, "apply": 10, "events": 100, "loop and socket read": 1000}
+
+
+def test_page_gets_new_figures_and_keeps_the_others(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(document.PAGE.read_text("utf-8"), encoding="utf-8")
+    first, second = Row("alpha", 1, "ms", note="a | b"), Row("beta", 2, "ms")
+    document.write([first, second], page)
+    document.write([first._replace(figure=3)], page)
+    text = page.read_text("utf-8")
+    assert text.count("| alpha |") == text.count("| beta |") == 1
+    assert "| alpha | 3 ms | - | - | - | - | a \\| b |" in text
+    assert "| beta | 2 ms |" in text
+    assert text.count("<!-- end of figures -->") == 1
+    assert text.partition(document.PATH[0])[2] == document.PAGE.read_text("utf-8").partition(document.PATH[0])[2]
+
+
+def test_page_gets_the_stages_and_their_picture(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(document.PAGE.read_text("utf-8"), encoding="utf-8")
+    rows = [Row(document.WHOLE, 100, "µs/order", note="1,000 samples")]
+    rows += [Row(document.STAGE_PREFIX + name, 100 / len(STAGES), "µs/order") for name in STAGES]
+    document.write(rows, page)
+    assert "| apply | 6.2 | 6 % |" in page.read_text("utf-8")
+    picture = (tmp_path / document.PICTURE).read_text("utf-8")
+    assert picture.startswith("<svg") and "projections 6.2" in picture
