@@ -78,7 +78,7 @@ coverage: $(VENV)/dev-installed  ## run the tests and write a coverage report to
 bench: $(VENV)/dev-installed  ## print figure, reference, ratio and goal of each benchmark; takes up to 15 minutes
 	$(BIN)/python -m benchmarks --minutes 2
 
-bench-quick: $(VENV)/dev-installed  ## the same with small sizes, in 2 minutes: rough figures
+bench-quick: $(VENV)/dev-installed  ## the benchmarks of orders with small sizes, in 2 minutes: rough figures
 	$(BIN)/python -m benchmarks --quick
 
 docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md

@@ -47,8 +47,10 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "history": history.run,
     "startup": startup.run,
 }
-# `benchmarks.history --markdown` writes the table of these.
-TABLES_OF_THEIR_OWN = ("history",)
+# It takes very long to build the journals of these. `benchmarks.history --markdown` writes their table.
+ONLY_IF_NAMED = ("history",)
+# Not part of a quick run of all.
+NOT_QUICK = ("metrics", "follower", "snapshots", "startup")
 
 
 @click.command(epilog=f"Benchmarks: {', '.join(BENCHMARKS)}")
@@ -70,19 +72,21 @@ def main(
     wants_json: bool,
     markdown: bool,
 ) -> None:
-    """Run the benchmarks with these names, or all of them.
+    """Run the benchmarks with these names.
 
-    Most run servers and their clients as processes on this machine, so no other program should be busy here.
+    Without a name: all but `history`, and with --quick those of orders. Most run servers and their clients as processes
+    on this machine, so no other program should be busy here.
     """
-    scale = (QUICK if quick else FULL)._replace(against=against, builds=bool(names))
+    scale = (QUICK if quick else FULL)._replace(against=against)
     if minutes is not None:
         scale = scale._replace(minutes=minutes)
     rows = []
-    for name in names or BENCHMARKS:
+    omitted = ONLY_IF_NAMED + (NOT_QUICK if quick else ())
+    for name in names or [name for name in BENCHMARKS if name not in omitted]:
         sys.stderr.write(f"measuring {name}\n")
         found = BENCHMARKS[name](scale)
         rows += found
-        if markdown and name not in TABLES_OF_THEIR_OWN:
+        if markdown and name not in ONLY_IF_NAMED:
             document.write(found)
     if wants_json:
         click.echo(as_json(rows))

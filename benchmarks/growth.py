@@ -59,8 +59,8 @@ def run(scale: Scale) -> list[Row]:
         ("subscribers of quiet books", count(500, 5), Size(instruments=10, quiet_subscribers=count(500, 5))),
         ("subscribers of the book", count(500, 5), Size(busy_subscribers=count(500, 5))),
     )
-    # The figures of the smallest one are measured anew with each.
-    scale = scale._replace(seconds=scale.seconds * 2 / 3)
+    # The small one is measured anew with each.
+    scale = scale._replace(seconds=scale.seconds / 2, rounds=scale.rounds if scale.is_full else 1)
     return [row for name, number, size in grown for row in _rows(f"{number:,} {name}", size, scale)]
 
 

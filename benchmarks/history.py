@@ -23,7 +23,7 @@ from typing import NamedTuple
 from benchmarks.history_questions import Question, commands, cookbook, moments, names_of, present, views
 from benchmarks.live_journal import build
 from benchmarks.scale import Scale
-from benchmarks.table import Goal, Row, show, skipped
+from benchmarks.table import Goal, Row, show
 from exchange.history.sql import SqlError, SqlSession
 from exchange.journal.errors import JournalError
 
@@ -68,10 +68,8 @@ class Result(NamedTuple):
         )
 
 
-def run(scale: Scale) -> list[Row]:
+def run(_scale: Scale) -> list[Row]:
     """Return a row for each question: its CPU time on the large journal and on the small one."""
-    if not scale.builds and not (history_folder() / f"commands-{LARGE}").is_dir():
-        return [skipped("history", "`python -m benchmarks history` builds its journals first")]
     return [_row(result) for result in measure(LIMIT_SECONDS, "")]
 
 

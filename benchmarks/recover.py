@@ -1,19 +1,20 @@
 """Duration of a start after 100,000, 1,000,000 and 3,000,000 commands, compared with the start after the fewest.
 
 The journals are those of `benchmarks.history`, in the folder that the environment variable HISTORY_FOLDER names
-(default: a folder in the user's cache). The smallest is built if it is missing, the others are measured if they are
-there. The newest snapshot of each is 4,000 commands back, which is about the distance between two snapshots of the
+(default: a folder in the user's cache). The smallest is built there if it is missing, the others are measured if they
+are there. The newest snapshot of each is 4,000 commands back, which is about the distance between two snapshots of the
 follower on this market. The duration is that of `exchange serve`, from the start of the process until it listens.
 """
 
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import cpu
-from benchmarks.history import history_folder
+from benchmarks.history import history_folder, journal_of
 from benchmarks.live_journal import build
 from benchmarks.scale import Scale
 from benchmarks.servers import running
@@ -23,6 +24,8 @@ from exchange.snapshots.store import SnapshotStore, rung_of
 
 SIZES = (100_000, 1_000_000, 3_000_000)
 BACK = 4_000
+# In a run that is not full: the smaller one of two journals that are built for it.
+SMALL_COMMANDS = 30_000
 # A start may take this long, and little more than after fewer commands.
 GOAL = Goal(ratio=1.5, figure=2, at_most=True)
 
@@ -61,23 +64,19 @@ def _row(journal: _Journal, starts: list[_Start], least: _Journal, least_seconds
     return Row(name, seconds, "s", least_seconds, f"after {least.commands:,}", GOAL, note)
 
 
-def _sources(scale: Scale, folder: Path) -> list[tuple[int, Path]]:
-    """The journals that are there, smallest first."""
-    if scale.share < 1 and not scale.builds:
-        # A quick run of everything.
-        sizes: tuple[int, ...] = (scale.sized(SIZES[0]), 2 * scale.sized(SIZES[0]))
+def _sources(scale: Scale, folder: Path) -> Iterator[tuple[int, Path]]:
+    """The journals, smallest first."""
+    if scale.is_full:
+        yield SIZES[0], journal_of(history_folder(), SIZES[0])
+        for size in SIZES[1:]:
+            if (path := history_folder() / f"commands-{size}" / "exchange.db").exists():
+                yield size, path
     else:
-        sizes = SIZES
-    found = []
-    for size in sizes:
-        path = history_folder() / f"commands-{size}" / "exchange.db"
-        if not path.exists() and size <= SIZES[0]:
-            path = folder / f"built-{size}" / path.name
+        for size in (scale.sized(SMALL_COMMANDS), 2 * scale.sized(SMALL_COMMANDS)):
+            path = folder / f"built-{size}" / "exchange.db"
             path.parent.mkdir()
             build(path, size)
-        if path.exists():
-            found.append((size, path))
-    return found
+            yield size, path
 
 
 def _copy(source: Path, size: int, folder: Path) -> _Journal:

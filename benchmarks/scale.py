@@ -7,7 +7,7 @@ from typing import NamedTuple
 class Scale(NamedTuple):
     """`seconds`: of one load; `minutes`: of the long load; `share`: of the full sizes.
 
-    `against`: another checkout, whose matcher is measured too. `builds`: whether missing journals are built.
+    `against`: another checkout, whose matcher is measured too.
     """
 
     rounds: int = 5
@@ -15,7 +15,6 @@ class Scale(NamedTuple):
     minutes: float = 10.0
     share: float = 1.0
     against: Path | None = None
-    builds: bool = True
 
     def sized(self, full: int, least: int = 1) -> int:
         """A number of things at this scale."""
@@ -24,9 +23,14 @@ class Scale(NamedTuple):
     @property
     def warm_up_seconds(self) -> float:
         """The part of a load that is not measured."""
-        return min(1.0, self.seconds / 2)
+        return min(0.5, self.seconds / 2)
+
+    @property
+    def is_full(self) -> bool:
+        """True if the sizes are those of the goals."""
+        return self.share == 1
 
 
 FULL = Scale()
-QUICK = Scale(rounds=3, seconds=0.8, minutes=0.5, share=0.1)
-TINY = Scale(rounds=1, seconds=0.1, minutes=0.005, share=0.002, builds=False)
+QUICK = Scale(rounds=2, seconds=0.6, minutes=0.5, share=0.1)
+TINY = Scale(rounds=1, seconds=0.1, minutes=0.005, share=0.002)

@@ -14,7 +14,7 @@ from benchmarks.scale import Scale
 from benchmarks.servers import running
 from benchmarks.table import Goal, Row, median
 
-RUNS = 31
+RUNS = 15
 GOAL = Goal(ratio=1.5, at_most=True)
 _EXCHANGE = ("-m", "exchange.cli.main")
 # Questions to the running exchange.
