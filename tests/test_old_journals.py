@@ -1,7 +1,9 @@
 """A journal of version 0.1.0 opens, is brought up to date, verifies, and its events are rebuilt byte for byte."""
 
 import asyncio
+import os
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +15,14 @@ from click.testing import CliRunner, Result
 from exchange.cli.main import main
 from exchange.history.rebuild import Rebuilt, rebuild
 from exchange.history.verify import verify
+from exchange.journal import schema as schema_module
 from exchange.journal import views
 from exchange.journal.backup import back_up_before_migration
+from exchange.journal.connection import JournalConnection
 from exchange.journal.errors import JournalError
 from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Head, chain
-from exchange.journal.schema import known_migrations
+from exchange.journal.schema import known_migrations, prepare, schema_faults
 from tests.history_sql import ask_past, open_past
 from tests.journals import play
 from tests.test_sql import COLUMNS
@@ -273,3 +277,41 @@ def test_a_backup_of_another_journal_is_not_taken_for_that_of_the_migration(path
     with pytest.raises(JournalError, match="but it is another journal: move it away"):
         open_once(path)
     assert schema_number(path) == schema
+
+
+def killed_after(path: Path, opcodes: int) -> bool:
+    """Migrate in a child process, which is killed after so many opcodes of SQLite. False if it got to the end."""
+
+    class MortalConnection(JournalConnection):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), opcodes)
+
+    child = os.fork()
+    if not child:
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(schema_module, "JournalConnection", MortalConnection)
+                prepare(path)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_migration_that_is_killed_at_any_step_goes_on(path: Path, tmp_path: Path) -> None:
+    before = contents(path)
+    original = path.read_bytes()
+    opcodes, kills = 1, 0
+    while True:
+        (folder := tmp_path / str(opcodes)).mkdir()
+        copy = folder / "exchange.db"
+        copy.write_bytes(original)
+        if not killed_after(copy, opcodes):
+            break
+        kills += 1
+        prepare(copy)
+        assert schema_number(copy) == len(known_migrations()) and schema_faults(copy) == []
+        assert contents(copy) == before
+        opcodes += 1 + opcodes // 2
+    assert kills > 5
