@@ -234,11 +234,12 @@ class SocketConnection(asyncio.Protocol):
         if outbox_bytes > OUTBOX_MAX:
             quiet_log.warning("a client reads too slowly: its connection is aborted")
             self.abort()
-        elif self._websocket.close_expected():
+        elif self._websocket.state is not State.OPEN and self._websocket.close_expected():
             self._abort_later()
         if not self._is_writing_paused:
             self._session.set_backpressure(False)
-        self.go_on()
+        if self._is_blocked or self._is_reading_paused:
+            self.go_on()
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Start the closing handshake."""
