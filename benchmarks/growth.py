@@ -31,6 +31,8 @@ INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 RATE_GOAL = Goal(ratio=0.9)
 P99_GOAL = Goal(ratio=1.1, at_most=True)
 CASH_MICROS = 1_000_000 * MICROS_PER_USDC
+# Of each of very many users: all cash together has a limit.
+USER_CASH_MICROS = 1_000 * MICROS_PER_USDC
 RESTING_USERS = 100
 # Resting orders are further from the middle than those of the load.
 AWAY_TICKS, LEVELS = 20, 100
@@ -131,7 +133,7 @@ def _market(size: Size) -> Iterable[Command]:
     yield OpenAccount("seller", 100 * CASH_MICROS)
     for number in range(size.users):
         # A user with a position.
-        yield OpenAccount(f"user-{number}", CASH_MICROS)
+        yield OpenAccount(f"user-{number}", USER_CASH_MICROS)
         yield _order("seller", "ask", MID_PRICE_MICROS, 10)
         yield _order(f"user-{number}", "bid", MID_PRICE_MICROS, 10)
     for number in range(RESTING_USERS):

@@ -49,10 +49,11 @@ class Row(NamedTuple):
 
     @property
     def goal_text(self) -> str:
-        """Such as `ratio at least 0.6 and 100,000 commands/s`."""
-        bounds = [] if self.goal.ratio is None else [f"ratio {self.goal.ratio:g}"]
-        bounds += [] if self.goal.figure is None else [f"{number(self.goal.figure)} {self.unit}"]
-        return f"at {'most' if self.goal.at_most else 'least'} {' and '.join(bounds)}" if bounds else "-"
+        """Such as `ratio ≥ 0.6, ≥ 100,000 commands/s`."""
+        sign = "≤" if self.goal.at_most else "≥"
+        bounds = [] if self.goal.ratio is None else [f"ratio {sign} {self.goal.ratio:g}"]
+        bounds += [] if self.goal.figure is None else [f"{sign} {number(self.goal.figure)} {self.unit}"]
+        return ", ".join(bounds) or "-"
 
     def cells(self) -> tuple[str, ...]:
         """The row as texts, in the order of `COLUMNS`."""
