@@ -65,7 +65,8 @@ class Account:
     that the insurance has paid for the account. A limit of None means that the limit of the rules applies.
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
-    closing. `client_orders` are the open orders that have a client_order_id, by it.
+    closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
+    of the remainders of open bids, by instrument; a position has that of its asks.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Account:
         "locked_micros",
         "maintenance_micros",
         "margin_micros",
+        "open_bids_milli",
         "open_orders",
         "open_orders_max",
         "position_max_milli",
@@ -111,6 +113,7 @@ class Account:
         self.position_max_milli = position_max_milli
         self.positions: dict[str, Position] = {}
         self.exposures: dict[str, dict[str, Position]] = {}
+        self.open_bids_milli: dict[str, int] = {}
         self.open_orders: dict[int, Order] = {}
         self.closed_orders = ClosedOrders()
         self.client_orders: dict[str, Order] = {}
@@ -164,9 +167,19 @@ class Account:
 
     def move(self, position: Position, contracts_milli: int, open_asks_milli: int) -> None:
         """Add contracts and open asks, or remove them, if negative. Margins do not change until `update_margin`."""
+        was_empty = not (position.position_milli or position.open_asks_milli)
         position.position_milli += contracts_milli
         position.open_asks_milli += open_asks_milli
-        self.file_exposure(position)
+        if was_empty or not (position.position_milli or position.open_asks_milli):
+            self.file_exposure(position)
+
+    def move_bids(self, book: OrderBook, bids_milli: int) -> None:
+        """Add to the size of the open bids in an instrument, or take from it, if negative."""
+        wanted_milli = self.open_bids_milli.get(book.instrument_id, 0) + bids_milli
+        if wanted_milli:
+            self.open_bids_milli[book.instrument_id] = wanted_milli
+        else:
+            del self.open_bids_milli[book.instrument_id]
 
     def file_exposure(self, position: Position) -> None:
         """Put the position into `exposures`, or take it out if it is empty."""
@@ -198,6 +211,7 @@ class Account:
         if order.side == "bid":
             assert order.price_micros is not None
             self.locked_micros += fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
+            self.move_bids(order.book, order.remaining_milli)
         else:
             position = self.position(order.book)
             self.move(position, 0, order.remaining_milli)
@@ -208,6 +222,7 @@ class Account:
         if order.side == "bid":
             assert order.price_micros is not None
             self.locked_micros -= fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
+            self.move_bids(order.book, -order.remaining_milli)
         else:
             position = self.position(order.book)
             self.move(position, 0, -order.remaining_milli)
@@ -249,6 +264,7 @@ class Account:
         """Check open orders and positions; return the sums locked by bids, of collateral, and of maintenance."""
         fee_schedule = fee_schedule_of(rules)
         asks = dict.fromkeys(self.positions, 0)
+        wanted: dict[str, int] = {}
         bids = margin = maintenance = 0
         for order_id, order in self.open_orders.items():
             assert order.order_id == order_id and order.user_id == self.user_id, "an open order is filed under another"
@@ -256,8 +272,11 @@ class Account:
             if order.side == "bid":
                 assert order.price_micros is not None
                 bids += fee_schedule.bid_lock_micros(order.price_micros, order.remaining_milli)
+                instrument_id = order.book.instrument_id
+                wanted[instrument_id] = wanted.get(instrument_id, 0) + order.remaining_milli
             else:
                 asks[order.book.instrument_id] += order.remaining_milli
+        assert self.open_bids_milli == wanted, "open bids are miscounted"
         for instrument_id, position in self.positions.items():
             book = position.book
             assert book.instrument_id == instrument_id, "a position is filed under another instrument"

@@ -47,7 +47,8 @@ class ClosedOrders(Mapping[int, Order]):
     def add(self, order: Order, kept: int) -> None:
         """Add an order that closes now, and keep the newest `kept` orders."""
         self._file(order)
-        self.evict(kept)
+        if self._image or len(self._orders) > kept:
+            self.evict(kept)
 
     def evict(self, kept: int) -> None:
         """Drop all but the newest `kept` orders."""

@@ -231,6 +231,7 @@ def _settle_bid(changes: Changes, fees: FeeSchedule, account: Account, order: Or
     if price is not None:
         locked = fees.bid_lock_micros(price, order.remaining_milli)
         account.locked_micros -= locked - fees.bid_lock_micros(price, remaining)
+        account.move_bids(order.book, -size)
     order.remaining_milli = remaining
     account.move(position, size, 0)
     if position.collateral_micros:

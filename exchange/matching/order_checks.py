@@ -13,7 +13,6 @@ from exchange.domain.units import (
     PRICE_MAX_MICROS,
     SIZE_MAX_MILLI,
     US_PER_SECOND,
-    cost_micros,
 )
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
@@ -51,8 +50,8 @@ def why_not_placed(
         return FailedCheck(Reason.USER_SUSPENDED)
     if book is None:
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
-    if failed := _why_closed(state, ts_us, book):
-        return failed
+    if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
+        return _why_closed(state, ts_us, book)
     if command.reduce_only is not UNSET and not _reducible_milli(account, book, side):
         return FailedCheck(
             Reason.NOTHING_TO_REDUCE, {"side": side, "position_milli": account.position_milli(book.instrument_id)}
@@ -89,9 +88,11 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
     book = order.book
     if account.is_suspended:
         return FailedCheck(Reason.USER_SUSPENDED)
-    if failed := _why_closed(state, ts_us, book) or _why_bad_size(book, size, size - remaining, price):
+    if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
+        return _why_closed(state, ts_us, book)
+    if failed := _why_bad_size(book, size, size - remaining, price) or _why_bad_price(book, price):
         return failed
-    if failed := _why_bad_price(book, price) or _why_beyond_limit(state, account, book, order.side, remaining, order):
+    if failed := _why_beyond_limit(state, account, book, order.side, remaining, order):
         return failed
     if order.post_only and (failed := _why_would_trade(state, account, book, order.side, price)):
         return failed
@@ -113,7 +114,7 @@ def size_to_place_milli(account: Account, book: OrderBook | None, command: Place
 
 def is_available(account: Account, needed_micros: int) -> bool:
     """True if the account can lock so much more. To lock nothing more is always possible, even under a margin call."""
-    return needed_micros <= max(0, account.available_micros)
+    return needed_micros <= 0 or needed_micros <= account.cash_micros - account.locked_micros
 
 
 def lock_needed(state: State, account: Account, book: OrderBook, side: Side, price_micros: int, size_milli: int) -> int:
@@ -146,12 +147,13 @@ def _reducible_milli(account: Account, book: OrderBook, side: Side) -> int:
     return max(0, -position_milli if side == "bid" else position_milli)
 
 
-def _why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck | None:
+def _why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
+    """The refusal of an order in an instrument that is not open for trading now."""
     if state.is_halted:
         return FailedCheck(Reason.EXCHANGE_HALTED)
     if book.state == "expired" or ts_us >= book.expiration_us:
         return FailedCheck(Reason.INSTRUMENT_EXPIRED, {"ts_us": ts_us, "expiration_us": book.expiration_us})
-    return FailedCheck(Reason.INSTRUMENT_PAUSED) if book.state == "paused" else None
+    return FailedCheck(Reason.INSTRUMENT_PAUSED)
 
 
 def _why_bad_size(book: OrderBook, size_milli: int, filled_milli: int, price_micros: int | None) -> FailedCheck | None:
@@ -162,7 +164,7 @@ def _why_bad_size(book: OrderBook, size_milli: int, filled_milli: int, price_mic
         return FailedCheck(Reason.SIZE_ABOVE_MAXIMUM, {"size_milli": size_milli, "max_size_milli": SIZE_MAX_MILLI})
     if size_milli <= filled_milli:
         return FailedCheck(Reason.SIZE_NOT_ABOVE_FILLED, {"size_milli": size_milli, "filled_milli": filled_milli})
-    if price_micros is not None and (cost := cost_micros(price_micros, size_milli)) > NUMBER_MAX:
+    if price_micros is not None and (cost := price_micros * size_milli // MILLI_PER_CONTRACT) > NUMBER_MAX:
         return FailedCheck(Reason.COST_ABOVE_MAXIMUM, {"cost_micros": cost, "max_cost_micros": NUMBER_MAX})
     return None
 
@@ -189,12 +191,14 @@ def _why_beyond_limit(
         limit_milli = state.market.position_max_milli if state.market is not None else 0
     if not limit_milli:
         return None
-    position_milli = account.position_milli(book.instrument_id)
-    open_milli = sum(
-        order.remaining_milli
-        for order in account.open_orders.values()
-        if order.book is book and order.side == side and order is not edited
-    )
+    position = account.positions.get(book.instrument_id)
+    position_milli = position.position_milli if position is not None else 0
+    if side == "bid":
+        open_milli = account.open_bids_milli.get(book.instrument_id, 0)
+    else:
+        open_milli = position.open_asks_milli if position is not None else 0
+    if edited is not None:
+        open_milli -= edited.remaining_milli
     if (position_milli if side == "bid" else -position_milli) + open_milli + size_milli <= limit_milli:
         return None
     return FailedCheck(
@@ -225,8 +229,12 @@ def _best_price_micros(
     state: State, account: Account, book: OrderBook, side: Side, limit_micros: int | None
 ) -> int | None:
     """Return the price of the first resting order that an order on `side` would trade with; None if there is none."""
+    opposite = book.opposite(side)
+    best = opposite.best
+    if best is None or (limit_micros is not None and not opposite.reaches(best, limit_micros)):
+        return None
     own_trade = state.rules.self_trade_prevention == "off"
-    for maker in book.opposite(side).crosses(limit_micros):
+    for maker in opposite.crosses(limit_micros):
         if own_trade or maker.user_id != account.user_id:
             return maker.price_micros
     return None

@@ -1,5 +1,7 @@
 """Orders: place, edit, cancel. Each function first checks, which only reads, and then changes, which cannot fail."""
 
+from msgspec import UNSET
+
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
 from exchange.domain.enums import CancelReason
 from exchange.domain.events import AllCancelled, OrderEdited, OrderRepeated
@@ -19,11 +21,11 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
-    known = account.find_client_order(command.client_order_id)
+    known = account.find_client_order(command.client_order_id) if command.client_order_id is not None else None
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
-    size = size_to_place_milli(account, book, command)
+    size = command.size_milli if command.reduce_only is UNSET else size_to_place_milli(account, book, command)
     if failed := why_not_placed(state, ts_us, account, book, known, command, size):
         return failed
     assert book is not None, "an order in no instrument passed every check"

@@ -136,10 +136,10 @@ class Changes:
             self.track(account)
         key = (user_id, position.book.instrument_id)
         if key not in self._positions:
-            collateral_micros = next(
-                (old for tracked, old in self._margins.get(user_id, ()) if tracked is position),
-                position.collateral_micros,
-            )
+            collateral_micros = position.collateral_micros
+            if user_id in self._margins:
+                tracked = (old_micros for known, old_micros in self._margins[user_id] if known is position)
+                collateral_micros = next(tracked, collateral_micros)
             self._positions[key] = (position, position.position_milli, collateral_micros)
 
     def track_margins(self, user_id: str, positions: list[Position]) -> None:
@@ -157,17 +157,18 @@ class Changes:
     def take_events(self) -> list[Event]:
         """Return the events, completed by changed margins, positions and balances in order of tracking."""
         events = self.events
+        positions = self._positions
         for user_id, tracked in self._margins.items():
             locked_micros = {
                 position.book.instrument_id: position.collateral_micros
                 for position, old_micros in tracked
                 if position.collateral_micros != old_micros
                 # A position that also traded has an event of its own.
-                and (user_id, position.book.instrument_id) not in self._positions
+                and not (positions and (user_id, position.book.instrument_id) in positions)
             }
             if locked_micros:
                 events += [MarginsChanged(user_id, part) for part in chunks(locked_micros)]
-        for (user_id, instrument_id), (position, position_milli, collateral_micros) in self._positions.items():
+        for (user_id, instrument_id), (position, position_milli, collateral_micros) in positions.items():
             if position.position_milli != position_milli or position.collateral_micros != collateral_micros:
                 events.append(
                     PositionChanged(user_id, instrument_id, position.position_milli, position.collateral_micros)

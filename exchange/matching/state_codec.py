@@ -167,5 +167,7 @@ def _restore_book(
             assert order.price_micros is not None
             side.append(order, order.price_micros)
             account.open_orders[order.order_id] = order
+            if side.is_bid:
+                account.move_bids(book, order.remaining_milli)
             if order.client_order_id is not None:
                 account.client_orders[order.client_order_id] = order
