@@ -8,6 +8,7 @@ import click
 
 from benchmarks import (
     append,
+    cpu,
     document,
     engine,
     fan_out,
@@ -77,6 +78,8 @@ def main(
     Without a name: all but `history`, and with --quick those of orders. Most run servers and their clients as processes
     on this machine, so no other program should be busy here.
     """
+    if not cpu.is_known():
+        raise click.ClickException("this system has no /proc/PID/schedstat with the CPU time of threads: use Linux")
     scale = (QUICK if quick else FULL)._replace(against=against)
     if minutes is not None:
         scale = scale._replace(minutes=minutes)

@@ -13,6 +13,11 @@ OWN_PARTS = ("main thread", "journal thread", "other threads")
 PARTS = (*OWN_PARTS, "follower", "other processes")
 
 
+def is_known() -> bool:
+    """True if this system tells the CPU time of threads."""
+    return Path("/proc/self/schedstat").exists()
+
+
 def sample(pid: int) -> Sample:
     """The CPU time of each thread of a process and of its descendants."""
     times: Sample = {}

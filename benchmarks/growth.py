@@ -62,7 +62,7 @@ def run(scale: Scale) -> list[Row]:
         ("subscribers of the book", count(500, 5), Size(busy_subscribers=count(500, 5))),
     )
     # The small one is measured anew with each.
-    scale = scale._replace(seconds=scale.seconds / 2, rounds=scale.rounds if scale.is_full else 1)
+    scale = scale._replace(seconds=max(0.1, scale.seconds / 2), rounds=scale.rounds if scale.is_full else 1)
     return [row for name, number, size in grown for row in _rows(f"{number:,} {name}", size, scale)]
 
 

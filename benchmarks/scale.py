@@ -11,7 +11,7 @@ class Scale(NamedTuple):
     """
 
     rounds: int = 5
-    seconds: float = 3.0
+    seconds: float = 2.5
     minutes: float = 10.0
     share: float = 1.0
     against: Path | None = None

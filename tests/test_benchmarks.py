@@ -1,7 +1,9 @@
 """Each benchmark still runs, with tiny sizes. No time and no goal is checked here."""
 
 import ast
+import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import document, growth
+from benchmarks import cpu, document, growth
 from benchmarks.market_data import DATA
 from benchmarks.naive_book import NaiveBook
 from benchmarks.order_streams import Stream, aapl_stream, deep_stream, recorded_matching_stream
 from benchmarks.scale import TINY
-from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage
+from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage, stage_of
+from benchmarks.subscribers import Subscriber
 from benchmarks.table import Goal, Row, as_json, number
 from exchange.domain.commands import Genesis, OpenAccount
 from exchange.domain.events import Refused
@@ -23,6 +26,7 @@ from exchange.domain.units import NUMBER_MAX
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 
+ROOT = Path(__file__).parents[1]
 # Those that start many processes, or need journals that take long to build.
 LONG = ("latency", "where", "recover", "growth", "memory", "metrics", "follower", "snapshots", "startup")
 UNTRIED = ("history",)
@@ -118,8 +122,7 @@ def test_cash_of_the_largest_exchange_is_possible() -> None:
 
 def test_each_stage_begins_with_functions_that_exist() -> None:
     """A stage whose function was renamed would be counted as the one before it."""
-    root = Path(__file__).parents[1]
-    paths = [*(root / "exchange").rglob("*.py"), *(root / "journal").glob("*.py")]
+    paths = [*(ROOT / "exchange").rglob("*.py"), *(ROOT / "journal").glob("*.py")]
     functions = {name for path in paths for name in _functions(ast.parse(path.read_text("utf-8")))}
     unknown = {name.removesuffix(".<locals>.<lambda>") for name in BY_FUNCTION} - functions
     assert not unknown, "benchmarks/stages.py names functions that are gone"
@@ -171,3 +174,41 @@ def test_page_gets_the_stages_and_their_picture(tmp_path: Path) -> None:
     assert "| apply | 6.2 | 6 % |" in page.read_text("utf-8")
     picture = (tmp_path / document.PICTURE).read_text("utf-8")
     assert picture.startswith("<svg") and "projections 6.2" in picture
+
+
+def test_compiled_function_leaves_its_samples_at_the_line_of_its_call() -> None:
+    source = (ROOT / "exchange" / "engine" / "engine.py").read_text("utf-8").splitlines()
+    stages = []
+    for call in ("apply(", "events_digest.add(", "views.project("):
+        (line,) = (number for number, text in enumerate(source, 1) if f"self.{call}" in text or f"= {call}" in text)
+        stages.append(stage_of([f"Engine.step ({ROOT}/exchange/engine/engine.py:{line})"]))
+    assert stages == ["apply", "events", "projections"]
+
+
+def test_cpu_time_belongs_to_the_parts_of_a_server() -> None:
+    assert cpu.sample(os.getpid())[os.getpid(), os.getpid()] > 0
+    before = {(10, 10): 5, (10, 11): 1, (10, 12): 1}
+    after = {(10, 10): 105, (10, 11): 21, (10, 12): 3, (10, 13): 4, (20, 20): 7}
+    parts = cpu.by_part(10, before, after)
+    assert parts == {
+        "main thread": 100,
+        "journal thread": 20,
+        "other threads": 6,
+        "follower": 0,
+        "other processes": 7,
+    }
+    assert cpu.text_of({"main thread": 1.26, "follower": 0.0}) == "main thread 1.3"
+
+
+def test_subscriber_counts_each_notification_once_however_it_is_cut() -> None:
+    text = b'{"jsonrpc":"2.0","method":"subscription","params":{"data":[1]}}'
+
+    async def count(size: int) -> int:
+        subscriber = Subscriber(1, [])
+        subscriber.ready.set_result(None)
+        stream = 3 * (b"\x81\x3f" + text)
+        for start in range(0, len(stream), size):
+            subscriber.data_received(stream[start : start + size])
+        return subscriber.notifications
+
+    assert {asyncio.run(count(size)) for size in (1, 5, 8, 9, 64, 1_000)} == {3}
