@@ -589,7 +589,7 @@ def test_a_move_leaves_copies_for_the_next_one(tmp_path: Path, monkeypatch: pyte
         return replayed
 
     assert counts(300, 299, 298, 281, 280, 280, 279, 278) == [300, 19, 18, 1, 0, 0, 279, 19]
-    # The copies are those of 0, 80, 180 and 280; then that of 370 takes the place of that of 0.
+    # The copies are those of 80, 180, 280 and 370; then that of 40 takes the place of that of 80.
     assert counts(100, 200, 300, 390, 60, 100) == [100, 120, 120, 110, 60, 60]
     assert counts(100, 200, 300, 390, 190) == [100, 120, 120, 110, 10]
 

@@ -1,7 +1,7 @@
 """The past of a replay: restores it at any moment from the nearest image.
 
 Images are the snapshots of the journal, checkpoints in memory, which a replay over a long distance leaves on its way,
-and copies of the exchange where the last moves began and ended. One thread at a time uses these classes.
+and copies of the exchange shortly before the targets of the last moves. One thread at a time uses these classes.
 """
 
 import contextlib
@@ -162,16 +162,11 @@ class ReplayPast:
             self._copies[newest] = copied
             return copied.copy()
         if newest and self.checkpoints.newest(seq) == newest:
-            engine = Engine.restore(self.checkpoints.image(newest))
-        else:
-            engine = restore_newest(self._path, reader, seq, lambda sentence: None)
-        self._keep_copy(engine)
-        return engine
+            return Engine.restore(self.checkpoints.image(newest))
+        return restore_newest(self._path, reader, seq, lambda sentence: None)
 
     def _keep_copy(self, engine: Engine) -> None:
         """Keep a copy, and drop the one that was not used for longest if there are too many."""
-        if engine.head.seq in self._copies:
-            return
         self._copies[engine.head.seq] = engine.copy()
         if len(self._copies) > COPIES_MAX:
             self._copies.pop(next(iter(self._copies))).state.dismantle()
