@@ -12,8 +12,8 @@ from setuptools import Extension, setup
 
 def compiled_modules() -> list[Extension]:
     """Translate the modules to C, and return what setuptools compiles. Ends the program if it cannot be compiled."""
-    compiler = str(sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(os.environ.get("CC", compiler)) is None:
+    compiler = (os.environ.get("CC") or str(sysconfig.get_config_var("CC") or "cc")).split()[0]
+    if shutil.which(compiler) is None:
         sys.exit(f"error: there is no C compiler {compiler!r}; install one, for instance: apt install gcc")
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         sys.exit("error: the C headers of Python are missing; install them, for instance: apt install python3-dev")

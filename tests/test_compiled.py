@@ -89,6 +89,12 @@ def test_the_times_of_an_installed_wheel_say_nothing(checkout: Path) -> None:
     assert "ImportError" in _run("-c", FILES, cwd=checkout).stderr
 
 
+def test_a_missing_c_compiler_is_named() -> None:
+    done = _run("setup.py", "--quiet", "build_ext", EXCHANGE_COMPILE="1", CC="no-such-compiler")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: there is no C compiler 'no-such-compiler'; install one")
+
+
 def _structs(module: str) -> Iterator[str]:
     """The classes of a module that derive from msgspec.Struct."""
     tree = ast.parse((ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8"))
