@@ -61,11 +61,22 @@ async def start_process(
 
     Its priority is lower by `niceness`. Raises OSError.
     """
-    loop = asyncio.get_running_loop()
     process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout)  # noqa: ASYNC220 - it takes a millisecond
     if niceness and hasattr(os, "setpriority"):
         with contextlib.suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+    try:
+        return await _connected(process, limit)
+    except BaseException:
+        # Cancelled before anybody could end it.
+        process.kill()
+        process.wait()
+        raise
+
+
+async def _connected(process: subprocess.Popen[bytes], limit: int) -> ChildProcess:
+    """The process with its pipes in the event loop."""
+    loop = asyncio.get_running_loop()
     child = ChildProcess(process)
     if process.stdin is not None:
         transport, protocol = await loop.connect_write_pipe(FlowControlMixin, process.stdin)

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
-from subprocess import PIPE
+from subprocess import PIPE, Popen
 
 import pytest
 
-from exchange import subprocesses
+from exchange import child_process, subprocesses
 from exchange.inside_subprocess import is_orphaned
 from exchange.subprocesses import Supervisor
 
@@ -148,3 +150,26 @@ def test_a_subprocess_has_a_lower_priority_from_its_start_on() -> None:
 
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert int(asyncio.run(conversation())) == min(own + subprocesses.NICENESS, 19)
+
+
+def test_a_subprocess_whose_start_is_cancelled_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Popen[bytes]] = []
+
+    async def connect(process: Popen[bytes], _limit: int) -> None:
+        begun.append(process)
+        await asyncio.Event().wait()
+
+    async def conversation() -> None:
+        arguments = [sys.executable, "-c", "input()"]
+        starting = asyncio.create_task(child_process.start_process(arguments, PIPE, PIPE, 100))
+        while not begun:  # noqa: ASYNC110 - the fake has no event
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+
+    monkeypatch.setattr(child_process, "_connected", connect)
+    asyncio.run(conversation())
+    assert begun[0].returncode == -signal.SIGKILL
+    for pipe in (begun[0].stdin, begun[0].stdout):
+        assert pipe is not None
+        pipe.close()
