@@ -63,6 +63,10 @@ class CommandUpdate(msgspec.Struct, frozen=True):
     size: int = 1
 
 
+# In place of an update of which no stream is remembered.
+_NOTHING = CommandUpdate(0, [], [], [], [], [], None, [], [], None)
+
+
 class RecentUpdates:
     """Recent updates in memory, so that clients which connect again soon need no journal read.
 
@@ -124,7 +128,8 @@ class RecentUpdates:
             self._forget_idle()
         if self._since:
             return self.append(update_of(change, views, self._since))
-        self.restart(change.seq)
+        # The older ones are released one by one: all at once, they would stop the exchange for 100 ms.
+        self.append(_NOTHING)
         return None
 
     def between(self, first_seq: int, last_seq: int, wanted: Iterable[Key] = ()) -> list[CommandUpdate] | None:

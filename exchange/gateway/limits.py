@@ -35,7 +35,7 @@ UNSENT_MAX = 1024 * 1024
 OUTBOX_MAX = 32 * 1024 * 1024
 # Work for one connection before other connections have their turn, and work for all of them before the sockets are read
 # and commands are answered.
-TURN_SECONDS = 0.0004
+TURN_SECONDS = 0.0002
 PASS_SECONDS = 0.002
 # Bytes of one connection that are decoded before the time is checked.
 SLICE_BYTES = 512
