@@ -60,8 +60,13 @@ class Supervisor:
         self._retry_seconds_max = retry_seconds_max
         self._blocked = blocked
         self._task: asyncio.Task[None] | None = None
-        # False while the process waits for its next start.
-        self.is_running = False
+        # None while the process waits for its next start.
+        self._process: ChildProcess | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """True if the process runs now."""
+        return self._process is not None and self._process.returncode is None
 
     def start(self, *arguments: str) -> None:
         """Start the subprocess. Its last argument is the process id of its parent, this process."""
@@ -92,12 +97,12 @@ class Supervisor:
         """Run the subprocess until it ends. Returns a verb phrase for the log."""
         try:
             async with run_module(self._module, *arguments, stdout=DEVNULL) as process:
-                self.is_running = True
+                self._process = process
                 return f"ended with code {await process.wait()}"
         except OSError as error:
             return f"could not be started: {error}"
         finally:
-            self.is_running = False
+            self._process = None
 
     async def _wait_while_blocked(self) -> None:
         logged: str | None = None

@@ -1,9 +1,9 @@
 """A folder of snapshot files: save one, find the newest that fits, delete. Snapshots can be deleted at any time.
 
 The name of a file is its seq; one that was made by hand also has `.hand` in its name. The content is a MessagePack
-array, in which the state is compressed with zlib, followed by the SHA-256 of these bytes. In files of earlier versions,
-the whole array is compressed instead. A file is written under a temporary name, synced and then renamed, so that a
-crash leaves the whole file or none.
+array, in which the state and the views are compressed with zlib, followed by the SHA-256 of these bytes. In files of
+earlier versions, the whole array is compressed instead. A file is written under a temporary name, synced and then
+renamed, so that a crash leaves the whole file or none.
 """
 
 import hashlib
@@ -215,7 +215,9 @@ def header_of(snapshot: Snapshot) -> SnapshotHeader:
 
 def pack(snapshot: Snapshot) -> bytes:
     """Encode a snapshot with its checksum."""
-    body = msgspec.msgpack.encode(structs.replace(snapshot, state=compress(snapshot.state)))
+    # Most of a large image of the views is compressed already, but most of a small one is not.
+    packed = structs.replace(snapshot, state=compress(snapshot.state), views=compress(snapshot.views))
+    body = msgspec.msgpack.encode(packed)
     return body + hashlib.sha256(body).digest()
 
 
@@ -227,7 +229,7 @@ def unpack(content: bytes) -> Snapshot:
             snapshot = msgspec.msgpack.decode(decompress(body), type=Snapshot)
         else:
             packed = msgspec.msgpack.decode(body, type=Snapshot)
-            snapshot = structs.replace(packed, state=decompress(packed.state))
+            snapshot = structs.replace(packed, state=decompress(packed.state), views=decompress(packed.views))
     except (msgspec.DecodeError, CompressionError) as error:
         raise DamagedSnapshotError(f"it is not a snapshot ({error})") from error
     if digest_of(snapshot.state) != snapshot.digest:

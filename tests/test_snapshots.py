@@ -148,6 +148,12 @@ def test_a_snapshot_of_version_2_is_used(path: Path) -> None:
         assert live.mismatch_with(one.snapshot()) is None
 
 
+def test_a_small_snapshot_is_compressed_too(path: Path) -> None:
+    """Its views have few trades and orders, which are compressed one by one, and many other parts."""
+    snapshot = play(path, count=200).snapshot()
+    assert len(pack(snapshot)) < 0.75 * (len(snapshot.state) + len(snapshot.views))
+
+
 def test_a_snapshot_may_be_compressed_by_another_library(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = play(path)
     other = Compression(lambda content: zlib.compress(content, 9), zlib.decompress)
