@@ -63,7 +63,7 @@ test-compiled: compile  ## run the tests with the compiled modules
 	$(PYTEST) --timeout 600
 
 long: $(VENV)/dev-installed  ## run the tests that take long: crashes, kills, whole days
-	$(PYTEST) --timeout 600 -m long
+	$(PYTEST) --timeout 600 -m 'long and not soak'
 
 soak: $(VENV)/dev-installed  ## run long random tests with fresh seeds
 	# Ends at the first failure: its seed is printed at once, also if the rest would take hours.

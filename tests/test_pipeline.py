@@ -159,6 +159,19 @@ def test_commands_on_a_full_disk_are_answered_as_unrecorded_and_use_no_seq(monke
     assert [record.seq for record in setup.journal.records] == [1, 2, 3, 4]
 
 
+def test_the_end_of_a_day_that_was_not_recorded_is_recorded_without_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
+
+    async def script(setup: Setup) -> None:
+        setup.journal.failures = [JournalFullError("full"), None]
+        setup.clock.set_us += US_PER_DAY
+        setup.pipeline.check_clock()
+        async with asyncio.timeout(60):
+            await setup.write_batches(2)
+
+    assert [record.seq for record in play(script).journal.records] == [1, 2, 3, 4]
+
+
 def test_a_pipeline_stops_on_a_full_disk_after_the_end_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
 

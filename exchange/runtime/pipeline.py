@@ -169,6 +169,8 @@ class Pipeline:
             for _, (_, done) in batch:
                 done(None)
             self._publisher.flush()
+            # The batch may have held the end of a day.
+            self._is_clock_due = True
             await asyncio.sleep(UNAVAILABLE_PAUSE_SECONDS)
             return []
         return batch
