@@ -20,7 +20,7 @@ from exchange.domain.commands import (
     StartSession,
     encode_command,
 )
-from exchange.domain.rules import Rules
+from exchange.domain.rules import RULES_VERSION, Rules
 from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import replay_step
@@ -157,7 +157,7 @@ class FakeExchange(EnginePort):
         self.finishes_catch_ups = True
         # False if questions about the past are refused.
         self.has_history = True
-        self._genesis = Genesis(rules)
+        self._genesis = Genesis(rules, RULES_VERSION)
         self._limits = msgspec.structs.replace(NO_RATES, requests_per_second=requests_per_second)
         self.queue_max = self._limits.queue_max
         self._credentials = Credentials(admin_secret=ADMIN_SECRET)

@@ -6,8 +6,9 @@ of them get one later. The strikes are 1 to 4 USDC and the cash is small, so tha
 """
 
 from collections.abc import Callable, Iterator
+from random import Random
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from exchange.domain.commands import (
@@ -66,6 +67,8 @@ class MarketCommands(RandomCommands):
     """A stream of commands. Call `observe` with the events of one command before asking for the next."""
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
+        # Draws of their own, so that the streams of both versions are the same.
+        self.versions = Random(f"versions {seed}")
         super().__init__(seed, naive)
         more: list[Callable[[], Command]] = [
             *[self._place] * 40,
@@ -114,7 +117,7 @@ class MarketCommands(RandomCommands):
         self.begins_with_market = not self._chance(3)
         cash = (300_000, 700_000, 2_000_000, 5_000_000, 500_000_000)
         return [
-            Genesis(self._rules(with_market=self.begins_with_market)),
+            Genesis(self._rules(with_market=self.begins_with_market), self.versions.choice((1, 2))),
             StartSession("test"),
             *self.random.sample(OTHER_INSTRUMENTS, choose((1, 2, 4))),
             *[OpenAccount(user_id, choose(cash)) for user_id in USERS],
@@ -162,7 +165,8 @@ class MarketCommands(RandomCommands):
         market = market_of(rules)
         if market is not None and market.series and self._chance(8):
             rules = replace(rules, market=replace(market, series=(*market.series, market.series[0])))
-        return ChangeRules(rules)
+        versions: list[int | UnsetType] = [*[UNSET] * 8, 2]
+        return ChangeRules(rules, self.versions.choice(versions))
 
     # The index and the clock
 

@@ -187,6 +187,7 @@ class Locks:
 class NaiveExchange:
     def __init__(self) -> None:
         self.rules = Rules()
+        self.version = 1
         self.users: dict[str, NaiveUser] = {}
         self.instruments: dict[str, NaiveInstrument] = {}
         # Open orders, in order of order_id.
@@ -271,7 +272,7 @@ class NaiveExchange:
             case ChangeRules():
                 return self.change_rules(ts_us, command)
             case Genesis():
-                self.rules = command.rules
+                self.rules, self.version = command.rules, command.rules_version
                 return [Configured(command.rules, command.rules_version), *self.open_own_accounts()]
             case StartSession():
                 started: list[Event] = [SessionStarted(command.program_version)]
@@ -444,13 +445,22 @@ class NaiveExchange:
 
     def change_rules(self, ts_us: int, command: ChangeRules) -> list[Event]:
         takes_market_away = market_of(self.rules) is not None and market_of(command.rules) is None
-        if takes_market_away or validation_error(command.rules) is not None:
+        version = command.rules_version or self.version
+        if (
+            takes_market_away
+            or not self.version <= version <= 2
+            or validation_error(command.rules, version) is not None
+        ):
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, self.rules = self.rules, command.rules
         if not self.within_limits():
             self.rules = rules_before
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
-        events: list[Event] = [RulesChanged(command.rules), *self.open_own_accounts()]
+        self.version = version
+        events: list[Event] = [
+            RulesChanged(command.rules, version if version > 1 else UNSET),
+            *self.open_own_accounts(),
+        ]
         for user_id, user in self.users.items():
             self.changed_users.append(user_id)
             self.note_margins(user_id)

@@ -51,6 +51,7 @@ COMMANDS = {
     "account_show": "account show carol",
     "admin_account": "admin account carol",
     "admin_rules": "admin rules",
+    "admin_rules_version": "admin rules --version 2 --dry-run",
     "admin_rules_set": "admin rules --set starting_cash_micros=5000000",
     "archive_list": "archive list --db sealed.db",
     "book": f"book {LATER} --once",
@@ -94,7 +95,7 @@ VERSIONS = _Versions(
     journal_schema=7,
     history_schema=4,
     snapshot_format=8,
-    rules_version=1,
+    rules_version=2,
     packages=[_Package("msgspec", "0.22.0", None), _Package("uvloop", None, "fast")],
 )
 
@@ -114,8 +115,13 @@ class _Exchange:
             "admin/get_metrics": self._next_reading,
             "public/get_head": lambda: {"seq": self.views.seq, "ts_us": self.views.ts_us, "hash": "00"},
             "public/get_instruments": self.views.live_instruments,
-            "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
-            "admin/set_rules": lambda: {"rules": Rules(), "seq": self.views.seq},
+            "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq, "rules_version": 1},
+            "admin/set_rules": lambda: {
+                "rules": Rules(),
+                "seq": self.views.seq,
+                "rules_version": 1,
+                "liquidated": ["alice", "carol"],
+            },
         }
         return msgspec.to_builtins(answers[method]())
 

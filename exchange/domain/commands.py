@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import OrderType, Side, TimeInForce
-from exchange.domain.rules import RULES_VERSION, Rules
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 
 
 class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="kind"):
@@ -19,7 +19,7 @@ class Genesis(_Command, frozen=True, tag="genesis"):
     """The first command of every journal, with the rules for the commands after it."""
 
     rules: Rules = Rules()
-    rules_version: int = RULES_VERSION
+    rules_version: int = FIRST_RULES_VERSION
     note: str = ""
 
 
@@ -216,9 +216,10 @@ class CancelUserOrders(_Command, frozen=True, tag="cancel_user_orders"):
 
 
 class ChangeRules(_Command, frozen=True, tag="change_rules"):
-    """Replace all rules by these."""
+    """Replace all rules by these. `rules_version` is a new version of the rules; it is missing if that stays."""
 
     rules: Rules
+    rules_version: int | UnsetType = UNSET
 
 
 class EndDay(_Command, frozen=True, tag="end_day"):

@@ -311,9 +311,10 @@ class LimitsSet(_Event, frozen=True, tag="limits_set"):
 
 
 class RulesChanged(_Event, frozen=True, tag="rules_changed"):
-    """These rules replaced the previous ones."""
+    """These rules replaced the previous ones. `rules_version` is missing while it is 1."""
 
     rules: Rules
+    rules_version: int | UnsetType = UNSET
 
 
 class Refused(_Event, frozen=True, tag="refused"):

@@ -12,7 +12,12 @@ from msgspec import UNSET, Meta, UnsetType
 from exchange.domain.instruments import ASSET_PATTERN
 from exchange.domain.units import MICROS_PER_USDC, NUMBER_MAX, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
 
-RULES_VERSION = 1
+# Version 1: marks follow the quotes and trades of each option, and any price is accepted.
+FIRST_RULES_VERSION = 1
+# Version 2: a fair market. docs/market.md has the differences.
+FAIR_MARKET_VERSION = 2
+# The version of new journals. Older journals keep theirs until the administrator changes it.
+RULES_VERSION = FAIR_MARKET_VERSION
 
 Ppm = Annotated[int, Meta(ge=0, le=PPM)]
 Count = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
@@ -108,8 +113,22 @@ def market_of(rules: Rules) -> Market | None:
     return rules.market if isinstance(rules.market, Market) else None
 
 
-def validation_error(rules: Rules) -> str | None:
-    """Return the first contradiction in these rules as a sentence; None if they are valid."""
+def complete_rules(rules: Rules) -> Rules:
+    """Return these rules with the defaults of the newest version in every rule that is missing."""
+    return rules
+
+
+def version_error(before: int, after: int) -> str | None:
+    """Return why the version of the rules cannot change from `before` to `after`, as a sentence; None if it can."""
+    if after > RULES_VERSION:
+        return f"rules version {after} is not known: this program knows versions up to {RULES_VERSION}"
+    if after < before:
+        return f"the rules have version {before}, and cannot go back to version {after}"
+    return None
+
+
+def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | None:
+    """Return the first contradiction in rules of this version as a sentence; None if they are valid."""
     market = market_of(rules)
     if market is None:
         return None

@@ -13,9 +13,9 @@ from exchange.snapshots.compression import compress, decompress
 from exchange.snapshots.store import Snapshot, digest_of
 
 # The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
-IMAGE_VERSION = 3
-# In version 2, trades and finished orders were not compressed one by one.
-READABLE_IMAGE_VERSIONS = (2, IMAGE_VERSION)
+IMAGE_VERSION = 4
+# In version 2, trades and finished orders were not compressed one by one. Version 3 has no version of the rules.
+READABLE_IMAGE_VERSIONS = (2, 3, IMAGE_VERSION)
 # The subject under which the journal records digests of the whole state. Raise it if a state is encoded differently.
 STATE_SUBJECT = "state/2"
 _COMPRESSION = Compression(compress, decompress)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import dropwhile, islice
 
+from msgspec import UNSET
+
 from exchange.domain.commands import (
     CancelUserOrders,
     ChangeRules,
@@ -22,13 +24,14 @@ from exchange.domain.commands import (
     SettleSeries,
     Withdraw,
 )
+from exchange.domain.events import LiquidationStarted, Refused
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import validation_error
+from exchange.domain.rules import validation_error, version_error
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
-from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.gateway.jsonrpc import invalid_params, read_only_replay, refused
 from exchange.projections import wire_types as w
 from exchange.projections.views import Change
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
@@ -151,15 +154,31 @@ def cancel_user_orders(caller: Caller, params: p.UserInstrumentFilter) -> Comman
     return CancelUserOrders(params.user_id, canonical_id_or_none(params.instrument_id, caller.views))
 
 
-def set_rules(_caller: Caller, params: p.NewRulesParams) -> Command:
-    sentence = validation_error(params.rules)
-    if sentence is not None:
+def set_rules(caller: Caller, params: p.NewRulesParams) -> ChangeRules:
+    before = caller.views.rules_version
+    after = before if params.rules_version is None else params.rules_version
+    if sentence := version_error(before, after):
+        raise invalid_params("rules_version", sentence, Reason.INVALID_RULES.value)
+    if sentence := validation_error(params.rules, after):
         raise invalid_params("rules", sentence, Reason.INVALID_RULES.value)
-    return ChangeRules(params.rules)
+    return ChangeRules(params.rules, UNSET if after == before else after)
+
+
+def dry_run_rules(caller: Caller, params: p.NewRulesParams) -> r.RulesDryRunResult:
+    """Carry out the change in a copy of the state. Takes time in proportion to all accounts, orders and positions."""
+    command = set_rules(caller, params)
+    if caller.exchange.is_read_only:
+        raise read_only_replay()
+    events = caller.exchange.dry_run_rules(command)
+    if isinstance(events[0], Refused):
+        raise refused(events[0].reason)
+    liquidated = [event.user_id for event in events if isinstance(event, LiquidationStarted)]
+    after = caller.views.rules_version if params.rules_version is None else params.rules_version
+    return r.RulesDryRunResult(params.rules, after, liquidated, caller.views.seq, True)
 
 
 def rules_answer(caller: Caller, change: Change) -> w.RulesResult:
-    return w.RulesResult(caller.views.rules, change.seq)
+    return w.RulesResult(caller.views.rules, change.seq, caller.views.rules_version)
 
 
 def _one_instrument(caller: Caller, params: p.InstrumentsSelector) -> str:

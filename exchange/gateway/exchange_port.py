@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
-from exchange.domain.commands import Command, PlaceOrder
+from exchange.domain.commands import ChangeRules, Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
@@ -132,6 +132,10 @@ class ExchangePort(ABC):
 
         Changes nothing.
         """
+
+    @abstractmethod
+    def dry_run_rules(self, command: ChangeRules) -> list[Event]:
+        """The events that this change of rules would cause now. Changes nothing."""
 
     @abstractmethod
     def margin(self, command: PlaceOrder) -> MarginQuote:

@@ -389,12 +389,12 @@ _METHODS: dict[str, Method] = {
         admin.settle_answer,
     ),
     "admin/set_rules": _admin(
-        "Replace the rules; a field that is left out gets its default.",
+        "Replace the rules; a field that is left out gets its default. With `dry_run`, show the effects.",
         p.NewRulesParams,
         admin.set_rules,
         w.RulesResult,
         admin.rules_answer,
-    ),
+    )._replace(dry_run=admin.dry_run_rules, dry_run_result=r.RulesDryRunResult),
     "admin/deposit": _admin(
         "Add cash to an account.",
         p.PaymentParams,

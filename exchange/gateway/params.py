@@ -245,6 +245,8 @@ class UserInstrumentFilter(CommandParams, frozen=True):
 
 class NewRulesParams(CommandParams, frozen=True):
     rules: Rules
+    rules_version: Annotated[int, Meta(ge=1, le=NUMBER_MAX)] | None = None
+    dry_run: bool = False
 
 
 class PaymentParams(CommandParams, frozen=True):

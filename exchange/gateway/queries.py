@@ -92,7 +92,7 @@ def head(caller: Caller, _params: p.ReadParams) -> r.HeadResult:
 
 
 def rules(caller: Caller, _params: p.ReadParams) -> w.RulesResult:
-    return w.RulesResult(caller.views.rules, caller.views.seq)
+    return w.RulesResult(caller.views.rules, caller.views.seq, caller.views.rules_version)
 
 
 def open_orders(caller: Caller, params: p.InstrumentFilter) -> list[OrderView]:

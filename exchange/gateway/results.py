@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from exchange.domain.rules import Rules
 from exchange.keys.key import Right
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.wire_types import (
@@ -113,6 +114,16 @@ class DryRunResult(msgspec.Struct, omit_defaults=True):
     balance: Balance
     position: PositionView
     duplicate: bool = False
+
+
+class RulesDryRunResult(msgspec.Struct, frozen=True):
+    """What a change of rules would do: the accounts that it would liquidate, in that order."""
+
+    rules: Rules
+    rules_version: int
+    liquidated: list[str]
+    seq: int
+    dry_run: bool
 
 
 class TimelineResult(msgspec.Struct, frozen=True):

@@ -232,7 +232,8 @@ def _describe_administration(event: Event) -> str:
         case LimitsSet():
             return f"limits of {event.user_id}: {_limits(event)}"
         case RulesChanged():
-            return "new rules are in force"
+            version = f", version {event.rules_version}" if event.rules_version else ""
+            return f"new rules are in force{version}"
         case _:
             raise AssertionError(f"an event without a description: {event!r}")
 

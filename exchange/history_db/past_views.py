@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
-from exchange.domain.rules import Rules
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.history_db.file import HistoryError, alarm_of, open_history
 from exchange.journal.records import Head
@@ -150,6 +150,7 @@ class PastViews(Views):
     def _load_settings(self) -> None:
         rules, halt = self._setting("rules"), self._setting("halt")
         self.rules = Rules() if rules is None else rules.rules
+        self.rules_version = FIRST_RULES_VERSION if rules is None else rules.rules_version or FIRST_RULES_VERSION
         self.is_halted = isinstance(halt, HaltSet) and halt.halted
 
     def _load_instruments(self) -> None:

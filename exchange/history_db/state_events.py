@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from exchange.domain import events as e
-from exchange.domain.rules import RULES_VERSION
 from exchange.matching.state import State
 from exchange.projections.views import Views
 
@@ -15,7 +14,7 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
 
     An order that is partly filled appears as an edit of its placing, without the fills.
     """
-    yield e.Configured(state.rules, RULES_VERSION)
+    yield e.Configured(state.rules, state.rules_version)
     if state.is_halted:
         yield e.HaltSet(True)
     for one in views.instruments.values():

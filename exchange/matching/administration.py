@@ -1,5 +1,7 @@
 """Every command but orders, index prices and settlements: rules, runs, accounts, cash, instruments, end of day."""
 
+from msgspec import UNSET
+
 from exchange.domain.commands import (
     ChangeRules,
     CreateInstrument,
@@ -40,7 +42,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import RULES_VERSION, Rules, market_of, validation_error
+from exchange.domain.rules import FIRST_RULES_VERSION, RULES_VERSION, Rules, market_of, validation_error, version_error
 from exchange.domain.units import NUMBER_MAX, PRICE_STEP_MICROS, SIZE_MAX_MILLI, US_PER_SECOND
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.book import OrderBook
@@ -58,10 +60,10 @@ from exchange.matching.state import Changes, State
 def initialize(state: State, command: Genesis) -> list[Event]:
     """Set the first rules, and open the exchange's own accounts."""
     assert not state.accounts and not state.books, "a genesis command in the middle of a journal"
-    assert command.rules_version == RULES_VERSION, f"rules version {command.rules_version} is not known"
-    assert validation_error(command.rules) is None, "contradictory rules"
-    state.set_rules(command.rules)
-    state.rules_version = command.rules_version
+    version = command.rules_version
+    assert FIRST_RULES_VERSION <= version <= RULES_VERSION, f"rules version {version} is not known"
+    assert validation_error(command.rules, version) is None, "contradictory rules"
+    state.set_rules(command.rules, version)
     return [Configured(command.rules, command.rules_version), *_open_own_accounts(state)]
 
 
@@ -198,14 +200,15 @@ def set_limits(state: State, command: SetLimits) -> Result:
 def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     """Replace the rules, and update everything that is derived from them: margins, locks, series, liquidations."""
     rules = command.rules
-    if failed := _why_rules_invalid(state, rules):
+    version = state.rules_version if command.rules_version is UNSET else command.rules_version
+    if failed := _why_rules_invalid(state, rules, version):
         return failed
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
     if not within_limits(state, fee_schedule_of(rules), rates):
         return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
-    state.set_rules(rules)
+    state.set_rules(rules, version)
     changes = Changes()
-    changes.events.append(RulesChanged(rules))
+    changes.events.append(RulesChanged(rules, UNSET if version == FIRST_RULES_VERSION else version))
     changes.events += _open_own_accounts(state)
     for instrument_id, new in rates.items():
         set_margin_rates(state.books[instrument_id], new)
@@ -289,8 +292,8 @@ def _invalid_amount(state: State, amount_micros: int) -> FailedCheck:
     return FailedCheck(Reason.INVALID_AMOUNT, figures)
 
 
-def _why_rules_invalid(state: State, rules: Rules) -> FailedCheck | None:
-    contradiction = validation_error(rules)
+def _why_rules_invalid(state: State, rules: Rules, version: int) -> FailedCheck | None:
+    contradiction = version_error(state.rules_version, version) or validation_error(rules, version)
     if contradiction is None and state.market is not None and market_of(rules) is None:
         contradiction = "the market would be taken away"
     return None if contradiction is None else FailedCheck(Reason.INVALID_RULES, {"contradiction": contradiction})

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
-from exchange.domain.rules import RULES_VERSION, Rules, market_of
+from exchange.domain.rules import FAIR_MARKET_VERSION, FIRST_RULES_VERSION, Rules, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
@@ -16,13 +16,15 @@ from exchange.matching.index import IndexState
 class State:
     """Everything that decides the outcome of a command. A new state is empty; its first command is the genesis.
 
-    `live` holds the books that have not expired, by asset. `market` and `fee_schedule` are derived from the rules.
+    `live` holds the books that have not expired, by asset. `market` and `fee_schedule` are derived from the rules, and
+    `has_fair_market` is true if they have a market and version 2 or later.
     """
 
     __slots__ = (
         "accounts",
         "books",
         "fee_schedule",
+        "has_fair_market",
         "indexes",
         "is_halted",
         "live",
@@ -34,9 +36,8 @@ class State:
         "total_cash_micros",
     )
 
-    def __init__(self, rules: Rules = Rules(), rules_version: int = RULES_VERSION) -> None:
-        self.set_rules(rules)
-        self.rules_version = rules_version
+    def __init__(self, rules: Rules = Rules(), rules_version: int = FIRST_RULES_VERSION) -> None:
+        self.set_rules(rules, rules_version)
         self.next_order_id = 1
         self.next_trade_id = 1
         self.total_cash_micros = 0
@@ -46,10 +47,12 @@ class State:
         self.live: dict[str, dict[str, OrderBook]] = {}
         self.indexes: dict[str, IndexState] = {}
 
-    def set_rules(self, rules: Rules) -> None:
-        """Replace the rules, and with them `market` and `fee_schedule`. Margins and locks do not change here."""
+    def set_rules(self, rules: Rules, rules_version: int) -> None:
+        """Replace the rules, and what is derived from them. Margins and locks do not change here."""
         self.rules = rules
+        self.rules_version = rules_version
         self.market = market_of(rules)
+        self.has_fair_market = self.market is not None and rules_version >= FAIR_MARKET_VERSION
         self.fee_schedule = fee_schedule_of(rules)
 
     def add(self, book: OrderBook) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
-from exchange.domain.commands import Command, PlaceOrder
+from exchange.domain.commands import ChangeRules, Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
@@ -64,6 +64,9 @@ class PastExchange(ExchangePort):
         raise AssertionError(_READS_ONLY)
 
     def dry_run(self, command: PlaceOrder) -> list[Event] | None:
+        raise AssertionError(_READS_ONLY)
+
+    def dry_run_rules(self, command: ChangeRules) -> list[Event]:
         raise AssertionError(_READS_ONLY)
 
     def margin(self, command: PlaceOrder) -> MarginQuote:

@@ -31,7 +31,7 @@ from exchange.domain.events import (
     Traded,
 )
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules, market_of
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules, market_of
 from exchange.projections.balances import Balances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.implied_volatility import ImpliedVolatilities
@@ -93,6 +93,7 @@ class Views:
         self.seq = 0
         self.ts_us = 0
         self.rules = Rules()
+        self.rules_version = FIRST_RULES_VERSION
         self.orders = Orders()
         self.balances = Balances()
         self.tape = Tape()
@@ -183,6 +184,7 @@ class Views:
                     change.user_id = event.user_id
                 case Configured() | RulesChanged():
                     self.rules = event.rules
+                    self.rules_version = event.rules_version or FIRST_RULES_VERSION
                     self.orders.keep(event.rules.finished_orders_kept)
                 case _:
                     pass

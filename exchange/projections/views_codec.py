@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from exchange.domain.rules import Rules
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import Balances
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders, UserOrders
@@ -63,6 +63,7 @@ class _Image(msgspec.Struct):
     instruments: list[Instrument]
     indexes: list[IndexPrice]
     marks: dict[str, int]
+    rules_version: int = FIRST_RULES_VERSION
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -134,6 +135,7 @@ def _encode(
             list(views.instruments.values()),
             list(views.indexes.values()),
             views.marks,
+            views.rules_version,
         )
     )
 
@@ -188,6 +190,7 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
     views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
     views.indexes = {index.asset: index for index in decoded.indexes}
     views.marks = decoded.marks
+    views.rules_version = decoded.rules_version
     views.depths = {instrument_id: Depth() for instrument_id in views.instruments}
     for user in views.orders.users.values():
         for order in user.open.values():

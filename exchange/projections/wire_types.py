@@ -15,7 +15,7 @@ from exchange.domain.enums import (
     TimeInForce,
 )
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.projections.black_scholes import Greeks, Volatility
 
@@ -287,10 +287,11 @@ class DeliveryPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
 
 
 class RulesResult(msgspec.Struct, frozen=True):
-    """The rules in force after command `seq`."""
+    """The rules in force after command `seq`, and their version."""
 
     rules: Rules
     seq: int
+    rules_version: int = FIRST_RULES_VERSION
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):

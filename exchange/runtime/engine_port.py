@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.catch_up.service import CatchUpService
-from exchange.domain.commands import PlaceOrder
+from exchange.domain.commands import ChangeRules, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
@@ -18,7 +18,9 @@ from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, 
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
+from exchange.matching.apply import apply
 from exchange.matching.dry_run import dry_run, margin_quote
+from exchange.matching.state_codec import copy_state
 from exchange.past.service import BEHIND_SECONDS, PastService
 from exchange.projections.views import Change, Views
 
@@ -47,6 +49,9 @@ class EnginePort(ExchangePort):
 
     def dry_run(self, command: PlaceOrder) -> list[Event] | None:
         return None if self.is_busy else dry_run(self.engine.state, self.now_us(), command)
+
+    def dry_run_rules(self, command: ChangeRules) -> list[Event]:
+        return apply(copy_state(self.engine.state), self.now_us(), command)
 
     def margin(self, command: PlaceOrder) -> MarginQuote:
         return MarginQuote(*margin_quote(self.engine.state, self.now_us(), command))

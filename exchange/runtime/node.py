@@ -14,6 +14,7 @@ from exchange import __version__
 from exchange.catch_up.streams import RecentUpdates
 from exchange.domain.commands import Command, EndSession, Genesis, PlaceOrder, StartSession, encode_command
 from exchange.domain.events import Event
+from exchange.domain.rules import RULES_VERSION
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.alarm import standing_alarm
 from exchange.engine.chain import check_unreplayed
@@ -99,6 +100,8 @@ async def serve(
             await _record_first_digests(settings.path, engine, journal)
             if warning := storage_of(settings.path).warning:
                 _log.warning("%s", warning)
+            if (version := engine.state.rules_version) < RULES_VERSION:
+                _log.warning("%s", old_rules_warning(version))
             node = Node(settings, engine, journal, recent, lock=lock, checked_seq=checked_seq)
 
             def announce(url: str) -> None:
@@ -112,6 +115,15 @@ async def serve(
             return engine.head.seq
         finally:
             await journal.close()
+
+
+def old_rules_warning(version: int) -> str:
+    """The warning at each start of a journal whose rules have an older version."""
+    return (
+        f"the rules of this journal have version {version}, in which any user can move mark prices: "
+        f"`exchange admin rules --version {RULES_VERSION}` lists the accounts that version {RULES_VERSION} would "
+        "liquidate, and changes to it"
+    )
 
 
 def _check_unreplayed(path: Path, origin_seq: int, is_checked: bool, report: Report) -> int:
@@ -187,7 +199,7 @@ async def open_journal(
     try:
         admin_secret(settings.path)
         if not journal.head.seq:
-            genesis = encode_command(Genesis(settings.rules)).decode()
+            genesis = encode_command(Genesis(settings.rules, RULES_VERSION)).decode()
             begin_us = Clock(settings.clock_start_us).now_us() if now_us is None else now_us
             await journal.append(chain(journal.head, [(begin_us, genesis)]))
     except BaseException:
