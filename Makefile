@@ -35,7 +35,7 @@ run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a
 	With a C compiler, \"make compile\" makes matching twice as fast or faster.")'
 	@exec $(BIN)/exchange demo --db $(DB)
 
-compile: $(VENV)/dev-installed  ## compile the modules of the matcher with mypyc; needs a C compiler
+compile: $(VENV)/dev-installed  ## compile the matcher and the read models with mypyc; needs a C compiler
 	EXCHANGE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
 	@$(BIN)/exchange version
 

@@ -48,7 +48,7 @@ class RecordedPresent:
     def _quote(self, instrument: Instrument) -> Quote:
         name = instrument.instrument_id
         bid, ask = self.views.depths[name].best()
-        return Quote(instrument, bid, ask, self.views.tape.last_price_micros(name), self.views.marks.get(name))
+        return Quote(instrument, bid, ask, self.views.last_price_micros(name), self.views.marks.get(name))
 
     def expired_count(self) -> int:
         return len(self.views.instruments) - len(self.views.live_instruments())
@@ -60,7 +60,7 @@ class RecordedPresent:
         require_instrument(self.views, instrument_id, self._path)
         views, levels = self.views, self.views.depths[instrument_id]
         shown = OrderBookSnapshot(instrument_id, views.seq, views.ts_us, levels.bids(depth), levels.asks(depth))
-        return shown, views.tape.trades(instrument_id, trades)
+        return shown, views.trades(instrument_id, trades)
 
     def accounts(self) -> list[AccountSummary]:
         return [self.views.account_summary(user_id) for user_id in self.views.balances.users]

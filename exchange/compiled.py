@@ -37,6 +37,12 @@ MODULES = (
     "exchange.matching.settlement",
     "exchange.matching.state",
     "exchange.matching.state_codec",
+    "exchange.projections.balances",
+    "exchange.projections.depth",
+    "exchange.projections.fold",
+    "exchange.projections.orders",
+    "exchange.projections.rolling_volume",
+    "exchange.projections.tape",
 )
 # The name of the library that holds the code of all modules. mypyc appends `__mypyc`.
 LIBRARY = "exchange.compiled"

@@ -37,7 +37,7 @@ from exchange.journal.memory import MemoryJournal
 from exchange.journal.records import Record, chain
 from exchange.keys.credentials import Credentials
 from exchange.past.answers import PastAnswers
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.engine_port import EnginePort
 from exchange.runtime.pipeline import Pipeline

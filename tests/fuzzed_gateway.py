@@ -6,7 +6,7 @@ from random import Random
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, UNREAD_MAX
 from exchange.gateway.server import Gateway
 from exchange.gateway.socket_connection import SocketConnection
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from tests.fake_exchange import TURNS_MAX
 from tests.fake_transport import Conversation, FakeTransport, conversation_of
 from tests.fuzzed_exchange import FuzzedExchange, Tally, check_replay

@@ -18,6 +18,7 @@ PACKAGES = ("domain", "matching", "projections")
 # Prints the file of each module that can be compiled, then the reason for the source.
 FILES = (
     "import exchange.matching.apply, exchange.matching.dry_run, exchange.matching.state_codec, sys; "
+    "import exchange.projections.views; "
     "from exchange.compiled import MODULES, WHY_PURE; "
     "print(*(sys.modules[name].__file__ for name in MODULES), WHY_PURE, sep='\\n')"
 )

@@ -24,7 +24,7 @@ from exchange.journal.memory import MemoryJournal
 from exchange.journal.opening import open_journal_reader, open_journal_writer
 from exchange.journal.records import Head, Record, chain
 from exchange.journal.sqlite_reader import SqliteJournalReader
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.runtime.clock import Clock
 from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, read_status
 from exchange.runtime.pipeline import Pipeline

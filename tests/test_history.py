@@ -88,7 +88,7 @@ def test_every_moment_in_the_history_is_that_of_a_replay(path: Path) -> None:
                 assert _answers(past) == _answers(engine.views), f"seq {record.seq} of seed {SEED}"
                 # The live views drop finished orders beyond a limit of the rules; the history keeps all.
                 for user_id in engine.views.balances.users:
-                    for order in engine.views.orders.history(user_id, COUNT):
+                    for order in engine.views.finished_orders(user_id, COUNT):
                         assert past.order(order.order_id) == order
                 assert past.is_halted == engine.state.is_halted
                 assert past.journal_hash == record.hash
@@ -195,7 +195,7 @@ def test_questions_read_an_index_that_has_all_they_need(stream: Path) -> None:
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
         views = PastViews(connection, head_of(connection).seq)
-        views.tape.volume_24h_milli(views.live_instruments()[0].instrument_id, views.ts_us)
+        views.volume_24h_milli(views.live_instruments()[0].instrument_id)
         (named_id,) = views.query("SELECT order_id FROM orders WHERE client_order_id > '' LIMIT 1").fetchone()
         order_audit_trail(views, named_id)
         connection.set_trace_callback(None)
@@ -327,9 +327,9 @@ QUESTIONS: dict[str, Callable[[Views], Any]] = {
     "accounts": _accounts,
     "tickers": lambda views: [views.ticker(one.instrument_id) for one in views.live_instruments()],
     "books": lambda views: [(views.depths[name].bids(), views.depths[name].asks()) for name in views.instruments],
-    "open orders": lambda views: [views.orders.open_orders(user_id) for user_id in views.balances.users],
-    "trades": lambda views: [views.tape.trades(name, 100) for name in views.instruments],
-    "user trades": lambda views: [views.tape.user_trades(user_id, 100) for user_id in views.balances.users],
+    "open orders": lambda views: [views.open_orders(user_id) for user_id in views.balances.users],
+    "trades": lambda views: [views.trades(name, 100) for name in views.instruments],
+    "user trades": lambda views: [views.user_trades(user_id, 100) for user_id in views.balances.users],
     "settlements": lambda views: views.settlements.newest(100),
     "user settlements": lambda views: [views.settlements.newest_of(user_id, 100) for user_id in views.balances.users],
     "indexes": lambda views: sorted(views.indexes.items()),

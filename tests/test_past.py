@@ -76,7 +76,7 @@ def questions(exchange: FakeExchange) -> Iterator[tuple[str, str, dict[str, Any]
     names = list(views.instruments)
     of_instrument = [{"instrument_id": name} for name in (*names[:3], *names[-3:], "SOL_USDC-1JAN27-1-C")]
     of_asset: list[dict[str, Any]] = [{}, *({"asset": asset} for asset in ("SOL", "BTC", "ETH", "XRP"))]
-    finished = [order for user_id in USERS for order in views.orders.history(user_id, 100)]
+    finished = [order for user_id in USERS for order in views.finished_orders(user_id, 100)]
     pages: list[dict[str, Any]] = [{"count": 3}, {"count": 3, "before": 20}, {"before": 40}, *of_instrument]
     pages += [{"instrument_id": order.instrument_id, "before": order.order_id} for order in finished[::8]]
     for name, method in METHODS.items():

@@ -12,7 +12,7 @@ from exchange.engine.engine import Engine
 from exchange.journal.errors import JournalBrokenError, JournalFullError
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.records import Record, chain
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.runtime import pipeline as pipeline_module
 from exchange.runtime.clock import Clock
 from exchange.runtime.pipeline import Pipeline

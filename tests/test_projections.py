@@ -20,8 +20,9 @@ from exchange.domain.events import (
 )
 from exchange.domain.units import NUMBER_MAX
 from exchange.projections.balances import PositionRecord
+from exchange.projections.fold import Change
 from exchange.projections.settlements import SettlementHistory
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Views
 from exchange.projections.wire_types import Settlement
 
 CALL, PUT = "SOL_USDC-28FEB26-150-C", "SOL_USDC-28FEB26-150-P"

@@ -179,7 +179,7 @@ def test_the_state_at_200_moments_equals_the_live_state(tmp_path: Path) -> None:
                 "bids": [(level.price_micros, level.size_milli, level.count) for level in book.bids(5)],
                 "asks": [(level.price_micros, level.size_milli, level.count) for level in book.asks(5)],
                 "available": views.balance("alice").available_micros,
-                "orders": [(order.order_id, order.remaining_milli) for order in views.orders.open_orders("alice")],
+                "orders": [(order.order_id, order.remaining_milli) for order in views.open_orders("alice")],
             }
 
     play(path, 2, 600, snapshots_at=(250,), seen=look)

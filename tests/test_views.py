@@ -27,8 +27,9 @@ from exchange.gateway.trading import order_answer
 from exchange.journal.records import chain
 from exchange.matching.dry_run import dry_run
 from exchange.matching.state import State
+from exchange.projections.fold import Change
 from exchange.projections.rolling_volume import RollingVolume
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Views
 from exchange.projections.views_codec import decode_views, encode_views
 from tests.market_commands import market_steps
 

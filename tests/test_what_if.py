@@ -34,7 +34,7 @@ from exchange.history.moment import Moment
 from exchange.history.what_if import what_if
 from exchange.journal.archives import archive_folder
 from exchange.journal.records import Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from tests.cli_support import complained, exchange, said, said_json
 from tests.journals import write_journal
 from tests.small_market import CALL, START_US, USDC, buy, history, sell

@@ -15,7 +15,8 @@ import msgspec
 
 from exchange.catch_up.limits import RECENT_MAX, RECENT_SIZE_MAX
 from exchange.projections.balances import PositionRecord
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 from exchange.projections.wire_types import (
     Balance,
     IndexPrice,
@@ -178,7 +179,7 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
         change.seq,
         [copy(order) for order in orders],
         change.user_trades,
-        [PositionSnapshot(*key, copy(position), *views.valuation(key[1])) for key, position in positions],
+        [PositionSnapshot(*key, position.copy(), *views.valuation(key[1])) for key, position in positions],
         [views.balance(user_id) for user_id in balances],
         change.trades,
         change.index,

@@ -7,7 +7,8 @@ from exchange.journal.records import Head, Record
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 from exchange.projections.views_codec import Compression, copy_views, decode_views, encode_views
 from exchange.snapshots.compression import compress, decompress
 from exchange.snapshots.store import Snapshot, digest_of

@@ -16,7 +16,8 @@ from exchange.journal.errors import JournalArchivedError, JournalDamagedError
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Checkpoint, EventRow, Record
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 from exchange.snapshots.store import SnapshotStore, unpack
 
 Report = Callable[[str], None]

@@ -33,7 +33,7 @@ from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, read_only_replay, refused
 from exchange.projections import wire_types as w
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Settlement
 
 

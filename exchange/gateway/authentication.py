@@ -15,7 +15,7 @@ from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited
 from exchange.keys.credentials import CredentialsError, Login, SignedRequest
 from exchange.keys.key import TRADE, user_of
 from exchange.keys.throttle import FAILURES_MAX
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 
 def authenticate(caller: Caller, params: p.AuthParams) -> r.LoginResult | Command:

@@ -11,7 +11,7 @@ from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.jsonrpc import invalid_params, must_authenticate
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 
 def subscribe(caller: Caller, params: p.SubscribeParams) -> list[str] | r.SubscribeResult:

@@ -1,7 +1,5 @@
 """The result of a dry run, made from the events that the order would cause."""
 
-from copy import copy
-
 from msgspec.structs import replace
 
 from exchange.domain.commands import PlaceOrder
@@ -27,8 +25,8 @@ from exchange.projections.wire_types import OrderView, UserTrade
 def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[Event]) -> DryRunResult:
     """Make the result of a dry run. Its order_id, trade_ids and their `seq` are 0. Raises RpcError for a refusal."""
     user_id, instrument_id = command.user_id, command.instrument_id
-    funds = copy(views.balances.users[user_id])
-    position = copy(funds.positions.get(instrument_id, PositionRecord()))
+    funds = views.balances.users[user_id].copy()
+    position = funds.positions.get(instrument_id, PositionRecord()).copy()
     orders = Orders(finished_kept=1)
     order: OrderView | None = None
     trades: list[UserTrade] = []

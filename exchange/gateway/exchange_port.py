@@ -17,8 +17,9 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
+from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Views
 
 
 class PastQuestion(msgspec.Struct, frozen=True):

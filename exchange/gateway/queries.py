@@ -35,7 +35,7 @@ def order_book(caller: Caller, params: p.OrderBookParams) -> r.OrderBookResult:
 
 
 def trades(caller: Caller, params: p.TradesParams) -> list[Trade]:
-    return caller.views.tape.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
+    return caller.views.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
 
 
 def ticker(caller: Caller, params: p.InstrumentRef) -> Ticker:
@@ -96,17 +96,17 @@ def rules(caller: Caller, _params: p.ReadParams) -> w.RulesResult:
 
 
 def open_orders(caller: Caller, params: p.InstrumentFilter) -> list[OrderView]:
-    return caller.views.orders.open_orders(caller.user_id, listed_id_or_none(params.instrument_id, caller.views))
+    return caller.views.open_orders(caller.user_id, listed_id_or_none(params.instrument_id, caller.views))
 
 
 def order_history(caller: Caller, params: p.HistoryParams) -> list[OrderView]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
-    return caller.views.orders.history(caller.user_id, params.count, params.before, instrument_id)
+    return caller.views.finished_orders(caller.user_id, params.count, params.before, instrument_id)
 
 
 def user_trades(caller: Caller, params: p.HistoryParams) -> list[UserTrade]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
-    return caller.views.tape.user_trades(caller.user_id, params.count, params.before, instrument_id)
+    return caller.views.user_trades(caller.user_id, params.count, params.before, instrument_id)
 
 
 def user_settlements(caller: Caller, params: p.UserSettlementsParams) -> list[UserSettlement]:

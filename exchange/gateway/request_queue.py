@@ -46,7 +46,7 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import COMMAND_SECONDS
 from exchange.gateway.methods import Method
 from exchange.gateway.turns import Turn
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.projections.wire_types import Receipt
 
 _log = logging.getLogger(__name__)

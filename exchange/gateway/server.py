@@ -25,7 +25,8 @@ from exchange.gateway.socket_connection import SocketConnection
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.turns import Turns
 from exchange.gateway.websocket import quiet_log
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 
 # The length of a second for heartbeats; tests make it shorter.
 TICK_SECONDS = 1.0

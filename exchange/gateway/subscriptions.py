@@ -8,8 +8,9 @@ from exchange.catch_up.streams import Key, RecentUpdates, encode, key_of
 from exchange.gateway.channels import Channel
 from exchange.gateway.jsonrpc import notification_text
 from exchange.projections.depth import Depth
+from exchange.projections.fold import Change
 from exchange.projections.rolling_volume import US_PER_MINUTE
-from exchange.projections.views import Change, Views
+from exchange.projections.views import Views
 from exchange.projections.wire_types import BookLevel, Ticker
 
 

@@ -17,7 +17,7 @@ from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import invalid_params, rate_limited, read_only_replay, refused
 from exchange.projections import wire_types as w
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 DRY_RUN_RETRY_MS = 100
 

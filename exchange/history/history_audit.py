@@ -19,7 +19,7 @@ from exchange.history_db.update import COMMANDS_AT_ONCE
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 _Row = tuple[Any, ...]
 

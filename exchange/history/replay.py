@@ -10,7 +10,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import Progress, recover, replay_step
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 
 class ReplayStep(NamedTuple):

@@ -26,7 +26,7 @@ from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
 from exchange.keys.credentials import Credentials
 from exchange.keys.key import TRADE, user_of
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 # Commands before the event loop has its turn.
 STEPS_AT_ONCE = 200

@@ -19,11 +19,10 @@ from exchange.journal.records import Head
 from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
-from exchange.projections.orders import Orders, divide_rounding_half_up
-from exchange.projections.recent import RecentTrades
+from exchange.projections.orders import divide_rounding_half_up
 from exchange.projections.rolling_volume import US_PER_MINUTE
 from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
-from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
+from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT
 from exchange.projections.views import Views
 from exchange.projections.wire_types import (
     IndexPrice,
@@ -118,10 +117,10 @@ class PastViews(Views):
         self._load_instruments()
         self._load_prices()
         self.depths = _OnDemand(self._depth)
-        self.orders = _PastOrders(self.rules.finished_orders_kept, views=self)
         self.balances.users = _Accounts(self._user_ids(), self._account)
         self.balances.open_interest_milli = _OnDemand(self._open_interest)
-        self.tape = _PastTape(self)
+        last = self.query("SELECT trade_id FROM trade WHERE seq <= :seq ORDER BY seq DESC, trade_id DESC LIMIT 1")
+        self._last_trade_id = (last.fetchone() or (0,))[0]
         self.settlements = SettlementHistory(self._series())
         self.settlements.users = _OnDemand(self._settlements_of)
 
@@ -149,8 +148,8 @@ class PastViews(Views):
 
     def _load_settings(self) -> None:
         rules, halt = self._setting("rules"), self._setting("halt")
-        self.rules = Rules() if rules is None else rules.rules
-        self.rules_version = FIRST_RULES_VERSION if rules is None else rules.rules_version or FIRST_RULES_VERSION
+        self.fold.rules = Rules() if rules is None else rules.rules
+        self.fold.rules_version = FIRST_RULES_VERSION if rules is None else rules.rules_version or FIRST_RULES_VERSION
         self.is_halted = isinstance(halt, HaltSet) and halt.halted
 
     def _load_instruments(self) -> None:
@@ -235,7 +234,7 @@ class PastViews(Views):
         return depth
 
     def finished_orders(
-        self, user_id: str, count: int, before: int | None, instrument_id: str | None
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
     ) -> list[OrderView]:
         """The orders that had ended with an `order_id` below `before`, the highest first.
 
@@ -264,6 +263,73 @@ class PastViews(Views):
             count=count,
         )
         return [_order(row) for row in rows]
+
+    def volume_24h_milli(self, instrument_id: str) -> int:
+        """Return the contracts traded in the last 24 hours, by whole minutes; 0 after the expiration."""
+        if self.instruments[instrument_id].state == "expired":
+            return 0
+        first_us = (self.ts_us // US_PER_MINUTE - _MINUTES_OF_DAY + 1) * US_PER_MINUTE
+        row = self.query(
+            "SELECT coalesce(sum(size_milli), 0) FROM trade WHERE instrument = :instrument AND ts_us >= :first_us "
+            "AND ts_us <= :ts_us",
+            instrument=self.key_of_instrument(instrument_id),
+            first_us=first_us,
+            ts_us=self.ts_us,
+        ).fetchone()
+        return int(row[0])
+
+    def last_price_micros(self, instrument_id: str) -> int | None:
+        """Return the price of the last trade; None if there was none."""
+        row = self.query(
+            "SELECT price_micros FROM trade WHERE instrument = :instrument AND ts_us <= :ts_us "
+            "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
+            instrument=self.key_of_instrument(instrument_id),
+            ts_us=self.ts_us,
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
+        """Return trades of the instrument with a `trade_id` below `before`, newest first."""
+        rows = self.query(
+            "SELECT * FROM (SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us FROM trade "
+            "WHERE instrument = :instrument AND ts_us <= :ts_us ORDER BY ts_us DESC, trade_id DESC LIMIT :kept) "
+            "WHERE trade_id < :before LIMIT :count",
+            instrument=self.key_of_instrument(instrument_id),
+            ts_us=self.ts_us,
+            kept=INSTRUMENT_TRADES_KEPT,
+            before=_NO_ID if before is None else before,
+            count=count,
+        )
+        return [Trade(row[0], instrument_id, *row[1:]) for row in rows]
+
+    def user_trades(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[UserTrade]:
+        """Return trades of the user with a `trade_id` below `before`, newest first."""
+        # As in the live views, only the newest trades of a user. Their ids are read from two indexes in order.
+        newest = (
+            "SELECT trade_id, 'taker' AS liquidity FROM trade WHERE taker = :user AND trade_id <= :last UNION ALL "
+            "SELECT trade_id, 'maker' FROM trade WHERE maker = :user AND trade_id <= :last "
+            "ORDER BY 1 DESC, 2 DESC LIMIT :kept"
+        )
+        of_instrument = "" if instrument_id is None else "AND t.instrument = :instrument"
+        rows = self.query(
+            "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
+            "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
+            "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
+            f"iif(s.liquidity = 'taker', o.liquidation, 0) FROM ({newest}) s "
+            "CROSS JOIN trade t ON t.trade_id = s.trade_id "
+            "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
+            "CROSS JOIN instrument i ON i.instrument = t.instrument "
+            f"WHERE s.trade_id < :before {of_instrument} LIMIT :count",
+            user=self.user_key(user_id),
+            last=self._last_trade_id,
+            kept=USER_TRADES_KEPT,
+            before=_NO_ID if before is None else before,
+            instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
+            count=count,
+        )
+        return [UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows]
 
     def _user_ids(self) -> list[str]:
         rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")
@@ -370,98 +436,6 @@ class _Accounts(_OnDemand[AccountBalances]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._user_ids
-
-
-class _PastOrders(Orders, kw_only=True):
-    """The orders of past views, read when they are asked for."""
-
-    views: PastViews
-
-    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
-        """Return the user's open orders, oldest first."""
-        return [order for order in self.views.open_orders(user_id) if instrument_id in (None, order.instrument_id)]
-
-    def history(
-        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
-    ) -> list[OrderView]:
-        """Return finished orders with an `order_id` below `before`, the highest first."""
-        return self.views.finished_orders(user_id, count, before, instrument_id)
-
-
-class _PastTape(Tape):
-    """The tape of past views: each list of trades is loaded when it is asked for."""
-
-    def __init__(self, views: PastViews) -> None:
-        super().__init__()
-        self._views = views
-        self.instruments = _OnDemand(self._trades)
-        last = views.query("SELECT trade_id FROM trade WHERE seq <= :seq ORDER BY seq DESC, trade_id DESC LIMIT 1")
-        self._last_trade_id = (last.fetchone() or (0,))[0]
-
-    def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
-        """Return the contracts traded in the 24 hours before `ts_us`, by whole minutes; 0 after the expiration."""
-        if self._views.instruments[instrument_id].state == "expired":
-            return 0
-        first_us = (ts_us // US_PER_MINUTE - _MINUTES_OF_DAY + 1) * US_PER_MINUTE
-        row = self._views.query(
-            "SELECT coalesce(sum(size_milli), 0) FROM trade WHERE instrument = :instrument AND ts_us >= :first_us "
-            "AND ts_us <= :ts_us",
-            instrument=self._views.key_of_instrument(instrument_id),
-            first_us=first_us,
-            ts_us=self._views.ts_us,
-        ).fetchone()
-        return int(row[0])
-
-    def last_price_micros(self, instrument_id: str) -> int | None:
-        """Return the price of the last trade; None if there was none."""
-        row = self._views.query(
-            "SELECT price_micros FROM trade WHERE instrument = :instrument AND ts_us <= :ts_us "
-            "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
-            instrument=self._views.key_of_instrument(instrument_id),
-            ts_us=self._views.ts_us,
-        ).fetchone()
-        return None if row is None else row[0]
-
-    def _trades(self, instrument_id: str) -> RecentTrades[Trade]:
-        rows = self._views.query(
-            "SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us FROM trade "
-            "WHERE instrument = :instrument AND ts_us <= :ts_us ORDER BY ts_us DESC, trade_id DESC LIMIT :kept",
-            instrument=self._views.key_of_instrument(instrument_id),
-            ts_us=self._views.ts_us,
-            kept=INSTRUMENT_TRADES_KEPT,
-        )
-        trades = [Trade(row[0], instrument_id, *row[1:]) for row in reversed(rows.fetchall())]
-        return RecentTrades(INSTRUMENT_TRADES_KEPT, trades)
-
-    def user_trades(
-        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
-    ) -> list[UserTrade]:
-        """Return trades of the user with a `trade_id` below `before`, newest first."""
-        views = self._views
-        # As in the live views, only the newest trades of a user. Their ids are read from two indexes in order.
-        newest = (
-            "SELECT trade_id, 'taker' AS liquidity FROM trade WHERE taker = :user AND trade_id <= :last UNION ALL "
-            "SELECT trade_id, 'maker' FROM trade WHERE maker = :user AND trade_id <= :last "
-            "ORDER BY 1 DESC, 2 DESC LIMIT :kept"
-        )
-        of_instrument = "" if instrument_id is None else "AND t.instrument = :instrument"
-        rows = views.query(
-            "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
-            "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
-            "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
-            f"iif(s.liquidity = 'taker', o.liquidation, 0) FROM ({newest}) s "
-            "CROSS JOIN trade t ON t.trade_id = s.trade_id "
-            "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
-            "CROSS JOIN instrument i ON i.instrument = t.instrument "
-            f"WHERE s.trade_id < :before {of_instrument} LIMIT :count",
-            user=views.user_key(user_id),
-            last=self._last_trade_id,
-            kept=USER_TRADES_KEPT,
-            before=_NO_ID if before is None else before,
-            instrument=None if instrument_id is None else views.key_of_instrument(instrument_id),
-            count=count,
-        )
-        return [UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows]
 
 
 def _order(row: Any) -> OrderView:

@@ -15,7 +15,7 @@ from exchange.history_db.order_rows import OrderRows
 from exchange.history_db.payloads import needs_json, stored_payload
 from exchange.history_db.state_events import events_of_state
 from exchange.journal.records import Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 _ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder)
 

@@ -11,7 +11,7 @@ from exchange.history_db.memory import Memory
 from exchange.history_db.new_rows import Row
 from exchange.history_db.rows import HistoryRows
 from exchange.journal.records import Head, Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 
 # Tables in the order in which rows are inserted, so that a row exists before others refer to it.
 _INSERTED = {

@@ -11,8 +11,8 @@ from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, 
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
 from exchange.keys.credentials import Credentials
+from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
-from exchange.projections.views import Change
 
 _READS_ONLY = "only methods that read are answered from the past"
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from exchange.domain.events import (
     BalanceChanged,
     LimitsSet,
@@ -23,17 +21,26 @@ from exchange.projections.wire_types import AccountView, Balance, Limits, Positi
 Valuation = Callable[[str], tuple[int | None, int | None]]
 
 
-class PositionRecord(msgspec.Struct):
+class PositionRecord:
     """A position of one user in one instrument.
 
     `basis_micros` is the cost of the open quantity (long, positive) or its proceeds (short, negative).
     `realised_micros` is the profit realised since the position was opened, after fees.
     """
 
-    quantity_milli: int = 0
-    basis_micros: int = 0
-    locked_micros: int = 0
-    realised_micros: int = 0
+    __slots__ = ("basis_micros", "locked_micros", "quantity_milli", "realised_micros")
+
+    def __init__(
+        self, quantity_milli: int = 0, basis_micros: int = 0, locked_micros: int = 0, realised_micros: int = 0
+    ) -> None:
+        self.quantity_milli = quantity_milli
+        self.basis_micros = basis_micros
+        self.locked_micros = locked_micros
+        self.realised_micros = realised_micros
+
+    def copy(self) -> "PositionRecord":
+        """Return a copy."""
+        return PositionRecord(self.quantity_milli, self.basis_micros, self.locked_micros, self.realised_micros)
 
     @property
     def average_price_micros(self) -> int | None:
@@ -87,28 +94,68 @@ class PositionRecord(msgspec.Struct):
         )
 
 
-class AccountBalances(msgspec.Struct):
+class AccountBalances:
     """Cash, locks, maintenance margin, realised profit after fees, positions and limits of one user.
 
     `shortfall_micros` is the sum that the insurance has paid for the account. A limit of None means that the limit of
     the rules applies.
     """
 
-    cash_micros: int = 0
-    locked_micros: int = 0
-    maintenance_micros: int = 0
-    shortfall_micros: int = 0
-    realised_micros: int = 0
-    positions: dict[str, PositionRecord] = {}
-    suspended: bool = False
-    open_orders_max: int | None = None
-    position_max_milli: int | None = None
+    __slots__ = (
+        "cash_micros",
+        "locked_micros",
+        "maintenance_micros",
+        "open_orders_max",
+        "position_max_milli",
+        "positions",
+        "realised_micros",
+        "shortfall_micros",
+        "suspended",
+    )
+
+    def __init__(
+        self,
+        cash_micros: int = 0,
+        locked_micros: int = 0,
+        maintenance_micros: int = 0,
+        shortfall_micros: int = 0,
+        realised_micros: int = 0,
+        positions: dict[str, PositionRecord] | None = None,
+        suspended: bool = False,
+        open_orders_max: int | None = None,
+        position_max_milli: int | None = None,
+    ) -> None:
+        self.cash_micros = cash_micros
+        self.locked_micros = locked_micros
+        self.maintenance_micros = maintenance_micros
+        self.shortfall_micros = shortfall_micros
+        self.realised_micros = realised_micros
+        self.positions = {} if positions is None else positions
+        self.suspended = suspended
+        self.open_orders_max = open_orders_max
+        self.position_max_milli = position_max_milli
+
+    def copy(self) -> "AccountBalances":
+        """Return a copy that shares the positions."""
+        return AccountBalances(
+            self.cash_micros,
+            self.locked_micros,
+            self.maintenance_micros,
+            self.shortfall_micros,
+            self.realised_micros,
+            self.positions,
+            self.suspended,
+            self.open_orders_max,
+            self.position_max_milli,
+        )
 
     def unrealised_micros(self, valuation: Valuation) -> int:
         """Return the sum of the unrealised profits of all positions."""
         return sum(
-            position.unrealised_micros(valuation(instrument_id)[1])
-            for instrument_id, position in self.positions.items()
+            [
+                position.unrealised_micros(valuation(instrument_id)[1])
+                for instrument_id, position in self.positions.items()
+            ]
         )
 
     def on_balance(self, event: BalanceChanged) -> None:
@@ -128,6 +175,30 @@ class AccountBalances(msgspec.Struct):
             seq,
         )
 
+    def view(self, user_id: str, seq: int, rules: Rules, valuation: Valuation) -> AccountView:
+        """Return the account with profits and equity.
+
+        total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000. A position without a known
+        value counts with its basis.
+        """
+        basis = sum([position.basis_micros for position in self.positions.values()])
+        unrealised = self.unrealised_micros(valuation)
+        return AccountView(
+            user_id,
+            self.cash_micros - self.locked_micros,
+            self.locked_micros,
+            self.maintenance_micros,
+            self.shortfall_micros,
+            seq,
+            self._position_views(valuation),
+            null_if_unsafe(self.realised_micros + unrealised),
+            null_if_unsafe(self.realised_micros),
+            null_if_unsafe(unrealised),
+            null_if_unsafe(self.cash_micros + basis + unrealised),
+            self.suspended,
+            self.limits(rules),
+        )
+
     def limits(self, rules: Rules) -> Limits:
         """Return the limits that apply: the user's own, or those of the rules."""
         open_orders_max, position_max_milli = self.open_orders_max, self.position_max_milli
@@ -138,12 +209,23 @@ class AccountBalances(msgspec.Struct):
             position_max_milli = market.position_max_milli if market else 0
         return Limits(open_orders_max, position_max_milli)
 
+    def _position_views(self, valuation: Valuation) -> list[PositionView]:
+        """Return the positions that are open, or for which open asks lock collateral, by instrument id."""
+        return [
+            position.view(instrument_id, *valuation(instrument_id))
+            for instrument_id, position in sorted(self.positions.items())
+            if position.quantity_milli or position.locked_micros
+        ]
 
-class Balances(msgspec.Struct):
+
+class Balances:
     """The balances of all users, and by instrument the open interest: the contracts owned, which equal those owed."""
 
-    users: dict[str, AccountBalances] = {}
-    open_interest_milli: dict[str, int] = {}
+    __slots__ = ("open_interest_milli", "users")
+
+    def __init__(self) -> None:
+        self.users: dict[str, AccountBalances] = {}
+        self.open_interest_milli: dict[str, int] = {}
 
     def open(self, user_id: str) -> None:
         """Add an empty account."""
@@ -200,49 +282,6 @@ class Balances(msgspec.Struct):
         account = self.users[event.user_id]
         account.open_orders_max = event.open_orders_max
         account.position_max_milli = event.position_max_milli
-
-    def balance(self, user_id: str, seq: int) -> Balance:
-        """Return the user's balance as of `seq`."""
-        return (self.users.get(user_id) or AccountBalances()).balance(user_id, seq)
-
-    def account(self, user_id: str, seq: int, rules: Rules, valuation: Valuation) -> AccountView:
-        """Return the account with profits and equity.
-
-        total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000. A position without a known
-        value counts with its basis.
-        """
-        account = self.users.get(user_id) or AccountBalances()
-        basis = sum(position.basis_micros for position in account.positions.values())
-        unrealised = account.unrealised_micros(valuation)
-        return AccountView(
-            user_id,
-            account.cash_micros - account.locked_micros,
-            account.locked_micros,
-            account.maintenance_micros,
-            account.shortfall_micros,
-            seq,
-            self.positions(user_id, valuation),
-            null_if_unsafe(account.realised_micros + unrealised),
-            null_if_unsafe(account.realised_micros),
-            null_if_unsafe(unrealised),
-            null_if_unsafe(account.cash_micros + basis + unrealised),
-            account.suspended,
-            account.limits(rules),
-        )
-
-    def profit_micros(self, user_id: str, valuation: Valuation) -> int:
-        """Return the sum of realised and unrealised profit."""
-        account = self.users.get(user_id) or AccountBalances()
-        return account.realised_micros + account.unrealised_micros(valuation)
-
-    def positions(self, user_id: str, valuation: Valuation) -> list[PositionView]:
-        """Return the positions that are open, or for which open asks lock collateral, by instrument id."""
-        account = self.users.get(user_id) or AccountBalances()
-        return [
-            position.view(instrument_id, *valuation(instrument_id))
-            for instrument_id, position in sorted(account.positions.items())
-            if position.quantity_milli or position.locked_micros
-        ]
 
     def _position(self, user_id: str, instrument_id: str) -> PositionRecord:
         positions = self.users[user_id].positions

@@ -1,38 +1,40 @@
 """Open orders, and recently finished orders, of every user."""
 
-from itertools import islice
-
-import msgspec
-
 from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.projections.recent import FinishedOrders
 from exchange.projections.wire_types import OrderView
 
 
-class UserOrders(msgspec.Struct):
+class UserOrders:
     """One user's orders by id: open ones oldest first, finished ones in the order of their end."""
 
-    open: dict[int, OrderView] = {}
-    finished: FinishedOrders = msgspec.field(default_factory=FinishedOrders)
+    __slots__ = ("finished", "open")
+
+    def __init__(self, open_orders: dict[int, OrderView], finished: FinishedOrders) -> None:
+        self.open = open_orders
+        self.finished = finished
 
 
-class Orders(msgspec.Struct):
+class Orders:
     """Orders by user.
 
     `finished_kept` is the number of finished orders that are kept for each user; the journal has all of them.
     `notional_micros` is the sum traded so far by each open order that is partially filled.
     """
 
-    finished_kept: int = 0
-    users: dict[str, UserOrders] = {}
-    notional_micros: dict[int, int] = {}
+    __slots__ = ("finished_kept", "notional_micros", "users")
+
+    def __init__(self, finished_kept: int = 0) -> None:
+        self.finished_kept = finished_kept
+        self.users: dict[str, UserOrders] = {}
+        self.notional_micros: dict[int, int] = {}
 
     def of(self, user_id: str) -> UserOrders:
         """Return the orders of one user; create an empty collection if there is none."""
         orders = self.users.get(user_id)
         if orders is None:
-            orders = self.users[user_id] = UserOrders()
+            orders = self.users[user_id] = UserOrders({}, FinishedOrders())
         return orders
 
     def find(self, user_id: str, order_id: int) -> OrderView | None:
@@ -60,13 +62,15 @@ class Orders(msgspec.Struct):
         orders = self.users.get(user_id)
         if orders is None:
             return []
-        newest_first = (orders.finished[order_id] for order_id in sorted(orders.finished, reverse=True))
-        wanted = (
-            order
-            for order in newest_first
-            if (before is None or order.order_id < before) and instrument_id in (None, order.instrument_id)
-        )
-        return list(islice(wanted, count))
+        page: list[OrderView] = []
+        for order_id in sorted(orders.finished, reverse=True):
+            if len(page) == count:
+                break
+            if before is None or order_id < before:
+                order = orders.finished[order_id]
+                if instrument_id in (None, order.instrument_id):
+                    page.append(order)
+        return page
 
     def on_accepted(self, event: OrderAccepted, ts_us: int) -> OrderView:
         """Add a new open order."""

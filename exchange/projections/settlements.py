@@ -9,7 +9,7 @@ from exchange.projections.wire_types import Settlement, UserSettlement
 SERIES_KEPT = 10_000
 USER_SETTLEMENTS_KEPT = 10_000
 
-_T = TypeVar("_T", Settlement, UserSettlement)
+_T = TypeVar("_T", bound=Settlement | UserSettlement)
 
 
 class SettlementHistory:

@@ -1,7 +1,6 @@
 """The tape: recent trades of every instrument and of every user, and the volume. The journal has all trades."""
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from typing import TypeVar
 
 from exchange.domain.events import Traded
@@ -12,7 +11,7 @@ from exchange.projections.wire_types import OrderView, Trade, UserTrade
 INSTRUMENT_TRADES_KEPT = 10_000
 USER_TRADES_KEPT = 10_000
 
-_T = TypeVar("_T", Trade, UserTrade)
+_T = TypeVar("_T", bound=Trade | UserTrade)
 
 
 class Tape:
@@ -79,9 +78,7 @@ class Tape:
         self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
     ) -> list[UserTrade]:
         """Return trades of the user with a `trade_id` below `before`, newest first."""
-        trades = self.users.get(user_id, ())
-        wanted = (trade for trade in trades if instrument_id in (None, trade.instrument_id))
-        return _newest(wanted, count, before)
+        return _newest(self.users.get(user_id, ()), count, before, instrument_id)
 
     def trades_of_order(self, user_id: str, order_id: int) -> list[UserTrade]:
         """Return the fills of one order, oldest first."""
@@ -104,6 +101,11 @@ class Tape:
         return trades
 
 
-def _newest(trades: Iterable[_T], count: int, before: int | None) -> list[_T]:
-    newest = reversed(list(trades))
-    return list(islice((trade for trade in newest if before is None or trade.trade_id < before), count))
+def _newest(trades: Iterable[_T], count: int, before: int | None = None, instrument_id: str | None = None) -> list[_T]:
+    page: list[_T] = []
+    for trade in reversed(list(trades)):
+        if len(page) == count:
+            break
+        if (before is None or trade.trade_id < before) and instrument_id in (None, trade.instrument_id):
+            page.append(trade)
+    return page

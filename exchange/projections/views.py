@@ -1,86 +1,21 @@
-"""All read models together: `Views.project` applies the events of one command and returns the changes."""
+"""All read models together, as clients ask for them. `Views.project` applies the events of one command."""
 
-import msgspec
-
-from exchange.domain.events import (
-    AccountOpened,
-    BalanceChanged,
-    Configured,
-    DeliveryPriceSet,
-    Event,
-    HaltSet,
-    IndexPriceSet,
-    InstrumentCreated,
-    InstrumentStateChanged,
-    LimitsSet,
-    MarginsChanged,
-    MarksSet,
-    OrderAccepted,
-    OrderCancelled,
-    OrderEdited,
-    OrderRepeated,
-    PositionChanged,
-    PositionSettled,
-    Refused,
-    RulesChanged,
-    SeriesPaused,
-    SeriesResumed,
-    SettlementDelayed,
-    ShortfallCovered,
-    SuspensionSet,
-    Traded,
-)
-from exchange.domain.reasons import Reason
-from exchange.domain.rules import FIRST_RULES_VERSION, Rules, market_of
-from exchange.projections.balances import Balances, PositionRecord
-from exchange.projections.depth import Depth
+from exchange.domain.events import Event
+from exchange.domain.rules import Rules, market_of
+from exchange.projections.balances import AccountBalances, PositionRecord
+from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities
-from exchange.projections.orders import Orders
-from exchange.projections.settlements import SettlementHistory
-from exchange.projections.tape import Tape
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
     Balance,
-    IndexPrice,
     Instrument,
     OrderView,
     PositionView,
-    Settlement,
     Ticker,
     Trade,
-    UserSettlement,
     UserTrade,
 )
-
-
-class Change(msgspec.Struct, eq=False):
-    """The changes of one command, from which its answer and the notifications are made.
-
-    `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
-    the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
-    assets with a new index price or new marks. `halted` is None if it did not change. `count` is the number of
-    instruments that were paused or resumed together.
-    """
-
-    seq: int
-    ts_us: int
-    refused: Reason | None = None
-    user_id: str = ""
-    order: OrderView | None = None
-    duplicate: bool = False
-    orders: dict[int, OrderView] = {}
-    trades: list[Trade] = []
-    user_trades: list[tuple[str, UserTrade]] = []
-    positions: dict[tuple[str, str], PositionRecord] = {}
-    balances: dict[str, None] = {}
-    books: dict[str, Depth] = {}
-    instruments: dict[str, Instrument] = {}
-    index: IndexPrice | None = None
-    repriced: dict[str, None] = {}
-    settlements: list[Settlement] = []
-    halted: bool | None = None
-    count: int | None = None
 
 
 class Views:
@@ -89,119 +24,47 @@ class Views:
     `indexes` are by asset. `marks` are the mark prices in micros, by instrument.
     """
 
-    def __init__(self) -> None:
-        self.seq = 0
-        self.ts_us = 0
-        self.rules = Rules()
-        self.rules_version = FIRST_RULES_VERSION
-        self.orders = Orders()
-        self.balances = Balances()
-        self.tape = Tape()
-        self.settlements = SettlementHistory()
-        self.instruments: dict[str, Instrument] = {}
-        self.depths: dict[str, Depth] = {}
-        self.indexes: dict[str, IndexPrice] = {}
-        self.marks: dict[str, int] = {}
+    def __init__(self, fold: Fold | None = None, seq: int = 0, ts_us: int = 0) -> None:
+        self.seq = seq
+        self.ts_us = ts_us
+        self.fold = fold = fold or Fold()
+        self.orders = fold.orders
+        self.balances = fold.balances
+        self.tape = fold.tape
+        self.settlements = fold.settlements
+        self.instruments = fold.instruments
+        self.depths = fold.depths
+        self.indexes = fold.indexes
+        self.marks = fold.marks
         self._volatilities = ImpliedVolatilities()
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self.fold.rules
+
+    @property
+    def rules_version(self) -> int:
+        """The version of the rules in force."""
+        return self.fold.rules_version
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
         """Apply the events of command `seq` to the views, and return the changes."""
         self.seq, self.ts_us = seq, ts_us
-        change = Change(seq, ts_us)
-        entering: OrderView | None = None
-        for event in events:
-            match event:
-                case OrderAccepted():
-                    # A command can place several orders: its own first, then those of liquidations.
-                    self._come_to_rest(change, entering)
-                    entering = self.orders.on_accepted(event, ts_us)
-                    change.orders[event.order_id] = entering
-                    if not entering.liquidation:
-                        change.order = entering
-                case BalanceChanged():
-                    self.balances.on_balance(event)
-                    change.balances[event.user_id] = None
-                case Traded():
-                    self._on_traded(change, event)
-                case PositionChanged():
-                    position = self.balances.on_position(event)
-                    key = (event.user_id, event.instrument_id)
-                    if event.quantity_milli or event.locked_micros or key not in change.positions:
-                        change.positions[key] = position
-                case MarginsChanged():
-                    for instrument_id, position in self.balances.on_margins(event):
-                        change.positions[event.user_id, instrument_id] = position
-                case OrderCancelled():
-                    order = self.orders.on_cancelled(event, ts_us)
-                    change.orders[event.order_id] = order
-                    if order is not entering:
-                        self._changed_depth(change, event.instrument_id).on_cancelled(event)
-                    if change.order is None:
-                        change.order = order
-                case OrderEdited():
-                    order = change.order = self.orders.on_edited(event, ts_us)
-                    change.orders[event.order_id] = order
-                    self._changed_depth(change, event.instrument_id).on_edited(event)
-                    entering = None if event.kept_place else order
-                case OrderRepeated():
-                    change.order = self.orders.find(event.user_id, event.order_id)
-                    change.duplicate = True
-                case Refused():
-                    change.refused = event.reason
-                    change.user_id = event.user_id or ""
-                case AccountOpened():
-                    self.balances.open(event.user_id)
-                    change.user_id = event.user_id
-                case InstrumentCreated():
-                    self._list(change, event)
-                case InstrumentStateChanged():
-                    self._on_state(change, event)
-                case IndexPriceSet():
-                    change.index = IndexPrice(event.asset, event.price_micros, seq, ts_us)
-                    self.indexes[event.asset] = change.index
-                    change.repriced[event.asset] = None
-                case MarksSet():
-                    self.marks.update(event.marks)
-                    change.repriced[event.asset] = None
-                case DeliveryPriceSet():
-                    self._deliver(change, event)
-                case SettlementDelayed():
-                    self._conclude(change, Settlement(seq, ts_us, event.asset, event.expiration_s, None, "delayed"))
-                case PositionSettled():
-                    self._on_settled(change, event)
-                case ShortfallCovered():
-                    self.balances.on_shortfall(event)
-                    change.balances[event.user_id] = None
-                case HaltSet():
-                    change.halted = event.halted
-                case SeriesPaused() | SeriesResumed():
-                    change.count = event.count
-                case SuspensionSet():
-                    self.balances.on_suspension(event)
-                    change.user_id = event.user_id
-                case LimitsSet():
-                    self.balances.on_limits(event)
-                    change.user_id = event.user_id
-                case Configured() | RulesChanged():
-                    self.rules = event.rules
-                    self.rules_version = event.rules_version or FIRST_RULES_VERSION
-                    self.orders.keep(event.rules.finished_orders_kept)
-                case _:
-                    pass
-        self._come_to_rest(change, entering)
-        return change
+        return self.fold.project(seq, ts_us, events)
 
     def balance(self, user_id: str) -> Balance:
         """Return the user's balance."""
-        return self.balances.balance(user_id, self.seq)
+        return self._funds(user_id).balance(user_id, self.seq)
 
     def account(self, user_id: str) -> AccountView:
         """Return the user's account, at current marks."""
-        return self.balances.account(user_id, self.seq, self.rules, self.valuation)
+        return self._funds(user_id).view(user_id, self.seq, self.rules, self.valuation)
 
     def profit_micros(self, user_id: str) -> int:
         """Return realised and unrealised profit after fees, at current marks."""
-        return self.balances.profit_micros(user_id, self.valuation)
+        funds = self._funds(user_id)
+        return funds.realised_micros + funds.unrealised_micros(self.valuation)
 
     def position(self, instrument_id: str, position: PositionRecord) -> PositionView:
         """Return a position in this instrument as its owner sees it, at current marks."""
@@ -216,7 +79,7 @@ class Views:
         if mark is not None:
             return mark, mark
         mid = self.depths[instrument_id].mid_micros()
-        return None, self.tape.last_price_micros(instrument_id) if mid is None else mid
+        return None, self.last_price_micros(instrument_id) if mid is None else mid
 
     def ticker(self, instrument_id: str) -> Ticker:
         """Return the ticker of a listed instrument."""
@@ -237,9 +100,9 @@ class Views:
             0 if ask is None else ask.size_milli,
             depth.mid_micros(),
             mark,
-            self.tape.last_price_micros(instrument_id),
+            self.last_price_micros(instrument_id),
             index_micros,
-            self.tape.volume_24h_milli(instrument_id, self.ts_us),
+            self.volume_24h_milli(instrument_id),
             self.balances.open_interest_milli.get(instrument_id, 0),
             *self._volatilities.of(instrument, mark, index_micros, self.ts_us),
         )
@@ -247,6 +110,30 @@ class Views:
     def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
         """Return the user's open orders, oldest first; all of them, or those in one instrument."""
         return self.orders.open_orders(user_id, instrument_id)
+
+    def finished_orders(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[OrderView]:
+        """Return finished orders of the user with an `order_id` below `before`, the highest first."""
+        return self.orders.history(user_id, count, before, instrument_id)
+
+    def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
+        """Return trades of the instrument with a `trade_id` below `before`, newest first."""
+        return self.tape.trades(instrument_id, count, before)
+
+    def user_trades(
+        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+    ) -> list[UserTrade]:
+        """Return trades of the user with a `trade_id` below `before`, newest first."""
+        return self.tape.user_trades(user_id, count, before, instrument_id)
+
+    def last_price_micros(self, instrument_id: str) -> int | None:
+        """Return the price of the last trade; None if there was none."""
+        return self.tape.last_price_micros(instrument_id)
+
+    def volume_24h_milli(self, instrument_id: str) -> int:
+        """Return the contracts traded in the last 24 hours."""
+        return self.tape.volume_24h_milli(instrument_id, self.ts_us)
 
     def open_count(self, user_id: str) -> int:
         """Return the number of open orders of a user."""
@@ -283,77 +170,5 @@ class Views:
             if instrument.state != "expired" and asset in (None, instrument.asset)
         ]
 
-    def _come_to_rest(self, change: Change, order: OrderView | None) -> None:
-        """Add the remainder of an order that entered to the depth, if it rests."""
-        if order is not None and order.remaining_milli and order.status != "cancelled":
-            self._changed_depth(change, order.instrument_id).enter(order)
-
-    def _on_traded(self, change: Change, event: Traded) -> None:
-        maker, taker = self.orders.on_traded(event, change.ts_us)
-        change.orders[maker.order_id] = maker
-        change.orders[taker.order_id] = taker
-        instrument_id = event.instrument_id
-        maker_position, taker_position = self.balances.on_traded(event)
-        change.positions[event.maker_user_id, instrument_id] = maker_position
-        change.positions[event.taker_user_id, instrument_id] = taker_position
-        self._changed_depth(change, instrument_id).on_traded(event)
-        trade, maker_trade, taker_trade = self.tape.on_traded(event, change.seq, change.ts_us, maker, taker)
-        change.trades.append(trade)
-        change.user_trades.append((event.maker_user_id, maker_trade))
-        change.user_trades.append((event.taker_user_id, taker_trade))
-
-    def _changed_depth(self, change: Change, instrument_id: str) -> Depth:
-        depth = self.depths[instrument_id]
-        change.books[instrument_id] = depth
-        return depth
-
-    def _list(self, change: Change, event: InstrumentCreated) -> None:
-        instrument = Instrument(
-            event.instrument_id,
-            event.asset,
-            event.option_type,
-            event.strike_micros,
-            event.expiration_s,
-            event.tick_micros,
-            event.min_size_milli,
-        )
-        self.instruments[instrument.instrument_id] = change.instruments[instrument.instrument_id] = instrument
-        self.depths[instrument.instrument_id] = Depth()
-
-    def _on_state(self, change: Change, event: InstrumentStateChanged) -> None:
-        instrument = change.instruments[event.instrument_id] = self.instruments[event.instrument_id]
-        instrument.state = event.state
-        if event.state == "expired":
-            self.tape.volumes.pop(event.instrument_id, None)
-
-    def _deliver(self, change: Change, event: DeliveryPriceSet) -> None:
-        """Set the delivery price of the instruments of a series, and remove their marks."""
-        asset, expiration_s, price_micros = event.asset, event.expiration_s, event.price_micros
-        for instrument_id, instrument in self.instruments.items():
-            if instrument.expiration_s == expiration_s and instrument.asset == asset:
-                instrument.delivery_price_micros = price_micros
-                change.instruments[instrument_id] = instrument
-                self.marks.pop(instrument_id, None)
-        self._conclude(change, Settlement(change.seq, change.ts_us, asset, expiration_s, price_micros, "settled"))
-
-    def _conclude(self, change: Change, settlement: Settlement) -> None:
-        self.settlements.on_series(settlement)
-        change.settlements.append(settlement)
-
-    def _on_settled(self, change: Change, event: PositionSettled) -> None:
-        user_id, instrument_id = event.user_id, event.instrument_id
-        delivery_price = self.instruments[instrument_id].delivery_price_micros
-        assert delivery_price is not None, "a position was settled at no price"
-        change.positions[user_id, instrument_id] = self.balances.on_settled(event)
-        self.settlements.on_position(
-            user_id,
-            UserSettlement(
-                change.seq,
-                change.ts_us,
-                instrument_id,
-                event.quantity_milli,
-                delivery_price,
-                event.payout_micros,
-                event.fee_micros,
-            ),
-        )
+    def _funds(self, user_id: str) -> AccountBalances:
+        return self.balances.users.get(user_id) or AccountBalances()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
-from exchange.projections.balances import Balances
+from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
+from exchange.projections.fold import Fold
 from exchange.projections.orders import Orders, UserOrders
 from exchange.projections.recent import Encoded, FinishedOrders, RecentTrades
 from exchange.projections.rolling_volume import RollingVolume
@@ -44,6 +46,43 @@ class _OrdersImage(msgspec.Struct):
     notional_micros: dict[int, int]
 
 
+class _PositionImage(msgspec.Struct):
+    """The fields of `PositionRecord`."""
+
+    quantity_milli: int
+    basis_micros: int
+    locked_micros: int
+    realised_micros: int
+
+
+class _AccountImage(msgspec.Struct):
+    """The fields of `AccountBalances`."""
+
+    cash_micros: int
+    locked_micros: int
+    maintenance_micros: int
+    shortfall_micros: int
+    realised_micros: int
+    positions: dict[str, _PositionImage]
+    suspended: bool
+    open_orders_max: int | None
+    position_max_milli: int | None
+
+
+class _BalancesImage(msgspec.Struct):
+    """The fields of `Balances`."""
+
+    users: dict[str, _AccountImage]
+    open_interest_milli: dict[str, int]
+
+
+class _VolumeImage(msgspec.Struct):
+    """The fields of `RollingVolume`."""
+
+    minutes: list[tuple[int, int]]
+    total_milli: int
+
+
 class _Image(msgspec.Struct):
     """The fields of the views in a snapshot. Depth is missing: it follows from the open orders.
 
@@ -54,10 +93,10 @@ class _Image(msgspec.Struct):
     ts_us: int
     rules: Rules
     orders: _OrdersImage
-    balances: Balances
+    balances: _BalancesImage
     trades: dict[str, msgspec.Raw]
     user_trades: dict[str, msgspec.Raw]
-    turnovers: dict[str, RollingVolume]
+    turnovers: dict[str, _VolumeImage]
     settlements: list[Settlement]
     user_settlements: dict[str, list[UserSettlement]]
     instruments: list[Instrument]
@@ -126,10 +165,13 @@ def _encode(
             views.ts_us,
             views.rules,
             _OrdersImage(views.orders.finished_kept, orders, views.orders.notional_micros),
-            views.balances,
+            _BalancesImage(
+                {user_id: _image_of(account) for user_id, account in views.balances.users.items()},
+                views.balances.open_interest_milli,
+            ),
             trades,
             user_trades,
-            views.tape.volumes,
+            {name: _VolumeImage(one.minutes, one.total_milli) for name, one in views.tape.volumes.items()},
             list(views.settlements.series.values()),
             {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
             list(views.instruments.values()),
@@ -166,7 +208,7 @@ def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = Non
         user_id: RecentTrades(USER_TRADES_KEPT, image=part(raw), decode=_decode_user_trades)
         for user_id, raw in decoded.user_trades.items()
     }
-    return _views_of(decoded, users, Tape(trades, user_trades, decoded.turnovers))
+    return _views_of(decoded, users, Tape(trades, user_trades, _volumes_of(decoded)))
 
 
 def copy_views(views: Views) -> Views:
@@ -177,22 +219,55 @@ def copy_views(views: Views) -> Views:
     copied = {user_id: UserOrders(still_open[user_id], orders.finished.copy()) for user_id, orders in users.items()}
     trades = {instrument_id: some.copy() for instrument_id, some in views.tape.instruments.items()}
     user_trades = {user_id: some.copy() for user_id, some in views.tape.users.items()}
-    return _views_of(decoded, copied, Tape(trades, user_trades, decoded.turnovers))
+    return _views_of(decoded, copied, Tape(trades, user_trades, _volumes_of(decoded)))
+
+
+def _image_of(account: AccountBalances) -> _AccountImage:
+    positions = {
+        instrument_id: _PositionImage(
+            position.quantity_milli, position.basis_micros, position.locked_micros, position.realised_micros
+        )
+        for instrument_id, position in account.positions.items()
+    }
+    return _AccountImage(
+        account.cash_micros,
+        account.locked_micros,
+        account.maintenance_micros,
+        account.shortfall_micros,
+        account.realised_micros,
+        positions,
+        account.suspended,
+        account.open_orders_max,
+        account.position_max_milli,
+    )
+
+
+def _account_of(image: _AccountImage) -> AccountBalances:
+    account = AccountBalances(*astuple(image))
+    account.positions = {
+        instrument_id: PositionRecord(*astuple(position)) for instrument_id, position in image.positions.items()
+    }
+    return account
+
+
+def _volumes_of(decoded: _Image) -> dict[str, RollingVolume]:
+    return {name: RollingVolume(one.minutes, one.total_milli) for name, one in decoded.turnovers.items()}
 
 
 def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> Views:
-    views = Views()
-    views.seq, views.ts_us = decoded.seq, decoded.ts_us
-    views.rules, views.balances = decoded.rules, decoded.balances
-    views.orders = Orders(decoded.orders.finished_kept, users, decoded.orders.notional_micros)
-    views.tape = tape
-    views.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
-    views.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
-    views.indexes = {index.asset: index for index in decoded.indexes}
-    views.marks = decoded.marks
-    views.rules_version = decoded.rules_version
-    views.depths = {instrument_id: Depth() for instrument_id in views.instruments}
-    for user in views.orders.users.values():
+    fold = Fold()
+    fold.rules, fold.rules_version = decoded.rules, decoded.rules_version
+    fold.orders = Orders(decoded.orders.finished_kept)
+    fold.orders.users, fold.orders.notional_micros = users, decoded.orders.notional_micros
+    fold.balances.users = {user_id: _account_of(image) for user_id, image in decoded.balances.users.items()}
+    fold.balances.open_interest_milli = decoded.balances.open_interest_milli
+    fold.tape = tape
+    fold.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
+    fold.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
+    fold.indexes = {index.asset: index for index in decoded.indexes}
+    fold.marks = decoded.marks
+    fold.depths = {instrument_id: Depth() for instrument_id in fold.instruments}
+    for user in users.values():
         for order in user.open.values():
-            views.depths[order.instrument_id].enter(order)
-    return views
+            fold.depths[order.instrument_id].enter(order)
+    return Views(fold, decoded.seq, decoded.ts_us)

@@ -22,7 +22,8 @@ from exchange.matching.apply import apply
 from exchange.matching.dry_run import dry_run, margin_quote
 from exchange.matching.state_codec import copy_state
 from exchange.past.service import BEHIND_SECONDS, PastService
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 
 
 class EnginePort(ExchangePort):

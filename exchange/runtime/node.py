@@ -35,7 +35,8 @@ from exchange.journal.write_ahead_log import is_log_of_crash
 from exchange.keys.credentials import Credentials
 from exchange.keys.key_file import KeyFileError, read_keys
 from exchange.keys.tls import ServerTls
-from exchange.projections.views import Change, Views
+from exchange.projections.fold import Change
+from exchange.projections.views import Views
 from exchange.runtime.accepted_loss import accept_loss
 from exchange.runtime.archiver import Archiver
 from exchange.runtime.clock import Clock, jump_text, thread_cpu_us

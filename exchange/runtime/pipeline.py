@@ -12,7 +12,7 @@ from exchange.engine.engine import Engine
 from exchange.journal.errors import JournalUnavailableError
 from exchange.journal.protocols import JournalWriter
 from exchange.journal.records import AnswerRow, DigestRow, Record, chain
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.runtime.clock import Clock
 
 BATCH_MAX = 1_000  # commands in one transaction

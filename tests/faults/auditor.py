@@ -22,7 +22,7 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS
 from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head, Record
-from exchange.projections.views import Change
+from exchange.projections.fold import Change
 from exchange.projections.views_codec import encode_views
 from exchange.projections.wire_types import Receipt
 from exchange.runtime.engine_port import EnginePort

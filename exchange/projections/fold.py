@@ -1,0 +1,287 @@
+"""The fold: `project` applies the events of one command to all read models, and returns the changes."""
+
+from exchange.domain.events import (
+    AccountOpened,
+    BalanceChanged,
+    Configured,
+    DeliveryPriceSet,
+    Event,
+    HaltSet,
+    IndexPriceSet,
+    InstrumentCreated,
+    InstrumentStateChanged,
+    LimitsSet,
+    MarginsChanged,
+    MarksSet,
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    OrderRepeated,
+    PositionChanged,
+    PositionSettled,
+    Refused,
+    RulesChanged,
+    SeriesPaused,
+    SeriesResumed,
+    SettlementDelayed,
+    ShortfallCovered,
+    SuspensionSet,
+    Traded,
+)
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import FIRST_RULES_VERSION, Rules
+from exchange.projections.balances import Balances, PositionRecord
+from exchange.projections.depth import Depth
+from exchange.projections.orders import Orders
+from exchange.projections.settlements import SettlementHistory
+from exchange.projections.tape import Tape
+from exchange.projections.wire_types import (
+    IndexPrice,
+    Instrument,
+    OrderView,
+    Settlement,
+    Trade,
+    UserSettlement,
+    UserTrade,
+)
+
+
+class Change:
+    """The changes of one command, from which its answer and the notifications are made.
+
+    `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
+    the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
+    assets with a new index price or new marks. `halted` is None if it did not change. `count` is the number of
+    instruments that were paused or resumed together.
+    """
+
+    __slots__ = (
+        "balances",
+        "books",
+        "count",
+        "duplicate",
+        "halted",
+        "index",
+        "instruments",
+        "order",
+        "orders",
+        "positions",
+        "refused",
+        "repriced",
+        "seq",
+        "settlements",
+        "trades",
+        "ts_us",
+        "user_id",
+        "user_trades",
+    )
+
+    def __init__(self, seq: int, ts_us: int) -> None:
+        self.seq = seq
+        self.ts_us = ts_us
+        self.refused: Reason | None = None
+        self.user_id = ""
+        self.order: OrderView | None = None
+        self.duplicate = False
+        self.orders: dict[int, OrderView] = {}
+        self.trades: list[Trade] = []
+        self.user_trades: list[tuple[str, UserTrade]] = []
+        self.positions: dict[tuple[str, str], PositionRecord] = {}
+        self.balances: dict[str, None] = {}
+        self.books: dict[str, Depth] = {}
+        self.instruments: dict[str, Instrument] = {}
+        self.index: IndexPrice | None = None
+        self.repriced: dict[str, None] = {}
+        self.settlements: list[Settlement] = []
+        self.halted: bool | None = None
+        self.count: int | None = None
+
+
+class Fold:
+    """Everything that the events decide. `indexes` are by asset; `marks` are in micros, by instrument."""
+
+    __slots__ = (
+        "balances",
+        "depths",
+        "indexes",
+        "instruments",
+        "marks",
+        "orders",
+        "rules",
+        "rules_version",
+        "settlements",
+        "tape",
+    )
+
+    def __init__(self) -> None:
+        self.rules = Rules()
+        self.rules_version = FIRST_RULES_VERSION
+        self.orders = Orders()
+        self.balances = Balances()
+        self.tape = Tape()
+        self.settlements = SettlementHistory()
+        self.instruments: dict[str, Instrument] = {}
+        self.depths: dict[str, Depth] = {}
+        self.indexes: dict[str, IndexPrice] = {}
+        self.marks: dict[str, int] = {}
+
+    def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
+        """Apply the events of command `seq`, and return the changes."""
+        change = Change(seq, ts_us)
+        entering: OrderView | None = None
+        for event in events:
+            match event:
+                case OrderAccepted():
+                    # A command can place several orders: its own first, then those of liquidations.
+                    self._come_to_rest(change, entering)
+                    entering = self.orders.on_accepted(event, ts_us)
+                    change.orders[event.order_id] = entering
+                    if not entering.liquidation:
+                        change.order = entering
+                case BalanceChanged():
+                    self.balances.on_balance(event)
+                    change.balances[event.user_id] = None
+                case Traded():
+                    self._on_traded(change, event)
+                case PositionChanged():
+                    position = self.balances.on_position(event)
+                    key = (event.user_id, event.instrument_id)
+                    if event.quantity_milli or event.locked_micros or key not in change.positions:
+                        change.positions[key] = position
+                case MarginsChanged():
+                    for instrument_id, position in self.balances.on_margins(event):
+                        change.positions[event.user_id, instrument_id] = position
+                case OrderCancelled():
+                    order = self.orders.on_cancelled(event, ts_us)
+                    change.orders[event.order_id] = order
+                    if order is not entering:
+                        self._changed_depth(change, event.instrument_id).on_cancelled(event)
+                    if change.order is None:
+                        change.order = order
+                case OrderEdited():
+                    order = change.order = self.orders.on_edited(event, ts_us)
+                    change.orders[event.order_id] = order
+                    self._changed_depth(change, event.instrument_id).on_edited(event)
+                    entering = None if event.kept_place else order
+                case OrderRepeated():
+                    change.order = self.orders.find(event.user_id, event.order_id)
+                    change.duplicate = True
+                case Refused():
+                    change.refused = event.reason
+                    change.user_id = event.user_id or ""
+                case AccountOpened():
+                    self.balances.open(event.user_id)
+                    change.user_id = event.user_id
+                case InstrumentCreated():
+                    self._list(change, event)
+                case InstrumentStateChanged():
+                    self._on_state(change, event)
+                case IndexPriceSet():
+                    change.index = IndexPrice(event.asset, event.price_micros, seq, ts_us)
+                    self.indexes[event.asset] = change.index
+                    change.repriced[event.asset] = None
+                case MarksSet():
+                    self.marks.update(event.marks)
+                    change.repriced[event.asset] = None
+                case DeliveryPriceSet():
+                    self._deliver(change, event)
+                case SettlementDelayed():
+                    self._conclude(change, Settlement(seq, ts_us, event.asset, event.expiration_s, None, "delayed"))
+                case PositionSettled():
+                    self._on_settled(change, event)
+                case ShortfallCovered():
+                    self.balances.on_shortfall(event)
+                    change.balances[event.user_id] = None
+                case HaltSet():
+                    change.halted = event.halted
+                case SeriesPaused() | SeriesResumed():
+                    change.count = event.count
+                case SuspensionSet():
+                    self.balances.on_suspension(event)
+                    change.user_id = event.user_id
+                case LimitsSet():
+                    self.balances.on_limits(event)
+                    change.user_id = event.user_id
+                case Configured() | RulesChanged():
+                    self.rules = event.rules
+                    self.rules_version = event.rules_version or FIRST_RULES_VERSION
+                    self.orders.keep(event.rules.finished_orders_kept)
+                case _:
+                    pass
+        self._come_to_rest(change, entering)
+        return change
+
+    def _come_to_rest(self, change: Change, order: OrderView | None) -> None:
+        """Add the remainder of an order that entered to the depth, if it rests."""
+        if order is not None and order.remaining_milli and order.status != "cancelled":
+            self._changed_depth(change, order.instrument_id).enter(order)
+
+    def _on_traded(self, change: Change, event: Traded) -> None:
+        maker, taker = self.orders.on_traded(event, change.ts_us)
+        change.orders[maker.order_id] = maker
+        change.orders[taker.order_id] = taker
+        instrument_id = event.instrument_id
+        maker_position, taker_position = self.balances.on_traded(event)
+        change.positions[event.maker_user_id, instrument_id] = maker_position
+        change.positions[event.taker_user_id, instrument_id] = taker_position
+        self._changed_depth(change, instrument_id).on_traded(event)
+        trade, maker_trade, taker_trade = self.tape.on_traded(event, change.seq, change.ts_us, maker, taker)
+        change.trades.append(trade)
+        change.user_trades.append((event.maker_user_id, maker_trade))
+        change.user_trades.append((event.taker_user_id, taker_trade))
+
+    def _changed_depth(self, change: Change, instrument_id: str) -> Depth:
+        depth = self.depths[instrument_id]
+        change.books[instrument_id] = depth
+        return depth
+
+    def _list(self, change: Change, event: InstrumentCreated) -> None:
+        instrument = Instrument(
+            event.instrument_id,
+            event.asset,
+            event.option_type,
+            event.strike_micros,
+            event.expiration_s,
+            event.tick_micros,
+            event.min_size_milli,
+        )
+        self.instruments[instrument.instrument_id] = change.instruments[instrument.instrument_id] = instrument
+        self.depths[instrument.instrument_id] = Depth()
+
+    def _on_state(self, change: Change, event: InstrumentStateChanged) -> None:
+        instrument = change.instruments[event.instrument_id] = self.instruments[event.instrument_id]
+        instrument.state = event.state
+        if event.state == "expired":
+            self.tape.volumes.pop(event.instrument_id, None)
+
+    def _deliver(self, change: Change, event: DeliveryPriceSet) -> None:
+        """Set the delivery price of the instruments of a series, and remove their marks."""
+        asset, expiration_s, price_micros = event.asset, event.expiration_s, event.price_micros
+        for instrument_id, instrument in self.instruments.items():
+            if instrument.expiration_s == expiration_s and instrument.asset == asset:
+                instrument.delivery_price_micros = price_micros
+                change.instruments[instrument_id] = instrument
+                self.marks.pop(instrument_id, None)
+        self._conclude(change, Settlement(change.seq, change.ts_us, asset, expiration_s, price_micros, "settled"))
+
+    def _conclude(self, change: Change, settlement: Settlement) -> None:
+        self.settlements.on_series(settlement)
+        change.settlements.append(settlement)
+
+    def _on_settled(self, change: Change, event: PositionSettled) -> None:
+        user_id, instrument_id = event.user_id, event.instrument_id
+        delivery_price = self.instruments[instrument_id].delivery_price_micros
+        assert delivery_price is not None, "a position was settled at no price"
+        change.positions[user_id, instrument_id] = self.balances.on_settled(event)
+        self.settlements.on_position(
+            user_id,
+            UserSettlement(
+                change.seq,
+                change.ts_us,
+                instrument_id,
+                event.quantity_milli,
+                delivery_price,
+                event.payout_micros,
+                event.fee_micros,
+            ),
+        )
