@@ -3,7 +3,7 @@
 from exchange.domain import commands as c
 from exchange.domain import events as e
 from exchange.history_db.event_kinds import REASON_NUMBERS
-from exchange.history_db.new_rows import Keys, NewRows
+from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.projections.balances import PositionRecord
 
 # The first of these that a command did to a user explains the change of the user's cash.
@@ -44,7 +44,7 @@ class AccountRows:
         self._balances.append((user, new.seq, n, 0, 0, 0, None))
         if isinstance(new.command, c.OpenAccount) and new.command.cash_micros:
             new.tables["payment"].append((new.seq, n, user, "opening", new.command.cash_micros))
-        return user, None, None
+        return user, NULL, NULL
 
     def balance(self, n: int, event: e.BalanceChanged) -> Keys:
         """Cash, locks and maintenance margin of an account."""
@@ -52,7 +52,7 @@ class AccountRows:
         maintenance, reason = event.maintenance_micros or 0, REASON_NUMBERS[self._reason(event.user_id)]
         row = (user, self._new.seq, n, event.cash_micros, event.locked_micros, maintenance, reason)
         self._balances.append(row)
-        return user, None, None
+        return user, NULL, NULL
 
     def _reason(self, user_id: str) -> str:
         """The reason of a change in the ledger; docs/sql.md lists them."""
@@ -79,14 +79,14 @@ class AccountRows:
     def _pay(self, n: int, user_id: str, reason: str, amount_micros: int) -> Keys:
         user = self._new.user(user_id)
         self._new.tables["payment"].append((self._new.seq, n, user, reason, amount_micros))
-        return user, None, None
+        return user, NULL, NULL
 
     def shortfall(self, n: int, event: e.ShortfallCovered) -> Keys:
         """A payment of the insurance."""
         user = self._new.user(event.user_id)
         row = (self._new.seq, n, user, event.amount_micros, event.shortfall_micros)
         self._new.tables["shortfall"].append(row)
-        return user, None, None
+        return user, NULL, NULL
 
     def position(self, n: int, event: e.PositionChanged) -> Keys:
         """Size and collateral of a position."""
@@ -113,7 +113,7 @@ class AccountRows:
             new.tables["position_key"].append(key)
         new.memory.positions[key] = (quantity_milli, uncovered_milli)
         self._positions.append((user, instrument, new.seq, n, quantity_milli, uncovered_milli))
-        return user, instrument, None
+        return user, instrument, NULL
 
     def add_silent_positions(self) -> None:
         """Add the changes of uncovered contracts that no event shows, because the collateral is the same micros."""

@@ -2,9 +2,9 @@
 
 from exchange.domain import commands as c
 from exchange.domain import events as e
-from exchange.history_db.new_rows import Keys, NewRows
+from exchange.history_db.new_rows import NULL, Keys, NewRows
 
-_NO_KEYS = (None, None, None)
+_NO_KEYS = (NULL, NULL, NULL)
 
 
 class MarketRows:
@@ -41,14 +41,14 @@ class MarketRows:
         new.tables["instrument_version"].append((instrument, new.seq, n, "open"))
         new.memory.rates[instrument] = nanos = new.state.books[event.instrument_id].initial_nanos
         self._marks.append((instrument, new.seq, n, None, nanos))
-        return None, instrument, None
+        return NULL, instrument, NULL
 
     def state_changed(self, n: int, event: e.InstrumentStateChanged) -> Keys:
         """An instrument that was paused or resumed, or that expired."""
         new, instrument = self._new, self._new.instrument(event.instrument_id)
         new.tables["instrument_version"].append((instrument, new.seq, n, event.state))
         new.instrument_states.append((event.state, instrument))
-        return None, instrument, None
+        return NULL, instrument, NULL
 
     def delivered(self, n: int, event: e.DeliveryPriceSet) -> Keys:
         """The delivery price of a series, which ends its marks."""
@@ -77,12 +77,12 @@ class MarketRows:
     def suspended(self, _n: int, event: e.SuspensionSet) -> Keys:
         """The begin or the end of a suspension."""
         self._set(f"suspension {event.user_id}", event)
-        return self._new.user(event.user_id), None, None
+        return self._new.user(event.user_id), NULL, NULL
 
     def limited(self, _n: int, event: e.LimitsSet) -> Keys:
         """The limits of a user."""
         self._set(f"limits {event.user_id}", event)
-        return self._new.user(event.user_id), None, None
+        return self._new.user(event.user_id), NULL, NULL
 
     def _set(self, subject: str, event: e.Event) -> None:
         self._new.tables["setting_version"].append((subject, self._new.seq, e.encode_event(event).decode()))

@@ -3,7 +3,7 @@
 from exchange.domain import events as e
 from exchange.domain.units import cost_micros
 from exchange.history_db.memory import OpenOrder
-from exchange.history_db.new_rows import Keys, NewRows
+from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.projections.depth import Depth
 
 # Between two lists of all open orders, so that a book of the past follows from few versions.
@@ -33,7 +33,7 @@ class OrderRows:
                 order_id,
                 user,
                 instrument,
-                event.client_order_id,
+                NULL if event.client_order_id is None else event.client_order_id,
                 event.side,
                 event.type,
                 event.time_in_force,
@@ -49,17 +49,17 @@ class OrderRows:
                 0,
                 0,
                 "open",
-                None,
+                NULL,
                 seq,
             )
         )
-        self._versions.append((order_id, seq, n, "placed", price, size, size, 0, 0, None, None, None))
+        self._versions.append((order_id, seq, n, "placed", price, size, size, 0, 0, NULL, NULL, NULL))
         return user, instrument, order_id
 
     def repeated(self, n: int, event: e.OrderRepeated) -> Keys:
         """An order that was sent again, which changes nothing."""
-        self._versions.append((event.order_id, self._new.seq, n, "repeated", None, 0, 0, 0, 0, None, None, None))
-        return self._new.user(event.user_id), None, event.order_id
+        self._versions.append((event.order_id, self._new.seq, n, "repeated", NULL, 0, 0, 0, 0, NULL, NULL, NULL))
+        return self._new.user(event.user_id), NULL, event.order_id
 
     def traded(self, n: int, event: e.Traded) -> Keys:
         """A trade, and a fill of both orders."""
@@ -76,7 +76,7 @@ class OrderRows:
         cost = cost_micros(price, size)
         self._fill(n, trade_id, maker, cost, event.maker_remaining_milli, maker_fee)
         self._fill(n, trade_id, taker, cost, event.taker_remaining_milli, taker_fee)
-        return None, instrument, trade_id
+        return NULL, instrument, trade_id
 
     def _fill(self, n: int, trade_id: int, order_id: int, cost: int, remaining_milli: int, fee_micros: int) -> None:
         order = self._orders[order_id]
@@ -117,9 +117,9 @@ class OrderRows:
         order: OpenOrder,
         change: str,
         status: str,
-        kept_place: int | None = None,
-        trade_id: int | None = None,
-        reason: str | None = None,
+        kept_place: int = NULL,
+        trade_id: int = NULL,
+        reason: str | int = NULL,
     ) -> None:
         """Add a version of an order, and replace its newest state."""
         seq, price, size, remaining = self._new.seq, order.price_micros, order.size_milli, order.remaining_milli

@@ -5,12 +5,13 @@ from typing import Any
 
 from exchange.domain import commands as c
 from exchange.domain import events as e
+from exchange.domain.events import BalanceChanged, OrderAccepted, OrderCancelled, PositionChanged, Traded
 from exchange.engine.engine import Engine
 from exchange.history_db.account_rows import AccountRows
 from exchange.history_db.event_kinds import KIND_NUMBERS, WITHOUT_PAYLOAD
 from exchange.history_db.market_rows import MarketRows
 from exchange.history_db.memory import Memory
-from exchange.history_db.new_rows import Keys, NewRows
+from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.history_db.order_rows import OrderRows
 from exchange.history_db.payloads import needs_json, stored_payload
 from exchange.history_db.state_events import events_of_state
@@ -18,6 +19,8 @@ from exchange.journal.records import Record
 from exchange.projections.fold import Change
 
 _ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder)
+_BALANCE, _POSITION, _TRADED = KIND_NUMBERS[BalanceChanged], KIND_NUMBERS[PositionChanged], KIND_NUMBERS[Traded]
+_ACCEPTED, _CANCELLED = KIND_NUMBERS[OrderAccepted], KIND_NUMBERS[OrderCancelled]
 
 
 class HistoryRows:
@@ -27,6 +30,7 @@ class HistoryRows:
         self.new = new = NewRows(memory)
         self._orders, self._accounts, self._market = OrderRows(new), AccountRows(new), MarketRows(new)
         self._liquidations: list[e.LiquidationStarted] = []
+        self._commands, self._events = new.tables["command"], new.tables["event"]
         adders = self._adders()
         # For each kind of event: its number, the function that adds its rows, and whether its JSON is stored.
         self._kinds = {
@@ -67,13 +71,8 @@ class HistoryRows:
         """Add the rows of the command that `engine` has just applied."""
         self._begin(record, command, events, engine)
         self._add_command(record)
-        seq, rows, kinds = record.seq, self.new.tables["event"], self._kinds
         for n, event in enumerate(events):
-            number, add_rows, is_stored = kinds[type(event)]
-            keys = add_rows(n, event)
-            if isinstance(event, e.OrderAccepted):
-                is_stored = needs_json(event.client_order_id)
-            rows.append((seq, n, number, *keys, e.encode_event(event).decode() if is_stored else None))
+            self._add_event(n, event)
         self._accounts.add_silent_positions()
         if isinstance(command, c.ChangeRules):
             self._market.add_rates()
@@ -97,6 +96,29 @@ class HistoryRows:
                 self._accounts.add_profit((user_id, instrument_id), position, account.realised_micros, False)
         self._orders.add_quotes(views.depths)
 
+    def _add_event(self, n: int, event: e.Event) -> None:
+        """Add the rows of an event, and the event itself."""
+        is_stored = False
+        # Nearly all events are of these kinds. To call their functions by name takes a compiled program half the time.
+        match event:
+            case BalanceChanged():
+                number, keys = _BALANCE, self._accounts.balance(n, event)
+            case PositionChanged():
+                number, keys = _POSITION, self._accounts.position(n, event)
+            case OrderAccepted():
+                number, keys = _ACCEPTED, self._orders.accepted(n, event)
+                is_stored = needs_json(event.client_order_id)
+            case OrderCancelled():
+                number, keys = _CANCELLED, self._orders.cancelled(n, event)
+            case Traded():
+                number, keys = _TRADED, self._orders.traded(n, event)
+            case _:
+                number, add_rows, is_stored = self._kinds[type(event)]
+                keys = add_rows(n, event)
+        user, instrument, ref = keys
+        payload = e.encode_event(event).decode() if is_stored else NULL
+        self._events.append((self.new.seq, n, number, user, instrument, ref, payload))
+
     def _begin(self, record: Record, command: c.Command, events: list[e.Event], engine: Engine) -> None:
         self.new.begin(record, command, events, engine)
         self._accounts.begin()
@@ -105,19 +127,20 @@ class HistoryRows:
     def _add_command(self, record: Record) -> None:
         new, command, first = self.new, self.new.command, self.new.events[0]
         user_id, instrument_id = getattr(command, "user_id", None), getattr(command, "instrument_id", None)
-        user = None if user_id is None else new.user(user_id)
-        instrument = None if instrument_id is None else new.instrument(instrument_id)
-        order_id = None
+        user = NULL if user_id is None else new.user(user_id)
+        instrument = NULL if instrument_id is None else new.instrument(instrument_id)
+        order_id = NULL
         if isinstance(command, _ORDER_COMMANDS):
-            order_id = getattr(command, "order_id", None) or getattr(first, "order_id", None)
-        outcome, reason = "done", None
+            order_id = getattr(command, "order_id", None) or getattr(first, "order_id", None) or NULL
+        outcome = "done"
+        reason: str | int = NULL
         if isinstance(first, e.Refused):
             outcome, reason = "refused", first.reason.value
         elif isinstance(first, e.OrderRepeated):
             outcome = "repeated"
-        kind, payload = command.__struct_config__.tag, stored_payload(command, first, record.payload)
+        kind, payload = command.__struct_config__.tag, stored_payload(command, first, record.payload) or NULL
         row = (record.seq, record.ts_us, kind, user, instrument, order_id, outcome, reason, payload, record.hash)
-        new.tables["command"].append(row)
+        self._commands.append(row)
 
     def _liquidated(self, n: int, event: e.LiquidationStarted) -> Keys:
         self._liquidations.append(event)
@@ -126,6 +149,6 @@ class HistoryRows:
     def _named(self, _n: int, event: e.Event) -> Keys:
         """The keys of an event without rows of its own."""
         user_id, instrument_id = getattr(event, "user_id", None), getattr(event, "instrument_id", None)
-        user = None if user_id is None else self.new.user(user_id)
-        instrument = None if instrument_id is None else self.new.instrument(instrument_id)
-        return user, instrument, getattr(event, "order_id", None)
+        user = NULL if user_id is None else self.new.user(user_id)
+        instrument = NULL if instrument_id is None else self.new.instrument(instrument_id)
+        return user, instrument, getattr(event, "order_id", None) or NULL
