@@ -6,6 +6,7 @@ are merged. Listeners subscribe and leave while orders are in flight. The lawyer
 
 import asyncio
 import json
+from contextlib import nullcontext
 from random import Random
 from typing import Any
 
@@ -32,6 +33,23 @@ def test_books_from_messages_are_equal_to_those_of_the_exchange() -> None:
     assert market.merged > 500, "too few changes were merged"
     assert min(market.compared.values()) > 500, "a depth was compared too seldom"
     assert market.levels_seen == 100, "the deepest view was never full"
+
+
+def test_a_book_without_subscribers_notes_no_changes() -> None:
+    """Nobody would take them, so they would fill the memory."""
+
+    async def go() -> None:
+        exchange = FakeExchange()
+        await exchange.start(QUIET)
+        client = exchange.connect()
+        for verb, is_watched in (("subscribe", True), ("unsubscribe", False)):
+            _send(client, f"public/{verb}", {"channels": [f"book.{QUIET}.1", f"book.{QUIET}.5"]})
+            await exchange.settle()
+            with nullcontext() if is_watched else pytest.raises(AssertionError, match="nobody watches"):
+                exchange.views.depths[QUIET].take_changed()
+        await exchange.stop()
+
+    asyncio.run(go())
 
 
 class _Market:

@@ -55,7 +55,10 @@ class Outbox:
 
     def notify(self, channel_name: str, text: bytes) -> None:
         """Send a live notification, or buffer it while its channel catches up."""
-        if buffer := self._catching_up.get(channel_name):
+        if not self._catching_up and self._batch is None:
+            # The usual case, for every subscriber of every message.
+            self._send(text)
+        elif buffer := self._catching_up.get(channel_name):
             buffer.add(channel_name, text)
         else:
             self.deliver(channel_name, text)

@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 from exchange import __version__
+from exchange.gateway.book_feeds import BookChange, BookSnapshot
 from exchange.gateway.channels import Channel, Kind
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.gateway.schemas import Schema, schemas_of
-from exchange.gateway.subscriptions import BookChange, BookSnapshot
 from exchange.projections.wire_types import (
     Balance,
     IndexPrice,

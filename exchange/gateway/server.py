@@ -19,6 +19,7 @@ from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
 from exchange.gateway.limits import LAST_ANSWERS_SECONDS, LAST_CLOSES_SECONDS
 from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.pace import Pace
 from exchange.gateway.quotas import ConnectionQuota, Quotas
 from exchange.gateway.session import Peer, Session
 from exchange.gateway.socket_connection import SocketConnection
@@ -58,6 +59,7 @@ class Gateway:
         self._old_closed = 0
         self.limits = exchange.limits
         self.turns = Turns(lambda: exchange.is_crowded, self.send_all)
+        self._pace = Pace(self._subscriptions.flush, self.send_all)
         self._server: asyncio.Server | None = None
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -119,10 +121,11 @@ class Gateway:
     def publish(self, change: Change) -> None:
         """Queue one command's notifications on the streams."""
         self._subscriptions.publish(change)
+        self._pace.on_command()
 
     def flush(self) -> None:
         """Queue the changes of books and tickers, and write all queued messages."""
-        self._subscriptions.flush()
+        self._pace.on_batch()
         self.send_all()
         self.turns.on_batch()
 
@@ -171,6 +174,7 @@ class Gateway:
             self._server.close()
         if self._ticking is not None:
             self._ticking.cancel()
+        self._pace.stop()
 
     def _tick_later(self) -> None:
         self._ticking = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)

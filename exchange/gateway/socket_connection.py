@@ -88,6 +88,8 @@ class SocketConnection(asyncio.Protocol):
         self._fragments: list[bytes] = []
         self._is_writing_paused = False
         self._is_reading_paused = False
+        # The session makes no more messages than it must.
+        self._is_backpressured = False
         # Bytes wait until the client reads or some requests are answered.
         self._is_blocked = False
         self._is_resting = False
@@ -157,14 +159,14 @@ class SocketConnection(asyncio.Protocol):
         if self._unread and self._is_listening:
             # Requests that waited for the client to read can go on: their answers go nowhere.
             self._is_writing_paused = False
-            self._session.set_backpressure(False)
+            self._set_backpressure(False)
             self._owner.turns.add(self)
         else:
             self._finish()
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
-        self._session.set_backpressure(True)
+        self._set_backpressure(True)
         self.go_on()
 
     def resume_writing(self) -> None:
@@ -216,7 +218,7 @@ class SocketConnection(asyncio.Protocol):
                 return
             self._owner.note_unsent(self)
             if self._unsent_size > UNSENT_MAX:
-                self._session.set_backpressure(True)
+                self._set_backpressure(True)
 
     def write(self) -> None:
         """Hand the queued texts to the transport, and close it when the protocol says so."""
@@ -236,8 +238,8 @@ class SocketConnection(asyncio.Protocol):
             self.abort()
         elif self._websocket.state is not State.OPEN and self._websocket.close_expected():
             self._abort_later()
-        if not self._is_writing_paused:
-            self._session.set_backpressure(False)
+        if self._is_backpressured and not self._is_writing_paused:
+            self._set_backpressure(False)
         if self._is_blocked or self._is_reading_paused:
             self.go_on()
 
@@ -322,6 +324,10 @@ class SocketConnection(asyncio.Protocol):
             or (self._is_writing_paused and not self._is_lost)
             or self._session.unanswered > IN_FLIGHT_MAX
         )
+
+    def _set_backpressure(self, is_backpressured: bool) -> None:
+        self._is_backpressured = is_backpressured
+        self._session.set_backpressure(is_backpressured)
 
     def _note_outbox(self, outbox_bytes: int) -> None:
         changed_bytes, self._outbox_bytes = outbox_bytes - self._outbox_bytes, outbox_bytes

@@ -21,23 +21,29 @@ class DepthSide:
     """The levels of one side by price, and their ranks in rising order: the price of a bid, and -price of an ask.
 
     So the best level has the highest rank, and new levels near it are cheap: they move few items of the list.
+    `changed` has the prices that changed since they were last taken; None while nobody takes them.
     """
 
-    __slots__ = ("_levels", "_ranks", "_sign")
+    __slots__ = ("_levels", "_ranks", "changed", "sign")
 
     def __init__(self, is_bid: bool) -> None:
-        self._sign = 1 if is_bid else -1
+        self.sign = 1 if is_bid else -1
+        self.changed: dict[int, None] | None = None
         self._levels: dict[int, _Level] = {}
         self._ranks: list[int] = []
 
     def best(self) -> int | None:
         """Return the best price in micros; None if the side is empty."""
-        return self._sign * self._ranks[-1] if self._ranks else None
+        return self.sign * self._ranks[-1] if self._ranks else None
 
     def top(self, depth: int | None = None) -> list[BookLevel]:
         """Return up to `depth` levels, the best one first."""
-        ranks = self._ranks if depth is None else self._ranks[-depth:]
-        return [self.level(self._sign * rank) for rank in reversed(ranks)]
+        ranks = self._ranks if depth is None else self.top_ranks(depth)
+        return [self.level(self.sign * rank) for rank in reversed(ranks)]
+
+    def top_ranks(self, depth: int) -> list[int]:
+        """Return the ranks of up to `depth` levels, the best one last."""
+        return self._ranks[-depth:]
 
     def level(self, price_micros: int) -> BookLevel:
         """Return the level at a price that has one."""
@@ -49,7 +55,9 @@ class DepthSide:
         level = self._levels.get(price_micros)
         if level is None:
             level = self._levels[price_micros] = _Level()
-            insort(self._ranks, self._sign * price_micros)
+            insort(self._ranks, self.sign * price_micros)
+        if self.changed is not None:
+            self.changed[price_micros] = None
         level.size_milli += size_milli
         level.count += count
         assert level.size_milli >= 0 and (level.size_milli > 0) == (level.count > 0), (
@@ -57,7 +65,47 @@ class DepthSide:
         )
         if not level.count:
             del self._levels[price_micros]
-            del self._ranks[bisect_left(self._ranks, self._sign * price_micros)]
+            del self._ranks[bisect_left(self._ranks, self.sign * price_micros)]
+
+
+class TopLevels:
+    """The best `count` levels of one side, as subscribers know them. A new one knows none."""
+
+    __slots__ = ("_count", "_levels", "_ranks", "_side")
+
+    def __init__(self, side: DepthSide, count: int) -> None:
+        self._side = side
+        self._count = count
+        self._ranks: list[int] = []
+        self._levels: dict[int, BookLevel] = {}
+
+    def take_changes(self, changed: dict[int, None]) -> list[BookLevel]:
+        """Return the levels that differ from the known ones, best first, then those that are gone, with size 0.
+
+        From now on they are known. `changed` has the prices whose levels changed since the last call.
+        """
+        side, levels, sign = self._side, self._levels, self._side.sign
+        known, ranks = self._ranks, side.top_ranks(self._count)
+        candidates = ranks
+        if ranks == known:
+            candidates = sorted([sign * price_micros for price_micros in changed if price_micros in levels])
+        self._ranks = ranks
+        changes: list[BookLevel] = []
+        for rank in reversed(candidates):
+            price_micros = sign * rank
+            before = levels.get(price_micros)
+            if before is None or price_micros in changed:
+                level = side.level(price_micros)
+                if level != before:
+                    levels[price_micros] = level
+                    changes.append(level)
+        if len(levels) > len(ranks):
+            remaining = dict.fromkeys(ranks)
+            for rank in reversed(known):
+                if rank not in remaining:
+                    del levels[sign * rank]
+                    changes.append(BookLevel(sign * rank, 0, 0))
+        return changes
 
 
 class Depth:
@@ -69,6 +117,10 @@ class Depth:
         self._bids = DepthSide(is_bid=True)
         self._asks = DepthSide(is_bid=False)
 
+    def top_levels(self, depth: int) -> "tuple[TopLevels, TopLevels]":
+        """Return what finds the changes of the best levels of bids and asks."""
+        return TopLevels(self._bids, depth), TopLevels(self._asks, depth)
+
     def bids(self, depth: int | None = None) -> list[BookLevel]:
         """Return up to `depth` levels, highest price first."""
         return self._bids.top(depth)
@@ -76,6 +128,18 @@ class Depth:
     def asks(self, depth: int | None = None) -> list[BookLevel]:
         """Return up to `depth` levels, lowest price first."""
         return self._asks.top(depth)
+
+    def watch(self, is_watched: bool) -> None:
+        """Note from now on which levels change, or stop noting them."""
+        self._bids.changed = {} if is_watched else None
+        self._asks.changed = {} if is_watched else None
+
+    def take_changed(self) -> tuple[dict[int, None], dict[int, None]]:
+        """Return the prices whose levels changed since the last call or `watch`, those of bids first."""
+        bids, asks = self._bids.changed, self._asks.changed
+        assert bids is not None and asks is not None, "nobody watches this book"
+        self.watch(True)
+        return bids, asks
 
     def best(self) -> tuple[int | None, int | None]:
         """Return best bid and best ask in micros, None for an empty side."""
