@@ -36,7 +36,7 @@ def show(user_id: str, moment: Moment, offline: bool, path: Path, as_json: bool)
     """Show balance, positions and settlements. Asks the running exchange; reads the recorded data if none runs.
 
     locked: cash reserved for bids and margin. maintenance: an account with less cash is liquidated. shortfall: cash
-    that the insurance account paid for this account.
+    that the insurance account paid for this account and that it has not repaid.
 
     \b
     Example:

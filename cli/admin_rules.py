@@ -59,9 +59,9 @@ def rules(
         if version is not None and (sentence := version_error(old_version, version)):
             raise click.UsageError(sentence)
         is_newer = version is not None and version > old_version
+        asked = is_newer or replacement is not None or bool(series or settings)
         try:
-            base = replacement or before
-            after = edited_rules(with_series(complete_rules(base) if is_newer else base, series), settings)
+            after = _edited(replacement or before, series, settings, version or old_version) if asked else before
         except RulesError as error:
             raise click.UsageError(str(error)) from error
         change = {"rules": msgspec.to_builtins(after), **({} if version is None else {"rules_version": version})}
@@ -86,6 +86,12 @@ def rules(
         shown = table(*RULE_COLUMNS, caption=f"version {old_version}, at seq {found['seq']}", optional=RULE_COLUMNS[2:])
         add_rows(shown, rule_rows(before))
         print_tables(shown)
+
+
+def _edited(base: Rules, series: tuple[Series, ...], settings: tuple[str, ...], version: int) -> Rules:
+    """The rules with these changes. From version 2 on, all of them are recorded."""
+    complete = base if version == FIRST_RULES_VERSION else complete_rules(base)
+    return edited_rules(with_series(complete, series), settings)
 
 
 def _read_rules(file: Path) -> Rules:

@@ -123,7 +123,10 @@ def _placed(step: PlacedStep) -> str:
     terms += ["post-only"] if step.post_only else []
     terms += ["reduce-only"] if step.reduce_only else []
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
-    whose = f"the exchange for {step.user_id}, to liquidate a short position" if step.liquidation else step.user_id
+    whose = step.user_id
+    if step.liquidation:
+        position = "short" if step.side == "bid" else "long"
+        whose = f"the exchange for {step.user_id}, to liquidate a {position} position"
     return f"placed by {whose}: {', '.join(terms)}"
 
 

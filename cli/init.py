@@ -7,7 +7,7 @@ import click
 
 from exchange.amounts import usdc
 from exchange.cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
-from exchange.domain.rules import Rules, Series, market_of
+from exchange.domain.rules import Rules, Series, complete_rules, market_of
 from exchange.domain.units import PPM
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
@@ -78,7 +78,7 @@ def init(
         "starting_cash_micros": starting_cash_micros,
     }
     try:
-        rules = DEFAULT_RULES if file is None else read_rules(file)
+        rules = DEFAULT_RULES if file is None else complete_rules(read_rules(file))
         rules = edited_rules(rules, [f"{name}={value}" for name, value in given.items() if value is not None])
         rules = edited_rules(with_series(rules, series), settings)
         if series and market_of(rules) is None:

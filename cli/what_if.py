@@ -16,6 +16,7 @@ from exchange.cli.record_text import record_line
 from exchange.domain.commands import encode_command
 from exchange.domain.events import (
     BalanceChanged,
+    DebtRepaid,
     Event,
     InstrumentCreated,
     InstrumentStateChanged,
@@ -46,6 +47,7 @@ _EVENTS_SHOWN_MAX = 12
 # Events whose figures shift with every earlier difference, so that they are not compared.
 _NOT_COMPARED = (
     BalanceChanged,
+    DebtRepaid,
     LiquidationStarted,
     MarginsChanged,
     MarksSet,

@@ -35,7 +35,7 @@ from exchange.domain.commands import (
 from exchange.domain.enums import OptionType, Side, TimeInForce
 from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
-from exchange.domain.rules import Fees, IndexFees, Market, Rules, Series, market_of
+from exchange.domain.rules import Fees, IndexFees, LiquidationRules, Market, Rules, Series, market_of
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
 from tests.naive import NaiveExchange
 from tests.random_commands import USERS, RandomCommands, Step
@@ -56,6 +56,17 @@ def market_steps(seed: int, count: int) -> Iterator[Step]:
     """Yield the first `count` commands of the stream of `seed`, with the naive exchange's events."""
     naive = NaiveExchange()
     source = MarketCommands(seed, naive)
+    for _ in range(count):
+        command = source.next_command()
+        events = naive.apply(source.ts_us, command)
+        source.observe(events)
+        yield Step(source.ts_us, command, events)
+
+
+def fair_steps(seed: int, count: int) -> Iterator[Step]:
+    """The same for a stream under rules version 2."""
+    naive = NaiveExchange()
+    source = FairMarketCommands(seed, naive)
     for _ in range(count):
         command = source.next_command()
         events = naive.apply(source.ts_us, command)
@@ -405,3 +416,29 @@ class MarketCommands(RandomCommands):
 
 def _as_command(event: OrderAccepted) -> PlaceOrder:
     return PlaceOrder(event.user_id, event.instrument_id, "bid", "limit", "ioc", event.price_micros, event.size_milli)
+
+
+class FairMarketCommands(MarketCommands):
+    """The same under rules version 2 from the beginning, with every rule of liquidation and of fees."""
+
+    def _opening(self) -> list[Command]:
+        opening = super()._opening()
+        self.begins_with_market = True
+        opening[0] = Genesis(self._rules(with_market=True), 2)
+        return opening
+
+    def _market(self) -> Market:
+        choose = self.random.choice
+        liquidation = LiquidationRules(
+            cushion_ppm=choose((0, 50_000, 300_000)),
+            takeover_after=choose((0, 1, 1, 3)),
+            insurance_floor_micros=choose((0, 0, 0, 0, -1_000_000, -100_000_000)),
+        )
+        fees = choose(
+            (
+                IndexFees(),
+                IndexFees(100, 500, delivery_ppm=150, daily_delivery_ppm=0, liquidation_ppm=1_600),
+                IndexFees(0, 50_001, 70_007, 900, 3_333, 70_001, 33_333),
+            )
+        )
+        return replace(super()._market(), fees=fees, liquidation=liquidation)

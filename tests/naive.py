@@ -90,6 +90,7 @@ from tests.naive_market import (
     IndexHistory,
     cash_secured_margins,
     delivery_price,
+    expires_on_friday,
     for_size,
     initial_margin,
     intrinsic_value,
@@ -97,6 +98,7 @@ from tests.naive_market import (
     mark_price,
     series_of_rule,
 )
+from tests.naive_slices import conclude_settlement, divide, liquidate_in_slices, repay
 
 # True if an order may have paid so much for so many contracts, all its fills together.
 Budget = Callable[[int, int], bool]
@@ -112,6 +114,7 @@ class NaiveUser:
     open_orders_max: int | None = None
     position_max: int | None = None
     shortfall: int = 0
+    prices_below: int = 0
 
 
 @dataclass
@@ -411,7 +414,8 @@ class NaiveExchange:
             return [Refused(command.user_id, Reason.INVALID_AMOUNT)]
         self.users[command.user_id].cash += command.amount_micros
         self.changed_users.append(command.user_id)
-        return [Deposited(command.user_id, command.amount_micros)]
+        repaid = repay(self, command.user_id) if self.version > 1 and market_of(self.rules) else []
+        return [Deposited(command.user_id, command.amount_micros), *repaid]
 
     def withdraw_cash(self, command: Withdraw) -> list[Event]:
         if command.amount_micros <= 0:
@@ -474,7 +478,7 @@ class NaiveExchange:
         events: list[Event] = []
         for user_id in self.users:
             bids = [order for order in self.orders if order.user_id == user_id and order.side == "bid"]
-            while bids and self.cash_beyond_bids(user_id) < 0:
+            while bids and max(0, self.users[user_id].cash) < self.locks_of(user_id).bids:
                 events.append(self.close_order(bids.pop(), "insufficient_balance"))
         return events
 
@@ -557,7 +561,7 @@ class NaiveExchange:
         for user_id in self.users:
             self.note_margins(user_id, asset)
         events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
-        return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users)]
+        return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users, by_index_price=True)]
 
     def live_on(self, asset: str) -> list[NaiveInstrument]:
         return [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
@@ -659,12 +663,14 @@ class NaiveExchange:
                 continue
             user.cash += net[user_id]
             self.changed_users.append(user_id)
-            if user.cash < 0:
+            if user.cash < 0 and self.version == 1:
                 shortfall, user.cash = -user.cash, 0
                 user.shortfall += shortfall
                 self.users["insurance"].cash -= shortfall
                 self.changed_users.append("insurance")
                 events.append(ShortfallCovered(user_id, shortfall, user.shortfall))
+        if self.version > 1:
+            events += conclude_settlement(self, net)
         return events + self.cancel_unaffordable_bids()
 
     def payouts_within_limits(self, due: list[tuple[tuple[str, int], int]]) -> bool:
@@ -680,21 +686,38 @@ class NaiveExchange:
 
     def payouts(self, series: tuple[str, int], price: int) -> dict[tuple[str, str], tuple[int, int]]:
         """Return payout and fee of every position, by account and instrument, each in order of opening or listing."""
-        payouts = {}
-        for user_id in self.users:
-            for instrument in self.instruments_of(series):
-                if quantity := self.position(user_id, instrument.instrument_id):
-                    _, _, option_type, strike, _ = instrument.terms
-                    payout = quantity * intrinsic_value(option_type, strike, price) // 1000
-                    payouts[user_id, instrument.instrument_id] = payout, self.delivery_fee(price, quantity, payout)
-        return payouts
+        amounts: dict[tuple[str, str], int] = {}
+        for instrument in self.instruments_of(series):
+            value = intrinsic_value(instrument.terms.option_type, instrument.terms.strike_micros, price)
+            for sign in (1, -1):
+                sizes = {user_id: sign * self.position(user_id, instrument.instrument_id) for user_id in self.users}
+                sizes = {user_id: size for user_id, size in sizes.items() if size > 0}
+                for user_id, share in divide(value * sum(sizes.values()) // 1000, sizes).items():
+                    amounts[user_id, instrument.instrument_id] = sign * share
+        return {
+            (user_id, instrument.instrument_id): (
+                amounts[user_id, instrument.instrument_id],
+                self.delivery_fee(
+                    instrument,
+                    price,
+                    self.position(user_id, instrument.instrument_id),
+                    amounts[user_id, instrument.instrument_id],
+                ),
+            )
+            for user_id in self.users
+            for instrument in self.instruments_of(series)
+            if (user_id, instrument.instrument_id) in amounts
+        }
 
-    def delivery_fee(self, price: int, quantity: int, payout: int) -> int:
+    def delivery_fee(self, instrument: NaiveInstrument, price: int, quantity: int, payout: int) -> int:
         market = market_of(self.rules)
         assert market is not None
         if payout <= 0:
             return 0
-        of_price = price * quantity * market.fees.delivery_ppm // 1_000_000_000
+        ppm = market.fees.delivery_ppm
+        if market.fees.daily_delivery_ppm is not UNSET and not expires_on_friday(instrument.terms):
+            ppm = market.fees.daily_delivery_ppm
+        of_price = price * quantity * ppm // 1_000_000_000
         return min(of_price, payout * market.fees.delivery_cap_ppm // 1_000_000)
 
     def settle_series(self, ts_us: int, command: SettleSeries) -> list[Event]:
@@ -719,8 +742,10 @@ class NaiveExchange:
 
     # Liquidation
 
-    def liquidate(self, ts_us: int, candidates: Iterable[str]) -> list[Event]:
+    def liquidate(self, ts_us: int, candidates: Iterable[str], by_index_price: bool = False) -> list[Event]:
         """Liquidate these accounts in turn, if they must be, then the accounts that traded with them."""
+        if self.version > 1 and market_of(self.rules) is not None:
+            return liquidate_in_slices(self, ts_us, candidates, by_index_price)
         events: list[Event] = []
         queue, liquidated = list(candidates), []
         # The loop appends to the queue that it reads.

@@ -72,6 +72,10 @@ def delivery_price(history: IndexHistory, expiration_us: int, tick: int) -> int 
     return floor(Fraction(sum_of_all, time_of_all * tick) + Fraction(1, 2)) * tick
 
 
+def expires_on_friday(terms: InstrumentTerms) -> bool:
+    return datetime.fromtimestamp(terms.expiration_s, UTC).weekday() == 4
+
+
 def series_of_rule(rule: Series, ts_us: int, index: int) -> Iterator[str]:
     """Yield the ids of the options that the rule lists, in order of listing."""
     spacing = rule.strike_spacing_usdc

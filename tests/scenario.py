@@ -16,6 +16,7 @@ Actions (parts in brackets are optional):
 
     rules: NAME VALUE, ...                 first; names as in domain/rules.py; those of a market add one
     rules: market yes, index_fees deribit  a market with its defaults; a profile of its fees
+    rules: version 2, market yes           the version of the rules; 1 if it is not named
     series SOL every 10 USDC, 1 each side, 1 dailies, 0 weeklies, 0 monthlies [, min 0.001]
                                            before the rules to which it belongs
     the rules change: NAME VALUE, ...      all of them, as above
@@ -63,6 +64,11 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
     SOL 28FEB26 waits                      the settlement is delayed
     bob settles -2.000 of C for -4.00 [fee 0.01]   the position, and its payout
     insurance pays 3.00 for bob
+    order 7 sells off 1.000 of C @ 5.80    an order of the exchange, too
+    bob pays insurance 0.24                a liquidation fee
+    insurance takes over -1.000 of C @ 5.80 from bob
+    bob repays 3.00                        of his debt to the insurance
+    bob bears 3.00 of 5.00                 his share of the losses of a settlement, and what he won
     2 paused   2 resumed   halted   not halted   bob suspended   bob reinstated
     done                                   no other effect
 
@@ -115,12 +121,15 @@ from exchange.domain.commands import (
 from exchange.domain.events import (
     AllCancelled,
     BalanceChanged,
+    DebtRepaid,
     DeliveryPriceSet,
     Event,
     HaltSet,
     InstrumentCreated,
     InstrumentStateChanged,
+    LiquidationFeeCharged,
     LiquidationStarted,
+    LossShared,
     MarginsChanged,
     MarksSet,
     OrderAccepted,
@@ -129,6 +138,7 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionChanged,
     PositionSettled,
+    PositionTakenOver,
     Refused,
     SeriesPaused,
     SeriesResumed,
@@ -139,7 +149,16 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import instrument_id_of, parse_instrument_id
 from exchange.domain.reasons import REFUSALS
-from exchange.domain.rules import FEE_PROFILES, Fees, IndexFees, Market, Rules, Series
+from exchange.domain.rules import (
+    FEE_PROFILES,
+    Fees,
+    IndexFees,
+    LiquidationRules,
+    Market,
+    Rules,
+    Series,
+    SettlementRules,
+)
 from exchange.domain.units import next_day_end_us
 from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
@@ -348,20 +367,27 @@ class Table:
 
     def rules(self, groups: dict[str, Any]) -> Command:
         assert not self.founded, "rules come before anything else"
-        return Genesis(self.rules_of(groups["pairs"]))
+        pairs = dict(pair.strip().split(" ", 1) for pair in groups["pairs"].split(","))
+        version = int(pairs.pop("version", "1"))
+        return Genesis(self.rules_of(", ".join(f"{name} {value}" for name, value in pairs.items())), version)
 
     def rules_of(self, pairs: str) -> Rules:
         """Return the rules of a line, with the series of the lines before it."""
         values = dict(pair.strip().split(" ", 1) for pair in pairs.split(",")) if pairs else {}
         profile, has_market = values.pop("index_fees", "none"), values.pop("market", None) == "yes"
-        typed: dict[str, Any] = {name: int(value) if value.isdigit() else value for name, value in values.items()}
+        typed: dict[str, Any] = {
+            name: int(value) if value.lstrip("-").isdigit() else value for name, value in values.items()
+        }
         parts: dict[type, dict[str, Any]] = {
             part: {name: typed.pop(name) for name in list(typed) if name in part.__struct_fields__}
-            for part in (Fees, IndexFees, Market)
+            for part in (Fees, IndexFees, LiquidationRules, SettlementRules, Market)
         }
         market = {**parts[Market], "fees": {**msgspec.to_builtins(FEE_PROFILES[profile]), **parts[IndexFees]}}
+        for name, part in (("liquidation", LiquidationRules), ("settlement", SettlementRules)):
+            if parts[part]:
+                market[name] = parts[part]
         series, self.series = self.series, []
-        if series or has_market or parts[Market] or parts[IndexFees] or profile != "none":
+        if series or has_market or any(parts[part] for part in parts if part is not Fees) or profile != "none":
             typed["market"] = {**market, "series": msgspec.to_builtins(series)}
         return msgspec.convert({**typed, "fees": parts[Fees]}, Rules)
 
@@ -452,7 +478,8 @@ class Table:
                 case OrderAccepted() if event.liquidation is True:
                     assert event.price_micros is not None
                     what = f"{contracts(event.size_milli)} of {self.name_of(event.instrument_id)}"
-                    words.append(f"order {event.order_id} buys back {what} @ {money(event.price_micros)}")
+                    verb = "buys back" if event.side == "bid" else "sells off"
+                    words.append(f"order {event.order_id} {verb} {what} @ {money(event.price_micros)}")
                 case OrderAccepted():
                     subject, size, left = event.order_id, event.size_milli, event.size_milli
                 case OrderEdited():
@@ -509,6 +536,15 @@ class Table:
                 return [f"{event.user_id} settles {what} for {money(event.payout_micros)}{fee}"]
             case ShortfallCovered():
                 return [f"insurance pays {money(event.amount_micros)} for {event.user_id}"]
+            case LiquidationFeeCharged():
+                return [f"{event.user_id} pays insurance {money(event.amount_micros)}"]
+            case PositionTakenOver():
+                what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
+                return [f"insurance takes over {what} @ {money(event.price_micros)} from {event.user_id}"]
+            case DebtRepaid():
+                return [f"{event.user_id} repays {money(event.amount_micros)}"]
+            case LossShared():
+                return [f"{event.user_id} bears {money(event.amount_micros)} of {money(event.won_micros)}"]
             case SeriesPaused():
                 return [f"{event.count} paused"]
             case SeriesResumed():

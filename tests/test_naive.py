@@ -37,13 +37,17 @@ from exchange.domain.commands import (
 from exchange.domain.enums import CancelReason
 from exchange.domain.events import (
     AccountOpened,
+    BalanceChanged,
     CommandLost,
+    DebtRepaid,
     DeliveryPriceSet,
     Event,
     HaltSet,
     IndexPriceSet,
     LimitsSet,
+    LiquidationFeeCharged,
     LiquidationStarted,
+    LossShared,
     MarginsChanged,
     MarksSet,
     OrderAccepted,
@@ -51,6 +55,7 @@ from exchange.domain.events import (
     OrderEdited,
     OrderRepeated,
     PositionSettled,
+    PositionTakenOver,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -66,13 +71,14 @@ from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
 from exchange.matching.state import State
 from exchange.matching.state_codec import decode_state, digest, encode_state
-from tests.market_commands import MarketCommands, market_steps
+from tests.market_commands import FairMarketCommands, MarketCommands, fair_steps, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
 from tests.random_commands import RandomCommands, Step, random_steps
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 200
 MARKET_SEEDS = 60
+FAIR_SEEDS = 40
 COMMANDS = 500
 CHUNK = 10
 
@@ -106,6 +112,12 @@ def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed
         run_stream(MarketCommands, seed, COMMANDS)
 
 
+@pytest.mark.parametrize("first_seed", chunks(FAIR_SEEDS))
+def test_chunk_of_fair_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(FairMarketCommands, seed, COMMANDS)
+
+
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
     """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
@@ -120,6 +132,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
     first_seed = SystemRandom().randrange(1_000_000, 1_000_000_000)
     for seed in range(first_seed, first_seed + 100):
         run_stream(MarketCommands, seed, 1_000)
+        run_stream(FairMarketCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
@@ -233,7 +246,7 @@ def test_the_market_streams_cover_everything() -> None:
     """The same with a market, from the beginning or from a change of the rules on."""
     counts = Counter(word for seed in range(MARKET_SEEDS) for word in occurrences(market_steps(seed, COMMANDS)))
     expected = {
-        *[f"event {event_type.__name__}" for event_type in _EVENTS],
+        *[f"event {event_type.__name__}" for event_type in _EVENTS if event_type not in _FAIR_EVENTS],
         *[f"command {command_type.__name__}" for command_type in _COMMANDS],
         *[f"refused {reason}" for reason in Reason],
         *[f"place refused {reason}" for reason in _PLACE_REASONS],
@@ -247,6 +260,20 @@ def test_the_market_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
+@pytest.mark.slow
+def test_the_fair_market_streams_cover_everything() -> None:
+    """The same for what rules version 2 adds."""
+    counts = Counter(word for seed in range(FAIR_SEEDS) for word in occurrences(fair_steps(seed, COMMANDS)))
+    expected = {
+        *[f"event {event_type.__name__}" for event_type in _FAIR_EVENTS],
+        *["short reduced", "long reduced", "short taken over", "long taken over", "several liquidated"],
+        *["owes cash", "debt left", "debt paid", "loss shared by several"],
+    }
+    rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
+    assert not rare, f"these occur less than four times: {rare}"
+
+
+_FAIR_EVENTS = [LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared]
 _MARKET_REASONS = [
     *[Reason.NO_MARKET, Reason.UNKNOWN_ASSET, Reason.INVALID_INDEX_PRICE, Reason.INDEX_JUMP, Reason.INDEX_STALE],
     *[Reason.EXPOSURE_ABOVE_MAXIMUM, Reason.UNKNOWN_SERIES, Reason.SERIES_NOT_EXPIRED, Reason.SERIES_SETTLED],
@@ -270,6 +297,7 @@ _MARKET_EVENTS = [
         SettlementDelayed,
         PositionSettled,
     ],
+    *_FAIR_EVENTS,
     *[ShortfallCovered, SeriesPaused, SeriesResumed, HaltSet, SuspensionSet, LimitsSet, RulesChanged],
 ]
 _PLACE_REASONS = [
@@ -305,6 +333,12 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                     yield "edit kept place" if event.kept_place else "edit lost place"
                 case PositionSettled() if event.fee_micros:
                     yield "delivery fee"
+                case BalanceChanged() if event.cash_micros < 0 and event.user_id != "insurance":
+                    yield "owes cash"
+                case DebtRepaid():
+                    yield "debt left" if event.shortfall_micros else "debt paid"
+                case PositionTakenOver():
+                    yield "short taken over" if event.quantity_milli < 0 else "long taken over"
                 case RulesChanged() if any(isinstance(it, AccountOpened) for it in events):
                     yield "market added"
                 case OrderAccepted() if isinstance(command, PlaceOrder) and not event.liquidation:
@@ -332,9 +366,12 @@ def occurrences_liquidations(command: Command, events: list[Event]) -> Iterator[
     if liquidated > 1:
         yield "several liquidated"
     placed = [event.order_id for event in events if isinstance(event, OrderAccepted) and event.liquidation]
+    if sum(isinstance(event, LossShared) for event in events) > 1:
+        yield "loss shared by several"
     for event in events:
         if isinstance(event, Traded) and event.taker_order_id in placed:
             yield "liquidation traded"
+            yield "short reduced" if event.taker_side == "bid" else "long reduced"
         if isinstance(event, OrderCancelled) and event.order_id in placed:
             yield f"liquidation ended by {event.reason}"
 

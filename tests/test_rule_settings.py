@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from exchange.domain.rules import FEE_PROFILES, Fees, Market, Rules, Series
+from exchange.domain.rules import FEE_PROFILES, Fees, Market, Rules, Series, complete_rules
 from exchange.runtime.rule_settings import (
     RulesError,
     edited_rules,
@@ -63,7 +63,7 @@ def test_settings_in_json() -> None:
 
 def test_fees_have_names() -> None:
     assert edited_rules(DEFAULT_RULES, ["fees=100/200"]) == replace(DEFAULT_RULES, fees=Fees(100, 200))
-    deribit = replace(DEFAULT_RULES, market=Market(fees=FEE_PROFILES["deribit"]))
+    deribit = complete_rules(replace(DEFAULT_RULES, market=Market(fees=FEE_PROFILES["deribit"])))
     assert edited_rules(DEFAULT_RULES, ["fees=deribit"]) == deribit
     assert edited_rules(DEFAULT_RULES, ["market.fees=deribit"]) == deribit
     assert edited_rules(DEFAULT_RULES, ["fees=100/200", "fees=deribit"]) == deribit, "all fees are those of the profile"
@@ -164,7 +164,7 @@ def test_a_file_in_toml_and_the_same_in_json(tmp_path: Path) -> None:
 def test_rules_that_a_file_does_not_name(text: str, rules: Rules, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     file.write_text(text)
-    assert read_rules(file) == rules
+    assert complete_rules(read_rules(file)) == rules
 
 
 @pytest.mark.parametrize(

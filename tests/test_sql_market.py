@@ -43,8 +43,7 @@ BROKEN = {
     "payouts_are_the_intrinsic_value": "UPDATE position_settlement SET payout_micros = 2 * payout_micros",
     "payouts_sum_to_zero": f"UPDATE position_settlement SET payout_micros = 1 WHERE seq = 39 AND {_of('bob')}",
     "positions_are_the_fills": "UPDATE position_settlement SET quantity_milli = 2 WHERE seq = 39",
-    "shortfalls_add_up": "UPDATE event SET payload = json_set(payload, '$.shortfall_micros', 1) "
-    "WHERE kind = (SELECT kind FROM event_kind WHERE name = 'shortfall_covered')",
+    "shortfalls_add_up": "UPDATE shortfall SET shortfall_micros = shortfall_micros + 1",
 }
 
 Ask = Callable[[str], list[tuple[Any, ...]]]

@@ -233,7 +233,7 @@ class MarksSet(_Event, frozen=True, tag="marks_set"):
 
 
 class LiquidationStarted(_Event, frozen=True, tag="liquidation_started"):
-    """Cash fell below the maintenance margin: the account's orders are cancelled, then its shorts are bought back."""
+    """Cash fell below the maintenance margin: the account's orders are cancelled, then its positions are reduced."""
 
     user_id: str
     cash_micros: int
@@ -265,8 +265,45 @@ class PositionSettled(_Event, frozen=True, tag="position_settled"):
     fee_micros: int
 
 
+class LiquidationFeeCharged(_Event, frozen=True, tag="liquidation_fee_charged"):
+    """A liquidated account paid a fee to the insurance, for an order of the exchange or (None) for a takeover."""
+
+    user_id: str
+    instrument_id: str
+    order_id: int | None
+    amount_micros: int
+
+
+class PositionTakenOver(_Event, frozen=True, tag="position_taken_over"):
+    """The insurance took over `quantity_milli` contracts of an account at the mark; negative: a short."""
+
+    user_id: str
+    instrument_id: str
+    quantity_milli: int
+    price_micros: int
+
+
+class DebtRepaid(_Event, frozen=True, tag="debt_repaid"):
+    """An account repaid `amount_micros` of its debt to the insurance; `shortfall_micros` is the debt that is left."""
+
+    user_id: str
+    amount_micros: int
+    shortfall_micros: int
+
+
+class LossShared(_Event, frozen=True, tag="loss_shared"):
+    """A winner of a settlement bore `amount_micros` of its losses that the insurance did not pay.
+
+    `won_micros` is what the account won in the settlement, of which the amount is a share.
+    """
+
+    user_id: str
+    amount_micros: int
+    won_micros: int
+
+
 class ShortfallCovered(_Event, frozen=True, tag="shortfall_covered"):
-    """The insurance paid `amount_micros` that the account could not pay; `shortfall_micros` is the sum until now."""
+    """The insurance paid `amount_micros` that the account could not pay; `shortfall_micros` is the debt until now."""
 
     user_id: str
     amount_micros: int
@@ -354,6 +391,10 @@ Event = (
     | SettlementDelayed
     | PositionSettled
     | ShortfallCovered
+    | LiquidationFeeCharged
+    | PositionTakenOver
+    | DebtRepaid
+    | LossShared
     | SeriesPaused
     | SeriesResumed
     | HaltSet

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from exchange.domain.instruments import ASSET_PATTERN
 from exchange.domain.units import MICROS_PER_USDC, NUMBER_MAX, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
@@ -39,7 +40,9 @@ class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `maker_ppm`, `taker_ppm`: fee of each side of a trade, a share of the index price times size; at most `cap_ppm` of
     the premium. `delivery_ppm`: fee of an account that receives a payout, a share of the delivery price times size; at
-    most `delivery_cap_ppm` of the payout.
+    most `delivery_cap_ppm` of the payout. `daily_delivery_ppm`: the same for an option that does not expire on a
+    Friday; missing: `delivery_ppm`. `liquidation_ppm`: fee of a liquidated account, in addition to the others, a share
+    of the index price times size that goes to the insurance; at most `cap_ppm` of the premium; missing: 0.
     """
 
     maker_ppm: Ppm = 0
@@ -47,13 +50,44 @@ class IndexFees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cap_ppm: Ppm = 125_000
     delivery_ppm: Ppm = 0
     delivery_cap_ppm: Ppm = 125_000
+    daily_delivery_ppm: Ppm | UnsetType = UNSET
+    liquidation_ppm: Ppm | UnsetType = UNSET
 
 
+# Fees of Deribit, by its page "Fees" (https://support.deribit.com/hc/en-us/articles/25944746248989-Fees) of 2025-11:
+# linear USDC options 0.01 % for makers and 0.05 % for takers, BTC and ETH options 0.03 % for both, each at most 12.5 %
+# of the premium. Delivery 0.015 %, at most 12.5 % of the value; daily options none. A liquidation pays 0.16 % more, to
+# the insurance fund.
 FEE_PROFILES = {
     "none": IndexFees(),
-    # https://www.deribit.com/kb/fees: options 0.03 %, at most 12.5 % of the premium; delivery 0.015 %.
+    # The trade fees of BTC and ETH options, without the later two.
     "deribit": IndexFees(maker_ppm=300, taker_ppm=300, delivery_ppm=150),
+    "deribit_usdc": IndexFees(100, 500, delivery_ppm=150, daily_delivery_ppm=0, liquidation_ppm=1_600),
+    "deribit_inverse": IndexFees(300, 300, delivery_ppm=150, daily_delivery_ppm=0, liquidation_ppm=1_600),
 }
+
+
+class LiquidationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How accounts below their maintenance margin are liquidated in slices, from rules version 2 on.
+
+    `cushion_ppm`: slices end when the cash exceeds the maintenance margin by this share of it. `takeover_after`: the
+    insurance takes over positions with this index price in a row that finds the account below its maintenance margin;
+    0: never. `insurance_floor_micros`: cash of the insurance below which it pays for no account; negative: its debt.
+    """
+
+    cushion_ppm: Ppm = 50_000
+    takeover_after: Annotated[int, Meta(ge=0, le=1_000_000)] = 10
+    insurance_floor_micros: Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)] = 0
+
+
+class SettlementRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How series settle and how the market reopens, from rules version 2 on.
+
+    `price_age_max_s`: a series whose newest index price is older than this at its expiration waits for the
+    administrator's delivery price; 0: any age will do.
+    """
+
+    price_age_max_s: Count = 0
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +115,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `mark_spread_max_ppm`: share of the index price; a book with a wider spread does not make the mark price.
     `liquidation_limit_ppm`: share of the index price by which a liquidation may buy above the mark price.
     `position_max_milli`: maximum position of one user in one instrument, open orders included; 0: no limit.
+    `liquidation`, `settlement`: rules that version 1 does not have; missing: their defaults.
     """
 
     series: tuple[Series, ...] = ()
@@ -90,6 +125,8 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mark_spread_max_ppm: Ppm = 20_000
     liquidation_limit_ppm: Ppm = 20_000
     position_max_milli: Count = 0
+    liquidation: LiquidationRules | UnsetType = UNSET
+    settlement: SettlementRules | UnsetType = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,9 +150,22 @@ def market_of(rules: Rules) -> Market | None:
     return rules.market if isinstance(rules.market, Market) else None
 
 
+def liquidation_rules_of(rules: Rules) -> LiquidationRules:
+    """Return the rules of liquidation; their defaults if these rules have none."""
+    market = market_of(rules)
+    if market is None or market.liquidation is UNSET:
+        return LiquidationRules()
+    return market.liquidation
+
+
 def complete_rules(rules: Rules) -> Rules:
     """Return these rules with the defaults of the newest version in every rule that is missing."""
-    return rules
+    market = market_of(rules)
+    if market is None:
+        return rules
+    liquidation = LiquidationRules() if market.liquidation is UNSET else market.liquidation
+    settlement = SettlementRules() if market.settlement is UNSET else market.settlement
+    return replace(rules, market=replace(market, liquidation=liquidation, settlement=settlement))
 
 
 def version_error(before: int, after: int) -> str | None:
@@ -127,11 +177,24 @@ def version_error(before: int, after: int) -> str | None:
     return None
 
 
+def _rules_of_version_2(market: Market) -> str | None:
+    """Return the name of the first rule that version 1 does not have; None if there is none."""
+    named = {
+        "market.liquidation": market.liquidation,
+        "market.settlement": market.settlement,
+        "market.fees.daily_delivery_ppm": market.fees.daily_delivery_ppm,
+        "market.fees.liquidation_ppm": market.fees.liquidation_ppm,
+    }
+    return next((name for name, value in named.items() if value is not UNSET), None)
+
+
 def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | None:
     """Return the first contradiction in rules of this version as a sentence; None if they are valid."""
     market = market_of(rules)
     if market is None:
         return None
+    if rules_version < FAIR_MARKET_VERSION and (new := _rules_of_version_2(market)):
+        return f"{new} needs rules version {FAIR_MARKET_VERSION}"
     if len(market.series) > SERIES_MAX:
         return f"{len(market.series)} assets have a series rule, but at most {SERIES_MAX} may"
     highest_ppm = max(rules.fees.maker_premium_ppm, rules.fees.taker_premium_ppm)

@@ -72,7 +72,7 @@ FIELDS: dict[str, Field] = {
     "filled": Field("Size that has traded."),
     "halted": Field("True while the exchange is halted: only reading and cancelling are possible."),
     "instrument_id": Field("Id of the instrument, such as SOL_USDC-28FEB26-150-C."),
-    "liquidation": Field("True if the exchange placed the order to buy back a short position of the user."),
+    "liquidation": Field("True if the exchange placed the order to reduce a position of the user."),
     "liquidity": Field("maker: the user's order rested in the book. taker: it traded on arrival."),
     "locked": Field("Cash that open orders and short positions lock."),
     "maintenance": Field("Maintenance margin: an account with less cash is liquidated."),
@@ -96,7 +96,7 @@ FIELDS: dict[str, Field] = {
     "receipt": Field("True to get the receipt of the command, in the result or in the data of the error."),
     "rules": Field("The rules of the exchange."),
     "seq": Field("Sequence number of the command."),
-    "shortfall": Field("Sum of the payments of the insurance for the account."),
+    "shortfall": Field("Sum that the insurance paid for the account and that it has not repaid."),
     "side": Field("bid to buy, ask to sell."),
     "size": Field("Total size of the order, filled part included."),
     "size_decimals": Field("Decimal places of sizes: 3, because they are millicontracts."),
@@ -219,7 +219,7 @@ FIELDS: dict[str, Field] = {
     "UserSettlement.payout": Field("Cash that the user received; negative: cash that the user paid."),
     "UserSettlement.quantity": Field("Contracts held at expiry; negative for a short position."),
     "UserTrade.fee": Field("Fee that the user paid for this trade."),
-    "UserTrade.liquidation": Field("True if the exchange bought back a short position of the user with this trade."),
+    "UserTrade.liquidation": Field("True if the exchange reduced a position of the user with this trade."),
     "UserTrade.price": Field("Price of one contract."),
     "UserTrade.side": Field("The user's own side."),
     "UserTrade.size": Field("Size of the trade."),
@@ -316,10 +316,28 @@ FIELDS: dict[str, Field] = {
     "IndexFees.delivery_ppm": Field("Fee at settlement of the side that is paid, as a share of the delivery price."),
     "IndexFees.maker_ppm": Field("Fee of the maker, as a share of the index price times size."),
     "IndexFees.taker_ppm": Field("Fee of the taker, as a share of the index price times size."),
+    "IndexFees.daily_delivery_ppm": Field(
+        "The delivery fee of options that do not expire on a Friday; left out: `delivery_ppm`."
+    ),
+    "IndexFees.liquidation_ppm": Field(
+        "Fee of a liquidated account for the insurance, as a share of the index price times size; left out: none."
+    ),
+    "LiquidationRules.cushion_ppm": Field(
+        "Slices end when the cash exceeds the maintenance margin by this share of it."
+    ),
+    "LiquidationRules.takeover_after": Field(
+        "Index prices in a row below the maintenance margin after which the insurance takes over; 0: never.", "prices"
+    ),
+    "LiquidationRules.insurance_floor_micros": Field("Cash of the insurance below which it pays for no account."),
+    "SettlementRules.price_age_max_s": Field(
+        "Maximum age of the newest index price at the expiration of a series that settles; 0: no limit."
+    ),
     "Market.fees": Field("Fees on the index price."),
+    "Market.liquidation": Field("How accounts are liquidated, from rules version 2 on; left out: the defaults."),
+    "Market.settlement": Field("How series settle, from rules version 2 on; left out: the defaults."),
     "Market.index_age_max_s": Field("Maximum age of the index price for a sale that needs collateral; 0: no limit."),
     "Market.index_jump_max": Field("Maximum factor between two index prices; 0: no limit.", "factor"),
-    "Market.liquidation_limit_ppm": Field("How far above the mark price a liquidation buys, as a share of the index."),
+    "Market.liquidation_limit_ppm": Field("How far from the mark price a liquidation trades, as a share of the index."),
     "Market.mark_spread_max_ppm": Field("Maximum spread of a book that makes the mark price, as a share of the index."),
     "Market.position_max_milli": Field("Maximum position of one user in one instrument; 0: no limit."),
     "Market.series": Field("The series rules, at most one for each asset."),

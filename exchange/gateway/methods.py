@@ -231,7 +231,7 @@ _METHODS: dict[str, Method] = {
         list[w.DeliveryPrice],
     ),
     "public/get_insurance": public(
-        "The balance of the insurance, which alone may be negative.",
+        "The balance of the insurance, which pays for accounts that cannot pay.",
         p.ReadParams,
         queries.insurance,
         r.InsuranceResult,

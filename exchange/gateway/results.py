@@ -89,7 +89,7 @@ class AccountsResult(msgspec.Struct, frozen=True):
 
 
 class InsuranceResult(msgspec.Struct, frozen=True, gc=False, rename={"balance_micros": "balance"}):
-    """The cash of the insurance; the only balance that may be negative."""
+    """The cash of the insurance."""
 
     balance_micros: int
     seq: int

@@ -11,6 +11,7 @@ from exchange.domain.events import (
     CommandLost,
     Configured,
     DayEnded,
+    DebtRepaid,
     DeliveryPriceSet,
     Deposited,
     Event,
@@ -20,7 +21,9 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
+    LiquidationFeeCharged,
     LiquidationStarted,
+    LossShared,
     MarginsChanged,
     MarksSet,
     OrderAccepted,
@@ -29,6 +32,7 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionChanged,
     PositionSettled,
+    PositionTakenOver,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -164,6 +168,19 @@ def _describe_market(event: Event, instrument_id: str | None) -> str:
             return (
                 f"the insurance pays {cash(event.amount_micros)} USDC that {event.user_id} lacks, "
                 f"{cash(event.shortfall_micros)} in total"
+            )
+        case LiquidationFeeCharged():
+            return f"{event.user_id} pays a liquidation fee of {cash(event.amount_micros)} USDC to the insurance"
+        case PositionTakenOver():
+            what = f"{contracts(event.quantity_milli)} {event.instrument_id} of {event.user_id}"
+            return f"the insurance takes over {what} at the mark of {usdc(event.price_micros)}"
+        case DebtRepaid():
+            left = f", {cash(event.shortfall_micros)} left" if event.shortfall_micros else ""
+            return f"{event.user_id} repays {cash(event.amount_micros)} USDC of its debt to the insurance{left}"
+        case LossShared():
+            return (
+                f"{event.user_id}, who won {cash(event.won_micros)} USDC, bears {cash(event.amount_micros)} USDC "
+                "of the losses that the insurance does not pay"
             )
         case _:
             return _describe_administration(event)

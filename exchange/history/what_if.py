@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from exchange.domain.commands import CancelOrder, ChangeRules, Command, EditOrder, Genesis, decode_command
 from exchange.domain.events import (
     BalanceChanged,
+    DebtRepaid,
     Event,
     LiquidationStarted,
     MarginsChanged,
@@ -249,7 +250,7 @@ def _comparable(events: list[Event], order_ids: _OrderIds | None = None) -> list
                 pass
             case LiquidationStarted():
                 compared.append(replace(event, cash_micros=0, maintenance_micros=0))
-            case ShortfallCovered():
+            case ShortfallCovered() | DebtRepaid():
                 compared.append(replace(event, shortfall_micros=0))
             case Traded():
                 ids = event.maker_order_id, event.taker_order_id

@@ -59,7 +59,7 @@ class AccountRows:
         if user_id == "fees" != self._by_user:
             return "fee"
         if user_id == "insurance" != self._by_user:
-            return "shortfall"
+            return self._reason_of_insurance()
         rank = self._ranks.get(user_id)
         if rank in _REASONS:
             return _REASONS[rank]
@@ -67,6 +67,15 @@ class AccountRows:
         if reason := _REASONS_OF_COMMANDS.get(type(command)):
             return reason
         return "margin" if rank is None and isinstance(command, _MARGIN_COMMANDS) else "order"
+
+    def _reason_of_insurance(self) -> str:
+        """The reason of a change of the insurance that another command than its own caused."""
+        kinds = {type(event) for event in self._new.events}
+        if kinds & {e.ShortfallCovered, e.DebtRepaid, e.LossShared}:
+            return "shortfall"
+        if kinds & {e.LiquidationFeeCharged, e.PositionTakenOver}:
+            return "liquidation"
+        return "settlement" if self._ranks.get("insurance") == _RANKS[e.PositionSettled] else "margin"
 
     def deposited(self, n: int, event: e.Deposited) -> Keys:
         """Cash that was paid in."""
@@ -87,6 +96,37 @@ class AccountRows:
         row = (self._new.seq, n, user, event.amount_micros, event.shortfall_micros)
         self._new.tables["shortfall"].append(row)
         return user, NULL, NULL
+
+    def repaid(self, n: int, event: e.DebtRepaid) -> Keys:
+        """A payment to the insurance that reduces a debt."""
+        user, _, _ = keys = self._pay_insurance(n, event.user_id, NULL, "debt", event.amount_micros)
+        row = (self._new.seq, n, user, -event.amount_micros, event.shortfall_micros)
+        self._new.tables["shortfall"].append(row)
+        return keys
+
+    def charged(self, n: int, event: e.LiquidationFeeCharged) -> Keys:
+        """A liquidation fee."""
+        instrument = self._new.instrument(event.instrument_id)
+        return self._pay_insurance(n, event.user_id, instrument, "liquidation_fee", event.amount_micros)
+
+    def shared(self, n: int, event: e.LossShared) -> Keys:
+        """A share of a loss."""
+        return self._pay_insurance(n, event.user_id, NULL, "shared_loss", event.amount_micros, event.won_micros)
+
+    def _pay_insurance(self, n: int, user_id: str, instrument: int, reason: str, amount: int, won: int = NULL) -> Keys:
+        user = self._new.user(user_id)
+        self._new.tables["insurance_payment"].append((self._new.seq, n, user, instrument, reason, amount, won))
+        return user, instrument, NULL
+
+    def taken_over(self, n: int, event: e.PositionTakenOver) -> Keys:
+        """A position that the insurance takes over."""
+        new, instrument_id = self._new, event.instrument_id
+        user, instrument = new.user(event.user_id), new.instrument(instrument_id)
+        for user_id in (event.user_id, "insurance"):
+            new.touched[user_id, instrument_id] = new.profited[user_id, instrument_id] = None
+        row = (new.seq, n, user, instrument, event.quantity_milli, event.price_micros)
+        new.tables["takeover"].append(row)
+        return user, instrument, NULL
 
     def position(self, n: int, event: e.PositionChanged) -> Keys:
         """Size and collateral of a position."""

@@ -39,6 +39,10 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.LimitsSet,
     e.RulesChanged,
     e.CommandLost,
+    e.LiquidationFeeCharged,
+    e.PositionTakenOver,
+    e.DebtRepaid,
+    e.LossShared,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

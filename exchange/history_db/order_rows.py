@@ -147,7 +147,7 @@ class OrderRows:
     def add_liquidation(self, start: e.LiquidationStarted) -> None:
         """Add a liquidation with the sums of all that it did within the command."""
         new = self._new
-        cancelled = wanted = bought = cost = fee = 0
+        cancelled = wanted = bought = cost = fee = sold = proceeds = taken_over = insurance_fee = 0
         orders: dict[int, None] = {}
         for event in new.events:
             if isinstance(event, e.OrderCancelled) and (event.user_id, event.reason) == (start.user_id, "liquidation"):
@@ -156,11 +156,20 @@ class OrderRows:
                 orders[event.order_id] = None
                 wanted += event.size_milli
             elif isinstance(event, e.Traded) and event.taker_order_id in orders:
-                bought += event.size_milli
-                cost += cost_micros(event.price_micros, event.size_milli)
                 fee += event.taker_fee_micros
-        sums = (start.cash_micros, start.maintenance_micros, cancelled, wanted, bought, cost, fee)
-        new.tables["liquidation"].append((new.seq, new.user(start.user_id), *sums))
+                if event.taker_side == "bid":
+                    bought += event.size_milli
+                    cost += cost_micros(event.price_micros, event.size_milli)
+                else:
+                    sold += event.size_milli
+                    proceeds += cost_micros(event.price_micros, event.size_milli)
+            elif isinstance(event, e.PositionTakenOver) and event.user_id == start.user_id:
+                taken_over += abs(event.quantity_milli)
+            elif isinstance(event, e.LiquidationFeeCharged) and event.user_id == start.user_id:
+                insurance_fee += event.amount_micros
+        sums = (cancelled, wanted, bought, cost, fee, sold, proceeds, taken_over, insurance_fee)
+        found = (new.seq, new.user(start.user_id), start.cash_micros, start.maintenance_micros)
+        new.tables["liquidation"].append((*found, *sums))
 
     def add_checkpoint(self) -> None:
         """List all open orders every now and then."""

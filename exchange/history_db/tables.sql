@@ -205,7 +205,7 @@ CREATE TABLE payment (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payment_by_user ON payment (user);
 
--- Payments of the insurance for an account; `shortfall_micros` is their sum up to here.
+-- Payments of the insurance for an account, and repayments (negative); `shortfall_micros` is the debt after each.
 CREATE TABLE shortfall (
     seq              INTEGER NOT NULL REFERENCES command,
     n                INTEGER NOT NULL,
@@ -215,6 +215,32 @@ CREATE TABLE shortfall (
     PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX shortfall_by_user ON shortfall (user, seq);
+
+-- Payments of accounts to the insurance. `reason` is liquidation_fee, debt or shared_loss. For a shared loss, `won_micros`
+-- is what the account had won in the settlement.
+CREATE TABLE insurance_payment (
+    seq           INTEGER NOT NULL REFERENCES command,
+    n             INTEGER NOT NULL,
+    user          INTEGER NOT NULL REFERENCES user,
+    instrument    INTEGER REFERENCES instrument,
+    reason        TEXT NOT NULL,
+    amount_micros INTEGER NOT NULL,
+    won_micros    INTEGER,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX insurance_payment_by_user ON insurance_payment (user, seq);
+
+-- Positions that the insurance took over from an account; a negative quantity is a short.
+CREATE TABLE takeover (
+    seq            INTEGER NOT NULL REFERENCES command,
+    n              INTEGER NOT NULL,
+    user           INTEGER NOT NULL REFERENCES user,
+    instrument     INTEGER NOT NULL REFERENCES instrument,
+    quantity_milli INTEGER NOT NULL,
+    price_micros   INTEGER NOT NULL,
+    PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX takeover_by_user ON takeover (user, seq);
 
 -- The users who ever had a position in an instrument, or an order that locked collateral there.
 CREATE TABLE position_key (
@@ -323,6 +349,10 @@ CREATE TABLE liquidation (
     bought_milli       INTEGER NOT NULL,
     cost_micros        INTEGER NOT NULL,
     fee_micros         INTEGER NOT NULL,
+    sold_milli         INTEGER NOT NULL,
+    proceeds_micros    INTEGER NOT NULL,
+    taken_over_milli   INTEGER NOT NULL,
+    insurance_fee_micros INTEGER NOT NULL,
     PRIMARY KEY (seq, user)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX liquidation_by_user ON liquidation (user, seq);

@@ -254,7 +254,7 @@ FROM event e JOIN event_kind k ON k.kind = e.kind LEFT JOIN user u ON u.user = e
      LEFT JOIN instrument i ON i.instrument = e.instrument;
 
 -- The balance of each account after the last command. `shortfall_micros` is the sum that the insurance has paid for the
--- account.
+-- account, less the sum that the account has repaid.
 CREATE VIEW balances AS
 SELECT u.user_id, b.cash_micros, b.locked_micros, b.cash_micros - b.locked_micros AS available_micros,
        b.seq AS as_of_seq, b.maintenance_micros,
@@ -285,8 +285,10 @@ FROM event e JOIN balance_version b ON b.user = e.user AND b.seq = e.seq AND b.n
          ORDER BY last.seq DESC, last.n DESC LIMIT 1)
      LEFT JOIN user by ON by.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
 
--- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose short was
--- bought back), fee, settlement or shortfall. A fill or a settlement has one row for each reason and user.
+-- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose position was
+-- reduced or taken over, and the insurance that took it over), fee, settlement, shortfall (a payment of the insurance), or
+-- a payment to the insurance: liquidation_fee, debt or shared_loss. A fill or a settlement has one row for each reason and
+-- user.
 -- Each part names its user and instrument itself: SQLite then filters every part by its own index.
 CREATE VIEW cash_flows AS
 SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, p.reason,
@@ -345,12 +347,35 @@ UNION ALL
 SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'shortfall', NULL, s.amount_micros,
        s.amount_micros / 1e6
 FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user
-WHERE s.amount_micros <> 0
+WHERE s.amount_micros > 0
 UNION ALL
 SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'shortfall', NULL, -s.amount_micros,
        -s.amount_micros / 1e6
 FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u
-WHERE u.user_id = 'insurance' AND -s.amount_micros <> 0;
+WHERE u.user_id = 'insurance' AND s.amount_micros > 0
+UNION ALL
+SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us), u.user_id, p.reason, i.instrument_id, -p.amount_micros,
+       -p.amount_micros / 1e6
+FROM insurance_payment p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user
+     LEFT JOIN instrument i ON i.instrument = p.instrument
+WHERE p.amount_micros <> 0
+UNION ALL
+SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us), u.user_id, p.reason, i.instrument_id, p.amount_micros,
+       p.amount_micros / 1e6
+FROM insurance_payment p JOIN command c ON c.seq = p.seq LEFT JOIN instrument i ON i.instrument = p.instrument
+     JOIN user u
+WHERE u.user_id = 'insurance' AND p.amount_micros <> 0
+UNION ALL
+SELECT t.seq, t.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'liquidation', i.instrument_id,
+       t.quantity_milli * t.price_micros / 1000, t.quantity_milli * t.price_micros / 1000 / 1e6
+FROM takeover t JOIN command c ON c.seq = t.seq JOIN user u ON u.user = t.user
+     JOIN instrument i ON i.instrument = t.instrument
+WHERE t.quantity_milli * t.price_micros / 1000 <> 0
+UNION ALL
+SELECT t.seq, t.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'liquidation', i.instrument_id,
+       -(t.quantity_milli * t.price_micros / 1000), -(t.quantity_milli * t.price_micros / 1000) / 1e6
+FROM takeover t JOIN command c ON c.seq = t.seq JOIN instrument i ON i.instrument = t.instrument JOIN user u
+WHERE u.user_id = 'insurance' AND t.quantity_milli * t.price_micros / 1000 <> 0;
 
 -- Deposits, withdrawals and starting cash: the movements of cash into and out of the exchange.
 CREATE VIEW payments AS
@@ -389,9 +414,16 @@ WITH taken AS (
     UNION ALL SELECT user, 'fee', 1, -fee_micros FROM position_settlement WHERE fee_micros <> 0
     UNION ALL SELECT u.user, 'fee', 1, s.fee_micros FROM user u JOIN position_settlement s
               WHERE u.user_id = 'fees' AND s.fee_micros <> 0
-    UNION ALL SELECT user, 'shortfall', 1, amount_micros FROM shortfall WHERE amount_micros <> 0
+    UNION ALL SELECT user, 'shortfall', 1, amount_micros FROM shortfall WHERE amount_micros > 0
     UNION ALL SELECT u.user, 'shortfall', 1, -s.amount_micros FROM user u JOIN shortfall s
-              WHERE u.user_id = 'insurance' AND s.amount_micros <> 0
+              WHERE u.user_id = 'insurance' AND s.amount_micros > 0
+    UNION ALL SELECT user, reason, 1, -amount_micros FROM insurance_payment WHERE amount_micros <> 0
+    UNION ALL SELECT u.user, p.reason, 1, p.amount_micros FROM user u JOIN insurance_payment p
+              WHERE u.user_id = 'insurance' AND p.amount_micros <> 0
+    UNION ALL SELECT user, 'liquidation', 1, quantity_milli * price_micros / 1000 FROM takeover
+              WHERE quantity_milli * price_micros / 1000 <> 0
+    UNION ALL SELECT u.user, 'liquidation', 1, -(t.quantity_milli * t.price_micros / 1000) FROM user u JOIN takeover t
+              WHERE u.user_id = 'insurance' AND t.quantity_milli * t.price_micros / 1000 <> 0
 )
 SELECT u.user_id, m.reason, sum(m.times) AS times, sum(m.amount_micros) AS amount_micros,
        sum(m.amount_micros) / 1e6 AS amount
@@ -531,12 +563,37 @@ FROM whole w JOIN index_price opened ON opened.asset = w.asset AND opened.seq = 
      JOIN index_price closed ON closed.asset = w.asset AND closed.seq = w.last_seq;
 
 -- Every liquidation of an account, whose cash was below its maintenance margin: how many of its orders were cancelled,
--- the size of its shorts that the exchange tried to buy back, and the size that it bought within the command.
+-- the size of the orders that the exchange placed for it, the size that it bought and sold within the command, the size
+-- that the insurance took over, and the fees: `fee_micros` of the trades, `insurance_fee_micros` for the insurance.
 CREATE VIEW liquidations AS
 SELECT l.seq, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, c.kind AS cause, l.cash_micros, l.maintenance_micros,
        l.orders_cancelled, l.wanted_milli, l.bought_milli, l.cost_micros, l.fee_micros,
-       l.wanted_milli / 1e3 AS wanted, l.bought_milli / 1e3 AS bought, l.cost_micros / 1e6 AS cost
+       l.wanted_milli / 1e3 AS wanted, l.bought_milli / 1e3 AS bought, l.cost_micros / 1e6 AS cost,
+       l.sold_milli, l.proceeds_micros, l.taken_over_milli, l.insurance_fee_micros,
+       l.sold_milli / 1e3 AS sold, l.proceeds_micros / 1e6 AS proceeds, l.taken_over_milli / 1e3 AS taken_over
 FROM liquidation l JOIN command c ON c.seq = l.seq JOIN user u ON u.user = l.user;
+
+-- Every position that the insurance took over from a liquidated account; a negative quantity is a short.
+CREATE VIEW takeovers AS
+SELECT t.seq, t.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, i.instrument_id, t.quantity_milli, t.price_micros,
+       t.quantity_milli / 1e3 AS quantity, t.price_micros / 1e6 AS price
+FROM takeover t JOIN command c ON c.seq = t.seq JOIN user u ON u.user = t.user
+     JOIN instrument i ON i.instrument = t.instrument;
+
+-- Every share of a loss that the insurance did not pay: the winners of the settlement bore it in proportion to what they
+-- had won. `loss_micros` is the sum of all shares of the settlement.
+CREATE VIEW shared_losses AS
+SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, p.amount_micros, p.won_micros,
+       sum(p.amount_micros) OVER (PARTITION BY p.seq) AS loss_micros, p.amount_micros / 1e6 AS amount,
+       p.won_micros / 1e6 AS won
+FROM insurance_payment p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user
+WHERE p.reason = 'shared_loss';
+
+-- Every payment of the insurance for an account (positive), and every repayment (negative), with the debt after it.
+CREATE VIEW debts AS
+SELECT s.seq, s.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, s.amount_micros, s.shortfall_micros,
+       s.amount_micros / 1e6 AS amount, s.shortfall_micros / 1e6 AS shortfall
+FROM shortfall s JOIN command c ON c.seq = s.seq JOIN user u ON u.user = s.user;
 
 -- The delivery price of each settled series. `cause` is end_day if the exchange settled it at the end of the day, or
 -- settle_series if the administrator did. In that case the series had waited since `delayed_seq`.
@@ -562,9 +619,11 @@ FROM position_settlement s JOIN command c ON c.seq = s.seq JOIN user u ON u.user
 -- differ from the set before, with their new values, by the names of `exchange admin rules`; null: the rule is gone.
 CREATE VIEW rules_history AS
 WITH ruled AS (
-    SELECT seq, value -> '$.rules' AS rules FROM setting_version WHERE subject = 'rules'
+    SELECT seq, value -> '$.rules' AS rules, coalesce(value ->> '$.rules_version', 1) AS rules_version
+    FROM setting_version WHERE subject = 'rules'
 ), ordered AS (
-    SELECT seq, lead(seq) OVER (ORDER BY seq) - 1 AS last_seq, rules, lag(seq) OVER (ORDER BY seq) AS previous_seq
+    SELECT seq, lead(seq) OVER (ORDER BY seq) - 1 AS last_seq, rules, lag(seq) OVER (ORDER BY seq) AS previous_seq,
+           rules_version
     FROM ruled
 ), named AS MATERIALIZED (
     SELECT seq, rule.atom AS value, iif(rule.path GLOB '*series[[]*',
@@ -581,7 +640,8 @@ SELECT ordered.seq, last_seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind AS cause
                 UNION ALL
                 SELECT * FROM (
                     SELECT name, NULL FROM named WHERE named.seq = previous_seq
-                    EXCEPT SELECT name, NULL FROM named WHERE named.seq = ordered.seq)))) AS changed
+                    EXCEPT SELECT name, NULL FROM named WHERE named.seq = ordered.seq)))) AS changed,
+       rules_version
 FROM ordered JOIN command c USING (seq);
 
 -- How long answers took: from the arrival of the last command of a batch until the answers of the batch had left.

@@ -36,6 +36,8 @@ _INSERTED = (
     "series_settlement",
     "position_settlement",
     "liquidation",
+    "insurance_payment",
+    "takeover",
     "setting_version",
 )
 # Rows of these are inserted in the order of their keys, which touches each page once.

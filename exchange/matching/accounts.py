@@ -62,7 +62,8 @@ class Account:
     """One user's account. Cash is in micros of USDC.
 
     `margin_micros` is the part of `locked_micros` that is collateral; bids lock the rest. `shortfall_micros` is the sum
-    that the insurance has paid for the account. A limit of None means that the limit of the rules applies.
+    that the insurance has paid for the account and that it has not repaid. A limit of None means that the limit of the
+    rules applies. `prices_below` are the index prices in a row that found it below its maintenance margin.
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
@@ -84,6 +85,7 @@ class Account:
         "open_orders_max",
         "position_max_milli",
         "positions",
+        "prices_below",
         "shortfall_micros",
         "user_id",
     )
@@ -100,6 +102,7 @@ class Account:
         is_suspended: bool = False,
         open_orders_max: int | None = None,
         position_max_milli: int | None = None,
+        prices_below: int = 0,
     ) -> None:
         self.user_id = user_id
         self.cash_micros = cash_micros
@@ -111,6 +114,7 @@ class Account:
         self.is_suspended = is_suspended
         self.open_orders_max = open_orders_max
         self.position_max_milli = position_max_milli
+        self.prices_below = prices_below
         self.positions: dict[str, Position] = {}
         self.exposures: dict[str, dict[str, Position]] = {}
         self.open_bids_milli: dict[str, int] = {}
@@ -131,6 +135,7 @@ class Account:
             self.is_suspended,
             self.open_orders_max,
             self.position_max_milli,
+            self.prices_below,
         )
 
     @property
@@ -235,13 +240,16 @@ class Account:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)
 
-    def check(self, rules: Rules) -> None:
-        """Check every invariant of the account; AssertionError names the broken one."""
+    def check(self, rules: Rules, may_owe: bool) -> None:
+        """Check every invariant of the account; AssertionError names the broken one.
+
+        `may_owe`: the cash may be negative, until options are sold or settled that pay for it.
+        """
         bids, margin, maintenance = self._check_open_orders(rules)
         assert self.margin_micros == margin, "the margin is not the sum of the collaterals"
         assert self.maintenance_micros == maintenance, "the maintenance margin is not the sum over the positions"
         assert self.locked_micros == margin + bids <= NUMBER_MAX, "the locked sum is not that of bids and collaterals"
-        assert self.cash_micros >= 0 or self.user_id == INSURANCE, "an account is overdrawn"
+        assert self.cash_micros >= 0 or may_owe or self.user_id == INSURANCE, "an account is overdrawn"
         assert bids <= max(0, self.cash_micros), "bids lock more than the cash"
         assert market_of(rules) or self.locked_micros <= self.cash_micros, "more is locked than the cash"
         assert self.shortfall_micros >= 0, "a negative shortfall"

@@ -49,6 +49,7 @@ from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index_update import sum_bid_locks, update_margins, within_limits
+from exchange.matching.insurance import repay_debt
 from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import list_all_series, list_instrument, margin_rates_of, set_margin_rates, set_marks
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
@@ -103,6 +104,8 @@ def deposit(state: State, command: Deposit) -> Result:
     changes = Changes()
     changes.events.append(Deposited(command.user_id, command.amount_micros))
     _pay(state, changes, account, command.amount_micros)
+    if state.has_fair_market:
+        repay_debt(state, changes, account)
     return changes.take_events()
 
 

@@ -6,7 +6,7 @@ from exchange.domain.commands import PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.matching.accounts import FEES, Account
+from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.apply import apply
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.margin_profiles import nanos_to_micros
@@ -63,8 +63,9 @@ def _scratch_state(state: State, command: PlaceOrder) -> State:
     if account is None:
         return scratch
     user = _copy_account(scratch, account)
-    if fees := state.accounts.get(FEES):
-        _copy_account(scratch, fees)
+    for own in (FEES, INSURANCE):
+        if own in state.accounts:
+            _copy_account(scratch, state.accounts[own])
     known = account.find_client_order(command.client_order_id)
     if known is not None and known.client_order_id is not None:
         user.client_orders[known.client_order_id] = known

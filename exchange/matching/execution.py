@@ -10,10 +10,12 @@ from exchange.matching.fills import BuyingPower, fillable, match
 from exchange.matching.state import Changes, State
 
 
-def accept(state: State, changes: Changes, order: Order, liquidation: BuyingPower | None = None) -> None:
+def accept(
+    state: State, changes: Changes, order: Order, budget: BuyingPower | None = None, is_liquidation: bool = False
+) -> None:
     """Accept and execute an order that passed every check.
 
-    `liquidation` is the budget of a liquidation order, which the exchange places itself.
+    The exchange places liquidation orders itself. They may have a budget, as market orders have.
     """
     account = state.accounts[order.user_id]
     state.next_order_id += 1
@@ -30,13 +32,13 @@ def accept(state: State, changes: Changes, order: Order, liquidation: BuyingPowe
             order.post_only,
             order.client_order_id,
             order.reduce_only or UNSET,
-            liquidation is not None or UNSET,
+            is_liquidation or UNSET,
         )
     )
     if order.client_order_id is not None:
         account.client_orders[order.client_order_id] = order
     account.open_orders[order.order_id] = order
-    trade_and_rest(state, changes, order, liquidation)
+    trade_and_rest(state, changes, order, budget)
 
 
 def trade_and_rest(state: State, changes: Changes, order: Order, budget: BuyingPower | None = None) -> None:

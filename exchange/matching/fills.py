@@ -8,7 +8,7 @@ added to the budget.
 from __future__ import annotations
 
 from exchange.domain.enums import Side
-from exchange.domain.events import Traded
+from exchange.domain.events import Event, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.matching.accounts import FEES, Account
 from exchange.matching.book import Order, OrderBook
@@ -42,6 +42,16 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
         if size < wanted:
             return False
     return True
+
+
+def traders(state: State, events: list[Event]) -> list[Account]:
+    """Return the accounts of the trades among these events: of each trade the maker, then the taker."""
+    return [
+        state.accounts[user_id]
+        for event in events
+        if type(event) is Traded
+        for user_id in (event.maker_user_id, event.taker_user_id)
+    ]
 
 
 def fillable(state: State, order: Order) -> int:

@@ -46,7 +46,7 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     for account in state.accounts.values():
         if account.exposures.get(asset):
             update_margins(changes, account, asset)
-    liquidate(state, changes, state.accounts.values())
+    liquidate(state, changes, state.accounts.values(), by_index_price=True)
     return changes.take_events()
 
 

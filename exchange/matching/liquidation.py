@@ -1,32 +1,40 @@
-"""Liquidation of accounts whose cash is below their maintenance margin: first their orders, then their shorts.
+"""Liquidation of accounts whose cash is below their maintenance margin.
 
-The short with the highest maintenance margin is bought back first. Model: Deribit's liquidations; docs/market.md has
-the rules.
+By rules version 1, first their orders are cancelled, then their shorts are bought back whole, the one with the highest
+maintenance margin first. From version 2 on, slices.py has the rules.
 """
 
 from collections.abc import Iterable
 
-from exchange.domain.events import LiquidationStarted, Traded
+from exchange.domain.events import LiquidationStarted
 from exchange.domain.units import PPM, PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_each
 from exchange.matching.execution import accept
-from exchange.matching.fills import BuyingPower
+from exchange.matching.fills import BuyingPower, traders
+from exchange.matching.slices import liquidate_in_slices
 from exchange.matching.state import Changes, State
 
 
 def liquidate_traders(state: State, changes: Changes) -> None:
     """Liquidate the accounts of the trades in these changes, if they must be."""
     if state.market is not None:
-        liquidate(state, changes, _traders(state, changes, 0))
+        liquidate(state, changes, traders(state, changes.events))
 
 
-def liquidate(state: State, changes: Changes, candidates: Iterable[Account]) -> None:
-    """Liquidate those of the accounts that must be, in turn, then the accounts that traded with them.
+def liquidate(state: State, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False) -> None:
+    """Liquidate those of the accounts that must be, by the rules in force, then the accounts that traded with them.
 
-    An account is liquidated at most once in one command.
+    An account is liquidated at most once in one command. `by_index_price`: an index price caused the check.
     """
+    if state.has_fair_market:
+        liquidate_in_slices(state, changes, candidates, by_index_price)
+    else:
+        _liquidate_in_turn(state, changes, candidates)
+
+
+def _liquidate_in_turn(state: State, changes: Changes, candidates: Iterable[Account]) -> None:
     # The loop appends to the queue that it reads.
     queue = list(candidates)
     done: dict[str, None] = {}
@@ -37,17 +45,7 @@ def liquidate(state: State, changes: Changes, candidates: Iterable[Account]) -> 
             done[account.user_id] = None
             before = len(changes.events)
             _liquidate(state, changes, account)
-            queue += _traders(state, changes, before)
-
-
-def _traders(state: State, changes: Changes, start: int) -> list[Account]:
-    """Return the accounts that traded, from event `start` on: the maker, then the taker, of each trade in turn."""
-    return [
-        state.accounts[user_id]
-        for event in changes.events[start:]
-        if type(event) is Traded
-        for user_id in (event.maker_user_id, event.taker_user_id)
-    ]
+            queue += traders(state, changes.events[before:])
 
 
 def _liquidate(state: State, changes: Changes, account: Account) -> None:
@@ -87,7 +85,7 @@ def _buy_back(state: State, changes: Changes, account: Account, short: Position)
         limit_micros,
         size_milli,
     )
-    accept(state, changes, order, budget)
+    accept(state, changes, order, budget, is_liquidation=True)
 
 
 def _limit_micros(state: State, book: OrderBook) -> int:

@@ -12,8 +12,10 @@ from exchange.domain.events import (
 from exchange.domain.reasons import Reason
 from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX, PRICE_MAX_MICROS, PRICE_STEP_MICROS, US_PER_SECOND
 from exchange.matching.accounts import FEES, INSURANCE, Account, Position
+from exchange.matching.apportion import apportion
 from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_unaffordable_bids
+from exchange.matching.insurance import conclude_settlement
 from exchange.matching.liquidation import liquidate
 from exchange.matching.margin_profiles import intrinsic_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
@@ -89,7 +91,11 @@ def settle(state: State, changes: Changes, series: list[ExpiredSeries]) -> None:
         for payout in of_series:
             _close_position(state, changes, payout, nets)
         _drop_positions(state, expired, expired.delivery_micros)
-    _pay(state, changes, nets)
+    if state.has_fair_market:
+        _pay_all(state, changes, nets)
+        conclude_settlement(state, changes, nets)
+    else:
+        _pay(state, changes, nets)
     for account in state.accounts.values():
         cancel_unaffordable_bids(state, changes, account)
 
@@ -116,24 +122,40 @@ def _why_not_settled(state: State, ts_us: int, expired: ExpiredSeries, price_mic
 
 
 def _payouts(state: State, expired: ExpiredSeries) -> list[Payout]:
-    """Return the payouts by account in order of opening, then by instrument in order of listing.
-
-    They are exact, because prices are multiples of 1,000 micros.
-    """
+    """Return the payouts by account in order of opening, then by instrument in order of listing."""
     delivery_micros = expired.delivery_micros
     if delivery_micros is None:
         return []
+    fees = state.fee_schedule
+    amounts = {book: _payouts_in(state, book, delivery_micros) for book in expired.books}
     payouts = []
     for account in state.accounts.values():
-        for book in expired.books:
-            position = account.positions.get(book.instrument_id)
-            if position is None or not position.position_milli:
-                continue
-            quantity = position.position_milli
-            value = intrinsic_micros(book.is_call, book.strike_micros, delivery_micros)
-            payout = value * quantity // MILLI_PER_CONTRACT
-            fee = state.fee_schedule.delivery_fee_micros(payout, quantity, delivery_micros) if payout > 0 else 0
-            payouts.append(Payout(account, position, payout, fee))
+        for book, by_user in amounts.items():
+            if account.user_id in by_user:
+                payout, position = by_user[account.user_id], account.positions[book.instrument_id]
+                size, fee = position.position_milli, 0
+                if payout > 0:
+                    fee = fees.delivery_fee_micros(payout, size, delivery_micros, book.expiration_us)
+                payouts.append(Payout(account, position, payout, fee))
+    return payouts
+
+
+def _payouts_in(state: State, book: OrderBook, delivery_micros: int) -> dict[str, int]:
+    """Return the payouts of the positions in one instrument, by account in order of opening. They sum to zero.
+
+    The long positions receive the value of all their contracts, rounded down to the micro, and the short ones pay it:
+    among the accounts of each side it is divided by the largest remainder method.
+    """
+    value_micros = intrinsic_micros(book.is_call, book.strike_micros, delivery_micros)
+    sides: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    for account in state.accounts.values():
+        if size_milli := account.position_milli(book.instrument_id):
+            sides[size_milli < 0][account.user_id] = abs(size_milli)
+    payouts: dict[str, int] = {}
+    for sizes, sign in zip(sides, (1, -1), strict=True):
+        total_micros = value_micros * sum(sizes.values()) // MILLI_PER_CONTRACT
+        shares = apportion(total_micros, list(sizes.values()))
+        payouts |= {user_id: sign * share for user_id, share in zip(sizes, shares, strict=True)}
     return payouts
 
 
@@ -147,12 +169,22 @@ def _within_limits(state: State, payouts: list[Payout]) -> bool:
         nets[user_id] = nets.get(user_id, 0) + payout.payout_micros - payout.fee_micros
     if not nets:
         return True
+    if state.has_fair_market:
+        return _fair_within_limits(state, nets)
     uncovered = sum(
         max(0, -(state.accounts[user_id].cash_micros + net)) for user_id, net in nets.items() if user_id != INSURANCE
     )
     insurance = state.accounts[INSURANCE].cash_micros + nets.get(INSURANCE, 0) - uncovered
     shortfalls = [account.shortfall_micros for account in state.accounts.values()]
     return state.total_cash_micros + max(0, -insurance) <= NUMBER_MAX and max(shortfalls) + uncovered <= NUMBER_MAX
+
+
+def _fair_within_limits(state: State, nets: dict[str, int]) -> bool:
+    """The same if accounts can owe cash: what they own together, and what they owe, stays within NUMBER_MAX."""
+    cash = [account.cash_micros + nets.get(user_id, 0) for user_id, account in state.accounts.items()]
+    owed_micros = sum(max(0, -amount) for amount in cash)
+    shortfall_micros = sum(account.shortfall_micros for account in state.accounts.values())
+    return sum(max(0, amount) for amount in cash) <= NUMBER_MAX and owed_micros + shortfall_micros <= NUMBER_MAX
 
 
 def _close_position(state: State, changes: Changes, payout: Payout, nets: dict[str, int]) -> None:
@@ -175,6 +207,16 @@ def _drop_positions(state: State, expired: ExpiredSeries, delivery_micros: int) 
         book.delivery_micros = delivery_micros
         for account in state.accounts.values():
             account.positions.pop(book.instrument_id, None)
+
+
+def _pay_all(state: State, changes: Changes, nets: dict[str, int]) -> None:
+    """Pay every account its net sum, in order of opening. An account that cannot pay owes the cash."""
+    for account in state.accounts.values():
+        if net := nets.get(account.user_id, 0):
+            changes.track(account)
+            account.cash_micros += net
+            if account.user_id != INSURANCE:
+                state.note_overdrawn(account)
 
 
 def _pay(state: State, changes: Changes, nets: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
-from exchange.domain.rules import FAIR_MARKET_VERSION, FIRST_RULES_VERSION, Rules, market_of
+from exchange.domain.rules import FAIR_MARKET_VERSION, FIRST_RULES_VERSION, Rules, liquidation_rules_of, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
@@ -27,10 +27,12 @@ class State:
         "has_fair_market",
         "indexes",
         "is_halted",
+        "liquidation_rules",
         "live",
         "market",
         "next_order_id",
         "next_trade_id",
+        "overdrawn",
         "rules",
         "rules_version",
         "total_cash_micros",
@@ -41,6 +43,7 @@ class State:
         self.next_order_id = 1
         self.next_trade_id = 1
         self.total_cash_micros = 0
+        self.overdrawn: dict[str, Account] = {}
         self.is_halted = False
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, OrderBook] = {}
@@ -53,6 +56,7 @@ class State:
         self.rules_version = rules_version
         self.market = market_of(rules)
         self.has_fair_market = self.market is not None and rules_version >= FAIR_MARKET_VERSION
+        self.liquidation_rules = liquidation_rules_of(rules)
         self.fee_schedule = fee_schedule_of(rules)
 
     def add(self, book: OrderBook) -> None:
@@ -68,10 +72,18 @@ class State:
 
     @property
     def cash_room_micros(self) -> int:
-        """How much more can be deposited until the cash of all accounts but the insurance reaches NUMBER_MAX."""
+        """How much more can be deposited until the accounts that owe no cash own NUMBER_MAX together."""
         insurance = self.accounts.get(INSURANCE)
         overdrawn = max(0, -insurance.cash_micros) if insurance is not None else 0
+        overdrawn += sum(max(0, -account.cash_micros) for account in self.overdrawn.values())
         return NUMBER_MAX - self.total_cash_micros - overdrawn
+
+    def note_overdrawn(self, account: Account) -> None:
+        """Remember an account if it owes cash, and forget it if it no longer does."""
+        if account.cash_micros < 0:
+            self.overdrawn[account.user_id] = account
+        else:
+            self.overdrawn.pop(account.user_id, None)
 
     def dismantle(self) -> None:
         """Take the state apart when it is needed no more.
@@ -88,13 +100,15 @@ class State:
         open_orders = 0
         for user_id, account in self.accounts.items():
             assert account.user_id == user_id, "an account is filed under another name"
-            account.check(self.rules)
+            account.check(self.rules, self.has_fair_market)
             open_orders += len(account.open_orders)
             for instrument_id, position in account.positions.items():
                 positions[instrument_id] += position.position_milli
         assert all(quantity == 0 for quantity in positions.values()), "positions do not sum to zero"
         cash = sum(account.cash_micros for account in self.accounts.values())
         assert cash == self.total_cash_micros, "cash was created or lost"
+        owing = [key for key, one in self.accounts.items() if one.cash_micros < 0 and key != INSURANCE]
+        assert all(user_id in self.overdrawn for user_id in owing), "an account that owes cash is not noted"
         assert self.cash_room_micros >= 0, "there is more cash than the largest number"
         resting = 0
         for instrument_id, book in self.books.items():

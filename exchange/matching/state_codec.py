@@ -12,7 +12,7 @@ import msgspec
 
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
-from exchange.matching.accounts import Account, Position
+from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
@@ -74,6 +74,8 @@ def decode_state(image: bytes) -> State:
     for fields, _, _ in accounts:
         account = Account(*fields)
         state.accounts[account.user_id] = account
+        if account.cash_micros < 0 and account.user_id != INSURANCE:
+            state.note_overdrawn(account)
     for row in books:
         _restore_book(state, *row)
     for fields, positions, closed_orders in accounts:
@@ -107,6 +109,8 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
             account.is_suspended,
             account.open_orders_max,
             account.position_max_milli,
+            # Not in the states of rules version 1, whose bytes stay as they are.
+            *((account.prices_below,) if account.prices_below else ()),
         ],
         [
             [

@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterator
 
 from exchange.domain.events import (
     BalanceChanged,
+    DebtRepaid,
     LimitsSet,
+    LiquidationFeeCharged,
+    LossShared,
     MarginsChanged,
     PositionChanged,
     PositionSettled,
+    PositionTakenOver,
     ShortfallCovered,
     SuspensionSet,
     Traded,
@@ -269,8 +273,25 @@ class Balances:
         account.realised_micros += position.settle(event.payout_micros, event.fee_micros)
         return position
 
-    def on_shortfall(self, event: ShortfallCovered) -> None:
-        """Take over the sum that the insurance has paid for a user."""
+    def on_taken_over(self, event: PositionTakenOver) -> tuple[PositionRecord, PositionRecord]:
+        """Move a position to the insurance at a price; return those of the user and of the insurance."""
+        quantity, price = event.quantity_milli, event.price_micros
+        return (
+            self._add(event.user_id, event.instrument_id, -quantity, price, 0),
+            self._add("insurance", event.instrument_id, quantity, price, 0),
+        )
+
+    def on_liquidation_fee(self, event: LiquidationFeeCharged) -> None:
+        """Take a fee from the profit of a user's position."""
+        self.users[event.user_id].realised_micros -= event.amount_micros
+        self._position(event.user_id, event.instrument_id).realised_micros -= event.amount_micros
+
+    def on_loss_shared(self, event: LossShared) -> None:
+        """Take a share of a loss from the profit of a user."""
+        self.users[event.user_id].realised_micros -= event.amount_micros
+
+    def on_shortfall(self, event: ShortfallCovered | DebtRepaid) -> None:
+        """Take over the sum that the insurance has paid for a user, and that the user has not repaid."""
         self.users[event.user_id].shortfall_micros = event.shortfall_micros
 
     def on_suspension(self, event: SuspensionSet) -> None:
@@ -291,11 +312,17 @@ class Balances:
         return position
 
     def _trade(self, user_id: str, event: Traded, sign: int, fee_micros: int) -> PositionRecord:
-        position = self._position(user_id, event.instrument_id)
+        return self._add(user_id, event.instrument_id, sign * event.size_milli, event.price_micros, fee_micros)
+
+    def _add(
+        self, user_id: str, instrument_id: str, quantity_milli: int, price_micros: int, fee_micros: int
+    ) -> PositionRecord:
+        """Add contracts to a position, negative if they are sold, and count the open interest."""
+        position = self._position(user_id, instrument_id)
         before = position.quantity_milli
-        self.users[user_id].realised_micros += position.trade(sign * event.size_milli, event.price_micros, fee_micros)
+        self.users[user_id].realised_micros += position.trade(quantity_milli, price_micros, fee_micros)
         more = max(0, position.quantity_milli) - max(0, before)
-        self.open_interest_milli[event.instrument_id] = self.open_interest_milli.get(event.instrument_id, 0) + more
+        self.open_interest_milli[instrument_id] = self.open_interest_milli.get(instrument_id, 0) + more
         return position
 
 

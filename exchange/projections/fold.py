@@ -4,6 +4,7 @@ from exchange.domain.events import (
     AccountOpened,
     BalanceChanged,
     Configured,
+    DebtRepaid,
     DeliveryPriceSet,
     Event,
     HaltSet,
@@ -11,6 +12,8 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
+    LiquidationFeeCharged,
+    LossShared,
     MarginsChanged,
     MarksSet,
     OrderAccepted,
@@ -19,6 +22,7 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionChanged,
     PositionSettled,
+    PositionTakenOver,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -189,9 +193,17 @@ class Fold:
                     self._conclude(change, Settlement(seq, ts_us, event.asset, event.expiration_s, None, "delayed"))
                 case PositionSettled():
                     self._on_settled(change, event)
-                case ShortfallCovered():
+                case ShortfallCovered() | DebtRepaid():
                     self.balances.on_shortfall(event)
                     change.balances[event.user_id] = None
+                case PositionTakenOver():
+                    own, taken = self.balances.on_taken_over(event)
+                    change.positions[event.user_id, event.instrument_id] = own
+                    change.positions["insurance", event.instrument_id] = taken
+                case LiquidationFeeCharged():
+                    self.balances.on_liquidation_fee(event)
+                case LossShared():
+                    self.balances.on_loss_shared(event)
                 case HaltSet():
                     change.halted = event.halted
                 case SeriesPaused() | SeriesResumed():

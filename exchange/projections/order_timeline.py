@@ -40,7 +40,7 @@ class _TimelineStep(
 
 
 class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
-    """The order was placed. `liquidation`: by the exchange, to buy back a short position of the user."""
+    """The order was placed. `liquidation`: by the exchange, to reduce a position of the user."""
 
     order_id: int
     user_id: str

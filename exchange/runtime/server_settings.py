@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 
 from exchange.atomic_write import create_private
-from exchange.domain.rules import Market, Rules
+from exchange.domain.rules import Market, Rules, complete_rules
 from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.keys.key_file import SECRET_MIN, KeyFileError, read_private
 from exchange.keys.tls import TlsFiles
 
 # The rules of a new journal.
-DEFAULT_RULES = Rules(market=Market())
+DEFAULT_RULES = complete_rules(Rules(market=Market()))
 
 # The limits of an exchange in which only its own bots trade.
 UNLIMITED = NO_RATES

@@ -1,6 +1,11 @@
--- A position is the sum of its fills until it is settled. (Checked if the first command is here.)
+-- A position is the sum of its fills and of what the insurance took over, until it is settled. (Checked if the first
+-- command is here.)
 WITH moves (user_id, instrument_id, quantity_milli) AS (
     SELECT user_id, instrument_id, iif(side = 'bid', size_milli, -size_milli) FROM fills
+    UNION ALL
+    SELECT user_id, instrument_id, -quantity_milli FROM takeovers
+    UNION ALL
+    SELECT 'insurance', instrument_id, quantity_milli FROM takeovers
     UNION ALL
     SELECT user_id, instrument_id, -quantity_milli FROM settlements
 ), moved AS (
