@@ -11,15 +11,10 @@ from exchange.logs import set_up_log_of_subprocess
 _log = logging.getLogger(__name__)
 
 
-def set_up_subprocess(niceness: int = 0) -> None:
-    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it.
-
-    `niceness` lowers its priority further, up to 19, for a process that no client waits for.
-    """
+def set_up_subprocess() -> None:
+    """Prepare the subprocess itself: it leaves Ctrl-C to the exchange, which ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up_log_of_subprocess()
-    if niceness and hasattr(os, "nice"):
-        os.nice(niceness)
 
 
 def end_with(message: str) -> NoReturn:

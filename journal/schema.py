@@ -198,7 +198,8 @@ def _objects(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 def _open(uri: str, path: Path) -> sqlite3.Connection:
     try:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=JournalConnection)
+        # The follower reads in two threads, one after the other.
+        return sqlite3.connect(uri, uri=True, isolation_level=None, factory=JournalConnection, check_same_thread=False)
     except sqlite3.Error as error:
         raise JournalError(
             f"cannot open {path} ({error}): check that it is a file that you can read and write"

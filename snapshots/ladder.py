@@ -98,7 +98,8 @@ class SavePolicy:
         self._last_seq, self._last_ts_us = seq, ts_us
         self._seq, self._ts_us = seq, ts_us
         self._cpu_us = self._last_cpu_us = 0
-        self._last_speed = commands_per_second or RATE_ASSUMED
+        # Commands per second of the last batch.
+        self.last_speed = commands_per_second or RATE_ASSUMED
         # The end and the speed of each measured span within the last DENSE_COMMANDS. The first is the known speed.
         self._speeds = [(seq, commands_per_second)] if commands_per_second else []
 
@@ -109,7 +110,7 @@ class SavePolicy:
 
     def batch(self, count_max: int) -> int:
         """The number of commands to replay before the next look, up to `count_max`."""
-        return max(1, min(count_max, int(BATCH_SECONDS * self._last_speed)))
+        return max(1, min(count_max, int(BATCH_SECONDS * self.last_speed)))
 
     @property
     def newest_seq(self) -> int:
@@ -121,7 +122,7 @@ class SavePolicy:
         if seq == self._seq:
             return
         if cpu_us:
-            self._last_speed = (seq - self._seq) * US_PER_SECOND / cpu_us
+            self.last_speed = (seq - self._seq) * US_PER_SECOND / cpu_us
         # Before the first command there is no time.
         self._last_ts_us = self._last_ts_us or ts_us
         self._seq, self._ts_us, self._last_cpu_us = seq, ts_us, cpu_us

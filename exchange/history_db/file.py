@@ -68,7 +68,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     A power loss may cost the last transactions, which the journal still has: they are written again.
     """
     is_new = not path.exists() or not path.stat().st_size
-    connection = sqlite3.connect(path, isolation_level=None, factory=FileConnection)
+    # The follower writes in two threads, one after the other.
+    connection = sqlite3.connect(path, isolation_level=None, factory=FileConnection, check_same_thread=False)
     try:
         if is_new:
             connection.execute("PRAGMA page_size = 8192")

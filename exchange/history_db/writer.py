@@ -1,6 +1,7 @@
 """Writes the history: one transaction for the commands that the follower has just applied."""
 
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 
 from exchange.domain.commands import Command
@@ -40,8 +41,16 @@ _INSERTED = (
     "takeover",
     "setting_version",
 )
-# Rows of these are inserted in the order of their keys, which touches each page once.
-_SORTED = ("order_version", "quote_version", "balance_version", "position_version", "profit_version", "mark_version")
+# The keys of these tables begin with so many columns before `seq`. Their rows are inserted in the order of their keys,
+# which touches each page once.
+_SORTED = {
+    "order_version": 1,
+    "quote_version": 1,
+    "balance_version": 1,
+    "position_version": 2,
+    "profit_version": 2,
+    "mark_version": 1,
+}
 # SQLite takes at most 32,766 parameters in a statement. 100 rows take a fifth less time than 16, and 200 no less.
 _ROWS_AT_ONCE = 100
 _UPDATE_ORDER = (
@@ -105,8 +114,9 @@ class HistoryWriter:
         try:
             for table in _INSERTED:
                 if new := rows.tables.get(table):
-                    if table in _SORTED:
-                        new.sort()
+                    # Rows come in the order of `seq`. To sort by one number at a time is several times faster.
+                    for column in reversed(range(_SORTED.get(table, 0))):
+                        new.sort(key=itemgetter(column))
                     self._insert(table, new)
             execute(_UPDATE_ORDER, rows.updated_orders.values())
             execute("UPDATE user SET opened_seq = ? WHERE user = ?", rows.opened_users)

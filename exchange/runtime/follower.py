@@ -13,9 +13,9 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from time import perf_counter
 
 import msgspec
 
@@ -43,6 +43,7 @@ from exchange.journal.protocols import JournalReader
 from exchange.journal.records import DigestRow
 from exchange.journal.write_ahead_log import sync_journal
 from exchange.runtime.clock import thread_cpu_us
+from exchange.runtime.follower_pace import FollowerPace
 from exchange.snapshots.ladder import SavePolicy, dense_gap_of
 from exchange.snapshots.store import Snapshot, SnapshotStore
 from exchange.subprocesses import Supervisor
@@ -53,7 +54,8 @@ STATUS_SECONDS = 1.0  # at least, between two writes of the status file
 COMMANDS_AT_ONCE = 2_000
 _LADDER = "ladder"
 _CHECKSUM = b',"checksum":'
-HISTORY_SECONDS = 0.5  # at least, between two transactions of the history while commands keep coming
+# At least, between two transactions of the history while commands keep coming: their syncs delay those of the exchange.
+HISTORY_SECONDS = 0.5
 LOCK_SECONDS = 30.0  # at most, until a command that writes the history has ended
 RETRY_SECONDS_MAX = 60.0  # between two starts of a follower that fails
 HOW_TO_DEAL = (
@@ -138,6 +140,11 @@ class Follower:
         return self._stopped_seq if self._history is None else self._history.head.seq
 
     @property
+    def replay_speed(self) -> float:
+        """Commands per second of CPU time in the newest part of the replay."""
+        return self._saving.last_speed
+
+    @property
     def compared_seq(self) -> int:
         """The highest seq whose digest matched; 0 if none did."""
         return max(self._matched, default=0)
@@ -156,7 +163,7 @@ class Follower:
 
         Raises a JournalError, or raises the alarm and then DivergedError.
         """
-        head, began_us, began_seconds = self._engine.head, thread_cpu_us(), perf_counter()
+        head, began_us, began_seconds = self._engine.head, thread_cpu_us(), time.perf_counter()
         records = list(reader.records(head, head.seq + self._saving.batch(COMMANDS_AT_ONCE)))
         recorded = {(seq, subject) for seq, subject, _ in reader.digests(head.seq)} if records else set()
         caused: list[tuple[int, list[Event]]] = []
@@ -165,15 +172,15 @@ class Follower:
             command, events, change = replay_step(self._engine, record)
             caused.append((record.seq, events))
             if self._history is not None and record.seq > self._history.head.seq:
-                replayed_seconds = perf_counter()
+                replayed_seconds = time.perf_counter()
                 self._history.add(record, command, events, change, self._engine)
-                rows_seconds += perf_counter() - replayed_seconds
+                rows_seconds += time.perf_counter() - replayed_seconds
             if (record.seq, STATE_SUBJECT) in recorded:
                 self._computed[record.seq, STATE_SUBJECT] = self._engine.digest()
             if (record.seq, EVENTS_SUBJECT) in recorded:
                 self._note(self._engine.events_digest.rows())
         # Snapshots shorten a replay, which makes no rows.
-        spent_us, spent_seconds = thread_cpu_us() - began_us, perf_counter() - began_seconds
+        spent_us, spent_seconds = thread_cpu_us() - began_us, time.perf_counter() - began_seconds
         replay_us = round(spent_us * (1 - rows_seconds / spent_seconds))
         self._saving.replayed(self.seq, self._engine.head.ts_us, replay_us)
         self._note(self._engine.events_digest.take_complete())
@@ -181,7 +188,8 @@ class Follower:
             self._note(self._old_digest.add(event_rows(caused)))
         if self._computed:
             self._compare(reader)
-        self._write_history(reader, is_idle=not records)
+        if not records or time.monotonic() - self._written_seconds >= HISTORY_SECONDS:
+            self.write_history(reader)
         if self._saving.is_due and self._space.allows():
             self._saving.saved()
             save_and_prune(self._path, self._engine.snapshot(), self._saving.commands_per_second)
@@ -207,16 +215,13 @@ class Follower:
             raise DivergedError(text) from error
         return True
 
-    def _write_history(self, reader: JournalReader, is_idle: bool) -> None:
-        """Write the commands that are waiting, but not so often that the syncs delay those of the exchange."""
+    def write_history(self, reader: JournalReader) -> None:
+        """Write the rows of the commands that were applied since the last call."""
         history = self._history
-        if history is None or history.seq == history.head.seq:
-            return
-        now_seconds = time.monotonic()
-        if is_idle or now_seconds - self._written_seconds >= HISTORY_SECONDS:
+        if history is not None and history.seq != history.head.seq:
+            self._written_seconds = time.monotonic()
             sync_journal(self._path)
             history.flush(new_answers(reader, history))
-            self._written_seconds = now_seconds
 
     def write_status(self) -> None:
         """Write the status file, for `exchange journal info`."""
@@ -345,8 +350,7 @@ def read_status(path: Path) -> FollowerStatus | None:
 
 def main() -> None:
     """Run the subprocess: follow the journal in the first argument until the exchange, its parent, is gone."""
-    # Clients wait for the workers of catch-ups, which must not share the processor with the follower.
-    set_up_subprocess(niceness=19)
+    set_up_subprocess()
     gc.set_threshold(100_000, 20, 100)
     path, checked_seq, exchange_pid = Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4])
     every = None if sys.argv[2] == _LADDER else int(sys.argv[2])
@@ -366,18 +370,41 @@ def main() -> None:
 def keep_following(
     path: Path, every: int | None, reader: JournalReader, exchange_pid: int, checked_seq: int = 0
 ) -> None:
-    """Follow the journal at `path` until the exchange is gone. Raises as `follow` does."""
-    # If a signal ends the process, `closing` lets the follower write its status.
-    with closing(follow(path, every, reader, lambda: is_orphaned(exchange_pid), checked_seq)) as looks:
-        for seconds in looks:
+    """Follow the journal at `path` until the exchange is gone. Raises as `follow` does.
+
+    The follower works in a thread with the lowest priority: clients wait for the exchange and the workers of catch-ups,
+    which must not share the processor with it. A process that gave its priority up could not get it back, so this
+    thread keeps that of the exchange, for work that is urgent.
+    """
+    pace = FollowerPace()
+    looks = follow(path, every, reader, lambda: is_orphaned(exchange_pid), checked_seq, pace)
+    # If an exception ends the process, `closing` lets the follower write its status.
+    with closing(looks), ThreadPoolExecutor(1, initializer=lower_priority) as low:
+        while True:
+            seconds = next(looks, None) if pace.is_urgent else low.submit(next, looks, None).result()
+            if seconds is None:
+                return
             if seconds:
                 time.sleep(seconds)
 
 
+def lower_priority() -> None:
+    """Give the calling thread the lowest priority; on systems other than Linux, its process."""
+    if hasattr(os, "nice"):
+        os.nice(19)
+
+
 def follow(
-    path: Path, every: int | None, reader: JournalReader, is_ended: Callable[[], bool], checked_seq: int = 0
+    path: Path,
+    every: int | None,
+    reader: JournalReader,
+    is_ended: Callable[[], bool],
+    checked_seq: int = 0,
+    pace: FollowerPace | None = None,
 ) -> Generator[float, None, None]:
     """Follow the journal at `path` until `is_ended`. Yields the seconds until its next look, often 0.
+
+    `pace` decides when it works, and knows how urgent this is.
 
     Raises DivergedError at an alarm, a JournalError, and sqlite3.Error if the history cannot be written. While space is
     low, a follower compares and writes nothing. Once there is space again, another one begins where the history ends.
@@ -387,7 +414,7 @@ def follow(
         with closing(open_fitting_writer(reader, _log.warning)) as history:
             history.set_alarm(None)
             follower = Follower(path, every, _log.info, history=history, checked_seq=checked_seq)
-            yield from _follow(follower, reader, is_ended, space)
+            yield from _follow(follower, reader, is_ended, space, pace or FollowerPace())
 
 
 def _end_history(path: Path) -> None:
@@ -398,7 +425,7 @@ def _end_history(path: Path) -> None:
 
 
 def _follow(
-    follower: Follower, reader: JournalReader, is_ended: Callable[[], bool], space: SpaceGuard
+    follower: Follower, reader: JournalReader, is_ended: Callable[[], bool], space: SpaceGuard, pace: FollowerPace
 ) -> Iterator[float]:
     """Follow until `is_ended`, or until there is space again for a follower that stopped writing.
 
@@ -411,8 +438,12 @@ def _follow(
                 follower.stop_writing()
             elif not follower.writes_history:
                 return
-            has_worked = follower.catch_up(reader) or follower.check_chain(reader)
-            yield 0.0 if has_worked else LOOK_SECONDS
+            if pace.is_time_to_work(time.monotonic(), reader.head().seq, follower.seq, follower.replay_speed):
+                has_worked = follower.catch_up(reader) or follower.check_chain(reader)
+                yield 0.0 if has_worked else LOOK_SECONDS
+            else:
+                follower.write_history(reader)
+                yield LOOK_SECONDS
             if time.monotonic() - written_seconds > STATUS_SECONDS:
                 if (alarm := standing_alarm(reader.path)) is not None:
                     raise DivergedError(alarm.text)

@@ -1,0 +1,49 @@
+"""The pace of the follower: at once while the exchange is quiet, in large steps while it is busy.
+
+A large step costs less than many small ones, and a burst of orders gets the processor that the follower leaves. After a
+crash, the exchange replays at its start what the follower had not reached, so the follower never rests for long.
+"""
+
+# The exchange is busy while at least so many commands arrive.
+BUSY_PER_SECOND = 1_000
+# A step begins if a replay of the commands that the follower lacks would take so long, or after so long a rest.
+LAG_SECONDS = 1.0
+REST_SECONDS_MAX = 5.0
+# A follower that lacks so many commands that their replay would take so long has the priority of the exchange.
+URGENT_SECONDS = 1.5
+# A step ends here: while the exchange is busy, new commands always arrive.
+_STEP_END_SECONDS = 0.1
+# Between two measurements of the rate at which commands arrive.
+_MEASURE_SECONDS = 0.05
+
+
+class FollowerPace:
+    """Decides when the follower works, and with which priority."""
+
+    def __init__(self) -> None:
+        self._measured_seconds = self._rests_since_seconds = 0.0
+        self._head_seq = 0
+        self._is_busy = self._is_stepping = False
+        # True if the follower must not wait for the processor.
+        self.is_urgent = False
+
+    def is_time_to_work(self, now_seconds: float, head_seq: int, seq: int, commands_per_second: float) -> bool:
+        """True if a follower works now that has applied the commands up to `seq` of `head_seq`.
+
+        `commands_per_second` is the speed of its replay.
+        """
+        passed_seconds = now_seconds - self._measured_seconds
+        if passed_seconds >= _MEASURE_SECONDS:
+            self._is_busy = head_seq - self._head_seq >= BUSY_PER_SECOND * passed_seconds
+            self._measured_seconds, self._head_seq = now_seconds, head_seq
+        lag_seconds = (head_seq - seq) / commands_per_second
+        self.is_urgent = lag_seconds >= URGENT_SECONDS
+        if not self._is_busy:
+            self._is_stepping, self._rests_since_seconds = False, now_seconds
+            return True
+        if self._is_stepping:
+            self._is_stepping, self._rests_since_seconds = lag_seconds > _STEP_END_SECONDS, now_seconds
+        else:
+            has_rested = now_seconds - self._rests_since_seconds >= REST_SECONDS_MAX
+            self._is_stepping = has_rested or lag_seconds >= LAG_SECONDS
+        return self._is_stepping
