@@ -35,7 +35,7 @@ from exchange.domain.commands import (
 from exchange.domain.enums import OptionType, Side, TimeInForce
 from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
-from exchange.domain.rules import Fees, IndexFees, LiquidationRules, Market, Rules, Series, market_of
+from exchange.domain.rules import Fees, IndexFees, LiquidationRules, Market, Rules, Series, SettlementRules, market_of
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
 from tests.naive import NaiveExchange
 from tests.random_commands import USERS, RandomCommands, Step
@@ -441,4 +441,11 @@ class FairMarketCommands(MarketCommands):
                 IndexFees(0, 50_001, 70_007, 900, 3_333, 70_001, 33_333),
             )
         )
-        return replace(super()._market(), fees=fees, liquidation=liquidation)
+        settlement = choose((UNSET, SettlementRules(), SettlementRules(choose((1, 600, 1_800, 90_000)))))
+        return replace(super()._market(), fees=fees, liquidation=liquidation, settlement=settlement)
+
+    def _settle(self) -> Command:
+        """Settle as in the other streams, but mostly at a price of any number of micros."""
+        command = super()._settle()
+        assert isinstance(command, SettleSeries)
+        return replace(command, price_micros=command.price_micros + self.random.choice((0, 1, 333, 500_001)))

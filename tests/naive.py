@@ -637,8 +637,16 @@ class NaiveExchange:
 
     def delivery_price_of(self, series: tuple[str, int]) -> int | None:
         asset, expiration_s = series
-        tick = min(instrument.tick for instrument in self.instruments_of(series))
-        return delivery_price(self.history.get(asset, []), expiration_s * 1_000_000, tick)
+        history, expiration_us = self.history.get(asset, []), expiration_s * 1_000_000
+        if self.version == 1:
+            tick = min(instrument.tick for instrument in self.instruments_of(series))
+            return delivery_price(history, expiration_us, tick)
+        market = market_of(self.rules)
+        rules = market.settlement if market else UNSET
+        age_max_us = 0 if rules is UNSET else rules.price_age_max_s * 1_000_000
+        if age_max_us and history and history[-1][0] < expiration_us - age_max_us:
+            return None
+        return delivery_price(history, expiration_us, 1)
 
     def settle(self, due: list[tuple[tuple[str, int], int | None]]) -> list[Event]:
         """Pay the positions of these series, net; then cancel bids that exceed the remaining cash."""
@@ -736,7 +744,7 @@ class NaiveExchange:
             return Reason.SERIES_NOT_EXPIRED
         if series in self.settled:
             return Reason.SERIES_SETTLED
-        if not 0 < price <= PRICE_MAX_MICROS or price % 1000:
+        if not 0 < price <= PRICE_MAX_MICROS or (price % 1000 and self.version == 1):
             return Reason.INVALID_DELIVERY_PRICE
         return None if self.payouts_within_limits([(series, price)]) else Reason.EXPOSURE_ABOVE_MAXIMUM
 

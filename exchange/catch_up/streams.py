@@ -25,6 +25,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionView,
     Settlement,
+    SharedLoss,
     Trade,
     UserTrade,
 )
@@ -61,6 +62,7 @@ class CommandUpdate(msgspec.Struct, frozen=True):
     instruments: list[Instrument]
     settlements: list[Settlement]
     halted: bool | None
+    losses: dict[str, SharedLoss] = {}
     size: int = 1
 
 
@@ -186,6 +188,7 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
         [copy(instrument) for instrument in change.instruments.values()],
         change.settlements,
         change.halted,
+        change.losses,
         1 + len(orders) + 3 * len(change.trades) + len(positions) + len(balances) + len(change.instruments),
     )
 
@@ -214,14 +217,25 @@ def _items_of(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[K
     yield from _positions(update.positions, wanted).items()
     for balance in update.balances:
         yield ("user.balance", balance.user_id), balance
+    for user_id, loss in update.losses.items():
+        yield ("user.losses", user_id), loss
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in update.trades).items()
     if update.index is not None:
         yield (f"index.{update.index.asset}", ""), update.index
     yield from _by_key(((f"instruments.{one.asset}", ""), one) for one in update.instruments).items()
     if update.settlements:
         yield ("settlement", ""), update.settlements
+    if update.losses:
+        yield ("losses", ""), _sum_of(update.losses.values())
     if update.halted is not None:
         yield ("status", ""), MarketStatus(update.halted)
+
+
+def _sum_of(losses: Iterable[SharedLoss]) -> SharedLoss:
+    """All shares of a loss together."""
+    shares = list(losses)
+    amount_micros, won_micros = sum(one.amount_micros for one in shares), sum(one.won_micros for one in shares)
+    return SharedLoss(shares[0].seq, shares[0].ts_us, amount_micros, won_micros)
 
 
 def _positions(snapshots: list[PositionSnapshot], wanted: Container[Key]) -> dict[Key, list[PositionView]]:

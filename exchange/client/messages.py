@@ -17,6 +17,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionView,
     Settlement,
+    SharedLoss,
     Ticker,
     Trade,
     UserTrade,
@@ -111,6 +112,14 @@ class SettlementMessage(NamedTuple):
     data: list[Settlement]
 
 
+class LossesMessage(NamedTuple):
+    """The loss of the settlement `seq` that winners bore: all of them, or the user alone."""
+
+    channel: str
+    seq: int
+    data: SharedLoss
+
+
 Message = (
     BookMessage
     | TradesMessage
@@ -122,6 +131,7 @@ Message = (
     | IndexMessage
     | InstrumentsMessage
     | SettlementMessage
+    | LossesMessage
     | StatusMessage
 )
 
@@ -144,6 +154,8 @@ DECODERS = {
     "instruments": ChannelDecoder(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
     "status": ChannelDecoder(StatusMessage, msgspec.json.Decoder(MarketStatus)),
     "settlement": ChannelDecoder(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
+    "losses": ChannelDecoder(LossesMessage, msgspec.json.Decoder(SharedLoss)),
+    "user.losses": ChannelDecoder(LossesMessage, msgspec.json.Decoder(SharedLoss)),
     "user.orders": ChannelDecoder(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
     "user.trades": ChannelDecoder(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
     "user.positions": ChannelDecoder(PositionsMessage, msgspec.json.Decoder(list[PositionView])),

@@ -182,7 +182,8 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.INVALID_DELIVERY_PRICE: Refusal(
         -32602,
         "Invalid params",
-        "a delivery price must be positive, a multiple of 1000 micros, and at most 10000000000000 micros",
+        "a delivery price must be positive and at most 10000000000000 micros, by rules version 1 a multiple of 1000 "
+        "micros",
         "price",
     ),
     Reason.INVALID_LIMITS: Refusal(

@@ -158,6 +158,14 @@ def liquidation_rules_of(rules: Rules) -> LiquidationRules:
     return market.liquidation
 
 
+def settlement_rules_of(rules: Rules) -> SettlementRules:
+    """Return the rules of settlement; their defaults if these rules have none."""
+    market = market_of(rules)
+    if market is None or market.settlement is UNSET:
+        return SettlementRules()
+    return market.settlement
+
+
 def complete_rules(rules: Rules) -> Rules:
     """Return these rules with the defaults of the newest version in every rule that is missing."""
     market = market_of(rules)

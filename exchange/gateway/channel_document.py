@@ -15,6 +15,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionView,
     Settlement,
+    SharedLoss,
     Ticker,
     Trade,
     UserTrade,
@@ -52,6 +53,9 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
     "settlement": ChannelKind(
         "settlement", "The series that one command settled, or could not settle.", {"settlements": list[Settlement]}
     ),
+    "losses": ChannelKind(
+        "losses", "The loss of a settlement that its winners bore, and what they had won.", {"losses": SharedLoss}
+    ),
     "status": ChannelKind("status", "The start and the end of a halt.", {"status": MarketStatus}),
     "user.orders": ChannelKind(
         "user.orders", "Each order of the user that one command changed.", {"orders": list[OrderView]}
@@ -66,6 +70,11 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
     ),
     "user.balance": ChannelKind(
         "user.balance", "The balance of the user, if one command changed it.", {"balance": Balance}
+    ),
+    "user.losses": ChannelKind(
+        "user.losses",
+        "The user's share of the loss of a settlement, and what the user had won.",
+        {"losses": SharedLoss},
     ),
 }
 _PARAMETERS = {

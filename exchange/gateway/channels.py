@@ -15,24 +15,28 @@ Kind = Literal[
     "index",
     "instruments",
     "settlement",
+    "losses",
     "status",
     "user.orders",
     "user.trades",
     "user.positions",
     "user.balance",
+    "user.losses",
 ]
-OF_ALL: dict[str, Kind] = {"settlement": "settlement", "status": "status"}
+OF_ALL: dict[str, Kind] = {"settlement": "settlement", "losses": "losses", "status": "status"}
 USER_KINDS: dict[str, Kind] = {
     "user.orders": "user.orders",
     "user.trades": "user.trades",
     "user.positions": "user.positions",
     "user.balance": "user.balance",
+    "user.losses": "user.losses",
 }
 _BOOK = re.compile(r"book\.([^.]+)\.([1-9][0-9]{0,2})", re.ASCII)
 _OF_ONE = re.compile(r"(tickers|trades|index|instruments)\.([^.]+)", re.ASCII)
 _EXPECTED = (
     f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, trades.INSTRUMENT, "
-    "index.ASSET, instruments.ASSET, settlement, status, user.orders, user.trades, user.positions or user.balance"
+    "index.ASSET, instruments.ASSET, settlement, losses, status, user.orders, user.trades, user.positions, "
+    "user.balance or user.losses"
 )
 
 

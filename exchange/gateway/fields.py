@@ -96,6 +96,8 @@ FIELDS: dict[str, Field] = {
     "receipt": Field("True to get the receipt of the command, in the result or in the data of the error."),
     "rules": Field("The rules of the exchange."),
     "seq": Field("Sequence number of the command."),
+    "SharedLoss.amount": Field("What was borne of the loss."),
+    "SharedLoss.won": Field("What was won in the settlement, of which the amount is a share."),
     "shortfall": Field("Sum that the insurance paid for the account and that it has not repaid."),
     "side": Field("bid to buy, ask to sell."),
     "size": Field("Total size of the order, filled part included."),

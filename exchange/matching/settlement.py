@@ -15,6 +15,7 @@ from exchange.matching.accounts import FEES, INSURANCE, Account, Position
 from exchange.matching.apportion import apportion
 from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_unaffordable_bids
+from exchange.matching.index import IndexState
 from exchange.matching.insurance import conclude_settlement
 from exchange.matching.liquidation import liquidate
 from exchange.matching.margin_profiles import intrinsic_micros
@@ -70,9 +71,21 @@ def expired_series(state: State, books: list[OrderBook]) -> list[ExpiredSeries]:
     expired = []
     for (expiration_us, asset), listed in series.items():
         index = state.indexes.get(asset)
-        tick_micros = min(book.tick_micros for book in listed)
-        expired.append(ExpiredSeries(listed, index.delivery_micros(expiration_us, tick_micros) if index else None))
+        expired.append(ExpiredSeries(listed, _average_micros(state, index, listed, expiration_us) if index else None))
     return expired
+
+
+def _average_micros(state: State, index: IndexState, listed: list[OrderBook], expiration_us: int) -> int | None:
+    """Return the average of the index before an expiration; None if the administrator must give the price.
+
+    It is rounded to the micro, by rules version 1 to the smallest tick of the series.
+    """
+    if not state.has_fair_market:
+        return index.delivery_micros(expiration_us, min(book.tick_micros for book in listed))
+    age_max_s = state.settlement_rules.price_age_max_s
+    if age_max_s and expiration_us - index.ts_us > age_max_s * US_PER_SECOND:
+        return None
+    return index.delivery_micros(expiration_us, 1)
 
 
 def settle(state: State, changes: Changes, series: list[ExpiredSeries]) -> None:
@@ -113,7 +126,8 @@ def _why_not_settled(state: State, ts_us: int, expired: ExpiredSeries, price_mic
     for book in books:
         if book.delivery_micros is not None:
             return FailedCheck(Reason.SERIES_SETTLED, {"delivery_price_micros": book.delivery_micros})
-    if not 0 < price_micros <= PRICE_MAX_MICROS or price_micros % PRICE_STEP_MICROS:
+    step_micros = 1 if state.has_fair_market else PRICE_STEP_MICROS
+    if not 0 < price_micros <= PRICE_MAX_MICROS or price_micros % step_micros:
         figures = {"price_micros": price_micros, "max_price_micros": PRICE_MAX_MICROS}
         return FailedCheck(Reason.INVALID_DELIVERY_PRICE, figures)
     if not _within_limits(state, _payouts(state, expired)):

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
-from exchange.domain.rules import FAIR_MARKET_VERSION, FIRST_RULES_VERSION, Rules, liquidation_rules_of, market_of
+from exchange.domain.rules import (
+    FAIR_MARKET_VERSION,
+    FIRST_RULES_VERSION,
+    Rules,
+    liquidation_rules_of,
+    market_of,
+    settlement_rules_of,
+)
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
@@ -35,6 +42,7 @@ class State:
         "overdrawn",
         "rules",
         "rules_version",
+        "settlement_rules",
         "total_cash_micros",
     )
 
@@ -57,6 +65,7 @@ class State:
         self.market = market_of(rules)
         self.has_fair_market = self.market is not None and rules_version >= FAIR_MARKET_VERSION
         self.liquidation_rules = liquidation_rules_of(rules)
+        self.settlement_rules = settlement_rules_of(rules)
         self.fee_schedule = fee_schedule_of(rules)
 
     def add(self, book: OrderBook) -> None:

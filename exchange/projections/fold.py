@@ -44,6 +44,7 @@ from exchange.projections.wire_types import (
     Instrument,
     OrderView,
     Settlement,
+    SharedLoss,
     Trade,
     UserSettlement,
     UserTrade,
@@ -55,8 +56,8 @@ class Change:
 
     `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
     the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
-    assets with a new index price or new marks. `halted` is None if it did not change. `count` is the number of
-    instruments that were paused or resumed together.
+    assets with a new index price or new marks. `losses` are the shares of a loss, by user. `halted` is None if it did
+    not change. `count` is the number of instruments that were paused or resumed together.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Change:
         "halted",
         "index",
         "instruments",
+        "losses",
         "order",
         "orders",
         "positions",
@@ -97,6 +99,7 @@ class Change:
         self.index: IndexPrice | None = None
         self.repriced: dict[str, None] = {}
         self.settlements: list[Settlement] = []
+        self.losses: dict[str, SharedLoss] = {}
         self.halted: bool | None = None
         self.count: int | None = None
 
@@ -204,6 +207,7 @@ class Fold:
                     self.balances.on_liquidation_fee(event)
                 case LossShared():
                     self.balances.on_loss_shared(event)
+                    change.losses[event.user_id] = SharedLoss(seq, ts_us, event.amount_micros, event.won_micros)
                 case HaltSet():
                     change.halted = event.halted
                 case SeriesPaused() | SeriesResumed():

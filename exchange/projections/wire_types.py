@@ -22,6 +22,7 @@ from exchange.projections.black_scholes import Greeks, Volatility
 # The names on the wire of the fields whose names here end in a unit.
 WIRE_NAMES = {
     "ahead_milli": "ahead",
+    "amount_micros": "amount",
     "amount_milli": "amount",
     "available_micros": "available",
     "average_price_micros": "average_price",
@@ -61,6 +62,7 @@ WIRE_NAMES = {
     "total_pnl_micros": "total_pnl",
     "unrealised_pnl_micros": "unrealised_pnl",
     "volume_24h_milli": "volume_24h",
+    "won_micros": "won",
 }
 
 
@@ -268,6 +270,15 @@ class UserSettlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     delivery_price_micros: int
     payout_micros: int
     fee_micros: int
+
+
+class SharedLoss(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """What an account that won in a settlement, or all of them, bore of a loss that the insurance did not pay."""
+
+    seq: int
+    ts_us: int
+    amount_micros: int
+    won_micros: int
 
 
 class TimeResult(msgspec.Struct, frozen=True, gc=False):

@@ -1,9 +1,10 @@
 -- A series that settles at the end of the day does so at the average index price of its last 30 minutes. Each price
--- counts for the time that it was valid; the average is rounded half up to the smallest tick. (Checked if the first
--- command is here.)
+-- counts for the time that it was valid; the average is rounded half up to the micro, by rules version 1 to the smallest
+-- tick. (Checked if the first command is here.)
 WITH series AS MATERIALIZED (
     SELECT d.seq, d.asset, d.expiration_s, d.delivery_price_micros, d.expiration_s * 1000000 AS end_us,
-           (d.expiration_s - 1800) * 1000000 AS begin_us, min(i.tick_micros) AS tick_micros
+           (d.expiration_s - 1800) * 1000000 AS begin_us, iif((SELECT r.rules_version FROM rules_history r WHERE r.seq <= d.seq ORDER BY r.seq DESC LIMIT 1) = 1,
+               min(i.tick_micros), 1) AS tick_micros
     FROM delivery_prices d JOIN instruments i USING (asset, expiration_s)
     WHERE d.cause = 'end_day' GROUP BY d.seq, d.asset, d.expiration_s
 ), prices AS MATERIALIZED (
@@ -19,7 +20,9 @@ WITH series AS MATERIALIZED (
            sum(price_micros / 1000000 * held_us) AS usdc, sum(price_micros % 1000000 * held_us) AS micros
     FROM held GROUP BY seq, asset, expiration_s
 ), averages AS (
-    SELECT *, usdc / held_us * 1000000 + (usdc % held_us * 1000000 + micros) / held_us AS average_micros FROM sums
+    SELECT *, usdc / held_us * 1000000
+              + (2 * (usdc % held_us * 1000000 + micros) + iif(tick_micros = 1, held_us, 0)) / (2 * held_us)
+              AS average_micros FROM sums
 )
 SELECT seq, asset, expiration_s, delivery_price_micros, average_micros FROM averages
 WHERE delivery_price_micros IS NOT (average_micros + tick_micros / 2) / tick_micros * tick_micros
