@@ -10,7 +10,16 @@ from exchange.journal.archive_file import ArchivePart, is_archive_file
 from exchange.journal.archives import archive_folder, archives_of
 from exchange.journal.errors import UNREADABLE_STEP, JournalArchivedError, JournalDamagedError, JournalUnreadableError
 from exchange.journal.protocols import Fields
-from exchange.journal.records import Checkpoint, DigestRow, EventRow, Head, KindSummary, Record, check_link
+from exchange.journal.records import (
+    Checkpoint,
+    DigestRow,
+    EventRow,
+    Head,
+    KindSummary,
+    Record,
+    check_link,
+    count_linked,
+)
 from exchange.journal.sqlite_part import SqlitePart
 
 _Part = SqlitePart | ArchivePart
@@ -72,10 +81,13 @@ class SqliteJournalReader:
         self._refuse_missing_archive(head.seq)
         try:
             for rows in self._pages("commands", head.seq + 1, last_seq):
-                for row in rows:
-                    record = Record._make(row)
-                    head = check_link(head, record)
-                    yield record
+                records = list(map(Record._make, rows))
+                linked = count_linked(head, records)
+                yield from records[:linked]
+                if linked:
+                    head = Head(records[linked - 1].seq, records[linked - 1].ts_us, records[linked - 1].hash)
+                if linked < len(records):
+                    check_link(head, records[linked])
                 self._refuse_missing_archive(head.seq)
         except JournalUnreadableError as error:
             raise JournalDamagedError(

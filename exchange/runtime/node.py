@@ -19,7 +19,7 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 from exchange.engine.alarm import standing_alarm
 from exchange.engine.chain import check_unreplayed
 from exchange.engine.engine import STATE_SUBJECT, Engine
-from exchange.engine.recovery import Progress, Report, recover
+from exchange.engine.recovery import Progress, Report, no_garbage_collection, recover
 from exchange.free_space import SpaceGuard, why_no_space
 from exchange.gateway.limits import CROWDED_QUEUE, GatewayLimits
 from exchange.gateway.meter import RequestMeter
@@ -131,7 +131,8 @@ def _check_unreplayed(path: Path, origin_seq: int, is_checked: bool, report: Rep
     """Check the chain of the commands that were not replayed, in limited time. Returns the last one that is checked."""
     if not origin_seq or is_checked:
         return origin_seq
-    check = check_unreplayed(path, origin_seq)
+    with no_garbage_collection():
+        check = check_unreplayed(path, origin_seq)
     rest = "" if check.is_done else f"; the follower checks those up to seq {origin_seq}"
     report(f"{path}: the chain of the commands up to seq {check.checked_seq} is whole{rest}")
     return check.checked_seq
