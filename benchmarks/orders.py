@@ -17,8 +17,9 @@ from benchmarks.meter import Report
 from benchmarks.scale import Scale
 from benchmarks.servers import Server, exchange_arguments, running
 from benchmarks.table import Goal, Row, median
+from exchange.domain.rules import IndexFees
 from exchange.domain.units import MICROS_PER_USDC
-from exchange.runtime.demo import DEMO_RULES
+from exchange.runtime.demo import DEMO_RULES, demo_market
 from exchange.runtime.node import open_journal
 from exchange.runtime.server_settings import ServerSettings
 
@@ -62,8 +63,9 @@ def run(scale: Scale) -> list[Row]:
 
 
 async def create_journal(db: Path) -> None:
-    """Create a journal of the demo's market in which each account has enough cash."""
-    rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC)
+    """Create a journal of the demo's market without fees in which each account has enough cash."""
+    market = demo_market(IndexFees())
+    rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC, market=market)
     await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 

@@ -2,24 +2,36 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from exchange.domain.commands import SetIndexPrice
-from exchange.domain.rules import Market, Rules, Series, market_of
+from exchange.domain.rules import FEE_PROFILES, IndexFees, Market, Rules, Series, complete_rules, market_of
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.views import Views
 
 START_USDC = {"SOL": 150, "BTC": 100_000, "ETH": 4_000}
 
 # An age limit of 0 allows trading while no process updates the index prices.
-DEMO_RULES = Rules(
-    market=Market(
-        series=(
-            Series("SOL", 10, 2, tick_micros=10_000, dailies=1, weeklies=1, monthlies=1),
-            Series("BTC", 5_000, 2, tick_micros=5_000_000, dailies=1, weeklies=1, monthlies=1),
-            Series("ETH", 200, 2, tick_micros=100_000, dailies=1, weeklies=1, monthlies=1),
-        ),
-        index_age_max_s=0,
+DEMO_RULES = complete_rules(
+    Rules(
+        market=Market(
+            series=(
+                Series("SOL", 10, 2, tick_micros=10_000, dailies=1, weeklies=1, monthlies=1),
+                Series("BTC", 5_000, 2, tick_micros=5_000_000, dailies=1, weeklies=1, monthlies=1),
+                Series("ETH", 200, 2, tick_micros=100_000, dailies=1, weeklies=1, monthlies=1),
+            ),
+            fees=FEE_PROFILES["deribit_usdc"],
+            index_age_max_s=0,
+        )
     )
 )
+
+
+def demo_market(fees: IndexFees) -> Market:
+    """The demo's market with other fees."""
+    market = market_of(DEMO_RULES)
+    assert market is not None, "the demo has a market"
+    return msgspec.structs.replace(market, fees=fees)
 
 
 def start_prices(views: Views) -> Iterator[SetIndexPrice]:
