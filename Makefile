@@ -35,12 +35,12 @@ run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a
 	With a C compiler, \"make compile\" makes matching twice as fast or faster.")'
 	@exec $(BIN)/exchange demo --db $(DB)
 
-compile: $(VENV)/dev-installed  ## compile the matcher and the read models with mypyc; needs a C compiler
+compile: $(VENV)/dev-installed clean-compiled  ## compile the road of a command and the read models with mypyc; needs a C compiler
 	EXCHANGE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
 	@$(BIN)/exchange version
 
 clean-compiled:  ## delete the compiled modules; the exchange runs their Python source again
-	find exchange -name '*.so' -delete
+	find exchange cli journal snapshots -name '*.so' -delete
 
 test: lint types pytest  ## run every check except the long, soak and packaging tests
 

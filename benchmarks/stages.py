@@ -1,17 +1,23 @@
 """The stages of an order's path through the main thread, and the functions with which each begins.
 
-A sample of the profile is a stack of frames such as `Engine.step (exchange/engine/engine.py:40)`. The deepest frame
-that is named here decides its stage.
+A sample of the profile is a stack of frames such as `Engine.step (exchange/engine/engine.py:40)`, or for a compiled
+module `CPyDef_engine___Engine___step (exchange/compiled__mypyc.so)`. The deepest frame that is named here decides its
+stage.
 """
 
-import linecache
 import re
 from collections import Counter
 from collections.abc import Iterable
 
+from exchange.compiled import MODULES
+
+# The body of a function that mypyc compiled is a C function whose name begins so.
+_COMPILED = "CPyDef_"
+# The body of a method that is a coroutine.
+_COROUTINE = re.compile(r"(?P<name>\w+)_(?P<owner>[A-Z]\w*)_gen_____mypyc_generator_helper__")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(?::(?P<line>\d+))?\)\Z")
-# A stack of another thread begins with this function.
-_OTHER_THREAD = "_bootstrap"
+# A stack of another thread begins with this function, after those of C.
+_OTHER_THREAD = "_bootstrap (threading.py"
 
 LOOP = "loop and socket read"
 STAGES = (
@@ -70,13 +76,6 @@ _BY_PATH = (
     ("exchange/journal/sqlite_writer.py", "journal hand-over, command encode"),
     ("aiosqlite/", "journal hand-over, command encode"),
 )
-# A compiled module leaves no frame. The text of the line that calls it tells the stage then.
-_BY_CALL = {
-    ("Engine.step", "apply("): "apply",
-    ("Engine.step", "events_digest.add("): "events",
-    ("Engine.step", "views.project("): "projections",
-    ("Pipeline._next_batch", "encode_commands("): "journal hand-over, command encode",
-}
 
 
 def samples_by_stage(lines: Iterable[str]) -> Counter[str]:
@@ -85,7 +84,7 @@ def samples_by_stage(lines: Iterable[str]) -> Counter[str]:
     for line in lines:
         stack, _, number = line.rpartition(" ")
         frames = stack.split(";")
-        if _OTHER_THREAD not in frames[0]:
+        if not any(_OTHER_THREAD in frame for frame in frames):
             counts[stage_of(frames)] += int(number)
     return counts
 
@@ -100,11 +99,26 @@ def _stage_of_frame(frame: str) -> str | None:
     if match is None:
         return None
     function, file = match["function"], match["file"]
-    if match["line"]:
-        source = linecache.getline(file, int(match["line"]))
-        for (caller, call), stage in _BY_CALL.items():
-            if function == caller and call in source:
-                return stage
+    if function.startswith(_COMPILED):
+        function, file = source_of(function)
     if function in BY_FUNCTION:
         return BY_FUNCTION[function]
     return next((stage for path, stage in _BY_PATH if file.startswith(path)), None)
+
+
+def source_of(function: str) -> tuple[str, str]:
+    """The Python name and the path of a function that mypyc compiled, such as `CPyDef_turns___Turns____serve`.
+
+    The name begins with as many of the last parts of its module's name as tell it from others.
+    """
+    symbol = function.removeprefix(_COMPILED).partition(".")[0]
+    for module in MODULES:
+        parts = module.split(".")
+        for start in range(len(parts)):
+            prefix = "___".join(parts[start:]) + "___"
+            if symbol.startswith(prefix):
+                name = symbol.removeprefix(prefix)
+                coroutine = _COROUTINE.fullmatch(name)
+                name = f"{coroutine['owner']}.{coroutine['name']}" if coroutine else name.replace("___", ".", 1)
+                return name, module.replace(".", "/") + ".py"
+    return symbol, ""

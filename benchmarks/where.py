@@ -21,6 +21,7 @@ from benchmarks.scale import Scale
 from benchmarks.servers import Server, exchange_arguments, running
 from benchmarks.stages import STAGES, samples_by_stage
 from benchmarks.table import Row, median, skipped
+from exchange.compiled import WHY_PURE
 
 RATE_PER_SECOND = 400
 NAME = "where"
@@ -61,7 +62,10 @@ def _profiler() -> str | None:
 def _profile(profiler: str, exchange: Server, scale: Scale, output: Path) -> Counter[str]:
     """Count the samples of each stage during a load."""
     output.unlink(missing_ok=True)
-    options = ("--format", "raw", "--rate", str(RATE_PER_SECOND), "--duration", "3600", "--output", str(output))
+    options = ["--format", "raw", "--rate", str(RATE_PER_SECOND), "--duration", "3600", "--output", str(output)]
+    if WHY_PURE is None:
+        # Compiled functions are frames of C.
+        options.append("--native")
     process = subprocess.Popen(
         [profiler, "record", "--pid", str(exchange.pid), *options],
         stdout=subprocess.DEVNULL,

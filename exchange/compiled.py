@@ -17,6 +17,19 @@ MODULES = (
     "exchange.domain.expirations",
     "exchange.domain.instruments",
     "exchange.domain.units",
+    "exchange.engine.digests",
+    "exchange.engine.engine",
+    "exchange.gateway.jsonrpc",
+    "exchange.gateway.measured_call",
+    "exchange.gateway.quotas",
+    "exchange.gateway.rate_limiter",
+    "exchange.gateway.request_queue",
+    "exchange.gateway.session",
+    "exchange.gateway.session_channels",
+    "exchange.gateway.socket_connection",
+    "exchange.gateway.trading",
+    "exchange.gateway.turns",
+    "exchange.gateway.websocket",
     "exchange.history_db.account_rows",
     "exchange.history_db.market_rows",
     "exchange.history_db.memory",
@@ -24,6 +37,7 @@ MODULES = (
     "exchange.history_db.order_rows",
     "exchange.history_db.payloads",
     "exchange.history_db.rows",
+    "exchange.journal.records",
     "exchange.matching.accounts",
     "exchange.matching.administration",
     "exchange.matching.apply",
@@ -53,6 +67,7 @@ MODULES = (
     "exchange.projections.orders",
     "exchange.projections.rolling_volume",
     "exchange.projections.tape",
+    "exchange.runtime.pipeline",
 )
 # The name of the library that holds the code of all modules. mypyc appends `__mypyc`.
 LIBRARY = "exchange.compiled"
@@ -61,12 +76,12 @@ _FOLDER = os.path.dirname(__file__)
 
 
 class _SourceFinder(MetaPathFinder):
-    """Finds the source of the modules that are compiled, too."""
+    """Finds the source of the exchange's modules, also of those that an earlier version compiled."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in MODULES or path is None:
+        if path is None or not fullname.startswith("exchange."):
             return None
         return FileFinder(path[0], (SourceFileLoader, SOURCE_SUFFIXES)).find_spec(fullname)
 

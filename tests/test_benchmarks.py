@@ -17,7 +17,7 @@ from benchmarks.market_data import DATA
 from benchmarks.naive_book import NaiveBook
 from benchmarks.order_streams import Stream, aapl_stream, deep_stream, recorded_matching_stream
 from benchmarks.scale import TINY
-from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage, stage_of
+from benchmarks.stages import BY_FUNCTION, STAGES, samples_by_stage, source_of
 from benchmarks.subscribers import Subscriber
 from benchmarks.table import Goal, Row, as_json, number
 from exchange.domain.commands import Genesis, OpenAccount
@@ -176,13 +176,25 @@ def test_page_gets_the_stages_and_their_picture(tmp_path: Path) -> None:
     assert picture.startswith("<svg") and "projections 6.2" in picture
 
 
-def test_compiled_function_leaves_its_samples_at_the_line_of_its_call() -> None:
-    source = (ROOT / "exchange" / "engine" / "engine.py").read_text("utf-8").splitlines()
-    stages = []
-    for call in ("apply(", "events_digest.add(", "views.project("):
-        (line,) = (number for number, text in enumerate(source, 1) if f"self.{call}" in text or f"= {call}" in text)
-        stages.append(stage_of([f"Engine.step ({ROOT}/exchange/engine/engine.py:{line})"]))
-    assert stages == ["apply", "events", "projections"]
+def test_compiled_functions_have_their_python_names() -> None:
+    names = {
+        "CPyDef_turns___Turns____serve": ("Turns._serve", "exchange/gateway/turns.py"),
+        "CPyDef_jsonrpc___result_text": ("result_text", "exchange/gateway/jsonrpc.py"),
+        "CPyDef_gateway___jsonrpc____is_id.localalias": ("_is_id", "exchange/gateway/jsonrpc.py"),
+        "CPyDef_pipeline___run_Pipeline_gen_____mypyc_generator_helper__": (
+            "Pipeline.run",
+            "exchange/runtime/pipeline.py",
+        ),
+        "CPyDef_accounts___Account___equity": ("Account.equity", "exchange/matching/accounts.py"),
+        "CPyDef_elsewhere___run": ("elsewhere___run", ""),
+    }
+    assert {symbol: source_of(symbol) for symbol in names} == names
+    library = "(exchange/compiled__mypyc.cpython-311-x86_64-linux-gnu.so)"
+    stack = f"run (main.py:1);CPyDef_engine___Engine___step {library};CPyDef_apply___apply {library}"
+    counts = samples_by_stage(
+        [f"0x1 (libc.so.6);{stack} 1", f"clone (libc.so.6);Thread._bootstrap (threading.py:1);{stack} 2"]
+    )
+    assert counts == {"apply": 1}
 
 
 def test_cpu_time_belongs_to_the_parts_of_a_server() -> None:

@@ -2,11 +2,12 @@
 
 import json
 import re
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from exchange.domain.reasons import REFUSALS, Reason
+from exchange.gateway.envelope import Envelope
 from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.limits import ID_MAX
 from exchange.projections.wire_types import Receipt
@@ -107,23 +108,19 @@ def journal_unavailable() -> RpcError:
     return RpcError("journal_unavailable", "the command was not recorded and has no effect: try again later")
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request:
     """One request. `id` is the raw JSON of the id, None for a notification."""
 
-    id: bytes | None
-    method: str
-    params: msgspec.Raw
+    __slots__ = ("id", "method", "params")
 
-
-class _Envelope(msgspec.Struct):
-    jsonrpc: Literal["2.0"]
-    method: str
-    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    def __init__(self, raw_id: bytes | None, method: str, params: msgspec.Raw) -> None:
+        self.id = raw_id
+        self.method = method
+        self.params = params
 
 
 _NO_PARAMS = msgspec.Raw(b"{}")
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -37,8 +37,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from exchange.domain.commands import Command
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller, Inquiry
@@ -57,15 +55,18 @@ BUSY_RETRY_MS = 100
 Reply = Callable[[bytes | None], None]
 
 
-class Call(msgspec.Struct, eq=False):
+class Call:
     """One request: its method and parameters, or the error to answer with; and `reply`, which takes the answer."""
 
-    raw_id: bytes | None
-    reply: Reply
-    name: str = ""
-    error: RpcError | None = None
-    method: Method | None = None
-    params: Any = None
+    __slots__ = ("error", "method", "name", "params", "raw_id", "reply")
+
+    def __init__(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> None:
+        self.raw_id = raw_id
+        self.reply = reply
+        self.name = name
+        self.error = error
+        self.method: Method | None = None
+        self.params: Any = None
 
     @property
     def can_pipeline(self) -> bool:

@@ -274,7 +274,7 @@ class Session:
             return Call(raw_id, reply, name, error)
         label = name if name in self._methods else NO_METHOD
         arrived_seconds = time.perf_counter() if self._turn is None else self._turn.read_seconds
-        return MeasuredCall(raw_id, reply, name, error, meter=meter, label=label, arrived_seconds=arrived_seconds)
+        return MeasuredCall(raw_id, reply, name, error, meter, label, arrived_seconds)
 
     def _reply(self, answer: bytes | None) -> None:
         """Send an answer, then the notifications that were held for it, then let subscribed channels go live."""

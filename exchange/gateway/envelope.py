@@ -1,0 +1,14 @@
+"""The JSON object around the parameters of a request."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """A JSON-RPC request or notification, whose parameters are still raw JSON."""
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
