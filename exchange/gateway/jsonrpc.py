@@ -129,7 +129,7 @@ def is_batch(text: bytes) -> bool:
     return text[:1] != b"{" and text.lstrip(b" \t\r\n")[:1] == b"["
 
 
-def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
+def split_batch(text: bytes, count_max: int) -> list[bytes]:
     """Split a batch into its requests. Raises RpcError if it is not JSON, empty, or too long."""
     try:
         parts = _decode_array(text)
@@ -141,12 +141,11 @@ def split_batch(text: bytes, count_max: int) -> list[msgspec.Raw]:
         raise invalid_request(
             f"a batch may hold at most {count_max} requests, this one has {len(parts)}", "batch_too_long"
         )
-    return parts
+    return [bytes(part) for part in parts]
 
 
-def parse_request(text: bytes | msgspec.Raw) -> tuple[Request | None, RpcError | None, bytes | None]:
+def parse_request(text: bytes) -> tuple[Request | None, RpcError | None, bytes | None]:
     """Parse a request. Returns it; or an error and the id (raw JSON) for the answer."""
-    text = bytes(text)
     try:
         envelope = _decode_envelope(text)
     except (msgspec.DecodeError, RecursionError) as error:
