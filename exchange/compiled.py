@@ -18,7 +18,6 @@ MODULES = (
     "exchange.domain.instruments",
     "exchange.domain.units",
     "exchange.engine.digests",
-    "exchange.engine.engine",
     "exchange.gateway.jsonrpc",
     "exchange.gateway.measured_call",
     "exchange.gateway.quotas",

@@ -16,10 +16,8 @@ from exchange.compiled import LIBRARY, MODULES, WHY_PURE
 ROOT = Path(__file__).parents[1]
 # Prints the file of each module that can be compiled, then the reason for the source.
 FILES = (
-    "import exchange.matching.apply, exchange.matching.dry_run, exchange.matching.state_codec, sys; "
-    "import exchange.history_db.rows, exchange.projections.views; "
-    "from exchange.compiled import MODULES, WHY_PURE; "
-    "print(*(sys.modules[name].__file__ for name in MODULES), WHY_PURE, sep='\\n')"
+    "import importlib; from exchange.compiled import MODULES, WHY_PURE; "
+    "print(*(importlib.import_module(name).__file__ for name in MODULES), WHY_PURE, sep='\\n')"
 )
 
 

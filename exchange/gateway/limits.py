@@ -59,10 +59,10 @@ FAN_OUT_SHARE = 0.1
 FEW_NOTIFICATIONS = 50
 NOTIFICATION_SECONDS = 0.000_015
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
-CLOSE_SECONDS = 5
+CLOSE_SECONDS = 5.0
 # When the exchange stops: the time for the answers to the requests that have begun, and for the closing handshakes.
-LAST_ANSWERS_SECONDS = 2
-LAST_CLOSES_SECONDS = 1
+LAST_ANSWERS_SECONDS = 2.0
+LAST_CLOSES_SECONDS = 1.0
 
 # The credits that requests cost, besides the one credit of each request.
 MALFORMED_CREDITS = 100
