@@ -35,7 +35,17 @@ from exchange.domain.commands import (
 from exchange.domain.enums import OptionType, Side, TimeInForce
 from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
-from exchange.domain.rules import Fees, IndexFees, LiquidationRules, Market, Rules, Series, SettlementRules, market_of
+from exchange.domain.rules import (
+    Fees,
+    IndexFees,
+    LiquidationRules,
+    Market,
+    Rules,
+    Series,
+    SettlementRules,
+    Surface,
+    market_of,
+)
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, US_PER_DAY, next_day_end_us
 from tests.naive import NaiveExchange
 from tests.random_commands import USERS, RandomCommands, Step
@@ -79,7 +89,7 @@ class MarketCommands(RandomCommands):
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         # Draws of their own, so that the streams of both versions are the same.
-        self.versions = Random(f"versions {seed}")
+        self.versions = Random(f"e versions {seed}")
         super().__init__(seed, naive)
         more: list[Callable[[], Command]] = [
             *[self._place] * 40,
@@ -128,12 +138,31 @@ class MarketCommands(RandomCommands):
         self.begins_with_market = not self._chance(3)
         cash = (300_000, 700_000, 2_000_000, 5_000_000, 500_000_000)
         return [
-            Genesis(self._rules(with_market=self.begins_with_market), self.versions.choice((1, 2))),
+            self._genesis(),
             StartSession("test"),
             *self.random.sample(OTHER_INSTRUMENTS, choose((1, 2, 4))),
             *[OpenAccount(user_id, choose(cash)) for user_id in USERS],
             *[self._index() for _ in range(2)],
         ]
+
+    def _genesis(self) -> Command:
+        rules, version = self._rules(with_market=self.begins_with_market), self.versions.choice((1, 2))
+        return Genesis(self._with_surface(rules, version), version)
+
+    def _with_surface(self, rules: Rules, version: int) -> Rules:
+        """Return the rules with a surface that a few quotes move far, if the version has one."""
+        market = market_of(rules)
+        if market is None or version == 1 or self.versions.randrange(3) == 0:
+            return rules
+        surface = Surface(
+            self.versions.choice((300_000, 800_000, 2_000_000)),
+            self.versions.choice((-400_000, 0, 300_000)),
+            self.versions.choice((100_000, 700_000, 1_500_000)),
+            move_ppm=self.versions.choice((5_000, 200_000)),
+            quote_size_min_milli=self.versions.choice((1, 10, 300)),
+            quotes_min=self.versions.choice((1, 1, 2)),
+        )
+        return replace(rules, market=replace(market, surface=surface))
 
     def _rules(self, with_market: bool) -> Rules:
         choose = self.random.choice
@@ -177,7 +206,8 @@ class MarketCommands(RandomCommands):
         if market is not None and market.series and self._chance(8):
             rules = replace(rules, market=replace(market, series=(*market.series, market.series[0])))
         versions: list[int | UnsetType] = [*[UNSET] * 8, 2]
-        return ChangeRules(rules, self.versions.choice(versions))
+        version = self.versions.choice(versions)
+        return ChangeRules(self._with_surface(rules, version or self.naive.version), version)
 
     # The index and the clock
 

@@ -78,24 +78,29 @@ from exchange.domain.events import (
     SessionStarted,
     SettlementDelayed,
     ShortfallCovered,
+    SurfaceSet,
     SuspensionSet,
     Traded,
     Withdrawn,
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules, market_of, validation_error
+from exchange.domain.rules import Rules, market_of, surface_of, validation_error
+from exchange.domain.smile import Smile
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from tests.naive_market import (
     IndexHistory,
     cash_secured_margins,
+    configured_smile,
     delivery_price,
     expires_on_friday,
+    fitted_smile,
     for_size,
     initial_margin,
     intrinsic_value,
     maintenance_margin,
     mark_price,
+    model_price,
     series_of_rule,
 )
 from tests.naive_slices import conclude_settlement, divide, liquidate_in_slices, repay
@@ -200,6 +205,8 @@ class NaiveExchange:
         self.history: dict[str, IndexHistory] = {}
         # Settled series.
         self.settled: list[tuple[str, int]] = []
+        # Of each live expiration of a fair market.
+        self.smiles: dict[tuple[str, int], Smile] = {}
         self.halted = False
         self.last_order_id = 0
         self.last_trade_id = 0
@@ -456,14 +463,22 @@ class NaiveExchange:
             or validation_error(command.rules, version) is not None
         ):
             return [Refused(None, Reason.INVALID_RULES)]
-        rules_before, self.rules = self.rules, command.rules
+        rules_before, version_before, self.rules, self.version = self.rules, self.version, command.rules, version
+        marks_before = [(instrument.index, instrument.mark) for instrument in self.instruments.values()]
+        smiles_before = dict(self.smiles)
+        is_first_fair = version_before == 1 < version and market_of(rules_before) is not None
+        remarked: list[Event] = []
+        for asset in self.history if is_first_fair else ():
+            remarked += [*self.first_marks(asset, self.live_on(asset))]
         if not self.within_limits():
-            self.rules = rules_before
+            self.rules, self.version, self.smiles = rules_before, version_before, smiles_before
+            for instrument, (index, mark) in zip(self.instruments.values(), marks_before, strict=True):
+                instrument.index, instrument.mark = index, mark
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
-        self.version = version
         events: list[Event] = [
             RulesChanged(command.rules, version if version > 1 else UNSET),
             *self.open_own_accounts(),
+            *remarked,
         ]
         for user_id, user in self.users.items():
             self.changed_users.append(user_id)
@@ -496,7 +511,15 @@ class NaiveExchange:
         if terms.instrument_id in self.instruments:
             return [Refused(None, Reason.INSTRUMENT_EXISTS)]
         created = self.create(terms.instrument_id, command.tick_micros, command.min_size_milli)
-        return [created, *self.mark([self.instruments[terms.instrument_id]])]
+        return [created, *self.first_marks(terms.asset, [self.instruments[terms.instrument_id]])]
+
+    def first_marks(self, asset: str, instruments: list[NaiveInstrument]) -> list[Event]:
+        """Mark instruments that were just listed, at the last index price."""
+        if asset not in self.history:
+            return []
+        before = dict(self.smiles)
+        self.add_smiles(asset, self.history[asset][-1][0])
+        return [*self.told_smiles(asset, before), *self.mark(instruments)]
 
     def create(self, instrument_id: str, tick: int, min_size: int) -> Event:
         terms = parse_instrument_id(instrument_id)
@@ -513,8 +536,8 @@ class NaiveExchange:
             wanted = series_of_rule(rule, ts_us, self.index_of(rule.asset))
             missing = [instrument_id for instrument_id in wanted if instrument_id not in self.instruments]
             events += [self.create(instrument_id, rule.tick_micros, rule.min_size_milli) for instrument_id in missing]
-            if only is None:
-                events += self.mark([self.instruments[instrument_id] for instrument_id in missing])
+            if only is None and missing:
+                events += self.first_marks(rule.asset, [self.instruments[instrument_id] for instrument_id in missing])
         return events
 
     def index_of(self, asset: str) -> int:
@@ -533,6 +556,12 @@ class NaiveExchange:
                 if order.instrument_id == instrument.instrument_id:
                     prices[order.side].append(order.price or 0)
             instrument.index = self.index_of(asset)
+            if self.version > 1:
+                ts_us = self.history[asset][-1][0]
+                instrument.mark = model_price(
+                    instrument.terms, instrument.tick, instrument.index, ts_us, self.smiles[instrument.series]
+                )
+                continue
             instrument.mark = mark_price(
                 instrument.terms,
                 instrument.index,
@@ -549,9 +578,12 @@ class NaiveExchange:
         if reason := self.why_not_set(command):
             return [Refused(None, reason)]
         marks_before = [(instrument.index, instrument.mark) for instrument in self.instruments.values()]
+        smiles_before = dict(self.smiles)
+        self.fit_smiles(asset, price, ts_us)
         self.history.setdefault(asset, []).append((ts_us, price))
         self.mark(self.live_on(asset))
         if not self.within_limits():
+            self.smiles = smiles_before
             self.history[asset].pop()
             if not self.history[asset]:
                 del self.history[asset]
@@ -561,7 +593,57 @@ class NaiveExchange:
         for user_id in self.users:
             self.note_margins(user_id, asset)
         events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
+        self.add_smiles(asset, ts_us)
+        events += self.told_smiles(asset, smiles_before)
         return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users, by_index_price=True)]
+
+    # The smiles of a fair market
+
+    def add_smiles(self, asset: str, ts_us: int) -> None:
+        """Give each live expiration of the asset that has no smile the configured one."""
+        market = market_of(self.rules)
+        if market is not None and self.version > 1:
+            for instrument in self.live_on(asset):
+                self.smiles.setdefault(instrument.series, configured_smile(surface_of(market, asset), ts_us))
+
+    def fit_smiles(self, asset: str, price: int, ts_us: int) -> None:
+        """Move the smiles of the asset towards the quotes in the book, before the index has this price."""
+        market = market_of(self.rules)
+        self.add_smiles(asset, ts_us)
+        if market is None or self.version == 1 or asset not in self.history:
+            return
+        for series, smile in self.smiles.items():
+            if series[0] == asset:
+                quotes = [
+                    (it.terms, it.tick, mid)
+                    for it in self.instruments_of(series)
+                    if (mid := self.fair_mid(it, price)) is not None
+                ]
+                self.smiles[series] = fitted_smile(smile, surface_of(market, asset), quotes, price, ts_us)
+
+    def fair_mid(self, instrument: NaiveInstrument, price: int) -> int | None:
+        """Return the mid of a quote that counts for the smile."""
+        market = market_of(self.rules)
+        assert market is not None
+        needed = surface_of(market, instrument.terms.asset).quote_size_min_milli
+        orders = [order for order in self.orders if order.instrument_id == instrument.instrument_id]
+        bids = [order.price or 0 for order in orders if order.side == "bid"]
+        asks = [order.price or 0 for order in orders if order.side == "ask"]
+        if not bids or not asks or min(asks) - max(bids) > price * market.mark_spread_max_ppm // 1_000_000:
+            return None
+        best = [order for order in orders if order.price == (max(bids) if order.side == "bid" else min(asks))]
+        sizes = [sum(order.remaining for order in best if order.side == side) for side in ("bid", "ask")]
+        if min(sizes) < needed or len({order.user_id for order in best}) < 2:
+            return None
+        return (max(bids) + min(asks)) // 2
+
+    def told_smiles(self, asset: str, before: dict[tuple[str, int], Smile]) -> list[Event]:
+        changed = [
+            (series[1], *smile[:3])
+            for series, smile in self.smiles.items()
+            if series[0] == asset and (series not in before or before[series][:3] != smile[:3])
+        ]
+        return [SurfaceSet(asset, changed)] if changed else []
 
     def live_on(self, asset: str) -> list[NaiveInstrument]:
         return [it for it in self.instruments.values() if it.terms.asset == asset and it.state != "expired"]
@@ -622,6 +704,7 @@ class NaiveExchange:
             if instrument.is_over(command.day_end_us):
                 events += self.cancel_each(orders, "instrument_expired")
                 instrument.state = "expired"
+                self.smiles.pop(instrument.series, None)
                 events.append(InstrumentStateChanged(instrument.instrument_id, "expired"))
                 due.append(instrument.series)
             else:

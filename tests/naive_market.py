@@ -8,7 +8,8 @@ from math import floor
 
 from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
-from exchange.domain.rules import Series
+from exchange.domain.rules import Series, Surface
+from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 
 # Pairs of a time, and the price from then on.
 IndexHistory = list[tuple[int, int]]
@@ -55,6 +56,43 @@ def mark_price(
     else:
         mark = intrinsic
     return min(max(mark, intrinsic), index if terms.option_type == "call" else terms.strike_micros)
+
+
+# The smile and Black-76 are the exchange's own functions: tests/test_surface.py compares them with floats. The naive
+# exchange finds the quotes, and does the rest, by itself.
+
+
+def configured_smile(surface: Surface, ts_us: int) -> Smile:
+    return Smile(surface.level_ppm, surface.skew_ppm, surface.curvature_ppm, ts_us)
+
+
+def model_price(terms: InstrumentTerms, tick: int, index: int, ts_us: int, smile: Smile) -> int:
+    """Return the mark of an option by its smile, by put-call parity for a put."""
+    value = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us).call_micros(terms.strike_micros)
+    if terms.option_type == "put":
+        value += terms.strike_micros - index
+    value = floor(Fraction(value, tick) + Fraction(1, 2)) * tick
+    highest = index if terms.option_type == "call" else terms.strike_micros
+    return min(max(value, intrinsic_value(terms.option_type, terms.strike_micros, index)), highest)
+
+
+def fitted_smile(
+    smile: Smile, surface: Surface, quotes: list[tuple[InstrumentTerms, int, int]], index: int, ts_us: int
+) -> Smile:
+    """Return the smile after these quotes: terms, tick and mid of each option."""
+    points = []
+    for terms, tick, mid in quotes:
+        right_type = "call" if terms.strike_micros >= index else "put"
+        at = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us)
+        vega = at.vega_micros(terms.strike_micros)
+        if terms.option_type == right_type and vega >= 100 * tick:
+            call = at.call_micros(terms.strike_micros)
+            model = call if right_type == "call" else call + terms.strike_micros - index
+            points.append(Point(at.z_nano(terms.strike_micros), (mid - model) * 1_000_000 // vega))
+    if len(points) < surface.quotes_min:
+        points = []
+    limits = SmileLimits(surface.level_min_ppm, surface.level_max_ppm, surface.move_ppm)
+    return moved_smile(smile, points, configured_smile(surface, ts_us), limits, ts_us)
 
 
 def delivery_price(history: IndexHistory, expiration_us: int, tick: int) -> int | None:

@@ -96,14 +96,15 @@ def test_the_chain_of_an_asset(server: Server) -> None:
         "delta",
         "OI",
     ]
-    assert [row.split() for row in rows] == [
-        ["-", "-", "10.00", "-", "-", "0.0", "140", "-", "-", "0.00", "-", "-", "0.0"],
-        ["-", "-", "0.00", "-", "-", "0.0", "150", "-", "-", "0.00", "-", "-", "0.0"],
-        ["-", "-", "0.00", "-", "-", "0.0", "160", "-", "-", "10.00", "-", "-", "0.0"],
+    cells = [row.split() for row in rows]
+    assert [(row[:2], row[5:9], row[12]) for row in cells] == [
+        (["-", "-"], ["0.0", strike, "-", "-"], "0.0") for strike in ("140", "150", "160")
     ]
+    assert [(row[3], row[10]) for row in cells] == [("88.4%", "88.4%"), ("80.0%", "80.0%"), ("82.4%", "82.4%")]
+    assert [float(row[2]) - float(row[9]) for row in cells] == pytest.approx([10, 0, -10]), "put-call parity"
     assert re.fullmatch(r"at seq \d+, 2026-02-27T09:0\d:\d\dZ", moment)
     tickers = said_json(exchange(*day, "1mar26", "--json", "--db", server.path))
-    assert [ticker["mark"] for ticker in tickers] == [10_000_000, 0, 0, 0, 0, 10_000_000]
+    assert [ticker["mark"] // 1_000_000 for ticker in tickers] == [10, 0, 3, 3, 0, 10]
     whole = said(exchange("ticker", "--asset", "SOL", "--db", server.path))
     assert re.findall(r"SOL (\w+), index", whole) == ["28FEB26", "1MAR26", "6MAR26", "13MAR26", "27MAR26"]
     text = said(exchange(*day, "2MAR26", "--db", server.path))
@@ -116,13 +117,15 @@ def test_one_ticker(server: Server) -> None:
     _order(server, "sell", instrument_id, "0.5", "5.50", "--user", "ticker.b")
     _admin(server, "set-index", "SOL", 150)
     shown = said_json(exchange("ticker", instrument_id, "--json", "--db", server.path))
-    assert (shown["best_bid"], shown["best_ask_size"], shown["mark"]) == (5_400_000, 500, 5_450_000)
-    assert 0.3 < shown["mark_iv"] < 0.35 and 0.5 < shown["greeks"]["delta"] < 0.6
+    assert (shown["best_bid"], shown["best_ask_size"]) == (5_400_000, 500)
+    assert 13_000_000 < shown["mark"] < 13_500_000, "the value at 80 %, whatever the quotes say"
+    assert shown["mark_iv"] == 0.8 and 0.5 < shown["greeks"]["delta"] < 0.6
     text = said(exchange("ticker", instrument_id, "--db", server.path))
     rows = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in text.splitlines()[2:-1])
-    assert (rows["bid"], rows["ask"], rows["mid"], rows["mark"]) == ("1.0 @ 5.40", "0.5 @ 5.50", "5.45", "5.45")
+    assert (rows["bid"], rows["ask"], rows["mid"]) == ("1.0 @ 5.40", "0.5 @ 5.50", "5.45")
+    assert rows["mark"] == f"{shown['mark'] / 1_000_000:.2f}"
     assert (rows["last"], rows["index"], rows["open interest"], rows["state"]) == ("-", "150.00", "0.0", "open")
-    assert re.fullmatch(r"3\d\.\d%", rows["implied volatility"]) and re.fullmatch(r"0\.5\d\d\d", rows["delta"])
+    assert rows["implied volatility"] == "80.0%" and re.fullmatch(r"0\.5\d\d\d", rows["delta"])
     assert "SOL_USDC-27MAR26-1-C is not listed" in _refused(server, "ticker", "SOL_USDC-27MAR26-1-C")
 
 
@@ -133,18 +136,23 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
         _order(server, side, instrument_id, size, price, "--user", user_id)
     _admin(server, "set-index", "SOL", 150)
     shown = said_json(exchange("account", "show", "margin.a", "--json", "--db", server.path))
-    assert (shown["locked"], shown["maintenance"], shown["shortfall"]) == (28_000_000, 16_750_000, 0)
+    mark = round(shown["positions"][0]["mark"] / 1_000_000, 2)
+    assert (shown["locked"], shown["maintenance"]) == (round((22.5 + mark) * 1e6), round((11.25 + mark) * 1e6))
+    locked, maintenance, available = (f"{amount:,.2f}" for amount in (22.5 + mark, 11.25 + mark, 9_983 - mark))
     text = said(exchange("account", "show", "margin.a", "--db", server.path))
-    assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 +10,000\.00 +0\.00 +0\.00 +0\.00", text)
-    assert re.search(rf"{instrument_id} +-1\.0 +5\.50 +5\.50 +28\.00 +0\.00 +0\.00\n", text)
+    cash = re.escape(
+        f"{available} {locked} {maintenance} {10_005.5 - mark:,.2f} {5.5 - mark:.2f} 0.00 {5.5 - mark:.2f}"
+    )
+    assert re.search(r"margin\.a +" + cash.replace("\\ ", " +"), text)
+    position = re.escape(f"-1.0 5.50 {mark:.2f} {locked} 0.00 {5.5 - mark:.2f}")
+    assert re.search(rf"{instrument_id} +" + position.replace("\\ ", " +") + "\n", text)
     assert "shortfall" not in text
     text = said(exchange("state", "--account", "margin.a", "--db", server.path))
-    assert re.search(r"margin\.a +9,977\.50 +28\.00 +16\.75 ", text)
+    assert re.search(rf"margin\.a +{re.escape(available)} +{locked} +{maintenance} ", text)
     _order(server, "sell", instrument_id, "0.101", "5.53", "--user", "margin.a")
     text = said(exchange("account", "show", "margin.a", "--db", server.path))
-    assert re.search(rf"{instrument_id} +-1\.0 +5\.50 +5\.50 +30\.828 +0\.000 +0\.000\n", text), (
-        "as many decimals as needed"
-    )
+    more = re.escape(f"-1.0 5.50 {mark:.2f} {1.101 * (22.5 + mark):.5f} 0.00000 {5.5 - mark:.5f}")
+    assert re.search(rf"{instrument_id} +" + more.replace("\\ ", " +") + "\n", text), "as many decimals as needed"
 
 
 def test_dry_run_places_no_order(server: Server) -> None:

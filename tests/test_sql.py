@@ -52,6 +52,7 @@ COLUMNS = {
     "post_only price_micros size_milli amount_micros outcome reason asset expiration_s reduce_only forced halted "
     "suspended open_orders_max position_max_milli rules",
     "index_prices": "seq ts_us time asset price_micros forced",
+    "mark_surfaces": "seq ts_us time n asset expiration_s level_ppm skew_ppm curvature_ppm",
     "marks": "seq n ts_us time asset instrument_id mark_micros",
     "delivery_prices": "asset expiration_s expiration delivery_price_micros seq ts_us time cause delayed_seq",
     "settlements": "seq n ts_us time user_id instrument_id quantity_milli delivery_price_micros payout_micros "

@@ -22,6 +22,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarketStatus,
+    MarkSurface,
     OrderView,
     PositionView,
     Settlement,
@@ -63,6 +64,7 @@ class CommandUpdate(msgspec.Struct, frozen=True):
     settlements: list[Settlement]
     halted: bool | None
     losses: dict[str, SharedLoss] = {}
+    surfaces: list[MarkSurface] = []
     size: int = 1
 
 
@@ -189,6 +191,7 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
         change.settlements,
         change.halted,
         change.losses,
+        list(change.surfaces.values()),
         1 + len(orders) + 3 * len(change.trades) + len(positions) + len(balances) + len(change.instruments),
     )
 
@@ -222,6 +225,8 @@ def _items_of(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[K
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in update.trades).items()
     if update.index is not None:
         yield (f"index.{update.index.asset}", ""), update.index
+    for surface in update.surfaces:
+        yield (f"surface.{surface.asset}", ""), surface
     yield from _by_key(((f"instruments.{one.asset}", ""), one) for one in update.instruments).items()
     if update.settlements:
         yield ("settlement", ""), update.settlements

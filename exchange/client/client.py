@@ -31,6 +31,7 @@ from exchange.projections.wire_types import (
     Instrument,
     MarginResult,
     MarketStatus,
+    MarkSurface,
     OrderView,
     Receipt,
     RulesResult,
@@ -283,6 +284,10 @@ class Client:
     async def get_index_prices(self, **at: Unpack[PastMoment]) -> list[IndexPrice]:
         """The current index prices of all assets that have one."""
         return await self._typed("public/get_index_prices", list[IndexPrice], **at)
+
+    async def get_mark_surface(self, asset: str, **at: Unpack[PastMoment]) -> MarkSurface:
+        """The volatility surface that the marks of an asset follow."""
+        return await self._typed("public/get_mark_surface", MarkSurface, asset=asset, **at)
 
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

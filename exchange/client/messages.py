@@ -14,6 +14,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarketStatus,
+    MarkSurface,
     OrderView,
     PositionView,
     Settlement,
@@ -88,6 +89,14 @@ class IndexMessage(NamedTuple):
     data: IndexPrice
 
 
+class SurfaceMessage(NamedTuple):
+    """The volatility surface that command `seq` changed."""
+
+    channel: str
+    seq: int
+    data: MarkSurface
+
+
 class InstrumentsMessage(NamedTuple):
     """The instruments that command `seq` listed, paused, resumed or expired, as they were after it."""
 
@@ -129,6 +138,7 @@ Message = (
     | PositionsMessage
     | TickerMessage
     | IndexMessage
+    | SurfaceMessage
     | InstrumentsMessage
     | SettlementMessage
     | LossesMessage
@@ -151,6 +161,7 @@ DECODERS = {
     "trades": ChannelDecoder(TradesMessage, msgspec.json.Decoder(list[Trade])),
     "tickers": ChannelDecoder(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
     "index": ChannelDecoder(IndexMessage, msgspec.json.Decoder(IndexPrice)),
+    "surface": ChannelDecoder(SurfaceMessage, msgspec.json.Decoder(MarkSurface)),
     "instruments": ChannelDecoder(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
     "status": ChannelDecoder(StatusMessage, msgspec.json.Decoder(MarketStatus)),
     "settlement": ChannelDecoder(SettlementMessage, msgspec.json.Decoder(list[Settlement])),

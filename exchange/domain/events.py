@@ -222,6 +222,16 @@ class IndexPriceSet(_Event, frozen=True, tag="index_price_set"):
     price_micros: int
 
 
+class SurfaceSet(_Event, frozen=True, tag="surface_set"):
+    """New parameters of smiles on `asset`: expiration_s, level, skew and curvature in ppm, by expiration.
+
+    Only those that changed.
+    """
+
+    asset: str
+    smiles: list[tuple[int, int, int, int]]
+
+
 class MarksSet(_Event, frozen=True, tag="marks_set"):
     """New mark prices on `asset`, in micros by instrument, in order of listing.
 
@@ -386,6 +396,7 @@ Event = (
     | DayEnded
     | IndexPriceSet
     | MarksSet
+    | SurfaceSet
     | LiquidationStarted
     | DeliveryPriceSet
     | SettlementDelayed

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from exchange.domain.instruments import ASSET_PATTERN
+from exchange.domain.smile import CURVATURE_MAX_PPM, CURVATURE_MIN_PPM, SKEW_MAX_PPM, sound_curvature_ppm
 from exchange.domain.units import MICROS_PER_USDC, NUMBER_MAX, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
 
 # Version 1: marks follow the quotes and trades of each option, and any price is accepted.
@@ -90,6 +91,25 @@ class SettlementRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price_age_max_s: Count = 0
 
 
+class Surface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The volatility surface that marks follow under rules version 2. Without quotes each expiration has this smile.
+
+    `level_ppm`: volatility at the money, a year, in millionths; quotes can move it from `level_min_ppm` to
+    `level_max_ppm`. `skew_ppm`, `curvature_ppm`: the other parameters of a smile. `move_ppm`: the largest move of a
+    parameter in a minute (10,000: one volatility point). `quote_size_min_milli`: the size of a bid and of an ask that
+    count. `quotes_min`: the number of strikes of an expiration that must have such quotes.
+    """
+
+    level_ppm: Annotated[int, Meta(ge=10_000, le=5_000_000)] = 800_000
+    skew_ppm: Annotated[int, Meta(ge=-SKEW_MAX_PPM, le=SKEW_MAX_PPM)] = -100_000
+    curvature_ppm: Annotated[int, Meta(ge=CURVATURE_MIN_PPM, le=CURVATURE_MAX_PPM)] = 700_000
+    level_min_ppm: Annotated[int, Meta(ge=10_000, le=5_000_000)] = 100_000
+    level_max_ppm: Annotated[int, Meta(ge=10_000, le=5_000_000)] = 3_000_000
+    move_ppm: Annotated[int, Meta(ge=0, le=PPM)] = 10_000
+    quote_size_min_milli: Annotated[int, Meta(ge=1, le=SIZE_MAX_MILLI)] = 1_000
+    quotes_min: Annotated[int, Meta(ge=1, le=1_000)] = 3
+
+
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A series rule: the options on one asset that the exchange lists by itself.
 
@@ -105,6 +125,7 @@ class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dailies: Annotated[int, Meta(ge=0, le=14)] = 2
     weeklies: Annotated[int, Meta(ge=0, le=12)] = 2
     monthlies: Annotated[int, Meta(ge=0, le=12)] = 1
+    surface: Surface | UnsetType = UNSET
 
 
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,6 +137,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `liquidation_limit_ppm`: share of the index price by which a liquidation may buy above the mark price.
     `position_max_milli`: maximum position of one user in one instrument, open orders included; 0: no limit.
     `liquidation`, `settlement`: rules that version 1 does not have; missing: their defaults.
+    `surface`: that of assets whose series rule has none; missing: the default.
     """
 
     series: tuple[Series, ...] = ()
@@ -127,6 +149,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position_max_milli: Count = 0
     liquidation: LiquidationRules | UnsetType = UNSET
     settlement: SettlementRules | UnsetType = UNSET
+    surface: Surface | UnsetType = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,6 +189,14 @@ def settlement_rules_of(rules: Rules) -> SettlementRules:
     return market.settlement
 
 
+def surface_of(market: Market, asset: str) -> Surface:
+    """Return the surface of an asset: that of its series rule, else that of the market, else the default."""
+    for series in market.series:
+        if series.asset == asset and isinstance(series.surface, Surface):
+            return series.surface
+    return market.surface if isinstance(market.surface, Surface) else Surface()
+
+
 def complete_rules(rules: Rules) -> Rules:
     """Return these rules with the defaults of the newest version in every rule that is missing."""
     market = market_of(rules)
@@ -173,7 +204,8 @@ def complete_rules(rules: Rules) -> Rules:
         return rules
     liquidation = LiquidationRules() if market.liquidation is UNSET else market.liquidation
     settlement = SettlementRules() if market.settlement is UNSET else market.settlement
-    return replace(rules, market=replace(market, liquidation=liquidation, settlement=settlement))
+    surface = Surface() if market.surface is UNSET else market.surface
+    return replace(rules, market=replace(market, liquidation=liquidation, settlement=settlement, surface=surface))
 
 
 def version_error(before: int, after: int) -> str | None:
@@ -190,6 +222,8 @@ def _rules_of_version_2(market: Market) -> str | None:
     named = {
         "market.liquidation": market.liquidation,
         "market.settlement": market.settlement,
+        "market.surface": market.surface,
+        **{f"market.series.{series.asset}.surface": series.surface for series in market.series},
         "market.fees.daily_delivery_ppm": market.fees.daily_delivery_ppm,
         "market.fees.liquidation_ppm": market.fees.liquidation_ppm,
     }
@@ -203,6 +237,8 @@ def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | 
         return None
     if rules_version < FAIR_MARKET_VERSION and (new := _rules_of_version_2(market)):
         return f"{new} needs rules version {FAIR_MARKET_VERSION}"
+    if sentence := _surface_error(market):
+        return sentence
     if len(market.series) > SERIES_MAX:
         return f"{len(market.series)} assets have a series rule, but at most {SERIES_MAX} may"
     highest_ppm = max(rules.fees.maker_premium_ppm, rules.fees.taker_premium_ppm)
@@ -224,5 +260,26 @@ def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | 
         if listed > LISTED_MAX:
             return (
                 f"the series rule of {series.asset} lists {listed} instruments, but at most {LISTED_MAX} are possible"
+            )
+    return None
+
+
+def _surface_error(market: Market) -> str | None:
+    """Return why a surface is not sound, as a sentence; None if all are."""
+    named = [("market.surface", market.surface)]
+    named += [(f"market.series.{series.asset}.surface", series.surface) for series in market.series]
+    for name, surface in named:
+        if not isinstance(surface, Surface):
+            continue
+        if not surface.level_min_ppm <= surface.level_ppm <= surface.level_max_ppm:
+            return (
+                f"{name}.level_ppm must lie between level_min_ppm and level_max_ppm, not {surface.level_ppm} between "
+                f"{surface.level_min_ppm} and {surface.level_max_ppm}"
+            )
+        highest_ppm = sound_curvature_ppm(surface.curvature_ppm, surface.skew_ppm, 0)
+        if surface.curvature_ppm > highest_ppm:
+            return (
+                f"{name} allows arbitrage: with a skew_ppm of {surface.skew_ppm}, curvature_ppm may be at most "
+                f"{highest_ppm}, not {surface.curvature_ppm}"
             )
     return None

@@ -12,6 +12,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarketStatus,
+    MarkSurface,
     OrderView,
     PositionView,
     Settlement,
@@ -45,6 +46,9 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
     ),
     "trades": ChannelKind("trades.{instrument_id}", "The trades that one command caused.", {"trades": list[Trade]}),
     "index": ChannelKind("index.{asset}", "Each new index price of the asset.", {"index": IndexPrice}),
+    "surface": ChannelKind(
+        "surface.{asset}", "The volatility surface of the asset, if one command changed it.", {"surface": MarkSurface}
+    ),
     "instruments": ChannelKind(
         "instruments.{asset}",
         "The instruments that one command listed, paused, resumed, closed or settled.",

@@ -13,6 +13,7 @@ Kind = Literal[
     "tickers",
     "trades",
     "index",
+    "surface",
     "instruments",
     "settlement",
     "losses",
@@ -31,12 +32,13 @@ USER_KINDS: dict[str, Kind] = {
     "user.balance": "user.balance",
     "user.losses": "user.losses",
 }
+_OF_ASSETS: dict[str, Kind] = {"index": "index", "surface": "surface", "instruments": "instruments"}
 _BOOK = re.compile(r"book\.([^.]+)\.([1-9][0-9]{0,2})", re.ASCII)
-_OF_ONE = re.compile(r"(tickers|trades|index|instruments)\.([^.]+)", re.ASCII)
+_OF_ONE = re.compile(r"(tickers|trades|index|surface|instruments)\.([^.]+)", re.ASCII)
 _EXPECTED = (
     f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, trades.INSTRUMENT, "
-    "index.ASSET, instruments.ASSET, settlement, losses, status, user.orders, user.trades, user.positions, "
-    "user.balance or user.losses"
+    "index.ASSET, surface.ASSET, instruments.ASSET, settlement, losses, status, user.orders, user.trades, "
+    "user.positions, user.balance or user.losses"
 )
 
 
@@ -64,10 +66,10 @@ def parse_channel(name: str, views: Views) -> Channel:
         return Channel(name, kind)
     if match := _OF_ONE.fullmatch(name):
         of = match[2]
-        if match[1] in ("index", "instruments"):
+        if of_asset := _OF_ASSETS.get(match[1]):
             if not views.knows_asset(of):
                 raise _unknown(name, "no instrument and no series rule has this asset")
-            return Channel(name, "index" if match[1] == "index" else "instruments")
+            return Channel(name, of_asset)
         instrument_id = _listed(of, name, views)
         of_one: Kind = "trades" if match[1] == "trades" else "tickers"
         return Channel(f"{of_one}.{instrument_id}", of_one, instrument_id)

@@ -80,6 +80,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_trades": _INSTRUMENT,
     "public/get_ticker": _INSTRUMENT,
     "public/get_index_price": (Reason.UNKNOWN_ASSET,),
+    "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
     "private/edit": (*_ORDER_OR_EDIT, *_NO_OPEN_ORDER, Reason.SIZE_NOT_ABOVE_FILLED),

@@ -218,6 +218,12 @@ _METHODS: dict[str, Method] = {
         queries.index_prices,
         list[IndexPrice],
     ),
+    "public/get_mark_surface": public(
+        "The volatility surface that the marks of an asset follow.",
+        p.AssetRef,
+        queries.mark_surface,
+        w.MarkSurface,
+    ),
     "public/get_settlements": public(
         "The settlements of expired series, newest first.",
         p.SettlementsParams,

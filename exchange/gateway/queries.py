@@ -61,6 +61,15 @@ def index_prices(caller: Caller, _params: p.ReadParams) -> list[IndexPrice]:
     return list(caller.views.indexes.values())
 
 
+def mark_surface(caller: Caller, params: p.AssetRef) -> w.MarkSurface:
+    surface = caller.views.surfaces.get(params.asset)
+    if surface is None:
+        index_price(caller, params)
+        detail = f"the marks of {params.asset} follow no surface: the rules have version {caller.views.rules_version}"
+        raise invalid_params("asset", detail, Reason.UNKNOWN_ASSET.value)
+    return surface
+
+
 def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:
     return caller.views.settlements.newest(params.count, params.before, params.asset)
 

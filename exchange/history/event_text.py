@@ -41,6 +41,7 @@ from exchange.domain.events import (
     SessionStarted,
     SettlementDelayed,
     ShortfallCovered,
+    SurfaceSet,
     SuspensionSet,
     Traded,
     Withdrawn,
@@ -150,6 +151,9 @@ def _describe_market(event: Event, instrument_id: str | None) -> str:
             return f"the index of {event.asset} is {usdc(event.price_micros)}"
         case MarksSet():
             return f"{event.asset} marks: {_marks(event, instrument_id)}"
+        case SurfaceSet():
+            smiles = (f"{_series(event.asset, smile[0])} {smile[1] / 10_000:g} %" for smile in event.smiles)
+            return f"volatility at the money: {', '.join(smiles)}"
         case LiquidationStarted():
             return (
                 f"{event.user_id} is liquidated: {cash(event.cash_micros)} USDC, "

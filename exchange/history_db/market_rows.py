@@ -30,6 +30,12 @@ class MarketRows:
             self._marks.append((instrument, seq, n, mark_micros, nanos))
         return _NO_KEYS
 
+    def surfaced(self, n: int, event: e.SurfaceSet) -> Keys:
+        """New parameters of smiles."""
+        rows = self._new.tables["smile_version"]
+        rows += [(event.asset, smile[0], self._new.seq, n, *smile[1:]) for smile in event.smiles]
+        return _NO_KEYS
+
     def listed(self, n: int, event: e.InstrumentCreated) -> Keys:
         """A new instrument. Its margin rate is known before it has a mark."""
         new, instrument = self._new, self._new.instrument(event.instrument_id)

@@ -27,8 +27,10 @@ from exchange.projections.views import Views
 from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
+    MarkSurface,
     OrderView,
     Settlement,
+    SmileView,
     Trade,
     UserSettlement,
     UserTrade,
@@ -182,6 +184,23 @@ class PastViews(Views):
             "WHERE created_seq <= :seq AND mark IS NOT NULL"
         )
         self.marks = dict(marks.fetchall())
+        self._load_surfaces()
+
+    def _load_surfaces(self) -> None:
+        live = {(one.asset, one.expiration_s) for one in self.instruments.values() if one.state != "expired"}
+        rows = self.query(
+            "SELECT asset, expiration_s, level_ppm, skew_ppm, curvature_ppm, seq, max(seq << 20 | n) "
+            "FROM smile_version WHERE seq <= :seq GROUP BY asset, expiration_s"
+        ).fetchall()
+        by_asset: dict[str, list[Any]] = {}
+        for row in rows:
+            by_asset.setdefault(row[0], []).append(row)
+        for asset in self.indexes:
+            if smiles := by_asset.get(asset):
+                seq = max(row[5] for row in smiles)
+                (ts_us,) = self._connection.execute("SELECT ts_us FROM command WHERE seq = ?", (seq,)).fetchone()
+                still_live = [SmileView(*row[1:5]) for row in smiles if row[:2] in live]
+                self.surfaces[asset] = MarkSurface(asset, still_live, seq, ts_us)
 
     def open_orders(self, user_id: str | None = None, instrument_id: str | None = None) -> list[OrderView]:
         """The orders that were open, oldest first; of one user, in one instrument, or all."""

@@ -60,6 +60,7 @@ class HistoryRows:
             e.PositionSettled: accounts.settled,
             e.IndexPriceSet: market.indexed,
             e.MarksSet: market.marked,
+            e.SurfaceSet: market.surfaced,
             e.InstrumentCreated: market.listed,
             e.InstrumentStateChanged: market.state_changed,
             e.DeliveryPriceSet: market.delivered,

@@ -32,6 +32,9 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
         yield e.IndexPriceSet(asset, index.price_micros)
     for instrument_id, mark_micros in views.marks.items():
         yield e.MarksSet(views.instruments[instrument_id].asset, {instrument_id: mark_micros})
+    for asset, surface in views.surfaces.items():
+        smiles = [(one.expiration_s, one.level_ppm, one.skew_ppm, one.curvature_ppm) for one in surface.smiles]
+        yield e.SurfaceSet(asset, smiles)
     for user_id in views.balances.users:
         yield from _events_of_account(user_id, views)
     for orders in views.orders.users.values():

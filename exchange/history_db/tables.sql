@@ -304,6 +304,19 @@ CREATE TABLE mark_version (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mark_version_by_seq ON mark_version (seq);
 
+-- Parameters of the smile of an expiration, in millionths (docs/market.md).
+CREATE TABLE smile_version (
+    asset         TEXT NOT NULL,
+    expiration_s  INTEGER NOT NULL,
+    seq           INTEGER NOT NULL REFERENCES command,
+    n             INTEGER NOT NULL,
+    level_ppm     INTEGER NOT NULL,
+    skew_ppm      INTEGER NOT NULL,
+    curvature_ppm INTEGER NOT NULL,
+    PRIMARY KEY (asset, expiration_s, seq, n)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX smile_version_by_seq ON smile_version (seq);
+
 -- States of instruments: open, paused or expired.
 CREATE TABLE instrument_version (
     instrument INTEGER NOT NULL REFERENCES instrument,

@@ -513,6 +513,12 @@ CREATE VIEW index_prices AS
 SELECT p.seq, c.ts_us, utc_iso(c.ts_us) AS time, p.asset, p.price_micros, p.forced, p.price_micros / 1e6 AS price
 FROM index_price p JOIN command c ON c.seq = p.seq;
 
+-- Every smile of the volatility surface that marks follow, in the order of (seq, n). It is valid until the next one of the
+-- same asset and expiration.
+CREATE VIEW mark_surfaces AS
+SELECT s.seq, c.ts_us, utc_iso(c.ts_us) AS time, s.n, s.asset, s.expiration_s, s.level_ppm, s.skew_ppm, s.curvature_ppm
+FROM smile_version s JOIN command c ON c.seq = s.seq;
+
 -- Every mark price, in the order of (seq, n). It is valid until the next one of the same instrument.
 CREATE VIEW marks AS
 SELECT m.seq, m.n, c.ts_us, utc_iso(c.ts_us) AS time, i.asset, i.instrument_id, m.mark_micros, m.mark_micros / 1e6 AS mark

@@ -33,6 +33,7 @@ _INSERTED = (
     "profit_version",
     "index_price",
     "mark_version",
+    "smile_version",
     "instrument_version",
     "series_settlement",
     "position_settlement",

@@ -42,20 +42,38 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import FIRST_RULES_VERSION, RULES_VERSION, Rules, market_of, validation_error, version_error
+from exchange.domain.rules import (
+    FAIR_MARKET_VERSION,
+    FIRST_RULES_VERSION,
+    RULES_VERSION,
+    Rules,
+    market_of,
+    validation_error,
+    version_error,
+)
 from exchange.domain.units import NUMBER_MAX, PRICE_STEP_MICROS, SIZE_MAX_MILLI, US_PER_SECOND
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
 from exchange.matching.fees import fee_schedule_of
+from exchange.matching.index import IndexState
 from exchange.matching.index_update import sum_bid_locks, update_margins, within_limits
 from exchange.matching.insurance import repay_debt
 from exchange.matching.liquidation import liquidate
-from exchange.matching.listing import list_all_series, list_instrument, margin_rates_of, set_margin_rates, set_marks
+from exchange.matching.listing import (
+    Mark,
+    apply_marks,
+    list_all_series,
+    list_instrument,
+    margin_rates_of,
+    set_margin_rates,
+    set_marks,
+)
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
+from exchange.matching.surface import Smiles, add_smiles, model_marks, tell_smiles
 
 
 def initialize(state: State, command: Genesis) -> list[Event]:
@@ -207,6 +225,9 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     if failed := _why_rules_invalid(state, rules, version):
         return failed
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
+    marks = _first_model_marks(state, rules, version)
+    for of_asset in marks.values():
+        rates |= {book.instrument_id: mark.rates for book, mark in of_asset.items()}
     if not within_limits(state, fee_schedule_of(rules), rates):
         return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
     state.set_rules(rules, version)
@@ -215,6 +236,12 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     changes.events += _open_own_accounts(state)
     for instrument_id, new in rates.items():
         set_margin_rates(state.books[instrument_id], new)
+    for asset, of_asset in marks.items():
+        index = state.indexes[asset]
+        smiles = _first_smiles(rules, asset, index, list(of_asset))
+        tell_smiles(changes, asset, index.smiles, smiles)
+        index.smiles = smiles
+        apply_marks(changes, asset, index.price_micros, of_asset)
     for account in state.accounts.values():
         changes.track(account)
         account.locked_micros = account.margin_micros + sum_bid_locks(account, state.fee_schedule)
@@ -260,6 +287,8 @@ def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
     for book in live:
         if book.expiration_us <= command.day_end_us:
             cancel_each(state, changes, book.resting(), "instrument_expired")
+            if index := state.indexes.get(book.asset):
+                index.smiles.pop(book.expiration_us, None)
             state.expire(book)
             changes.events.append(InstrumentStateChanged(book.instrument_id, "expired"))
         else:
@@ -307,6 +336,27 @@ def _rates(rules: Rules, book: OrderBook) -> MarginRates:
     if book.mark_micros is None:
         return cash_secured_rates(book.strike_micros)
     return margin_rates_of(rules, book, book.index_micros, book.mark_micros)
+
+
+def _first_model_marks(state: State, rules: Rules, version: int) -> dict[str, dict[OrderBook, Mark]]:
+    """Return the marks of all live instruments by asset, if the rules change to a version with a fair market."""
+    if state.market is None or state.has_fair_market or version < FAIR_MARKET_VERSION:
+        return {}
+    marks: dict[str, dict[OrderBook, Mark]] = {}
+    for asset, index in state.indexes.items():
+        live = list(state.live.get(asset, {}).values())
+        smiles = _first_smiles(rules, asset, index, live)
+        prices = model_marks(smiles, live, index.price_micros, index.ts_us)
+        marks[asset] = {
+            book: Mark(price, margin_rates_of(rules, book, index.price_micros, price)) for book, price in prices.items()
+        }
+    return marks
+
+
+def _first_smiles(rules: Rules, asset: str, index: IndexState, live: list[OrderBook]) -> Smiles:
+    market = market_of(rules)
+    assert market is not None, "an index without a market"
+    return add_smiles(market, asset, {}, live, index.ts_us)
 
 
 def _terms(command: CreateInstrument) -> InstrumentTerms | None:

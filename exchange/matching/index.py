@@ -1,5 +1,6 @@
 """The index of an asset: its price, and its running average over the last half hour of the day."""
 
+from exchange.domain.smile import Smile
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 
 # A delivery price is the average of the index over this time before 08:00 UTC.
@@ -11,10 +12,11 @@ class IndexState:
 
     `window_sum` is the sum of price * duration (micros * microseconds) within this day's window, up to `ts_us`.
     `window_us` is the time that the sum covers. All series expire at 08:00 UTC, so one window a day is enough.
-    `listed` is a cache: the strike and the day for which all series are already listed.
+    `listed` is a cache: the strike and the day for which all series are already listed. `smiles` are those of the live
+    expirations, by expiration_us; only in a fair market.
     """
 
-    __slots__ = ("listed", "price_micros", "ts_us", "window_sum", "window_us")
+    __slots__ = ("listed", "price_micros", "smiles", "ts_us", "window_sum", "window_us")
 
     def __init__(self, price_micros: int, ts_us: int, window_sum: int = 0, window_us: int = 0) -> None:
         self.price_micros = price_micros
@@ -22,6 +24,7 @@ class IndexState:
         self.window_sum = window_sum
         self.window_us = window_us
         self.listed: tuple[int, int] | None = None
+        self.smiles: dict[int, Smile] = {}
 
     def move(self, price_micros: int, ts_us: int) -> None:
         """Set the price from `ts_us` on, and add the previous one to the window."""

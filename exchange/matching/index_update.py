@@ -8,13 +8,15 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import Market
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS
 from exchange.matching.accounts import Account, Position
+from exchange.matching.book import OrderBook
 from exchange.matching.fees import FeeSchedule
 from exchange.matching.index import IndexState
 from exchange.matching.liquidation import liquidate
-from exchange.matching.listing import apply_marks, list_series, mark_at
+from exchange.matching.listing import apply_marks, list_series, marks_at
 from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.state import Changes, State
+from exchange.matching.surface import Smiles, add_smiles, fitted_smiles, tell_smiles
 
 
 def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
@@ -27,27 +29,44 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     if failed := _why_not_set(state, command):
         return failed
     assert state.market is not None
-    marks = {book: mark_at(state, book, price_micros) for book in state.live.get(asset, {}).values()}
+    live = list(state.live.get(asset, {}).values())
+    smiles = _smiles_at(state, asset, live, price_micros, ts_us)
+    marks = marks_at(state, live, price_micros, ts_us, smiles)
     rates = {book.instrument_id: mark.rates for book, mark in marks.items()}
     if not within_limits(state, state.fee_schedule, rates):
         return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
     changes = Changes()
     index = state.indexes.get(asset)
     if index is None:
-        state.indexes[asset] = IndexState(price_micros, ts_us)
+        index = state.indexes[asset] = IndexState(price_micros, ts_us)
     else:
         index.move(price_micros, ts_us)
     changes.events.append(IndexPriceSet(asset, price_micros))
     for series in state.market.series:
         if series.asset == asset:
             listed = list_series(state, changes, ts_us, series)
-            marks |= {book: mark_at(state, book, price_micros) for book in listed}
+            if state.has_fair_market:
+                smiles = add_smiles(state.market, asset, smiles, listed, ts_us)
+            marks |= marks_at(state, listed, price_micros, ts_us, smiles)
+    tell_smiles(changes, asset, index.smiles, smiles)
+    index.smiles = smiles
     apply_marks(changes, asset, price_micros, marks)
     for account in state.accounts.values():
         if account.exposures.get(asset):
             update_margins(changes, account, asset)
     liquidate(state, changes, state.accounts.values(), by_index_price=True)
     return changes.take_events()
+
+
+def _smiles_at(state: State, asset: str, live: list[OrderBook], price_micros: int, ts_us: int) -> Smiles:
+    """Return the smiles of the asset at this index price; none without a fair market."""
+    if not state.has_fair_market:
+        return {}
+    assert state.market is not None
+    index = state.indexes.get(asset)
+    if index is None:
+        return add_smiles(state.market, asset, {}, live, ts_us)
+    return fitted_smiles(state.market, asset, index.smiles, live, price_micros, ts_us)
 
 
 def update_margins(changes: Changes, account: Account, asset: str | None = None) -> None:

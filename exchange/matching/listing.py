@@ -1,6 +1,6 @@
 """Listing of instruments, by command and by rule, with their first marks and margin rates."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from exchange.domain.enums import OptionType
@@ -12,6 +12,7 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_en
 from exchange.matching.book import OrderBook
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates, mark_micros, standard_rates
 from exchange.matching.state import Changes, State, chunks
+from exchange.matching.surface import Smiles, add_smiles, model_marks, tell_smiles
 
 
 class Mark(NamedTuple):
@@ -81,14 +82,33 @@ def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]
     index = state.indexes.get(asset)
     if index is None or not books:
         return
-    apply_marks(changes, asset, index.price_micros, {book: mark_at(state, book, index.price_micros) for book in books})
+    if state.has_fair_market:
+        assert state.market is not None
+        smiles = add_smiles(state.market, asset, index.smiles, books, index.ts_us)
+        tell_smiles(changes, asset, index.smiles, smiles)
+        index.smiles = smiles
+    apply_marks(
+        changes, asset, index.price_micros, marks_at(state, books, index.price_micros, index.ts_us, index.smiles)
+    )
 
 
-def mark_at(state: State, book: OrderBook, index_micros: int) -> Mark:
-    """Return the mark price and the margin rates of an instrument at this index price."""
+def marks_at(
+    state: State, books: Iterable[OrderBook], index_micros: int, ts_us: int, smiles: Smiles
+) -> dict[OrderBook, Mark]:
+    """Return the mark prices and the margin rates of instruments on one asset at this index price.
+
+    Those of a fair market follow the smiles, others their own quotes and trades.
+    """
     assert state.market is not None, "an index without a market"
-    price_micros = mark_micros(book, index_micros, state.market.mark_spread_max_ppm)
-    return Mark(price_micros, margin_rates_of(state.rules, book, index_micros, price_micros))
+    if state.has_fair_market:
+        prices = model_marks(smiles, books, index_micros, ts_us)
+    else:
+        spread_max_ppm = state.market.mark_spread_max_ppm
+        prices = {book: mark_micros(book, index_micros, spread_max_ppm) for book in books}
+    return {
+        book: Mark(price_micros, margin_rates_of(state.rules, book, index_micros, price_micros))
+        for book, price_micros in prices.items()
+    }
 
 
 def apply_marks(changes: Changes, asset: str, index_micros: int, marks: Mapping[OrderBook, Mark]) -> None:

@@ -75,4 +75,10 @@ def mark_micros(book: OrderBook, index_micros: int, spread_max_ppm: int) -> int:
         value = book.last_micros
     else:
         value = intrinsic
-    return min(max(value, intrinsic), index_micros if book.is_call else book.strike_micros)
+    return bounded_micros(book, index_micros, value)
+
+
+def bounded_micros(book: OrderBook, index_micros: int, value_micros: int) -> int:
+    """Return the value, limited to the no-arbitrage bounds: the intrinsic value, and the index or the strike."""
+    intrinsic = intrinsic_micros(book.is_call, book.strike_micros, index_micros)
+    return min(max(value_micros, intrinsic), index_micros if book.is_call else book.strike_micros)

@@ -127,6 +127,10 @@ class State:
             assert is_live == (book.state != "expired"), "the live instruments are not those that have not expired"
             resting += len(book.resting())
         assert resting == open_orders, "books and accounts disagree on what is open"
+        for asset, index in self.indexes.items():
+            expirations = [book.expiration_us for book in self.live.get(asset, {}).values()]
+            wanted = sorted(dict.fromkeys(expirations)) if self.has_fair_market else []
+            assert sorted(index.smiles) == wanted, "the smiles are not those of the live expirations"
         numbers = [book.number for book in self.books.values()]
         assert numbers == list(range(len(numbers))), "listings are misnumbered"
 

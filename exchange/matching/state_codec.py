@@ -12,6 +12,7 @@ import msgspec
 
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
+from exchange.domain.smile import Smile
 from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
@@ -69,8 +70,9 @@ def decode_state(image: bytes) -> State:
     state.next_trade_id = next_trade_id
     state.total_cash_micros = total_cash
     state.is_halted = is_halted
-    for asset, price, ts_us, window_sum, window_us in indexes:
-        state.indexes[asset] = IndexState(price, ts_us, int(window_sum), window_us)
+    for asset, price, ts_us, window_sum, window_us, *smiles in indexes:
+        index = state.indexes[asset] = IndexState(price, ts_us, int(window_sum), window_us)
+        index.smiles = {expiration_us: Smile(*parameters) for expiration_us, *parameters in smiles}
     for fields, _, _ in accounts:
         account = Account(*fields)
         state.accounts[account.user_id] = account
@@ -93,7 +95,8 @@ def decode_state(image: bytes) -> State:
 
 def _index_row(asset: str, index: IndexState) -> list[Any]:
     """The sum of prices over time can exceed the 64 bits of MessagePack, so it is written in digits."""
-    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us]
+    smiles = [[expiration_us, *smile] for expiration_us, smile in index.smiles.items()]
+    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us, *smiles]
 
 
 def _account_row(account: Account, closed_orders: bytes) -> list[Any]:

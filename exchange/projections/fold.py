@@ -29,6 +29,7 @@ from exchange.domain.events import (
     SeriesResumed,
     SettlementDelayed,
     ShortfallCovered,
+    SurfaceSet,
     SuspensionSet,
     Traded,
 )
@@ -42,9 +43,11 @@ from exchange.projections.tape import Tape
 from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
+    MarkSurface,
     OrderView,
     Settlement,
     SharedLoss,
+    SmileView,
     Trade,
     UserSettlement,
     UserTrade,
@@ -76,6 +79,7 @@ class Change:
         "repriced",
         "seq",
         "settlements",
+        "surfaces",
         "trades",
         "ts_us",
         "user_id",
@@ -100,12 +104,13 @@ class Change:
         self.repriced: dict[str, None] = {}
         self.settlements: list[Settlement] = []
         self.losses: dict[str, SharedLoss] = {}
+        self.surfaces: dict[str, MarkSurface] = {}
         self.halted: bool | None = None
         self.count: int | None = None
 
 
 class Fold:
-    """Everything that the events decide. `indexes` are by asset; `marks` are in micros, by instrument."""
+    """Everything that the events decide. `indexes`, `surfaces` are by asset; `marks` are in micros, by instrument."""
 
     __slots__ = (
         "balances",
@@ -117,6 +122,7 @@ class Fold:
         "rules",
         "rules_version",
         "settlements",
+        "surfaces",
         "tape",
     )
 
@@ -130,6 +136,7 @@ class Fold:
         self.instruments: dict[str, Instrument] = {}
         self.depths: dict[str, Depth] = {}
         self.indexes: dict[str, IndexPrice] = {}
+        self.surfaces: dict[str, MarkSurface] = {}
         self.marks: dict[str, int] = {}
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
@@ -190,6 +197,8 @@ class Fold:
                 case MarksSet():
                     self.marks.update(event.marks)
                     change.repriced[event.asset] = None
+                case SurfaceSet():
+                    self._on_surface(change, event)
                 case DeliveryPriceSet():
                     self._deliver(change, event)
                 case SettlementDelayed():
@@ -269,6 +278,23 @@ class Fold:
         instrument.state = event.state
         if event.state == "expired":
             self.tape.volumes.pop(event.instrument_id, None)
+            self._drop_smile(instrument)
+
+    def _on_surface(self, change: Change, event: SurfaceSet) -> None:
+        known = self.surfaces.get(event.asset)
+        smiles = {smile.expiration_s: smile for smile in known.smiles} if known is not None else {}
+        for parameters in event.smiles:
+            smiles[parameters[0]] = SmileView(*parameters)
+        ordered = [smiles[expiration_s] for expiration_s in sorted(smiles)]
+        surface = MarkSurface(event.asset, ordered, change.seq, change.ts_us)
+        self.surfaces[event.asset] = change.surfaces[event.asset] = surface
+
+    def _drop_smile(self, instrument: Instrument) -> None:
+        """Remove the smile of an expiration that is over. The next message of the surface no longer has it."""
+        surface = self.surfaces.get(instrument.asset)
+        if surface is not None:
+            left = [smile for smile in surface.smiles if smile.expiration_s != instrument.expiration_s]
+            self.surfaces[instrument.asset] = MarkSurface(surface.asset, left, surface.seq, surface.ts_us)
 
     def _deliver(self, change: Change, event: DeliveryPriceSet) -> None:
         """Set the delivery price of the instruments of a series, and remove their marks."""

@@ -1,13 +1,15 @@
 """Cache of the implied volatilities and Greeks of mark prices: computed on request, kept until an input changes."""
 
-from exchange.domain.units import MICROS_PER_USDC, US_PER_DAY, US_PER_SECOND
+from exchange.domain.smile import Slice, Smile
+from exchange.domain.units import MICROS_PER_USDC, PPM, US_PER_DAY, US_PER_SECOND
 from exchange.projections.black_scholes import DAYS_A_YEAR, Greeks, Volatility, greeks_at, implied_volatility
 from exchange.projections.rolling_volume import US_PER_MINUTE
-from exchange.projections.wire_types import Instrument
+from exchange.projections.wire_types import IndexPrice, Instrument, SmileView
 
 _MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
 
 Pricing = tuple[Volatility | None, Greeks | None]
+_Key = tuple[int, int, int] | tuple[SmileView, IndexPrice, int]
 _UNKNOWN: Pricing = (None, None)
 
 
@@ -15,7 +17,7 @@ class ImpliedVolatilities:
     """For each instrument the last result, with the mark, the index and the minute that it was computed for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[int, int, int], Pricing]] = {}
+        self._known: dict[str, tuple[_Key, Pricing]] = {}
 
     def of(self, instrument: Instrument, mark_micros: int | None, index_micros: int | None, ts_us: int) -> Pricing:
         """Return implied volatility and Greeks at `ts_us`, to the minute; None for both if there is no volatility."""
@@ -28,6 +30,30 @@ class ImpliedVolatilities:
         if known is None or known[0] != key:
             known = self._known[instrument.instrument_id] = (key, _price(instrument, *key))
         return known[1]
+
+    def of_smile(self, instrument: Instrument, smile: SmileView, index: IndexPrice, ts_us: int) -> Pricing:
+        """Return the volatility of the smile when the index had its price, and the Greeks at `ts_us`, to the minute."""
+        minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
+        if minutes_left <= 0:
+            self._known.pop(instrument.instrument_id, None)
+            return _UNKNOWN
+        key = (smile, index, minutes_left)
+        known = self._known.get(instrument.instrument_id)
+        if known is None or known[0] != key:
+            pricing = _price_by_smile(instrument, smile, index, minutes_left)
+            known = self._known[instrument.instrument_id] = (key, pricing)
+        return known[1]
+
+
+def _price_by_smile(instrument: Instrument, smile: SmileView, index: IndexPrice, minutes_left: int) -> Pricing:
+    us_left = instrument.expiration_s * US_PER_SECOND - index.ts_us
+    parameters = Smile(smile.level_ppm, smile.skew_ppm, smile.curvature_ppm, 0)
+    volatility_ppm = Slice(parameters, index.price_micros, us_left).volatility_ppm(instrument.strike_micros)
+    if not volatility_ppm:
+        return _UNKNOWN
+    volatility = volatility_ppm / PPM
+    spot, strike = index.price_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
+    return volatility, greeks_at(instrument.option_type, volatility, spot, strike, minutes_left / _MINUTES_A_YEAR)
 
 
 def _price(instrument: Instrument, mark_micros: int, index_micros: int, minutes_left: int) -> Pricing:

@@ -4,11 +4,12 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules, market_of
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.fold import Change, Fold
-from exchange.projections.implied_volatility import ImpliedVolatilities
+from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
     Balance,
+    IndexPrice,
     Instrument,
     OrderView,
     PositionView,
@@ -36,6 +37,7 @@ class Views:
         self.depths = fold.depths
         self.indexes = fold.indexes
         self.marks = fold.marks
+        self.surfaces = fold.surfaces
         self._volatilities = ImpliedVolatilities()
 
     @property
@@ -104,8 +106,17 @@ class Views:
             index_micros,
             self.volume_24h_milli(instrument_id),
             self.balances.open_interest_milli.get(instrument_id, 0),
-            *self._volatilities.of(instrument, mark, index_micros, self.ts_us),
+            *self._pricing(instrument, mark, index),
         )
+
+    def _pricing(self, instrument: Instrument, mark: int | None, index: IndexPrice | None) -> Pricing:
+        """Return volatility and Greeks: those of the smile, or else those that the mark implies."""
+        surface = self.surfaces.get(instrument.asset)
+        if surface is not None and mark is not None and index is not None:
+            for smile in surface.smiles:
+                if smile.expiration_s == instrument.expiration_s:
+                    return self._volatilities.of_smile(instrument, smile, index, self.ts_us)
+        return self._volatilities.of(instrument, mark, None if index is None else index.price_micros, self.ts_us)
 
     def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
         """Return the user's open orders, oldest first; all of them, or those in one instrument."""

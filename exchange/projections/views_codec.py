@@ -23,6 +23,7 @@ from exchange.projections.views import Views
 from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
+    MarkSurface,
     OrderView,
     Settlement,
     Trade,
@@ -103,6 +104,7 @@ class _Image(msgspec.Struct):
     indexes: list[IndexPrice]
     marks: dict[str, int]
     rules_version: int = FIRST_RULES_VERSION
+    surfaces: list[MarkSurface] = []
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -178,6 +180,7 @@ def _encode(
             list(views.indexes.values()),
             views.marks,
             views.rules_version,
+            list(views.surfaces.values()),
         )
     )
 
@@ -266,6 +269,7 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
     fold.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
     fold.indexes = {index.asset: index for index in decoded.indexes}
     fold.marks = decoded.marks
+    fold.surfaces = {surface.asset: surface for surface in decoded.surfaces}
     fold.depths = {instrument_id: Depth() for instrument_id in fold.instruments}
     for user in users.values():
         for order in user.open.values():

@@ -31,6 +31,7 @@ WIRE_NAMES = {
     "best_bid_micros": "best_bid",
     "best_bid_size_milli": "best_bid_size",
     "contract_size_milli": "contract_size",
+    "curvature_ppm": "curvature",
     "delivery_price_micros": "delivery_price",
     "equity_micros": "equity",
     "expiration_s": "expiration",
@@ -39,6 +40,7 @@ WIRE_NAMES = {
     "index_micros": "index",
     "initial_margin_micros": "initial_margin",
     "last_micros": "last",
+    "level_ppm": "level",
     "locked_micros": "locked",
     "maintenance_margin_micros": "maintenance_margin",
     "maintenance_micros": "maintenance",
@@ -57,6 +59,7 @@ WIRE_NAMES = {
     "remaining_milli": "remaining",
     "shortfall_micros": "shortfall",
     "size_milli": "size",
+    "skew_ppm": "skew",
     "strike_micros": "strike",
     "tick_micros": "tick_size",
     "total_pnl_micros": "total_pnl",
@@ -224,6 +227,24 @@ class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
 
     asset: str
     price_micros: int
+    seq: int
+    ts_us: int
+
+
+class SmileView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The parameters of the smile of one expiration, in millionths."""
+
+    expiration_s: int
+    level_ppm: int
+    skew_ppm: int
+    curvature_ppm: int
+
+
+class MarkSurface(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+    """The volatility surface of an asset, by expiration, and the command that changed it last."""
+
+    asset: str
+    smiles: list[SmileView]
     seq: int
     ts_us: int
 
