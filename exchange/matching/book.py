@@ -135,13 +135,15 @@ class BookSide:
             if best is None or (price_micros > best.price_micros) == self.is_bid:
                 self.best = level
         order.level = level
-        # All orders of a level share one int object, which saves memory.
-        order.price_micros = level.price_micros
         order.before = tail = level.tail
+        # All orders of a level share one int object, which saves memory.
         if tail is None:
             level.head = order
         else:
             tail.after = order
+            if order.original_price_micros == order.price_micros:
+                order.original_price_micros = tail.price_micros
+            order.price_micros = tail.price_micros
         level.tail = order
 
     def remove(self, order: Order) -> None:

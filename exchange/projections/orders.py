@@ -2,6 +2,7 @@
 
 from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.projections.new_orders import add_order
 from exchange.projections.recent import FinishedOrders
 from exchange.projections.wire_types import OrderView
 
@@ -74,28 +75,7 @@ class Orders:
 
     def on_accepted(self, event: OrderAccepted, ts_us: int) -> OrderView:
         """Add a new open order."""
-        order = OrderView(
-            event.order_id,
-            event.instrument_id,
-            event.user_id,
-            event.side,
-            event.type,
-            event.time_in_force,
-            event.post_only,
-            event.price_micros,
-            event.size_milli,
-            0,
-            event.size_milli,
-            None,
-            "open",
-            ts_us,
-            ts_us,
-            event.client_order_id,
-            reduce_only=event.reduce_only is True,
-            liquidation=event.liquidation is True,
-        )
-        self.of(event.user_id).open[event.order_id] = order
-        return order
+        return add_order(self.of(event.user_id).open, event, ts_us)
 
     def keep(self, finished_kept: int) -> None:
         """Keep the newest `finished_kept` finished orders of each user from now on, and drop the others."""

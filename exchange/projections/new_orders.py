@@ -1,0 +1,35 @@
+"""New orders of the read models.
+
+This module must stay interpreted: in compiled code, each number that is read and passed on becomes a new object. The
+objects of an order stay in memory while it is open, and here they are those of its event.
+"""
+
+from exchange.domain.events import OrderAccepted
+from exchange.projections.wire_types import OrderView
+
+
+def add_order(open_orders: dict[int, OrderView], event: OrderAccepted, ts_us: int) -> OrderView:
+    """Add an order that was accepted to the open ones, and return it."""
+    order_id, size_milli = event.order_id, event.size_milli
+    order = open_orders[order_id] = OrderView(
+        order_id,
+        event.instrument_id,
+        event.user_id,
+        event.side,
+        event.type,
+        event.time_in_force,
+        event.post_only,
+        event.price_micros,
+        size_milli,
+        0,
+        size_milli,
+        None,
+        "open",
+        ts_us,
+        ts_us,
+        event.client_order_id,
+        None,
+        event.reduce_only is True,
+        event.liquidation is True,
+    )
+    return order
