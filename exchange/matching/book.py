@@ -1,4 +1,4 @@
-"""The order book of one instrument: price levels in a SortedDict, and in each level the orders in time priority.
+"""The order book of one instrument: price levels by price, and in each level the orders in time priority.
 
 A level is a doubly linked list through the orders themselves. To append an order, to remove one and to find the head
 take constant time, and an order needs no memory but its own fields.
@@ -6,9 +6,8 @@ take constant time, and an order needs no memory but its own fields.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
-
-from sortedcontainers import SortedDict
 
 from exchange.domain.enums import InstrumentState, OrderType, Side, TimeInForce
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
@@ -113,24 +112,32 @@ class PriceLevel:
 
 
 class BookSide:
-    """All resting bids, or all resting asks. `best` is the level that trades first, None if the side is empty."""
+    """All resting bids, or all resting asks. `best` is the level that trades first, None if the side is empty.
 
-    __slots__ = ("best", "is_bid", "levels")
+    The ranks of the levels are in rising order: the price of a bid, and -price of an ask. So the best level is the last
+    one, and a new level near it moves few items of the list.
+    """
+
+    __slots__ = ("_levels", "_ranks", "_sign", "best", "is_bid")
 
     def __init__(self, is_bid: bool) -> None:
         self.is_bid = is_bid
-        self.levels: SortedDict[int, PriceLevel] = SortedDict()
         self.best: PriceLevel | None = None
+        self._sign = 1 if is_bid else -1
+        self._levels: dict[int, PriceLevel] = {}
+        self._ranks: list[int] = []
 
     def __iter__(self) -> Iterator[PriceLevel]:
         """Levels, best first."""
-        return reversed(self.levels.values()) if self.is_bid else iter(self.levels.values())
+        for rank in reversed(self._ranks):
+            yield self._levels[self._sign * rank]
 
     def append(self, order: Order, price_micros: int) -> None:
-        """Rest `order` at the end of the queue at `price_micros`. O(log levels) if the level is new, else O(1)."""
-        level = self.levels.get(price_micros)
+        """Rest `order` at the end of the queue at `price_micros`. O(1) unless the level is new."""
+        level = self._levels.get(price_micros)
         if level is None:
-            level = self.levels[price_micros] = PriceLevel(price_micros)
+            level = self._levels[price_micros] = PriceLevel(price_micros)
+            insort(self._ranks, self._sign * price_micros)
             best = self.best
             if best is None or (price_micros > best.price_micros) == self.is_bid:
                 self.best = level
@@ -147,7 +154,7 @@ class BookSide:
         level.tail = order
 
     def remove(self, order: Order) -> None:
-        """Take a resting order out of its queue. O(log levels) if its level becomes empty, else O(1)."""
+        """Take a resting order out of its queue. O(1) unless its level becomes empty."""
         level, before, after = order.level, order.before, order.after
         assert level is not None, "only a resting order can leave the book"
         if before is None:
@@ -160,17 +167,21 @@ class BookSide:
             after.before = before
         order.level = order.before = order.after = None
         if level.head is None:
-            del self.levels[level.price_micros]
+            del self._levels[level.price_micros]
             if level is self.best:
-                self.best = self.levels.peekitem(-1 if self.is_bid else 0)[1] if self.levels else None
+                self._ranks.pop()
+                self.best = self._levels[self._sign * self._ranks[-1]] if self._ranks else None
+            else:
+                del self._ranks[bisect_left(self._ranks, self._sign * level.price_micros)]
 
     def clear(self) -> None:
         """Take all orders out of the book."""
-        for level in self.levels.values():
+        for level in self._levels.values():
             for order in list(level):
                 order.level = order.before = order.after = None
             level.head = level.tail = None
-        self.levels.clear()
+        self._levels.clear()
+        self._ranks.clear()
         self.best = None
 
     def crosses(self, limit_micros: int | None) -> Iterator[Order]:
@@ -189,13 +200,13 @@ class BookSide:
 
     def check(self) -> None:
         """Check every invariant of one side; AssertionError names the broken one."""
-        if not self.levels:
+        if not self._levels:
             assert self.best is None, "best is not best"
             return
         prices = [level.price_micros for level in self]
-        assert prices == sorted(self.levels, reverse=self.is_bid), "levels are out of order"
+        assert prices == sorted(self._levels, reverse=self.is_bid), "levels are out of order"
         assert (self.best.price_micros if self.best else None) == (prices[0] if prices else None), "best is not best"
-        for price_micros, level in self.levels.items():
+        for price_micros, level in self._levels.items():
             orders = list(level)
             assert orders, "an empty level is left in the book"
             assert level.price_micros == price_micros, "a level is filed under another price"
