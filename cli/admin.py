@@ -72,8 +72,28 @@ def withdraw(user_id: str, amount_micros: int, path: Path, as_json: bool) -> Non
     _pay("admin/withdraw", user_id, amount_micros, path, as_json)
 
 
+@admin.command("reset-account")
+@click.argument("user_id", metavar="USER", type=USER)
+@key_file_option
+@db_option
+@json_option
+def reset_account(user_id: str, path: Path, as_json: bool) -> None:
+    """Give an account its starting cash again.
+
+    Cancels the orders of the account and repays its debt to the insurance. An account with positions is refused.
+
+    \b
+    Example:
+      exchange admin reset-account alice
+    """
+    _print_balance(user_id, call_as_admin(path, "admin/reset_account", user_id=user_id), as_json)
+
+
 def _pay(method: str, user_id: str, amount_micros: int, path: Path, as_json: bool) -> None:
-    result = call_as_admin(path, method, user_id=user_id, amount=amount_micros)
+    _print_balance(user_id, call_as_admin(path, method, user_id=user_id, amount=amount_micros), as_json)
+
+
+def _print_balance(user_id: str, result: Any, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return

@@ -23,6 +23,7 @@ from exchange.domain.commands import (
     OpenAccount,
     PauseSeries,
     PlaceOrder,
+    ResetAccount,
     ResumeSeries,
     SetHalt,
     SetIndexPrice,
@@ -451,6 +452,10 @@ def _as_command(event: OrderAccepted) -> PlaceOrder:
 class FairMarketCommands(MarketCommands):
     """The same under rules version 2 from the beginning, with every rule of liquidation and of fees."""
 
+    def __init__(self, seed: int, naive: NaiveExchange) -> None:
+        super().__init__(seed, naive)
+        self.kinds += [self._reset, *[self._ruin] * 6]
+
     def _opening(self) -> list[Command]:
         opening = super()._opening()
         self.begins_with_market = True
@@ -461,7 +466,7 @@ class FairMarketCommands(MarketCommands):
         choose = self.random.choice
         liquidation = LiquidationRules(
             cushion_ppm=choose((0, 50_000, 300_000)),
-            takeover_after=choose((0, 1, 1, 3)),
+            takeover_after=choose((0, 0, 1, 3)),
             insurance_floor_micros=choose((0, 0, 0, 0, -1_000_000, -100_000_000)),
         )
         fees = choose(
@@ -473,6 +478,27 @@ class FairMarketCommands(MarketCommands):
         )
         settlement = choose((UNSET, SettlementRules(), SettlementRules(choose((1, 600, 1_800, 90_000)))))
         return replace(super()._market(), fees=fees, liquidation=liquidation, settlement=settlement)
+
+    def _ruin(self) -> Command:
+        """Move the index against a short of a user who also owns options, and end the day: the user may owe cash."""
+        held = {key: position for key, position in self.naive.positions.items() if position and key[1] in self.live}
+        owners = [user_id for (user_id, _), position in held.items() if position > 0]
+        shorts = [key for key, position in held.items() if position < 0 and key[0] in owners]
+        if not shorts:
+            return self._place()
+        user_id, instrument_id = self.random.choice(shorts)
+        terms = self.naive.instruments[instrument_id].terms
+        index, factor = self.naive.index_of(terms.asset), 30 if terms.option_type == "put" else 300
+        crash = SetIndexPrice(terms.asset, max(1, index * factor // 100), forced=True)
+        surplus = self.naive.available(user_id)
+        self.queue += [crash, EndDay(next_day_end_us(self.ts_us))]
+        return Withdraw(user_id, surplus) if surplus > 0 else crash
+
+    def _reset(self) -> Command:
+        """Reset any account, mostly one without positions."""
+        owners = [owner for (owner, _), position in self.naive.positions.items() if position]
+        flat = [user_id for user_id in self.naive.users if user_id not in owners]
+        return ResetAccount(self._user() if not flat or self._chance(4) else self.random.choice(flat))
 
     def _settle(self) -> Command:
         """Settle as in the other streams, but mostly at a price of any number of micros."""

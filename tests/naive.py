@@ -31,6 +31,7 @@ from exchange.domain.commands import (
     PauseSeries,
     PlaceOrder,
     RecordLoss,
+    ResetAccount,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
@@ -46,6 +47,7 @@ from exchange.domain.enums import CancelReason, InstrumentState, Liquidity, Side
 from exchange.domain.events import (
     INSTRUMENTS_MAX,
     AccountOpened,
+    AccountReset,
     AllCancelled,
     BalanceChanged,
     CancelOnDisconnectSet,
@@ -297,6 +299,8 @@ class NaiveExchange:
                 return [CommandLost(self.last_order_id + 1, self.last_trade_id + 1)]
             case EndSession():
                 return [SessionEnded()]
+            case ResetAccount():
+                return self.reset_account(command)
             case OpenAccount():
                 return self.open_account(command)
             case Deposit() | Withdraw() | SetCancelOnDisconnect() | Disconnect() | SetSuspended() | SetLimits() if (
@@ -432,6 +436,23 @@ class NaiveExchange:
         self.users[command.user_id].cash -= command.amount_micros
         self.changed_users.append(command.user_id)
         return [Withdrawn(command.user_id, command.amount_micros)]
+
+    def reset_account(self, command: ResetAccount) -> list[Event]:
+        user_id, is_fair = command.user_id, self.version > 1 and market_of(self.rules) is not None
+        if user_id not in self.users:
+            return [Refused(user_id, Reason.UNKNOWN_USER)]
+        owns = any(owner == user_id and position for (owner, _), position in self.positions.items())
+        if owns or user_id in ("fees", "insurance"):
+            return [Refused(user_id, Reason.POSITIONS_OPEN)]
+        user = self.users[user_id]
+        amount = self.rules.starting_cash_micros - user.cash + (user.shortfall if is_fair else 0)
+        if amount > self.cash_room():
+            return [Refused(user_id, Reason.INVALID_AMOUNT)]
+        events = self.cancel_each([order for order in self.orders if order.user_id == user_id], "admin")
+        user.cash += amount
+        user.prices_below = 0
+        self.changed_users.append(user_id)
+        return [AccountReset(user_id, amount), *events, *(repay(self, user_id) if is_fair else [])]
 
     def disconnect(self, user_id: str, still_enabled: bool) -> list[Event]:
         mine = [order for order in self.orders if order.user_id == user_id]

@@ -36,6 +36,7 @@ Actions (parts in brackets are optional):
     pause|resume all [of SOL] [expiring 28FEB26]
     halt   end the halt
     suspend USER   reinstate USER
+    reset USER
     limit USER [to 2 orders] [to 3.000 contracts]
     the administrator cancels all of USER [in C]
     index SOL 150.00 [forced]
@@ -67,6 +68,7 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
     order 7 sells off 1.000 of C @ 5.80    an order of the exchange, too
     bob pays insurance 0.24                a liquidation fee
     insurance takes over -1.000 of C @ 5.80 from bob
+    bob is reset with 3.00                 the cash that was paid in
     bob repays 3.00                        of his debt to the insurance
     bob bears 3.00 of 5.00                 his share of the losses of a settlement, and what he won
     2 paused   2 resumed   halted   not halted   bob suspended   bob reinstated
@@ -107,6 +109,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    ResetAccount,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
@@ -119,6 +122,7 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import (
+    AccountReset,
     AllCancelled,
     BalanceChanged,
     DebtRepaid,
@@ -541,6 +545,8 @@ class Table:
             case PositionTakenOver():
                 what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
                 return [f"insurance takes over {what} @ {money(event.price_micros)} from {event.user_id}"]
+            case AccountReset():
+                return [f"{event.user_id} is reset with {money(event.amount_micros)}"]
             case DebtRepaid():
                 return [f"{event.user_id} repays {money(event.amount_micros)}"]
             case LossShared():
@@ -657,6 +663,7 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
     (_pattern(r"end the halt"), lambda _, g: SetHalt(False)),
     (_pattern(r"suspend <user>"), lambda _, g: SetSuspended(g["user"], True)),
     (_pattern(r"reinstate <user>"), lambda _, g: SetSuspended(g["user"], False)),
+    (_pattern(r"reset <user>"), lambda _, g: ResetAccount(g["user"])),
     (_pattern(r"limit <user>(?: to <orders> orders)?(?: to <size> contracts)?"), Table.limit),
     (_pattern(r"the administrator cancels all of <user>(?: in <name>)?"), Table.cancel_of_user),
     (

@@ -75,6 +75,12 @@ class Withdraw(_Command, frozen=True, tag="withdraw"):
     amount_micros: int
 
 
+class ResetAccount(_Command, frozen=True, tag="reset_account"):
+    """Give an account without positions its starting cash again."""
+
+    user_id: str
+
+
 class CreateInstrument(_Command, frozen=True, tag="create_instrument"):
     """List the option that `instrument_id` describes."""
 
@@ -251,6 +257,7 @@ Command = (
     | SetLimits
     | CancelUserOrders
     | ChangeRules
+    | ResetAccount
     | StartSession
     | EndSession
     | Fork

@@ -71,6 +71,13 @@ class Withdrawn(_Event, frozen=True, tag="withdrawn"):
     amount_micros: int
 
 
+class AccountReset(_Event, frozen=True, tag="account_reset"):
+    """`amount_micros` were paid into an account, or out if negative: it repays its debt and has its starting cash."""
+
+    user_id: str
+    amount_micros: int
+
+
 class InstrumentCreated(_Event, frozen=True, tag="instrument_created"):
     """An instrument was listed."""
 
@@ -406,6 +413,7 @@ Event = (
     | PositionTakenOver
     | DebtRepaid
     | LossShared
+    | AccountReset
     | SeriesPaused
     | SeriesResumed
     | HaltSet

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     INVALID_DELIVERY_PRICE = "invalid_delivery_price"
     INVALID_LIMITS = "invalid_limits"
     INVALID_RULES = "invalid_rules"
+    POSITIONS_OPEN = "positions_open"
 
 
 class Refusal(NamedTuple):
@@ -194,5 +195,11 @@ REFUSALS: dict[Reason, Refusal] = {
         "Invalid params",
         "the rules contradict each other, or remove the market; begin with those of public/get_rules",
         "rules",
+    ),
+    Reason.POSITIONS_OPEN: Refusal(
+        -32602,
+        "Invalid params",
+        "the account has positions, or belongs to the exchange: only an account without positions can be reset",
+        "user_id",
     ),
 }

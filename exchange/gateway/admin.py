@@ -15,6 +15,7 @@ from exchange.domain.commands import (
     Deposit,
     PauseInstrument,
     PauseSeries,
+    ResetAccount,
     ResumeInstrument,
     ResumeSeries,
     SetHalt,
@@ -69,6 +70,14 @@ def deposit(_caller: Caller, params: p.PaymentParams) -> Command:
 
 def withdraw(_caller: Caller, params: p.PaymentParams) -> Command:
     return Withdraw(params.user_id, params.amount)
+
+
+def reset_account(_caller: Caller, params: p.AccountSelector) -> Command:
+    return ResetAccount(params.user_id)
+
+
+def reset_answer(caller: Caller, change: Change) -> Balance:
+    return caller.views.balance(change.user_id)
 
 
 def payment_answer(caller: Caller, change: Change) -> Balance:

@@ -119,6 +119,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "admin/set_rules": (*_COMMAND, Reason.INVALID_RULES, Reason.EXPOSURE_ABOVE_MAXIMUM),
     "admin/deposit": (*_USER, Reason.INVALID_AMOUNT),
     "admin/withdraw": (*_USER, Reason.INVALID_AMOUNT, Reason.INSUFFICIENT_BALANCE),
+    "admin/reset_account": (*_USER, Reason.POSITIONS_OPEN, Reason.INVALID_AMOUNT),
     "admin/suspend": _USER,
     "admin/reinstate": _USER,
     "admin/set_limits": (*_USER, Reason.INVALID_LIMITS),

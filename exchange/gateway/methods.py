@@ -415,6 +415,13 @@ _METHODS: dict[str, Method] = {
         Balance,
         admin.payment_answer,
     ),
+    "admin/reset_account": _admin(
+        "Cancel the orders of an account without positions, repay its debt, and give it the starting cash.",
+        p.AccountSelector,
+        admin.reset_account,
+        Balance,
+        admin.reset_answer,
+    ),
     "admin/suspend": _admin(
         "Forbid an account to place and edit orders.",
         p.SuspensionParams,

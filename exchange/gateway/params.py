@@ -232,6 +232,10 @@ class SuspensionParams(CommandParams, frozen=True):
     user_id: Name
 
 
+class AccountSelector(CommandParams, frozen=True):
+    user_id: Name
+
+
 class UserLimitsParams(CommandParams, frozen=True):
     user_id: Name
     open_orders_max: Limit | None = None

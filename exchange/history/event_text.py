@@ -5,6 +5,7 @@ from itertools import islice
 from exchange.amounts import cash, contracts, short_time, usdc
 from exchange.domain.events import (
     AccountOpened,
+    AccountReset,
     AllCancelled,
     BalanceChanged,
     CancelOnDisconnectSet,
@@ -227,6 +228,8 @@ def _describe_administration(event: Event) -> str:
             return f"account {event.user_id} is opened"
         case Deposited():
             return f"{event.user_id} deposits {cash(event.amount_micros)} USDC"
+        case AccountReset():
+            return f"account {event.user_id} is reset to its starting cash; paid in: {cash(event.amount_micros)} USDC"
         case Withdrawn():
             return f"{event.user_id} withdraws {cash(event.amount_micros)} USDC"
         case InstrumentCreated():

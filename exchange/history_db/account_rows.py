@@ -19,6 +19,7 @@ _REASONS_OF_COMMANDS: dict[type[c.Command], str] = {
     c.OpenAccount: "opening",
     c.Deposit: "deposit",
     c.Withdraw: "withdrawal",
+    c.ResetAccount: "reset",
 }
 _MARGIN_COMMANDS = (c.SetIndexPrice, c.EndDay, c.SettleSeries, c.ChangeRules)
 
@@ -84,6 +85,10 @@ class AccountRows:
     def withdrawn(self, n: int, event: e.Withdrawn) -> Keys:
         """Cash that was paid out."""
         return self._pay(n, event.user_id, "withdrawal", -event.amount_micros)
+
+    def reset(self, n: int, event: e.AccountReset) -> Keys:
+        """Cash that was paid in or out to give an account its starting cash."""
+        return self._pay(n, event.user_id, "reset", event.amount_micros)
 
     def _pay(self, n: int, user_id: str, reason: str, amount_micros: int) -> Keys:
         user = self._new.user(user_id)

@@ -44,6 +44,7 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.DebtRepaid,
     e.LossShared,
     e.SurfaceSet,
+    e.AccountReset,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.
@@ -71,5 +72,6 @@ BALANCE_REASONS = (
     "shortfall",
     "liquidation",
     "margin",
+    "reset",
 )
 REASON_NUMBERS = {name: number for number, name in enumerate(BALANCE_REASONS, 1)}

@@ -51,6 +51,7 @@ class HistoryRows:
             e.BalanceChanged: accounts.balance,
             e.Deposited: accounts.deposited,
             e.Withdrawn: accounts.withdrawn,
+            e.AccountReset: accounts.reset,
             e.ShortfallCovered: accounts.shortfall,
             e.DebtRepaid: accounts.repaid,
             e.LiquidationFeeCharged: accounts.charged,

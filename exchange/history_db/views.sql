@@ -285,7 +285,7 @@ FROM event e JOIN balance_version b ON b.user = e.user AND b.seq = e.seq AND b.n
          ORDER BY last.seq DESC, last.n DESC LIMIT 1)
      LEFT JOIN user by ON by.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument;
 
--- Every movement of cash with its reason: opening, deposit, withdrawal, trade, liquidation (the account whose position was
+-- Every movement of cash with its reason: opening, deposit, withdrawal, reset, trade, liquidation (the account whose position was
 -- reduced or taken over, and the insurance that took it over), fee, settlement, shortfall (a payment of the insurance), or
 -- a payment to the insurance: liquidation_fee, debt or shared_loss. A fill or a settlement has one row for each reason and
 -- user.
@@ -377,7 +377,7 @@ SELECT t.seq, t.n, c.ts_us, utc_iso(c.ts_us), u.user_id, 'liquidation', i.instru
 FROM takeover t JOIN command c ON c.seq = t.seq JOIN instrument i ON i.instrument = t.instrument JOIN user u
 WHERE u.user_id = 'insurance' AND t.quantity_milli * t.price_micros / 1000 <> 0;
 
--- Deposits, withdrawals and starting cash: the movements of cash into and out of the exchange.
+-- Deposits, withdrawals, resets and starting cash: the movements of cash into and out of the exchange.
 CREATE VIEW payments AS
 SELECT p.seq, p.n, c.ts_us, utc_iso(c.ts_us) AS time, u.user_id, p.reason, p.amount_micros, p.amount_micros / 1e6 AS amount
 FROM payment p JOIN command c ON c.seq = p.seq JOIN user u ON u.user = p.user;

@@ -12,6 +12,7 @@ from exchange.domain.commands import (
     OpenAccount,
     PauseSeries,
     RecordLoss,
+    ResetAccount,
     ResumeSeries,
     SetCancelOnDisconnect,
     SetHalt,
@@ -23,6 +24,7 @@ from exchange.domain.commands import (
 from exchange.domain.enums import InstrumentState
 from exchange.domain.events import (
     AccountOpened,
+    AccountReset,
     AllCancelled,
     CancelOnDisconnectSet,
     CommandLost,
@@ -140,6 +142,29 @@ def withdraw_cash(state: State, command: Withdraw) -> Result:
     changes = Changes()
     changes.events.append(Withdrawn(command.user_id, command.amount_micros))
     _pay(state, changes, account, -command.amount_micros)
+    return changes.take_events()
+
+
+def reset_account(state: State, command: ResetAccount) -> Result:
+    """Cancel the orders of an account, repay its debt, and give it the starting cash. It must have no positions."""
+    account = state.accounts.get(command.user_id)
+    if account is None:
+        return FailedCheck(Reason.UNKNOWN_USER)
+    positions = sum(1 for position in account.positions.values() if position.position_milli)
+    if positions or account.user_id in (FEES, INSURANCE):
+        return FailedCheck(Reason.POSITIONS_OPEN, {"positions": positions})
+    debt_micros = account.shortfall_micros if state.has_fair_market else 0
+    amount_micros = state.rules.starting_cash_micros + debt_micros - account.cash_micros
+    if amount_micros > state.cash_room_micros:
+        return _invalid_amount(state, amount_micros)
+    changes = Changes()
+    changes.events.append(AccountReset(account.user_id, amount_micros))
+    cancel_each(state, changes, list(account.open_orders.values()), "admin")
+    _pay(state, changes, account, amount_micros)
+    if state.has_fair_market:
+        repay_debt(state, changes, account)
+        state.note_overdrawn(account)
+    account.prices_below = 0
     return changes.take_events()
 
 

@@ -19,6 +19,7 @@ from exchange.domain.commands import (
     PauseSeries,
     PlaceOrder,
     RecordLoss,
+    ResetAccount,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
@@ -42,6 +43,7 @@ from exchange.matching.administration import (
     initialize,
     open_account,
     record_loss,
+    reset_account,
     set_cancel_on_disconnect,
     set_halt,
     set_limits,
@@ -96,6 +98,8 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
             return deposit(state, command)
         case Withdraw():
             return withdraw_cash(state, command)
+        case ResetAccount():
+            return reset_account(state, command)
         case CreateInstrument():
             return create_instrument(state, ts_us, command)
         case PauseInstrument():

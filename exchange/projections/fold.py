@@ -2,6 +2,7 @@
 
 from exchange.domain.events import (
     AccountOpened,
+    AccountReset,
     BalanceChanged,
     Configured,
     DebtRepaid,
@@ -183,6 +184,8 @@ class Fold:
                 case Refused():
                     change.refused = event.reason
                     change.user_id = event.user_id or ""
+                case AccountReset():
+                    change.user_id = event.user_id
                 case AccountOpened():
                     self.balances.open(event.user_id)
                     change.user_id = event.user_id
