@@ -315,6 +315,8 @@ def conclude_settlement(exchange: NaiveExchange, net: dict[str, int]) -> list[Ev
         events += repay(exchange, user_id)
     broke = [user_id for user_id in exchange.users if user_id != "insurance" and is_insolvent(exchange, user_id)]
     missing = sum(-exchange.users[user_id].cash for user_id in broke) - room(exchange)
+    below_floor = rules_of(exchange).insurance_floor_micros - exchange.users["insurance"].cash
+    missing += max(0, min(below_floor, -net.get("insurance", 0)))
     won = {
         user_id: min(net[user_id], exchange.users[user_id].cash)
         for user_id in winners

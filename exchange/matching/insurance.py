@@ -59,7 +59,9 @@ def conclude_settlement(state: State, changes: Changes, nets: dict[str, int]) ->
     insolvent = [one for one in state.accounts.values() if is_insolvent(one) and one.user_id != INSURANCE]
     missing_micros = -sum(account.cash_micros for account in insolvent)
     room_micros = state.accounts[INSURANCE].cash_micros - state.liquidation_rules.insurance_floor_micros
-    _share_loss(state, changes, winners, nets, missing_micros - max(0, room_micros))
+    # Of a balance below the floor, winners restore only what the positions of the insurance lost in this settlement.
+    room_micros = max(room_micros, min(0, nets.get(INSURANCE, 0)))
+    _share_loss(state, changes, winners, nets, missing_micros - room_micros)
     for account in insolvent:
         cover_shortfall(state, changes, account)
 
