@@ -219,6 +219,7 @@ FIELDS: dict[str, Field] = {
     "Ticker.seq": Field("Sequence number of the last command that is included."),
     "Ticker.open_interest": Field("Contracts held long, which is as many as are held short."),
     "Ticker.volume_24h": Field("Contracts traded in the last 1,440 minutes; 0 after expiry."),
+    "Trade.liquidation": Field("True if the exchange sent the incoming order to reduce a position."),
     "Trade.price": Field("Price of one contract."),
     "Trade.size": Field("Size of the trade."),
     "UserSettlement.fee": Field("Delivery fee that the user paid."),

@@ -310,16 +310,17 @@ class PastViews(Views):
     def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
         """Return trades of the instrument with a `trade_id` below `before`, newest first."""
         rows = self.query(
-            "SELECT * FROM (SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us FROM trade "
-            "WHERE instrument = :instrument AND ts_us <= :ts_us ORDER BY ts_us DESC, trade_id DESC LIMIT :kept) "
-            "WHERE trade_id < :before LIMIT :count",
+            "SELECT t.*, o.liquidation FROM (SELECT trade_id, price_micros, size_milli, taker_side, seq, ts_us, "
+            "taker_order_id FROM trade WHERE instrument = :instrument AND ts_us <= :ts_us "
+            "ORDER BY ts_us DESC, trade_id DESC LIMIT :kept) t "
+            "CROSS JOIN book_order o ON o.order_id = t.taker_order_id WHERE trade_id < :before LIMIT :count",
             instrument=self.key_of_instrument(instrument_id),
             ts_us=self.ts_us,
             kept=INSTRUMENT_TRADES_KEPT,
             before=_NO_ID if before is None else before,
             count=count,
         )
-        return [Trade(row[0], instrument_id, *row[1:]) for row in rows]
+        return [Trade(*[row[0], instrument_id, *row[1:-2], bool(row[-1])]) for row in rows]
 
     def user_trades(
         self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None

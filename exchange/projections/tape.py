@@ -40,7 +40,7 @@ class Tape:
             seq,
             ts_us,
         )
-        trade = Trade(*common)
+        trade = Trade(*common, taker_order.liquidation)
         maker = UserTrade(
             *common,
             event.maker_order_id,

@@ -97,8 +97,8 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     liquidation: bool = False
 
 
-class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
-    """A trade, without its two users."""
+class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
+    """A trade, without its two users. `liquidation`: the exchange sent the incoming order."""
 
     trade_id: int
     instrument_id: str
@@ -107,6 +107,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     taker_side: Side
     seq: int
     ts_us: int
+    liquidation: bool = False
 
 
 class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
