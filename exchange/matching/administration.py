@@ -57,6 +57,7 @@ from exchange.domain.units import NUMBER_MAX, PRICE_STEP_MICROS, SIZE_MAX_MILLI,
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
+from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index import IndexState
 from exchange.matching.index_update import sum_bid_locks, update_margins, within_limits
@@ -339,6 +340,7 @@ def _open_own_accounts(state: State) -> list[Event]:
 def _opened_account(state: State, user_id: str, cash_micros: int) -> list[Event]:
     changes = Changes()
     account = state.accounts[user_id] = Account(user_id)
+    account.closed_orders = ClosedOrders(user_id, state.books)
     changes.events.append(AccountOpened(user_id))
     _pay(state, changes, account, cash_micros)
     return changes.take_events()

@@ -71,17 +71,16 @@ class ClosedOrders(Mapping[int, Order]):
         return self._client_orders.get(client_order_id)
 
     def encoded(self) -> bytes:
-        """Return the orders as canonical bytes. Those of an image stay encoded unless they were read."""
-        rows: list[Any] = [[order.book.instrument_id, *order_row(order)] for order in self._orders.values()]
-        if not self._image:
-            return _encode(rows)
-        if self._image_count is not None:
-            split = _split_rows(self._image)
-            self._image = _encode(split[len(split) - self._image_count :] + rows)
-            self._image_count = None
+        """Return the orders as canonical bytes, and keep them encoded until they are read."""
+        if self._orders or self._image_count is not None:
+            rows: list[Any] = [[order.book.instrument_id, *order_row(order)] for order in self._orders.values()]
+            if self._image:
+                older = _split_rows(self._image)
+                rows = (older if self._image_count is None else older[len(older) - self._image_count :]) + rows
+            self._image, self._image_count = _encode(rows), None
             self._orders.clear()
             self._client_orders.clear()
-        return self._image
+        return self._image or NO_ORDERS
 
     def __getitem__(self, order_id: int) -> Order:
         return self._decoded()[order_id]
