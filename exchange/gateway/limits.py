@@ -52,12 +52,11 @@ COMMAND_SECONDS = 0.00005
 # If this many commands wait for the journal, connections with more than so many unanswered requests wait.
 CROWDED_QUEUE = 64
 CROWDED_UNANSWERED = 2
-# While batches have so many commands, the messages of books and tickers may take this share of the time, if there are
-# more than a few. One of them takes about so long.
-BUSY_BATCH = 8
+# While two batches, one being answered and one being written, have so many commands, the messages of books and tickers
+# may take this share of the CPU time, if there are more than a few.
+BUSY_COMMANDS = 16
 FAN_OUT_SHARE = 0.1
 FEW_NOTIFICATIONS = 50
-NOTIFICATION_SECONDS = 0.000_015
 HEARTBEAT_SECONDS_MIN, HEARTBEAT_SECONDS_MAX = 10, 86_400
 CLOSE_SECONDS = 5.0
 # When the exchange stops: the time for the answers to the requests that have begun, and for the closing handshakes.

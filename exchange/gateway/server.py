@@ -126,7 +126,6 @@ class Gateway:
     def flush(self) -> None:
         """Queue the changes of books and tickers, and write all queued messages."""
         self._pace.on_batch()
-        self.send_all()
         self.turns.on_batch()
 
     def on_seek(self, views: Views) -> None:
