@@ -22,9 +22,11 @@ from exchange.domain.rules import FEE_PROFILES, LiquidationRules, Market, Rules
 from exchange.domain.units import US_PER_DAY
 from exchange.history.checks import known_checks, run_checks
 from exchange.history.verify import verify
+from exchange.history_db.past_views import PastViews
 from exchange.matching.apply import apply
 from exchange.matching.state import State
-from tests.history_sql import ask_past
+from exchange.projections.views import Views
+from tests.history_sql import ask_past, open_past
 from tests.market_story import DAY_END_S, MIDNIGHT_US, USDC, write_steps
 
 ACCOUNTS = 50
@@ -120,3 +122,17 @@ def test_sql_recomputes_liquidations_and_shared_losses(shock_percent: int, tmp_p
         won = sum(row[2] for row in of_command)
         assert sum(row[1] for row in of_command) == of_command[0][3]
         assert all(abs(amount * won - loss * one_won) < won for _, amount, one_won, loss in of_command)
+
+
+def test_the_history_tells_the_same_as_the_live_views(tmp_path: Path) -> None:
+    path, state, views = tmp_path / "exchange.db", State(), Views()
+    write_steps(path, timed(80))
+    for seq, (ts_us, command) in enumerate(timed(80), 1):
+        views.project(seq, ts_us, apply(state, ts_us, command))
+    past = PastViews(open_past(path), views.seq)
+    for instrument_id in (*TODAY, *TOMORROW):
+        assert past.trades(instrument_id, 1_000) == views.trades(instrument_id, 1_000)
+    assert any(trade.liquidation for trade in views.trades(TODAY[0], 1_000))
+    assert [past.account(user_id) for user_id in state.accounts] == [
+        views.account(user_id) for user_id in state.accounts
+    ]
