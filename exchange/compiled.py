@@ -56,6 +56,7 @@ MODULES = (
     "exchange.matching.margin_profiles",
     "exchange.matching.order_checks",
     "exchange.matching.orders",
+    "exchange.matching.reopening",
     "exchange.matching.settlement",
     "exchange.matching.slices",
     "exchange.matching.state",

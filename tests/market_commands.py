@@ -476,7 +476,8 @@ class FairMarketCommands(MarketCommands):
                 IndexFees(0, 50_001, 70_007, 900, 3_333, 70_001, 33_333),
             )
         )
-        settlement = choose((UNSET, SettlementRules(), SettlementRules(choose((1, 600, 1_800, 90_000)))))
+        ages, times = choose((0, 1, 600, 1_800, 90_000)), choose((0, 0, 300))
+        settlement = choose((UNSET, SettlementRules(ages, times), SettlementRules(ages, times)))
         return replace(super()._market(), fees=fees, liquidation=liquidation, settlement=settlement)
 
     def _ruin(self) -> Command:

@@ -65,6 +65,7 @@ from exchange.domain.events import (
     LimitsSet,
     LiquidationStarted,
     MarginsChanged,
+    MarketReopening,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -72,6 +73,7 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionChanged,
     PositionSettled,
+    PostOnlyBegan,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -205,6 +207,9 @@ class NaiveExchange:
         self.positions: dict[tuple[str, str], int] = {}
         # Of every index, by asset.
         self.history: dict[str, IndexHistory] = {}
+        # Of assets that reopen: "cancel only", or the time until which only post-only orders are accepted. Assets are
+        # "ended" if the run of the server ended normally.
+        self.phases: dict[str, str | int] = {}
         # Settled series.
         self.settled: list[tuple[str, int]] = []
         # Of each live expiration of a fair market.
@@ -273,8 +278,8 @@ class NaiveExchange:
                 resumed = self.set_states(ts_us, asset, expiration_s, "open")
                 return resumed or [Refused(None, Reason.UNKNOWN_SERIES)]
             case SetHalt(halted):
-                self.halted = halted
-                return [HaltSet(halted)]
+                ends, self.halted = self.halted and not halted, halted
+                return [HaltSet(halted), *(self.reopen(list(self.history)) if ends else [])]
             case SetIndexPrice():
                 return self.set_index_price(ts_us, command)
             case EndDay():
@@ -290,7 +295,9 @@ class NaiveExchange:
                 started: list[Event] = [SessionStarted(command.program_version)]
                 for user_id in [user_id for user_id, user in self.users.items() if user.cancel_on_disconnect]:
                     started += self.disconnect(user_id, still_enabled=False)
-                return started
+                ended = [asset for asset, phase in self.phases.items() if phase == "ended"]
+                self.phases = {asset: phase for asset, phase in self.phases.items() if phase != "ended"}
+                return started + self.reopen([asset for asset in self.history if asset not in ended])
             case Fork(parent, parent_seq, parent_hash):
                 return [Forked(parent, parent_seq, parent_hash)]
             case RecordLoss(next_order_id, next_trade_id):
@@ -298,6 +305,8 @@ class NaiveExchange:
                 self.last_trade_id = max(self.last_trade_id + 1, next_trade_id or 1) - 1
                 return [CommandLost(self.last_order_id + 1, self.last_trade_id + 1)]
             case EndSession():
+                if self.post_only_s():
+                    self.phases = dict.fromkeys(self.history, "ended")
                 return [SessionEnded()]
             case ResetAccount():
                 return self.reset_account(command)
@@ -321,6 +330,26 @@ class NaiveExchange:
                 return [CancelOnDisconnectSet(command.user_id, command.enabled)]
             case Disconnect():
                 return self.disconnect(command.user_id, command.still_enabled)
+
+    # Reopening
+
+    def post_only_s(self) -> int:
+        market = market_of(self.rules)
+        if self.version == 1 or market is None or market.settlement is UNSET:
+            return 0
+        return market.settlement.post_only_s
+
+    def reopen(self, assets: list[str]) -> list[Event]:
+        if not self.post_only_s() or not assets:
+            return []
+        self.phases.update(dict.fromkeys(assets, "cancel only"))
+        return [MarketReopening(self.post_only_s())]
+
+    def why_not_reopened(self, ts_us: int, asset: str, post_only: bool) -> Reason | None:
+        phase = self.phases.get(asset) if self.post_only_s() else None
+        if phase == "cancel only":
+            return Reason.CANCEL_ONLY
+        return Reason.POST_ONLY_PHASE if isinstance(phase, int) and ts_us < phase and not post_only else None
 
     # Sums over orders and positions
 
@@ -613,7 +642,11 @@ class NaiveExchange:
             return [Refused(None, Reason.EXPOSURE_ABOVE_MAXIMUM)]
         for user_id in self.users:
             self.note_margins(user_id, asset)
-        events = [IndexPriceSet(asset, price), *self.list_missing_series(ts_us, only=asset)]
+        began: list[Event] = []
+        if self.phases.get(asset) == "cancel only" and self.post_only_s():
+            until = self.phases[asset] = ts_us + self.post_only_s() * 1_000_000
+            began.append(PostOnlyBegan(asset, until))
+        events = [IndexPriceSet(asset, price), *began, *self.list_missing_series(ts_us, only=asset)]
         self.add_smiles(asset, ts_us)
         events += self.told_smiles(asset, smiles_before)
         return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users, by_index_price=True)]
@@ -1035,6 +1068,8 @@ class NaiveExchange:
             return Reason.INSTRUMENT_NOT_FOUND
         if reason := self.why_closed(ts_us, instrument):
             return reason
+        if reason := self.why_not_reopened(ts_us, instrument.terms.asset, command.post_only):
+            return reason
         if command.reduce_only is True and self.reducible(command) == 0:
             return Reason.NOTHING_TO_REDUCE
         if reason := self.why_not_these_terms(instrument, command.price_micros, command.size_milli, filled=0):
@@ -1171,6 +1206,8 @@ class NaiveExchange:
         if self.users[order.user_id].suspended:
             return Reason.USER_SUSPENDED
         if reason := self.why_closed(ts_us, instrument):
+            return reason
+        if reason := self.why_not_reopened(ts_us, instrument.terms.asset, order.placed.post_only):
             return reason
         if reason := self.why_not_these_terms(instrument, price, size, filled):
             return reason

@@ -42,7 +42,7 @@ Actions (parts in brackets are optional):
     index SOL 150.00 [forced]
     the day ends                           the clock advances to the next 08:00 UTC, and EndDay follows
     settle SOL 28FEB26 at 151.00
-    the server starts
+    the server starts   the server ends
 
 The effects follow `->`, separated by commas: all of them, in order, except balances and positions. Without
 `->` a line may have any effect but a refusal.
@@ -68,6 +68,8 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
     order 7 sells off 1.000 of C @ 5.80    an order of the exchange, too
     bob pays insurance 0.24                a liquidation fee
     insurance takes over -1.000 of C @ 5.80 from bob
+    cancel only                            the market begins to reopen
+    SOL post-only until 10:00:30           the next phase, and its end
     bob is reset with 3.00                 the cash that was paid in
     bob repays 3.00                        of his debt to the insurance
     bob bears 3.00 of 5.00                 his share of the losses of a settlement, and what he won
@@ -104,6 +106,7 @@ from exchange.domain.commands import (
     Disconnect,
     EditOrder,
     EndDay,
+    EndSession,
     Genesis,
     OpenAccount,
     PauseInstrument,
@@ -135,6 +138,7 @@ from exchange.domain.events import (
     LiquidationStarted,
     LossShared,
     MarginsChanged,
+    MarketReopening,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -143,6 +147,7 @@ from exchange.domain.events import (
     PositionChanged,
     PositionSettled,
     PositionTakenOver,
+    PostOnlyBegan,
     Refused,
     SeriesPaused,
     SeriesResumed,
@@ -545,6 +550,10 @@ class Table:
             case PositionTakenOver():
                 what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
                 return [f"insurance takes over {what} @ {money(event.price_micros)} from {event.user_id}"]
+            case MarketReopening():
+                return ["cancel only"]
+            case PostOnlyBegan():
+                return [f"{event.asset} post-only until {iso(event.until_us)}"]
             case AccountReset():
                 return [f"{event.user_id} is reset with {money(event.amount_micros)}"]
             case DebtRepaid():
@@ -579,6 +588,11 @@ def clock_us(text: str) -> int:
     return (datetime.fromisoformat(text).replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
         microseconds=1
     )
+
+
+def iso(ts_us: int) -> str:
+    """Format a time as 10:00:30, cut to the second."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)).strftime("%H:%M:%S")
 
 
 def order_name(text: str) -> dict[str, Any]:
@@ -675,5 +689,6 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
         lambda _, g: SettleSeries(g["asset"], expiration_of(g["date"]), micros(g["price"])),
     ),
     (_pattern(r"the day ends"), Table.end_day),
+    (_pattern(r"the server ends"), lambda _, g: EndSession()),
     (_pattern(r"the server starts"), lambda _, g: StartSession("test")),
 ]

@@ -51,6 +51,7 @@ from exchange.domain.events import (
     LiquidationStarted,
     LossShared,
     MarginsChanged,
+    MarketReopening,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -58,6 +59,7 @@ from exchange.domain.events import (
     OrderRepeated,
     PositionSettled,
     PositionTakenOver,
+    PostOnlyBegan,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -278,9 +280,12 @@ def test_the_fair_market_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
-_FAIR_EVENTS = [LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset]
+_FAIR_EVENTS = [
+    *[LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset],
+    *[MarketReopening, PostOnlyBegan],
+]
 _FAIR_COMMANDS = [ResetAccount]
-_FAIR_REASONS = [Reason.POSITIONS_OPEN]
+_FAIR_REASONS = [Reason.POSITIONS_OPEN, Reason.CANCEL_ONLY, Reason.POST_ONLY_PHASE]
 _MARKET_REASONS = [
     *[Reason.NO_MARKET, Reason.UNKNOWN_ASSET, Reason.INVALID_INDEX_PRICE, Reason.INDEX_JUMP, Reason.INDEX_STALE],
     *[Reason.EXPOSURE_ABOVE_MAXIMUM, Reason.UNKNOWN_SERIES, Reason.SERIES_NOT_EXPIRED, Reason.SERIES_SETTLED],

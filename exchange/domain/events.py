@@ -349,6 +349,22 @@ class HaltSet(_Event, frozen=True, tag="halt_set"):
     halted: bool
 
 
+class MarketReopening(_Event, frozen=True, tag="market_reopening"):
+    """Orders can only be cancelled until the next index price of their asset.
+
+    Then only post-only orders are accepted for `post_only_s`.
+    """
+
+    post_only_s: int
+
+
+class PostOnlyBegan(_Event, frozen=True, tag="post_only_began"):
+    """An index price of a reopening asset came: post-only orders are accepted, and others from `until_us` on."""
+
+    asset: str
+    until_us: int
+
+
 class SuspensionSet(_Event, frozen=True, tag="suspension_set"):
     """A suspension of a user began or ended."""
 
@@ -414,6 +430,8 @@ Event = (
     | DebtRepaid
     | LossShared
     | AccountReset
+    | MarketReopening
+    | PostOnlyBegan
     | SeriesPaused
     | SeriesResumed
     | HaltSet

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     USER_SUSPENDED = "user_suspended"
     INSTRUMENT_NOT_FOUND = "instrument_not_found"
     EXCHANGE_HALTED = "exchange_halted"
+    CANCEL_ONLY = "cancel_only"
+    POST_ONLY_PHASE = "post_only_phase"
     INSTRUMENT_EXPIRED = "instrument_expired"
     INSTRUMENT_PAUSED = "instrument_paused"
     SIZE_BELOW_MINIMUM = "size_below_minimum"
@@ -134,6 +136,16 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.EXCHANGE_HALTED: Refusal(
         1009, "Market closed or instrument expired", "the exchange is halted: reading and cancelling are possible"
+    ),
+    Reason.CANCEL_ONLY: Refusal(
+        1009,
+        "Market closed or instrument expired",
+        "the market reopens: until the next index price, orders can only be cancelled",
+    ),
+    Reason.POST_ONLY_PHASE: Refusal(
+        1009,
+        "Market closed or instrument expired",
+        "the market reopens: for a short time only post_only orders are accepted",
     ),
     Reason.NOTHING_TO_REDUCE: Refusal(
         1030,

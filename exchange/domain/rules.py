@@ -85,10 +85,13 @@ class SettlementRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How series settle and how the market reopens, from rules version 2 on.
 
     `price_age_max_s`: a series whose newest index price is older than this at its expiration waits for the
-    administrator's delivery price; 0: any age will do.
+    administrator's delivery price; 0: any age will do. `post_only_s`: after a halt or a crash, orders can only be
+    cancelled until the next index price, and then only post-only orders are accepted for so long; 0: the market reopens
+    at once.
     """
 
     price_age_max_s: Count = 0
+    post_only_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
 
 
 class Surface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

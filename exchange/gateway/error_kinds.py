@@ -45,7 +45,13 @@ ERROR_KINDS: dict[str, ErrorKind] = {
 }
 
 _COMMAND = ("journal_unavailable", "clock_jumped", "read_only_replay")
-_CLOSED = (Reason.EXCHANGE_HALTED, Reason.INSTRUMENT_EXPIRED, Reason.INSTRUMENT_PAUSED)
+_CLOSED = (
+    Reason.EXCHANGE_HALTED,
+    Reason.INSTRUMENT_EXPIRED,
+    Reason.INSTRUMENT_PAUSED,
+    Reason.CANCEL_ONLY,
+    Reason.POST_ONLY_PHASE,
+)
 _BAD_PRICE = (Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OFF_TICK, Reason.PRICE_ABOVE_MAXIMUM)
 _ANY_ORDER = (
     *_COMMAND,

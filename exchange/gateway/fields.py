@@ -339,6 +339,9 @@ FIELDS: dict[str, Field] = {
     "SettlementRules.price_age_max_s": Field(
         "Maximum age of the newest index price at the expiration of a series that settles; 0: no limit."
     ),
+    "SettlementRules.post_only_s": Field(
+        "How long only post-only orders are accepted after a halt or a crash; 0: the market reopens at once."
+    ),
     "Market.fees": Field("Fees on the index price."),
     "Market.liquidation": Field("How accounts are liquidated, from rules version 2 on; left out: the defaults."),
     "Market.settlement": Field("How series settle, from rules version 2 on; left out: the defaults."),

@@ -26,6 +26,7 @@ from exchange.domain.events import (
     LiquidationStarted,
     LossShared,
     MarginsChanged,
+    MarketReopening,
     MarksSet,
     OrderAccepted,
     OrderCancelled,
@@ -34,6 +35,7 @@ from exchange.domain.events import (
     PositionChanged,
     PositionSettled,
     PositionTakenOver,
+    PostOnlyBegan,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -228,6 +230,10 @@ def _describe_administration(event: Event) -> str:
             return f"account {event.user_id} is opened"
         case Deposited():
             return f"{event.user_id} deposits {cash(event.amount_micros)} USDC"
+        case MarketReopening():
+            return "the market reopens: until the next index price, orders can only be cancelled"
+        case PostOnlyBegan():
+            return f"only post-only orders on {event.asset} are accepted until {short_time(event.until_us)}"
         case AccountReset():
             return f"account {event.user_id} is reset to its starting cash; paid in: {cash(event.amount_micros)} USDC"
         case Withdrawn():

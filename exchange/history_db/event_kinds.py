@@ -45,6 +45,8 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.LossShared,
     e.SurfaceSet,
     e.AccountReset,
+    e.MarketReopening,
+    e.PostOnlyBegan,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

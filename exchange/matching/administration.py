@@ -38,6 +38,7 @@ from exchange.domain.events import (
     RulesChanged,
     SeriesPaused,
     SeriesResumed,
+    SessionEnded,
     SessionStarted,
     SuspensionSet,
     Withdrawn,
@@ -74,6 +75,7 @@ from exchange.matching.listing import (
 )
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
 from exchange.matching.refusal import FailedCheck, Figures, Result
+from exchange.matching.reopening import end_run, reopen
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, model_marks, tell_smiles
@@ -96,7 +98,14 @@ def start_session(state: State, command: StartSession) -> list[Event]:
     for account in state.accounts.values():
         if account.cancel_on_disconnect:
             _cut_off(state, changes, account, still_enabled=False)
+    changes.events += reopen(state, after_run=True)
     return changes.take_events()
+
+
+def end_session(state: State) -> list[Event]:
+    """Note that a run of the server ends normally."""
+    end_run(state)
+    return [SessionEnded()]
 
 
 def record_loss(state: State, command: RecordLoss) -> list[Event]:
@@ -219,8 +228,9 @@ def change_series_state(
 
 def set_halt(state: State, command: SetHalt) -> list[Event]:
     """Halt all trading, or end the halt."""
+    ends = state.is_halted and not command.halted
     state.is_halted = command.halted
-    return [HaltSet(command.halted)]
+    return [HaltSet(command.halted), *(reopen(state) if ends else [])]
 
 
 def set_suspended(state: State, command: SetSuspended) -> Result:

@@ -31,7 +31,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
-from exchange.domain.events import Event, Forked, Refused, SessionEnded
+from exchange.domain.events import Event, Forked, Refused
 from exchange.matching.administration import (
     change_instrument_state,
     change_rules,
@@ -40,6 +40,7 @@ from exchange.matching.administration import (
     deposit,
     disconnect,
     end_day,
+    end_session,
     initialize,
     open_account,
     record_loss,
@@ -133,7 +134,7 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
         case StartSession():
             return start_session(state, command)
         case EndSession():
-            return [SessionEnded()]
+            return end_session(state)
         case Fork():
             return [Forked(command.parent, command.parent_seq, command.parent_hash)]
         case RecordLoss():

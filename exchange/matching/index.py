@@ -5,6 +5,9 @@ from exchange.domain.units import US_PER_SECOND, next_day_end_us
 
 # A delivery price is the average of the index over this time before 08:00 UTC.
 WINDOW_US = 30 * 60 * US_PER_SECOND
+# Values of `IndexState.reopens_us`: the asset waits for an index price, and the run of the server has ended normally.
+CANCEL_ONLY = 0
+ENDED = -1
 
 
 class IndexState:
@@ -13,10 +16,11 @@ class IndexState:
     `window_sum` is the sum of price * duration (micros * microseconds) within this day's window, up to `ts_us`.
     `window_us` is the time that the sum covers. All series expire at 08:00 UTC, so one window a day is enough.
     `listed` is a cache: the strike and the day for which all series are already listed. `smiles` are those of the live
-    expirations, by expiration_us; only in a fair market.
+    expirations, by expiration_us; only in a fair market. `reopens_us` is the time until which only post-only orders are
+    accepted, CANCEL_ONLY or ENDED; None in an open market.
     """
 
-    __slots__ = ("listed", "price_micros", "smiles", "ts_us", "window_sum", "window_us")
+    __slots__ = ("listed", "price_micros", "reopens_us", "smiles", "ts_us", "window_sum", "window_us")
 
     def __init__(self, price_micros: int, ts_us: int, window_sum: int = 0, window_us: int = 0) -> None:
         self.price_micros = price_micros
@@ -25,6 +29,7 @@ class IndexState:
         self.window_us = window_us
         self.listed: tuple[int, int] | None = None
         self.smiles: dict[int, Smile] = {}
+        self.reopens_us: int | None = None
 
     def move(self, price_micros: int, ts_us: int) -> None:
         """Set the price from `ts_us` on, and add the previous one to the window."""

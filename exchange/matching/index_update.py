@@ -15,6 +15,7 @@ from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import apply_marks, list_series, marks_at
 from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
+from exchange.matching.reopening import begin_post_only
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, fitted_smiles, tell_smiles
 
@@ -42,6 +43,7 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     else:
         index.move(price_micros, ts_us)
     changes.events.append(IndexPriceSet(asset, price_micros))
+    changes.events += begin_post_only(state, ts_us, asset, index)
     for series in state.market.series:
         if series.asset == asset:
             listed = list_series(state, changes, ts_us, series)

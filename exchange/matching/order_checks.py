@@ -19,6 +19,7 @@ from exchange.matching.book import Order, OrderBook
 from exchange.matching.fills import BuyingPower, can_pay, released_micros
 from exchange.matching.margin_profiles import collateral_micros
 from exchange.matching.refusal import FailedCheck, Figures
+from exchange.matching.reopening import why_not_reopened
 from exchange.matching.state import State
 
 
@@ -52,6 +53,8 @@ def why_not_placed(
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
         return _why_closed(state, ts_us, book)
+    if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, command.post_only)):
+        return failed
     if command.reduce_only is not UNSET and not _reducible_milli(account, book, side):
         return FailedCheck(
             Reason.NOTHING_TO_REDUCE, {"side": side, "position_milli": account.position_milli(book.instrument_id)}
@@ -90,6 +93,8 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
         return FailedCheck(Reason.USER_SUSPENDED)
     if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
         return _why_closed(state, ts_us, book)
+    if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, order.post_only)):
+        return failed
     if failed := _why_bad_size(book, size, size - remaining, price) or _why_bad_price(book, price):
         return failed
     if failed := _why_beyond_limit(state, account, book, order.side, remaining, order):

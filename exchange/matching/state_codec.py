@@ -72,6 +72,8 @@ def decode_state(image: bytes) -> State:
     state.is_halted = is_halted
     for asset, price, ts_us, window_sum, window_us, *smiles in indexes:
         index = state.indexes[asset] = IndexState(price, ts_us, int(window_sum), window_us)
+        if smiles and isinstance(smiles[-1], int):
+            index.reopens_us = smiles.pop()
         index.smiles = {expiration_us: Smile(*parameters) for expiration_us, *parameters in smiles}
     for fields, _, _ in accounts:
         account = Account(*fields)
@@ -96,7 +98,9 @@ def decode_state(image: bytes) -> State:
 def _index_row(asset: str, index: IndexState) -> list[Any]:
     """The sum of prices over time can exceed the 64 bits of MessagePack, so it is written in digits."""
     smiles = [[expiration_us, *smile] for expiration_us, smile in index.smiles.items()]
-    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us, *smiles]
+    # Not in the states of an open market, whose bytes stay as they are.
+    phase = [] if index.reopens_us is None else [index.reopens_us]
+    return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us, *smiles, *phase]
 
 
 def _account_row(account: Account, closed_orders: bytes) -> list[Any]:

@@ -1,0 +1,58 @@
+"""Reopening of the market after a halt or a crash, from rules version 2 on, so that stale quotes are not picked off.
+
+Until the next index price of an asset, its orders can only be cancelled. Then only post-only orders are accepted, for a
+time in the rules. `IndexState.reopens_us` is the phase of each asset; docs/market.md has the rules.
+"""
+
+from exchange.domain.events import Event, MarketReopening, PostOnlyBegan
+from exchange.domain.reasons import Reason
+from exchange.domain.units import US_PER_SECOND
+from exchange.matching.book import OrderBook
+from exchange.matching.index import CANCEL_ONLY, ENDED, IndexState
+from exchange.matching.refusal import FailedCheck, Figures
+from exchange.matching.state import State
+
+
+def has_reopening(state: State) -> bool:
+    """True if the rules let the market reopen in phases."""
+    return state.has_fair_market and state.settlement_rules.post_only_s > 0
+
+
+def reopen(state: State, after_run: bool = False) -> list[Event]:
+    """Begin the reopening, after a halt or (`after_run`) a run of the server; a run that ended normally needs none."""
+    is_reopening = False
+    for index in state.indexes.values():
+        if after_run and index.reopens_us == ENDED:
+            index.reopens_us = None
+        elif has_reopening(state):
+            index.reopens_us = CANCEL_ONLY
+            is_reopening = True
+    return [MarketReopening(state.settlement_rules.post_only_s)] if is_reopening else []
+
+
+def end_run(state: State) -> None:
+    """Note that a run of the server ends normally."""
+    if has_reopening(state):
+        for index in state.indexes.values():
+            index.reopens_us = ENDED
+
+
+def begin_post_only(state: State, ts_us: int, asset: str, index: IndexState) -> list[Event]:
+    """Let the first index price of a reopening asset begin the time of post-only orders."""
+    if index.reopens_us != CANCEL_ONLY or not has_reopening(state):
+        return []
+    index.reopens_us = ts_us + state.settlement_rules.post_only_s * US_PER_SECOND
+    return [PostOnlyBegan(asset, index.reopens_us)]
+
+
+def why_not_reopened(state: State, ts_us: int, book: OrderBook, is_post_only: bool) -> FailedCheck | None:
+    """Fail if an order cannot be placed or edited yet."""
+    index = state.indexes.get(book.asset)
+    if index is None or index.reopens_us is None or not has_reopening(state):
+        return None
+    if index.reopens_us == CANCEL_ONLY:
+        return FailedCheck(Reason.CANCEL_ONLY)
+    if is_post_only or ts_us >= index.reopens_us:
+        return None
+    figures: Figures = {"ts_us": ts_us, "until_us": index.reopens_us}
+    return FailedCheck(Reason.POST_ONLY_PHASE, figures)
