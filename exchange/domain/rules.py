@@ -76,7 +76,7 @@ class LiquidationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     0: never. `insurance_floor_micros`: cash of the insurance below which it pays for no account; negative: its debt.
     """
 
-    cushion_ppm: Ppm = 50_000
+    cushion_ppm: Ppm = 20_000
     takeover_after: Annotated[int, Meta(ge=0, le=1_000_000)] = 10
     insurance_floor_micros: Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)] = 0
 
