@@ -7,7 +7,7 @@ import click
 
 from exchange.amounts import usdc
 from exchange.cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
-from exchange.domain.rules import Rules, Series, complete_rules, market_of
+from exchange.domain.rules import Rules, Series, complete_rules, floor_error, market_of
 from exchange.domain.units import PPM
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
@@ -83,6 +83,8 @@ def init(
         rules = edited_rules(with_series(rules, series), settings)
         if series and market_of(rules) is None:
             raise RulesError("--series needs a market, and --set market=null removes it: remove one of them")
+        if sentence := floor_error(Rules(), rules, 0):
+            raise RulesError(sentence)
     except RulesError as error:
         raise click.UsageError(str(error)) from error
     _refuse_existing(path)

@@ -504,6 +504,13 @@ class NaiveExchange:
         user.open_orders_max, user.position_max = command.open_orders_max, command.position_max_milli
         return [LimitsSet(command.user_id, command.open_orders_max, command.position_max_milli)]
 
+    def raises_floor(self, rules: Rules) -> bool:
+        """True if the floor of the insurance would rise above its cash."""
+        markets = (market_of(self.rules), market_of(rules))
+        floors = [it.liquidation.insurance_floor_micros if it and it.liquidation else 0 for it in markets]
+        cash = self.users["insurance"].cash if "insurance" in self.users else 0
+        return floors[1] > floors[0] and floors[1] > cash
+
     def change_rules(self, ts_us: int, command: ChangeRules) -> list[Event]:
         takes_market_away = market_of(self.rules) is not None and market_of(command.rules) is None
         version = command.rules_version or self.version
@@ -511,6 +518,7 @@ class NaiveExchange:
             takes_market_away
             or not self.version <= version <= 2
             or validation_error(command.rules, version) is not None
+            or self.raises_floor(command.rules)
         ):
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, version_before, self.rules, self.version = self.rules, self.version, command.rules, version

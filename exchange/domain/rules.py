@@ -220,6 +220,20 @@ def version_error(before: int, after: int) -> str | None:
     return None
 
 
+def floor_error(before: Rules, after: Rules, insurance_micros: int) -> str | None:
+    """Return why the floor of the insurance cannot change so, as a sentence; None if it can.
+
+    A floor above the cash of the insurance would let winners pay for losses that the insurance can pay.
+    """
+    old, new = (liquidation_rules_of(rules).insurance_floor_micros for rules in (before, after))
+    if not max(old, insurance_micros) < new:
+        return None
+    return (
+        f"market.liquidation.insurance_floor_micros is {new}, above the cash of the insurance of {insurance_micros}: "
+        "deposit to insurance first, or choose a lower floor"
+    )
+
+
 def _rules_of_version_2(market: Market) -> str | None:
     """Return the name of the first rule that version 1 does not have; None if there is none."""
     named = {

@@ -27,7 +27,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.events import LiquidationStarted, Refused
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import validation_error, version_error
+from exchange.domain.rules import floor_error, validation_error, version_error
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller, Inquiry
@@ -169,6 +169,9 @@ def set_rules(caller: Caller, params: p.NewRulesParams) -> ChangeRules:
     if sentence := version_error(before, after):
         raise invalid_params("rules_version", sentence, Reason.INVALID_RULES.value)
     if sentence := validation_error(params.rules, after):
+        raise invalid_params("rules", sentence, Reason.INVALID_RULES.value)
+    insurance = caller.views.balances.users.get("insurance")
+    if sentence := floor_error(caller.views.rules, params.rules, 0 if insurance is None else insurance.cash_micros):
         raise invalid_params("rules", sentence, Reason.INVALID_RULES.value)
     return ChangeRules(params.rules, UNSET if after == before else after)
 

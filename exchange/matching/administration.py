@@ -50,6 +50,7 @@ from exchange.domain.rules import (
     FIRST_RULES_VERSION,
     RULES_VERSION,
     Rules,
+    floor_error,
     market_of,
     validation_error,
     version_error,
@@ -87,6 +88,7 @@ def initialize(state: State, command: Genesis) -> list[Event]:
     version = command.rules_version
     assert FIRST_RULES_VERSION <= version <= RULES_VERSION, f"rules version {version} is not known"
     assert validation_error(command.rules, version) is None, "contradictory rules"
+    assert floor_error(Rules(), command.rules, 0) is None, "a floor above the cash of the insurance"
     state.set_rules(command.rules, version)
     return [Configured(command.rules, command.rules_version), *_open_own_accounts(state)]
 
@@ -365,6 +367,9 @@ def _why_rules_invalid(state: State, rules: Rules, version: int) -> FailedCheck 
     contradiction = version_error(state.rules_version, version) or validation_error(rules, version)
     if contradiction is None and state.market is not None and market_of(rules) is None:
         contradiction = "the market would be taken away"
+    if contradiction is None and market_of(rules) is not None:
+        insurance = state.accounts.get(INSURANCE)
+        contradiction = floor_error(state.rules, rules, 0 if insurance is None else insurance.cash_micros)
     return None if contradiction is None else FailedCheck(Reason.INVALID_RULES, {"contradiction": contradiction})
 
 
