@@ -9,7 +9,7 @@ BUSY_PER_SECOND = 1_000
 # A step begins if a replay of the commands that the follower lacks would take so long, or after so long a rest.
 LAG_SECONDS = 1.0
 REST_SECONDS_MAX = 5.0
-# A follower that lacks so many commands that their replay would take so long has the priority of the exchange.
+# While the exchange is busy, a follower has its priority if a replay of what the follower lacks would take so long.
 URGENT_SECONDS = 1.5
 # A step ends here: while the exchange is busy, new commands always arrive.
 _STEP_END_SECONDS = 0.1
@@ -37,7 +37,8 @@ class FollowerPace:
             self._is_busy = head_seq - self._head_seq >= BUSY_PER_SECOND * passed_seconds
             self._measured_seconds, self._head_seq = now_seconds, head_seq
         lag_seconds = (head_seq - seq) / commands_per_second
-        self.is_urgent = lag_seconds >= URGENT_SECONDS
+        # A history that is written anew is far behind, too. While the exchange is quiet, the processor is free for it.
+        self.is_urgent = self._is_busy and lag_seconds >= URGENT_SECONDS
         if not self._is_busy:
             self._is_stepping, self._rests_since_seconds = False, now_seconds
             return True
