@@ -50,13 +50,14 @@ def _connecting(function: _Function) -> _Function:
 @click.option(
     "--volatility",
     type=click.FloatRange(0.01, 10),
-    help="Annual volatility before the bot's own opinion (up to 2 % from it, by --seed); 0.8 is 80 %.  "
+    help="Annual volatility at the money; 0.8 is 80 %. The bot's own opinion is up to 2.5 % of it away, by --seed.  "
     "[default: BTC 0.5, ETH 0.65, others 0.8]",
 )
 def market_maker(seed: int, url: str | None, path: Path, user_id: str, volatility: float | None) -> None:
-    """Quote both sides of every listed option.
+    """Quote both sides of every listed option. Nothing is bid for worthless ones.
 
-    Quotes are around the Black-Scholes value. A position shifts them, so that trades reduce it.
+    Quotes are around the Black-Scholes value by a smile of volatility. A position shifts them, so that trades reduce
+    it. The maker takes a price that is better than its own quote by more than the fee.
 
     \b
     Example:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from exchange.amounts import parse_time_us, parse_usdc, usdc
-from exchange.bots.maker import VOLATILITIES, VOLATILITY
+from exchange.bots.opinion import level_of
 from exchange.bots.walk import IndexWalk
 from exchange.cli.client import admin_secret_of, given_key, tls_of, url_of
 from exchange.cli.options import ASSET, USDC, Parsed, db_option, key_file_option, refuse_given
@@ -123,7 +123,7 @@ def feed(
             else:
                 assert asset is not None
                 begin = start_micros or (await admin.get_index_price(asset)).price_micros
-                ppm = volatility_ppm or int(VOLATILITIES.get(asset, VOLATILITY) * PPM)
+                ppm = volatility_ppm or int(level_of(asset) * PPM)
                 walk = IndexWalk(begin, ppm, tick_ms, seed)
                 await _send_all(admin, itertools.islice(_walked(asset, walk, tick_ms), count))
 

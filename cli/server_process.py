@@ -202,7 +202,7 @@ def _demo_notes(settings: ServerSettings, views: Views) -> list[str]:
         return [
             *lines,
             "The index moves once a second, three market makers quote every option,",
-            "and six traders trade.\n",
+            "and eight traders trade.\n",
         ]
     return []
 

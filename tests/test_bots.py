@@ -41,6 +41,7 @@ from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import admin_secret_file
 from tests.bad_network import bad_network
 from tests.fake_exchange import START_US
+from tests.quotes import is_quoted
 from tests.wire import exchange
 
 CASH_MICROS = 10_000_000 * MICROS_PER_USDC
@@ -122,21 +123,22 @@ def test_an_index_walk_is_deterministic_and_has_the_given_volatility() -> None:
     assert all(volatile.step() > 0 for _ in range(1_000))
 
 
-def test_a_maker_quotes_both_sides_of_every_option_and_keeps_its_quotes() -> None:
+def test_a_maker_offers_every_option_bids_for_those_of_value_and_keeps_its_quotes() -> None:
     view, maker = market_view(), MarketMaker(1)
     requests = maker.decide(view)
     placed = of_kind(requests, PlaceRequest)
-    assert {(one.instrument_id, one.side) for one in placed} == {
-        (instrument_id, side) for instrument_id in view.instruments for side in ("bid", "ask")
-    }
     best = {(one.instrument_id, one.side): one.price_micros for one in placed}
+    assert len(best) == len(placed)
+    worthless = set()
     for instrument_id, instrument in view.instruments.items():
-        assert 0 < best[instrument_id, "bid"] < best[instrument_id, "ask"]
-        assert (
-            best[instrument_id, "bid"] % instrument.tick_micros
-            == 0
-            == best[instrument_id, "ask"] % instrument.tick_micros
-        )
+        bid, ask, tick = best.get((instrument_id, "bid")), best[instrument_id, "ask"], instrument.tick_micros
+        assert ask % tick == 0
+        if bid is None:
+            worthless.add(instrument_id)
+            assert ask <= 3 * tick
+        else:
+            assert 0 < bid < ask and bid % tick == 0
+    assert len(worthless) == 4 and all(name.startswith("SOL_USDC-20FEB26") for name in worthless)
     assert all(one.size_milli >= 100 and one.post_only for one in placed)
     accept(view, requests)
     view.now_us += US_PER_SECOND
@@ -151,7 +153,13 @@ def test_a_maker_edits_only_quotes_that_are_off_after_an_index_move() -> None:
     move_index(view, "152")
     requests = maker.decide(view)
     edits = of_kind(requests, EditRequest)
-    assert edits and of_kind(requests, PlaceRequest | CancelRequest) == []
+    assert edits
+    # Calls that were worthless get a bid, and puts that are now worthless lose theirs.
+    for placed in of_kind(requests, PlaceRequest):
+        assert placed.side == "bid" and view.instruments[placed.instrument_id].option_type == "call"
+    for cancel in of_kind(requests, CancelRequest):
+        order = view.orders[cancel.order_id]
+        assert order.side == "bid" and view.instruments[order.instrument_id].option_type == "put"
     for edit in edits:
         order = view.orders[edit.order_id]
         is_call = view.instruments[order.instrument_id].option_type == "call"
@@ -303,7 +311,7 @@ def test_requests_become_protocol_methods() -> None:
 
 
 def test_a_maker_and_a_taker_against_a_server(tmp_path: Path) -> None:
-    """Every option gets quotes on both sides, both bots trade, and the quotes follow the index after a break."""
+    """Every option is offered, most are bid for, both bots trade, and the quotes follow the index after a break."""
 
     async def run() -> None:
         async with exchange(tmp_path / "exchange.db", demo=True, rules=DEMO_RULES) as running:
@@ -321,7 +329,7 @@ def test_a_maker_and_a_taker_against_a_server(tmp_path: Path) -> None:
                 maker_trades = await maker.subscribe("user.trades")
                 await anext(taker_trades)
                 await anext(maker_trades)
-                while not all(one.best_bid_micros and one.best_ask_micros for one in await admin.get_tickers()):
+                while not is_quoted(await admin.get_tickers()):
                     await asyncio.wait(bot_tasks, timeout=0.1)
                 before = {one.instrument_id: one.best_bid_micros for one in await admin.get_tickers("SOL")}
                 await admin.call("admin/set_index_price", asset="SOL", price=155 * MICROS_PER_USDC)

@@ -12,12 +12,16 @@ from exchange.bots.requests import (
     EditRequest,
     IndexRequest,
     InstrumentsRequest,
+    PlaceRequest,
     TickersRequest,
 )
 from exchange.client.messages import BalanceMessage, IndexMessage, Message, OrdersMessage, PositionsMessage
+from exchange.domain.enums import Side
 from exchange.projections.wire_types import AccountView, IndexPrice, Instrument, OrderView, Ticker
 
 ORDER_GONE_CODES = (1003, 1008)
+# The instrument_id and the side of a quote.
+QuoteKey = tuple[str, Side]
 
 
 class _CancelAllSeq(msgspec.Struct):
@@ -28,7 +32,8 @@ class View:
     """The unexpired instruments, the index prices, and the bot's orders, positions and cash at time `now_us`.
 
     `orders` holds the open orders by order_id, `positions_milli` the positions that are not zero, by instrument_id,
-    `prices_micros` the index prices by asset, and `tickers` those of the asset requested last.
+    `prices_micros` the index prices by asset, and `tickers` those of the asset requested last. `refused` holds the
+    error codes of post-only orders and of edits that the exchange refused, until the bot clears it.
     """
 
     def __init__(self) -> None:
@@ -39,6 +44,7 @@ class View:
         self.positions_milli: dict[str, int] = {}
         self.available_micros = 0
         self.tickers: list[Ticker] = []
+        self.refused: dict[QuoteKey, int] = {}
         # Messages up to these seqs are ignored: a newer result included their changes already.
         self._orders_seq = self._account_seq = 0
 
@@ -94,8 +100,16 @@ class View:
 
     def on_error(self, request: BotRequest, code: int) -> None:
         """Update the view from an error code: an order that is closed or unknown is no longer open."""
-        if isinstance(request, EditRequest | CancelRequest) and code in ORDER_GONE_CODES:
-            self.orders.pop(request.order_id, None)
+        match request:
+            case EditRequest(order_id) | CancelRequest(order_id) if code in ORDER_GONE_CODES:
+                self.orders.pop(order_id, None)
+            case EditRequest(order_id) if order_id in self.orders:
+                order = self.orders[order_id]
+                self.refused[order.instrument_id, order.side] = code
+            case PlaceRequest(side, instrument_id, post_only=True):
+                self.refused[instrument_id, side] = code
+            case _:
+                pass
 
     def _update_order(self, order: OrderView) -> None:
         if order.status in ("open", "partially_filled"):

@@ -12,7 +12,9 @@ import msgspec
 
 from exchange.amounts import iso_time
 from exchange.bots.bot import BotRunner
-from exchange.bots.demo_bots import demo_bots, missing_micros, walk_of
+from exchange.bots.demo_bots import BotAccount, demo_bots, missing_micros, walk_of
+from exchange.bots.walk import MarketWalk
+from exchange.domain.units import US_PER_SECOND
 from exchange.engine.recovery import Report, recover
 from exchange.free_space import SpaceGuard
 from exchange.journal.lock import JournalLock
@@ -25,6 +27,8 @@ from exchange.runtime.server_settings import UNLIMITED, ServerSettings, admin_se
 from exchange.simulation.batching_journal import BatchingJournal
 from exchange.simulation.in_process import InProcessExchange, LocalClient, ManualClock
 
+# Takers get their missing cash in the first step of each of these periods.
+TOP_UP_US = 600 * US_PER_SECOND
 # Called with the number of finished steps and the number of all steps.
 Progress = Callable[[int, int], None]
 
@@ -77,7 +81,7 @@ async def simulate(path: Path, plan: SimulationPlan, report: Report, progress: P
                 clock = ManualClock(engine.head.ts_us)
                 exchange = InProcessExchange(settings, engine, batching, clock=clock)
                 await exchange.open()
-                await _DemoBots(exchange, plan, admin_secret(path)).run(clock, progress)
+                await DemoCrowd(exchange, plan, admin_secret(path)).run(clock, progress)
                 await exchange.close()
                 await batching.flush()
                 if SpaceGuard(path, "snapshots", report).allows():
@@ -99,7 +103,7 @@ def _check_beginning(path: Path, plan: SimulationPlan) -> None:
         )
 
 
-class _DemoBots:
+class DemoCrowd:
     """The administrator and the bots of a simulation."""
 
     def __init__(self, exchange: InProcessExchange, plan: SimulationPlan, secret: str) -> None:
@@ -108,39 +112,55 @@ class _DemoBots:
         self._secret = secret
         self._admin = exchange.client()
         self._bots: list[tuple[LocalClient, BotRunner]] = []
+        self._takers: list[tuple[LocalClient, BotAccount]] = []
+        self._walk: MarketWalk | None = None
 
     async def run(self, clock: ManualClock, progress: Progress) -> None:
         """Run the remaining steps. Their times are the same if the simulation was interrupted."""
         plan = self._plan
-        seed = f"{plan.seed}/{self._exchange.views.seq}"
-        await self._log_in_all(seed)
-        walks = {
-            index.asset: walk_of(index.asset, index.price_micros, plan.step_us // 1_000, seed)
-            for index in list(self._exchange.views.indexes.values())
-        }
+        await self.start()
         for step in range(plan.steps_done(clock.ts_us) + 1, plan.steps + 1):
             clock.ts_us = plan.start_us + step * plan.step_us
-            prices = [
-                self._admin.call("admin/set_index_price", asset=asset, price=walk.step())
-                for asset, walk in walks.items()
-            ]
-            requests = [
-                client.request(request) for client, runner in self._bots for request in runner.requests(clock.ts_us)
-            ]
-            await asyncio.gather(*prices, *requests)
+            await self.step(clock.ts_us)
             progress(step, plan.steps)
 
+    async def start(self) -> None:
+        """Log in the administrator and the bots, and begin the walk of the indexes at their last prices."""
+        seed = f"{self._plan.seed}/{self._exchange.views.seq}"
+        await self._log_in_all(seed)
+        prices_micros = {index.asset: index.price_micros for index in self._exchange.views.indexes.values()}
+        self._walk = walk_of(prices_micros, self._plan.step_us // 1_000, seed)
+
+    async def step(self, now_us: int) -> None:
+        """Move every index, and let every bot act, at this time."""
+        assert self._walk is not None, "the crowd has not started"
+        if now_us % TOP_UP_US < self._plan.step_us:
+            for client, account in self._takers:
+                await self._top_up(client, account)
+        prices = [
+            self._admin.call("admin/set_index_price", asset=asset, price=price_micros)
+            for asset, price_micros in self._walk.step().items()
+        ]
+        requests = [client.request(request) for client, runner in self._bots for request in runner.requests(now_us)]
+        await asyncio.gather(*prices, *requests)
+
     async def _log_in_all(self, seed: str) -> None:
-        """Log in every bot and deposit its missing cash."""
+        """Log in every bot, and deposit its missing cash."""
         await _log_in(self._admin, "admin", self._secret)
         for account in demo_bots(seed):
             client, runner = self._exchange.client(), BotRunner(account.bot)
             await _log_in(client, account.user_id)
-            view = msgspec.json.decode(await client.call("private/get_account"), type=AccountView)
-            if amount := missing_micros(account, view.equity_micros or 0):
-                await self._admin.call("admin/deposit", user_id=account.user_id, amount=amount)
+            await self._top_up(client, account)
             client.attach(runner)
             self._bots.append((client, runner))
+            if account.is_topped_up:
+                self._takers.append((client, account))
+
+    async def _top_up(self, client: LocalClient, account: BotAccount) -> None:
+        """Deposit the missing cash of a bot."""
+        view = msgspec.json.decode(await client.call("private/get_account"), type=AccountView)
+        if amount := missing_micros(account, view.equity_micros or 0):
+            await self._admin.call("admin/deposit", user_id=account.user_id, amount=amount)
 
 
 async def _log_in(client: LocalClient, user_id: str, secret: str | None = None) -> None:
