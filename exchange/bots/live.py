@@ -10,8 +10,11 @@ from exchange.client.errors import CONNECTION
 
 STEP_SECONDS = 1.0
 # Errors that belong to normal trading, so they are logged at debug level: lost answers (the streams show the outcome),
-# too little cash, a book or a band that moved, and instruments or exchanges that are paused, halted, limited, expired or busy.
-_EXPECTED_CODES = (CONNECTION, 1002, 1003, 1004, 1005, 1007, 1008, 1009, 1014, 1021, 1024, 1025, 1026, 1028, 1029, 1030)
+# too little cash, a book or a band that moved, and instruments or exchanges that are paused, halted, limited, expired
+# or busy.
+_OF_ORDERS = (1002, 1003, 1004, 1005, 1007, 1008, 1009, 1014, 1021)
+_OF_THE_EXCHANGE = (1024, 1025, 1026, 1028, 1029, 1030)
+_EXPECTED_CODES = (CONNECTION, *_OF_ORDERS, *_OF_THE_EXCHANGE)
 
 _log = logging.getLogger(__name__)
 
