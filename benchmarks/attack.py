@@ -2,7 +2,7 @@
 
 100 good clients send orders at half the maximum rate. 50 hostile clients, each with its own address, attack the
 exchange; in the run before, which is the reference, the same clients attack a sink. The exchange with its processes
-has one core, all clients and the sink have the other.
+has one core, all clients and the sink have the other. Each kind of attack meets a new exchange.
 
     python -m benchmarks.attack [--only KIND] [--seconds 3] [--markdown]
 """
@@ -59,6 +59,8 @@ class Attack(NamedTuple):
     base: Figures
     attacked: Figures
     before_mib: float
+    # Between the two runs, and after the attack.
+    between_mib: float
     after_mib: float
 
 
@@ -141,9 +143,10 @@ class Bench:
         """Measure one kind: first against the sink, then against the exchange."""
         before_mib = memory_mib(self.pid)
         base = self.steady(rate, kind, self._sink_url)
+        between_mib = memory_mib(self.pid)
         attacked = self.steady(rate, kind, self._url)
         time.sleep(SETTLE_SECONDS)
-        return Attack(kind, base, attacked, before_mib, memory_mib(self.pid))
+        return Attack(kind, base, attacked, before_mib, between_mib, memory_mib(self.pid))
 
     def _client(self, module: str, *more: str) -> dict[str, Any]:
         arguments = ["-m", module, "--url", self._url, "--connections", str(GOOD), "--seconds", str(self._seconds)]
@@ -171,13 +174,14 @@ def row(one: Attack) -> str:
         f"| {attacked.answers_per_second / max(1, base.answers_per_second):.2f} "
         f"| {base.cpu_us_per_order:.0f} / {attacked.cpu_us_per_order:.0f} µs "
         f"| {base.hostile_share:.2f} / {attacked.hostile_share:.2f} "
-        f"| {one.before_mib:.0f} / {attacked.peak_mib:.0f} / {one.after_mib:.0f} MiB |"
+        f"| {one.before_mib:.0f} / {one.between_mib:.0f} / {attacked.peak_mib:.0f} / {one.after_mib:.0f} MiB |"
     )
 
 
 HEAD = (
     "| attack | p99, sink | p99, attacked | ratio | median, sink / attacked | orders answered, attacked : sink "
-    "| server's CPU per good order | CPU of the hostile clients, sink / attacked | memory before / during / after |\n"
+    "| server's CPU per good order | CPU of the hostile clients, sink / attacked "
+    "| memory before / after the sink / highest / after |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
@@ -190,6 +194,18 @@ HEAD = (
 @click.option("--nice", type=click.IntRange(-20, 9), default=0, show_default=True, help="Of all but hostile clients.")
 def main(only: tuple[str, ...], seconds: float, rate: float | None, limits: str | None, nice: int) -> None:
     """Measure the effect of each kind of attack; print a table in Markdown."""
+    if rate is None:
+        with new_bench(seconds, limits, nice) as bench:
+            rate = bench.maximum() * RATE_SHARE
+    click.echo(f"{GOOD} good clients, {rate:,.0f} orders/s together; {HOSTILE} hostile clients\n\n{HEAD}")
+    for kind in only or KINDS:
+        with new_bench(seconds, limits, nice) as bench:
+            click.echo(row(bench.attack(kind, rate)))
+
+
+@contextmanager
+def new_bench(seconds: float, limits: str | None, nice: int) -> Iterator[Bench]:
+    """Start a new exchange and a new sink, each on its core."""
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "attack.db"
         asyncio.run(create_journal(db))
@@ -198,11 +214,7 @@ def main(only: tuple[str, ...], seconds: float, rate: float | None, limits: str 
             pinned(SERVER_CORE, *serve, *(("--limits", limits) if limits else ()), nice=nice) as server,
             pinned(CLIENT_CORE, "-m", "benchmarks.sink", nice=HOSTILE_NICE) as sink,
         ):
-            bench = Bench(server, url_of(server), url_of(sink), seconds, nice)
-            rate = rate or bench.maximum() * RATE_SHARE
-            click.echo(f"{GOOD} good clients, {rate:,.0f} orders/s together; {HOSTILE} hostile clients\n\n{HEAD}")
-            for kind in only or KINDS:
-                click.echo(row(bench.attack(kind, rate)))
+            yield Bench(server, url_of(server), url_of(sink), seconds, nice)
 
 
 if __name__ == "__main__":
