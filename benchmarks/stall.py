@@ -1,15 +1,17 @@
 """Minutes of load at 80 % of the maximum rate: the longest stall of the event loop, and whether all stays flat.
 
-The server runs as always, with its follower and its snapshots, and with a task that measures stalls. Each interval, a
-minute in the long run, has its own figures.
+The server runs as always, with its follower and its snapshots, and with a task that measures stalls. A program that has
+read the journal keeps it open. Each interval, a minute in the long run, has its own figures.
 """
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +65,11 @@ def run(scale: Scale) -> list[Row]:
         asyncio.run(create_journal(db))
         os.environ[VARIABLE] = str(stalls)
         serve = ("serve", "--db", str(db), "--port", "0", "--demo", "--rate-limit", "0")
-        with running("-m", "benchmarks.watched_server", *serve) as exchange:
+        with (
+            running("-m", "benchmarks.watched_server", *serve) as exchange,
+            closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as reader,
+        ):
+            reader.execute("SELECT max(seq) FROM commands").fetchone()
             rate = RATE_SHARE * load(exchange, scale).answers_per_second
             before = set(SnapshotStore(db).files())
             intervals = list(_intervals(exchange, db, stalls, rate, 60 * scale.minutes / count, count))
