@@ -67,7 +67,6 @@ MODULES = (
     "exchange.projections.orders",
     "exchange.projections.rolling_volume",
     "exchange.projections.tape",
-    "exchange.runtime.pipeline",
 )
 # The name of the library that holds the code of all modules. mypyc appends `__mypyc`.
 LIBRARY = "exchange.compiled"

@@ -5,7 +5,6 @@ import json
 import time
 import urllib.request
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 
@@ -13,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.engine.alarm import Alarm, raise_alarm
-from exchange.gateway import socket_connection
+from exchange.gateway.socket_connection import SocketConnection
 from exchange.gateway.handshake import AllowedPeers, parse_host
 from exchange.journal.errors import JournalFullError
 from exchange.journal.records import Record
@@ -103,8 +102,14 @@ def test_the_time_of_a_request_begins_when_it_is_read(tmp_path: Path, monkeypatc
         async with exchange(tmp_path / "exchange.db", metrics_port=0) as server:
             alice = await server.client("alice")
             # As if each request had waited for its turn for 5 seconds.
-            clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() - 5)
-            monkeypatch.setattr(socket_connection, "time", clock)
+            late_seconds, clock, take_turn = [0], time.perf_counter, SocketConnection.take_turn
+
+            def late(connection: SocketConnection, ends_seconds: float) -> bool:
+                late_seconds[0] += 5
+                return take_turn(connection, ends_seconds + 5)
+
+            monkeypatch.setattr(time, "perf_counter", lambda: clock() + late_seconds[0])
+            monkeypatch.setattr(SocketConnection, "take_turn", late)
             await alice.buy()
             assert (await samples(server))["exchange_request_seconds_sum", "private/buy"] > 5
 
