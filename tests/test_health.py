@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exchange.engine.alarm import Alarm, raise_alarm
-from exchange.gateway.socket_connection import SocketConnection
 from exchange.gateway.handshake import AllowedPeers, parse_host
+from exchange.gateway.socket_connection import SocketConnection
 from exchange.journal.errors import JournalFullError
 from exchange.journal.records import Record
 from exchange.runtime import metrics as metrics_module
