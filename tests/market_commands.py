@@ -465,6 +465,7 @@ class FairMarketCommands(MarketCommands):
     def _market(self) -> Market:
         choose = self.random.choice
         liquidation = LiquidationRules(
+            limit_ppm=choose((0, 20_000, 200_000, 1_000_000)),
             cushion_ppm=choose((0, 50_000, 300_000)),
             takeover_after=choose((0, 0, 1, 3)),
             insurance_floor_micros=choose((0, 0, 0, 0, -1_000_000, -100_000_000)),

@@ -220,9 +220,8 @@ def ranked(exchange: NaiveExchange, ts_us: int, user_id: str, at_mark: bool) -> 
 
 
 def worst_price(exchange: NaiveExchange, instrument: NaiveInstrument, side: Side) -> int:
-    market = market_of(exchange.rules)
-    assert market is not None and instrument.mark is not None
-    allowed, tick = instrument.index * market.liquidation_limit_ppm // 1_000_000, instrument.tick
+    assert instrument.mark is not None
+    allowed, tick = instrument.index * rules_of(exchange).limit_ppm // 1_000_000, instrument.tick
     if side == "bid":
         return -(-min(instrument.mark + allowed, PRICE_MAX_MICROS) // tick) * tick
     return max(tick, Fraction(instrument.mark - allowed, tick).__floor__() * tick)

@@ -71,11 +71,14 @@ FEE_PROFILES = {
 class LiquidationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How accounts below their maintenance margin are liquidated in slices, from rules version 2 on.
 
-    `cushion_ppm`: slices end when the cash exceeds the maintenance margin by this share of it. `takeover_after`: the
-    insurance takes over positions with this index price in a row that finds the account below its maintenance margin;
-    0: never. `insurance_floor_micros`: cash of the insurance below which it pays for no account; negative: its debt.
+    `limit_ppm`: share of the index price; slices trade at no price further from the mark. Version 1 has
+    `Market.liquidation_limit_ppm` in its place. `cushion_ppm`: slices end when the cash exceeds the maintenance margin
+    by this share of it. `takeover_after`: the insurance takes over positions with this index price in a row that finds
+    the account below its maintenance margin; 0: never. `insurance_floor_micros`: cash of the insurance below which it
+    pays for no account; negative: its debt.
     """
 
+    limit_ppm: Ppm = 50_000
     cushion_ppm: Ppm = 20_000
     takeover_after: Annotated[int, Meta(ge=0, le=1_000_000)] = 10
     insurance_floor_micros: Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)] = 0

@@ -329,6 +329,7 @@ FIELDS: dict[str, Field] = {
     "IndexFees.liquidation_ppm": Field(
         "Fee of a liquidated account for the insurance, as a share of the index price times size; left out: none."
     ),
+    "LiquidationRules.limit_ppm": Field("How far from the mark price slices trade, as a share of the index."),
     "LiquidationRules.cushion_ppm": Field(
         "Slices end when the cash exceeds the maintenance margin by this share of it."
     ),
@@ -347,7 +348,9 @@ FIELDS: dict[str, Field] = {
     "Market.settlement": Field("How series settle, from rules version 2 on; left out: the defaults."),
     "Market.index_age_max_s": Field("Maximum age of the index price for a sale that needs collateral; 0: no limit."),
     "Market.index_jump_max": Field("Maximum factor between two index prices; 0: no limit.", "factor"),
-    "Market.liquidation_limit_ppm": Field("How far from the mark price a liquidation trades, as a share of the index."),
+    "Market.liquidation_limit_ppm": Field(
+        "How far above the mark price a liquidation buys by rules version 1, as a share of the index."
+    ),
     "Market.surface": Field("The volatility surface of assets whose series rule has none. Missing: the default."),
     "Series.surface": Field("The volatility surface of this asset. Missing: that of the market."),
     "Surface.level_ppm": Field("Volatility at the money without quotes, a year, in millionths."),

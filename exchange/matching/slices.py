@@ -238,8 +238,8 @@ def _leg(state: State, position: Position, at_mark: bool) -> Leg | None:
 
 def slice_limit_micros(state: State, book: OrderBook, is_purchase: bool) -> int:
     """Return the worst price of slices: the mark and a part of the index, rounded away from the mark to the tick."""
-    assert state.market is not None and book.mark_micros is not None, "a slice without a mark"
-    allowed = book.index_micros * state.market.liquidation_limit_ppm // PPM
+    assert book.mark_micros is not None, "a slice without a mark"
+    allowed = book.index_micros * state.liquidation_rules.limit_ppm // PPM
     tick = book.tick_micros
     if is_purchase:
         return -(-min(book.mark_micros + allowed, PRICE_MAX_MICROS) // tick) * tick
