@@ -26,7 +26,7 @@ from exchange.history_db.past_views import PastViews
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.projections.views import Views
-from tests.history_sql import ask_past, open_past
+from tests.history_sql import ask_past, change_past, open_past
 from tests.market_story import DAY_END_S, MIDNIGHT_US, USDC, write_steps
 
 ACCOUNTS = 50
@@ -39,6 +39,11 @@ LIQUIDATION = LiquidationRules(takeover_after=3)
 RULES = Rules(
     market=Market(fees=FEE_PROFILES["deribit_usdc"], index_age_max_s=0, index_jump_max=0, liquidation=LIQUIDATION)
 )
+# For each check that needs this market, a change of the history that breaks it.
+BROKEN = {
+    "losses_are_shared_pro_rata": "UPDATE insurance_payment SET amount_micros = amount_micros + 2 WHERE (seq, n) = "
+    "(SELECT seq, n FROM insurance_payment WHERE reason = 'shared_loss' LIMIT 1)",
+}
 DAY_END_US = DAY_END_S * 1_000_000
 
 
@@ -122,6 +127,14 @@ def test_sql_recomputes_liquidations_and_shared_losses(shock_percent: int, tmp_p
         won = sum(row[2] for row in of_command)
         assert sum(row[1] for row in of_command) == of_command[0][3]
         assert all(abs(amount * won - loss * one_won) < won for _, amount, one_won, loss in of_command)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_each_check_fails_on_a_changed_history(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_steps(path, timed(80))
+    change_past(path, BROKEN[name])
+    assert name in [outcome.check.name for outcome in run_checks(path, known_checks()) if outcome.rows]
 
 
 def test_the_history_tells_the_same_as_the_live_views(tmp_path: Path) -> None:

@@ -20,12 +20,16 @@ from exchange.engine.recovery import recover
 from exchange.history.event_text import affects, describe
 from exchange.history.runs import runs
 from exchange.journal.opening import open_journal_reader, open_journal_writer
+from exchange.matching.apply import apply
+from exchange.matching.state import State
 from exchange.matching.state_codec import digest
 from tests import market_story
 from tests.history_sql import ask_past
 from tests.journals import play, write_journal
+from tests.market_commands import fair_steps
 from tests.market_story import write_story
 from tests.test_chart import MARKET, START_US
+from tests.test_market_crash import timed as crash_of
 from tests.test_recovery import INSTRUMENT, server
 
 LINES = """\
@@ -129,6 +133,10 @@ def test_every_event_has_a_description(tmp_path: Path) -> None:
     for path in (tmp_path / "orders.db", tmp_path / "market.db"):
         with open_journal_reader(path) as reader:
             events += [decode_event(payload) for _, _, payload in reader.events(1, reader.head().seq)]
+    # The market of rules version 2: a random one, and a rise by 80 % that ends in shared losses.
+    state = State()
+    events += [event for step in fair_steps(3, 400) for event in step.events]
+    events += [event for ts_us, command in crash_of(80) for event in apply(state, ts_us, command)]
     # Only the administrator of a journal that lost commands causes this one.
     events.append(CommandLost(next_order_id=7, next_trade_id=3))
     assert {type(event) for event in events} == set(get_args(Event))
