@@ -40,6 +40,9 @@ TRANSLATIONS: dict[str, Translation] = {
     Reason.PRICE_NOT_POSITIVE: Translation("the price must be positive", "PRICE"),
     Reason.PRICE_OFF_TICK: Translation("the price must be a multiple of the tick; the tick is {tick} USDC", "PRICE"),
     Reason.PRICE_ABOVE_MAXIMUM: Translation(f"the price is above the limit of {_PRICE_MAX}", "PRICE"),
+    Reason.PRICE_BEYOND_BAND: Translation(
+        "the price is too far from the mark: it must lie between {min_price} and {max_price} USDC", "PRICE"
+    ),
     Reason.CLIENT_ORDER_ID_USED: Translation(
         "another order has this key; a new order needs a new --client-order-id", "--client-order-id"
     ),
@@ -123,7 +126,8 @@ def translated(error: ExchangeError, params: Mapping[str, Any], ask: Ask) -> Exc
         detail = _WIRE_WORDS.sub(lambda word: _PARAMS[word[0]], error.detail)
         shown = _PARAMS.get(param, param) if isinstance(param, str) else None
     else:
-        detail, shown = found.detail.format_map(_Figures(params, ask)), found.param
+        band = {name: usdc(error.data[name]) for name in ("min_price", "max_price") if name in error.data}
+        detail, shown = found.detail.format_map(_Figures({**params, **band}, ask)), found.param
         if error.reason == Reason.ORDER_NOT_FOUND.value and params.get("order_id") is None:
             detail, shown = "the user has no order with this key; `exchange order list` shows the open orders", _KEY
     return ExchangeError(error.code, error.message, error.reason, detail, {**error.data, "param": shown})

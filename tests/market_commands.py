@@ -37,6 +37,7 @@ from exchange.domain.enums import OptionType, Side, TimeInForce
 from exchange.domain.events import Event, InstrumentStateChanged, OrderAccepted
 from exchange.domain.instruments import instrument_id_of
 from exchange.domain.rules import (
+    Band,
     Fees,
     IndexFees,
     LiquidationRules,
@@ -153,7 +154,7 @@ class MarketCommands(RandomCommands):
     def _with_surface(self, rules: Rules, version: int) -> Rules:
         """Return the rules with a surface that a few quotes move far, if the version has one."""
         market = market_of(rules)
-        if market is None or version == 1 or self.versions.randrange(3) == 0:
+        if market is None or version == 1:
             return rules
         surface = Surface(
             self.versions.choice((300_000, 800_000, 2_000_000)),
@@ -163,7 +164,9 @@ class MarketCommands(RandomCommands):
             quote_size_min_milli=self.versions.choice((1, 10, 300)),
             quotes_min=self.versions.choice((1, 1, 2)),
         )
-        return replace(rules, market=replace(market, surface=surface))
+        choose = self.versions.choice
+        band = choose((*[None] * 8, UNSET, Band(400_000), Band(choose((0, 100_000)), 300_000)))
+        return replace(rules, market=replace(market, surface=surface, band=band))
 
     def _rules(self, with_market: bool) -> Rules:
         choose = self.random.choice
@@ -479,7 +482,7 @@ class FairMarketCommands(MarketCommands):
         )
         ages, times = choose((0, 1, 600, 1_800, 90_000)), choose((0, 0, 300))
         settlement = choose((UNSET, SettlementRules(ages, times), SettlementRules(ages, times)))
-        return replace(super()._market(), fees=fees, liquidation=liquidation, settlement=settlement)
+        return replace(super()._market(), band=None, fees=fees, liquidation=liquidation, settlement=settlement)
 
     def _ruin(self) -> Command:
         """Move the index against a short of a user who also owns options, and end the day: the user may owe cash."""

@@ -89,7 +89,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import Rules, market_of, surface_of, validation_error
+from exchange.domain.rules import Rules, band_of, market_of, surface_of, validation_error
 from exchange.domain.smile import Smile
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from tests.naive_market import (
@@ -105,6 +105,7 @@ from tests.naive_market import (
     maintenance_margin,
     mark_price,
     model_price,
+    price_band,
     series_of_rule,
 )
 from tests.naive_slices import conclude_settlement, divide, liquidate_in_slices, repay
@@ -1017,7 +1018,7 @@ class NaiveExchange:
             return [OrderRepeated(namesake.order_id, command.user_id)]
         size = self.size_to_place(command)
         if reason := self.why_not_place(ts_us, command, size, namesake):
-            return [Refused(command.user_id, reason)]
+            return [self.refused(command.user_id, reason, command.instrument_id)]
 
         order, accepted = self.accept(command, size)
         events: list[Event] = [accepted]
@@ -1082,6 +1083,8 @@ class NaiveExchange:
             return Reason.NOTHING_TO_REDUCE
         if reason := self.why_not_these_terms(instrument, command.price_micros, command.size_milli, filled=0):
             return reason
+        if self.is_beyond_band(instrument, command.price_micros):
+            return Reason.PRICE_BEYOND_BAND
         if namesake is not None:
             return Reason.CLIENT_ORDER_ID_USED
         open_orders_max = self.rules.open_orders_max if user.open_orders_max is None else user.open_orders_max
@@ -1132,6 +1135,31 @@ class NaiveExchange:
         if instrument.is_over(ts_us):
             return Reason.INSTRUMENT_EXPIRED
         return Reason.INSTRUMENT_PAUSED if instrument.state == "paused" else None
+
+    def band(self, instrument: NaiveInstrument) -> tuple[int, int] | None:
+        """Return the lowest and the highest price of an order, None if any is possible."""
+        market, terms = market_of(self.rules), instrument.terms
+        rule = band_of(market, terms.asset) if market is not None and self.version > 1 else None
+        if rule is None or instrument.mark is None or instrument.state == "expired":
+            return None
+        ts_us = self.history[terms.asset][-1][0]
+        smile = self.smiles[instrument.series]
+        return price_band(terms, instrument.tick, instrument.index, ts_us, smile, instrument.mark, rule)
+
+    def is_beyond_band(self, instrument: NaiveInstrument, price: int | None) -> bool:
+        band = self.band(instrument)
+        return band is not None and price is not None and not band[0] <= price <= band[1]
+
+    def limit(self, order: PlaceOrder) -> int | None:
+        """Return the price of an order; that of a market order is the end of the band."""
+        band = self.band(self.instruments[order.instrument_id])
+        if order.price_micros is not None or band is None:
+            return order.price_micros
+        return band[1] if order.side == "bid" else band[0]
+
+    def refused(self, user_id: str, reason: Reason, instrument_id: str) -> Refused:
+        band = self.band(self.instruments[instrument_id]) if reason is Reason.PRICE_BEYOND_BAND else None
+        return Refused(user_id, reason, band or UNSET)
 
     def why_not_these_terms(
         self, instrument: NaiveInstrument, price: int | None, size: int, filled: int
@@ -1185,7 +1213,7 @@ class NaiveExchange:
         size = order.size if command.size_milli is None else command.size_milli
         filled = order.size - order.remaining
         if reason := self.why_not_edit(ts_us, order, price, size, filled):
-            return [Refused(command.user_id, reason)]
+            return [self.refused(command.user_id, reason, order.instrument_id)]
 
         edited = OrderEdited(
             order.order_id,
@@ -1219,6 +1247,8 @@ class NaiveExchange:
             return reason
         if reason := self.why_not_these_terms(instrument, price, size, filled):
             return reason
+        if price != order.price and self.is_beyond_band(instrument, price):
+            return Reason.PRICE_BEYOND_BAND
         if self.beyond_position_limit(order.placed, size - filled, without=order):
             return Reason.POSITION_ABOVE_MAXIMUM
         if order.placed.post_only and any(
@@ -1255,7 +1285,7 @@ class NaiveExchange:
         return [
             maker
             for maker in self.opposite_orders(taker)
-            if self.may_trade(taker, maker) and maker.would_trade_at(taker.price_micros)
+            if self.may_trade(taker, maker) and maker.would_trade_at(self.limit(taker))
         ]
 
     def tradable(self, taker: PlaceOrder) -> int:
@@ -1382,8 +1412,9 @@ class NaiveExchange:
         events: list[Event] = []
         self.orders.append(taker)
         paid = traded = 0
+        limit = taker.price if taker.price is not None else self.limit(taker.placed)
         while taker.remaining:
-            makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(taker.price)]
+            makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(limit)]
             if not makers:
                 reason: CancelReason = "market_remainder" if taker.price is None else "ioc_remainder"
                 return [*events, self.close_order(taker, reason)]

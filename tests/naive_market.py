@@ -8,7 +8,7 @@ from math import floor
 
 from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
-from exchange.domain.rules import Series, Surface
+from exchange.domain.rules import Band, Series, Surface
 from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 
 # Pairs of a time, and the price from then on.
@@ -74,6 +74,17 @@ def model_price(terms: InstrumentTerms, tick: int, index: int, ts_us: int, smile
     value = floor(Fraction(value, tick) + Fraction(1, 2)) * tick
     highest = index if terms.option_type == "call" else terms.strike_micros
     return min(max(value, intrinsic_value(terms.option_type, terms.strike_micros, index)), highest)
+
+
+def price_band(
+    terms: InstrumentTerms, tick: int, index: int, ts_us: int, smile: Smile, mark: int, band: Band
+) -> tuple[int, int]:
+    """Return the lowest and the highest price of an order."""
+    at = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us)
+    width = index * band.index_ppm // 1_000_000 + at.gamma_micros(terms.strike_micros, band.move_ppm)
+    top = min(mark + width, index if terms.option_type == "call" else terms.strike_micros)
+    highest = max(tick, top // tick * tick)
+    return min(highest, max(tick, -((width - mark) // tick) * tick)), highest
 
 
 def fitted_smile(

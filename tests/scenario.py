@@ -17,6 +17,7 @@ Actions (parts in brackets are optional):
     rules: NAME VALUE, ...                 first; names as in domain/rules.py; those of a market add one
     rules: market yes, index_fees deribit  a market with its defaults; a profile of its fees
     rules: version 2, market yes           the version of the rules; 1 if it is not named
+    rules: version 2, market yes, band none    without a band around the mark
     series SOL every 10 USDC, 1 each side, 1 dailies, 0 weeklies, 0 monthlies [, min 0.001]
                                            before the rules to which it belongs
     the rules change: NAME VALUE, ...      all of them, as above
@@ -263,7 +264,7 @@ class Table:
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
-                looks_after_colon = text.startswith(("book", "mark", "options"))
+                looks_after_colon = text.startswith(("book", "mark", "options", "prices"))
                 return text.partition(": ")[2] if looks_after_colon else text, handler(self, match.groupdict())
         for pattern, action in ACTIONS:
             if match := pattern.fullmatch(text):
@@ -353,6 +354,10 @@ class Table:
                 strikes.setdefault(day_of(book.expiration_us), []).append(strike)
         return ", ".join(f"{day} {' '.join(map(str, each))}" for day, each in strikes.items()) or "none"
 
+    def band(self, groups: dict[str, Any]) -> str:
+        band = self.state.books[self.instrument_id(groups["name"])].band
+        return "any" if band is None else f"{money(band[0])} to {money(band[1])}"
+
     def holds(self, groups: dict[str, Any]) -> str:
         account_position = self.state.accounts[groups["user"]].positions.get(self.instrument_id(groups["name"]))
         position, locked = (
@@ -395,6 +400,8 @@ class Table:
         for name, part in (("liquidation", LiquidationRules), ("settlement", SettlementRules)):
             if parts[part]:
                 market[name] = parts[part]
+        if market.get("band") == "none":
+            market["band"] = None
         series, self.series = self.series, []
         if series or has_market or any(parts[part] for part in parts if part is not Fees) or profile != "none":
             typed["market"] = {**market, "series": msgspec.to_builtins(series)}
@@ -641,6 +648,7 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
     (_pattern(r"<user>'s shortfall is <rest>"), Table.shortfall),
     (_pattern(r"mark(?: <name>)?: <rest>"), Table.mark),
     (_pattern(r"options on <asset>: ?<rest>"), Table.options),
+    (_pattern(r"prices of <name>: ?<rest>"), Table.band),
 ]
 
 _TAIL = r"(?: <post_only>)?(?: <reduce_only>)?(?: as <key>)?(?: in <name>)?"

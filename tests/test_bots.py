@@ -268,6 +268,8 @@ def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
         0,
         None,
         None,
+        None,
+        None,
     )
 
 

@@ -388,10 +388,14 @@ class RulesChanged(_Event, frozen=True, tag="rules_changed"):
 
 
 class Refused(_Event, frozen=True, tag="refused"):
-    """The command was refused for `reason` and changed nothing. It is recorded all the same."""
+    """The command was refused for `reason` and changed nothing. It is recorded all the same.
+
+    `band` are the lowest and the highest price that the band allowed; only if the price was beyond it.
+    """
 
     user_id: str | None
     reason: Reason
+    band: tuple[int, int] | UnsetType = UNSET
 
 
 Event = (

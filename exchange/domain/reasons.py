@@ -25,6 +25,7 @@ class Reason(StrEnum):
     PRICE_NOT_POSITIVE = "price_not_positive"
     PRICE_OFF_TICK = "price_off_tick"
     PRICE_ABOVE_MAXIMUM = "price_above_maximum"
+    PRICE_BEYOND_BAND = "price_beyond_band"
     CLIENT_ORDER_ID_USED = "client_order_id_used"
     TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
     NOTHING_TO_REDUCE = "nothing_to_reduce"
@@ -95,6 +96,9 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.PRICE_ABOVE_MAXIMUM: Refusal(
         1005, "Invalid price", "price is beyond the limit of 10000000000000 micros (10,000,000 USDC)"
+    ),
+    Reason.PRICE_BEYOND_BAND: Refusal(
+        1005, "Invalid price", "price is too far from the mark: it must lie between min_price and max_price"
     ),
     Reason.CLIENT_ORDER_ID_USED: Refusal(
         1022, "client_order_id already used", "another order has this client_order_id; a new order needs a new one"

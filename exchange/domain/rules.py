@@ -116,6 +116,17 @@ class Surface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quotes_min: Annotated[int, Meta(ge=1, le=1_000)] = 3
 
 
+class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far from the mark an order's price may be, from rules version 2 on; no band: as far as it likes.
+
+    `index_ppm`: a share of the index price. `move_ppm`: a move of the index; its gamma, which is largest at the money
+    near the expiration, widens the band.
+    """
+
+    index_ppm: Ppm = 50_000
+    move_ppm: Ppm = 100_000
+
+
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A series rule: the options on one asset that the exchange lists by itself.
 
@@ -132,6 +143,7 @@ class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weeklies: Annotated[int, Meta(ge=0, le=12)] = 2
     monthlies: Annotated[int, Meta(ge=0, le=12)] = 1
     surface: Surface | UnsetType = UNSET
+    band: Band | UnsetType | None = UNSET
 
 
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,7 +155,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `liquidation_limit_ppm`: share of the index price by which a liquidation may buy above the mark price.
     `position_max_milli`: maximum position of one user in one instrument, open orders included; 0: no limit.
     `liquidation`, `settlement`: rules that version 1 does not have; missing: their defaults.
-    `surface`: that of assets whose series rule has none; missing: the default.
+    `surface`, `band`: those of assets whose series rule has none; missing: the default. A band of null: no band.
     """
 
     series: tuple[Series, ...] = ()
@@ -156,6 +168,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     liquidation: LiquidationRules | UnsetType = UNSET
     settlement: SettlementRules | UnsetType = UNSET
     surface: Surface | UnsetType = UNSET
+    band: Band | UnsetType | None = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,6 +216,14 @@ def surface_of(market: Market, asset: str) -> Surface:
     return market.surface if isinstance(market.surface, Surface) else Surface()
 
 
+def band_of(market: Market, asset: str) -> Band | None:
+    """Return the band of an asset: that of its series rule, else that of the market, else the default."""
+    for series in market.series:
+        if series.asset == asset and series.band is not UNSET:
+            return series.band
+    return Band() if market.band is UNSET else market.band
+
+
 def complete_rules(rules: Rules) -> Rules:
     """Return these rules with the defaults of the newest version in every rule that is missing."""
     market = market_of(rules)
@@ -211,7 +232,9 @@ def complete_rules(rules: Rules) -> Rules:
     liquidation = LiquidationRules() if market.liquidation is UNSET else market.liquidation
     settlement = SettlementRules() if market.settlement is UNSET else market.settlement
     surface = Surface() if market.surface is UNSET else market.surface
-    return replace(rules, market=replace(market, liquidation=liquidation, settlement=settlement, surface=surface))
+    band = Band() if market.band is UNSET else market.band
+    parts = {"liquidation": liquidation, "settlement": settlement, "surface": surface, "band": band}
+    return replace(rules, market=replace(market, **parts))
 
 
 def version_error(before: int, after: int) -> str | None:
@@ -243,6 +266,8 @@ def _rules_of_version_2(market: Market) -> str | None:
         "market.liquidation": market.liquidation,
         "market.settlement": market.settlement,
         "market.surface": market.surface,
+        "market.band": market.band,
+        **{f"market.series.{series.asset}.band": series.band for series in market.series},
         **{f"market.series.{series.asset}.surface": series.surface for series in market.series},
         "market.fees.daily_delivery_ppm": market.fees.daily_delivery_ppm,
         "market.fees.liquidation_ppm": market.fees.liquidation_ppm,
@@ -257,7 +282,7 @@ def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | 
         return None
     if rules_version < FAIR_MARKET_VERSION and (new := _rules_of_version_2(market)):
         return f"{new} needs rules version {FAIR_MARKET_VERSION}"
-    if sentence := _surface_error(market):
+    if sentence := _surface_error(market) or _band_error(market):
         return sentence
     if len(market.series) > SERIES_MAX:
         return f"{len(market.series)} assets have a series rule, but at most {SERIES_MAX} may"
@@ -302,4 +327,14 @@ def _surface_error(market: Market) -> str | None:
                 f"{name} allows arbitrage: with a skew_ppm of {surface.skew_ppm}, curvature_ppm may be at most "
                 f"{highest_ppm}, not {surface.curvature_ppm}"
             )
+    return None
+
+
+def _band_error(market: Market) -> str | None:
+    """Return which band allows no price, as a sentence; None if none does."""
+    named = [("market.band", market.band)]
+    named += [(f"market.series.{series.asset}.band", series.band) for series in market.series]
+    for name, band in named:
+        if isinstance(band, Band) and not band.index_ppm and not band.move_ppm:
+            return f"{name} allows no price but the mark: give index_ppm or move_ppm, or null for no band"
     return None

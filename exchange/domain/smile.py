@@ -84,6 +84,19 @@ class Slice:
         d1 = -log * ONE // deviation + deviation // 2
         return self._forward_micros * density_nano(d1) // ONE * self._root_years // ONE
 
+    def gamma_micros(self, strike_micros: int, move_ppm: int) -> int:
+        """Return the gamma part of an option's change if the index moves by `move_ppm`, at most the move itself.
+
+        It is S · density(d1) / s · move² / 2, to second order.
+        """
+        most = self._forward_micros * move_ppm // PPM
+        log = self._log(strike_micros)
+        deviation = self._deviation(log)
+        if not deviation:
+            return most
+        density = density_nano(-log * ONE // deviation + deviation // 2)
+        return min(most, most * move_ppm * density // (2 * PPM * deviation))
+
     def _log(self, strike_micros: int) -> int:
         """log(K/F) in billionths."""
         return _log_of_strike(strike_micros) - self._log_forward

@@ -34,7 +34,8 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
     for event in events:
         match event:
             case Refused():
-                raise refused(event.reason)
+                band = {"min_price": event.band[0], "max_price": event.band[1]} if event.band else {}
+                raise refused(event.reason, **band)
             case OrderRepeated():
                 order, is_duplicate = views.orders.find(user_id, event.order_id), True
                 trades = views.tape.trades_of_order(user_id, event.order_id)

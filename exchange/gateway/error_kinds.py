@@ -52,7 +52,12 @@ _CLOSED = (
     Reason.CANCEL_ONLY,
     Reason.POST_ONLY_PHASE,
 )
-_BAD_PRICE = (Reason.PRICE_NOT_POSITIVE, Reason.PRICE_OFF_TICK, Reason.PRICE_ABOVE_MAXIMUM)
+_BAD_PRICE = (
+    Reason.PRICE_NOT_POSITIVE,
+    Reason.PRICE_OFF_TICK,
+    Reason.PRICE_ABOVE_MAXIMUM,
+    Reason.PRICE_BEYOND_BAND,
+)
 _ANY_ORDER = (
     *_COMMAND,
     "missing_param",

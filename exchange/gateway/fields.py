@@ -351,6 +351,12 @@ FIELDS: dict[str, Field] = {
     "Market.liquidation_limit_ppm": Field(
         "How far above the mark price a liquidation buys by rules version 1, as a share of the index."
     ),
+    "min_price": Field("Lowest price of an order now; null: any price."),
+    "max_price": Field("Highest price of an order now; null: any price."),
+    "Market.band": Field("The band around the mark for assets whose series rule has none; null: no band."),
+    "Series.band": Field("The band around the mark for this asset; null: no band."),
+    "Band.index_ppm": Field("Part of the band that is a share of the index price."),
+    "Band.move_ppm": Field("A move of the index whose gamma widens the band."),
     "Market.surface": Field("The volatility surface of assets whose series rule has none. Missing: the default."),
     "Series.surface": Field("The volatility surface of this asset. Missing: that of the market."),
     "Surface.level_ppm": Field("Volatility at the money without quotes, a year, in millionths."),

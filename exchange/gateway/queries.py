@@ -31,7 +31,9 @@ def order_book(caller: Caller, params: p.OrderBookParams) -> r.OrderBookResult:
     views = caller.views
     instrument_id = listed_id(params.instrument_id, views)
     depth = views.depths[instrument_id]
-    return r.OrderBookResult(instrument_id, views.seq, views.ts_us, depth.bids(params.depth), depth.asks(params.depth))
+    bids, asks = depth.bids(params.depth), depth.asks(params.depth)
+    lowest, highest = views.price_band(instrument_id) or (None, None)
+    return r.OrderBookResult(instrument_id, views.seq, views.ts_us, bids, asks, lowest, highest)
 
 
 def trades(caller: Caller, params: p.TradesParams) -> list[Trade]:

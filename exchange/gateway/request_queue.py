@@ -212,7 +212,8 @@ class RequestQueue:
             call.fail(jsonrpc.journal_unavailable())
         elif change.refused is not None and change.refused != method.ignores:
             data = {"receipt": self._receipt(change)} if call.params.receipt else {}
-            call.fail(jsonrpc.refused(change.refused, seq=change.seq, **data))
+            band = {} if change.band is None else {"min_price": change.band[0], "max_price": change.band[1]}
+            call.fail(jsonrpc.refused(change.refused, seq=change.seq, **band, **data))
         else:
             self._answer(call, method, change, self._receipt(change) if call.params.receipt else None)
         self._start_waiting()

@@ -71,7 +71,9 @@ class HeadResult(msgspec.Struct, frozen=True, gc=False):
     hash: str
 
 
-class OrderBookResult(msgspec.Struct, frozen=True):
+class OrderBookResult(
+    msgspec.Struct, frozen=True, rename={"min_price_micros": "min_price", "max_price_micros": "max_price"}
+):
     """The best levels of a book, best first, as of command `seq`."""
 
     instrument_id: str
@@ -79,6 +81,8 @@ class OrderBookResult(msgspec.Struct, frozen=True):
     ts_us: int
     bids: list[BookLevel]
     asks: list[BookLevel]
+    min_price_micros: int | None
+    max_price_micros: int | None
 
 
 class AccountsResult(msgspec.Struct, frozen=True):

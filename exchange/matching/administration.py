@@ -79,7 +79,7 @@ from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.reopening import end_run, reopen
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
-from exchange.matching.surface import Smiles, add_smiles, model_marks, tell_smiles
+from exchange.matching.surface import Smiles, add_smiles, model_marks, set_all_bands, tell_smiles
 
 
 def initialize(state: State, command: Genesis) -> list[Event]:
@@ -280,6 +280,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
         tell_smiles(changes, asset, index.smiles, smiles)
         index.smiles = smiles
         apply_marks(changes, asset, index.price_micros, of_asset)
+    set_all_bands(state)
     for account in state.accounts.values():
         changes.track(account)
         account.locked_micros = account.margin_micros + sum_bid_locks(account, state.fee_schedule)

@@ -32,6 +32,7 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import Event, Forked, Refused
+from exchange.domain.reasons import Reason
 from exchange.matching.administration import (
     change_instrument_state,
     change_rules,
@@ -69,7 +70,11 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
     if isinstance(result, list):
         return result
     # Commands of the administrator that concern no single account have no user_id.
-    return [Refused(getattr(command, "user_id", None), result.reason)]
+    user_id = getattr(command, "user_id", None)
+    if result.reason is Reason.PRICE_BEYOND_BAND:
+        figures = result.figures
+        return [Refused(user_id, result.reason, (int(figures["min_price_micros"]), int(figures["max_price_micros"])))]
+    return [Refused(user_id, result.reason)]
 
 
 def why_refused(state: State, ts_us: int, command: Command) -> FailedCheck:

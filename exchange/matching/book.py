@@ -224,12 +224,13 @@ class OrderBook:
 
     `number` counts listings. `index_micros` is 0 and `mark_micros` None while the asset has no index. `initial_nanos`
     and `maintenance_nanos` are the margins of one short contract, in thousandths of a micro. `delivery_micros` is None
-    until the instrument is settled.
+    until the instrument is settled. `band` are the lowest and the highest price of an order, None if any is possible.
     """
 
     __slots__ = (
         "asks",
         "asset",
+        "band",
         "bids",
         "delivery_micros",
         "expiration_us",
@@ -267,6 +268,7 @@ class OrderBook:
         self.initial_nanos = 0
         self.maintenance_nanos = 0
         self.delivery_micros: int | None = None
+        self.band: tuple[int, int] | None = None
 
     def copy_without_orders(self) -> OrderBook:
         """Return a copy in which no order rests."""
@@ -278,7 +280,14 @@ class OrderBook:
         copied.initial_nanos = self.initial_nanos
         copied.maintenance_nanos = self.maintenance_nanos
         copied.delivery_micros = self.delivery_micros
+        copied.band = self.band
         return copied
+
+    def limit_micros(self, side: Side, price_micros: int | None) -> int | None:
+        """Return the limit of an order: its price, for a market order the end of the band, None without a band."""
+        if price_micros is not None or self.band is None:
+            return price_micros
+        return self.band[1] if side == "bid" else self.band[0]
 
     def side(self, side: Side) -> BookSide:
         """The side on which an order on `side` rests."""

@@ -92,7 +92,7 @@ def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, 
     scratch.add(copied)
     _copy_position(scratch, account, copied)
     wanted_milli = command.size_milli
-    for maker in book.opposite(command.side).crosses(command.price_micros):
+    for maker in book.opposite(command.side).crosses(book.limit_micros(command.side, command.price_micros)):
         if wanted_milli <= 0:
             break
         _copy_order(scratch, state, maker, copied)

@@ -21,7 +21,7 @@ from exchange.matching.state import Changes, State
 def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | None) -> bool:
     """Trade `taker` until it is filled or nothing more crosses (True), or its budget is spent (False)."""
     opposite = taker.book.opposite(taker.side)
-    limit_micros, user_id = taker.price_micros, taker.user_id
+    limit_micros, user_id = taker.book.limit_micros(taker.side, taker.price_micros), taker.user_id
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
     while taker.remaining_milli:
         level = opposite.best
@@ -173,7 +173,7 @@ def _possible_fills(
     """
     own_trade = state.rules.self_trade_prevention == "off"
     fills = []
-    for maker in book.opposite(side).crosses(limit_micros):
+    for maker in book.opposite(side).crosses(book.limit_micros(side, limit_micros)):
         if size_milli == 0:
             break
         if own_trade or maker.user_id != user_id:

@@ -17,7 +17,7 @@ from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.reopening import begin_post_only
 from exchange.matching.state import Changes, State
-from exchange.matching.surface import Smiles, add_smiles, fitted_smiles, tell_smiles
+from exchange.matching.surface import Smiles, add_smiles, fitted_smiles, set_bands, tell_smiles
 
 
 def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
@@ -53,6 +53,8 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     tell_smiles(changes, asset, index.smiles, smiles)
     index.smiles = smiles
     apply_marks(changes, asset, price_micros, marks)
+    if state.has_fair_market:
+        set_bands(state.market, asset, index, marks)
     for account in state.accounts.values():
         if account.exposures.get(asset):
             update_margins(changes, account, asset)

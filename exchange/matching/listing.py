@@ -12,7 +12,7 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_en
 from exchange.matching.book import OrderBook
 from exchange.matching.margin_profiles import MarginRates, cash_secured_rates, mark_micros, standard_rates
 from exchange.matching.state import Changes, State, chunks
-from exchange.matching.surface import Smiles, add_smiles, model_marks, tell_smiles
+from exchange.matching.surface import Smiles, add_smiles, model_marks, set_bands, tell_smiles
 
 
 class Mark(NamedTuple):
@@ -90,6 +90,9 @@ def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]
     apply_marks(
         changes, asset, index.price_micros, marks_at(state, books, index.price_micros, index.ts_us, index.smiles)
     )
+    if state.has_fair_market:
+        assert state.market is not None
+        set_bands(state.market, asset, index, books)
 
 
 def marks_at(

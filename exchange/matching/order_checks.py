@@ -61,6 +61,8 @@ def why_not_placed(
         )
     if failed := _why_bad_size(book, command.size_milli, 0, price) or _why_bad_price(book, price):
         return failed
+    if price is not None and (failed := _why_beyond_band(book, price)):
+        return failed
     if known is not None:
         return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": known.order_id})
     open_orders_max = account.open_orders_max if account.open_orders_max is not None else state.rules.open_orders_max
@@ -96,6 +98,8 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, order.post_only)):
         return failed
     if failed := _why_bad_size(book, size, size - remaining, price) or _why_bad_price(book, price):
+        return failed
+    if price != order.price_micros and (failed := _why_beyond_band(book, price)):
         return failed
     if failed := _why_beyond_limit(state, account, book, order.side, remaining, order):
         return failed
@@ -187,6 +191,14 @@ def _why_bad_price(book: OrderBook, price_micros: int | None) -> FailedCheck | N
     return None
 
 
+def _why_beyond_band(book: OrderBook, price_micros: int) -> FailedCheck | None:
+    band = book.band
+    if band is None or band[0] <= price_micros <= band[1]:
+        return None
+    figures: Figures = {"price_micros": price_micros, "min_price_micros": band[0], "max_price_micros": band[1]}
+    return FailedCheck(Reason.PRICE_BEYOND_BAND, figures)
+
+
 def _why_beyond_limit(
     state: State, account: Account, book: OrderBook, side: Side, size_milli: int, edited: Order | None
 ) -> FailedCheck | None:
@@ -236,6 +248,7 @@ def _best_price_micros(
     """Return the price of the first resting order that an order on `side` would trade with; None if there is none."""
     opposite = book.opposite(side)
     best = opposite.best
+    limit_micros = book.limit_micros(side, limit_micros)
     if best is None or (limit_micros is not None and not opposite.reaches(best, limit_micros)):
         return None
     own_trade = state.rules.self_trade_prevention == "off"

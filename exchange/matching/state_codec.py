@@ -18,6 +18,7 @@ from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
 from exchange.matching.state import State
+from exchange.matching.surface import set_all_bands
 
 _encoder = msgspec.msgpack.Encoder()
 # The fields, the positions, and the encoded closed orders.
@@ -92,6 +93,7 @@ def decode_state(image: bytes) -> State:
         # A copy: the image of one account must not keep the image of the whole state in memory.
         account.closed_orders = ClosedOrders(account.user_id, state.books, bytes(closed_orders))
         account.open_orders = dict(sorted(account.open_orders.items()))
+    set_all_bands(state)
     return state
 
 

@@ -6,13 +6,15 @@ docs/market.md has the formulas and their sources.
 
 from collections.abc import Iterable
 
+from exchange.domain.bands import price_band
 from exchange.domain.events import SurfaceSet
-from exchange.domain.rules import Market, Surface, surface_of
+from exchange.domain.rules import Market, Surface, band_of, surface_of
 from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 from exchange.domain.units import PPM, US_PER_SECOND
 from exchange.matching.book import OrderBook
+from exchange.matching.index import IndexState
 from exchange.matching.margin_profiles import bounded_micros
-from exchange.matching.state import Changes
+from exchange.matching.state import Changes, State
 
 # A volatility point is one part in a hundred.
 _POINTS = 100
@@ -71,6 +73,32 @@ def model_marks(smiles: Smiles, books: Iterable[OrderBook], price_micros: int, t
         tick_micros = book.tick_micros
         marks[book] = bounded_micros(book, price_micros, (2 * value + tick_micros) // (2 * tick_micros) * tick_micros)
     return marks
+
+
+def set_bands(market: Market, asset: str, index: IndexState, books: Iterable[OrderBook]) -> None:
+    """Set the bands of live instruments of the asset, which have their marks, by the index and its smiles."""
+    band = band_of(market, asset)
+    slices: dict[int, Slice] = {}
+    for book in books:
+        mark_micros, expiration_us = book.mark_micros, book.expiration_us
+        if band is None or mark_micros is None:
+            book.band = None
+            continue
+        at = slices.get(expiration_us)
+        if at is None:
+            at = Slice(index.smiles[expiration_us], index.price_micros, expiration_us - index.ts_us)
+            slices[expiration_us] = at
+        book.band = price_band(
+            band, at, book.is_call, book.strike_micros, book.tick_micros, index.price_micros, mark_micros
+        )
+
+
+def set_all_bands(state: State) -> None:
+    """Set the bands of all live instruments, after a change of rules or from an image."""
+    for asset, index in state.indexes.items():
+        live = state.live.get(asset, {}).values()
+        if state.has_fair_market and state.market is not None:
+            set_bands(state.market, asset, index, live)
 
 
 def add_smiles(market: Market, asset: str, smiles: Smiles, books: Iterable[OrderBook], ts_us: int) -> Smiles:

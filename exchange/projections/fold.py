@@ -61,11 +61,13 @@ class Change:
     `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
     the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
     assets with a new index price or new marks. `losses` are the shares of a loss, by user. `halted` is None if it did
-    not change. `count` is the number of instruments that were paused or resumed together.
+    not change. `count` is the number of instruments that were paused or resumed together. `band` is
+    that of a refused price.
     """
 
     __slots__ = (
         "balances",
+        "band",
         "books",
         "count",
         "duplicate",
@@ -91,6 +93,7 @@ class Change:
         self.seq = seq
         self.ts_us = ts_us
         self.refused: Reason | None = None
+        self.band: tuple[int, int] | None = None
         self.user_id = ""
         self.order: OrderView | None = None
         self.duplicate = False
@@ -183,6 +186,7 @@ class Fold:
                     change.duplicate = True
                 case Refused():
                     change.refused = event.reason
+                    change.band = event.band or None
                     change.user_id = event.user_id or ""
                 case AccountReset():
                     change.user_id = event.user_id

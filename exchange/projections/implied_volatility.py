@@ -1,5 +1,7 @@
 """Cache of the implied volatilities and Greeks of mark prices: computed on request, kept until an input changes."""
 
+from exchange.domain.bands import price_band
+from exchange.domain.rules import Band
 from exchange.domain.smile import Slice, Smile
 from exchange.domain.units import MICROS_PER_USDC, PPM, US_PER_DAY, US_PER_SECOND
 from exchange.projections.black_scholes import DAYS_A_YEAR, Greeks, Volatility, greeks_at, implied_volatility
@@ -9,6 +11,7 @@ from exchange.projections.wire_types import IndexPrice, Instrument, SmileView
 _MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
 
 Pricing = tuple[Volatility | None, Greeks | None]
+_BandKey = tuple[SmileView, IndexPrice, int, Band]
 _Key = tuple[int, int, int] | tuple[SmileView, IndexPrice, int]
 _UNKNOWN: Pricing = (None, None)
 
@@ -17,6 +20,7 @@ class ImpliedVolatilities:
     """For each instrument the last result, with the mark, the index and the minute that it was computed for."""
 
     def __init__(self) -> None:
+        self._bands: dict[str, tuple[_BandKey, tuple[int, int]]] = {}
         self._known: dict[str, tuple[_Key, Pricing]] = {}
 
     def of(self, instrument: Instrument, mark_micros: int | None, index_micros: int | None, ts_us: int) -> Pricing:
@@ -29,6 +33,18 @@ class ImpliedVolatilities:
         known = self._known.get(instrument.instrument_id)
         if known is None or known[0] != key:
             known = self._known[instrument.instrument_id] = (key, _price(instrument, *key))
+        return known[1]
+
+    def band(
+        self, instrument: Instrument, smile: SmileView, index: IndexPrice, mark_micros: int, band: Band
+    ) -> tuple[int, int]:
+        """Return the lowest and the highest price of an order, as the matcher computes them."""
+        key = (smile, index, mark_micros, band)
+        known = self._bands.get(instrument.instrument_id)
+        if known is None or known[0] != key:
+            at, terms = _slice(instrument, smile, index), (instrument.strike_micros, instrument.tick_micros)
+            prices = price_band(band, at, instrument.option_type == "call", *terms, index.price_micros, mark_micros)
+            known = self._bands[instrument.instrument_id] = (key, prices)
         return known[1]
 
     def of_smile(self, instrument: Instrument, smile: SmileView, index: IndexPrice, ts_us: int) -> Pricing:
@@ -45,10 +61,13 @@ class ImpliedVolatilities:
         return known[1]
 
 
-def _price_by_smile(instrument: Instrument, smile: SmileView, index: IndexPrice, minutes_left: int) -> Pricing:
-    us_left = instrument.expiration_s * US_PER_SECOND - index.ts_us
+def _slice(instrument: Instrument, smile: SmileView, index: IndexPrice) -> Slice:
     parameters = Smile(smile.level_ppm, smile.skew_ppm, smile.curvature_ppm, 0)
-    volatility_ppm = Slice(parameters, index.price_micros, us_left).volatility_ppm(instrument.strike_micros)
+    return Slice(parameters, index.price_micros, instrument.expiration_s * US_PER_SECOND - index.ts_us)
+
+
+def _price_by_smile(instrument: Instrument, smile: SmileView, index: IndexPrice, minutes_left: int) -> Pricing:
+    volatility_ppm = _slice(instrument, smile, index).volatility_ppm(instrument.strike_micros)
     if not volatility_ppm:
         return _UNKNOWN
     volatility = volatility_ppm / PPM

@@ -1,7 +1,7 @@
 """All read models together, as clients ask for them. `Views.project` applies the events of one command."""
 
 from exchange.domain.events import Event
-from exchange.domain.rules import Rules, market_of
+from exchange.domain.rules import Rules, band_of, market_of
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
@@ -13,6 +13,7 @@ from exchange.projections.wire_types import (
     Instrument,
     OrderView,
     PositionView,
+    SmileView,
     Ticker,
     Trade,
     UserTrade,
@@ -107,15 +108,29 @@ class Views:
             self.volume_24h_milli(instrument_id),
             self.balances.open_interest_milli.get(instrument_id, 0),
             *self._pricing(instrument, mark, index),
+            *(self.price_band(instrument_id) or (None, None)),
         )
+
+    def price_band(self, instrument_id: str) -> tuple[int, int] | None:
+        """Return the lowest and the highest price of an order in micros; None if any price is possible."""
+        instrument, mark = self.instruments[instrument_id], self.marks.get(instrument_id)
+        market, index = market_of(self.rules), self.indexes.get(instrument.asset)
+        band = None if market is None else band_of(market, instrument.asset)
+        smile = self._smile(instrument)
+        if band is None or smile is None or mark is None or index is None:
+            return None
+        return self._volatilities.band(instrument, smile, index, mark, band)
+
+    def _smile(self, instrument: Instrument) -> SmileView | None:
+        surface = self.surfaces.get(instrument.asset)
+        smiles = surface.smiles if surface is not None else []
+        return next((smile for smile in smiles if smile.expiration_s == instrument.expiration_s), None)
 
     def _pricing(self, instrument: Instrument, mark: int | None, index: IndexPrice | None) -> Pricing:
         """Return volatility and Greeks: those of the smile, or else those that the mark implies."""
-        surface = self.surfaces.get(instrument.asset)
-        if surface is not None and mark is not None and index is not None:
-            for smile in surface.smiles:
-                if smile.expiration_s == instrument.expiration_s:
-                    return self._volatilities.of_smile(instrument, smile, index, self.ts_us)
+        smile = self._smile(instrument)
+        if smile is not None and mark is not None and index is not None:
+            return self._volatilities.of_smile(instrument, smile, index, self.ts_us)
         return self._volatilities.of(instrument, mark, None if index is None else index.price_micros, self.ts_us)
 
     def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:

@@ -45,7 +45,9 @@ WIRE_NAMES = {
     "maintenance_margin_micros": "maintenance_margin",
     "maintenance_micros": "maintenance",
     "mark_micros": "mark",
+    "max_price_micros": "max_price",
     "mid_micros": "mid",
+    "min_price_micros": "min_price",
     "min_size_milli": "min_size",
     "needed_micros": "needed",
     "open_interest_milli": "open_interest",
@@ -269,6 +271,8 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     open_interest_milli: int
     mark_iv: Volatility | None
     greeks: Greeks | None
+    min_price_micros: int | None
+    max_price_micros: int | None
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
