@@ -182,7 +182,7 @@ def test_the_start_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
             output, errors = await shell.communicate()
             assert (shell.returncode, errors) == (0, b"")
             assert f"buy 1.0 {option} at market, filled 1.0 at" in output.decode()
-            assert f"sell 0.4 {option} @ 500.00" in output.decode()
+            assert f"sell 0.4 {option} @ 26.00" in output.decode()
 
     asyncio.run(run())
 
