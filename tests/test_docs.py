@@ -231,16 +231,18 @@ def test_the_bot_of_the_readme_runs_as_printed(tmp_path: Path) -> None:
     async def run() -> None:
         async with server(tmp_path / "exchange.db") as (_, url), connect_client(url, "rival") as rival:
             name, tick = (option := (await rival.get_instruments("SOL"))[0]).instrument_id, option.tick_micros
-            await rival.buy(name, 1_000, 100 * tick)
+            lowest = (await rival.get_ticker(name)).min_price_micros or tick
+            outbid = lowest + 100 * tick
+            await rival.buy(name, 1_000, outbid)
             watched = await rival.subscribe(f"book.{name}.5")
             async with running("README.md", url) as bot:
                 async for message in watched:
-                    if isinstance(message, BookMessage) and message.data.bids[0].price_micros > 100 * tick:
+                    if isinstance(message, BookMessage) and message.data.bids[0].price_micros > outbid:
                         break
-                await rival.sell(name, 1_000, 101 * tick)
+                await rival.sell(name, 1_000, outbid + tick)
                 assert bot.stdout is not None
                 output = (await bot.stdout.read()).decode()
-            assert (bot.returncode, output) == (0, f"bidding for {name}\nbought 1000 at {101 * tick}\n")
+            assert (bot.returncode, output) == (0, f"bidding for {name}\nbought 1000 at {outbid + tick}\n")
 
     asyncio.run(run())
 
