@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from exchange.amounts import parse_time_us
-from exchange.bots.crowd import Directional, Hedger, PurposefulTaker, StraddleSeller, Style
+from exchange.bots.crowd import Directional, Hedger, PurposefulTaker, PutSeller, StraddleSeller, Style
 from exchange.bots.demo_bots import TAKER_CASH_MICROS, BotAccount, demo_bots, missing_micros
 from exchange.bots.maker import MarketMaker
 from exchange.bots.opinion import Opinion
@@ -237,7 +237,7 @@ def test_makers_take_a_mispriced_order_and_quote_again(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("style", [Directional, Hedger, StraddleSeller])
+@pytest.mark.parametrize("style", [Directional, Hedger, StraddleSeller, PutSeller])
 def test_a_taker_with_a_purpose_trades_in_its_style_and_is_repeatable(style: type[Style]) -> None:
     def decisions(seed: int) -> list[BotRequest]:
         view, taker = market_view(cash_micros=TAKER_CASH_MICROS), PurposefulTaker(seed, style())
@@ -259,10 +259,11 @@ def test_a_taker_with_a_purpose_trades_in_its_style_and_is_repeatable(style: typ
         Directional: {("bid", "call"), ("ask", "put")},
         Hedger: {("bid", "put"), ("ask", "call")},
         StraddleSeller: {("ask", "call"), ("ask", "put")},
+        PutSeller: {("ask", "put")},
     }
     assert set(kinds) == expected[style]
     assert all(one.price_micros is None for one in of_kind(requests, PlaceRequest))
-    assert bool(of_kind(requests, ClosePositionRequest)) == (style is not StraddleSeller)
+    assert bool(of_kind(requests, ClosePositionRequest)) == (style in (Directional, Hedger))
 
 
 def test_the_demo_has_takers_of_several_kinds_and_tops_them_up() -> None:

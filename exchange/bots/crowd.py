@@ -1,4 +1,4 @@
-"""Takers with a purpose: one follows the index, one buys protection, and one sells straddles and strangles.
+"""Takers with a purpose: one follows the index, one buys protection, two sell options.
 
 Each acts at random times, in about PACE of all steps, and sizes its trades by its available cash.
 """
@@ -17,7 +17,7 @@ from exchange.projections.wire_types import Instrument
 PACE = 0.3
 LIST_EVERY_US = 30 * US_PER_SECOND
 # The most underlying value in one trade.
-TRADE_MAX_MICROS = 10_000 * MICROS_PER_USDC
+TRADE_MAX_MICROS = 20_000 * MICROS_PER_USDC
 # The part of the available cash that one trade costs, or locks.
 CASH_PART = 0.1
 # The margin of a short option, as a part of the index price.
@@ -115,6 +115,17 @@ class StraddleSeller:
         call = _nearest(view, asset, "call", spot * (1 + distance), later)
         put = _nearest(view, asset, "put", spot * (1 - distance), later)
         return [_market_order(view, "ask", leg) for leg in (call, put) if leg is not None]
+
+
+class PutSeller:
+    """Sells puts below the most volatile index with all its cash, so that a fall of some 10 % liquidates the account."""
+
+    def trade(self, view: View, asset: str, numbers: random.Random) -> list[BotRequest]:
+        asset = max(view.assets(), key=level_of)
+        if view.available_micros < LOW_MICROS:
+            return []
+        put = _nearest(view, asset, "put", 0.95 * view.prices_micros.get(asset, 0), 1)
+        return [_market_order(view, "ask", put)] if put is not None else []
 
 
 def _close_one(view: View, numbers: random.Random) -> list[BotRequest]:

@@ -7,7 +7,7 @@ from ssl import SSLContext
 from typing import NamedTuple
 
 from exchange.bots.bot import Bot
-from exchange.bots.crowd import Directional, Hedger, PurposefulTaker, StraddleSeller
+from exchange.bots.crowd import Directional, Hedger, PurposefulTaker, PutSeller, StraddleSeller
 from exchange.bots.live import run_bot
 from exchange.bots.maker import MarketMaker
 from exchange.bots.opinion import level_of
@@ -19,10 +19,12 @@ from exchange.domain.units import MICROS_PER_USDC
 MAKERS = 3
 # Takers that trade at random, and the styles of those with a purpose.
 NOISE_TAKERS = 4
-STYLES = (Directional, Hedger, StraddleSeller, StraddleSeller)
+STYLES = (Directional, Hedger, StraddleSeller, PutSeller)
 # Several times the cash that all quotes of a maker lock.
 MAKER_CASH_MICROS = 10_000_000 * MICROS_PER_USDC
 TAKER_CASH_MICROS = 100_000 * MICROS_PER_USDC
+# Little enough that a seller of options soon sells as many as its cash allows.
+SELLER_CASH_MICROS = 30_000 * MICROS_PER_USDC
 TICK_MS = 1_000
 # How often takers get their missing cash.
 TOP_UP_SECONDS = 60
@@ -44,8 +46,12 @@ def demo_bots(seed: int | str) -> Iterator[BotAccount]:
     for n in range(1, NOISE_TAKERS + len(STYLES) + 1):
         user_id = f"trader-{n}"
         bot_seed = f"{seed}/{user_id}"
-        bot = Taker(bot_seed) if n <= NOISE_TAKERS else PurposefulTaker(bot_seed, STYLES[n - NOISE_TAKERS - 1]())
-        yield BotAccount(user_id, bot, TAKER_CASH_MICROS, True)
+        if n <= NOISE_TAKERS:
+            yield BotAccount(user_id, Taker(bot_seed), TAKER_CASH_MICROS, True)
+            continue
+        style = STYLES[n - NOISE_TAKERS - 1]
+        cash_micros = SELLER_CASH_MICROS if style in (StraddleSeller, PutSeller) else TAKER_CASH_MICROS
+        yield BotAccount(user_id, PurposefulTaker(bot_seed, style()), cash_micros, True)
 
 
 def walk_of(prices_micros: dict[str, int], tick_ms: int, seed: int | str) -> MarketWalk:

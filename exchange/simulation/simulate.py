@@ -141,8 +141,10 @@ class DemoCrowd:
             self._admin.call("admin/set_index_price", asset=asset, price=price_micros)
             for asset, price_micros in self._walk.step().items()
         ]
+        # The bots quote at the prices of this step.
+        await asyncio.gather(*prices)
         requests = [client.request(request) for client, runner in self._bots for request in runner.requests(now_us)]
-        await asyncio.gather(*prices, *requests)
+        await asyncio.gather(*requests)
 
     async def _log_in_all(self, seed: str) -> None:
         """Log in every bot, and deposit its missing cash."""
