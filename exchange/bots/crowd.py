@@ -17,7 +17,7 @@ from exchange.projections.wire_types import Instrument
 PACE = 0.3
 LIST_EVERY_US = 30 * US_PER_SECOND
 # The most underlying value in one trade.
-TRADE_MAX_MICROS = 20_000 * MICROS_PER_USDC
+TRADE_MAX_MICROS = 10_000 * MICROS_PER_USDC
 # The part of the available cash that one trade costs, or locks.
 CASH_PART = 0.1
 # The margin of a short option, as a part of the index price.
@@ -118,7 +118,7 @@ class StraddleSeller:
 
 
 class PutSeller:
-    """Sells puts below the most volatile index with all its cash, so that a fall of some 10 % liquidates the account."""
+    """Sells puts below the most volatile index with all its cash, so that a fall of some 10 % liquidates it."""
 
     def trade(self, view: View, asset: str, numbers: random.Random) -> list[BotRequest]:
         asset = max(view.assets(), key=level_of)

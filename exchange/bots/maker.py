@@ -153,7 +153,7 @@ class MarketMaker:
         of_volatility = HALF_SPREAD_OF_VOLATILITY * level_of(instrument.asset) * worth.vega
         half = max(instrument.tick_micros, (of_index + of_volatility) * self._edge)
         minimum = instrument.min_size_milli
-        size = max(QUOTE_MICROS * MILLI_PER_CONTRACT // spot // minimum, 1) * minimum
+        size = -(-QUOTE_MICROS * MILLI_PER_CONTRACT // (spot * minimum)) * minimum
         return _Valued(instrument, worth, years, size, half)
 
     def _shifts(self, view: View, valued: list[_Valued]) -> _Shifts:
