@@ -222,9 +222,12 @@ def ranked(exchange: NaiveExchange, ts_us: int, user_id: str, at_mark: bool) -> 
 def worst_price(exchange: NaiveExchange, instrument: NaiveInstrument, side: Side) -> int:
     assert instrument.mark is not None
     allowed, tick = instrument.index * rules_of(exchange).limit_ppm // 1_000_000, instrument.tick
+    band = exchange.band(instrument)
     if side == "bid":
-        return -(-min(instrument.mark + allowed, PRICE_MAX_MICROS) // tick) * tick
-    return max(tick, Fraction(instrument.mark - allowed, tick).__floor__() * tick)
+        highest = -(-min(instrument.mark + allowed, PRICE_MAX_MICROS) // tick) * tick
+        return min(highest, band[1]) if band else highest
+    lowest = max(tick, Fraction(instrument.mark - allowed, tick).__floor__() * tick)
+    return max(lowest, band[0]) if band else lowest
 
 
 def size_needed(

@@ -237,13 +237,15 @@ def _leg(state: State, position: Position, at_mark: bool) -> Leg | None:
 
 
 def slice_limit_micros(state: State, book: OrderBook, is_purchase: bool) -> int:
-    """Return the worst price of slices: the mark and a part of the index, rounded away from the mark to the tick."""
+    """Return the worst price of slices: the mark and a part of the index, rounded away from it, and within the band."""
     assert book.mark_micros is not None, "a slice without a mark"
     allowed = book.index_micros * state.liquidation_rules.limit_ppm // PPM
     tick = book.tick_micros
     if is_purchase:
-        return -(-min(book.mark_micros + allowed, PRICE_MAX_MICROS) // tick) * tick
-    return max(1, (book.mark_micros - allowed) // tick) * tick
+        highest = -(-min(book.mark_micros + allowed, PRICE_MAX_MICROS) // tick) * tick
+        return highest if book.band is None else min(highest, book.band[1])
+    lowest = max(1, (book.mark_micros - allowed) // tick) * tick
+    return lowest if book.band is None else max(lowest, book.band[0])
 
 
 def _target_micros(state: State, maintenance_micros: int) -> int:
