@@ -141,7 +141,8 @@ def test_list_and_cancel(server: Server) -> None:
             "error 1005: Invalid price: the price must be a multiple of the tick; the tick is 0.0",
         ),
         (("buy", CALL, "0.001", 1), "error 1006: Invalid size: the smallest order has 0.1 contracts"),
-        (("buy", CALL, 10_000, 100), "error 1002: Insufficient balance: "),
+        (("buy", CALL, 10_000, 10), "error 1002: Insufficient balance: "),
+        (("buy", CALL, 1, 100), "error 1005: Invalid price: the price is too far from the mark: it must lie between "),
         (("cancel", 999_999), "error 1003: Order not found: "),
         (
             ("buy", CALL, 1, 1, "--post-only", "--tif", "ioc"),
