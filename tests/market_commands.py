@@ -457,7 +457,7 @@ class FairMarketCommands(MarketCommands):
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         super().__init__(seed, naive)
-        self.kinds += [self._reset, *[self._ruin] * 6]
+        self.kinds += [self._reset, *[self._ruin] * 16]
 
     def _opening(self) -> list[Command]:
         opening = super()._opening()
