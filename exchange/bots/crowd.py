@@ -20,6 +20,9 @@ LIST_EVERY_US = 30 * US_PER_SECOND
 TRADE_MAX_MICROS = 10_000 * MICROS_PER_USDC
 # The part of the available cash that one trade costs, or locks.
 CASH_PART = 0.1
+# The same for sellers of options, and the cash with which they stop: they use almost all of it.
+SELLER_CASH_PART = 0.3
+SELLER_LOW_MICROS = 500 * MICROS_PER_USDC
 # The margin of a short option, as a part of the index price.
 MARGIN_OF_INDEX = 0.15
 # With less available cash a taker trades no more, and closes positions.
@@ -110,11 +113,11 @@ class StraddleSeller:
         later, distance = numbers.choice((0, 1)), 0.0
         if numbers.random() < 0.5:
             later, distance = 1, 0.08
-        if view.available_micros < LOW_MICROS:
+        if view.available_micros < SELLER_LOW_MICROS:
             return []
         call = _nearest(view, asset, "call", spot * (1 + distance), later)
         put = _nearest(view, asset, "put", spot * (1 - distance), later)
-        return [_market_order(view, "ask", leg) for leg in (call, put) if leg is not None]
+        return [_market_order(view, "ask", leg, SELLER_CASH_PART) for leg in (call, put) if leg is not None]
 
 
 class PutSeller:
@@ -122,10 +125,10 @@ class PutSeller:
 
     def trade(self, view: View, asset: str, numbers: random.Random) -> list[BotRequest]:
         asset = max(view.assets(), key=level_of)
-        if view.available_micros < LOW_MICROS:
+        if view.available_micros < SELLER_LOW_MICROS:
             return []
         put = _nearest(view, asset, "put", 0.95 * view.prices_micros.get(asset, 0), 1)
-        return [_market_order(view, "ask", put)] if put is not None else []
+        return [_market_order(view, "ask", put, SELLER_CASH_PART)] if put is not None else []
 
 
 def _close_one(view: View, numbers: random.Random) -> list[BotRequest]:
@@ -146,13 +149,13 @@ def _nearest(view: View, asset: str, option_type: OptionType, strike: float, lat
     )
 
 
-def _market_order(view: View, side: Side, instrument: Instrument) -> PlaceRequest:
-    """An order that costs, or locks, about CASH_PART of the available cash."""
+def _market_order(view: View, side: Side, instrument: Instrument, cash_part: float = CASH_PART) -> PlaceRequest:
+    """An order that costs, or locks, about this part of the available cash."""
     spot = view.prices_micros[instrument.asset]
     years = (instrument.expiration_s * US_PER_SECOND - view.now_us) / US_PER_YEAR
     worth = value(instrument.option_type, spot, instrument.strike_micros, years, level_of(instrument.asset))
     cash_micros = max(worth, MARGIN_OF_INDEX * spot / 5) if side == "bid" else MARGIN_OF_INDEX * spot + worth
-    contracts = min(CASH_PART * view.available_micros / cash_micros, TRADE_MAX_MICROS / spot)
+    contracts = min(cash_part * view.available_micros / cash_micros, TRADE_MAX_MICROS / spot)
     minimum = instrument.min_size_milli
     size = max(int(contracts * MILLI_PER_CONTRACT) // minimum, 1) * minimum
     return PlaceRequest(side, instrument.instrument_id, size)

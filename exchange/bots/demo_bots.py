@@ -24,7 +24,7 @@ STYLES = (Directional, Hedger, StraddleSeller, PutSeller)
 MAKER_CASH_MICROS = 10_000_000 * MICROS_PER_USDC
 TAKER_CASH_MICROS = 100_000 * MICROS_PER_USDC
 # Little enough that a seller of options soon sells as many as its cash allows.
-SELLER_CASH_MICROS = 30_000 * MICROS_PER_USDC
+SELLER_CASH_MICROS = 10_000 * MICROS_PER_USDC
 TICK_MS = 1_000
 # How often takers get their missing cash.
 TOP_UP_SECONDS = 60
