@@ -15,17 +15,17 @@ from typing import NamedTuple
 from benchmarks.journals import START_US, a_microsecond_apart, write_journal
 from benchmarks.meter import Report
 from benchmarks.order_flow import MID_PRICE_MICROS, TICK_MICROS
-from benchmarks.orders import load
+from benchmarks.orders import load, plain_market
 from benchmarks.scale import Scale
 from benchmarks.servers import Server, exchange_arguments, running
 from benchmarks.subscribers import subscribed
 from benchmarks.table import Goal, Row, median
 from exchange.domain.commands import Command, CreateInstrument, EndDay, Genesis, OpenAccount, PlaceOrder, SetIndexPrice
 from exchange.domain.enums import Side
-from exchange.domain.rules import RULES_VERSION, IndexFees, Rules
+from exchange.domain.rules import RULES_VERSION, Rules
 from exchange.domain.units import MICROS_PER_USDC, US_PER_DAY, next_day_end_us
 from exchange.engine.alarm import Alarm, raise_alarm
-from exchange.runtime.demo import START_USDC, demo_market
+from exchange.runtime.demo import START_USDC
 
 INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
 RATE_GOAL = Goal(ratio=0.9)
@@ -109,8 +109,7 @@ def instrument_ids(count: int) -> list[str]:
 def commands(size: Size) -> Iterator[tuple[int, Command]]:
     """The commands that make an exchange of this size, with their times."""
     begin_us = START_US - (size.settled_days + 1) * US_PER_DAY
-    market = demo_market(IndexFees())
-    rules = Rules(starting_cash_micros=10 * CASH_MICROS, open_orders_max=100_000, market=market)
+    rules = Rules(starting_cash_micros=10 * CASH_MICROS, open_orders_max=100_000, market=plain_market())
     yield begin_us, Genesis(rules, RULES_VERSION)
     yield from _days(size.settled_days, begin_us + 1)
     yield from a_microsecond_apart(_market(size), START_US)

@@ -17,9 +17,9 @@ from benchmarks.meter import Report
 from benchmarks.scale import Scale
 from benchmarks.servers import Server, exchange_arguments, running
 from benchmarks.table import Goal, Row, median
-from exchange.domain.rules import IndexFees
+from exchange.domain.rules import IndexFees, Market, market_of
 from exchange.domain.units import MICROS_PER_USDC
-from exchange.runtime.demo import DEMO_RULES, demo_market
+from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import open_journal
 from exchange.runtime.server_settings import ServerSettings
 
@@ -62,10 +62,18 @@ def run(scale: Scale) -> list[Row]:
     ]
 
 
+def plain_market() -> Market:
+    """The demo's market without fees and without price bands, so that orders far from the mark are accepted."""
+    market = market_of(DEMO_RULES)
+    assert market is not None, "the demo has a market"
+    return msgspec.structs.replace(market, fees=IndexFees(), band=None)
+
+
 async def create_journal(db: Path) -> None:
-    """Create a journal of the demo's market without fees in which each account has enough cash."""
-    market = demo_market(IndexFees())
-    rules = msgspec.structs.replace(DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC, market=market)
+    """Create a journal of the plain market in which each account has enough cash."""
+    rules = msgspec.structs.replace(
+        DEMO_RULES, starting_cash_micros=10_000_000 * MICROS_PER_USDC, market=plain_market()
+    )
     await (await open_journal(ServerSettings(db, rules=rules))).close()
 
 

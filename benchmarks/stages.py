@@ -13,8 +13,6 @@ from exchange.compiled import MODULES
 
 # The body of a function that mypyc compiled is a C function whose name begins so.
 _COMPILED = "CPyDef_"
-# The body of a method that is a coroutine.
-_COROUTINE = re.compile(r"(?P<name>\w+)_(?P<owner>[A-Z]\w*)_gen_____mypyc_generator_helper__")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(?::(?P<line>\d+))?\)\Z")
 # A stack of another thread begins with this function, after those of C.
 _OTHER_THREAD = "_bootstrap (threading.py"
@@ -118,7 +116,5 @@ def source_of(function: str) -> tuple[str, str]:
             prefix = "___".join(parts[start:]) + "___"
             if symbol.startswith(prefix):
                 name = symbol.removeprefix(prefix)
-                coroutine = _COROUTINE.fullmatch(name)
-                name = f"{coroutine['owner']}.{coroutine['name']}" if coroutine else name.replace("___", ".", 1)
-                return name, module.replace(".", "/") + ".py"
+                return name.replace("___", ".", 1), module.replace(".", "/") + ".py"
     return symbol, ""

@@ -14,8 +14,11 @@ from types import ModuleType
 
 # Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here.
 MODULES = (
+    "exchange.domain.bands",
+    "exchange.domain.black76",
     "exchange.domain.expirations",
     "exchange.domain.instruments",
+    "exchange.domain.smile",
     "exchange.domain.units",
     "exchange.engine.digests",
     "exchange.gateway.jsonrpc",
@@ -61,6 +64,7 @@ MODULES = (
     "exchange.matching.slices",
     "exchange.matching.state",
     "exchange.matching.state_codec",
+    "exchange.matching.surface",
     "exchange.projections.balances",
     "exchange.projections.depth",
     "exchange.projections.fold",

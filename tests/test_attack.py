@@ -10,10 +10,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from benchmarks.attackers import KINDS, attacking
+from benchmarks.orders import plain_market
 from exchange.gateway.limits import GatewayLimits
 from exchange.runtime.demo import DEMO_RULES
 from tests.wire import Server, exchange
 
+RULES = replace(DEMO_RULES, market=plain_market())
 GOOD_ORDERS = 5
 # Of each kind.
 HOSTILE = 1
@@ -36,7 +38,7 @@ async def connections_left(server: Server) -> int:
 
 def test_good_clients_are_answered_during_all_attacks_at_once(tmp_path: Path) -> None:
     async def conversation() -> None:
-        async with exchange(tmp_path / "exchange.db", limits=LIMITS, rules=DEMO_RULES, demo=True) as server:
+        async with exchange(tmp_path / "exchange.db", limits=LIMITS, rules=RULES, demo=True) as server:
             good = await server.client("alice")
             instrument_ids = [one.instrument_id for one in server.engine.views.live_instruments()][:50]
             name = instrument_ids[0]

@@ -181,16 +181,12 @@ def test_compiled_functions_have_their_python_names() -> None:
         "CPyDef_turns___Turns____serve": ("Turns._serve", "exchange/gateway/turns.py"),
         "CPyDef_jsonrpc___result_text": ("result_text", "exchange/gateway/jsonrpc.py"),
         "CPyDef_gateway___jsonrpc____is_id.localalias": ("_is_id", "exchange/gateway/jsonrpc.py"),
-        "CPyDef_pipeline___run_Pipeline_gen_____mypyc_generator_helper__": (
-            "Pipeline.run",
-            "exchange/runtime/pipeline.py",
-        ),
         "CPyDef_accounts___Account___equity": ("Account.equity", "exchange/matching/accounts.py"),
         "CPyDef_elsewhere___run": ("elsewhere___run", ""),
     }
     assert {symbol: source_of(symbol) for symbol in names} == names
     library = "(exchange/compiled__mypyc.cpython-311-x86_64-linux-gnu.so)"
-    stack = f"run (main.py:1);CPyDef_engine___Engine___step {library};CPyDef_apply___apply {library}"
+    stack = f"run (main.py:1);CPyDef_digests___EventsDigest___add {library};CPyDef_apply___apply {library}"
     counts = samples_by_stage(
         [f"0x1 (libc.so.6);{stack} 1", f"clone (libc.so.6);Thread._bootstrap (threading.py:1);{stack} 2"]
     )

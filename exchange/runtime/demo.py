@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from exchange.domain.commands import SetIndexPrice
-from exchange.domain.rules import FEE_PROFILES, IndexFees, Market, Rules, Series, Surface, complete_rules, market_of
+from exchange.domain.rules import FEE_PROFILES, Market, Rules, Series, Surface, complete_rules, market_of
 from exchange.domain.units import MICROS_PER_USDC
 from exchange.projections.views import Views
 
@@ -31,13 +29,6 @@ DEMO_RULES = complete_rules(
         )
     )
 )
-
-
-def demo_market(fees: IndexFees) -> Market:
-    """The demo's market with other fees."""
-    market = market_of(DEMO_RULES)
-    assert market is not None, "the demo has a market"
-    return msgspec.structs.replace(market, fees=fees)
 
 
 def start_prices(views: Views) -> Iterator[SetIndexPrice]:
