@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import AccountBalances, PositionRecord
@@ -87,7 +87,8 @@ class _VolumeImage(msgspec.Struct):
 class _Image(msgspec.Struct):
     """The fields of the views in a snapshot. Depth is missing: it follows from the open orders.
 
-    `trades` and `user_trades` hold the encoded trades of each instrument and user, or bytes: these compressed.
+    `trades` and `user_trades` hold the encoded trades of each instrument and user, or bytes: these compressed. An image
+    of version 0.1.0 has no `rules_version` and no `surfaces`.
     """
 
     seq: int
@@ -103,7 +104,7 @@ class _Image(msgspec.Struct):
     instruments: list[Instrument]
     indexes: list[IndexPrice]
     marks: dict[str, int]
-    rules_version: int = FIRST_RULES_VERSION
+    rules_version: int | None = None
     surfaces: list[MarkSurface] = []
 
 
@@ -211,7 +212,26 @@ def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = Non
         user_id: RecentTrades(USER_TRADES_KEPT, image=part(raw), decode=_decode_user_trades)
         for user_id, raw in decoded.user_trades.items()
     }
+    if decoded.rules_version is None:
+        _mark_liquidations(trades, {user_id: part(raw) for user_id, raw in decoded.user_trades.items()})
     return _views_of(decoded, users, Tape(trades, user_trades, _volumes_of(decoded)))
+
+
+def _mark_liquidations(trades: dict[str, RecentTrades[Trade]], user_trades: dict[str, Encoded]) -> None:
+    """Mark the public trades of liquidations, as a replay does: version 0.1.0 marked only those of the user."""
+    forced: dict[str, set[int]] = {}
+    for encoded in user_trades.values():
+        plain = encoded.plain()
+        # Few users have such trades. The field is left out of all others, and to search is much faster than to decode.
+        if b"liquidation" in plain:
+            for own in _decode_user_trades(plain):
+                if own.liquidation:
+                    forced.setdefault(own.instrument_id, set()).add(own.trade_id)
+    for instrument_id, ids in forced.items():
+        # The user's trade can be kept for longer than the public one.
+        if instrument_id in trades:
+            marked = [replace(trade, liquidation=trade.trade_id in ids) for trade in trades[instrument_id]]
+            trades[instrument_id] = RecentTrades(INSTRUMENT_TRADES_KEPT, marked)
 
 
 def copy_views(views: Views) -> Views:
@@ -259,7 +279,7 @@ def _volumes_of(decoded: _Image) -> dict[str, RollingVolume]:
 
 def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> Views:
     fold = Fold()
-    fold.rules, fold.rules_version = decoded.rules, decoded.rules_version
+    fold.rules, fold.rules_version = decoded.rules, decoded.rules_version or FIRST_RULES_VERSION
     fold.orders = Orders(decoded.orders.finished_kept)
     fold.orders.users, fold.orders.notional_micros = users, decoded.orders.notional_micros
     fold.balances.users = {user_id: _account_of(image) for user_id, image in decoded.balances.users.items()}
