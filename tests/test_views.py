@@ -158,11 +158,17 @@ def test_a_dry_run_predicts_the_answer(seed: int) -> None:
         (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
         events, change = engine.step(record, command)
         if refused is not None:
-            assert isinstance(events[0], Refused) and jsonrpc.refused(events[0].reason).body == refused
+            assert isinstance(events[0], Refused) and change.refused is not None
+            assert jsonrpc.refused(change.refused, **band_data(change)).body == refused
         elif before is not None and not any(isinstance(event, LiquidationStarted) for event in events):
             shown_count += 1
             compare_dry_run(engine.views, command, before, change)
     assert shown_count > 50
+
+
+def band_data(change: Change) -> dict[str, int]:
+    """What the answer to an order beyond the band says about the band."""
+    return {} if change.band is None else {"min_price": change.band[0], "max_price": change.band[1]}
 
 
 def compare_dry_run(views: Views, command: Command, before: DryRunResult, change: Change) -> None:
