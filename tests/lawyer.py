@@ -23,8 +23,8 @@ CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 100
 CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030, 1031, 1032}
 COMMANDS = {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
 COMMANDS |= {"private/close_position"}
-# The methods whose result has the seq of an earlier command: the one that set the price.
-EARLIER = {"public/get_index_price"}
+# The methods whose result has the seq of an earlier command, which set it, and the channel with the same values.
+EARLIER = {"public/get_index_price": "index", "public/get_mark_surface": "surface"}
 # The channels that are no streams: their messages are states, and merge several commands.
 STATES = ("book.", "tickers.")
 FLOATS = {"mark_iv", "delta", "gamma", "vega", "theta", "rho"}
@@ -140,6 +140,8 @@ class Lawyer:
         self._expected: deque[Expected] = deque()
         # The highest of all notifications.
         self._last_seq = 0
+        # The highest on each channel.
+        self._channel_seqs: dict[str, int] = {}
         self._live = Run()
         # Streams with `from_seq`.
         self._caught_up: dict[str, Run] = {}
@@ -202,10 +204,22 @@ class Lawyer:
             self._on_unsubscribed(result)
         elif method in COMMANDS and "dry_run" not in result:
             assert self._last_seq < result["seq"], "a command's notifications came before its answer"
+        elif method in EARLIER:
+            self._on_earlier(method, params, result)
         elif isinstance(result, dict) and "seq" in result and "at_seq" in params:
             assert result["seq"] == params["at_seq"], "an answer about another moment"
-        elif isinstance(result, dict) and "seq" in result and "at_ts_us" not in params and method not in EARLIER:
+        elif isinstance(result, dict) and "seq" in result and "at_ts_us" not in params:
             assert self._last_seq <= result["seq"], f"{method}: older than a notification before it"
+
+    def _on_earlier(self, method: str, params: dict[str, Any], result: dict[str, Any]) -> None:
+        """Check that the result is not of a later moment, and not older than a message on the channel of its values."""
+        if "at_seq" in params:
+            assert result["seq"] <= params["at_seq"], "an answer about a later moment"
+        elif "at_ts_us" in params:
+            assert result["ts_us"] <= params["at_ts_us"], "an answer about a later moment"
+        else:
+            last_seq = self._channel_seqs.get(f"{EARLIER[method]}.{result['asset']}", 0)
+            assert last_seq <= result["seq"], f"{method}: older than a message of its channel before it"
 
     def _on_subscribed(self, names: list[str], run: Run | None) -> None:
         """Note subscribed channels. Their streams belong to `run` if they begin at a seq."""
@@ -240,6 +254,7 @@ class Lawyer:
         if self.subscribed is not None:
             self._caught_up.get(channel, self._live).take(channel, seq)
         self._last_seq = max(self._last_seq, seq)
+        self._channel_seqs[channel] = max(self._channel_seqs.get(channel, 0), seq)
 
     def _on_ticker(self, ticker: dict[str, Any]) -> int:
         """Note a ticker. It must be newer than the last one, or equal to it after another subscription."""

@@ -198,6 +198,9 @@ FIELDS: dict[str, Field] = {
     "Greeks.vega": Field("Change of the option price for 1 percentage point of volatility.", "USDC"),
     "Greeks.theta": Field("Change of the option price for one day.", "USDC"),
     "Greeks.rho": Field("Change of the option price for 1 percentage point of interest.", "USDC"),
+    "MarkSurface.seq": Field(
+        "Sequence number of the last command that set a smile. The end of an expiration sets none."
+    ),
     "MarkSurface.smiles": Field("The smiles of the expirations that are not over, the nearest first."),
     "level": Field("Volatility at the money, a year.", "millionths: 1000000 = 100 %"),
     "skew": Field("Skew of the smile.", "millionths"),

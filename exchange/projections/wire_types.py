@@ -244,7 +244,7 @@ class SmileView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
 
 
 class MarkSurface(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
-    """The volatility surface of an asset, by expiration, and the command that changed it last."""
+    """The volatility surface of an asset, by expiration, and the last command that set a smile."""
 
     asset: str
     smiles: list[SmileView]
