@@ -219,14 +219,14 @@ def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = Non
 
 def _mark_liquidations(trades: dict[str, RecentTrades[Trade]], user_trades: dict[str, Encoded]) -> None:
     """Mark the public trades of liquidations, as a replay does: version 0.1.0 marked only those of the user."""
-    forced: dict[str, set[int]] = {}
+    forced: dict[str, dict[int, None]] = {}
     for encoded in user_trades.values():
         plain = encoded.plain()
         # Few users have such trades. The field is left out of all others, and to search is much faster than to decode.
         if b"liquidation" in plain:
             for own in _decode_user_trades(plain):
                 if own.liquidation:
-                    forced.setdefault(own.instrument_id, set()).add(own.trade_id)
+                    forced.setdefault(own.instrument_id, {})[own.trade_id] = None
     for instrument_id, ids in forced.items():
         # The user's trade can be kept for longer than the public one.
         if instrument_id in trades:
