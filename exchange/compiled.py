@@ -12,7 +12,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-# Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here.
+# Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here. Nor can
+# the packages at the top of the tree: a wheel is built where they have no path of their own below `exchange`.
 MODULES = (
     "exchange.domain.bands",
     "exchange.domain.black76",
@@ -39,7 +40,6 @@ MODULES = (
     "exchange.history_db.order_rows",
     "exchange.history_db.payloads",
     "exchange.history_db.rows",
-    "exchange.journal.records",
     "exchange.matching.accounts",
     "exchange.matching.administration",
     "exchange.matching.apply",
