@@ -21,9 +21,21 @@ def compiled_modules() -> list[Extension]:
         from mypyc.build import mypycify
     except ImportError:
         sys.exit("error: mypyc is missing; install it with: pip install 'event-sourced-exchange[dev]'")
+    link_packages()
     what = runpy.run_path("exchange/compiled.py")
     sources = [module.replace(".", "/") + ".py" for module in what["MODULES"]]
     return mypycify(sources, group_name=what["LIBRARY"], debug_level="0")
+
+
+def link_packages() -> None:
+    """Link the packages at the top of the tree into `exchange`, where the compiler looks for the modules that it reads.
+
+    A checkout has these links, a source distribution has not.
+    """
+    for name in ("cli", "journal", "migrations", "snapshots"):
+        link = Path("exchange", name)
+        if not link.exists():
+            link.symlink_to(Path("..", name))
 
 
 setup(ext_modules=compiled_modules() if os.environ.get("EXCHANGE_COMPILE") == "1" else [])

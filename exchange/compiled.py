@@ -12,8 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
-# Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here. Nor can
-# the packages at the top of the tree: a wheel is built where they have no path of their own below `exchange`.
+# Classes that derive from msgspec.Struct cannot be compiled, so messages stay in modules that are not named here.
 MODULES = (
     "exchange.domain.bands",
     "exchange.domain.black76",
