@@ -4,9 +4,9 @@ A large step costs less than many small ones, and a burst of orders gets the pro
 crash, the exchange replays at its start what the follower had not reached, so the follower never rests for long.
 """
 
-# The exchange is busy while at least so many commands arrive.
+# The exchange is busy from this number of commands a second on.
 BUSY_PER_SECOND = 1_000
-# A step begins if a replay of the commands that the follower lacks would take so long, or after so long a rest.
+# A step begins if a replay of the commands that the follower lacks would take LAG_SECONDS, or after REST_SECONDS_MAX.
 LAG_SECONDS = 1.0
 REST_SECONDS_MAX = 5.0
 # While the exchange is busy, a follower has its priority if a replay of what the follower lacks would take so long.
