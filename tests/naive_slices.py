@@ -202,7 +202,7 @@ def ranked(exchange: NaiveExchange, ts_us: int, user_id: str, at_mark: bool) -> 
             price = instrument.mark // 1000 * 1000
             fee = 0
         else:
-            limit = worst_price(exchange, instrument, side)
+            limit = worst_price(exchange, user_id, instrument, side)
             makers = exchange.makers(PlaceOrder(user_id, instrument.instrument_id, side, "limit", "ioc", limit, 1))
             if not makers:
                 continue
@@ -219,15 +219,29 @@ def ranked(exchange: NaiveExchange, ts_us: int, user_id: str, at_mark: bool) -> 
     return [leg for _, leg in sorted(found, key=lambda it: -it[0])]
 
 
-def worst_price(exchange: NaiveExchange, instrument: NaiveInstrument, side: Side) -> int:
+def worst_price(exchange: NaiveExchange, user_id: str, instrument: NaiveInstrument, side: Side) -> int:
     assert instrument.mark is not None
-    allowed, tick = instrument.index * rules_of(exchange).limit_ppm // 1_000_000, instrument.tick
+    tick = instrument.tick
+    weight = for_size(exchange.margins_of(instrument)[1], 1000) if side == "bid" else instrument.mark
+    bearable = weight * bearable_loss_ppm(exchange, user_id) // 1_000_000 // tick * tick
+    allowed = min(instrument.index * rules_of(exchange).limit_ppm // 1_000_000, bearable)
     band = exchange.band(instrument)
     if side == "bid":
         highest = -(-min(instrument.mark + allowed, PRICE_MAX_MICROS) // tick) * tick
         return min(highest, band[1]) if band else highest
     lowest = max(tick, Fraction(instrument.mark - allowed, tick).__floor__() * tick)
     return max(lowest, band[0]) if band else lowest
+
+
+def bearable_loss_ppm(exchange: NaiveExchange, user_id: str) -> int:
+    """The equity, of all that the account must keep for its shorts and all that its options are worth."""
+    values = [
+        (instrument.mark or 0) * exchange.position(user_id, instrument.instrument_id) // 1000
+        for instrument in exchange.instruments.values()
+    ]
+    equity = max(0, exchange.users[user_id].cash + sum(values))
+    held = exchange.maintenance(user_id) + sum(value for value in values if value > 0)
+    return equity * 1_000_000 // max(1, held)
 
 
 def size_needed(

@@ -193,10 +193,11 @@ def _sorted_legs(state: State, account: Account, at_mark: bool) -> list[Leg]:
     With `at_mark` the price is the mark, otherwise the best price in the book.
     """
     legs = []
+    loss_ppm = bearable_loss_ppm(account)
     for positions in account.exposures.values():
         for position in positions.values():
             if position.position_milli and position.book.state == "open" and position.book.mark_micros is not None:
-                leg = _leg(state, position, at_mark)
+                leg = _leg(state, position, at_mark, loss_ppm)
                 if leg is not None:
                     legs.append(leg)
     legs.sort(key=_best_first)
@@ -207,7 +208,7 @@ def _best_first(leg: Leg) -> tuple[int, int]:
     return -leg.score, leg.position.book.number
 
 
-def _leg(state: State, position: Position, at_mark: bool) -> Leg | None:
+def _leg(state: State, position: Position, at_mark: bool, loss_ppm: int) -> Leg | None:
     """Return how a position can be reduced; None if nothing is offered near the mark or if it would not help."""
     book, is_short = position.book, position.position_milli < 0
     mark_micros = book.mark_micros
@@ -218,7 +219,7 @@ def _leg(state: State, position: Position, at_mark: bool) -> Leg | None:
     else:
         opposite = book.asks if is_short else book.bids
         best = opposite.best
-        if best is None or not opposite.reaches(best, slice_limit_micros(state, book, is_short)):
+        if best is None or not opposite.reaches(best, slice_limit_micros(state, book, is_short, loss_ppm)):
             return None
         price_micros = best.price_micros
         fee_micros = state.fee_schedule.taker_fee_micros(price_micros, MILLI_PER_CONTRACT, book.index_micros)
@@ -236,15 +237,38 @@ def _leg(state: State, position: Position, at_mark: bool) -> Leg | None:
     return Leg(position, price_micros, score)
 
 
-def slice_limit_micros(state: State, book: OrderBook, is_purchase: bool) -> int:
-    """Return the worst price of slices: the mark and a part of the index, rounded away from it, and within the band."""
-    assert book.mark_micros is not None, "a slice without a mark"
-    allowed = book.index_micros * state.liquidation_rules.limit_ppm // PPM
-    tick = book.tick_micros
+def bearable_loss_ppm(account: Account) -> int:
+    """Return the equity in millionths of the maintenance margin and the value of the options owned, rounded down.
+
+    If each position is closed at this part of its maintenance margin, or of its value, beyond the mark, no equity is
+    left, and no debt. 0 if there is no equity.
+    """
+    equity_micros, weight_micros = account.cash_micros, account.maintenance_micros
+    for positions in account.exposures.values():
+        for position in positions.values():
+            mark_micros = position.book.mark_micros
+            if mark_micros is not None:
+                value_micros = mark_micros * position.position_milli // MILLI_PER_CONTRACT
+                equity_micros += value_micros
+                weight_micros += max(0, value_micros)
+    return max(0, equity_micros) * PPM // max(1, weight_micros)
+
+
+def slice_limit_micros(state: State, book: OrderBook, is_purchase: bool, loss_ppm: int) -> int:
+    """Return the worst price of slices: the mark and a part of the index, rounded away from it, and within the band.
+
+    It is no worse than the price that the equity can bear (`bearable_loss_ppm`): otherwise an accomplice could offer to
+    the liquidation of an account until the insurance has to pay for it.
+    """
+    mark_micros, tick = book.mark_micros, book.tick_micros
+    assert mark_micros is not None, "a slice without a mark"
+    weight_micros = nanos_to_micros(book.maintenance_nanos, MILLI_PER_CONTRACT) if is_purchase else mark_micros
+    bearable = weight_micros * loss_ppm // PPM // tick * tick
+    allowed = min(book.index_micros * state.liquidation_rules.limit_ppm // PPM, bearable)
     if is_purchase:
-        highest = -(-min(book.mark_micros + allowed, PRICE_MAX_MICROS) // tick) * tick
+        highest = -(-min(mark_micros + allowed, PRICE_MAX_MICROS) // tick) * tick
         return highest if book.band is None else min(highest, book.band[1])
-    lowest = max(1, (book.mark_micros - allowed) // tick) * tick
+    lowest = max(1, (mark_micros - allowed) // tick) * tick
     return lowest if book.band is None else max(lowest, book.band[0])
 
 
