@@ -123,6 +123,7 @@ def _placed(step: PlacedStep) -> str:
     terms += ["post-only"] if step.post_only else []
     terms += ["reduce-only"] if step.reduce_only else []
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
+    terms += [f"label {step.label}"] if step.label is not None else []
     whose = step.user_id
     if step.liquidation:
         position = "short" if step.side == "bid" else "long"

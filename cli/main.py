@@ -81,6 +81,7 @@ _OF_GROUPS = {
     "admin": ("create-instrument", "limits", "rules"),
     "history": ("rebuild", "export", "datasette"),
     "index": ("feed",),
+    "order": ("edit", "show"),
 }
 _ALIASES = {
     "account deposit": "admin deposit",

@@ -11,7 +11,8 @@ import msgspec
 from exchange.amounts import cash, usdc
 from exchange.cli.client import RunningExchange, client_of, log_in
 from exchange.cli.figures import Figures, figures_of, named
-from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
+from exchange.cli.lazy import LazyGroup
+from exchange.cli.options import ASSET, INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
@@ -20,9 +21,9 @@ from exchange.times import Moment
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def order() -> None:
-    """Buy, sell, close positions, cancel and show open orders."""
+    """Buy, sell, close positions, edit, cancel and show orders."""
 
 
 def _placing(function: _Function) -> _Function:
@@ -46,6 +47,7 @@ def _placing(function: _Function) -> _Function:
                 "--client-order-id",
                 help="Your own key. If an order with this key was sent before, no second one is placed.",
             ),
+            click.option("--label", help="Your own name for a group of orders, up to 64 characters."),
             click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
             db_option,
             json_option,
@@ -92,6 +94,7 @@ def _place(
     post_only: bool,
     reduce_only: bool,
     client_order_id: str | None,
+    label: str | None,
     dry_run: bool,
     path: Path,
     as_json: bool,
@@ -112,12 +115,13 @@ def _place(
             post_only=post_only,
             reduce_only=reduce_only or None,
             client_order_id=client_order_id,
+            label=label,
             dry_run=dry_run or None,
         )
         if as_json:
             print_json(result)
         else:
-            _print_placed(result, client)
+            print_placed(result, client)
 
 
 @order.command(cls=AmountCommand)
@@ -147,15 +151,15 @@ def close(instrument_id: str, price_micros: int | None, user_id: str, path: Path
         if as_json:
             print_json(result)
         else:
-            _print_placed(result, client)
+            print_placed(result, client)
 
 
-def _print_placed(result: dict[str, Any], client: RunningExchange) -> None:
+def print_placed(result: dict[str, Any], client: RunningExchange) -> None:
     """Print the result of an order or of a dry run."""
     order, is_dry = msgspec.convert(result["order"], OrderView), result.get("dry_run", False)
     trades = msgspec.convert(result["trades"], list[UserTrade])
     figures = _figures_of_order(client, order, trades)
-    click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {_sentence(order, figures)}")
+    click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {sentence(order, figures)}")
     for trade in trades:
         name = "trade" if is_dry else f"trade {trade.trade_id}"
         click.echo(
@@ -175,18 +179,22 @@ def _print_placed(result: dict[str, Any], client: RunningExchange) -> None:
 @order.command()
 @click.argument("order_id", type=int, required=False)
 @click.option("--client-order-id", help="Cancel the order with this key.")
-@click.option(
-    "--all", "every", is_flag=True, help="Cancel all open orders of the user; with --instrument, only those in it."
-)
+@click.option("--label", help="Cancel the open order with this label; with --all, every such order.")
+@click.option("--all", "every", is_flag=True, help="Cancel all open orders of the user that fit the other options.")
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
+@click.option("--asset", type=ASSET, help="With --all: only orders on this asset.")
+@click.option("--kind", type=click.Choice(["option", "call", "put"]), help="With --all: only orders in calls or puts.")
 @user_option
 @db_option
 @json_option
 def cancel(
     order_id: int | None,
     client_order_id: str | None,
+    label: str | None,
     every: bool,
     instrument_id: str | None,
+    asset: str | None,
+    kind: str | None,
     user_id: str,
     path: Path,
     as_json: bool,
@@ -197,17 +205,23 @@ def cancel(
     Examples:
       exchange order cancel 12 --user alice
       exchange order cancel --all --user alice
+      exchange order cancel --all --label hedge --asset SOL --user alice
     """
-    if [order_id is not None, client_order_id is not None, every].count(True) != 1:
-        raise click.UsageError("expected one of: ORDER_ID, --client-order-id, --all")
+    name = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+    given = [value is not None for value in name.values()].count(True)
+    if every and given > (label is not None):
+        raise click.UsageError("--all cancels several orders: remove ORDER_ID and --client-order-id")
+    if not every and given != 1:
+        raise click.UsageError("expected one of: ORDER_ID, --client-order-id, --label, --all")
+    if not every and (asset is not None or kind is not None):
+        raise click.UsageError("--asset and --kind choose among several orders: add --all")
     with client_of(path) as client:
         log_in(client, user_id)
         if every:
-            result = client.call("private/cancel_all", instrument_id=instrument_id)
+            which = {"instrument_id": instrument_id, "asset": asset, "kind": kind, "label": label}
+            result = client.call("private/cancel_all", **which)
         else:
-            result = client.call(
-                "private/cancel", order_id=order_id, client_order_id=client_order_id, instrument_id=instrument_id
-            )
+            result = client.call("private/cancel", **name, instrument_id=instrument_id)
         if as_json:
             print_json(result)
         elif every:
@@ -215,17 +229,26 @@ def cancel(
             click.echo(f"cancelled {ids}" if ids else "there were no open orders")
         else:
             order = msgspec.convert(result["order"], OrderView)
-            click.echo(f"order {order.order_id} {_sentence(order, _figures_of_order(client, order, []))}")
+            click.echo(f"order {order.order_id} {sentence(order, _figures_of_order(client, order, []))}")
 
 
 @order.command("list")
 @user_option
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only orders in this instrument.")
+@click.option("--label", help="Only orders with this label.")
 @at_option
 @offline_option
 @db_option
 @json_option
-def list_(user_id: str, instrument_id: str | None, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
+def list_(
+    user_id: str,
+    instrument_id: str | None,
+    label: str | None,
+    moment: Moment,
+    offline: bool,
+    path: Path,
+    as_json: bool,
+) -> None:
     """Show open orders, oldest first. Asks the running exchange; reads the recorded data if none runs.
 
     \b
@@ -233,7 +256,7 @@ def list_(user_id: str, instrument_id: str | None, moment: Moment, offline: bool
       exchange order list --user alice
     """
     with present(path, offline, user_id, moment=moment) as source:
-        orders = source.open_orders(user_id, instrument_id)
+        orders = source.open_orders(user_id, instrument_id, label)
         if as_json:
             print_json(orders)
         else:
@@ -274,6 +297,14 @@ def _row(order: OrderView, figures: Figures) -> tuple[str, ...]:
     )
 
 
+def order_name(order_id: int | None, client_order_id: str | None, label: str | None) -> dict[str, Any]:
+    """The parameters that name one order. Raises UsageError unless exactly one is given."""
+    name = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+    if list(name.values()).count(None) != 2:
+        raise click.UsageError("expected one of: ORDER_ID, --client-order-id, --label")
+    return name
+
+
 def _figures_of_order(client: RunningExchange, order: OrderView, trades: list[UserTrade]) -> Figures:
     """The decimals of an order and its trades, by the tick and the minimum size that the exchange tells."""
     asset = order.instrument_id.partition("_")[0]
@@ -285,7 +316,7 @@ def _figures_of_order(client: RunningExchange, order: OrderView, trades: list[Us
     )
 
 
-def _sentence(order: OrderView, figures: Figures) -> str:
+def sentence(order: OrderView, figures: Figures) -> str:
     """The state of an order: `filled: buy 1.0 SOL_USDC-28FEB26-150-C @ 1.50, filled 1.0 at 1.49`."""
     reason = f" ({order.cancel_reason})" if order.cancel_reason else ""
     price = "at market" if order.price_micros is None else f"@ {figures.price(order.price_micros)}"

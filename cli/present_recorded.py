@@ -6,6 +6,7 @@ from exchange.cli.current_views import Recorded, as_of, require_instrument, requ
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
+from exchange.history_db.order_trail import UnknownOrderError
 from exchange.projections.wire_types import (
     AccountSummary,
     IndexPrice,
@@ -70,11 +71,18 @@ class RecordedPresent:
         settlements = self.views.settlements.newest_of(user_id, settlements_max) if settlements_max else []
         return AccountNow(self.views.account(user_id), settlements)
 
-    def open_orders(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
+    def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         require_user(self.views, user_id, self._path)
         if instrument_id is not None:
             require_instrument(self.views, instrument_id, self._path)
-        return self.views.open_orders(user_id, instrument_id)
+        return self.views.open_orders(user_id, instrument_id, label)
+
+    def order(self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None) -> OrderView:
+        require_user(self.views, user_id, self._path)
+        found = self.views.find_order(user_id, order_id, client_order_id, label)
+        if found is None:
+            raise UnknownOrderError(f"{user_id} has no such order; `exchange order list` shows the open orders")
+        return found
 
     def ticker(self, instrument_id: str) -> Ticker:
         require_instrument(self.views, instrument_id, self._path)

@@ -28,6 +28,7 @@ from exchange.projections.wire_types import (
 )
 
 _T = TypeVar("_T")
+_ORDER = ("private/get_order", OrderView)
 _ORDERS = ("private/get_open_orders", list[OrderView])
 _PAID = ("private/get_settlements", list[UserSettlement])
 
@@ -81,9 +82,14 @@ class RunningPresent:
         account = self._account(user_id)
         return AccountNow(account, self._ask_as(user_id, _PAID, count=settlements_max) if settlements_max else [])
 
-    def open_orders(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
+    def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         self._account(user_id)
-        return self._ask_as(user_id, _ORDERS, instrument_id=instrument_id)
+        return self._ask_as(user_id, _ORDERS, instrument_id=instrument_id, label=label)
+
+    def order(self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None) -> OrderView:
+        self._account(user_id)
+        name = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+        return self._ask_as(user_id, _ORDER, **name)
 
     def ticker(self, instrument_id: str) -> Ticker:
         return self._ask(Ticker, "public/get_ticker", instrument_id=instrument_id)

@@ -80,8 +80,14 @@ class Present(Protocol):
     def account(self, user_id: str, settlements_max: int) -> AccountNow:
         """The account of a user."""
 
-    def open_orders(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
+    def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         """The open orders of a user, oldest first."""
+
+    def order(self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None) -> OrderView:
+        """The user's order with this id, or the newest one with this client_order_id or label.
+
+        Raises UnknownOrderError or ServerError if there is none.
+        """
 
     def ticker(self, instrument_id: str) -> Ticker:
         """The ticker of one instrument."""

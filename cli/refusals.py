@@ -70,6 +70,10 @@ TRANSLATIONS: dict[str, Translation] = {
         "use a smaller SIZE",
         "SIZE",
     ),
+    Reason.LABEL_NOT_UNIQUE: Translation(
+        "several open orders have this label; name one by its ORDER_ID, or add --instrument if that tells them apart",
+        "--label",
+    ),
     Reason.NO_MARKET: Translation("the rules have no market; `exchange admin rules --set market={{}}` adds one"),
     Reason.INVALID_INDEX_PRICE: Translation(f"an index price must be positive and at most {_PRICE_MAX}", "PRICE"),
     Reason.INDEX_JUMP: Translation(
@@ -104,6 +108,7 @@ _PARAMS = {
     "expiration": "DATE",
     "order_id": "ORDER_ID",
     "client_order_id": "--client-order-id",
+    "label": "--label",
     "time_in_force": "--tif",
     "post_only": "--post-only",
     "reduce_only": "--reduce-only",
@@ -129,7 +134,8 @@ def translated(error: ExchangeError, params: Mapping[str, Any], ask: Ask) -> Exc
         band = {name: usdc(error.data[name]) for name in ("min_price", "max_price") if name in error.data}
         detail, shown = found.detail.format_map(_Figures({**params, **band}, ask)), found.param
         if error.reason == Reason.ORDER_NOT_FOUND.value and params.get("order_id") is None:
-            detail, shown = "the user has no order with this key; `exchange order list` shows the open orders", _KEY
+            name, shown = ("label", "--label") if params.get("client_order_id") is None else ("key", _KEY)
+            detail = f"the user has no order with this {name}; `exchange order list` shows the open orders"
     return ExchangeError(error.code, error.message, error.reason, detail, {**error.data, "param": shown})
 
 

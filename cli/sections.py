@@ -11,7 +11,7 @@ from exchange.cli.lazy import LazyGroup
 # Each command is in one section; a command without a section is not shown.
 SECTIONS = {
     "Trade": {
-        "order": "Buy, sell, close positions, cancel and show open orders.",
+        "order": "Buy, sell, close positions, edit, cancel and show orders.",
         "account": "Show an account, deposit cash, withdraw cash.",
         "bot": "Run a trading bot as an ordinary client until Ctrl-C.",
     },

@@ -57,6 +57,7 @@ MODULES = (
     "exchange.matching.listing",
     "exchange.matching.margin_profiles",
     "exchange.matching.order_checks",
+    "exchange.matching.order_lookup",
     "exchange.matching.orders",
     "exchange.matching.reopening",
     "exchange.matching.settlement",

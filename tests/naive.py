@@ -262,10 +262,10 @@ class NaiveExchange:
                 return self.cancel(command)
             case EditOrder():
                 return self.edit(ts_us, command)
-            case CancelAll(user_id, instrument_id):
-                return self.cancel_all(user_id, instrument_id, "user_request")
+            case CancelAll():
+                return self.cancel_all(command, "user_request")
             case CancelUserOrders(user_id, instrument_id):
-                return self.cancel_all(user_id, instrument_id, "admin")
+                return self.cancel_all(CancelAll(user_id, instrument_id), "admin")
             case CreateInstrument():
                 return self.create_instrument(ts_us, command)
             case PauseInstrument():
@@ -972,10 +972,12 @@ class NaiveExchange:
 
     def find(self, command: CancelOrder | EditOrder) -> NaiveOrder | Reason:
         """Return the open order that the command names, or the reason why there is none."""
-        if isinstance(command, CancelOrder) and command.instrument_id not in (None, *self.instruments):
+        if command.instrument_id not in (None, UNSET, *self.instruments):
             return Reason.INSTRUMENT_NOT_FOUND
         if command.user_id not in self.users:
             return Reason.ORDER_NOT_FOUND
+        if command.label is not UNSET:
+            return self.find_labelled(command)
         for order in self.known_orders(command.user_id):
             if command.order_id is not None:
                 named = order.order_id == command.order_id
@@ -983,12 +985,24 @@ class NaiveExchange:
                 named = order.placed.client_order_id == command.client_order_id
             if not named:
                 continue
-            if isinstance(command, CancelOrder) and command.instrument_id not in (None, order.instrument_id):
+            if command.instrument_id not in (None, UNSET, order.instrument_id):
                 return Reason.ORDER_NOT_FOUND
             if order in self.orders:
                 return order
             return Reason.ORDER_ALREADY_CANCELLED if order.remaining else Reason.ORDER_ALREADY_FILLED
         return Reason.ORDER_NOT_FOUND
+
+    def find_labelled(self, command: CancelOrder | EditOrder) -> NaiveOrder | Reason:
+        """Return the only open order of the user with the label, in the instrument if that is named."""
+        fitting = [
+            order
+            for order in self.orders
+            if (order.user_id, order.placed.label) == (command.user_id, command.label)
+            and command.instrument_id in (None, UNSET, order.instrument_id)
+        ]
+        if not fitting:
+            return Reason.ORDER_NOT_FOUND
+        return fitting[0] if len(fitting) == 1 else Reason.LABEL_NOT_UNIQUE
 
     def cancel(self, command: CancelOrder) -> list[Event]:
         order = self.find(command)
@@ -996,12 +1010,25 @@ class NaiveExchange:
             return [Refused(command.user_id, order)]
         return [self.close_order(order, "user_request")]
 
-    def cancel_all(self, user_id: str, instrument_id: str | None, reason: CancelReason) -> list[Event]:
+    def cancel_all(self, command: CancelAll, reason: CancelReason) -> list[Event]:
+        user_id, instrument_id = command.user_id, command.instrument_id
         if user_id not in self.users:
             return [Refused(user_id, Reason.UNKNOWN_USER)]
         if instrument_id is not None and instrument_id not in self.instruments:
             return [Refused(user_id, Reason.INSTRUMENT_NOT_FOUND)]
-        chosen = [o for o in self.orders if o.user_id == user_id and instrument_id in (None, o.instrument_id)]
+        if command.asset is not UNSET and command.asset not in [it.terms.asset for it in self.instruments.values()]:
+            return [Refused(user_id, Reason.UNKNOWN_ASSET)]
+        chosen = []
+        for order in self.orders:
+            terms = self.instruments[order.instrument_id].terms
+            if (
+                order.user_id == user_id
+                and instrument_id in (None, order.instrument_id)
+                and command.asset in (UNSET, terms.asset)
+                and command.option_type in (UNSET, terms.option_type)
+                and command.label in (UNSET, order.placed.label)
+            ):
+                chosen.append(order)
         return [*self.cancel_each(chosen, reason), AllCancelled(user_id, len(chosen))]
 
     # Placing and editing of orders
@@ -1060,6 +1087,7 @@ class NaiveExchange:
             command.post_only,
             command.client_order_id,
             command.reduce_only,
+            label=command.label,
         )
 
     def liquidate_traders(self, ts_us: int, events: list[Event]) -> list[Event]:

@@ -26,11 +26,14 @@ Actions (parts in brackets are optional):
     clock 2026-02-28 07:59:59.999999       only forward; the next command has that time
     USER opens with 500.00
     USER deposits 5.00   USER withdraws 5.00
-    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only|reduce-only] [as KEY] [in C]
+    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only|reduce-only] [as KEY] [labelled L] [in C]
                                            KEY: the client_order_id
-    USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [in C]
+    USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [labelled L] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
     USER cancels 7|KEY [in C]              USER cancels all [in C]
+    USER edits the order labelled L [in C] [to 2.000] [@ 1.60]
+    USER cancels the order labelled L [in C]
+    USER cancels all [calls|puts] [on SOL] [labelled L]
     USER turns cancel-on-disconnect on|off
     USER disconnects [, another connection stays]
     pause C   resume C
@@ -94,7 +97,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.commands import (
     CancelAll,
@@ -125,6 +128,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
+from exchange.domain.enums import OptionType
 from exchange.domain.events import (
     AccountReset,
     AllCancelled,
@@ -446,6 +450,7 @@ class Table:
             post_only=groups["post_only"] is not None,
             client_order_id=groups["key"],
             reduce_only=True if groups["reduce_only"] is not None else UNSET,
+            label=groups["label"] or UNSET,
         )
 
     def edit(self, groups: dict[str, Any]) -> Command:
@@ -456,6 +461,27 @@ class Table:
             price_micros=None if price is None else micros(price),
             size_milli=None if size is None else milli(size),
         )
+
+    def edit_labelled(self, groups: dict[str, Any]) -> Command:
+        price, size, name = groups["price"], groups["size"], groups["name"]
+        return EditOrder(
+            groups["user"],
+            price_micros=None if price is None else micros(price),
+            size_milli=None if size is None else milli(size),
+            label=groups["label"],
+            instrument_id=UNSET if name is None else self.instrument_id(name),
+        )
+
+    def cancel_labelled(self, groups: dict[str, Any]) -> Command:
+        instrument_id = None if groups["name"] is None else self.instrument_id(groups["name"])
+        return CancelOrder(groups["user"], instrument_id=instrument_id, label=groups["label"])
+
+    def cancel_group(self, groups: dict[str, Any]) -> Command:
+        option_type: OptionType | UnsetType = UNSET
+        if groups["types"] is not None:
+            option_type = "call" if groups["types"] == "calls" else "put"
+        label, asset = groups["label"] or UNSET, groups["asset"] or UNSET
+        return CancelAll(groups["user"], asset=asset, option_type=option_type, label=label)
 
     def cancel(self, groups: dict[str, Any]) -> Command:
         instrument_id = None if groups["name"] is None else self.instrument_id(groups["name"])
@@ -613,6 +639,8 @@ def _pattern(text: str) -> re.Pattern[str]:
         "deal": r"buys|sells",
         "name": r"[\w-]+",
         "key": r"[\w-]+",
+        "label": r"[\w-]+",
+        "types": r"calls|puts",
         "order": r"[\w-]+",
         "size": r"-?\d+\.\d{3}",
         "price": r"-?\d+\.\d{2,6}",
@@ -651,7 +679,7 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
     (_pattern(r"prices of <name>: ?<rest>"), Table.band),
 ]
 
-_TAIL = r"(?: <post_only>)?(?: <reduce_only>)?(?: as <key>)?(?: in <name>)?"
+_TAIL = r"(?: <post_only>)?(?: <reduce_only>)?(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
 ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command | None]]] = [
     (_pattern(r"rules: <pairs>"), Table.rules),
     (
@@ -669,6 +697,12 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
     (_pattern(r"<user> deposits <cash>"), lambda _, g: Deposit(g["user"], micros(g["cash"]))),
     (_pattern(r"<user> withdraws <cash>"), lambda _, g: Withdraw(g["user"], micros(g["cash"]))),
     (_pattern(rf"<user> <deal> <size> (?:@ <price>|at market)(?: <in_force>)?{_TAIL}"), Table.place),
+    (
+        _pattern(r"<user> edits the order labelled <label>(?: in <name>)?(?: to <size>)?(?: @ <price>)?"),
+        Table.edit_labelled,
+    ),
+    (_pattern(r"<user> cancels the order labelled <label>(?: in <name>)?"), Table.cancel_labelled),
+    (_pattern(r"<user> cancels all(?: <types>)?(?: on <asset>)?(?: labelled <label>)?"), Table.cancel_group),
     (_pattern(r"<user> edits <order>(?: to <size>)?(?: @ <price>)?"), Table.edit),
     (_pattern(r"<user> cancels <order>(?: in <name>)?"), Table.cancel),
     (

@@ -109,6 +109,39 @@ def test_repeated_client_order_id_places_one_order(server: Server) -> None:
     assert "cancelled (user_request)" in said(exchange(*cancel))
 
 
+def test_orders_by_label(server: Server) -> None:
+    one, other = _instrument(server, 16), _instrument(server, 17)
+    at = ("--user", "label.a", "--db", server.path)
+    ids = [_order(server, "buy", name, 1, 1, *at[:2], "--label", "hedge")["order"]["order_id"] for name in (one, other)]
+    _order(server, "buy", one, 1, 1, *at[:2])
+    assert [it["order_id"] for it in said_json(exchange("order", "list", "--label", "hedge", "--json", *at))] == ids
+    key = "[red]label"
+    ids.append(
+        _order(server, "buy", one, 1, 2, *at[:2], "--label", "scalp", "--client-order-id", key)["order"]["order_id"]
+    )
+    shown = said(exchange("order", "show", "--label", "scalp", *at))
+    assert shown.startswith(
+        f"order {ids[2]} open: buy 1.000 {one} @ 2.00\n  gtc, client order id {key}, label scalp\n  placed "
+    )
+    text = complained(exchange("order", "edit", "--label", "hedge", "--price", "0.90", *at))
+    assert text == (
+        "error 1033: Label not unique: several open orders have this label; name one by its ORDER_ID, or add "
+        "--instrument if that tells them apart\n"
+    )
+    text = said(exchange("order", "edit", "--label", "hedge", "--instrument", other, "--price", "0.90", *at))
+    assert text == f"order {ids[1]} open: buy 1.000 {other} @ 0.90\n"
+    assert said(exchange("order", "cancel", "--all", "--label", "hedge", *at)) == f"cancelled {ids[0]}, {ids[1]}\n"
+    text = complained(exchange("order", "cancel", "--label", "hedge", *at))
+    assert text == (
+        "error 1003: Order not found: the user has no order with this label; `exchange order list` shows the open "
+        "orders\n"
+    )
+    shown = said(exchange("order", "show", "--label", "hedge", "--offline", *at))
+    assert shown.startswith(f"order {ids[1]} cancelled (user_request): buy 1.000 {other} @ 0.90\n")
+    for wrong in (("cancel", "1", "--label", "x"), ("cancel", "1", "--asset", "SOL"), ("edit", "1"), ("show",)):
+        assert complained(exchange("order", *wrong, *at), 2).startswith("Usage:")
+
+
 def test_control_characters_of_clients_are_not_printed(server: Server) -> None:
     _order(server, "buy", _instrument(server, 13), 1, 1, "--user", "steer.a", "--client-order-id", "\x1b[2Jx")
     assert "\x1b" not in said(exchange("order", "list", "--user", "steer.a", "--db", server.path))

@@ -78,6 +78,7 @@ def test_methods_return_typed_results(tmp_path: Path) -> None:
             assert [(trade.price_micros, trade.liquidity) for trade in sold.trades] == [(PRICE, "taker")]
             assert (await alice.cancel(bid.order.order_id)).order.cancel_reason == "user_request"
             assert (await alice.cancel_all()).cancelled == 0
+            assert (await alice.get_order(client_order_id="mine")).status == "cancelled"
             assert [one.size_milli for one in await bob.get_trades(INSTRUMENT, count=5)] == [SIZE]
             assert [one.quantity_milli for one in (await alice.get_account()).positions] == [SIZE]
             assert (await bob.get_balance()).user_id == "bob"

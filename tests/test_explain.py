@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from exchange.domain.commands import (
     CancelAll,
@@ -115,6 +116,33 @@ def test_where_an_open_order_stands(tmp_path: Path) -> None:
         "remaining": 1_000,
         "size": 1_000,
     }
+
+
+def test_refusals_of_an_order_that_was_named_by_its_label(tmp_path: Path) -> None:
+    path = tmp_path / "labels.db"
+    hedge = replace(buy("alice", 1_000, 1_500_000), label="hedge")
+    edit = EditOrder("alice", price_micros=1_400_000, label="hedge")
+    write_journal(
+        path,
+        history(
+            replace(edit, price_micros=1),
+            hedge,
+            replace(edit, price_micros=1),
+            replace(edit, price_micros=1, label="other"),
+            hedge,
+            edit,
+            CancelOrder("alice", order_id=1),
+            replace(edit, size_milli=0),
+            CancelOrder("alice", order_id=2),
+            replace(edit, price_micros=1),
+        ),
+    )
+    assert [line.partition(" ")[2] for line in told(path, 1)] == [
+        "placed by alice: buy 1.0 at 1.50, gtc, label hedge",
+        "an edit by alice was refused: Invalid price (price_off_tick); see --seq 8",
+        "cancelled by alice; 1.0 remained",
+    ]
+    assert [line.partition(" ")[0] for line in told(path, 2)] == ["10", "13", "14"]
 
 
 ENDINGS = {

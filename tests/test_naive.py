@@ -14,8 +14,10 @@ from random import Random, SystemRandom
 from typing import get_args
 
 import pytest
+from msgspec import UNSET
 
 from exchange.domain.commands import (
+    CancelAll,
     CancelOrder,
     CancelUserOrders,
     ChangeRules,
@@ -78,12 +80,15 @@ from exchange.matching.state import State
 from exchange.matching.state_codec import decode_state, digest, encode_state
 from tests.market_commands import FairMarketCommands, MarketCommands, fair_steps, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
+from tests.order_commands import OrderCommands, OrderMarketCommands, order_steps
 from tests.random_commands import RandomCommands, Step, random_steps
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 200
 MARKET_SEEDS = 60
 FAIR_SEEDS = 40
+ORDER_SEEDS = 100
+ORDER_COMMANDS = 1_000
 COMMANDS = 500
 CHUNK = 10
 
@@ -123,6 +128,12 @@ def test_chunk_of_fair_market_streams_is_the_same_as_in_the_naive_exchange(first
         run_stream(FairMarketCommands, seed, COMMANDS)
 
 
+@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS))
+def test_chunk_of_streams_with_all_order_types_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(OrderMarketCommands if seed % 2 else OrderCommands, seed, ORDER_COMMANDS)
+
+
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
     """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
@@ -138,6 +149,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
     for seed in range(first_seed, first_seed + 100):
         run_stream(MarketCommands, seed, 1_000)
         run_stream(FairMarketCommands, seed, 1_000)
+        run_stream(OrderMarketCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
@@ -253,7 +265,7 @@ def test_the_market_streams_cover_everything() -> None:
     expected = {
         *[f"event {event_type.__name__}" for event_type in _EVENTS if event_type not in _FAIR_EVENTS],
         *[f"command {command_type.__name__}" for command_type in _COMMANDS if command_type not in _FAIR_COMMANDS],
-        *[f"refused {reason}" for reason in Reason if reason not in _FAIR_REASONS],
+        *[f"refused {reason}" for reason in Reason if reason not in (*_FAIR_REASONS, *_ORDER_REASONS)],
         *[f"place refused {reason}" for reason in _PLACE_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS],
         *[f"cancelled {reason}" for reason in get_args(CancelReason)],
@@ -280,6 +292,20 @@ def test_the_fair_market_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
+@pytest.mark.slow
+def test_the_order_streams_cover_everything() -> None:
+    """The same for labels, and for the groups of orders that a mass cancellation names."""
+    counts = Counter(word for seed in range(20) for word in occurrences(order_steps(seed, ORDER_COMMANDS)))
+    expected = {
+        *[f"{kind} by label" for kind in ("edit", "cancel")],
+        *[f"{kind} refused {reason}" for kind in ("edit", "cancel") for reason in _ORDER_REASONS],
+        *["other refused unknown_asset", "group of asset", "group of type", "group of label", "labelled trade"],
+    }
+    rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
+    assert not rare, f"these occur less than four times: {rare}"
+
+
+_ORDER_REASONS = [Reason.LABEL_NOT_UNIQUE]
 _FAIR_EVENTS = [
     *[LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset],
     *[MarketReopening, PostOnlyBegan],
@@ -292,6 +318,7 @@ _MARKET_REASONS = [
     *[Reason.INVALID_DELIVERY_PRICE, Reason.INVALID_LIMITS, Reason.INVALID_RULES, Reason.USER_SUSPENDED],
     *[Reason.EXCHANGE_HALTED, Reason.NOTHING_TO_REDUCE, Reason.POSITION_ABOVE_MAXIMUM, Reason.PRICE_BEYOND_BAND],
     *_FAIR_REASONS,
+    *_ORDER_REASONS,
 ]
 # tests/test_repair.py has the one that is recorded only in place of a lost command.
 _COMMANDS = [it for it in get_args(Command) if it is not RecordLoss]
@@ -363,6 +390,7 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
         yield from occurrences_liquidations(command, events)
         if isinstance(command, EditOrder | CancelOrder) and command.client_order_id and len(events) > 1:
             yield f"{kind} by client_order_id"
+        yield from occurrences_labels(kind, command, events)
         if trades:
             market = "market " if isinstance(command, PlaceOrder) and command.type == "market" else ""
             yield f"{market}{command.time_in_force} traded" if isinstance(command, PlaceOrder) else f"{kind} traded"
@@ -373,6 +401,16 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                 yield "traded with himself"
             if trade.maker_fee_micros > 0:
                 yield "with fees"
+
+
+def occurrences_labels(kind: str, command: Command, events: list[Event]) -> Iterator[str]:
+    if isinstance(command, EditOrder | CancelOrder) and command.label is not UNSET and len(events) > 1:
+        yield f"{kind} by label"
+    if isinstance(command, PlaceOrder) and command.label is not UNSET and len(events) > 3:
+        yield "labelled trade"
+    if isinstance(command, CancelAll) and len(events) > 1:
+        given = {"asset": command.asset, "type": command.option_type, "label": command.label}
+        yield from (f"group of {name}" for name, value in given.items() if value is not UNSET)
 
 
 def occurrences_liquidations(command: Command, events: list[Event]) -> Iterator[str]:

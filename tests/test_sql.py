@@ -37,10 +37,10 @@ COLUMNS = {
     "cost_micros fee_micros counterparty_user_id",
     "orders": "order_id user_id client_order_id instrument_id side type time_in_force post_only price_micros "
     "size_milli filled_milli remaining_milli average_price_micros fee_micros status cancel_reason placed_seq "
-    "updated_seq created_us updated_us reduce_only liquidation",
+    "updated_seq created_us updated_us reduce_only liquidation label",
     "open_orders": "order_id user_id client_order_id instrument_id side type time_in_force post_only price_micros "
     "size_milli filled_milli remaining_milli average_price_micros fee_micros status cancel_reason placed_seq "
-    "updated_seq created_us updated_us reduce_only liquidation",
+    "updated_seq created_us updated_us reduce_only liquidation label",
     "ledger": "seq ts_us time user_id cause cause_user_id instrument_id cash_change_micros locked_change_micros "
     "cash_micros locked_micros available_micros reason maintenance_micros",
     "balances": "user_id cash_micros locked_micros available_micros as_of_seq maintenance_micros shortfall_micros",

@@ -18,7 +18,7 @@ from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
 from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
 from exchange.client.subscription import Subscription
-from exchange.domain.enums import Side
+from exchange.domain.enums import InstrumentKind, Side
 from exchange.domain.rules import Rules
 from exchange.keys.client_key import ClientKey
 from exchange.projections.wire_types import (
@@ -143,19 +143,23 @@ class Client:
         order_id: int | None = None,
         *,
         client_order_id: str | None = None,
+        label: str | None = None,
+        instrument_id: str | None = None,
         amount: int | None = None,
         price: int | None = None,
         receipt: bool = False,
     ) -> PlaceResult:
         """Change an order's total size (its filled part included), its price, or both. Never repeated after a break."""
-        reference = {"order_id": order_id, "client_order_id": client_order_id, "receipt": receipt or None}
-        return await self._typed("private/edit", PlaceResult, **reference, amount=amount, price=price)
+        reference = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+        which = {**reference, "instrument_id": instrument_id, "receipt": receipt or None}
+        return await self._typed("private/edit", PlaceResult, **which, amount=amount, price=price)
 
     async def cancel(
         self,
         order_id: int | None = None,
         *,
         client_order_id: str | None = None,
+        label: str | None = None,
         instrument_id: str | None = None,
         receipt: bool = False,
     ) -> CancelResult:
@@ -164,13 +168,22 @@ class Client:
         If the connection breaks before the answer, the repeated request may raise error 1008 (already closed) although
         the first one cancelled the order.
         """
-        reference = {"order_id": order_id, "client_order_id": client_order_id, "receipt": receipt or None}
-        return await self._typed("private/cancel", CancelResult, **reference, instrument_id=instrument_id)
+        reference = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+        which = {**reference, "instrument_id": instrument_id, "receipt": receipt or None}
+        return await self._typed("private/cancel", CancelResult, **which)
 
-    async def cancel_all(self, instrument_id: str | None = None, *, receipt: bool = False) -> CancelAllResult:
-        """Cancel all open orders, or those in one instrument. Never repeated after a break."""
-        which = {"instrument_id": instrument_id, "receipt": receipt or None}
-        return await self._typed("private/cancel_all", CancelAllResult, **which)
+    async def cancel_all(
+        self,
+        instrument_id: str | None = None,
+        *,
+        asset: str | None = None,
+        kind: InstrumentKind | None = None,
+        label: str | None = None,
+        receipt: bool = False,
+    ) -> CancelAllResult:
+        """Cancel all open orders, or those of one instrument, asset, kind and label. Never repeated after a break."""
+        which = {"instrument_id": instrument_id, "asset": asset, "kind": kind, "label": label}
+        return await self._typed("private/cancel_all", CancelAllResult, **which, receipt=receipt or None)
 
     async def close_position(
         self, instrument_id: str, price: int | None = None, *, receipt: bool = False
@@ -224,19 +237,35 @@ class Client:
         which = {"instrument_id": instrument_id, "count": count, "before": before}
         return await self._typed("public/get_trades", list[Trade], **which, **at)
 
-    async def get_open_orders(self, instrument_id: str | None = None, **at: Unpack[PastMoment]) -> list[OrderView]:
-        """The user's open orders, oldest first."""
-        return await self._typed("private/get_open_orders", list[OrderView], instrument_id=instrument_id, **at)
+    async def get_order(
+        self,
+        order_id: int | None = None,
+        *,
+        client_order_id: str | None = None,
+        label: str | None = None,
+        **at: Unpack[PastMoment],
+    ) -> OrderView:
+        """The state of an order, open or finished. A label names the newest open order, else the newest finished."""
+        reference = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
+        return await self._typed("private/get_order", OrderView, **reference, **at)
+
+    async def get_open_orders(
+        self, instrument_id: str | None = None, label: str | None = None, **at: Unpack[PastMoment]
+    ) -> list[OrderView]:
+        """The user's open orders, oldest first; of all, or those in one instrument or with one label."""
+        which = {"instrument_id": instrument_id, "label": label}
+        return await self._typed("private/get_open_orders", list[OrderView], **which, **at)
 
     async def get_order_history(
         self,
         instrument_id: str | None = None,
         count: int | None = None,
         before: int | None = None,
+        label: str | None = None,
         **at: Unpack[PastMoment],
     ) -> list[OrderView]:
         """The user's closed orders, newest first. `before` is an order_id."""
-        which = {"instrument_id": instrument_id, "count": count, "before": before}
+        which = {"instrument_id": instrument_id, "count": count, "before": before, "label": label}
         return await self._typed("private/get_order_history", list[OrderView], **which, **at)
 
     async def get_user_trades(

@@ -24,6 +24,7 @@ class OrderOptions(TypedDict, total=False):
     client_order_id: str
     dry_run: bool
     receipt: bool
+    label: str
 
 
 class PlaceResult(msgspec.Struct):

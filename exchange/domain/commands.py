@@ -7,7 +7,7 @@ has a default. The JSON is canonical because its fields are in the order of this
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exchange.domain.enums import OrderType, Side, TimeInForce
+from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 
 
@@ -105,7 +105,8 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     """Place an order. `price_micros` is None for market orders, and only for them.
 
     `reduce_only` limits the size to the position that the order reduces; only orders that never rest may have it. The
-    field is True or missing, because journals older than it have no such field.
+    field is True or missing, because journals older than it have no such field. `label` is the user's own name for a
+    group of orders: several orders may have the same one.
     """
 
     user_id: str
@@ -118,12 +119,14 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     post_only: bool = False
     client_order_id: str | None = None
     reduce_only: bool | UnsetType = UNSET
+    label: str | UnsetType = UNSET
 
 
 class EditOrder(_Command, frozen=True, tag="edit_order"):
     """Give an open order a new price, a new total size (`size_milli`, filled part included), or both.
 
-    The order is named by `order_id` or by `client_order_id`, never by both.
+    The order is named by one of `order_id`, `client_order_id` and `label`; a label must be that of one open order only.
+    If `instrument_id` is given, the order must be in that.
     """
 
     user_id: str
@@ -131,22 +134,31 @@ class EditOrder(_Command, frozen=True, tag="edit_order"):
     client_order_id: str | None = None
     price_micros: int | None = None
     size_milli: int | None = None
+    label: str | UnsetType = UNSET
+    instrument_id: str | UnsetType = UNSET
 
 
 class CancelOrder(_Command, frozen=True, tag="cancel_order"):
-    """Cancel the order with this `order_id` or `client_order_id`; if `instrument_id` is given, it must be in that."""
+    """Cancel the order with this `order_id`, `client_order_id` or `label`; a label must be that of one open order only.
+
+    If `instrument_id` is given, the order must be in that.
+    """
 
     user_id: str
     order_id: int | None = None
     client_order_id: str | None = None
     instrument_id: str | None = None
+    label: str | UnsetType = UNSET
 
 
 class CancelAll(_Command, frozen=True, tag="cancel_all"):
-    """Cancel every open order of the user, in one instrument or in all of them."""
+    """Cancel every open order of the user that fits: by instrument, asset, type of option, and label."""
 
     user_id: str
     instrument_id: str | None = None
+    asset: str | UnsetType = UNSET
+    option_type: OptionType | UnsetType = UNSET
+    label: str | UnsetType = UNSET
 
 
 class SetCancelOnDisconnect(_Command, frozen=True, tag="set_cancel_on_disconnect"):

@@ -7,6 +7,8 @@ OrderType = Literal["limit", "market"]
 TimeInForce = Literal["gtc", "ioc", "fok", "day"]
 OrderStatus = Literal["open", "partially_filled", "filled", "cancelled"]
 OptionType = Literal["call", "put"]
+# As on Deribit, `option` names all options; there is nothing else here.
+InstrumentKind = Literal["option", "call", "put"]
 InstrumentState = Literal["open", "paused", "expired"]
 Liquidity = Literal["maker", "taker"]
 CancelReason = Literal[

@@ -100,7 +100,7 @@ class InstrumentStateChanged(_Event, frozen=True, tag="instrument_state_changed"
 class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     """A new order. `liquidation`: the exchange placed it, to buy back a short.
 
-    `reduce_only` and `liquidation` are True or missing.
+    `reduce_only` and `liquidation` are True or missing, and `label` is missing if the order has none.
     """
 
     order_id: int
@@ -115,6 +115,7 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     client_order_id: str | None
     reduce_only: bool | UnsetType = UNSET
     liquidation: bool | UnsetType = UNSET
+    label: str | UnsetType = UNSET
 
 
 class OrderRepeated(_Event, frozen=True, tag="order_repeated"):

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
     ORDER_NOT_FOUND = "order_not_found"
+    LABEL_NOT_UNIQUE = "label_not_unique"
     ORDER_ALREADY_FILLED = "order_already_filled"
     ORDER_ALREADY_CANCELLED = "order_already_cancelled"
 
@@ -114,6 +115,11 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.ORDER_NOT_FOUND: Refusal(
         1003, "Order not found", "you have no order with this id; private/get_open_orders lists your open orders"
+    ),
+    Reason.LABEL_NOT_UNIQUE: Refusal(
+        1033,
+        "Label not unique",
+        "several open orders have this label: name one by its order_id, or add the instrument_id if they differ in it",
     ),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),

@@ -24,6 +24,7 @@ SIZE_MAX_MILLI = 1_000_000 * MILLI_PER_CONTRACT
 # Of user names.
 NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"
 CLIENT_ORDER_ID_MAX = 64
+LABEL_MAX = 64
 RESERVED_USERS = ("admin", "fees", "insurance")
 
 

@@ -77,7 +77,12 @@ _ORDER_OR_EDIT = (
 )
 _NEW = (Reason.INSTRUMENT_NOT_FOUND, Reason.NOTHING_TO_REDUCE, Reason.TOO_MANY_OPEN_ORDERS)
 _PLACE = (*_ORDER_OR_EDIT, *_NEW, Reason.CLIENT_ORDER_ID_USED)
-_NO_OPEN_ORDER = (Reason.ORDER_NOT_FOUND, Reason.ORDER_ALREADY_FILLED, Reason.ORDER_ALREADY_CANCELLED)
+_NO_OPEN_ORDER = (
+    Reason.ORDER_NOT_FOUND,
+    Reason.LABEL_NOT_UNIQUE,
+    Reason.ORDER_ALREADY_FILLED,
+    Reason.ORDER_ALREADY_CANCELLED,
+)
 _INSTRUMENT = (Reason.INSTRUMENT_NOT_FOUND,)
 _PAUSE = (*_COMMAND, Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED, Reason.UNKNOWN_SERIES)
 _USER = (*_COMMAND, Reason.UNKNOWN_USER)
@@ -94,12 +99,13 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
-    "private/edit": (*_ORDER_OR_EDIT, *_NO_OPEN_ORDER, Reason.SIZE_NOT_ABOVE_FILLED),
+    "private/edit": (*_ORDER_OR_EDIT, *_INSTRUMENT, *_NO_OPEN_ORDER, Reason.SIZE_NOT_ABOVE_FILLED),
     "private/cancel": (*_COMMAND, *_INSTRUMENT, *_NO_OPEN_ORDER),
-    "private/cancel_all": (*_COMMAND, *_INSTRUMENT),
+    "private/cancel_all": (*_COMMAND, *_INSTRUMENT, Reason.UNKNOWN_ASSET),
     "private/close_position": (*_ANY_ORDER, *_NEW),
     "private/get_margin": (*_INSTRUMENT, "read_only_replay"),
     "private/explain_order": (Reason.ORDER_NOT_FOUND, "order_archived"),
+    "private/get_order": (Reason.ORDER_NOT_FOUND,),
     "private/get_open_orders": _INSTRUMENT,
     "private/get_order_history": _INSTRUMENT,
     "private/get_user_trades": _INSTRUMENT,

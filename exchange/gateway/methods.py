@@ -265,7 +265,7 @@ _METHODS: dict[str, Method] = {
         trading.cancel_answer,
     ),
     "private/cancel_all": _private(
-        "Cancel all open orders, or those in one instrument.",
+        "Cancel all open orders, or those of one instrument, asset, kind or label.",
         p.CancelAllParams,
         trading.cancel_all,
         w.CancelAllResult,
@@ -290,15 +290,21 @@ _METHODS: dict[str, Method] = {
         trading.explain_order,
         r.TimelineResult,
     )._replace(always_past=True),
+    "private/get_order": _private(
+        "The state of one of the user's orders, open or finished.",
+        p.LabelledOrderRef,
+        queries.order,
+        OrderView,
+    ),
     "private/get_open_orders": _private(
         "The user's open orders, oldest first.",
-        p.InstrumentFilter,
+        p.OpenOrdersParams,
         queries.open_orders,
         list[OrderView],
     ),
     "private/get_order_history": _private(
         "The user's finished orders, newest first.",
-        p.HistoryParams,
+        p.OrderHistoryParams,
         queries.order_history,
         list[OrderView],
     ),

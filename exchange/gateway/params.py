@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.domain.enums import Side, TimeInForce
+from exchange.domain.enums import InstrumentKind, Side, TimeInForce
 from exchange.domain.rules import Rules
-from exchange.domain.units import CLIENT_ORDER_ID_MAX, NAME_PATTERN, NUMBER_MAX
+from exchange.domain.units import CLIENT_ORDER_ID_MAX, LABEL_MAX, NAME_PATTERN, NUMBER_MAX
 from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
@@ -30,6 +30,7 @@ Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 # The journal records also the ids of instruments that do not exist, so their length has a limit.
 InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]
 Asset = Annotated[str, Meta(max_length=ASSET_MAX)]
+Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
@@ -95,6 +96,7 @@ class PlaceParams(CommandParams, frozen=True):
     client_order_id: ClientOrderId | None = None
     reduce_only: bool = False
     dry_run: bool = False
+    label: Label | None = None
 
 
 class ClosePositionParams(CommandParams, frozen=True):
@@ -115,16 +117,22 @@ class EditParams(CommandParams, frozen=True):
     client_order_id: ClientOrderId | None = None
     amount: Number | None = None
     price: Number | None = None
+    label: Label | None = None
+    instrument_id: InstrumentId | None = None
 
 
 class CancelParams(CommandParams, frozen=True):
     order_id: Number | None = None
     client_order_id: ClientOrderId | None = None
     instrument_id: InstrumentId | None = None
+    label: Label | None = None
 
 
 class CancelAllParams(CommandParams, frozen=True):
     instrument_id: InstrumentId | None = None
+    asset: Asset | None = None
+    kind: InstrumentKind | None = None
+    label: Label | None = None
 
 
 class OrderRef(ReadParams, frozen=True):
@@ -132,8 +140,13 @@ class OrderRef(ReadParams, frozen=True):
     client_order_id: ClientOrderId | None = None
 
 
-class InstrumentFilter(ReadParams, frozen=True):
+class LabelledOrderRef(OrderRef, frozen=True):
+    label: Label | None = None
+
+
+class OpenOrdersParams(ReadParams, frozen=True):
     instrument_id: InstrumentId | None = None
+    label: Label | None = None
 
 
 class AssetFilter(ReadParams, frozen=True):
@@ -176,6 +189,10 @@ class HistoryParams(ReadParams, frozen=True):
     instrument_id: InstrumentId | None = None
     count: Count = 100
     before: Number | None = None
+
+
+class OrderHistoryParams(HistoryParams, frozen=True):
+    label: Label | None = None
 
 
 class SubscribeParams(Params, frozen=True):
@@ -256,6 +273,12 @@ class NewRulesParams(CommandParams, frozen=True):
 class PaymentParams(CommandParams, frozen=True):
     user_id: Name
     amount: Number
+
+
+def check_order_name(params: EditParams | CancelParams | LabelledOrderRef) -> None:
+    """Check that the request names its order in one way. Raises RpcError -32602."""
+    if [params.order_id, params.client_order_id, params.label].count(None) != 2:
+        raise invalid_params("order_id", "give exactly one of order_id, client_order_id and label")
 
 
 _PATH = re.compile(r" - at `\$\.?([A-Za-z_]+)?(.*)`$")

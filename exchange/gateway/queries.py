@@ -106,13 +106,22 @@ def rules(caller: Caller, _params: p.ReadParams) -> w.RulesResult:
     return w.RulesResult(caller.views.rules, caller.views.seq, caller.views.rules_version)
 
 
-def open_orders(caller: Caller, params: p.InstrumentFilter) -> list[OrderView]:
-    return caller.views.open_orders(caller.user_id, listed_id_or_none(params.instrument_id, caller.views))
-
-
-def order_history(caller: Caller, params: p.HistoryParams) -> list[OrderView]:
+def open_orders(caller: Caller, params: p.OpenOrdersParams) -> list[OrderView]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
-    return caller.views.finished_orders(caller.user_id, params.count, params.before, instrument_id)
+    return caller.views.open_orders(caller.user_id, instrument_id, params.label)
+
+
+def order(caller: Caller, params: p.LabelledOrderRef) -> OrderView:
+    p.check_order_name(params)
+    found = caller.views.find_order(caller.user_id, params.order_id, params.client_order_id, params.label)
+    if found is None:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return found
+
+
+def order_history(caller: Caller, params: p.OrderHistoryParams) -> list[OrderView]:
+    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    return caller.views.finished_orders(caller.user_id, params.count, params.before, instrument_id, params.label)
 
 
 def user_trades(caller: Caller, params: p.HistoryParams) -> list[UserTrade]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.commands import CancelAll, CancelOrder, Command, EditOrder, PlaceOrder
-from exchange.domain.enums import Side
+from exchange.domain.enums import OptionType, Side
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.units import NUMBER_MAX, SIZE_MAX_MILLI
 from exchange.gateway import params as p
@@ -50,6 +50,7 @@ def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             params.post_only,
             params.client_order_id,
             True if params.reduce_only else UNSET,
+            UNSET if params.label is None else params.label,
         )
 
     return place_on_side
@@ -123,15 +124,28 @@ def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
 def edit(caller: Caller, params: p.EditParams) -> Command:
     if params.amount is None and params.price is None:
         raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
-    return EditOrder(caller.user_id, *_order_name(params), params.price, params.amount)
+    order_id, client_order_id, label = _order_name(params)
+    instrument_id = UNSET if params.instrument_id is None else canonical_id(params.instrument_id, caller.views)
+    return EditOrder(caller.user_id, order_id, client_order_id, params.price, params.amount, label, instrument_id)
 
 
 def cancel(caller: Caller, params: p.CancelParams) -> Command:
-    return CancelOrder(caller.user_id, *_order_name(params), canonical_id_or_none(params.instrument_id, caller.views))
+    order_id, client_order_id, label = _order_name(params)
+    instrument_id = canonical_id_or_none(params.instrument_id, caller.views)
+    return CancelOrder(caller.user_id, order_id, client_order_id, instrument_id, label)
 
 
 def cancel_all(caller: Caller, params: p.CancelAllParams) -> Command:
-    return CancelAll(caller.user_id, canonical_id_or_none(params.instrument_id, caller.views))
+    option_type: OptionType | UnsetType = UNSET
+    if params.kind is not None and params.kind != "option":
+        option_type = params.kind
+    return CancelAll(
+        caller.user_id,
+        canonical_id_or_none(params.instrument_id, caller.views),
+        UNSET if params.asset is None else params.asset,
+        option_type,
+        UNSET if params.label is None else params.label,
+    )
 
 
 def order_answer(caller: Caller, change: Change) -> r.OrderResult:
@@ -156,13 +170,14 @@ def cancel_all_answer(_caller: Caller, change: Change) -> w.CancelAllResult:
 
 
 def explain_order(caller: Caller, params: p.OrderRef) -> r.TimelineResult:
-    steps = caller.exchange.order_timeline(caller.user_id, *_order_name(params))
+    if (params.order_id is None) == (params.client_order_id is None):
+        raise invalid_params("order_id", "give exactly one of order_id and client_order_id")
+    steps = caller.exchange.order_timeline(caller.user_id, params.order_id, params.client_order_id)
     if not steps:
         raise refused(Reason.ORDER_NOT_FOUND)
     return r.TimelineResult(steps)
 
 
-def _order_name(params: p.EditParams | p.CancelParams | p.OrderRef) -> tuple[int | None, str | None]:
-    if (params.order_id is None) == (params.client_order_id is None):
-        raise invalid_params("order_id", "give exactly one of order_id and client_order_id")
-    return params.order_id, params.client_order_id
+def _order_name(params: p.EditParams | p.CancelParams) -> tuple[int | None, str | None, str | UnsetType]:
+    p.check_order_name(params)
+    return params.order_id, params.client_order_id, UNSET if params.label is None else params.label

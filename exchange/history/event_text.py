@@ -112,6 +112,7 @@ def _accepted(event: OrderAccepted) -> str:
             ", reduce-only" if event.reduce_only is True else "",
             ", liquidation" if event.liquidation is True else "",
             f", {event.client_order_id!r}" if event.client_order_id else "",
+            f", label {event.label!r}" if event.label else "",
         )
     )
     return (

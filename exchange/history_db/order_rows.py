@@ -40,6 +40,7 @@ class OrderRows:
                 int(event.post_only),
                 int(event.reduce_only is True),
                 int(event.liquidation is True),
+                event.label or NULL,
                 seq,
                 price,
                 size,

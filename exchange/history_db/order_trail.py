@@ -19,6 +19,11 @@ _REFUSED_EDITS = (
 )
 _REFUSED_BY_ID = _REFUSED_EDITS + "AND +user = :user AND order_id = :order_id"
 _REFUSED_BY_NAME = _REFUSED_EDITS + "AND user = :user AND order_id IS NULL AND payload ->> '$.client_order_id' = :name"
+# Those that named one order by its label. They have no client_order_id, which the index begins with.
+_REFUSED_BY_LABEL = (
+    _REFUSED_EDITS + "AND user = :user AND order_id IS NULL AND payload ->> '$.client_order_id' IS NULL "
+    "AND payload ->> '$.label' = :label"
+)
 
 
 class UnknownOrderError(HistoryError):
@@ -33,7 +38,7 @@ def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[Ti
     Raises JournalArchivedError if the order may have been placed before the first command here.
     """
     try:
-        _, owner, _ = _placing(views, order_id)
+        owner = _placing(views, order_id)[1]
     except UnknownOrderError:
         return []
     return timeline_of(order_id, order_audit_trail(views, order_id)) if owner == user_id else []
@@ -55,7 +60,7 @@ def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
 
     Raises UnknownOrderError, or JournalArchivedError if the order was placed before the first command here.
     """
-    placed_seq, user_id, name = _placing(views, order_id)
+    placed_seq, user_id, name, label = _placing(views, order_id)
     changes = views.query("SELECT seq FROM order_history WHERE order_id = :order_id AND seq <= :seq", order_id=order_id)
     seqs = {seq for (seq,) in changes}
     refused = {"user": views.user_key(user_id), "placed_seq": placed_seq}
@@ -64,6 +69,9 @@ def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
     if name is not None:
         until = _last_seq_of_name(views, order_id, user_id, name)
         seqs.update(seq for (seq,) in views.query(_REFUSED_BY_NAME, **refused, until=until, name=name))
+    if label is not None:
+        by_label = views.query(_REFUSED_BY_LABEL, **refused, until=views.seq, label=label)
+        seqs.update(seq for (seq,) in by_label)
     return [command_record(views, seq) for seq in sorted(seqs)]
 
 
@@ -98,14 +106,14 @@ def _base_seq(views: PastViews) -> int:
     return int(seq) if kind == _BASE else 0
 
 
-def _placing(views: PastViews, order_id: int) -> tuple[int, str, str | None]:
-    """The seq, the user and the client_order_id of the command that placed an order."""
+def _placing(views: PastViews, order_id: int) -> tuple[int, str, str | None, str | None]:
+    """The seq, the user, the client_order_id and the label of the command that placed an order."""
     base_seq = _base_seq(views)
     found = views.query(
-        "SELECT placed_seq, user_id, client_order_id FROM orders WHERE order_id = :order_id", order_id=order_id
+        "SELECT placed_seq, user_id, client_order_id, label FROM orders WHERE order_id = :order_id", order_id=order_id
     ).fetchone()
     if found is not None and base_seq < found[0] <= views.seq:
-        return found[0], found[1], found[2]
+        return found[0], found[1], found[2], found[3]
     first, last = _end_of_orders(views, base_seq, "ASC"), _end_of_orders(views, base_seq, "DESC")
     if base_seq and (found is not None or first is None or order_id < first):
         raise JournalArchivedError(

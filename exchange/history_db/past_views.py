@@ -49,7 +49,7 @@ _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.or
 _ORDER = (
     """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
     v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
-    o.reduce_only, o.liquidation FROM {source}
+    o.reduce_only, o.liquidation, o.label FROM {source}
     JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
     + _VERSION_AT
     + """
@@ -202,8 +202,10 @@ class PastViews(Views):
                 still_live = [SmileView(*row[1:5]) for row in smiles if row[:2] in live]
                 self.surfaces[asset] = MarkSurface(asset, still_live, seq, ts_us)
 
-    def open_orders(self, user_id: str | None = None, instrument_id: str | None = None) -> list[OrderView]:
-        """The orders that were open, oldest first; of one user, in one instrument, or all."""
+    def open_orders(
+        self, user_id: str | None = None, instrument_id: str | None = None, label: str | None = None
+    ) -> list[OrderView]:
+        """The orders that were open, oldest first; of one user, in one instrument, with one label, or all."""
         row = self.query("SELECT max(seq) FROM open_order_checkpoint WHERE seq <= :seq").fetchone()
         listed = placed = ""
         if instrument_id is not None:
@@ -221,13 +223,34 @@ class PastViews(Views):
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
             user=None if user_id is None else self.user_key(user_id),
         )
-        return [_order(row) for row in rows]
+        orders = [_order(row) for row in rows]
+        return orders if label is None else [order for order in orders if order.label == label]
 
     def open_count(self, user_id: str) -> int:
         """The number of open orders of a user. The first call counts those of all users."""
         if self._open_counts is None:
             self._open_counts = Counter(order.user_id for order in self.open_orders())
         return self._open_counts[user_id]
+
+    def find_order(
+        self, user_id: str, order_id: int | None, client_order_id: str | None = None, label: str | None = None
+    ) -> OrderView | None:
+        """The user's order as it was; None if it was not placed yet.
+
+        If several have this client_order_id or label, the newest open one, else the newest finished one.
+        """
+        if order_id is not None:
+            found = self.order(order_id)
+            return found if found is not None and found.user_id == user_id else None
+        column, name = ("label", label) if client_order_id is None else ("client_order_id", client_order_id)
+        rows = self.query(
+            _ORDER.format(source="book_order o")
+            + f" WHERE o.user = :user AND o.{column} = :name AND o.placed_seq <= :seq "
+            "ORDER BY v.remaining_milli > 0 AND v.change <> 'cancelled' DESC, o.order_id DESC LIMIT 1",
+            user=self.user_key(user_id),
+            name=name,
+        )
+        return next((_order(row) for row in rows), None)
 
     def order(self, order_id: int) -> OrderView | None:
         """An order as it was; None if it was not placed yet."""
@@ -253,7 +276,12 @@ class PastViews(Views):
         return depth
 
     def finished_orders(
-        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+        self,
+        user_id: str,
+        count: int,
+        before: int | None = None,
+        instrument_id: str | None = None,
+        label: str | None = None,
     ) -> list[OrderView]:
         """The orders that had ended with an `order_id` below `before`, the highest first.
 
@@ -265,12 +293,13 @@ class PastViews(Views):
             "AND updated_seq <= :seq ORDER BY updated_seq DESC, (SELECT v.n FROM order_version v "
             "WHERE v.order_id = book_order.order_id AND v.seq = updated_seq ORDER BY v.n DESC LIMIT 1) DESC LIMIT :kept"
         )
-        of_instrument = "" if instrument_id is None else "AND b.instrument = :instrument"
+        fits = "" if instrument_id is None else "AND b.instrument = :instrument"
+        fits += "" if label is None else " AND b.label = :label"
         page = (
             f"SELECT f.order_id FROM ({kept}) f CROSS JOIN book_order b ON b.order_id = f.order_id "
-            f"WHERE f.order_id < :before {of_instrument} ORDER BY f.order_id DESC LIMIT :count"
+            f"WHERE f.order_id < :before {fits} ORDER BY f.order_id DESC LIMIT :count"
         )
-        if instrument_id is None:
+        if not fits:
             page = f"SELECT order_id FROM ({kept}) WHERE order_id < :before ORDER BY order_id DESC LIMIT :count"
         rows = self.query(
             _ORDER.format(source=f"({page}) f JOIN book_order o ON o.order_id = f.order_id")
@@ -279,6 +308,7 @@ class PastViews(Views):
             kept=self.rules.finished_orders_kept,
             before=_NO_ID if before is None else before,
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
+            label=label,
             count=count,
         )
         return [_order(row) for row in rows]
@@ -337,7 +367,7 @@ class PastViews(Views):
             "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
             "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
             "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
-            f"iif(s.liquidity = 'taker', o.liquidation, 0) FROM ({newest}) s "
+            f"iif(s.liquidity = 'taker', o.liquidation, 0), o.label FROM ({newest}) s "
             "CROSS JOIN trade t ON t.trade_id = s.trade_id "
             "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
             "CROSS JOIN instrument i ON i.instrument = t.instrument "
@@ -349,7 +379,7 @@ class PastViews(Views):
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
             count=count,
         )
-        return [UserTrade(*[*row[:-1], bool(row[-1])]) for row in rows]
+        return [UserTrade(*[*row[:-2], bool(row[-2]), row[-1]]) for row in rows]
 
     def _user_ids(self) -> list[str]:
         rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")
@@ -460,7 +490,7 @@ class _Accounts(_OnDemand[AccountBalances]):
 
 def _order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
-     created_us, updated_us, name, reason, reduce_only, liquidation) = row  # fmt: skip
+     created_us, updated_us, name, reason, reduce_only, liquidation, label) = row  # fmt: skip
     filled = size - remaining
     status: OrderStatus = "partially_filled" if filled else "open"
     if change == "cancelled" or not remaining:
@@ -485,4 +515,5 @@ def _order(row: Any) -> OrderView:
         reason,
         bool(reduce_only),
         bool(liquidation),
+        label,
     )

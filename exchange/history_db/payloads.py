@@ -1,5 +1,7 @@
 """Which texts of commands and events the history stores, because its views cannot make them from its tables."""
 
+from msgspec import UNSET
+
 from exchange.domain import commands as c
 from exchange.domain import events as e
 
@@ -23,13 +25,17 @@ def _is_in_tables(command: c.Command, first: e.Event) -> bool:
         case c.PlaceOrder():
             # The exchange makes an order smaller that would do more than to reduce a position.
             is_whole = isinstance(first, e.OrderAccepted) and first.size_milli == command.size_milli
-            return is_whole and command.reduce_only is not False and not needs_json(command.client_order_id)
+            # The text of an empty label is not that of the order, which has none.
+            is_plain = not needs_json(command.client_order_id) and not needs_json(command.label or None)
+            is_plain = is_plain and command.label != ""
+            return is_whole and command.reduce_only is not False and is_plain
         case c.EditOrder():
             new = (command.price_micros, command.size_milli)
             is_named = command.order_id is not None and command.client_order_id is None
+            is_named = is_named and command.label is UNSET and command.instrument_id is UNSET
             return is_named and isinstance(first, e.OrderEdited) and new == (first.price_micros, first.size_milli)
         case c.CancelOrder():
-            is_plain = command.client_order_id is None and command.instrument_id is None
+            is_plain = command.client_order_id is None and command.instrument_id is None and command.label is UNSET
             return is_plain and bool(command.order_id) and not needs_json(command.user_id)
         case c.SetIndexPrice():
             return isinstance(first, e.IndexPriceSet)

@@ -113,7 +113,7 @@ class HistoryRows:
                 number, keys = _POSITION, self._accounts.position(n, event)
             case OrderAccepted():
                 number, keys = _ACCEPTED, self._orders.accepted(n, event)
-                is_stored = needs_json(event.client_order_id)
+                is_stored = needs_json(event.client_order_id) or needs_json(event.label or None)
             case OrderCancelled():
                 number, keys = _CANCELLED, self._orders.cancelled(n, event)
             case Traded():
@@ -134,7 +134,8 @@ class HistoryRows:
         new, command, first = self.new, self.new.command, self.new.events[0]
         user_id, instrument_id = getattr(command, "user_id", None), getattr(command, "instrument_id", None)
         user = NULL if user_id is None else new.user(user_id)
-        instrument = NULL if instrument_id is None else new.instrument(instrument_id)
+        # It may be UNSET.
+        instrument = new.instrument(instrument_id) if isinstance(instrument_id, str) else NULL
         order_id = NULL
         if isinstance(command, _ORDER_COMMANDS):
             order_id = getattr(command, "order_id", None) or getattr(first, "order_id", None) or NULL

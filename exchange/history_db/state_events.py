@@ -52,6 +52,7 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 order.client_order_id,
                 True if order.reduce_only else UNSET,
                 True if order.liquidation else UNSET,
+                UNSET if order.label is None else order.label,
             )
             if order.filled_milli and order.price_micros is not None:
                 size, left, price = order.size_milli, order.remaining_milli, order.price_micros

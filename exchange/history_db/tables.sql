@@ -91,6 +91,7 @@ CREATE TABLE book_order (
     post_only           INTEGER NOT NULL,
     reduce_only         INTEGER NOT NULL,
     liquidation         INTEGER NOT NULL,
+    label               TEXT,
     placed_seq          INTEGER NOT NULL REFERENCES command,
     placed_price_micros INTEGER,
     placed_size_milli   INTEGER NOT NULL,
@@ -107,6 +108,7 @@ CREATE INDEX book_order_by_user ON book_order (user, instrument);
 CREATE INDEX book_order_by_instrument ON book_order (instrument);
 CREATE INDEX book_order_by_seq ON book_order (placed_seq);
 CREATE INDEX book_order_by_name ON book_order (client_order_id, user) WHERE client_order_id IS NOT NULL;
+CREATE INDEX book_order_by_label ON book_order (label, user) WHERE label IS NOT NULL;
 CREATE INDEX book_order_open ON book_order (user, instrument) WHERE status IN ('open', 'partially_filled');
 CREATE INDEX book_order_finished ON book_order (user, updated_seq) WHERE status IN ('filled', 'cancelled');
 

@@ -79,7 +79,7 @@ SELECT o.order_id, u.user_id, o.client_order_id, i.instrument_id, o.side, o.type
        1000 * (o.cost_micros / o.filled_milli)
            + (2000 * (o.cost_micros % o.filled_milli) + o.filled_milli) / (2 * o.filled_milli) AS average_price_micros,
        o.fee_micros, o.status, o.cancel_reason, o.placed_seq, o.updated_seq,
-       placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation,
+       placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation, o.label,
        o.price_micros / 1e6 AS price, o.size_milli / 1e3 AS size, o.filled_milli / 1e3 AS filled
 FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
      JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq;
@@ -115,6 +115,7 @@ SELECT c.seq, c.ts_us, utc_iso(c.ts_us) AS time, c.kind, u.user_id, i.instrument
        c.payload ->> '$.halted' AS halted, c.payload ->> '$.suspended' AS suspended,
        c.payload ->> '$.open_orders_max' AS open_orders_max,
        c.payload ->> '$.position_max_milli' AS position_max_milli, c.payload -> '$.rules' AS rules,
+       coalesce(o.label, c.payload ->> '$.label') AS label,
        coalesce(o.placed_price_micros, v.price_micros, p.price_micros, c.payload ->> '$.price_micros') / 1e6 AS price,
        coalesce(o.placed_size_milli, v.size_milli, c.payload ->> '$.size_milli') / 1e3 AS size
 FROM command c LEFT JOIN user u ON u.user = c.user LEFT JOIN instrument i ON i.instrument = c.instrument
@@ -131,11 +132,12 @@ SELECT c.seq, c.ts_us,
             WHEN 'place_order' THEN (
                 SELECT printf('{"kind":"place_order","user_id":"%s","instrument_id":"%s","side":"%s","type":"%s",'
                               || '"time_in_force":"%s","price_micros":%s,"size_milli":%d,"post_only":%s,'
-                              || '"client_order_id":%s%s}',
+                              || '"client_order_id":%s%s%s}',
                               u.user_id, i.instrument_id, o.side, o.type, o.time_in_force,
                               coalesce(o.placed_price_micros, 'null'), o.placed_size_milli,
                               iif(o.post_only, 'true', 'false'), coalesce('"' || o.client_order_id || '"', 'null'),
-                              iif(o.reduce_only, ',"reduce_only":true', ''))
+                              iif(o.reduce_only, ',"reduce_only":true', ''),
+                              coalesce(',"label":"' || o.label || '"', ''))
                 FROM book_order o WHERE o.order_id = c.order_id)
             WHEN 'edit_order' THEN (
                 SELECT printf('{"kind":"edit_order","user_id":"%s","order_id":%d,"client_order_id":null,'
@@ -160,12 +162,13 @@ SELECT e.seq, e.n,
             WHEN 'order_accepted' THEN (
                 SELECT printf('{"kind":"order_accepted","order_id":%d,"user_id":"%s","instrument_id":"%s","side":"%s",'
                               || '"type":"%s","time_in_force":"%s","price_micros":%s,"size_milli":%d,"post_only":%s,'
-                              || '"client_order_id":%s%s%s}',
+                              || '"client_order_id":%s%s%s%s}',
                               o.order_id, u.user_id, i.instrument_id, o.side, o.type, o.time_in_force,
                               coalesce(o.placed_price_micros, 'null'), o.placed_size_milli,
                               iif(o.post_only, 'true', 'false'), coalesce('"' || o.client_order_id || '"', 'null'),
                               iif(o.reduce_only, ',"reduce_only":true', ''),
-                              iif(o.liquidation, ',"liquidation":true', ''))
+                              iif(o.liquidation, ',"liquidation":true', ''),
+                              coalesce(',"label":"' || o.label || '"', ''))
                 FROM book_order o WHERE o.order_id = e.ref)
             WHEN 'order_repeated' THEN
                 printf('{"kind":"order_repeated","order_id":%d,"user_id":"%s"}', e.ref, u.user_id)

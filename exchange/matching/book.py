@@ -24,6 +24,7 @@ class Order:
         "before",
         "book",
         "client_order_id",
+        "label",
         "level",
         "order_id",
         "original_price_micros",
@@ -55,6 +56,7 @@ class Order:
         original_price_micros: int | None,
         original_size_milli: int,
         reduce_only: bool = False,
+        label: str | None = None,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -70,6 +72,7 @@ class Order:
         self.original_price_micros = original_price_micros
         self.original_size_milli = original_size_milli
         self.reduce_only = reduce_only
+        self.label = label
         self.level: PriceLevel | None = None
         self.before: Order | None = None
         self.after: Order | None = None
@@ -91,6 +94,7 @@ class Order:
             self.original_price_micros,
             self.original_size_milli,
             self.reduce_only,
+            self.label,
         )
 
 

@@ -33,6 +33,7 @@ def accept(
             order.client_order_id,
             order.reduce_only or UNSET,
             is_liquidation or UNSET,
+            UNSET if order.label is None else order.label,
         )
     )
     if order.client_order_id is not None:

@@ -6,13 +6,13 @@ from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, E
 from exchange.domain.enums import CancelReason
 from exchange.domain.events import AllCancelled, OrderEdited, OrderRepeated
 from exchange.domain.reasons import Reason
-from exchange.matching.accounts import Account
 from exchange.matching.book import Order
 from exchange.matching.cancellation import cancel_each, cancel_resting
 from exchange.matching.execution import accept, trade_and_rest
 from exchange.matching.liquidation import liquidate_traders
 from exchange.matching.order_checks import Edit, size_to_place_milli, why_not_edited, why_not_placed
-from exchange.matching.refusal import FailedCheck, Figures, Result
+from exchange.matching.order_lookup import group_of, named_order, why_no_group
+from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import Changes, State
 
 
@@ -49,6 +49,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
             command.price_micros,
             command.size_milli,
             command.reduce_only is True,
+            command.label or None,
         ),
     )
     liquidate_traders(state, changes)
@@ -57,12 +58,12 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
 
 def edit(state: State, ts_us: int, command: EditOrder) -> Result:
     """Give an open order another price or size. Same price and a smaller size keep its place in the queue."""
-    account = state.accounts.get(command.user_id)
-    order = find_order(account, command.order_id, command.client_order_id)
-    if account is None or order is None:
-        return _not_found(state)
+    order = named_order(state, command)
+    if isinstance(order, FailedCheck):
+        return order
     if order.level is None:
         return FailedCheck(_why_closed(order), {"order_id": order.order_id})
+    account = state.accounts[order.user_id]
     terms = _edited_terms(order, command)
     if failed := why_not_edited(state, ts_us, account, terms):
         return failed
@@ -102,12 +103,9 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
 
 def cancel(state: State, command: CancelOrder) -> Result:
     """Cancel one open order of the user."""
-    account = state.accounts.get(command.user_id)
-    if command.instrument_id is not None and command.instrument_id not in state.books:
-        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
-    order = find_order(account, command.order_id, command.client_order_id)
-    if order is None or command.instrument_id not in (None, order.book.instrument_id):
-        return _not_found(state)
+    order = named_order(state, command)
+    if isinstance(order, FailedCheck):
+        return order
     if order.level is None:
         return FailedCheck(_why_closed(order))
     changes = Changes()
@@ -116,33 +114,17 @@ def cancel(state: State, command: CancelOrder) -> Result:
 
 
 def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: CancelReason) -> Result:
-    """Cancel the user's open orders, oldest first, in one instrument or in all."""
+    """Cancel the user's open orders that the command names, oldest first."""
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
-    if command.instrument_id is not None and command.instrument_id not in state.books:
-        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
-    orders = [
-        order
-        for order in account.open_orders.values()
-        if command.instrument_id is None or order.book.instrument_id == command.instrument_id
-    ]
+    if failed := why_no_group(state, command):
+        return failed
+    orders = group_of(account, command)
     changes = Changes()
     cancel_each(state, changes, orders, reason)
     changes.events.append(AllCancelled(account.user_id, len(orders)))
     return changes.take_events()
-
-
-def find_order(account: Account | None, order_id: int | None, client_order_id: str | None) -> Order | None:
-    """Return the account's order with this id, or else with this client_order_id, open or closed.
-
-    None if there is no such order, or if it is among the closed orders that are no longer kept.
-    """
-    if account is None:
-        return None
-    if order_id is not None:
-        return account.find_order(order_id)
-    return account.find_client_order(client_order_id)
 
 
 def _same_order(known: Order, command: PlaceOrder) -> bool:
@@ -156,6 +138,7 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
         and known.original_price_micros == command.price_micros
         and known.original_size_milli == command.size_milli
         and known.reduce_only == (command.reduce_only is True)
+        and known.label == (command.label or None)
     )
 
 
@@ -165,11 +148,6 @@ def _edited_terms(order: Order, command: EditOrder) -> Edit:
     price = order.price_micros if command.price_micros is None else command.price_micros
     size = order.size_milli if command.size_milli is None else command.size_milli
     return Edit(order, price, size, size - order.size_milli + order.remaining_milli)
-
-
-def _not_found(state: State) -> FailedCheck:
-    figures: Figures = {"orders_so_far": state.next_order_id - 1}
-    return FailedCheck(Reason.ORDER_NOT_FOUND, figures)
 
 
 def _why_closed(order: Order) -> Reason:

@@ -31,5 +31,6 @@ def add_order(open_orders: dict[int, OrderView], event: OrderAccepted, ts_us: in
         None,
         event.reduce_only is True,
         event.liquidation is True,
+        event.label or None,
     )
     return order

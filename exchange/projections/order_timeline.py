@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from exchange.domain.commands import CancelOrder, Command, EditOrder
 from exchange.domain.enums import CancelReason, Liquidity, OrderType, Side, TimeInForce
@@ -54,6 +55,7 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
     client_order_id: str | None = None
     reduce_only: bool = False
     liquidation: bool = False
+    label: str | None = None
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
@@ -128,7 +130,7 @@ def timeline_of(
                 placed = event
             if affects(event, order_id):
                 steps.append(_step(order_id, record, event, names_counterparties))
-            elif isinstance(event, Refused) and placed is not None and refers_to(command, placed):
+            elif isinstance(event, Refused) and placed is not None and _is_about(record, event, placed, steps):
                 steps.append(RefusedStep(seq=seq, ts_us=ts_us, command=kind_of(command), reason=event.reason))
     return steps
 
@@ -151,6 +153,18 @@ def refers_to(command: Command, placed: OrderAccepted) -> bool:
     if command.order_id is not None:
         return command.order_id == placed.order_id
     return command.client_order_id is not None and command.client_order_id == placed.client_order_id
+
+
+def _is_about(record: CommandRecord, refused: Refused, placed: OrderAccepted, steps: list[TimelineStep]) -> bool:
+    """True if the refused command asked for an edit or a cancellation of this order, which has had these steps."""
+    command = record.command
+    if not isinstance(command, EditOrder | CancelOrder) or command.label is UNSET:
+        return refers_to(command, placed)
+    # A label names an open order, and nothing if several have it.
+    names_none = refused.reason in (Reason.ORDER_NOT_FOUND, Reason.LABEL_NOT_UNIQUE, Reason.INSTRUMENT_NOT_FOUND)
+    is_named = (command.user_id, command.label) == (placed.user_id, placed.label)
+    is_there = command.instrument_id in (None, UNSET, placed.instrument_id)
+    return is_named and is_there and not names_none and is_open(steps)
 
 
 def is_open(steps: list[TimelineStep]) -> bool:
@@ -186,6 +200,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 client_order_id=event.client_order_id,
                 reduce_only=event.reduce_only is True,
                 liquidation=event.liquidation is True,
+                label=event.label or None,
             )
         case OrderEdited():
             return EditedStep(

@@ -43,13 +43,33 @@ class Orders:
         orders = self.users.get(user_id)
         return None if orders is None else orders.open.get(order_id) or orders.finished.get(order_id)
 
-    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
+    def find_named(
+        self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None
+    ) -> OrderView | None:
+        """Return the user's order with this id, or the newest one with this client_order_id or label.
+
+        Open orders come before finished ones. O(number of kept orders) if no id is given.
+        """
+        orders = self.users.get(user_id)
+        if orders is None or order_id is not None:
+            return None if order_id is None else self.find(user_id, order_id)
+        for group in (orders.open, orders.finished):
+            newest_id = 0
+            for order in group.values():
+                fits = order.label == label if client_order_id is None else order.client_order_id == client_order_id
+                if fits and order.order_id > newest_id:
+                    newest_id = order.order_id
+            if newest_id:
+                return group[newest_id]
+        return None
+
+    def open_orders(self, user_id: str, instrument_id: str | None = None, label: str | None = None) -> list[OrderView]:
         """Return the user's open orders, oldest first."""
         orders = self.users.get(user_id)
         return [
             order
             for order in (orders.open.values() if orders else ())
-            if instrument_id is None or order.instrument_id == instrument_id
+            if instrument_id in (None, order.instrument_id) and label in (None, order.label)
         ]
 
     def open_count(self) -> int:
@@ -57,7 +77,12 @@ class Orders:
         return sum(len(orders.open) for orders in list(self.users.values()))
 
     def history(
-        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+        self,
+        user_id: str,
+        count: int,
+        before: int | None = None,
+        instrument_id: str | None = None,
+        label: str | None = None,
     ) -> list[OrderView]:
         """Return finished orders with an `order_id` below `before`, the highest first."""
         orders = self.users.get(user_id)
@@ -69,7 +94,7 @@ class Orders:
                 break
             if before is None or order_id < before:
                 order = orders.finished[order_id]
-                if instrument_id in (None, order.instrument_id):
+                if instrument_id in (None, order.instrument_id) and label in (None, order.label):
                     page.append(order)
         return page
 

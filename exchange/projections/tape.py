@@ -48,6 +48,8 @@ class Tape:
             "maker",
             event.maker_fee_micros,
             maker_order.client_order_id,
+            False,
+            maker_order.label,
         )
         taker = UserTrade(
             *common,
@@ -57,6 +59,7 @@ class Tape:
             event.taker_fee_micros,
             taker_order.client_order_id,
             taker_order.liquidation,
+            taker_order.label,
         )
         trades = self.instruments.get(event.instrument_id)
         if trades is None:

@@ -133,15 +133,29 @@ class Views:
             return self._volatilities.of_smile(instrument, smile, index, self.ts_us)
         return self._volatilities.of(instrument, mark, None if index is None else index.price_micros, self.ts_us)
 
-    def open_orders(self, user_id: str, instrument_id: str | None = None) -> list[OrderView]:
-        """Return the user's open orders, oldest first; all of them, or those in one instrument."""
-        return self.orders.open_orders(user_id, instrument_id)
+    def find_order(
+        self, user_id: str, order_id: int | None, client_order_id: str | None = None, label: str | None = None
+    ) -> OrderView | None:
+        """Return the user's order with this id, or the newest one with this client_order_id or label.
+
+        Open orders come before finished ones. None if there is none, or if it finished and is no longer kept.
+        """
+        return self.orders.find_named(user_id, order_id, client_order_id, label)
+
+    def open_orders(self, user_id: str, instrument_id: str | None = None, label: str | None = None) -> list[OrderView]:
+        """Return the user's open orders, oldest first; all of them, or those in one instrument or with one label."""
+        return self.orders.open_orders(user_id, instrument_id, label)
 
     def finished_orders(
-        self, user_id: str, count: int, before: int | None = None, instrument_id: str | None = None
+        self,
+        user_id: str,
+        count: int,
+        before: int | None = None,
+        instrument_id: str | None = None,
+        label: str | None = None,
     ) -> list[OrderView]:
         """Return finished orders of the user with an `order_id` below `before`, the highest first."""
-        return self.orders.history(user_id, count, before, instrument_id)
+        return self.orders.history(user_id, count, before, instrument_id, label)
 
     def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
         """Return trades of the instrument with a `trade_id` below `before`, newest first."""

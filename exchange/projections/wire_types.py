@@ -97,6 +97,7 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     cancel_reason: CancelReason | None = None
     reduce_only: bool = False
     liquidation: bool = False
+    label: str | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
@@ -128,6 +129,7 @@ class UserTrade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_d
     fee_micros: int
     client_order_id: str | None = None
     liquidation: bool = False
+    label: str | None = None
 
 
 class Instrument(msgspec.Struct, gc=False, rename=WIRE_NAMES):
