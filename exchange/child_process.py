@@ -1,29 +1,36 @@
-"""A subprocess with pipes for asyncio, whose start takes about a millisecond.
+"""A subprocess with streams for asyncio, whose start takes about a millisecond.
 
 uvloop starts a subprocess with a fork that copies the page tables of the exchange: with 250 MB of memory, this takes
 20 ms, and each page costs time again when the exchange next writes to it. `subprocess` starts it with `vfork`, which
 copies nothing.
+
+Its standard input and output are one end of a socket pair, and not pipes: uvloop and the file object of a pipe would
+both close its descriptor. The second of them closes another file if the number is in use again: that of the next
+subprocess, or the journal itself.
 """
 
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
-from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
-from asyncio.streams import FlowControlMixin
+from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
+from subprocess import PIPE
 
 # Between two looks whether a process has ended: the first one, and the longest.
 _LOOK_SECONDS_MIN, _LOOK_SECONDS_MAX = 0.001, 0.05
 
 
 class ChildProcess:
-    """A running subprocess. `stdin` and `stdout` are None where no pipe was wanted."""
+    """A running subprocess. `stdin` and `stdout` are None where no stream was wanted."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], stdout: StreamReader | None = None, stdin: StreamWriter | None = None
+    ) -> None:
         self.pid = process.pid
-        self.stdin: StreamWriter | None = None
-        self.stdout: StreamReader | None = None
+        self.stdout = stdout
+        self.stdin = stdin
         self._process = process
 
     @property
@@ -46,12 +53,16 @@ class ChildProcess:
 
     async def drain(self) -> None:
         """Close its input, read the rest of its output, and wait until it has ended."""
+        # A process that ends before it has read all its input resets the connection.
+        with contextlib.suppress(ConnectionError):
+            if self.stdin is not None:
+                self.stdin.write_eof()
+            if self.stdout is not None:
+                while await self.stdout.read(64 * 1024):
+                    pass
+        await self.wait()
         if self.stdin is not None:
             self.stdin.close()
-        if self.stdout is not None:
-            while await self.stdout.read(64 * 1024):
-                pass
-        await self.wait()
 
 
 async def start_process(
@@ -61,28 +72,30 @@ async def start_process(
 
     Its priority is lower by `niceness`. Raises OSError.
     """
-    process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout)  # noqa: ASYNC220 - it takes a millisecond
-    if niceness and hasattr(os, "setpriority"):
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+    if PIPE not in (stdin, stdout):
+        return ChildProcess(_started(arguments, stdin, stdout, niceness))
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            end = theirs.fileno()
+            process = _started(arguments, end if stdin == PIPE else stdin, end if stdout == PIPE else stdout, niceness)
+        except BaseException:
+            ours.close()
+            raise
     try:
-        return await _connected(process, limit)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=limit)
     except BaseException:
         # Cancelled before anybody could end it.
+        ours.close()
         process.kill()
         process.wait()
         raise
+    return ChildProcess(process, reader, writer)
 
 
-async def _connected(process: subprocess.Popen[bytes], limit: int) -> ChildProcess:
-    """The process with its pipes in the event loop."""
-    loop = asyncio.get_running_loop()
-    child = ChildProcess(process)
-    if process.stdin is not None:
-        transport, protocol = await loop.connect_write_pipe(FlowControlMixin, process.stdin)
-        child.stdin = StreamWriter(transport, protocol, None, loop)
-    if process.stdout is not None:
-        child.stdout = StreamReader(limit, loop)
-        reader = child.stdout
-        await loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), process.stdout)
-    return child
+def _started(arguments: Sequence[str], stdin: int | None, stdout: int | None, niceness: int) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(arguments, stdin=stdin, stdout=stdout)
+    if niceness and hasattr(os, "setpriority"):
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+    return process

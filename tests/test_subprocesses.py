@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from subprocess import PIPE, Popen
+from typing import Any
 
 import pytest
 
@@ -154,9 +156,13 @@ def test_a_subprocess_has_a_lower_priority_from_its_start_on() -> None:
 
 def test_a_subprocess_whose_start_is_cancelled_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[Popen[bytes]] = []
+    started = child_process._started
 
-    async def connect(process: Popen[bytes], _limit: int) -> None:
-        begun.append(process)
+    def start(arguments: Sequence[str], stdin: int | None, stdout: int | None, niceness: int) -> Popen[bytes]:
+        begun.append(started(arguments, stdin, stdout, niceness))
+        return begun[0]
+
+    async def connect(**_streams: Any) -> None:
         await asyncio.Event().wait()
 
     async def conversation() -> None:
@@ -167,9 +173,46 @@ def test_a_subprocess_whose_start_is_cancelled_is_ended(monkeypatch: pytest.Monk
         starting.cancel()
         await asyncio.wait([starting])
 
-    monkeypatch.setattr(child_process, "_connected", connect)
+    monkeypatch.setattr(child_process, "_started", start)
+    monkeypatch.setattr(asyncio, "open_connection", connect)
     asyncio.run(conversation())
     assert begun[0].returncode == -signal.SIGKILL
-    for pipe in (begun[0].stdin, begun[0].stdout):
-        assert pipe is not None
-        pipe.close()
+
+
+async def descriptors_left_by_a_subprocess() -> int:
+    """How many descriptors stay open after a subprocess has answered, and is gone."""
+    before = len(os.listdir("/proc/self/fd"))
+    program = "import sys; print(sys.stdin.readline())"
+    process = await child_process.start_process([sys.executable, "-S", "-c", program], PIPE, PIPE, 100)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(b"a question\n")
+    assert await process.stdout.readline() == b"a question\n"
+    await process.drain()
+    await asyncio.sleep(0)
+    return len(os.listdir("/proc/self/fd")) - before
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="only Linux lists the open descriptors")
+@pytest.mark.parametrize("module", ["asyncio", "uvloop"])
+def test_a_subprocess_that_is_gone_leaves_no_descriptor_open(module: str) -> None:
+    # One that a collection closes later has two owners, and the second closes another file with the same number.
+    loops = pytest.importorskip(module)
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:
+            runner.run(descriptors_left_by_a_subprocess())
+            assert runner.run(descriptors_left_by_a_subprocess()) == 0
+    finally:
+        gc.enable()
+
+
+def test_a_subprocess_that_reads_no_input_can_be_drained() -> None:
+    async def conversation() -> int | None:
+        arguments = [sys.executable, "-S", "-c", "pass"]
+        process = await child_process.start_process(arguments, PIPE, PIPE, 100)
+        assert process.stdin is not None
+        process.stdin.write(b"a question\n" * 10_000)
+        await process.drain()
+        return process.returncode
+
+    assert asyncio.run(conversation()) == 0
