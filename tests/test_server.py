@@ -663,3 +663,27 @@ def test_memory_of_old_connections_is_free_after_some_were_closed(
         run(conversation())
     finally:
         gc.enable()
+
+
+def test_memory_is_given_back_after_many_connections_were_closed(
+    run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(gateway_server, "give_back_memory", lambda: given_back.append(1))
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            gateway = server.node.gateway
+            clients = [await server.connect() for _ in range(gateway_server.FREED_CONNECTIONS)]
+            gone = [connection.gone for connection in gateway._connections]
+            for _ in range(gateway_server.FREE_TICKS):
+                gateway._tick()
+            assert not given_back
+            for client in clients:
+                await client.hang_up()
+            await asyncio.gather(*gone)
+            gateway._tick()
+            gateway._tick()
+            assert given_back == [1]
+
+    run(conversation())

@@ -27,8 +27,9 @@ COUNT_MAX = 1_000
 SETTLEMENTS_MAX = 100
 
 # Of one connection.
-# Unanswered requests. The server reads no further until some are answered.
-IN_FLIGHT_MAX = 1_000
+# Unanswered requests. The server reads no further until some are answered. Each takes about 1 KiB, and those of clients
+# that are gone are commands too: 50 clients leave at most two seconds of work behind.
+IN_FLIGHT_MAX = 200
 # Bytes of messages since the last write. No more requests start until they are written.
 UNSENT_MAX = 1024 * 1024
 # Bytes that the client has not read. More than that closes the connection.

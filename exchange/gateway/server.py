@@ -15,6 +15,7 @@ from functools import cached_property, partial
 
 from websockets.frames import CloseCode
 
+from exchange.free_memory import give_back_memory
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
 from exchange.gateway.limits import LAST_ANSWERS_SECONDS, LAST_CLOSES_SECONDS
@@ -35,6 +36,9 @@ TICK_SECONDS = 1.0
 # open for less time than this; when so many others are closed, a whole collection, which stops the loop, is worth it.
 OLD_SECONDS = 10
 OLD_CLOSED_MAX = 5_000
+# After so many connections are closed, the memory that they used is given back, at most once in so many ticks.
+FREED_CONNECTIONS = 20
+FREE_TICKS = 10
 
 
 class Gateway:
@@ -57,6 +61,9 @@ class Gateway:
         self._outboxes_bytes = 0
         # Old connections that were closed since the last whole collection of garbage.
         self._old_closed = 0
+        # Connections that were closed, and ticks, since memory was last given back.
+        self._closed = 0
+        self._kept_ticks = 0
         self.limits = exchange.limits
         self.turns = Turns(lambda: exchange.is_crowded, self.send_all)
         self._pace = Pace(self._subscriptions.flush, self.send_all)
@@ -188,6 +195,10 @@ class Gateway:
         if self._old_closed >= OLD_CLOSED_MAX:
             self._old_closed = 0
             gc.collect()
+        self._kept_ticks += 1
+        if self._closed >= FREED_CONNECTIONS and self._kept_ticks >= FREE_TICKS:
+            self._closed = self._kept_ticks = 0
+            give_back_memory()
 
     @cached_property
     def _quotas(self) -> Quotas:
@@ -233,6 +244,7 @@ class Gateway:
     def forget(self, connection: SocketConnection) -> None:
         """Remove a closed connection."""
         self._connections.pop(connection, None)
+        self._closed += 1
         self._old_closed += connection.age_s >= OLD_SECONDS
         self._unsent.pop(connection, None)
         self._blocked.pop(connection, None)
