@@ -55,8 +55,8 @@ TRANSLATIONS: dict[str, Translation] = {
     ),
     Reason.ACCOUNT_EXISTS: Translation("this user has an account already", "USER"),
     Reason.INVALID_TERMS: Translation(
-        "expected an id like SOL_USDC-28FEB26-150-C that expires in the future, a --tick-size that is a positive "
-        "multiple of 0.001 USDC, and a positive --min-size",
+        "expected an id like SOL_USDC-28FEB26-150-C that expires in the future and before 2099, a --tick-size "
+        "that is a positive multiple of 0.001 USDC, and a positive --min-size",
         "INSTRUMENT_ID",
     ),
     Reason.INVALID_AMOUNT: Translation(

@@ -457,6 +457,8 @@ class FairMarketCommands(MarketCommands):
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         super().__init__(seed, naive)
+        # Draws of its own, so that the rest of a stream does not depend on it.
+        self.terms = Random(f"terms {seed}")
         self.kinds += [self._reset, *[self._ruin] * 16]
 
     def _opening(self) -> list[Command]:
@@ -498,6 +500,20 @@ class FairMarketCommands(MarketCommands):
         surplus = self.naive.available(user_id)
         self.queue += [crash, EndDay(next_day_end_us(self.ts_us))]
         return Withdraw(user_id, surplus) if surplus > 0 else crash
+
+    def _create(self) -> Command:
+        """List an instrument, sometimes one that expires in the last possible year or after it."""
+        command = super()._create()
+        assert isinstance(command, CreateInstrument)
+        late = self.terms.choice((*[None] * 6, "SOL_USDC-31DEC98-3-C", "SOL_USDC-1JAN99-3-C"))
+        return command if late is None else replace(command, instrument_id=late)
+
+    def _edit(self) -> Command:
+        """Edit an order, sometimes to the terms that it has."""
+        command = super()._edit()
+        if isinstance(command, EditOrder) and not self.terms.randrange(6):
+            return replace(command, price_micros=None, size_milli=None)
+        return command
 
     def _reset(self) -> Command:
         """Reset any account, mostly one without positions."""

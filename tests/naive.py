@@ -102,6 +102,8 @@ from tests.naive_market import (
     for_size,
     initial_margin,
     intrinsic_value,
+    is_too_late,
+    lists_too_late,
     maintenance_margin,
     mark_price,
     model_price,
@@ -346,6 +348,9 @@ class NaiveExchange:
         self.phases.update(dict.fromkeys(assets, "cancel only"))
         return [MarketReopening(self.post_only_s())]
 
+    def is_reopening(self, ts_us: int, asset: str) -> bool:
+        return self.why_not_reopened(ts_us, asset, post_only=False) is not None
+
     def why_not_reopened(self, ts_us: int, asset: str, post_only: bool) -> Reason | None:
         phase = self.phases.get(asset) if self.post_only_s() else None
         if phase == "cancel only":
@@ -520,6 +525,7 @@ class NaiveExchange:
             or not self.version <= version <= 2
             or validation_error(command.rules, version) is not None
             or self.raises_floor(command.rules)
+            or (version > 1 and lists_too_late(command.rules, ts_us))
         ):
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, version_before, self.rules, self.version = self.rules, self.version, command.rules, version
@@ -567,6 +573,8 @@ class NaiveExchange:
         good_size = 0 < command.min_size_milli <= SIZE_MAX_MILLI
         if not good_tick or not good_size or terms.expiration_s * 1_000_000 <= ts_us:
             return [Refused(None, Reason.INVALID_TERMS)]
+        if self.version > 1 and is_too_late(terms):
+            return [Refused(None, Reason.INVALID_TERMS)]
         if terms.instrument_id in self.instruments:
             return [Refused(None, Reason.INSTRUMENT_EXISTS)]
         created = self.create(terms.instrument_id, command.tick_micros, command.min_size_milli)
@@ -593,6 +601,8 @@ class NaiveExchange:
             if rule.asset not in self.history or only not in (None, rule.asset):
                 continue
             wanted = series_of_rule(rule, ts_us, self.index_of(rule.asset))
+            if self.version > 1:
+                wanted = (it for it in wanted if not is_too_late(parse_instrument_id(it)))
             missing = [instrument_id for instrument_id in wanted if instrument_id not in self.instruments]
             events += [self.create(instrument_id, rule.tick_micros, rule.min_size_milli) for instrument_id in missing]
             if only is None and missing:
@@ -658,7 +668,9 @@ class NaiveExchange:
         events = [IndexPriceSet(asset, price), *began, *self.list_missing_series(ts_us, only=asset)]
         self.add_smiles(asset, ts_us)
         events += self.told_smiles(asset, smiles_before)
-        return [*events, *self.mark(self.live_on(asset)), *self.liquidate(ts_us, self.users, by_index_price=True)]
+        events += self.mark(self.live_on(asset))
+        # An index price counts towards a takeover once orders can trade.
+        return events + self.liquidate(ts_us, self.users, by_index_price=not self.is_reopening(ts_us, asset))
 
     # The smiles of a fair market
 
@@ -1109,7 +1121,11 @@ class NaiveExchange:
             return reason
         if command.reduce_only is True and self.reducible(command) == 0:
             return Reason.NOTHING_TO_REDUCE
-        if reason := self.why_not_these_terms(instrument, command.price_micros, command.size_milli, filled=0):
+        smallest = instrument.min_size
+        if command.reduce_only is True and self.version > 1 and self.reducible(command) < smallest:
+            # Enough to close the position.
+            smallest = self.reducible(command)
+        if reason := self.why_not_these_terms(command.price_micros, command.size_milli, 0, instrument.tick, smallest):
             return reason
         if self.is_beyond_band(instrument, command.price_micros):
             return Reason.PRICE_BEYOND_BAND
@@ -1190,9 +1206,9 @@ class NaiveExchange:
         return Refused(user_id, reason, band or UNSET)
 
     def why_not_these_terms(
-        self, instrument: NaiveInstrument, price: int | None, size: int, filled: int
+        self, price: int | None, size: int, filled: int, tick: int, smallest: int
     ) -> Reason | None:
-        if size < instrument.min_size:
+        if size < smallest:
             return Reason.SIZE_BELOW_MINIMUM
         if size > SIZE_MAX_MILLI:
             return Reason.SIZE_ABOVE_MAXIMUM
@@ -1202,7 +1218,7 @@ class NaiveExchange:
             return Reason.COST_ABOVE_MAXIMUM
         if price is not None and price <= 0:
             return Reason.PRICE_NOT_POSITIVE
-        if price is not None and price % instrument.tick != 0:
+        if price is not None and price % tick != 0:
             return Reason.PRICE_OFF_TICK
         if price is not None and price > PRICE_MAX_MICROS:
             return Reason.PRICE_ABOVE_MAXIMUM
@@ -1251,7 +1267,7 @@ class NaiveExchange:
             price,
             size,
             remaining_milli=size - filled,
-            kept_place=price == order.price and size < order.size,
+            kept_place=price == order.price and (size < order.size or (size == order.size and self.version > 1)),
             previous_price_micros=order.price,
             previous_remaining_milli=order.remaining,
         )
@@ -1273,7 +1289,7 @@ class NaiveExchange:
             return reason
         if reason := self.why_not_reopened(ts_us, instrument.terms.asset, order.placed.post_only):
             return reason
-        if reason := self.why_not_these_terms(instrument, price, size, filled):
+        if reason := self.why_not_these_terms(price, size, filled, instrument.tick, instrument.min_size):
             return reason
         if price != order.price and self.is_beyond_band(instrument, price):
             return Reason.PRICE_BEYOND_BAND

@@ -8,7 +8,7 @@ from math import floor
 
 from exchange.domain.enums import OptionType
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of
-from exchange.domain.rules import Band, Series, Surface
+from exchange.domain.rules import Band, Rules, Series, Surface, market_of
 from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 
 # Pairs of a time, and the price from then on.
@@ -134,6 +134,16 @@ def series_of_rule(rule: Series, ts_us: int, index: int) -> Iterator[str]:
             if 0 < n * spacing <= 10_000_000:
                 for option_type in ("call", "put"):
                     yield instrument_id_of(rule.asset, int(expiration.timestamp()), n * spacing, option_type)
+
+
+def is_too_late(terms: InstrumentTerms) -> bool:
+    """True if an option expires after the last year that version 2 lists."""
+    return datetime.fromtimestamp(terms.expiration_s, UTC).year > 2098
+
+
+def lists_too_late(rules: Rules, ts_us: int) -> bool:
+    market, now = market_of(rules), datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ts_us)
+    return market is not None and any(day.year > 2098 for rule in market.series for day in expirations(rule, now))
 
 
 def expirations(rule: Series, now: datetime) -> list[datetime]:

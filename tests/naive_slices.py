@@ -197,6 +197,8 @@ def ranked(exchange: NaiveExchange, ts_us: int, user_id: str, at_mark: bool) -> 
         position = exchange.position(user_id, instrument.instrument_id)
         if not position or instrument.mark is None or instrument.is_over(ts_us) or instrument.state != "open":
             continue
+        if exchange.is_reopening(ts_us, instrument.terms.asset):
+            continue
         side: Side = "bid" if position < 0 else "ask"
         if at_mark:
             price = instrument.mark // 1000 * 1000

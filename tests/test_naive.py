@@ -286,7 +286,7 @@ def test_the_fair_market_streams_cover_everything() -> None:
         *[f"command {command_type.__name__}" for command_type in _FAIR_COMMANDS],
         *[f"refused {reason}" for reason in _FAIR_REASONS],
         *["short reduced", "long reduced", "short taken over", "long taken over", "several liquidated"],
-        *["owes cash", "debt left", "debt paid", "loss shared by several"],
+        *["owes cash", "debt left", "debt paid", "loss shared by several", "edit to the same terms kept place"],
     }
     rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
     assert not rare, f"these occur less than four times: {rare}"
@@ -374,6 +374,8 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                     yield f"cancelled {cancel_reason}"
                 case OrderEdited():
                     yield "edit kept place" if event.kept_place else "edit lost place"
+                    if event.kept_place and event.remaining_milli == event.previous_remaining_milli:
+                        yield "edit to the same terms kept place"
                 case PositionSettled() if event.fee_micros:
                     yield "delivery fee"
                 case BalanceChanged() if event.cash_micros < 0 and event.user_id != "insurance":

@@ -3,7 +3,8 @@
 import calendar
 from datetime import UTC, datetime
 
-from exchange.domain.rules import Series
+from exchange.domain.instruments import LAST_EXPIRATION_S, LAST_YEAR
+from exchange.domain.rules import FAIR_MARKET_VERSION, Rules, Series, market_of
 from exchange.domain.units import US_PER_SECOND, next_day_end_us
 
 _DAY_S = 86_400
@@ -20,6 +21,23 @@ def expirations_s(series: Series, ts_us: int) -> list[int]:
     months = [_last_friday_s(first.year, first.month + month) for month in range(series.monthlies + 1)]
     monthlies = [expiration_s for expiration_s in months if expiration_s >= first_s][: series.monthlies]
     return sorted(dict.fromkeys(dailies + weeklies + monthlies))
+
+
+def expirations_error(rules: Rules, rules_version: int, ts_us: int) -> str | None:
+    """Return which series rule would list an expiration that has no id, as a sentence; None if none would.
+
+    Before version 2, rules may list them.
+    """
+    market = market_of(rules)
+    if market is None or rules_version < FAIR_MARKET_VERSION:
+        return None
+    for series in market.series:
+        if expirations_s(series, ts_us)[-1] > LAST_EXPIRATION_S:
+            return (
+                f"the series rule of {series.asset} would list options that expire after {LAST_YEAR}, the last year that "
+                "an instrument_id can name: lower its dailies, weeklies or monthlies"
+            )
+    return None
 
 
 def _last_friday_s(year: int, month: int) -> int:

@@ -131,8 +131,8 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.INVALID_TERMS: Refusal(
         -32602,
         "Invalid params",
-        "expected an instrument_id like SOL_USDC-28FEB26-150-C that expires in the future, "
-        "a tick_size that is a positive multiple of 1000, and a positive min_size",
+        "expected an instrument_id like SOL_USDC-28FEB26-150-C that expires in the future "
+        "and before 2099, a tick_size that is a positive multiple of 1000, and a positive min_size",
         "instrument_id",
     ),
     Reason.INVALID_AMOUNT: Refusal(

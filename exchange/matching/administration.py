@@ -43,7 +43,8 @@ from exchange.domain.events import (
     SuspensionSet,
     Withdrawn,
 )
-from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
+from exchange.domain.expirations import expirations_error
+from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
     FAIR_MARKET_VERSION,
@@ -185,6 +186,8 @@ def create_instrument(state: State, ts_us: int, command: CreateInstrument) -> Re
     terms = _terms(command)
     if terms is None or terms.expiration_s * 1_000_000 <= ts_us:
         return FailedCheck(Reason.INVALID_TERMS)
+    if terms.expiration_s > LAST_EXPIRATION_S and state.rules_version >= FAIR_MARKET_VERSION:
+        return FailedCheck(Reason.INVALID_TERMS)
     if terms.instrument_id in state.books:
         return FailedCheck(Reason.INSTRUMENT_EXISTS)
     changes = Changes()
@@ -260,7 +263,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     """Replace the rules, and update everything that is derived from them: margins, locks, series, liquidations."""
     rules = command.rules
     version = state.rules_version if command.rules_version is UNSET else command.rules_version
-    if failed := _why_rules_invalid(state, rules, version):
+    if failed := _why_rules_invalid(state, ts_us, rules, version):
         return failed
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
     marks = _first_model_marks(state, rules, version)
@@ -290,7 +293,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     for index in state.indexes.values():
         index.listed = None
     list_all_series(state, changes, ts_us)
-    liquidate(state, changes, state.accounts.values())
+    liquidate(state, ts_us, changes, state.accounts.values())
     return changes.take_events()
 
 
@@ -336,7 +339,7 @@ def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
     if state.market is not None:
         settle(state, changes, expired_series(state, expired))
         list_all_series(state, changes, ts_us)
-        liquidate(state, changes, state.accounts.values())
+        liquidate(state, ts_us, changes, state.accounts.values())
     return changes.take_events()
 
 
@@ -364,8 +367,10 @@ def _invalid_amount(state: State, amount_micros: int) -> FailedCheck:
     return FailedCheck(Reason.INVALID_AMOUNT, figures)
 
 
-def _why_rules_invalid(state: State, rules: Rules, version: int) -> FailedCheck | None:
+def _why_rules_invalid(state: State, ts_us: int, rules: Rules, version: int) -> FailedCheck | None:
     contradiction = version_error(state.rules_version, version) or validation_error(rules, version)
+    if contradiction is None:
+        contradiction = expirations_error(rules, version, ts_us)
     if contradiction is None and state.market is not None and market_of(rules) is None:
         contradiction = "the market would be taken away"
     if contradiction is None and market_of(rules) is not None:

@@ -15,7 +15,7 @@ from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import apply_marks, list_series, marks_at
 from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
-from exchange.matching.reopening import begin_post_only
+from exchange.matching.reopening import begin_post_only, is_reopening
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, fitted_smiles, set_bands, tell_smiles
 
@@ -58,7 +58,7 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     for account in state.accounts.values():
         if account.exposures.get(asset):
             update_margins(changes, account, asset)
-    liquidate(state, changes, state.accounts.values(), by_index_price=True)
+    liquidate(state, ts_us, changes, state.accounts.values(), by_index_price=not is_reopening(state, ts_us, asset))
     return changes.take_events()
 
 

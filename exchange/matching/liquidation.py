@@ -17,19 +17,21 @@ from exchange.matching.slices import liquidate_in_slices
 from exchange.matching.state import Changes, State
 
 
-def liquidate_traders(state: State, changes: Changes) -> None:
+def liquidate_traders(state: State, ts_us: int, changes: Changes) -> None:
     """Liquidate the accounts of the trades in these changes, if they must be."""
     if state.market is not None:
-        liquidate(state, changes, traders(state, changes.events))
+        liquidate(state, ts_us, changes, traders(state, changes.events))
 
 
-def liquidate(state: State, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False) -> None:
+def liquidate(
+    state: State, ts_us: int, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False
+) -> None:
     """Liquidate those of the accounts that must be, by the rules in force, then the accounts that traded with them.
 
     An account is liquidated at most once in one command. `by_index_price`: an index price caused the check.
     """
     if state.has_fair_market:
-        liquidate_in_slices(state, changes, candidates, by_index_price)
+        liquidate_in_slices(state, ts_us, changes, candidates, by_index_price)
     else:
         _liquidate_in_turn(state, changes, candidates)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from exchange.domain.enums import OptionType
 from exchange.domain.events import InstrumentCreated, MarksSet
 from exchange.domain.expirations import expirations_s
-from exchange.domain.instruments import InstrumentTerms, instrument_id_of, parse_instrument_id
+from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, instrument_id_of, parse_instrument_id
 from exchange.domain.rules import Rules, Series
 from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_end_us
 from exchange.matching.book import OrderBook
@@ -59,6 +59,8 @@ def list_series(state: State, changes: Changes, ts_us: int, series: Series) -> l
     option_types: tuple[OptionType, OptionType] = ("call", "put")
     listed = []
     for expiration_s in expirations_s(series, ts_us):
+        if expiration_s > LAST_EXPIRATION_S and state.has_fair_market:
+            continue
         for strike_usdc in strikes_usdc:
             if not 0 < strike_usdc * MICROS_PER_USDC <= PRICE_MAX_MICROS:
                 continue

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from exchange.domain.commands import PlaceOrder
 from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
+from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.domain.units import (
     MILLI_PER_CONTRACT,
     NUMBER_MAX,
@@ -59,7 +60,8 @@ def why_not_placed(
         return FailedCheck(
             Reason.NOTHING_TO_REDUCE, {"side": side, "position_milli": account.position_milli(book.instrument_id)}
         )
-    if failed := _why_bad_size(book, command.size_milli, 0, price) or _why_bad_price(book, price):
+    size_min_milli = _size_min_milli(state, account, book, command)
+    if failed := _why_bad_size(size_min_milli, command.size_milli, 0, price) or _why_bad_price(book, price):
         return failed
     if price is not None and (failed := _why_beyond_band(book, price)):
         return failed
@@ -97,7 +99,7 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
         return _why_closed(state, ts_us, book)
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, order.post_only)):
         return failed
-    if failed := _why_bad_size(book, size, size - remaining, price) or _why_bad_price(book, price):
+    if failed := _why_bad_size(book.min_size_milli, size, size - remaining, price) or _why_bad_price(book, price):
         return failed
     if price != order.price_micros and (failed := _why_beyond_band(book, price)):
         return failed
@@ -165,9 +167,18 @@ def _why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
     return FailedCheck(Reason.INSTRUMENT_PAUSED)
 
 
-def _why_bad_size(book: OrderBook, size_milli: int, filled_milli: int, price_micros: int | None) -> FailedCheck | None:
-    if size_milli < book.min_size_milli:
-        figures: Figures = {"size_milli": size_milli, "min_size_milli": book.min_size_milli}
+def _size_min_milli(state: State, account: Account, book: OrderBook, command: PlaceOrder) -> int:
+    """Return the smallest size of the order. A reduce-only order may close a position that is below the minimum."""
+    if command.reduce_only is UNSET or state.rules_version < FAIR_MARKET_VERSION:
+        return book.min_size_milli
+    return min(book.min_size_milli, _reducible_milli(account, book, command.side))
+
+
+def _why_bad_size(
+    size_min_milli: int, size_milli: int, filled_milli: int, price_micros: int | None
+) -> FailedCheck | None:
+    if size_milli < size_min_milli:
+        figures: Figures = {"size_milli": size_milli, "min_size_milli": size_min_milli}
         return FailedCheck(Reason.SIZE_BELOW_MINIMUM, figures)
     if size_milli > SIZE_MAX_MILLI:
         return FailedCheck(Reason.SIZE_ABOVE_MAXIMUM, {"size_milli": size_milli, "max_size_milli": SIZE_MAX_MILLI})

@@ -6,6 +6,7 @@ from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, E
 from exchange.domain.enums import CancelReason
 from exchange.domain.events import AllCancelled, OrderEdited, OrderRepeated
 from exchange.domain.reasons import Reason
+from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.matching.book import Order
 from exchange.matching.cancellation import cancel_each, cancel_resting
 from exchange.matching.execution import accept, trade_and_rest
@@ -52,12 +53,15 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
             command.label or None,
         ),
     )
-    liquidate_traders(state, changes)
+    liquidate_traders(state, ts_us, changes)
     return changes.take_events()
 
 
 def edit(state: State, ts_us: int, command: EditOrder) -> Result:
-    """Give an open order another price or size. Same price and a smaller size keep its place in the queue."""
+    """Give an open order another price or size. Same price and no larger size keep its place in the queue.
+
+    By rules version 1, an edit to the same size loses it.
+    """
     order = named_order(state, command)
     if isinstance(order, FailedCheck):
         return order
@@ -71,7 +75,9 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
     changes = Changes()
     previous_price, previous_remaining = order.price_micros, order.remaining_milli
     assert previous_price is not None, "a market order rests"
-    keeps_place = terms.price_micros == previous_price and terms.size_milli < order.size_milli
+    # A size keeps its place up to this one.
+    size_kept_milli = order.size_milli if state.rules_version >= FAIR_MARKET_VERSION else order.size_milli - 1
+    keeps_place = terms.price_micros == previous_price and terms.size_milli <= size_kept_milli
     changes.track_order(account, order)
     account.release(order, state.fee_schedule)
     if not keeps_place:
@@ -97,7 +103,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
         account.reserve(order, state.fee_schedule)
     else:
         trade_and_rest(state, changes, order)
-        liquidate_traders(state, changes)
+        liquidate_traders(state, ts_us, changes)
     return changes.take_events()
 
 

@@ -45,6 +45,14 @@ def begin_post_only(state: State, ts_us: int, asset: str, index: IndexState) -> 
     return [PostOnlyBegan(asset, index.reopens_us)]
 
 
+def is_reopening(state: State, ts_us: int, asset: str) -> bool:
+    """True while the orders of the asset can only be cancelled, or only post-only orders are accepted."""
+    index = state.indexes.get(asset)
+    if index is None or index.reopens_us is None or not has_reopening(state):
+        return False
+    return index.reopens_us == CANCEL_ONLY or ts_us < index.reopens_us
+
+
 def why_not_reopened(state: State, ts_us: int, book: OrderBook, is_post_only: bool) -> FailedCheck | None:
     """Fail if an order cannot be placed or edited yet."""
     index = state.indexes.get(book.asset)

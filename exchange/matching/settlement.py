@@ -59,7 +59,7 @@ def settle_series(state: State, ts_us: int, command: SettleSeries) -> Result:
         return failed
     changes = Changes()
     settle(state, changes, [expired])
-    liquidate(state, changes, state.accounts.values())
+    liquidate(state, ts_us, changes, state.accounts.values())
     return changes.take_events()
 
 

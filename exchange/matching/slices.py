@@ -18,6 +18,7 @@ from exchange.matching.execution import accept
 from exchange.matching.fills import traders
 from exchange.matching.insurance import charge_liquidation_fee, cover_shortfall, is_insolvent, repay_debt
 from exchange.matching.margin_profiles import nanos_to_micros
+from exchange.matching.reopening import is_reopening
 from exchange.matching.state import Changes, State
 
 # Of one account in one command. The rest waits for the next index price.
@@ -37,7 +38,7 @@ class Leg(NamedTuple):
 
 
 def liquidate_in_slices(
-    state: State, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False
+    state: State, ts_us: int, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False
 ) -> None:
     """Liquidate those of the accounts that must be, worst margin ratio first, then those that traded with them.
 
@@ -52,7 +53,7 @@ def liquidate_in_slices(
             # An account of this round may have traded with one before it, and be restored.
             if account.cash_micros < account.maintenance_micros:
                 done[account.user_id] = None
-                _liquidate(state, changes, account, by_index_price)
+                _liquidate(state, ts_us, changes, account, by_index_price)
         due = _due(state, changes, traders(state, changes.events[start:]), done)
 
 
@@ -78,17 +79,17 @@ def _worst_first(account: Account) -> tuple[int, str]:
     return margin_ratio_ppm(account), account.user_id
 
 
-def _liquidate(state: State, changes: Changes, account: Account, by_index_price: bool) -> None:
+def _liquidate(state: State, ts_us: int, changes: Changes, account: Account, by_index_price: bool) -> None:
     start = len(changes.events)
     changes.events.append(LiquidationStarted(account.user_id, account.cash_micros, account.maintenance_micros))
     if by_index_price:
         account.prices_below += 1
     _cancel_risk(state, changes, account)
     if not state.is_halted:
-        _trade_slices(state, changes, account)
+        _trade_slices(state, ts_us, changes, account)
         limit = state.liquidation_rules.takeover_after
         if account.cash_micros < account.maintenance_micros and 0 < limit <= account.prices_below:
-            _take_over(state, changes, account)
+            _take_over(state, ts_us, changes, account)
     if account.cash_micros >= account.maintenance_micros:
         account.prices_below = 0
     if is_insolvent(account):
@@ -113,12 +114,12 @@ def _cancel_risk(state: State, changes: Changes, account: Account) -> None:
     cancel_unaffordable_bids(state, changes, account)
 
 
-def _trade_slices(state: State, changes: Changes, account: Account) -> None:
+def _trade_slices(state: State, ts_us: int, changes: Changes, account: Account) -> None:
     """Trade slices until the margin is restored with the cushion, or nothing more can be traded."""
     for _ in range(SLICES_MAX):
         if _is_restored(state, account.cash_micros, account.maintenance_micros):
             return
-        for leg in _sorted_legs(state, account, at_mark=False):
+        for leg in _sorted_legs(state, ts_us, account, at_mark=False):
             size_milli = _slice_milli(state, account, leg, with_trade_fee=True)
             if size_milli:
                 _trade_slice(state, changes, account, leg, size_milli)
@@ -155,9 +156,9 @@ def _trade_slice(state: State, changes: Changes, account: Account, leg: Leg, siz
     _cancel_risk(state, changes, account)
 
 
-def _take_over(state: State, changes: Changes, account: Account) -> None:
+def _take_over(state: State, ts_us: int, changes: Changes, account: Account) -> None:
     """Let the insurance take over positions at the mark until the margin is restored, as far as it can carry them."""
-    for leg in _sorted_legs(state, account, at_mark=True):
+    for leg in _sorted_legs(state, ts_us, account, at_mark=True):
         if _is_restored(state, account.cash_micros, account.maintenance_micros):
             return
         size_milli = _slice_milli(state, account, leg, with_trade_fee=False)
@@ -187,14 +188,17 @@ def _move_to_insurance(state: State, changes: Changes, account: Account, leg: Le
     _cancel_risk(state, changes, account)
 
 
-def _sorted_legs(state: State, account: Account, at_mark: bool) -> list[Leg]:
+def _sorted_legs(state: State, ts_us: int, account: Account, at_mark: bool) -> list[Leg]:
     """Return the positions that can be reduced now, the best first, equal ones in order of listing.
 
-    With `at_mark` the price is the mark, otherwise the best price in the book.
+    With `at_mark` the price is the mark, otherwise the best price in the book. Positions on an asset that reopens wait:
+    its makers must have time to renew their quotes.
     """
     legs = []
     loss_ppm = bearable_loss_ppm(account)
-    for positions in account.exposures.values():
+    for asset, positions in account.exposures.items():
+        if is_reopening(state, ts_us, asset):
+            continue
         for position in positions.values():
             if position.position_milli and position.book.state == "open" and position.book.mark_micros is not None:
                 leg = _leg(state, position, at_mark, loss_ppm)
