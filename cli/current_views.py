@@ -20,6 +20,7 @@ from exchange.journal.opening import open_journal_reader
 from exchange.journal.records import Head
 from exchange.journal.schema import is_writable
 from exchange.projections.views import Views
+from exchange.projections.wire_types import Reopening, reopening_view
 from exchange.times import Moment
 
 # The follower of a running exchange writes the history twice a second.
@@ -28,11 +29,12 @@ _LOOK_SECONDS = 0.02
 
 
 class Recorded(NamedTuple):
-    """The views after a command, with the journal's hash there, and whether the exchange was halted."""
+    """The views after a command, with the journal's hash there, halt, and the assets that were reopening."""
 
     views: Views
     hash: bytes
     is_halted: bool
+    reopening: list[Reopening]
 
 
 def read_views(path: Path) -> Views:
@@ -78,13 +80,14 @@ def _of_history(path: Path, head: Head, patience_seconds: float = 0) -> Recorded
         if time.monotonic() >= until:
             return None
         time.sleep(_LOOK_SECONDS)
-    return Recorded(views, head.hash, views.is_halted)
+    return Recorded(views, head.hash, views.is_halted, reopening_view(views.reopening))
 
 
 def _of_snapshot(path: Path, seq: int) -> Recorded:
     with ReplayBar() as bar:
         engine = recover(path, lambda sentence: None, bar, up_to=seq).engine
-    return Recorded(engine.views, engine.head.hash, engine.state.is_halted)
+    reopening = reopening_view(engine.reopening())
+    return Recorded(engine.views, engine.head.hash, engine.state.is_halted, reopening)
 
 
 def as_of(views: Views) -> str:

@@ -12,6 +12,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     OrderView,
+    Reopening,
     Settlement,
     Ticker,
     Trade,
@@ -38,6 +39,9 @@ class RecordedPresent:
 
     def is_halted(self) -> bool:
         return self._recorded.is_halted
+
+    def reopening(self) -> list[Reopening]:
+        return self._recorded.reopening
 
     def instruments(self) -> dict[str, Instrument]:
         return {one.instrument_id: one for one in self.views.live_instruments()}

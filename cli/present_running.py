@@ -16,10 +16,11 @@ from exchange.gateway.limits import COUNT_MAX
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
+    ExchangeStatus,
     IndexPrice,
     Instrument,
-    MarketStatus,
     OrderView,
+    Reopening,
     RulesResult,
     Settlement,
     Ticker,
@@ -52,7 +53,10 @@ class RunningPresent:
         return self._ask(RulesResult, "public/get_rules").rules
 
     def is_halted(self) -> bool:
-        return self._ask(MarketStatus, "public/get_status").halted
+        return self._ask(ExchangeStatus, "public/get_status").halted
+
+    def reopening(self) -> list[Reopening]:
+        return self._ask(ExchangeStatus, "public/get_status").reopening
 
     def instruments(self) -> dict[str, Instrument]:
         return {one.instrument_id: one for one in self._instruments(None)}

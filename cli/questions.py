@@ -12,6 +12,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     OrderView,
+    Reopening,
     Settlement,
     Ticker,
     Trade,
@@ -58,6 +59,9 @@ class Present(Protocol):
 
     def is_halted(self) -> bool:
         """True if the administrator has halted the exchange."""
+
+    def reopening(self) -> list[Reopening]:
+        """The assets that are reopening after a halt or a crash, and their phases."""
 
     def instruments(self) -> dict[str, Instrument]:
         """The instruments that have not expired, by id."""

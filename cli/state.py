@@ -15,7 +15,7 @@ from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Present, Quote
 from exchange.domain.rules import market_of
 from exchange.gateway.limits import BOOK_DEPTH_MAX
-from exchange.projections.wire_types import AccountSummary, Balance
+from exchange.projections.wire_types import AccountSummary, Balance, Reopening
 from exchange.times import Moment
 
 
@@ -111,6 +111,7 @@ def _whole(source: Present) -> dict[str, object]:
     seq, accounts, quotes = source.head().seq, source.accounts(), source.quotes(None, with_expired=True)
     return {
         "halted": source.is_halted(),
+        "reopening": source.reopening(),
         "indexes": [{"asset": one.asset, "price": one.price_micros, "ts_us": one.ts_us} for one in source.indexes()],
         "accounts": [
             Balance(
@@ -155,9 +156,16 @@ def _print_summary(source: Present) -> None:
                 for index in source.indexes()
             ),
             *([("halted", "new orders are refused")] if source.is_halted() else []),
+            *((f"reopening of {one.asset}", _phase(one)) for one in source.reopening()),
         ),
     )
     print_tables(about, _accounts(accounts, has_market), _books(quotes, has_market))
+
+
+def _phase(reopening: Reopening) -> str:
+    if reopening.until_us is None:
+        return "cancel-only until the next index price"
+    return f"post-only until {iso_time(reopening.until_us)}"
 
 
 def _accounts(accounts: list[AccountSummary], has_market: bool) -> TextTable:

@@ -30,7 +30,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarginResult,
-    MarketStatus,
+    ExchangeStatus,
     MarkSurface,
     OrderView,
     Receipt,
@@ -210,9 +210,9 @@ class Client:
         """Exchange time, in microseconds since 1970 (UTC)."""
         return (await self._typed("public/get_time", TimeResult)).ts_us
 
-    async def get_status(self, **at: Unpack[PastMoment]) -> MarketStatus:
-        """The status of the exchange: whether it is halted."""
-        return await self._typed("public/get_status", MarketStatus, **at)
+    async def get_status(self, **at: Unpack[PastMoment]) -> ExchangeStatus:
+        """The status of the exchange: whether it is halted, and the assets that are reopening."""
+        return await self._typed("public/get_status", ExchangeStatus, **at)
 
     async def get_head(self, **at: Unpack[PastMoment]) -> Receipt:
         """The seq, time and hash of the last command of the journal."""

@@ -5,6 +5,7 @@ from exchange.domain.events import Event
 from exchange.engine.digests import EventsDigest
 from exchange.journal.records import Head, Record
 from exchange.matching.apply import apply
+from exchange.matching.reopening import phases_of
 from exchange.matching.state import State
 from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
 from exchange.projections.fold import Change
@@ -55,6 +56,10 @@ class Engine:
     def digest(self) -> str:
         """SHA-256 of the encoded state, in hexadecimal. The views are not part of it."""
         return digest(self.state)
+
+    def reopening(self) -> dict[str, int]:
+        """The assets that are reopening, by the end of their time of post-only orders; 0: it has not begun."""
+        return phases_of(self.state, self.head.ts_us)
 
     def snapshot(self) -> Snapshot:
         """A snapshot of the current state and views."""

@@ -78,6 +78,13 @@ class ExchangePort(ABC):
     def is_halted(self) -> bool:
         """True while the administrator has halted the exchange."""
 
+    @abstractmethod
+    def reopening(self) -> dict[str, int]:
+        """Return the assets that are reopening, with the time until which only post-only orders are accepted.
+
+        0: until the next index price, orders can only be cancelled.
+        """
+
     @property
     @abstractmethod
     def first_seq(self) -> int:

@@ -265,6 +265,12 @@ FIELDS: dict[str, Field] = {
     "DryRunResult.position": Field("The position in the instrument that the user would have."),
     "DryRunResult.trades": Field("The trades that would happen; their trade_id and seq are 0."),
     "InstrumentResult.instrument": Field("The instrument after the command."),
+    "ExchangeStatus.seq": Field("Sequence number of the last command that is included."),
+    "ExchangeStatus.reopening": Field("The assets that are reopening after a halt or a crash; empty if there are none."),
+    "Reopening.phase": Field(
+        "cancel_only until the next index price of the asset, then post_only: only post-only orders are accepted."
+    ),
+    "Reopening.until_us": Field("Time when all orders are accepted; null in the phase cancel_only."),
     "HaltResult.seq": Field("Sequence number of the last command that is included."),
     "InsuranceResult.seq": Field("Sequence number of the last command that is included."),
     "InsuranceResult.balance": Field("Cash of the insurance. It may be negative."),

@@ -165,10 +165,10 @@ _METHODS: dict[str, Method] = {
         w.TimeResult,
     ),
     "public/get_status": public(
-        "Whether the administrator has halted the exchange.",
+        "Whether the administrator has halted the exchange, and the assets that are reopening after a halt or a crash.",
         p.ReadParams,
         queries.status,
-        r.HaltResult,
+        w.ExchangeStatus,
     ),
     "public/get_head": public(
         "The seq, time and hash of the last command.",

@@ -94,8 +94,9 @@ def time(caller: Caller, _params: p.NoParams) -> w.TimeResult:
     return w.TimeResult(caller.exchange.now_us())
 
 
-def status(caller: Caller, _params: p.ReadParams) -> r.HaltResult:
-    return r.HaltResult(caller.exchange.is_halted, caller.views.seq)
+def status(caller: Caller, _params: p.ReadParams) -> w.ExchangeStatus:
+    exchange = caller.exchange
+    return w.ExchangeStatus(exchange.is_halted, w.reopening_view(exchange.reopening()), caller.views.seq)
 
 
 def head(caller: Caller, _params: p.ReadParams) -> r.HeadResult:

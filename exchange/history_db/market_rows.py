@@ -80,6 +80,22 @@ class MarketRows:
         self._set("halt", event)
         return _NO_KEYS
 
+    def reopened(self, _n: int, _event: e.MarketReopening | e.SessionEnded) -> Keys:
+        """The phases in which assets reopen, after a command that can change those of all of them."""
+        for asset in self._new.state.indexes:
+            self._add_phase(asset)
+        return _NO_KEYS
+
+    def post_only_began(self, _n: int, event: e.PostOnlyBegan) -> Keys:
+        """The second phase of one asset."""
+        self._add_phase(event.asset)
+        return _NO_KEYS
+
+    def _add_phase(self, asset: str) -> None:
+        reopens_us = self._new.state.indexes[asset].reopens_us
+        if reopens_us is not None:
+            self._set(f"reopening {asset}", e.PostOnlyBegan(asset, reopens_us))
+
     def suspended(self, _n: int, event: e.SuspensionSet) -> Keys:
         """The begin or the end of a suspension."""
         self._set(f"suspension {event.user_id}", event)

@@ -17,6 +17,7 @@ from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.history_db.file import HistoryError, alarm_of, open_history
 from exchange.journal.records import Head
 from exchange.matching.margin_profiles import nanos_to_micros
+from exchange.matching.reopening import phases_at
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import divide_rounding_half_up
@@ -115,9 +116,11 @@ class PastViews(Views):
         self._open_counts: Counter[str] | None = None
         self._open_by_instrument: defaultdict[str, list[OrderView]] | None = None
         self.is_halted = False
+        self.reopening: dict[str, int] = {}
         self._load_settings()
         self._load_instruments()
         self._load_prices()
+        self._load_phases()
         self.depths = _OnDemand(self._depth)
         self.balances.users = _Accounts(self._user_ids(), self._account)
         self.balances.open_interest_milli = _OnDemand(self._open_interest)
@@ -153,6 +156,11 @@ class PastViews(Views):
         self.fold.rules = Rules() if rules is None else rules.rules
         self.fold.rules_version = FIRST_RULES_VERSION if rules is None else rules.rules_version or FIRST_RULES_VERSION
         self.is_halted = isinstance(halt, HaltSet) and halt.halted
+
+    def _load_phases(self) -> None:
+        phases = {asset: self._setting(f"reopening {asset}") for asset in self.indexes}
+        reopens_us = {asset: event.until_us for asset, event in phases.items() if event is not None}
+        self.reopening = phases_at(self.rules, self.rules_version, reopens_us, self.ts_us)
 
     def _load_instruments(self) -> None:
         rows = self.query(

@@ -69,6 +69,9 @@ class HistoryRows:
             e.Configured: market.configured,
             e.RulesChanged: market.configured,
             e.HaltSet: market.halted,
+            e.MarketReopening: market.reopened,
+            e.SessionEnded: market.reopened,
+            e.PostOnlyBegan: market.post_only_began,
             e.SuspensionSet: market.suspended,
             e.LimitsSet: market.limited,
         }

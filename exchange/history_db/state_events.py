@@ -30,6 +30,9 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
             yield e.SettlementDelayed(settlement.asset, settlement.expiration_s)
     for asset, index in views.indexes.items():
         yield e.IndexPriceSet(asset, index.price_micros)
+        reopens_us = state.indexes[asset].reopens_us
+        if reopens_us is not None:
+            yield e.PostOnlyBegan(asset, reopens_us)
     for instrument_id, mark_micros in views.marks.items():
         yield e.MarksSet(views.instruments[instrument_id].asset, {instrument_id: mark_micros})
     for asset, surface in views.surfaces.items():

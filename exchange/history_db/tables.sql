@@ -372,7 +372,8 @@ CREATE TABLE liquidation (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX liquidation_by_user ON liquidation (user, seq);
 
--- Rules, halts, and the limits and suspensions of users, as the JSON of the events that set them.
+-- Rules, halts, and the limits and suspensions of users, as the JSON of the events that set them. The phase in which an
+-- asset reopens is the JSON of `post_only_began`: `until_us` is 0 until the next index price, and negative after it ended.
 CREATE TABLE setting_version (
     subject TEXT NOT NULL,
     seq     INTEGER NOT NULL REFERENCES command,

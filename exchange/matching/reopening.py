@@ -4,8 +4,11 @@ Until the next index price of an asset, its orders can only be cancelled. Then o
 time in the rules. `IndexState.reopens_us` is the phase of each asset; docs/market.md has the rules.
 """
 
+from collections.abc import Mapping
+
 from exchange.domain.events import Event, MarketReopening, PostOnlyBegan
 from exchange.domain.reasons import Reason
+from exchange.domain.rules import FAIR_MARKET_VERSION, Rules, market_of, settlement_rules_of
 from exchange.domain.units import US_PER_SECOND
 from exchange.matching.book import OrderBook
 from exchange.matching.index import CANCEL_ONLY, ENDED, IndexState
@@ -16,6 +19,23 @@ from exchange.matching.state import State
 def has_reopening(state: State) -> bool:
     """True if the rules let the market reopen in phases."""
     return state.has_fair_market and state.settlement_rules.post_only_s > 0
+
+
+def phases_at(rules: Rules, rules_version: int, reopens_us: Mapping[str, int], ts_us: int) -> dict[str, int]:
+    """Return the assets that are reopening at `ts_us`, with the end of their time of post-only orders.
+
+    It is CANCEL_ONLY while it has not begun. `reopens_us` are the values of `IndexState.reopens_us`.
+    """
+    has_fair_market = market_of(rules) is not None and rules_version >= FAIR_MARKET_VERSION
+    if not has_fair_market or not settlement_rules_of(rules).post_only_s:
+        return {}
+    return {asset: until_us for asset, until_us in reopens_us.items() if until_us == CANCEL_ONLY or until_us > ts_us}
+
+
+def phases_of(state: State, ts_us: int) -> dict[str, int]:
+    """The same of a state."""
+    reopens_us = {asset: index.reopens_us for asset, index in state.indexes.items() if index.reopens_us is not None}
+    return phases_at(state.rules, state.rules_version, reopens_us, ts_us)
 
 
 def reopen(state: State, after_run: bool = False) -> list[Event]:

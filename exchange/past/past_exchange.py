@@ -39,6 +39,9 @@ class PastExchange(ExchangePort):
     def is_halted(self) -> bool:
         return self._views.is_halted
 
+    def reopening(self) -> dict[str, int]:
+        return self._views.reopening
+
     @property
     def is_read_only(self) -> bool:
         return True

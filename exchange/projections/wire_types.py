@@ -1,5 +1,6 @@
 """The objects of the wire protocol as structs. Field names end in their unit; `WIRE_NAMES` has those of the wire."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -225,6 +226,30 @@ class MarketStatus(msgspec.Struct, frozen=True):
     """The state of the whole exchange."""
 
     halted: bool
+
+
+class Reopening(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+    """The phase in which an asset reopens after a halt or a crash."""
+
+    asset: str
+    phase: Literal["cancel_only", "post_only"]
+    until_us: int | None
+
+
+class ExchangeStatus(msgspec.Struct, frozen=True):
+    """Whether the exchange is halted, and the assets that are reopening."""
+
+    halted: bool
+    reopening: list[Reopening]
+    seq: int
+
+
+def reopening_view(phases: Mapping[str, int]) -> list[Reopening]:
+    """Return the phases of assets by the end of their time of post-only orders; 0: it has not begun."""
+    return [
+        Reopening(asset, "post_only", until_us) if until_us else Reopening(asset, "cancel_only", None)
+        for asset, until_us in phases.items()
+    ]
 
 
 class IndexPrice(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):

@@ -20,6 +20,7 @@ from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.matching.apply import apply
 from exchange.matching.dry_run import dry_run, margin_quote
+from exchange.matching.reopening import phases_of
 from exchange.matching.state_codec import copy_state
 from exchange.past.service import BEHIND_SECONDS, PastService
 from exchange.projections.fold import Change
@@ -47,6 +48,9 @@ class EnginePort(ExchangePort):
     @property
     def is_halted(self) -> bool:
         return self.engine.state.is_halted
+
+    def reopening(self) -> dict[str, int]:
+        return phases_of(self.engine.state, self.now_us())
 
     def dry_run(self, command: PlaceOrder) -> list[Event] | None:
         return None if self.is_busy else dry_run(self.engine.state, self.now_us(), command)
