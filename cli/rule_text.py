@@ -19,6 +19,8 @@ def rule_rows(rules: Rules) -> Iterator[tuple[str, str, str]]:
 
 def readable(name: str, value: str) -> str:
     """The value of one rule in USDC, contracts, percent or seconds, by the unit in its name."""
+    if name.startswith("market.forwards."):
+        return f"{'-' if value.startswith('-') else ''}{_percent(int(value.lstrip('-')))} a year"
     if not value.isdecimal():
         return value
     if name.endswith("_micros"):
@@ -26,9 +28,13 @@ def readable(name: str, value: str) -> str:
     if name.endswith("_milli"):
         return f"{contracts(int(value))} contracts"
     if name.endswith("_ppm"):
-        # 1 % is 10,000 parts per million.
-        whole, part = divmod(int(value), 10_000)
-        return f"{whole}{f'.{part:04d}'.rstrip('0') if part else ''} %"
+        return _percent(int(value))
     if name.endswith("_s"):
         return f"{value} s"
     return f"{value} USDC" if name.endswith("_usdc") else value
+
+
+def _percent(ppm: int) -> str:
+    # 1 % is 10,000 parts per million.
+    whole, part = divmod(ppm, 10_000)
+    return f"{whole}{f'.{part:04d}'.rstrip('0') if part else ''} %"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from msgspec import UNSET
 
 from exchange.amounts import expiration, usdc
 from exchange.cli.figures import Figures, figures_of
@@ -98,6 +99,7 @@ def _print_one(shown: Ticker, instrument: Instrument | None, moment: str) -> Non
         ("mark", figures.price(shown.mark_micros)),
         ("last", figures.price(shown.last_micros)),
         ("index", usdc(shown.index_micros)),
+        *([("forward", usdc(shown.forward_micros))] if shown.forward_micros is not UNSET else []),
         ("volume in 24 hours", figures.size(shown.volume_24h_milli)),
         ("open interest", figures.size(shown.open_interest_milli)),
         ("implied volatility", _percent(shown.mark_iv)),

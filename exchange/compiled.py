@@ -17,6 +17,7 @@ MODULES = (
     "exchange.domain.bands",
     "exchange.domain.black76",
     "exchange.domain.expirations",
+    "exchange.domain.forwards",
     "exchange.domain.instruments",
     "exchange.domain.smile",
     "exchange.domain.units",

@@ -456,9 +456,9 @@ class FairMarketCommands(MarketCommands):
     """The same under rules version 2 from the beginning, with every rule of liquidation and of fees."""
 
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
-        super().__init__(seed, naive)
-        # Draws of its own, so that the rest of a stream does not depend on it.
+        # Draws of their own, so that the rest of a stream does not depend on them.
         self.terms = Random(f"terms {seed}")
+        super().__init__(seed, naive)
         self.kinds += [self._reset, *[self._ruin] * 16]
 
     def _opening(self) -> list[Command]:
@@ -484,7 +484,21 @@ class FairMarketCommands(MarketCommands):
         )
         ages, times = choose((0, 1, 600, 1_800, 90_000)), choose((0, 0, 300))
         settlement = choose((UNSET, SettlementRules(ages, times), SettlementRules(ages, times)))
-        return replace(super()._market(), band=None, fees=fees, liquidation=liquidation, settlement=settlement)
+        rules = {"fees": fees, "liquidation": liquidation, "settlement": settlement, "forwards": self._forwards()}
+        return replace(super()._market(), band=None, **rules)
+
+    def _forwards(self) -> dict[str, int] | UnsetType:
+        """Return a basis of up to 1,000 % a year for some of the next expirations; some are too far from the index."""
+        if self.terms.randrange(2):
+            return UNSET
+        first_s = next_day_end_us(self.ts_us) // 1_000_000
+        forwards = {}
+        for _ in range(self.terms.choice((1, 3, 8))):
+            asset, day = self.terms.choice(("SOL", "SOL", "BTC")), self.terms.choice((0, 0, 0, 1, 1, 4, 7, 30))
+            _, expiration, *_ = instrument_id_of(asset, first_s + day * 86_400, 1, "call").split("-")
+            basis_ppm = self.terms.choice((-10_000_000, -3_000_000, 0, 3_000_000, 10_000_000))
+            forwards[f"{asset}-{expiration}"] = basis_ppm // (1 if self.terms.randrange(4) else 12)
+        return forwards
 
     def _ruin(self) -> Command:
         """Move the index against a short of a user who also owns options, and end the day: the user may owe cash."""

@@ -99,6 +99,9 @@ from tests.naive_market import (
     delivery_price,
     expires_on_friday,
     fitted_smile,
+    forward_price,
+    forwards_of,
+    has_far_forward,
     for_size,
     initial_margin,
     intrinsic_value,
@@ -526,15 +529,16 @@ class NaiveExchange:
             or validation_error(command.rules, version) is not None
             or self.raises_floor(command.rules)
             or (version > 1 and lists_too_late(command.rules, ts_us))
+            or (version > 1 and has_far_forward(command.rules, ts_us))
         ):
             return [Refused(None, Reason.INVALID_RULES)]
         rules_before, version_before, self.rules, self.version = self.rules, self.version, command.rules, version
         marks_before = [(instrument.index, instrument.mark) for instrument in self.instruments.values()]
         smiles_before = dict(self.smiles)
-        is_first_fair = version_before == 1 < version and market_of(rules_before) is not None
         remarked: list[Event] = []
-        for asset in self.history if is_first_fair else ():
-            remarked += [*self.first_marks(asset, self.live_on(asset))]
+        for asset in self.history if version > 1 else ():
+            if version_before == 1 or forwards_of(rules_before, asset) != forwards_of(self.rules, asset):
+                remarked += [*self.first_marks(asset, self.live_on(asset))]
         if not self.within_limits():
             self.rules, self.version, self.smiles = rules_before, version_before, smiles_before
             for instrument, (index, mark) in zip(self.instruments.values(), marks_before, strict=True):
@@ -627,9 +631,9 @@ class NaiveExchange:
             instrument.index = self.index_of(asset)
             if self.version > 1:
                 ts_us = self.history[asset][-1][0]
-                instrument.mark = model_price(
-                    instrument.terms, instrument.tick, instrument.index, ts_us, self.smiles[instrument.series]
-                )
+                forward = forward_price(market, instrument.terms, instrument.index, ts_us)
+                smile = self.smiles[instrument.series]
+                instrument.mark = model_price(instrument.terms, instrument.tick, forward, ts_us, smile)
                 continue
             instrument.mark = mark_price(
                 instrument.terms,
@@ -694,7 +698,8 @@ class NaiveExchange:
                     for it in self.instruments_of(series)
                     if (mid := self.fair_mid(it, price)) is not None
                 ]
-                self.smiles[series] = fitted_smile(smile, surface_of(market, asset), quotes, price, ts_us)
+                forward = forward_price(market, self.instruments_of(series)[0].terms, price, ts_us)
+                self.smiles[series] = fitted_smile(smile, surface_of(market, asset), quotes, forward, ts_us)
 
     def fair_mid(self, instrument: NaiveInstrument, price: int) -> int | None:
         """Return the mid of a quote that counts for the smile."""
@@ -1184,11 +1189,12 @@ class NaiveExchange:
         """Return the lowest and the highest price of an order, None if any is possible."""
         market, terms = market_of(self.rules), instrument.terms
         rule = band_of(market, terms.asset) if market is not None and self.version > 1 else None
-        if rule is None or instrument.mark is None or instrument.state == "expired":
+        if market is None or rule is None or instrument.mark is None or instrument.state == "expired":
             return None
         ts_us = self.history[terms.asset][-1][0]
         smile = self.smiles[instrument.series]
-        return price_band(terms, instrument.tick, instrument.index, ts_us, smile, instrument.mark, rule)
+        forward = forward_price(market, terms, instrument.index, ts_us)
+        return price_band(terms, instrument.tick, forward, ts_us, smile, instrument.mark, rule)
 
     def is_beyond_band(self, instrument: NaiveInstrument, price: int | None) -> bool:
         band = self.band(instrument)

@@ -7,8 +7,8 @@ from functools import cache
 from math import floor
 
 from exchange.domain.enums import OptionType
-from exchange.domain.instruments import InstrumentTerms, instrument_id_of
-from exchange.domain.rules import Band, Rules, Series, Surface, market_of
+from exchange.domain.instruments import InstrumentTerms, instrument_id_of, parse_instrument_id
+from exchange.domain.rules import Band, Market, Rules, Series, Surface, market_of
 from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 
 # Pairs of a time, and the price from then on.
@@ -66,39 +66,66 @@ def configured_smile(surface: Surface, ts_us: int) -> Smile:
     return Smile(surface.level_ppm, surface.skew_ppm, surface.curvature_ppm, ts_us)
 
 
-def model_price(terms: InstrumentTerms, tick: int, index: int, ts_us: int, smile: Smile) -> int:
+def forward_price(market: Market, terms: InstrumentTerms, index: int, ts_us: int) -> int:
+    """Return the index and the basis of a year for the time left, at most a fifth of the index away."""
+    forwards = market.forwards if isinstance(market.forwards, dict) else {}
+    day = terms.instrument_id.split("-")[1]
+    years = Fraction(terms.expiration_s * 1_000_000 - ts_us, 365 * 86_400 * 1_000_000)
+    distance = floor(index * forwards.get(f"{terms.asset}-{day}", 0) * max(Fraction(0), years) / 1_000_000)
+    return min(max(index + distance, index - index // 5), index + index // 5)
+
+
+def forwards_of(rules: Rules, asset: str) -> dict[str, int]:
+    market = market_of(rules)
+    forwards = market.forwards if market is not None and isinstance(market.forwards, dict) else {}
+    return {name: basis for name, basis in forwards.items() if name.startswith(f"{asset}-")}
+
+
+def has_far_forward(rules: Rules, ts_us: int) -> bool:
+    """True if the forward of an expiration is more than a fifth of the index away now."""
+    market = market_of(rules)
+    forwards = market.forwards if market is not None and isinstance(market.forwards, dict) else {}
+    for name, basis in forwards.items():
+        asset, day = name.split("-")
+        left = parse_instrument_id(f"{asset}_USDC-{day}-1-C").expiration_s * 1_000_000 - ts_us
+        if left > 0 and abs(floor(Fraction(basis * left, 365 * 86_400 * 1_000_000))) > 200_000:
+            return True
+    return False
+
+
+def model_price(terms: InstrumentTerms, tick: int, forward: int, ts_us: int, smile: Smile) -> int:
     """Return the mark of an option by its smile, by put-call parity for a put."""
-    value = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us).call_micros(terms.strike_micros)
+    value = Slice(smile, forward, terms.expiration_s * 1_000_000 - ts_us).call_micros(terms.strike_micros)
     if terms.option_type == "put":
-        value += terms.strike_micros - index
+        value += terms.strike_micros - forward
     value = floor(Fraction(value, tick) + Fraction(1, 2)) * tick
-    highest = index if terms.option_type == "call" else terms.strike_micros
-    return min(max(value, intrinsic_value(terms.option_type, terms.strike_micros, index)), highest)
+    highest = forward if terms.option_type == "call" else terms.strike_micros
+    return min(max(value, intrinsic_value(terms.option_type, terms.strike_micros, forward)), highest)
 
 
 def price_band(
-    terms: InstrumentTerms, tick: int, index: int, ts_us: int, smile: Smile, mark: int, band: Band
+    terms: InstrumentTerms, tick: int, forward: int, ts_us: int, smile: Smile, mark: int, band: Band
 ) -> tuple[int, int]:
     """Return the lowest and the highest price of an order."""
-    at = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us)
-    width = index * band.index_ppm // 1_000_000 + at.gamma_micros(terms.strike_micros, band.move_ppm)
-    top = min(mark + width, index if terms.option_type == "call" else terms.strike_micros)
+    at = Slice(smile, forward, terms.expiration_s * 1_000_000 - ts_us)
+    width = forward * band.index_ppm // 1_000_000 + at.gamma_micros(terms.strike_micros, band.move_ppm)
+    top = min(mark + width, forward if terms.option_type == "call" else terms.strike_micros)
     highest = max(tick, top // tick * tick)
     return min(highest, max(tick, -((width - mark) // tick) * tick)), highest
 
 
 def fitted_smile(
-    smile: Smile, surface: Surface, quotes: list[tuple[InstrumentTerms, int, int]], index: int, ts_us: int
+    smile: Smile, surface: Surface, quotes: list[tuple[InstrumentTerms, int, int]], forward: int, ts_us: int
 ) -> Smile:
     """Return the smile after these quotes: terms, tick and mid of each option."""
     points = []
     for terms, tick, mid in quotes:
-        right_type = "call" if terms.strike_micros >= index else "put"
-        at = Slice(smile, index, terms.expiration_s * 1_000_000 - ts_us)
+        right_type = "call" if terms.strike_micros >= forward else "put"
+        at = Slice(smile, forward, terms.expiration_s * 1_000_000 - ts_us)
         vega = at.vega_micros(terms.strike_micros)
         if terms.option_type == right_type and vega >= 100 * tick:
             call = at.call_micros(terms.strike_micros)
-            model = call if right_type == "call" else call + terms.strike_micros - index
+            model = call if right_type == "call" else call + terms.strike_micros - forward
             points.append(Point(at.z_nano(terms.strike_micros), (mid - model) * 1_000_000 // vega))
     if len(points) < surface.quotes_min:
         points = []

@@ -6,6 +6,7 @@ A day may have a leading zero (`03MAR26`): it names the same instrument. The can
 import calendar
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from exchange.domain.enums import OptionType
@@ -57,6 +58,23 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
         strike_micros=strike_micros,
         expiration_s=calendar.timegm((year, month, day, 8, 0, 0)),
     )
+
+
+@lru_cache(maxsize=10_000)
+def parse_series_name(name: str) -> tuple[str, int]:
+    """Return the asset and the expiration (08:00 UTC, Unix seconds) of a name like SOL-27MAR26.
+
+    Raises ValueError if it has another shape, or names the expiration in another way than ids do.
+    """
+    asset, _, day = name.partition("-")
+    instrument_id = f"{asset}_USDC-{day}-1-C"
+    try:
+        terms = parse_instrument_id(instrument_id)
+    except ValueError:
+        terms = None
+    if terms is None or terms.instrument_id != instrument_id:
+        raise ValueError(f"{name!r} names no expiration of an asset: expected ASSET-DMMMYY, for example SOL-27MAR26")
+    return asset, terms.expiration_s
 
 
 def instrument_id_of(asset: str, expiration_s: int, strike_usdc: int, option_type: OptionType) -> str:

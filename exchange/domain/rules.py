@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from exchange.domain.instruments import ASSET_PATTERN
+from exchange.domain.instruments import ASSET_PATTERN, parse_series_name
 from exchange.domain.smile import CURVATURE_MAX_PPM, CURVATURE_MIN_PPM, SKEW_MAX_PPM, sound_curvature_ppm
 from exchange.domain.units import MICROS_PER_USDC, NUMBER_MAX, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
 
@@ -156,6 +156,8 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `position_max_milli`: maximum position of one user in one instrument, open orders included; 0: no limit.
     `liquidation`, `settlement`: rules that version 1 does not have; missing: their defaults.
     `surface`, `band`: those of assets whose series rule has none; missing: the default. A band of null: no band.
+    `forwards`: the distance of the forward from the index, a share of the index in millionths a year, by asset and
+    expiration, such as SOL-27MAR26; missing: the forward is the index.
     """
 
     series: tuple[Series, ...] = ()
@@ -169,6 +171,7 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settlement: SettlementRules | UnsetType = UNSET
     surface: Surface | UnsetType = UNSET
     band: Band | UnsetType | None = UNSET
+    forwards: dict[str, Annotated[int, Meta(ge=-10 * PPM, le=10 * PPM)]] | UnsetType = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -267,6 +270,7 @@ def _rules_of_version_2(market: Market) -> str | None:
         "market.settlement": market.settlement,
         "market.surface": market.surface,
         "market.band": market.band,
+        "market.forwards": market.forwards,
         **{f"market.series.{series.asset}.band": series.band for series in market.series},
         **{f"market.series.{series.asset}.surface": series.surface for series in market.series},
         "market.fees.daily_delivery_ppm": market.fees.daily_delivery_ppm,
@@ -282,7 +286,7 @@ def validation_error(rules: Rules, rules_version: int = RULES_VERSION) -> str | 
         return None
     if rules_version < FAIR_MARKET_VERSION and (new := _rules_of_version_2(market)):
         return f"{new} needs rules version {FAIR_MARKET_VERSION}"
-    if sentence := _surface_error(market) or _band_error(market):
+    if sentence := _surface_error(market) or _band_error(market) or _forwards_error(market):
         return sentence
     if len(market.series) > SERIES_MAX:
         return f"{len(market.series)} assets have a series rule, but at most {SERIES_MAX} may"
@@ -327,6 +331,16 @@ def _surface_error(market: Market) -> str | None:
                 f"{name} allows arbitrage: with a skew_ppm of {surface.skew_ppm}, curvature_ppm may be at most "
                 f"{highest_ppm}, not {surface.curvature_ppm}"
             )
+    return None
+
+
+def _forwards_error(market: Market) -> str | None:
+    """Return which forward belongs to no expiration, as a sentence; None if all do."""
+    for name in market.forwards if isinstance(market.forwards, dict) else ():
+        try:
+            parse_series_name(name)
+        except ValueError as error:
+            return f"market.forwards: {error}"
     return None
 
 

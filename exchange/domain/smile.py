@@ -48,12 +48,12 @@ class Point(NamedTuple):
 
 
 class Slice:
-    """A smile at one price of the index and one time until expiry. Values of options come from here."""
+    """A smile at one forward and one time until expiry. Values of options come from here."""
 
-    __slots__ = ("_eta_ppm", "_forward_micros", "_log_forward", "_rest", "_rho", "_root_theta", "_root_years")
+    __slots__ = ("_eta_ppm", "_log_forward", "_rest", "_rho", "_root_theta", "_root_years", "forward_micros")
 
     def __init__(self, smile: Smile, forward_micros: int, us_left: int) -> None:
-        self._forward_micros = forward_micros
+        self.forward_micros = forward_micros
         self._log_forward = log_nano(forward_micros)
         self._root_years = isqrt(max(0, us_left) * ONE * ONE // US_PER_YEAR)
         self._root_theta = smile.level_ppm * self._root_years // PPM
@@ -73,7 +73,7 @@ class Slice:
     def call_micros(self, strike_micros: int) -> int:
         """Return the value of the call."""
         log = self._log(strike_micros)
-        return call_micros(self._forward_micros, strike_micros, log, self._deviation(log))
+        return call_micros(self.forward_micros, strike_micros, log, self._deviation(log))
 
     def vega_micros(self, strike_micros: int) -> int:
         """Return the change of an option's value for a volatility that is higher by 1 (100 points)."""
@@ -82,14 +82,14 @@ class Slice:
         if not deviation:
             return 0
         d1 = -log * ONE // deviation + deviation // 2
-        return self._forward_micros * density_nano(d1) // ONE * self._root_years // ONE
+        return self.forward_micros * density_nano(d1) // ONE * self._root_years // ONE
 
     def gamma_micros(self, strike_micros: int, move_ppm: int) -> int:
         """Return the gamma part of an option's change if the index moves by `move_ppm`, at most the move itself.
 
         It is S · density(d1) / s · move² / 2, to second order.
         """
-        most = self._forward_micros * move_ppm // PPM
+        most = self.forward_micros * move_ppm // PPM
         log = self._log(strike_micros)
         deviation = self._deviation(log)
         if not deviation:

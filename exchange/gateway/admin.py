@@ -28,6 +28,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import LiquidationStarted, Refused
 from exchange.domain.reasons import Reason
 from exchange.domain.expirations import expirations_error
+from exchange.domain.forwards import distance_error
 from exchange.domain.rules import floor_error, validation_error, version_error
 from exchange.gateway import params as p
 from exchange.gateway import results as r
@@ -170,7 +171,10 @@ def set_rules(caller: Caller, params: p.NewRulesParams) -> ChangeRules:
     if sentence := version_error(before, after):
         raise invalid_params("rules_version", sentence, Reason.INVALID_RULES.value)
     sentence = validation_error(params.rules, after)
-    if sentence or (sentence := expirations_error(params.rules, after, caller.exchange.now_us())):
+    if sentence is None:
+        now_us = caller.exchange.now_us()
+        sentence = expirations_error(params.rules, after, now_us) or distance_error(params.rules, after, now_us)
+    if sentence is not None:
         raise invalid_params("rules", sentence, Reason.INVALID_RULES.value)
     insurance = caller.views.balances.users.get("insurance")
     if sentence := floor_error(caller.views.rules, params.rules, 0 if insurance is None else insurance.cash_micros):

@@ -226,6 +226,7 @@ FIELDS: dict[str, Field] = {
     "Ticker.best_bid": Field("Highest price of the bids; null if there are none."),
     "Ticker.best_bid_size": Field("Size at that price; 0 if there are no bids."),
     "Ticker.greeks": Field("Black and Scholes at the mark price; null if the mark price has no volatility."),
+    "forward": Field("The price on which the options of the expiration are valued; only if the rules set one."),
     "Ticker.index": Field("Index price of the asset; null if it has none."),
     "Ticker.last": Field("Price of the last trade; null before the first trade."),
     "Ticker.mark_iv": Field("Implied volatility of the mark price, 1.0 for 100 % a year; null if it has none."),
@@ -377,6 +378,11 @@ FIELDS: dict[str, Field] = {
     "Series.band": Field("The band around the mark for this asset; null: no band."),
     "Band.index_ppm": Field("Part of the band that is a share of the index price."),
     "Band.move_ppm": Field("A move of the index whose gamma widens the band."),
+    "Market.forwards": Field(
+        "Distance of the forward from the index, as a share of the index a year, by asset and expiration, such as "
+        "SOL-27MAR26. Missing: the forward is the index.",
+        "millionths",
+    ),
     "Market.surface": Field("The volatility surface of assets whose series rule has none. Missing: the default."),
     "Series.surface": Field("The volatility surface of this asset. Missing: that of the market."),
     "Surface.level_ppm": Field("Volatility at the money without quotes, a year, in millionths."),

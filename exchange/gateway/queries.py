@@ -64,7 +64,7 @@ def index_prices(caller: Caller, _params: p.ReadParams) -> list[IndexPrice]:
 
 
 def mark_surface(caller: Caller, params: p.AssetRef) -> w.MarkSurface:
-    surface = caller.views.surfaces.get(params.asset)
+    surface = caller.views.mark_surface(params.asset)
     if surface is None:
         index_price(caller, params)
         detail = f"the marks of {params.asset} follow no surface: the rules have version {caller.views.rules_version}"

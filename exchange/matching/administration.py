@@ -44,6 +44,7 @@ from exchange.domain.events import (
     Withdrawn,
 )
 from exchange.domain.expirations import expirations_error
+from exchange.domain.forwards import basis_of, distance_error
 from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, parse_instrument_id
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
@@ -266,7 +267,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
     if failed := _why_rules_invalid(state, ts_us, rules, version):
         return failed
     rates = {book.instrument_id: _rates(rules, book) for book in state.books.values()}
-    marks = _first_model_marks(state, rules, version)
+    marks = _new_marks(state, rules, version)
     for of_asset in marks.values():
         rates |= {book.instrument_id: mark.rates for book, mark in of_asset.items()}
     if not within_limits(state, fee_schedule_of(rules), rates):
@@ -279,7 +280,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
         set_margin_rates(state.books[instrument_id], new)
     for asset, of_asset in marks.items():
         index = state.indexes[asset]
-        smiles = _first_smiles(rules, asset, index, list(of_asset))
+        smiles = _smiles_of(rules, asset, index, list(of_asset))
         tell_smiles(changes, asset, index.smiles, smiles)
         index.smiles = smiles
         apply_marks(changes, asset, index.price_micros, of_asset)
@@ -370,7 +371,7 @@ def _invalid_amount(state: State, amount_micros: int) -> FailedCheck:
 def _why_rules_invalid(state: State, ts_us: int, rules: Rules, version: int) -> FailedCheck | None:
     contradiction = version_error(state.rules_version, version) or validation_error(rules, version)
     if contradiction is None:
-        contradiction = expirations_error(rules, version, ts_us)
+        contradiction = expirations_error(rules, version, ts_us) or distance_error(rules, version, ts_us)
     if contradiction is None and state.market is not None and market_of(rules) is None:
         contradiction = "the market would be taken away"
     if contradiction is None and market_of(rules) is not None:
@@ -386,25 +387,31 @@ def _rates(rules: Rules, book: OrderBook) -> MarginRates:
     return margin_rates_of(rules, book, book.index_micros, book.mark_micros)
 
 
-def _first_model_marks(state: State, rules: Rules, version: int) -> dict[str, dict[OrderBook, Mark]]:
-    """Return the marks of all live instruments by asset, if the rules change to a version with a fair market."""
-    if state.market is None or state.has_fair_market or version < FAIR_MARKET_VERSION:
+def _new_marks(state: State, rules: Rules, version: int) -> dict[str, dict[OrderBook, Mark]]:
+    """Return the marks of the live instruments of each asset whose marks change with the rules.
+
+    These are all if the version becomes one with a fair market, and else those whose forwards change.
+    """
+    market = market_of(rules)
+    if state.market is None or market is None or version < FAIR_MARKET_VERSION:
         return {}
     marks: dict[str, dict[OrderBook, Mark]] = {}
     for asset, index in state.indexes.items():
+        if state.has_fair_market and basis_of(state.market, asset) == basis_of(market, asset):
+            continue
         live = list(state.live.get(asset, {}).values())
-        smiles = _first_smiles(rules, asset, index, live)
-        prices = model_marks(smiles, live, index.price_micros, index.ts_us)
+        smiles = _smiles_of(rules, asset, index, live)
+        prices = model_marks(market, asset, smiles, live, index.price_micros, index.ts_us)
         marks[asset] = {
             book: Mark(price, margin_rates_of(rules, book, index.price_micros, price)) for book, price in prices.items()
         }
     return marks
 
 
-def _first_smiles(rules: Rules, asset: str, index: IndexState, live: list[OrderBook]) -> Smiles:
+def _smiles_of(rules: Rules, asset: str, index: IndexState, live: list[OrderBook]) -> Smiles:
     market = market_of(rules)
     assert market is not None, "an index without a market"
-    return add_smiles(market, asset, {}, live, index.ts_us)
+    return add_smiles(market, asset, index.smiles, live, index.ts_us)
 
 
 def _terms(command: CreateInstrument) -> InstrumentTerms | None:

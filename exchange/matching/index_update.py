@@ -32,7 +32,7 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
     assert state.market is not None
     live = list(state.live.get(asset, {}).values())
     smiles = _smiles_at(state, asset, live, price_micros, ts_us)
-    marks = marks_at(state, live, price_micros, ts_us, smiles)
+    marks = marks_at(state, asset, live, price_micros, ts_us, smiles)
     rates = {book.instrument_id: mark.rates for book, mark in marks.items()}
     if not within_limits(state, state.fee_schedule, rates):
         return FailedCheck(Reason.EXPOSURE_ABOVE_MAXIMUM)
@@ -49,7 +49,7 @@ def set_index_price(state: State, ts_us: int, command: SetIndexPrice) -> Result:
             listed = list_series(state, changes, ts_us, series)
             if state.has_fair_market:
                 smiles = add_smiles(state.market, asset, smiles, listed, ts_us)
-            marks |= marks_at(state, listed, price_micros, ts_us, smiles)
+            marks |= marks_at(state, asset, listed, price_micros, ts_us, smiles)
     tell_smiles(changes, asset, index.smiles, smiles)
     index.smiles = smiles
     apply_marks(changes, asset, price_micros, marks)

@@ -90,7 +90,7 @@ def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]
         tell_smiles(changes, asset, index.smiles, smiles)
         index.smiles = smiles
     apply_marks(
-        changes, asset, index.price_micros, marks_at(state, books, index.price_micros, index.ts_us, index.smiles)
+        changes, asset, index.price_micros, marks_at(state, asset, books, index.price_micros, index.ts_us, index.smiles)
     )
     if state.has_fair_market:
         assert state.market is not None
@@ -98,7 +98,7 @@ def set_marks(state: State, changes: Changes, asset: str, books: list[OrderBook]
 
 
 def marks_at(
-    state: State, books: Iterable[OrderBook], index_micros: int, ts_us: int, smiles: Smiles
+    state: State, asset: str, books: Iterable[OrderBook], index_micros: int, ts_us: int, smiles: Smiles
 ) -> dict[OrderBook, Mark]:
     """Return the mark prices and the margin rates of instruments on one asset at this index price.
 
@@ -106,7 +106,7 @@ def marks_at(
     """
     assert state.market is not None, "an index without a market"
     if state.has_fair_market:
-        prices = model_marks(smiles, books, index_micros, ts_us)
+        prices = model_marks(state.market, asset, smiles, books, index_micros, ts_us)
     else:
         spread_max_ppm = state.market.mark_spread_max_ppm
         prices = {book: mark_micros(book, index_micros, spread_max_ppm) for book in books}

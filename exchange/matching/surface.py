@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from exchange.domain.bands import price_band
 from exchange.domain.events import SurfaceSet
+from exchange.domain.forwards import ForwardCurve
 from exchange.domain.rules import Market, Surface, band_of, surface_of
 from exchange.domain.smile import Point, Slice, Smile, SmileLimits, moved_smile
 from exchange.domain.units import PPM, US_PER_SECOND
@@ -30,31 +31,35 @@ def fitted_smiles(
     market: Market, asset: str, smiles: Smiles, books: Iterable[OrderBook], price_micros: int, ts_us: int
 ) -> Smiles:
     """Return the smiles of the asset at this index price, nearer to the quotes of its books. Change nothing."""
-    surface = surface_of(market, asset)
+    surface, forwards = surface_of(market, asset), ForwardCurve(market, asset, price_micros, ts_us)
     limits = SmileLimits(surface.level_min_ppm, surface.level_max_ppm, surface.move_ppm)
     configured = configured_smile(surface, ts_us)
     quoted: dict[int, list[tuple[OrderBook, int]]] = {}
     spread_max_micros = price_micros * market.mark_spread_max_ppm // PPM
     for book in books:
-        is_out_of_money = book.is_call == (book.strike_micros >= price_micros)
+        is_out_of_money = book.is_call == (book.strike_micros >= forwards.at(book.expiration_us))
         if is_out_of_money and (mid_micros := _mid_micros(book, surface, spread_max_micros)):
             quoted.setdefault(book.expiration_us, []).append((book, mid_micros))
     fitted: Smiles = {}
     for expiration_us, smile in smiles.items():
         points: list[Point] = []
         if quotes := quoted.get(expiration_us):
-            points = _points(smile, quotes, price_micros, expiration_us - ts_us)
+            points = _points(smile, quotes, forwards.at(expiration_us), expiration_us - ts_us)
         fitted[expiration_us] = moved_smile(
             smile, points if len(points) >= surface.quotes_min else [], configured, limits, ts_us
         )
     return fitted
 
 
-def model_marks(smiles: Smiles, books: Iterable[OrderBook], price_micros: int, ts_us: int) -> dict[OrderBook, int]:
-    """Return the mark of each book by its smile, rounded half up to the tick, within the no-arbitrage bounds.
+def model_marks(
+    market: Market, asset: str, smiles: Smiles, books: Iterable[OrderBook], price_micros: int, ts_us: int
+) -> dict[OrderBook, int]:
+    """Return the mark of each book of the asset by its smile, rounded half up to the tick, within the bounds.
 
     A put follows from its call: P = C - F + K.
     """
+    curve = ForwardCurve(market, asset, price_micros, ts_us)
+    forwards: dict[int, int] = {}
     slices: dict[int, Slice] = {}
     calls: dict[tuple[int, int], int] = {}
     marks: dict[OrderBook, int] = {}
@@ -65,19 +70,22 @@ def model_marks(smiles: Smiles, books: Iterable[OrderBook], price_micros: int, t
         if value is None:
             of_expiration = slices.get(expiration_us)
             if of_expiration is None:
-                of_expiration = Slice(smiles[expiration_us], price_micros, expiration_us - ts_us)
+                forwards[expiration_us] = curve.at(expiration_us)
+                of_expiration = Slice(smiles[expiration_us], forwards[expiration_us], expiration_us - ts_us)
                 slices[expiration_us] = of_expiration
             value = calls[key] = of_expiration.call_micros(strike_micros)
+        forward_micros = forwards[expiration_us]
         if not book.is_call:
-            value += strike_micros - price_micros
+            value += strike_micros - forward_micros
         tick_micros = book.tick_micros
-        marks[book] = bounded_micros(book, price_micros, (2 * value + tick_micros) // (2 * tick_micros) * tick_micros)
+        marks[book] = bounded_micros(book, forward_micros, (2 * value + tick_micros) // (2 * tick_micros) * tick_micros)
     return marks
 
 
 def set_bands(market: Market, asset: str, index: IndexState, books: Iterable[OrderBook]) -> None:
     """Set the bands of live instruments of the asset, which have their marks, by the index and its smiles."""
     band = band_of(market, asset)
+    forwards = ForwardCurve(market, asset, index.price_micros, index.ts_us)
     slices: dict[int, Slice] = {}
     for book in books:
         mark_micros, expiration_us = book.mark_micros, book.expiration_us
@@ -86,11 +94,9 @@ def set_bands(market: Market, asset: str, index: IndexState, books: Iterable[Ord
             continue
         at = slices.get(expiration_us)
         if at is None:
-            at = Slice(index.smiles[expiration_us], index.price_micros, expiration_us - index.ts_us)
+            at = Slice(index.smiles[expiration_us], forwards.at(expiration_us), expiration_us - index.ts_us)
             slices[expiration_us] = at
-        book.band = price_band(
-            band, at, book.is_call, book.strike_micros, book.tick_micros, index.price_micros, mark_micros
-        )
+        book.band = price_band(band, at, book.is_call, book.strike_micros, book.tick_micros, mark_micros)
 
 
 def set_all_bands(state: State) -> None:
@@ -121,9 +127,9 @@ def tell_smiles(changes: Changes, asset: str, before: Smiles, after: Smiles) -> 
         changes.events.append(SurfaceSet(asset, changed))
 
 
-def _points(smile: Smile, quotes: list[tuple[OrderBook, int]], price_micros: int, us_left: int) -> list[Point]:
+def _points(smile: Smile, quotes: list[tuple[OrderBook, int]], forward_micros: int, us_left: int) -> list[Point]:
     """Compare the smile with quotes. An option counts if a volatility point is worth at least its tick."""
-    of_expiration = Slice(smile, price_micros, us_left)
+    of_expiration = Slice(smile, forward_micros, us_left)
     points = []
     for book, mid_micros in quotes:
         strike_micros = book.strike_micros
@@ -132,7 +138,7 @@ def _points(smile: Smile, quotes: list[tuple[OrderBook, int]], price_micros: int
             continue
         value = of_expiration.call_micros(strike_micros)
         if not book.is_call:
-            value += strike_micros - price_micros
+            value += strike_micros - forward_micros
         points.append(Point(of_expiration.z_nano(strike_micros), (mid_micros - value) * PPM // vega_micros))
     return points
 

@@ -11,8 +11,8 @@ from exchange.projections.wire_types import IndexPrice, Instrument, SmileView
 _MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
 
 Pricing = tuple[Volatility | None, Greeks | None]
-_BandKey = tuple[SmileView, IndexPrice, int, Band]
-_Key = tuple[int, int, int] | tuple[SmileView, IndexPrice, int]
+_BandKey = tuple[SmileView, IndexPrice, int, int, Band]
+_Key = tuple[int, int, int] | tuple[SmileView, IndexPrice, int, int]
 _UNKNOWN: Pricing = (None, None)
 
 
@@ -36,43 +36,54 @@ class ImpliedVolatilities:
         return known[1]
 
     def band(
-        self, instrument: Instrument, smile: SmileView, index: IndexPrice, mark_micros: int, band: Band
+        self,
+        instrument: Instrument,
+        smile: SmileView,
+        index: IndexPrice,
+        forward_micros: int,
+        mark_micros: int,
+        band: Band,
     ) -> tuple[int, int]:
         """Return the lowest and the highest price of an order, as the matcher computes them."""
-        key = (smile, index, mark_micros, band)
+        key = (smile, index, forward_micros, mark_micros, band)
         known = self._bands.get(instrument.instrument_id)
         if known is None or known[0] != key:
-            at, terms = _slice(instrument, smile, index), (instrument.strike_micros, instrument.tick_micros)
-            prices = price_band(band, at, instrument.option_type == "call", *terms, index.price_micros, mark_micros)
+            at = _slice(instrument, smile, index, forward_micros)
+            terms = (instrument.option_type == "call", instrument.strike_micros, instrument.tick_micros)
+            prices = price_band(band, at, *terms, mark_micros)
             known = self._bands[instrument.instrument_id] = (key, prices)
         return known[1]
 
-    def of_smile(self, instrument: Instrument, smile: SmileView, index: IndexPrice, ts_us: int) -> Pricing:
+    def of_smile(
+        self, instrument: Instrument, smile: SmileView, index: IndexPrice, forward_micros: int, ts_us: int
+    ) -> Pricing:
         """Return the volatility of the smile when the index had its price, and the Greeks at `ts_us`, to the minute."""
         minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
         if minutes_left <= 0:
             self._known.pop(instrument.instrument_id, None)
             return _UNKNOWN
-        key = (smile, index, minutes_left)
+        key = (smile, index, forward_micros, minutes_left)
         known = self._known.get(instrument.instrument_id)
         if known is None or known[0] != key:
-            pricing = _price_by_smile(instrument, smile, index, minutes_left)
+            pricing = _price_by_smile(instrument, smile, index, forward_micros, minutes_left)
             known = self._known[instrument.instrument_id] = (key, pricing)
         return known[1]
 
 
-def _slice(instrument: Instrument, smile: SmileView, index: IndexPrice) -> Slice:
+def _slice(instrument: Instrument, smile: SmileView, index: IndexPrice, forward_micros: int) -> Slice:
     parameters = Smile(smile.level_ppm, smile.skew_ppm, smile.curvature_ppm, 0)
-    return Slice(parameters, index.price_micros, instrument.expiration_s * US_PER_SECOND - index.ts_us)
+    return Slice(parameters, forward_micros, instrument.expiration_s * US_PER_SECOND - index.ts_us)
 
 
-def _price_by_smile(instrument: Instrument, smile: SmileView, index: IndexPrice, minutes_left: int) -> Pricing:
-    volatility_ppm = _slice(instrument, smile, index).volatility_ppm(instrument.strike_micros)
+def _price_by_smile(
+    instrument: Instrument, smile: SmileView, index: IndexPrice, forward_micros: int, minutes_left: int
+) -> Pricing:
+    volatility_ppm = _slice(instrument, smile, index, forward_micros).volatility_ppm(instrument.strike_micros)
     if not volatility_ppm:
         return _UNKNOWN
     volatility = volatility_ppm / PPM
-    spot, strike = index.price_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
-    return volatility, greeks_at(instrument.option_type, volatility, spot, strike, minutes_left / _MINUTES_A_YEAR)
+    forward, strike = forward_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
+    return volatility, greeks_at(instrument.option_type, volatility, forward, strike, minutes_left / _MINUTES_A_YEAR)
 
 
 def _price(instrument: Instrument, mark_micros: int, index_micros: int, minutes_left: int) -> Pricing:

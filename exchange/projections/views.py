@@ -1,7 +1,12 @@
 """All read models together, as clients ask for them. `Views.project` applies the events of one command."""
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from exchange.domain.events import Event
+from exchange.domain.forwards import ForwardCurve, basis_of
 from exchange.domain.rules import Rules, band_of, market_of
+from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
@@ -11,6 +16,7 @@ from exchange.projections.wire_types import (
     Balance,
     IndexPrice,
     Instrument,
+    MarkSurface,
     OrderView,
     PositionView,
     SmileView,
@@ -109,7 +115,37 @@ class Views:
             self.balances.open_interest_milli.get(instrument_id, 0),
             *self._pricing(instrument, mark, index),
             *(self.price_band(instrument_id) or (None, None)),
+            UNSET if index is None or not self._has_forward(instrument) else self._forward_micros(instrument, index),
         )
+
+    def mark_surface(self, asset: str) -> MarkSurface | None:
+        """Return the surface of an asset, with the forwards that the rules set; None if its marks follow none."""
+        surface, index, market = self.surfaces.get(asset), self.indexes.get(asset), market_of(self.rules)
+        if surface is None or index is None or market is None:
+            return surface
+        basis, curve = basis_of(market, asset), ForwardCurve(market, asset, index.price_micros, index.ts_us)
+        smiles = [
+            replace(smile, forward_micros=curve.at(smile.expiration_s * US_PER_SECOND))
+            if smile.expiration_s * US_PER_SECOND in basis
+            else smile
+            for smile in surface.smiles
+        ]
+        return MarkSurface(asset, smiles, surface.seq, surface.ts_us)
+
+    def _has_forward(self, instrument: Instrument) -> bool:
+        """True if the rules set the forward of a live instrument, on which its mark then depends."""
+        market = market_of(self.rules)
+        if market is None or not market.forwards or self._smile(instrument) is None:
+            return False
+        return instrument.expiration_s * US_PER_SECOND in basis_of(market, instrument.asset)
+
+    def _forward_micros(self, instrument: Instrument, index: IndexPrice) -> int:
+        """Return the forward when the index had its price; the price itself if the rules set none."""
+        market = market_of(self.rules)
+        if market is None or not market.forwards:
+            return index.price_micros
+        curve = ForwardCurve(market, instrument.asset, index.price_micros, index.ts_us)
+        return curve.at(instrument.expiration_s * US_PER_SECOND)
 
     def price_band(self, instrument_id: str) -> tuple[int, int] | None:
         """Return the lowest and the highest price of an order in micros; None if any price is possible."""
@@ -119,7 +155,8 @@ class Views:
         smile = self._smile(instrument)
         if band is None or smile is None or mark is None or index is None:
             return None
-        return self._volatilities.band(instrument, smile, index, mark, band)
+        forward_micros = self._forward_micros(instrument, index)
+        return self._volatilities.band(instrument, smile, index, forward_micros, mark, band)
 
     def _smile(self, instrument: Instrument) -> SmileView | None:
         surface = self.surfaces.get(instrument.asset)
@@ -130,7 +167,8 @@ class Views:
         """Return volatility and Greeks: those of the smile, or else those that the mark implies."""
         smile = self._smile(instrument)
         if smile is not None and mark is not None and index is not None:
-            return self._volatilities.of_smile(instrument, smile, index, self.ts_us)
+            forward_micros = self._forward_micros(instrument, index)
+            return self._volatilities.of_smile(instrument, smile, index, forward_micros, self.ts_us)
         return self._volatilities.of(instrument, mark, None if index is None else index.price_micros, self.ts_us)
 
     def find_order(

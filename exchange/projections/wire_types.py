@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import (
     CancelReason,
@@ -38,6 +39,7 @@ WIRE_NAMES = {
     "expiration_s": "expiration",
     "fee_micros": "fee",
     "filled_milli": "filled",
+    "forward_micros": "forward",
     "index_micros": "index",
     "initial_margin_micros": "initial_margin",
     "last_micros": "last",
@@ -268,6 +270,7 @@ class SmileView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     level_ppm: int
     skew_ppm: int
     curvature_ppm: int
+    forward_micros: int | UnsetType = UNSET
 
 
 class MarkSurface(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
@@ -300,6 +303,7 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     greeks: Greeks | None
     min_price_micros: int | None
     max_price_micros: int | None
+    forward_micros: int | UnsetType = UNSET
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):

@@ -14,6 +14,7 @@ from exchange.outside_text import read_text
 from exchange.runtime.rule_faults import sentence_of
 from exchange.runtime.server_settings import DEFAULT_RULES
 
+_FORWARDS = ["market", "forwards"]
 _PROFILES = " or ".join(FEE_PROFILES)
 
 
@@ -33,7 +34,11 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
         group: Any = fields
         for part in groups:
             group = _part_of(group, part)
-        if not equals or not isinstance(group, dict) or (last not in group and name != "market"):
+        # These have no default, and any expiration may be added.
+        is_new = name in ("market", "market.forwards") or groups == _FORWARDS
+        if groups == _FORWARDS and group is None and isinstance(market := fields.get("market"), dict):
+            group = market["forwards"] = {}
+        if not equals or not isinstance(group, dict) or (last not in group and not is_new):
             raise RulesError(f"--set {setting}: expected NAME=VALUE with one of these names: {_names(rules)}")
         group[last] = _value(text)
         rules = _rules(fields, f"--set {setting}")
@@ -145,7 +150,7 @@ def _part_of(group: Any, name: str) -> Any:
 
 def _names(rules: Rules) -> str:
     """The names of all rules that can be set, for error messages."""
-    names = [*flat_settings(rules), "market" if market_of(rules) is None else "market.series"]
+    names = [*flat_settings(rules), *(["market"] if market_of(rules) is None else ["market.series", "market.forwards"])]
     return ", ".join(dict.fromkeys(names))
 
 
