@@ -16,6 +16,7 @@ from benchmarks import (
     growth,
     history,
     latency,
+    marks,
     memory,
     metrics,
     orders,
@@ -32,6 +33,7 @@ from benchmarks.table import Row, as_json, show
 BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "orders": orders.run,
     "latency": latency.run,
+    "marks": marks.run,
     "where": where.run,
     "engine": engine.run,
     "deep-book": engine.run_deep,

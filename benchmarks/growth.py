@@ -27,7 +27,7 @@ from exchange.domain.units import MICROS_PER_USDC, US_PER_DAY, next_day_end_us
 from exchange.engine.alarm import Alarm, raise_alarm
 from exchange.runtime.demo import START_USDC
 
-INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+INSTRUMENT = "BENCH_USDC-31DEC98-1-C"
 RATE_GOAL = Goal(ratio=0.9)
 P99_GOAL = Goal(ratio=1.1, at_most=True)
 CASH_MICROS = 1_000_000 * MICROS_PER_USDC
@@ -103,7 +103,7 @@ def _subscribe(stack: ExitStack, exchange: Server, size: Size) -> None:
 
 def instrument_ids(count: int) -> list[str]:
     """The instruments, the traded one first."""
-    return [f"BENCH_USDC-31DEC99-{strike}-C" for strike in range(1, count + 1)]
+    return [f"BENCH_USDC-31DEC98-{strike}-C" for strike in range(1, count + 1)]
 
 
 def commands(size: Size) -> Iterator[tuple[int, Command]]:

@@ -23,7 +23,7 @@ LEVELS = 1_000
 CONNECTIONS, FIRST_CONNECTIONS = 1_000, 100
 GOAL = Goal(figure=450, at_most=True)
 CONNECTION_GOAL = Goal(figure=40, at_most=True)
-INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+INSTRUMENT = "BENCH_USDC-31DEC98-1-C"
 
 
 def run(scale: Scale) -> list[Row]:

@@ -15,7 +15,7 @@ from exchange.matching.apply import apply
 from exchange.matching.book import Order
 from exchange.matching.state import State
 
-INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+INSTRUMENT = "BENCH_USDC-31DEC98-1-C"
 # Of the recorded flows, at full size: all of each.
 AAPL_ACTIONS, MATCHING_MESSAGES = 100_000, 20_000
 # The deep book: orders that rest before its commands begin, so that about 100,000 rest on average, and its commands.

@@ -26,7 +26,7 @@ from exchange.snapshots.store import SnapshotStore
 
 ORDERS = 100_000
 GOAL = Goal(figure=50, at_most=True)
-INSTRUMENT = "BENCH_USDC-31DEC99-1-C"
+INSTRUMENT = "BENCH_USDC-31DEC98-1-C"
 
 
 def run(scale: Scale) -> list[Row]:

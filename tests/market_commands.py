@@ -485,7 +485,8 @@ class FairMarketCommands(MarketCommands):
         ages, times = choose((0, 1, 600, 1_800, 90_000)), choose((0, 0, 300))
         settlement = choose((UNSET, SettlementRules(ages, times), SettlementRules(ages, times)))
         rules = {"fees": fees, "liquidation": liquidation, "settlement": settlement, "forwards": self._forwards()}
-        return replace(super()._market(), band=None, **rules)
+        band = self.terms.choice((None, None, None, UNSET, Band(400_000), Band(0, 300_000)))
+        return replace(super()._market(), band=band, **rules)
 
     def _forwards(self) -> dict[str, int] | UnsetType:
         """Return a basis of up to 1,000 % a year for some of the next expirations; some are too far from the index."""

@@ -99,10 +99,10 @@ from tests.naive_market import (
     delivery_price,
     expires_on_friday,
     fitted_smile,
+    for_size,
     forward_price,
     forwards_of,
     has_far_forward,
-    for_size,
     initial_margin,
     intrinsic_value,
     is_too_late,
@@ -1211,9 +1211,7 @@ class NaiveExchange:
         band = self.band(self.instruments[instrument_id]) if reason is Reason.PRICE_BEYOND_BAND else None
         return Refused(user_id, reason, band or UNSET)
 
-    def why_not_these_terms(
-        self, price: int | None, size: int, filled: int, tick: int, smallest: int
-    ) -> Reason | None:
+    def why_not_these_terms(self, price: int | None, size: int, filled: int, tick: int, smallest: int) -> Reason | None:
         if size < smallest:
             return Reason.SIZE_BELOW_MINIMUM
         if size > SIZE_MAX_MILLI:

@@ -232,7 +232,7 @@ def test_a_history_that_is_missing_foreign_or_new(tmp_path: Path) -> None:
     with closing(PastAnswers(path, lambda end: end.seq != 30)) as answers:
         assert "there is no history at" in str(answers.answer(question).reason)
         update_history(path, ignore, ignore)
-        assert bytes(answers.answer(question).result) == b'{"halted":false,"seq":30}'
+        assert bytes(answers.answer(question).result) == b'{"halted":false,"reopening":[],"seq":30}'
         # Another file takes its place, shorter at first.
         history_path(path).rename(tmp_path / "old.db")
         delete_history(path)

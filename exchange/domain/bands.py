@@ -10,8 +10,8 @@ def price_band(
 ) -> tuple[int, int]:
     """Return the lowest and the highest price of an order in micros, both multiples of the tick.
 
-    `at` is the smile of the option at its forward. No price is above the forward (call) or the strike (put), but for one
-    tick, which is always within the band.
+    `at` is the smile of the option at its forward. No price is above the forward (call) or the strike (put), but for
+    one tick, which is always within the band.
     """
     forward_micros = at.forward_micros
     width = forward_micros * band.index_ppm // PPM + at.gamma_micros(strike_micros, band.move_ppm)

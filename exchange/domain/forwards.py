@@ -39,7 +39,7 @@ def basis_of(market: Market, asset: str) -> dict[int, int]:
 
 
 def forward_micros(price_micros: int, basis_ppm: int, us_left: int) -> int:
-    """Return the index price plus the basis for the time left, rounded down, at most DISTANCE_MAX_PPM from the price."""
+    """Return the price plus the basis for the time left, rounded down, at most DISTANCE_MAX_PPM from the price."""
     distance = price_micros * basis_ppm * max(0, us_left) // (PPM * US_PER_YEAR)
     most = price_micros * DISTANCE_MAX_PPM // PPM
     return price_micros + min(max(distance, -most), most)
@@ -57,10 +57,12 @@ def distance_error(rules: Rules, rules_version: int, ts_us: int) -> str | None:
         _, expiration_s = parse_series_name(name)
         distance_ppm = basis_ppm * max(0, expiration_s * US_PER_SECOND - ts_us) // US_PER_YEAR
         if distance_ppm <= -PPM:
-            return f"market.forwards.{name} makes the forward zero or negative: give a basis nearer to 0 than {basis_ppm}"
+            return (
+                f"market.forwards.{name} makes the forward zero or negative: give a basis nearer to 0 than {basis_ppm}"
+            )
         if abs(distance_ppm) > DISTANCE_MAX_PPM:
             return (
-                f"market.forwards.{name} puts the forward {abs(distance_ppm)} millionths of the index away from it, and at "
-                f"most {DISTANCE_MAX_PPM} are possible: give a basis nearer to 0 than {basis_ppm}"
+                f"market.forwards.{name} puts the forward {abs(distance_ppm)} millionths of the index away from it, "
+                f"and at most {DISTANCE_MAX_PPM} are possible: give a basis nearer to 0 than {basis_ppm}"
             )
     return None

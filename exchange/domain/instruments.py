@@ -15,7 +15,7 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 ASSET_PATTERN = "[A-Z][A-Z0-9]{0,9}"
 _ID = re.compile(rf"({ASSET_PATTERN})_USDC-(\d{{1,2}})([A-Z]{{3}})(\d{{2}})-([1-9]\d{{0,9}})-([CP])", re.ASCII)
-# An id has two digits of the year, and dates of rules reach a year ahead: later series could not be told from early ones.
+# An id has two digits of the year. Rules list dates up to a year ahead, which must not reach the next century.
 LAST_YEAR = 2098
 LAST_EXPIRATION_S = calendar.timegm((LAST_YEAR, 12, 31, 8, 0, 0))
 _EXPECTED = "expected ASSET_USDC-DMMMYY-STRIKE-C|P, for example SOL_USDC-28FEB26-150-C"

@@ -26,9 +26,9 @@ from exchange.domain.commands import (
     Withdraw,
 )
 from exchange.domain.events import LiquidationStarted, Refused
-from exchange.domain.reasons import Reason
 from exchange.domain.expirations import expirations_error
 from exchange.domain.forwards import distance_error
+from exchange.domain.reasons import Reason
 from exchange.domain.rules import floor_error, validation_error, version_error
 from exchange.gateway import params as p
 from exchange.gateway import results as r

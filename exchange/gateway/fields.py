@@ -267,7 +267,9 @@ FIELDS: dict[str, Field] = {
     "DryRunResult.trades": Field("The trades that would happen; their trade_id and seq are 0."),
     "InstrumentResult.instrument": Field("The instrument after the command."),
     "ExchangeStatus.seq": Field("Sequence number of the last command that is included."),
-    "ExchangeStatus.reopening": Field("The assets that are reopening after a halt or a crash; empty if there are none."),
+    "ExchangeStatus.reopening": Field(
+        "The assets that are reopening after a halt or a crash; empty if there are none."
+    ),
     "Reopening.phase": Field(
         "cancel_only until the next index price of the asset, then post_only: only post-only orders are accepted."
     ),

@@ -98,6 +98,8 @@ class Views:
         mark = self.marks.get(instrument_id)
         index = self.indexes.get(instrument.asset)
         index_micros = None if index is None else index.price_micros
+        volatility, greeks = self._pricing(instrument, mark, index)
+        lowest, highest = self.price_band(instrument_id) or (None, None)
         return Ticker(
             instrument_id,
             self.seq,
@@ -113,8 +115,10 @@ class Views:
             index_micros,
             self.volume_24h_milli(instrument_id),
             self.balances.open_interest_milli.get(instrument_id, 0),
-            *self._pricing(instrument, mark, index),
-            *(self.price_band(instrument_id) or (None, None)),
+            volatility,
+            greeks,
+            lowest,
+            highest,
             UNSET if index is None or not self._has_forward(instrument) else self._forward_micros(instrument, index),
         )
 
