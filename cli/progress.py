@@ -1,4 +1,4 @@
-"""A progress bar for long replays, and for what follows them."""
+"""A progress bar for long replays, and for the steps after them."""
 
 import time
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class ReplayBar:
             self._bar.update(self._bar.task_ids[0], completed=done)
 
     def next_phase(self, label: str) -> Callable[[int, int], None]:
-        """The progress callback of what follows the replay. Its first call replaces the bar by one with this label."""
+        """The progress callback of the steps after the replay. Its first call shows a new bar with this label."""
 
         def progress(done: int, total: int) -> None:
             if self._label != label:

@@ -16,7 +16,7 @@ from exchange.projections.wire_types import Instrument, Ticker
 from exchange.times import Moment
 
 _SIDE = (">bid", ">ask", ">mark", ">iv", ">delta", ">OI")
-# What a very narrow terminal leaves out.
+# The columns that a very narrow terminal leaves out.
 _OPTIONAL = ("OI", "delta", "iv")
 
 

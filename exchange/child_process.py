@@ -23,7 +23,7 @@ _LOOK_SECONDS_MIN, _LOOK_SECONDS_MAX = 0.001, 0.05
 
 
 class ChildProcess:
-    """A running subprocess. `stdin` and `stdout` are None where no stream was wanted."""
+    """A running subprocess. `stdin` and `stdout` are None if no stream was wanted."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], stdout: StreamReader | None = None, stdin: StreamWriter | None = None
@@ -85,7 +85,7 @@ async def start_process(
     try:
         reader, writer = await asyncio.open_connection(sock=ours, limit=limit)
     except BaseException:
-        # Cancelled before anybody could end it.
+        # Nothing else could end it now.
         ours.close()
         process.kill()
         process.wait()

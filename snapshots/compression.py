@@ -24,7 +24,7 @@ else:
 
 
 class CompressionError(Exception):
-    """The bytes are not what `compress` returned."""
+    """The bytes are not a result of `compress`."""
 
 
 def compress(content: bytes) -> bytes:

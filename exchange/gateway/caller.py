@@ -53,8 +53,8 @@ class CallerConnection(Protocol):
 class Caller:
     """One per connection. `user_id` is empty until the client has authenticated.
 
-    `level` is what it may do (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
-    its account is open. `quota` is what it may use. `address` is the client's IP address, empty for a client in this
+    `level` is its rights (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
+    its account is open. `quota` is its share. `address` is the client's IP address, empty for a client in this
     process.
     """
 

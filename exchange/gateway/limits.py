@@ -50,7 +50,7 @@ UNREAD_MAX = 64 * 1024
 IGNORED_MAX = 1024 * 1024
 # The work that a command causes later, when it is recorded and applied.
 COMMAND_SECONDS = 0.00005
-# If this many commands wait for the journal, connections with more than so many unanswered requests wait.
+# If this many commands wait for the journal, connections with more unanswered requests than this wait.
 CROWDED_QUEUE = 64
 CROWDED_UNANSWERED = 2
 # While two batches, one being answered and one being written, have so many commands, the messages of books and tickers

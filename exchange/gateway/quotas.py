@@ -29,7 +29,7 @@ class AddressQuota:
 
     def __init__(self, limits: GatewayLimits, now_us: Clock) -> None:
         self.connections = 0
-        # The work for these connections lately, for the order of turns.
+        # The recent work for these connections, for the order of turns.
         self.worked_seconds = 0.0
         self.credits = _per_second(limits.credits_per_second_per_address, now_us)
         self.accounts = _per_hour(limits.accounts_per_hour_per_address, now_us)
@@ -92,7 +92,7 @@ class Quotas:
         return self.users[user_id]
 
     def on_tick(self) -> None:
-        """Forget addresses and users that have used nothing lately. Called every second."""
+        """Forget addresses and users that have used nothing for a while. Called every second."""
         for quota in self.addresses.values():
             quota.worked_seconds /= 2
         self.addresses = {name: quota for name, quota in self.addresses.items() if not quota.is_unused}
@@ -113,7 +113,7 @@ class Quotas:
 
 
 class ConnectionQuota:
-    """What one connection may use. Without `quotas` it is a client in this process, which has its own rate only."""
+    """The quota of one connection. Without `quotas` it is a client in this process, which has its own rate only."""
 
     def __init__(
         self, limits: GatewayLimits, now_us: Clock, quotas: Quotas | None = None, address: AddressQuota | None = None

@@ -24,7 +24,7 @@ class TokenBucket:
 
     @property
     def is_full(self) -> bool:
-        """True if nothing was taken lately."""
+        """True if as many tokens are there as the bucket holds."""
         self._refill()
         return self._tokens >= self._size
 

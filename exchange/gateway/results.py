@@ -110,7 +110,7 @@ class OrderResult(msgspec.Struct, omit_defaults=True):
 
 
 class DryRunResult(msgspec.Struct, omit_defaults=True):
-    """What an order would do: its state, its trades, and the user's balance and position after it."""
+    """The effects that an order would have: its state, its trades, and the user's balance and position after it."""
 
     order: OrderView
     trades: list[UserTrade]
@@ -121,7 +121,7 @@ class DryRunResult(msgspec.Struct, omit_defaults=True):
 
 
 class RulesDryRunResult(msgspec.Struct, frozen=True):
-    """What a change of rules would do: the accounts that it would liquidate, in that order."""
+    """The effects that a change of rules would have: the accounts that it would liquidate, in that order."""
 
     rules: Rules
     rules_version: int

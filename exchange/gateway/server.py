@@ -33,10 +33,10 @@ from exchange.projections.views import Views
 # The length of a second for heartbeats; tests make it shorter.
 TICK_SECONDS = 1.0
 # A closed connection is a cycle of references of about 15 kB. The frequent collections of garbage find those that were
-# open for less time than this; when so many others are closed, a whole collection, which stops the loop, is worth it.
+# open for less time than this; after this number of others, a whole collection, which stops the loop, is worth it.
 OLD_SECONDS = 10
 OLD_CLOSED_MAX = 5_000
-# After so many connections are closed, the memory that they used is given back, at most once in so many ticks.
+# The gateway gives memory back after this number of connections is closed, at most once in this number of ticks.
 FREED_CONNECTIONS = 20
 FREE_TICKS = 10
 
@@ -232,7 +232,7 @@ class Gateway:
             self._blocked.pop(connection, None)
 
     def note_outbox(self, changed_bytes: int) -> None:
-        """Note that a client has so many more unread bytes. If all together have too many, the slowest is closed."""
+        """Note by how much a client's unread bytes grew. If all together have too many, the slowest is closed."""
         self._outboxes_bytes += changed_bytes
         bytes_max = self.limits.outboxes_bytes_max
         # The sum is too large if clients have read since their last writes, so it is counted again before it matters.

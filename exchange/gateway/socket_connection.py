@@ -67,7 +67,7 @@ class ConnectionOwner(Protocol):
         ...
 
     def note_outbox(self, changed_bytes: int) -> None:
-        """Note that a client has so many more unread bytes."""
+        """Note by how much a client's unread bytes grew."""
         ...
 
     def forget(self, connection: SocketConnection) -> None:
@@ -176,12 +176,12 @@ class SocketConnection(asyncio.Protocol):
 
     @property
     def worked_seconds(self) -> float:
-        """How long this connection worked lately, and others from its address."""
+        """The recent work of this connection, and of others from its address."""
         address = self.quota.address
         return self.turn.worked_seconds + (0.0 if address is None else address.worked_seconds)
 
     def note_work(self, seconds: float) -> None:
-        """Note that a turn took so long."""
+        """Note how long a turn took."""
         self.turn.worked_seconds += seconds
         if self.quota.address is not None:
             self.quota.address.worked_seconds += seconds

@@ -4,7 +4,7 @@ The bytes that a client sends wait until its connection has a turn. In a turn th
 and answers requests, and all of this counts as its work. The connections with bytes or requests that wait are served
 in passes:
 
-- The connection that worked least lately goes first, so a client with little to do never waits behind a busy one.
+- The connection with the least recent work goes first, so a client with little to do never waits behind a busy one.
 - A turn ends after TURN_SECONDS. The rest waits for a later turn.
 - A pass ends after PASS_SECONDS, and with the first turn that leaves work behind if other connections are there. So a
   client that floods the exchange slows down a step of the road by one turn. Then the event loop reads the sockets and
@@ -64,11 +64,11 @@ class TurnTaker(Protocol):
 
     @property
     def worked_seconds(self) -> float:
-        """How long it worked lately, and the connections that it shares a quota with."""
+        """Its recent work, and that of the connections that it shares a quota with."""
         ...
 
     def note_work(self, seconds: float) -> None:
-        """Note that a turn took so long."""
+        """Note how long a turn took."""
         ...
 
     @property

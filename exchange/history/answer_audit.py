@@ -7,7 +7,7 @@ from exchange.history.verdict import DamageError
 from exchange.journal.protocols import JournalReader
 from exchange.journal.records import Record
 
-# Rows are read in spans of so many commands.
+# Rows are read in spans of this number of commands.
 _SPAN = 1_000
 # A clock that is ahead of the wall clock continues from the last command after a restart. So the new run may begin
 # before the last answer of the old one, by the latency of that answer.

@@ -42,8 +42,8 @@ _INSERTED = (
     "takeover",
     "setting_version",
 )
-# The keys of these tables begin with so many columns before `seq`. Their rows are inserted in the order of their keys,
-# which touches each page once.
+# The keys of these tables begin with this number of columns before `seq`. Their rows are inserted in the order of their
+# keys, which touches each page once.
 _SORTED = {
     "order_version": 1,
     "quote_version": 1,

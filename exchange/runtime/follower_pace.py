@@ -9,16 +9,16 @@ BUSY_PER_SECOND = 1_000
 # A step begins if a replay of the commands that the follower lacks would take LAG_SECONDS, or after REST_SECONDS_MAX.
 LAG_SECONDS = 1.0
 REST_SECONDS_MAX = 5.0
-# While the exchange is busy, a follower has its priority if a replay of what the follower lacks would take so long.
+# While the exchange is busy, a follower has its priority if a replay of the missing commands would take this time.
 URGENT_SECONDS = 1.5
 # A step ends here: while the exchange is busy, new commands always arrive.
 _STEP_END_SECONDS = 0.1
-# Between two measurements of the rate at which commands arrive.
+# Between two measurements of the rate of new commands.
 _MEASURE_SECONDS = 0.05
 
 
 class FollowerPace:
-    """Decides when the follower works, and with which priority."""
+    """Decides when the follower works, and its priority."""
 
     def __init__(self) -> None:
         self._measured_seconds = self._rests_since_seconds = 0.0

@@ -47,7 +47,7 @@ def _known(path: Path) -> Iterator[tuple[int, str]]:
 def refuse_lost_commands(path: Path) -> None:
     """Raise CommandsLostError if a file next to the journal at `path` knows a later command. Only reads.
 
-    Raises JournalDamagedError instead if the chain of commands breaks where the -wal begins.
+    Raises JournalDamagedError instead if the chain of commands breaks at the start of the -wal.
 
     The message names the last command of the journal, the last one that is known, and the files that know later ones.
     """
@@ -90,5 +90,5 @@ def _commands(first_seq: int, last_seq: int) -> str:
 
 
 def _others(known: list[KnownSeq]) -> str:
-    """What the files know, such as "the newest snapshot has seq 12, exchange.db.lock has seq 14"."""
+    """The knowledge of the files, such as "the newest snapshot has seq 12, exchange.db.lock has seq 14"."""
     return ", ".join(f"{one.file} has seq {one.seq}" for one in known)
