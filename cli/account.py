@@ -9,15 +9,17 @@ import click
 from exchange.amounts import cash, price_decimals
 from exchange.cli.figures import figures_of, named
 from exchange.cli.lazy import LazyGroup
-from exchange.cli.options import USER, db_option, json_option, key_file_option
+from exchange.cli.options import ASSET, USER, db_option, json_option, key_file_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.settlements import payouts
-from exchange.projections.wire_types import AccountView, Instrument, PositionView, UserSettlement
+from exchange.projections.black_scholes import Greeks
+from exchange.projections.wire_types import AccountView, Instrument, PositionsResult, PositionView, UserSettlement
 from exchange.times import Moment
 
 # `exchange settlements` shows more of them.
 _SETTLEMENTS_SHOWN = 5
+_GREEKS = (">delta", ">gamma", ">vega", ">theta")
 
 
 @click.group(cls=LazyGroup)
@@ -48,6 +50,76 @@ def show(user_id: str, moment: Moment, offline: bool, path: Path, as_json: bool)
             print_json(shown)
         else:
             print_account(shown, source.as_of(), settled, source.instruments())
+
+
+@account.command()
+@click.argument("user_id", metavar="USER", type=USER)
+@click.option("--asset", type=ASSET, help="Only positions in options on this asset.")
+@at_option
+@offline_option
+@key_file_option
+@db_option
+@json_option
+def positions(user_id: str, asset: str | None, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
+    """Show positions with margins, profits and Greeks. Asks the running exchange; reads the recorded data if none runs.
+
+    initial, maintenance: margins of short contracts. delta, gamma, vega, theta: Greeks of the option times contracts.
+
+    \b
+    Examples:
+      exchange account positions alice
+      exchange account positions alice --asset SOL --json | jq .greeks
+    """
+    with present(path, offline, user_id, moment=moment) as source:
+        shown = source.positions(user_id, asset)
+        if as_json:
+            print_json(shown)
+        elif shown.positions:
+            print_positions(shown, source.as_of(), source.instruments())
+        else:
+            click.echo(f"{user_id} has no positions{f' on {asset}' if asset else ''}")
+
+
+def print_positions(shown: PositionsResult, moment: str, instruments: Mapping[str, Instrument]) -> None:
+    """Print a row for each position, and for each asset its Greeks; `moment` is the caption of the last table."""
+    names = ("position", ">contracts", ">mark", ">initial", ">maintenance", ">profit")
+    made = table(*names, *_GREEKS, optional=("theta", "vega", "gamma", "mark", "maintenance"))
+    figures = figures_of(
+        named(instruments, (one.instrument_id for one in shown.positions)),
+        (one.mark_micros for one in shown.positions),
+        (one.quantity_milli for one in shown.positions),
+    )
+    amounts = _decimals(
+        amount
+        for one in shown.positions
+        for amount in (one.initial_margin_micros, one.maintenance_margin_micros, one.total_pnl_micros)
+    )
+    add_rows(
+        made,
+        (
+            (
+                one.instrument_id,
+                figures.size(one.quantity_milli),
+                figures.price(one.mark_micros),
+                cash(one.initial_margin_micros, amounts),
+                cash(one.maintenance_margin_micros, amounts),
+                _cash(one.total_pnl_micros, amounts),
+                *_greeks(one.greeks),
+            )
+            for one in shown.positions
+        ),
+    )
+    sums = table("asset", *_GREEKS)
+    add_rows(sums, ((asset, *_greeks(greeks)) for asset, greeks in shown.greeks.items()))
+    tables = [made, sums] if shown.greeks else [made]
+    tables[-1].caption = moment
+    print_tables(*tables)
+
+
+def _greeks(greeks: Greeks | None) -> tuple[str, ...]:
+    if greeks is None:
+        return ("-",) * len(_GREEKS)
+    return f"{greeks.delta:.4f}", f"{greeks.gamma:.6f}", f"{greeks.vega:.4f}", f"{greeks.theta:.4f}"
 
 
 def print_account(

@@ -12,6 +12,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     OrderView,
+    PositionsResult,
     Reopening,
     Settlement,
     Ticker,
@@ -74,6 +75,10 @@ class RecordedPresent:
         require_user(self.views, user_id, self._path)
         settlements = self.views.settlements.newest_of(user_id, settlements_max) if settlements_max else []
         return AccountNow(self.views.account(user_id), settlements)
+
+    def positions(self, user_id: str, asset: str | None) -> PositionsResult:
+        require_user(self.views, user_id, self._path)
+        return self.views.positions(user_id, asset)
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         require_user(self.views, user_id, self._path)

@@ -20,6 +20,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     OrderView,
+    PositionsResult,
     Reopening,
     RulesResult,
     Settlement,
@@ -31,6 +32,7 @@ from exchange.projections.wire_types import (
 _T = TypeVar("_T")
 _ORDER = ("private/get_order", OrderView)
 _ORDERS = ("private/get_open_orders", list[OrderView])
+_POSITIONS = ("private/get_positions", PositionsResult)
 _PAID = ("private/get_settlements", list[UserSettlement])
 
 
@@ -85,6 +87,10 @@ class RunningPresent:
     def account(self, user_id: str, settlements_max: int) -> AccountNow:
         account = self._account(user_id)
         return AccountNow(account, self._ask_as(user_id, _PAID, count=settlements_max) if settlements_max else [])
+
+    def positions(self, user_id: str, asset: str | None) -> PositionsResult:
+        self._account(user_id)
+        return self._ask_as(user_id, _POSITIONS, asset=asset)
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         self._account(user_id)

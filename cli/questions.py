@@ -12,6 +12,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     OrderView,
+    PositionsResult,
     Reopening,
     Settlement,
     Ticker,
@@ -83,6 +84,9 @@ class Present(Protocol):
 
     def account(self, user_id: str, settlements_max: int) -> AccountNow:
         """The account of a user."""
+
+    def positions(self, user_id: str, asset: str | None) -> PositionsResult:
+        """The positions of a user with margins, profits and Greeks; on all assets or on one."""
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         """The open orders of a user, oldest first."""

@@ -11,7 +11,7 @@ from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Present
-from exchange.domain.units import MICROS_PER_USDC
+from exchange.domain.units import MICROS_PER_USDC, PPM
 from exchange.projections.wire_types import Instrument, Ticker
 from exchange.times import Moment
 
@@ -88,7 +88,9 @@ def _show_chains(source: Present, asset: str, expiration_s: int | None, path: Pa
 
 def _print_one(shown: Ticker, instrument: Instrument | None, moment: str) -> None:
     amounts = (shown.best_bid_size_milli, shown.best_ask_size_milli, shown.volume_24h_milli, shown.open_interest_milli)
-    figures = figures_of([instrument], (shown.best_bid_micros, shown.best_ask_micros, shown.last_micros), amounts)
+    stats = shown.stats
+    prices = (shown.best_bid_micros, shown.best_ask_micros, shown.last_micros, stats.high_micros, stats.low_micros)
+    figures = figures_of([instrument], prices, amounts)
     about = table(shown.instrument_id, ">")
     greeks = shown.greeks
     rows = [
@@ -100,9 +102,15 @@ def _print_one(shown: Ticker, instrument: Instrument | None, moment: str) -> Non
         ("last", figures.price(shown.last_micros)),
         ("index", usdc(shown.index_micros)),
         *([("forward", usdc(shown.forward_micros))] if shown.forward_micros is not UNSET else []),
+        ("estimated delivery", usdc(shown.estimated_delivery_price_micros)),
+        ("price band", _band(shown.min_price_micros, shown.max_price_micros, figures)),
         ("volume in 24 hours", figures.size(shown.volume_24h_milli)),
+        ("premium in 24 hours", usdc(stats.notional_micros)),
+        ("high, low", f"{figures.price(stats.high_micros)}, {figures.price(stats.low_micros)}"),
+        ("change in 24 hours", _change(stats.price_change_ppm)),
         ("open interest", figures.size(shown.open_interest_milli)),
         ("implied volatility", _percent(shown.mark_iv)),
+        ("iv of bid, ask", f"{_percent(shown.bid_iv)}, {_percent(shown.ask_iv)}"),
     ]
     if greeks is not None:
         rows += [
@@ -164,6 +172,16 @@ def _half(ticker: Ticker | None, figures: Figures, marks: Figures) -> tuple[str,
 def _quote(price_micros: int | None, size_milli: int, figures: Figures) -> str:
     price = figures.price(price_micros)
     return f"{figures.size(size_milli)} @ {price}" if size_milli else price
+
+
+def _band(lowest_micros: int | None, highest_micros: int | None, figures: Figures) -> str:
+    if lowest_micros is None:
+        return "-"
+    return f"{figures.price(lowest_micros)} to {figures.price(highest_micros)}"
+
+
+def _change(change_ppm: int | None) -> str:
+    return "-" if change_ppm is None else f"{change_ppm / PPM:+.2%}"
 
 
 def _percent(volatility: float | None) -> str:

@@ -18,7 +18,9 @@ MODULES = (
     "exchange.domain.black76",
     "exchange.domain.expirations",
     "exchange.domain.forwards",
+    "exchange.domain.index_window",
     "exchange.domain.instruments",
+    "exchange.domain.margin_rates",
     "exchange.domain.smile",
     "exchange.domain.units",
     "exchange.engine.digests",
@@ -70,7 +72,7 @@ MODULES = (
     "exchange.projections.depth",
     "exchange.projections.fold",
     "exchange.projections.orders",
-    "exchange.projections.rolling_volume",
+    "exchange.projections.rolling_statistics",
     "exchange.projections.tape",
 )
 # The name of the library that holds the code of all modules. mypyc appends `__mypyc`.

@@ -26,8 +26,8 @@ COMMANDS |= {"private/close_position"}
 # The methods whose result has the seq of an earlier command, which set it, and the channel with the same values.
 EARLIER = {"public/get_index_price": "index", "public/get_mark_surface": "surface"}
 # The channels that are no streams: their messages are states, and merge several commands.
-STATES = ("book.", "tickers.")
-FLOATS = {"mark_iv", "delta", "gamma", "vega", "theta", "rho"}
+STATES = ("book.", "tickers.", "quote.")
+FLOATS = {"mark_iv", "bid_iv", "ask_iv", "delta", "gamma", "vega", "theta", "rho"}
 
 
 class Expected:
@@ -134,7 +134,8 @@ class Lawyer:
 
     def __init__(self) -> None:
         self.books: dict[str, ClientBook] = {}
-        self.tickers: dict[str, dict[str, Any]] = {}
+        # The last messages on tickers and quotes, by channel.
+        self.latest: dict[str, dict[str, Any]] = {}
         self.answers = 0
         self.notifications = 0
         self._expected: deque[Expected] = deque()
@@ -246,9 +247,9 @@ class Lawyer:
             book.take(data)
             assert seq is None
             seq = book.seq
-        elif channel.startswith("tickers."):
-            assert seq is None and channel == f"tickers.{data['instrument_id']}"
-            seq = self._on_ticker(data)
+        elif channel.startswith(STATES):
+            assert seq is None and channel.partition(".")[2] == data["instrument_id"]
+            seq = self._on_state(channel, data)
         assert seq is not None, "a notification of a stream without a seq"
         assert all(item.get("seq", seq) == seq for item in (data if isinstance(data, list) else [data]))
         if self.subscribed is not None:
@@ -256,12 +257,12 @@ class Lawyer:
         self._last_seq = max(self._last_seq, seq)
         self._channel_seqs[channel] = max(self._channel_seqs.get(channel, 0), seq)
 
-    def _on_ticker(self, ticker: dict[str, Any]) -> int:
-        """Note a ticker. It must be newer than the last one, or equal to it after another subscription."""
-        seq: int = ticker["seq"]
-        last = self.tickers.get(ticker["instrument_id"])
-        assert last is None or last["seq"] < seq or last == ticker, "another ticker of the same command"
-        self.tickers[ticker["instrument_id"]] = ticker
+    def _on_state(self, channel: str, state: dict[str, Any]) -> int:
+        """Note a ticker or a quote. It must be newer than the last one, or equal to it after another subscription."""
+        seq: int = state["seq"]
+        last = self.latest.get(channel)
+        assert last is None or last["seq"] < seq or last == state, "another state of the same command"
+        self.latest[channel] = state
         return seq
 
 

@@ -118,7 +118,9 @@ def test_the_asyncapi_document_has_each_kind_of_channel() -> None:
     addresses = {channel["address"] for channel in ASYNCAPI["channels"].values()} - {None}
     assert set(CHANNEL_KINDS) == set(get_args(Kind))
     assert addresses == {kind.address for kind in CHANNEL_KINDS.values()}
-    assert {address.partition(".{")[0] for address in addresses} == set(get_args(Kind))
+    assert {address.partition(".{")[0] for address in addresses} == {
+        kind.removesuffix(".asset") for kind in CHANNEL_KINDS
+    }
 
 
 def check_example(example: Example, described: dict[str, Any], document: dict[str, Any]) -> None:
@@ -162,15 +164,20 @@ def test_each_notification_fits_the_schema_of_its_channel() -> None:
     seen = set()
     for message in notifications():
         name = message["params"].get("channel", "")
-        address = next((one for one in channels if one and name and one.partition(".{")[0] == kind_of(name)), None)
+        address = next((one for one in channels if one and name and is_of(name, one)), None)
         payloads = [part["payload"] for part in channels[address]["messages"].values()]
         assert [] in [errors_in(message, payload, ASYNCAPI) for payload in payloads], message
         seen.add(address)
     assert seen == set(channels)
 
 
-def kind_of(channel_name: str) -> str:
-    return channel_name if channel_name.startswith("user.") else channel_name.partition(".")[0]
+def is_of(channel_name: str, address: str) -> bool:
+    """True if the channel has this address. The id of an instrument has a hyphen, and an asset has none."""
+    prefix, _, parameters = address.partition(".{")
+    if not parameters:
+        return channel_name == prefix
+    kind, _, of = channel_name.partition(".")
+    return kind == prefix and ("-" in of) == parameters.startswith("instrument_id")
 
 
 def errors_shown() -> Iterator[tuple[str, str]]:

@@ -36,6 +36,7 @@ from exchange.domain.enums import OptionType
 from exchange.domain.expirations import expirations_s
 from exchange.domain.instruments import instrument_id_of, parse_instrument_id
 from exchange.domain.units import MICROS_PER_USDC, US_PER_SECOND
+from exchange.projections.rolling_statistics import NO_TRADES
 from exchange.projections.wire_types import IndexPrice, Instrument, OrderView, PositionView, Ticker
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.server_settings import admin_secret_file
@@ -270,6 +271,10 @@ def _ticker(instrument_id: str, volume: int = 0) -> Ticker:
         None,
         None,
         None,
+        None,
+        None,
+        None,
+        NO_TRADES,
     )
 
 

@@ -103,8 +103,9 @@ def test_messages_of_all_streams_arrive_in_seq_order(tmp_path: Path) -> None:
             messages = await alice.subscribe(f"trades.{INSTRUMENT}", "user.balance")
             placed = await alice.buy(INSTRUMENT, SIZE, PRICE)
             sold = await bob.sell(INSTRUMENT, SIZE, PRICE)
-            seen = [await anext(messages) for _ in range(3)]
+            seen = [await anext(messages) for _ in range(4)]
             assert [(type(one), one.seq) for one in seen] == [
+                (BalanceMessage, placed.seq - 1),
                 (BalanceMessage, placed.seq),
                 (BalanceMessage, sold.seq),
                 (TradesMessage, sold.seq),

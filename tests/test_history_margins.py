@@ -19,6 +19,7 @@ from exchange.domain.commands import (
     SetIndexPrice,
 )
 from exchange.domain.events import INSTRUMENTS_MAX, Event, MarginsChanged, encode_events
+from exchange.domain.margin_rates import NANOS_PER_MICRO, nanos_to_micros
 from exchange.domain.rules import Market, Rules
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from exchange.engine.recovery import replay_step, restore_base
@@ -26,7 +27,6 @@ from exchange.history_db.file import history_path, with_margins
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.update import update_history
 from exchange.journal.opening import open_journal_reader
-from exchange.matching.margin_profiles import NANOS_PER_MICRO, nanos_to_micros
 from tests.market_story import MIDNIGHT_US, USDC, ask, bid, index, write_steps
 
 RULES = Rules(collateral="standard", market=Market(series=(), mark_spread_max_ppm=1_000_000))

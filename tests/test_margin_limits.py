@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from exchange.domain.margin_rates import MarginRates
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index_update import _growth, within_limits
-from exchange.matching.margin_profiles import MarginRates
 from exchange.matching.state import State
 from tests.market_story import write_story
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from math import erf, sqrt
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from exchange.domain.commands import SetIndexPrice, encode_command
 from exchange.domain.rules import Market, Rules, Series
 from exchange.engine.engine import Engine
 from exchange.journal.records import chain
+from exchange.projections.rolling_statistics import NO_TRADES
 from exchange.projections.views import Views
 from tests.fake_exchange import START_US, Connection, FakeExchange
 from tests.market_commands import market_steps
@@ -150,6 +152,91 @@ def test_an_expiry_and_a_settlement_are_sent(hold: Hold) -> None:
     hold(conversation)
 
 
+def test_the_volatility_of_a_quote_gives_back_its_price(hold: Hold) -> None:
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        instrument = exchange.views.instruments[CALL]
+        empty = exchange.views.ticker(CALL)
+        assert (empty.bid_iv, empty.ask_iv, empty.stats) == (None, None, NO_TRADES)
+        buy(alice, CALL, 2_000_000)
+        send(alice, "private/sell", instrument_id=CALL, amount=1_000, price=2_500_000)
+        await heard(exchange, alice)
+        ticker = exchange.views.ticker(CALL)
+        years = (instrument.expiration_s * 1_000_000 - ticker.ts_us) // MINUTE_US / (365 * 1_440)
+        for price, volatility in ((2.0, ticker.bid_iv), (2.5, ticker.ask_iv)):
+            assert volatility is not None
+            deviations = volatility * sqrt(years)
+            # At the money, the value of a call is spot * (2 * N(deviations / 2) - 1).
+            assert 150 * erf(deviations / 2 / sqrt(2)) == pytest.approx(price, rel=1e-5)
+        await ask(exchange, alice, "private/cancel_all")
+        buy(alice, PUT, 10_000)
+        await heard(exchange, alice)
+        assert exchange.views.ticker(PUT).bid_iv is not None
+        await exchange.execute(SetIndexPrice("SOL", 149_000_000))
+        assert exchange.views.ticker(PUT).bid_iv is None, "its price is below the intrinsic value"
+
+    hold(conversation)
+
+
+def test_the_estimated_delivery_price_is_the_index_until_the_last_half_hour(hold: Hold) -> None:
+    """Then it is the average since 07:30, here of 150 for 10 minutes and 153 for 5."""
+
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        def estimate(instrument_id: str) -> int | None:
+            return exchange.views.ticker(instrument_id).estimated_delivery_price_micros
+
+        assert (estimate(CALL), estimate(OTHER)) == (150_000_000, None)
+        for minutes, price in ((450, 150_000_000), (460, 153_000_000), (465, 153_000_000)):
+            exchange.clock.ts_us = START_US + minutes * MINUTE_US
+            await exchange.execute(SetIndexPrice("SOL", price))
+        assert exchange.views.ts_us == START_US + 465 * MINUTE_US
+        assert estimate(CALL) == 151_000_000
+        exchange.clock.ts_us = START_US + 480 * MINUTE_US
+        await exchange.settle()
+        assert estimate(CALL) == exchange.views.instruments[CALL].delivery_price_micros == 152_000_000
+
+    hold(conversation)
+
+
+def test_a_quote_is_sent_when_the_best_prices_change(hold: Hold) -> None:
+    """At once, then once a batch; not for a change below the best price, a new index price or a new minute."""
+
+    async def conversation(exchange: FakeExchange, alice: Connection) -> None:
+        seq = exchange.views.seq
+        channels = [f"quote.{CALL}"]
+        assert await ask(exchange, alice, "public/subscribe", channels=channels) == [channels, (CALL, seq)]
+        bob = await enter(exchange, "bob")
+        buy(bob, CALL, 1_000_000)
+        buy(bob, CALL, 1_010_000)
+        await exchange.settle()
+        (message,) = [json.loads(text)["params"] for text in alice.take()]
+        assert message == {
+            "channel": channels[0],
+            "data": {
+                "instrument_id": CALL,
+                "seq": exchange.views.seq,
+                "ts_us": exchange.views.ts_us,
+                "best_bid": 1_010_000,
+                "best_bid_size": 1_000,
+                "best_ask": None,
+                "best_ask_size": 0,
+            },
+        }
+        buy(bob, CALL, 1_000_000)
+        buy(bob, PUT, 1_000_000)
+        exchange.clock.ts_us += 2 * MINUTE_US
+        await exchange.execute(SetIndexPrice("SOL", 151_000_000))
+        assert await heard(exchange, alice) == []
+        send(bob, "private/cancel_all")
+        assert await heard(exchange, alice) == [(CALL, exchange.views.seq)]
+        exchange.subscriptions.on_seek(exchange.views)
+        assert await heard(exchange, alice) == [(CALL, exchange.views.seq)], "it begins again"
+        await ask(exchange, alice, "public/unsubscribe", channels=channels)
+        buy(bob)
+        assert await heard(exchange, alice) == [] and not exchange.subscriptions._quotes
+
+    hold(conversation)
+
+
 def test_tickers_begin_again_after_a_seek(hold: Hold) -> None:
     """To another moment, also to one at which the instrument is not listed yet: then it is told once it is."""
 
@@ -167,7 +254,7 @@ def test_tickers_begin_again_after_a_seek(hold: Hold) -> None:
             (CALL, engine.views.seq),
             (OTHER, engine.views.seq),
         ]
-        alice.lawyer.tickers.clear()
+        alice.lawyer.latest.clear()
 
     hold(conversation)
 

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from random import Random
 from typing import Any, cast
 
+import msgspec
 import pytest
 from msgspec import structs
 
-from exchange.domain.commands import Command, OpenAccount, PlaceOrder, encode_command
+from exchange.domain.commands import Command, EndDay, OpenAccount, PlaceOrder, encode_command
 from exchange.domain.events import (
+    DeliveryPriceSet,
     Deposited,
     Event,
     LiquidationStarted,
@@ -18,7 +21,9 @@ from exchange.domain.events import (
     Traded,
     Withdrawn,
 )
-from exchange.engine.engine import Engine
+from exchange.domain.margin_rates import nanos_to_micros
+from exchange.domain.units import NUMBER_MAX, US_PER_SECOND, next_day_end_us
+from exchange.engine.engine import Engine, _indexes_of
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
@@ -28,9 +33,10 @@ from exchange.journal.records import chain
 from exchange.matching.dry_run import dry_run
 from exchange.matching.state import State
 from exchange.projections.fold import Change
-from exchange.projections.rolling_volume import RollingVolume
+from exchange.projections.rolling_statistics import NO_TRADES, RollingStatistics, day_statistics
 from exchange.projections.views import Views
 from exchange.projections.views_codec import decode_views, encode_views
+from exchange.projections.wire_types import DayStatistics
 from tests.market_commands import market_steps
 
 # In the last one the price bands refuse many orders.
@@ -95,6 +101,13 @@ def compare(views: Views, state: State) -> None:
             account.open_orders_max,
             account.position_max_milli,
         )
+        details = {one.instrument_id: one for one in views.positions(user_id).positions}
+        for instrument_id, position in account.positions.items():
+            if position.position_milli:
+                shown, short_milli = details[instrument_id], max(0, -position.position_milli)
+                assert shown.initial_margin_micros == nanos_to_micros(position.book.initial_nanos, short_milli)
+                assert shown.maintenance_margin_micros == position.maintenance_micros
+        assert sum(one.maintenance_margin_micros for one in details.values()) == account.maintenance_micros
         orders = views.orders.of(user_id)
         assert list(orders.open) == list(account.open_orders)
         assert list(orders.finished) == list(account.closed_orders)
@@ -195,16 +208,80 @@ class _Caller:
         self.user_id = user_id
 
 
-def test_rolling_volume_of_the_last_day() -> None:
-    volume = RollingVolume()
-    trades = [(0, 5), (30_000_000, 7), (MINUTE_US, 11), (700 * MINUTE_US, 13), (1_439 * MINUTE_US, 17)]
-    for ts_us, size_milli in trades:
-        volume.add(size_milli, ts_us)
-        assert volume.volume_milli(ts_us) == sum(size for at, size in trades if at <= ts_us)
-    assert len(volume.minutes) == 4
-    assert volume.volume_milli(1_440 * MINUTE_US - 1) == 53
-    assert volume.volume_milli(1_440 * MINUTE_US) == 41
-    assert volume.volume_milli(1_441 * MINUTE_US) == 30
-    volume.add(1, 1_441 * MINUTE_US + 1)
-    assert len(volume.minutes) == 3 and volume.volume_milli(1_441 * MINUTE_US) == 31
-    assert volume.volume_milli(10_000 * MINUTE_US) == 0
+def test_statistics_of_the_last_day() -> None:
+    """Equal to those of the trades of the last 1,440 minutes, asked for often or seldom."""
+    random = Random(1)
+    often, seldom = RollingStatistics(), RollingStatistics()
+    trades: list[tuple[int, int, int]] = []
+    ts_us = 0
+    for _ in range(1_000):
+        ts_us += random.choice((0, 1, MINUTE_US // 3, 5 * MINUTE_US, 400 * MINUTE_US))
+        trade = (1_000 * random.randint(1, 50), random.randint(1, 5_000), ts_us)
+        trades.append(trade)
+        for rolling in (often, seldom):
+            rolling.add(*trade)
+        now_us = ts_us + random.choice((0, 0, MINUTE_US, 1_439 * MINUTE_US, 1_440 * MINUTE_US))
+        first_us = (now_us // MINUTE_US - 1_439) * MINUTE_US
+        of_day = [(price, size) for price, size, at_us in trades if at_us >= first_us]
+        assert often.statistics(now_us, trade[0]) == recomputed(of_day)
+        if random.random() < 0.05:
+            assert seldom.statistics(now_us, trade[0]) == recomputed(of_day)
+    assert len(often.minutes) < 300, "minutes that are a day old are dropped"
+    assert often.statistics(ts_us + 1_441 * MINUTE_US, 1_000) == NO_TRADES
+
+
+def recomputed(trades: list[tuple[int, int]]) -> DayStatistics:
+    if not trades:
+        return NO_TRADES
+    prices = [price for price, _ in trades]
+    premium = sum(price * size // 1_000 for price, size in trades)
+    return day_statistics(max(prices), min(prices), sum(size for _, size in trades), premium, prices[0], prices[-1])
+
+
+def test_a_change_of_the_price_is_rounded_half_up() -> None:
+    assert day_statistics(3_000, 2_000, 1, 1, 3_000, 2_000).price_change_ppm == -333_333
+    assert day_statistics(5_000, 3_000, 1, 1, 3_000, 5_000).price_change_ppm == 666_667
+    assert day_statistics(1, 1, 1, NUMBER_MAX + 1, 1, None) == DayStatistics(1, 1, 1, None, None)
+
+
+@pytest.mark.parametrize("seed", FULL_SEEDS[:1])
+def test_an_image_of_version_4_has_the_statistics_of_its_trades(seed: int) -> None:
+    engine = Engine()
+    for _ in run_market(engine, seed):
+        pass
+    image = encode_views(engine.views)
+    fields = msgspec.msgpack.decode(image)
+    assert any(fields["turnovers"][name]["minutes"] for name in fields["turnovers"]) and fields["windows"]
+    del fields["windows"], fields["closing_indexes"]
+    for day in fields["turnovers"].values():
+        day["minutes"] = [minute[:2] for minute in day["minutes"]]
+        day["total_milli"] = sum(size for _, size in day["minutes"])
+    old = msgspec.msgpack.encode(fields)
+    restored = encode_views(decode_views(old, None, lambda: _indexes_of(engine.state)))
+    assert msgspec.msgpack.decode(restored) == msgspec.msgpack.decode(image)
+    for trades in fields["trades"].values():
+        del trades[0]
+    with pytest.raises(msgspec.ValidationError, match="not all trades of that day"):
+        decode_views(msgspec.msgpack.encode(fields), None, lambda: _indexes_of(engine.state))
+
+
+@pytest.mark.parametrize("seed", FULL_SEEDS)
+def test_the_estimated_delivery_price_becomes_the_delivery_price(seed: int) -> None:
+    """The estimate at the end of the day is the price that the matcher then settles at."""
+    engine, settled = Engine(), 0
+    for ts_us, command, _ in market_steps(seed, COUNT):
+        views = engine.views
+        day_end_us = next_day_end_us(views.ts_us)
+        estimates = {
+            asset: (window.estimated_delivery_micros(day_end_us, day_end_us), window.ts_us < day_end_us)
+            for asset, window in views.fold.windows.items()
+        }
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        events, _ = engine.step(record, command)
+        for event in events:
+            if not isinstance(event, DeliveryPriceSet) or not isinstance(command, EndDay) or views.rules_version == 1:
+                continue
+            if event.expiration_s * US_PER_SECOND == day_end_us:
+                assert (event.price_micros, True) == estimates[event.asset]
+                settled += 1
+    assert settled or engine.views.rules_version == 1

@@ -1,4 +1,4 @@
-"""Stream channels, which are all channels but books and tickers: the notifications that one command causes.
+"""Stream channels, which are all channels but books, tickers and quotes: the notifications that one command causes.
 
 Live notifications and replayed ones are encoded here, so their texts are identical.
 """
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from exchange.catch_up.limits import RECENT_MAX, RECENT_SIZE_MAX
+from exchange.domain.instruments import asset_of
 from exchange.projections.balances import PositionRecord
 from exchange.projections.fold import Change
 from exchange.projections.views import Views
@@ -28,6 +29,7 @@ from exchange.projections.wire_types import (
     Settlement,
     SharedLoss,
     Trade,
+    UserChanges,
     UserTrade,
 )
 
@@ -68,6 +70,7 @@ class CommandUpdate(msgspec.Struct, frozen=True):
     size: int = 1
 
 
+_CHANGES = "user.changes"
 # In place of an update of which no stream is remembered.
 _NOTHING = CommandUpdate(0, [], [], [], [], [], None, [], [], None)
 
@@ -176,8 +179,8 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
     """
     orders, positions, balances = list(change.orders.values()), list(change.positions.items()), list(change.balances)
     if wanted is not None:
-        orders = [order for order in orders if ("user.orders", order.user_id) in wanted]
-        positions = [item for item in positions if ("user.positions", item[0][0]) in wanted]
+        orders = [order for order in orders if _is_wanted("user.orders", order.user_id, wanted)]
+        positions = [item for item in positions if _is_wanted("user.positions", item[0][0], wanted)]
         balances = [user_id for user_id in balances if ("user.balance", user_id) in wanted]
     return CommandUpdate(
         change.seq,
@@ -196,17 +199,23 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
     )
 
 
+def _is_wanted(channel_name: str, user_id: str, wanted: Container[Key]) -> bool:
+    """True if the stream is wanted, or that of all changes of the user."""
+    return (channel_name, user_id) in wanted or (_CHANGES, user_id) in wanted
+
+
 def encode(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
     """The notifications of one command on the wanted streams.
 
-    The order is fixed: the user's orders, trades, positions and balance, then the public channels.
+    The order is fixed: the user's orders, trades, positions, balance, losses and changes, then the public channels.
     """
     for key, data in _items_of(update, wanted):
         if key in wanted:
-            yield key, _text(key[0], update.seq, data)
+            yield key, message_text(key[0], update.seq, data)
 
 
-def _text(channel_name: str, seq: int, data: Any) -> bytes:
+def message_text(channel_name: str, seq: int, data: Any) -> bytes:
+    """The message of a stream about command `seq`."""
     return b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"seq":%d,"data":%b}}' % (
         _encode_json(channel_name),
         seq,
@@ -222,7 +231,9 @@ def _items_of(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[K
         yield ("user.balance", balance.user_id), balance
     for user_id, loss in update.losses.items():
         yield ("user.losses", user_id), loss
+    yield from _user_changes(update, wanted).items()
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in update.trades).items()
+    yield from _trades_of_assets(update.trades, wanted).items()
     if update.index is not None:
         yield (f"index.{update.index.asset}", ""), update.index
     for surface in update.surfaces:
@@ -243,6 +254,26 @@ def _sum_of(losses: Iterable[SharedLoss]) -> SharedLoss:
     return SharedLoss(shares[0].seq, shares[0].ts_us, amount_micros, won_micros)
 
 
+def _user_changes(update: CommandUpdate, wanted: Container[Key]) -> dict[Key, UserChanges]:
+    """Orders, trades and positions together, of the wanted users only."""
+    users = dict.fromkeys([order.user_id for order in update.orders])
+    users |= dict.fromkeys([user_id for user_id, _ in update.user_trades])
+    users |= dict.fromkeys([snapshot.user_id for snapshot in update.positions])
+    return {
+        (_CHANGES, user_id): UserChanges(
+            [order for order in update.orders if order.user_id == user_id],
+            [trade for of_user, trade in update.user_trades if of_user == user_id],
+            [
+                position.view(instrument_id, mark_micros, value_micros)
+                for of_user, instrument_id, position, mark_micros, value_micros in update.positions
+                if of_user == user_id
+            ],
+        )
+        for user_id in users
+        if (_CHANGES, user_id) in wanted
+    }
+
+
 def _positions(snapshots: list[PositionSnapshot], wanted: Container[Key]) -> dict[Key, list[PositionView]]:
     """Views of the wanted positions only: computing them takes longer than all the other items."""
     positions: dict[Key, list[PositionView]] = {}
@@ -250,6 +281,15 @@ def _positions(snapshots: list[PositionSnapshot], wanted: Container[Key]) -> dic
         if (key := ("user.positions", user_id)) in wanted:
             positions.setdefault(key, []).append(position.view(instrument_id, mark_micros, value_micros))
     return positions
+
+
+def _trades_of_assets(trades: list[Trade], wanted: Container[Key]) -> dict[Key, list[Trade]]:
+    """The trades by asset, of the wanted assets only: few clients subscribe to all trades of an asset."""
+    by_key: dict[Key, list[Trade]] = {}
+    for trade in trades:
+        if (key := (f"trades.{asset_of(trade.instrument_id)}", "")) in wanted:
+            by_key.setdefault(key, []).append(trade)
+    return by_key
 
 
 def _by_key(items: Iterable[tuple[Key, Any]]) -> dict[Key, list[Any]]:

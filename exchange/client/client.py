@@ -33,6 +33,7 @@ from exchange.projections.wire_types import (
     MarginResult,
     MarkSurface,
     OrderView,
+    PositionsResult,
     Receipt,
     RulesResult,
     Settlement,
@@ -286,6 +287,10 @@ class Client:
     async def get_account(self, **at: Unpack[PastMoment]) -> AccountView:
         """The user's balance, positions, profit and limits."""
         return await self._typed("private/get_account", AccountView, **at)
+
+    async def get_positions(self, asset: str | None = None, **at: Unpack[PastMoment]) -> PositionsResult:
+        """The user's positions with margins, profits and Greeks, and the Greeks of each asset."""
+        return await self._typed("private/get_positions", PositionsResult, asset=asset, **at)
 
     async def get_settlements(
         self, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

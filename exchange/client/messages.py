@@ -1,7 +1,7 @@
 """The typed messages of channels: one class for each kind of channel.
 
-`channel` is the name of the channel. `seq` is the command that caused the message; for books and tickers, it is the
-last command that the data includes. Units of `data` are in the names of its fields.
+`channel` is the name of the channel. `seq` is the command that caused the message; for books, tickers and quotes, it is
+the last command that the data includes. Units of `data` are in the names of its fields.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,9 @@ from exchange.projections.wire_types import (
     Settlement,
     SharedLoss,
     Ticker,
+    TopOfBook,
     Trade,
+    UserChanges,
     UserTrade,
 )
 
@@ -34,7 +36,7 @@ class BookMessage(NamedTuple):
 
 
 class TradesMessage(NamedTuple):
-    """The trades of one instrument that command `seq` made."""
+    """The trades of one instrument, or of all instruments on an asset, that command `seq` made."""
 
     channel: str
     seq: int
@@ -58,7 +60,7 @@ class UserTradesMessage(NamedTuple):
 
 
 class BalanceMessage(NamedTuple):
-    """The user's balance after command `seq`."""
+    """The user's balance after command `seq`. The first one comes at once."""
 
     channel: str
     seq: int
@@ -66,11 +68,19 @@ class BalanceMessage(NamedTuple):
 
 
 class PositionsMessage(NamedTuple):
-    """The user's positions that command `seq` changed, as they were after it."""
+    """The user's positions that command `seq` changed, as they were after it. The first message has all of them."""
 
     channel: str
     seq: int
     data: list[PositionView]
+
+
+class ChangesMessage(NamedTuple):
+    """The user's orders, trades and positions that command `seq` made or changed."""
+
+    channel: str
+    seq: int
+    data: UserChanges
 
 
 class TickerMessage(NamedTuple):
@@ -79,6 +89,14 @@ class TickerMessage(NamedTuple):
     channel: str
     seq: int
     data: Ticker
+
+
+class QuoteMessage(NamedTuple):
+    """The newest best bid and ask of an instrument. They replace older ones that the caller has not read yet."""
+
+    channel: str
+    seq: int
+    data: TopOfBook
 
 
 class IndexMessage(NamedTuple):
@@ -136,7 +154,9 @@ Message = (
     | UserTradesMessage
     | BalanceMessage
     | PositionsMessage
+    | ChangesMessage
     | TickerMessage
+    | QuoteMessage
     | IndexMessage
     | SurfaceMessage
     | InstrumentsMessage
@@ -160,6 +180,7 @@ class ChannelDecoder(NamedTuple):
 DECODERS = {
     "trades": ChannelDecoder(TradesMessage, msgspec.json.Decoder(list[Trade])),
     "tickers": ChannelDecoder(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
+    "quote": ChannelDecoder(QuoteMessage, msgspec.json.Decoder(TopOfBook), is_stream=False),
     "index": ChannelDecoder(IndexMessage, msgspec.json.Decoder(IndexPrice)),
     "surface": ChannelDecoder(SurfaceMessage, msgspec.json.Decoder(MarkSurface)),
     "instruments": ChannelDecoder(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
@@ -170,6 +191,7 @@ DECODERS = {
     "user.orders": ChannelDecoder(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
     "user.trades": ChannelDecoder(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
     "user.positions": ChannelDecoder(PositionsMessage, msgspec.json.Decoder(list[PositionView])),
+    "user.changes": ChannelDecoder(ChangesMessage, msgspec.json.Decoder(UserChanges)),
     "user.balance": ChannelDecoder(BalanceMessage, msgspec.json.Decoder(Balance)),
 }
 

@@ -53,9 +53,13 @@ class Subscription:
         if not self._streams:
             await send("public/subscribe", {"channels": self.channels})
             return
-        if self._from_seq is None:
-            self._from_seq = await _next_seq(send, self._streams)
-        await send("public/subscribe", {"channels": self.channels, "from_seq": self._from_seq})
+        if self._from_seq is not None:
+            await send("public/subscribe", {"channels": self.channels, "from_seq": self._from_seq})
+            return
+        # Without `from_seq` the streams begin with their state. The messages before `next_seq` have arrived by then.
+        await send("public/subscribe", {"channels": self.channels})
+        next_seq = await _next_seq(send, self._streams)
+        self._from_seq = max(next_seq, self._from_seq or 0)
 
     def fail(self, error: ExchangeError) -> None:
         """End the subscription: reading raises `error` after the messages already received."""

@@ -77,6 +77,11 @@ def parse_series_name(name: str) -> tuple[str, int]:
     return asset, terms.expiration_s
 
 
+def asset_of(instrument_id: str) -> str:
+    """Return the asset of a canonical id."""
+    return instrument_id[: instrument_id.index("_")]
+
+
 def instrument_id_of(asset: str, expiration_s: int, strike_usdc: int, option_type: OptionType) -> str:
     """Return the canonical id of the option that expires on the UTC day of `expiration_s`. The strike is in USDC."""
     day = datetime.fromtimestamp(expiration_s, UTC)

@@ -10,14 +10,15 @@ from exchange.matching.state import State
 from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
 from exchange.projections.fold import Change
 from exchange.projections.views import Views
-from exchange.projections.views_codec import Compression, copy_views, decode_views, encode_views
+from exchange.projections.views_codec import Compression, MatcherIndexes, copy_views, decode_views, encode_views
 from exchange.snapshots.compression import compress, decompress
 from exchange.snapshots.store import Snapshot, digest_of
 
 # The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
-IMAGE_VERSION = 4
+IMAGE_VERSION = 5
 # In version 2, trades and finished orders were not compressed one by one. Version 3 has no version of the rules.
-READABLE_IMAGE_VERSIONS = (2, 3, IMAGE_VERSION)
+# Version 4 has neither the averages and closing prices of the indexes nor the prices of the last day.
+READABLE_IMAGE_VERSIONS = (2, 3, 4, IMAGE_VERSION)
 # The subject under which the journal records digests of the whole state. Raise it if a state is encoded differently.
 STATE_SUBJECT = "state/2"
 _COMPRESSION = Compression(compress, decompress)
@@ -86,7 +87,7 @@ class Engine:
         made = f"that the commands up to seq {self.head.seq} make"
         if snapshot.digest != self.digest():
             return f"its state is not the one {made}"
-        views = encode_views(decode_views(snapshot.views, decompress))
+        views = encode_views(decode_views(snapshot.views, decompress, lambda: _indexes_of(self.state)))
         if (snapshot.ts_us, views) != (self.head.ts_us, encode_views(self.views)):
             return f"its views are not those {made}"
         digests = snapshot.events_digest, self.events_digest.value
@@ -98,4 +99,12 @@ class Engine:
     def restore(cls, snapshot: Snapshot) -> "Engine":
         """The engine as it was at the snapshot. Raises AssertionError or a msgspec error if an image is damaged."""
         head = Head(snapshot.seq, snapshot.ts_us, snapshot.journal_hash)
-        return cls(decode_state(snapshot.state), decode_views(snapshot.views, decompress), head, snapshot.events_digest)
+        state = decode_state(snapshot.state)
+        views = decode_views(snapshot.views, decompress, lambda: _indexes_of(state))
+        return cls(state, views, head, snapshot.events_digest)
+
+
+def _indexes_of(state: State) -> MatcherIndexes:
+    closed = [book for book in state.books.values() if book.state == "expired" and book.delivery_micros is None]
+    closing = {book.instrument_id: book.index_micros for book in closed if book.index_micros}
+    return MatcherIndexes(state.indexes, closing)

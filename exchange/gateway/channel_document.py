@@ -18,7 +18,9 @@ from exchange.projections.wire_types import (
     Settlement,
     SharedLoss,
     Ticker,
+    TopOfBook,
     Trade,
+    UserChanges,
     UserTrade,
 )
 
@@ -44,7 +46,17 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
         "The complete ticker: at once, then after each change. One message may cover several commands.",
         {"ticker": Ticker},
     ),
+    "quote": ChannelKind(
+        "quote.{instrument_id}",
+        "Best bid and best ask: at once, then after each change. One message may cover several commands.",
+        {"quote": TopOfBook},
+    ),
     "trades": ChannelKind("trades.{instrument_id}", "The trades that one command caused.", {"trades": list[Trade]}),
+    "trades.asset": ChannelKind(
+        "trades.{asset}",
+        "The trades that one command caused in all instruments on the asset.",
+        {"trades": list[Trade]},
+    ),
     "index": ChannelKind("index.{asset}", "Each new index price of the asset.", {"index": IndexPrice}),
     "surface": ChannelKind(
         "surface.{asset}", "The volatility surface of the asset, if one command changed it.", {"surface": MarkSurface}
@@ -69,11 +81,16 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
     ),
     "user.positions": ChannelKind(
         "user.positions",
-        "Each position of the user whose quantity or lock one command changed.",
+        "All positions of the user at once, then each one whose quantity or lock one command changed.",
         {"positions": list[PositionView]},
     ),
     "user.balance": ChannelKind(
-        "user.balance", "The balance of the user, if one command changed it.", {"balance": Balance}
+        "user.balance", "The balance of the user at once, then if one command changed it.", {"balance": Balance}
+    ),
+    "user.changes": ChannelKind(
+        "user.changes",
+        "The orders and positions of the user that one command changed, and the trades that it made, in one message.",
+        {"changes": UserChanges},
     ),
     "user.losses": ChannelKind(
         "user.losses",

@@ -11,7 +11,9 @@ from exchange.projections.views import Views
 Kind = Literal[
     "book",
     "tickers",
+    "quote",
     "trades",
+    "trades.asset",
     "index",
     "surface",
     "instruments",
@@ -23,6 +25,7 @@ Kind = Literal[
     "user.positions",
     "user.balance",
     "user.losses",
+    "user.changes",
 ]
 OF_ALL: dict[str, Kind] = {"settlement": "settlement", "losses": "losses", "status": "status"}
 USER_KINDS: dict[str, Kind] = {
@@ -31,15 +34,21 @@ USER_KINDS: dict[str, Kind] = {
     "user.positions": "user.positions",
     "user.balance": "user.balance",
     "user.losses": "user.losses",
+    "user.changes": "user.changes",
 }
+_OF_INSTRUMENTS: dict[str, Kind] = {"tickers": "tickers", "quote": "quote", "trades": "trades"}
 _OF_ASSETS: dict[str, Kind] = {"index": "index", "surface": "surface", "instruments": "instruments"}
 _BOOK = re.compile(r"book\.([^.]+)\.([1-9][0-9]{0,2})", re.ASCII)
-_OF_ONE = re.compile(r"(tickers|trades|index|surface|instruments)\.([^.]+)", re.ASCII)
+_OF_ONE = re.compile(r"(tickers|quote|trades|index|surface|instruments)\.([^.]+)", re.ASCII)
 _EXPECTED = (
-    f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, trades.INSTRUMENT, "
-    "index.ASSET, surface.ASSET, instruments.ASSET, settlement, losses, status, user.orders, user.trades, "
-    "user.positions, user.balance or user.losses"
+    f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, quote.INSTRUMENT, "
+    "trades.INSTRUMENT, trades.ASSET, index.ASSET, surface.ASSET, instruments.ASSET, settlement, losses, status, "
+    "user.orders, user.trades, user.positions, user.balance, user.losses or user.changes"
 )
+
+
+# Streams that begin with the present state.
+STATEFUL: tuple[Kind, ...] = ("user.positions", "user.balance")
 
 
 class Channel(NamedTuple):
@@ -52,8 +61,8 @@ class Channel(NamedTuple):
 
     @property
     def is_stream(self) -> bool:
-        """True if its messages are the changes by single commands; books and tickers merge several."""
-        return self.kind not in ("book", "tickers")
+        """True if its messages are the changes by single commands; books, tickers and quotes merge several."""
+        return self.kind not in ("book", "tickers", "quote")
 
     @property
     def is_private(self) -> bool:
@@ -70,9 +79,10 @@ def parse_channel(name: str, views: Views) -> Channel:
             if not views.knows_asset(of):
                 raise _unknown(name, "no instrument and no series rule has this asset")
             return Channel(name, of_asset)
+        if match[1] == "trades" and "_" not in of and views.knows_asset(of):
+            return Channel(name, "trades.asset")
         instrument_id = _listed(of, name, views)
-        of_one: Kind = "trades" if match[1] == "trades" else "tickers"
-        return Channel(f"{of_one}.{instrument_id}", of_one, instrument_id)
+        return Channel(f"{match[1]}.{instrument_id}", _OF_INSTRUMENTS[match[1]], instrument_id)
     if (match := _BOOK.fullmatch(name)) and int(match[2]) <= BOOK_DEPTH_MAX:
         instrument_id = _listed(match[1], name, views)
         return Channel(f"book.{instrument_id}.{match[2]}", "book", instrument_id, int(match[2]))

@@ -326,6 +326,12 @@ _METHODS: dict[str, Method] = {
         queries.balance,
         Balance,
     ),
+    "private/get_positions": _private(
+        "The user's positions with margins, profits and Greeks.",
+        p.AssetFilter,
+        queries.positions,
+        w.PositionsResult,
+    ),
     "private/get_account": _private(
         "The user's balance, positions, profits and limits.",
         p.ReadParams,

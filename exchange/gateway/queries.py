@@ -138,5 +138,9 @@ def balance(caller: Caller, _params: p.ReadParams) -> Balance:
     return caller.views.balance(caller.user_id)
 
 
+def positions(caller: Caller, params: p.AssetFilter) -> w.PositionsResult:
+    return caller.views.positions(caller.user_id, params.asset)
+
+
 def account(caller: Caller, _params: p.ReadParams) -> AccountView:
     return caller.views.account(caller.user_id)

@@ -87,7 +87,7 @@ class SessionChannels:
         if self._pending:
             pending, self._pending = self._pending, []
             for channel in pending:
-                self._subscriptions.subscribe(self, channel)
+                self._subscriptions.begin(self, channel)
 
     def hold(self) -> None:
         """Hold notifications while a batch is answered in part: the batch may have caused them."""

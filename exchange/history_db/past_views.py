@@ -12,20 +12,22 @@ from typing import Any, Literal, TypeVar
 
 from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
+from exchange.domain.index_window import WINDOW_US, IndexWindow
+from exchange.domain.margin_rates import nanos_to_micros
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
-from exchange.domain.units import MILLI_PER_CONTRACT
+from exchange.domain.units import MILLI_PER_CONTRACT, next_day_end_us
 from exchange.history_db.file import HistoryError, alarm_of, open_history
 from exchange.journal.records import Head
-from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.matching.reopening import phases_at
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import divide_rounding_half_up
-from exchange.projections.rolling_volume import US_PER_MINUTE
+from exchange.projections.rolling_statistics import NO_TRADES, US_PER_MINUTE, day_statistics
 from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT
 from exchange.projections.views import Views
 from exchange.projections.wire_types import (
+    DayStatistics,
     IndexPrice,
     Instrument,
     MarkSurface,
@@ -192,7 +194,41 @@ class PastViews(Views):
             "WHERE created_seq <= :seq AND mark IS NOT NULL"
         )
         self.marks = dict(marks.fetchall())
+        self.fold.windows = _OnDemand(self._window)
+        self.fold.closing_indexes = _OnDemand(self._closing_index)
         self._load_surfaces()
+
+    def _window(self, asset: str) -> IndexWindow | None:
+        """The index with its average: the last price before the window of its day, moved by those within it."""
+        index = self.indexes.get(asset)
+        if index is None:
+            return None
+        rows = self.query(
+            "WITH before AS (SELECT coalesce((SELECT p.seq FROM index_price p WHERE p.asset = :asset AND p.seq <= "
+            "(SELECT c.seq FROM command c WHERE c.ts_us <= :begin_us ORDER BY c.ts_us DESC LIMIT 1) "
+            "ORDER BY p.seq DESC LIMIT 1), 0) AS seq) SELECT price_micros, ts_us FROM index_price "
+            "WHERE asset = :asset AND seq >= (SELECT seq FROM before) AND seq <= :seq ORDER BY seq",
+            asset=asset,
+            begin_us=next_day_end_us(index.ts_us) - WINDOW_US,
+        ).fetchall()
+        window = IndexWindow(*rows[0])
+        for row in rows[1:]:
+            window.move(*row)
+        return window
+
+    def _closing_index(self, instrument_id: str) -> int | None:
+        """The index price at the close of an instrument that waits for its settlement; None for another one."""
+        instrument = self.instruments[instrument_id]
+        if instrument.state != "expired" or instrument.delivery_price_micros is not None:
+            return None
+        row = self.query(
+            "SELECT price_micros FROM index_price WHERE asset = :asset AND seq <= (SELECT max(seq) FROM "
+            "instrument_version WHERE instrument = :instrument AND state = 'expired' AND seq <= :seq) "
+            "ORDER BY seq DESC LIMIT 1",
+            asset=instrument.asset,
+            instrument=self.key_of_instrument(instrument_id),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def _load_surfaces(self) -> None:
         live = {(one.asset, one.expiration_s) for one in self.instruments.values() if one.state != "expired"}
@@ -321,19 +357,23 @@ class PastViews(Views):
         )
         return [_order(row) for row in rows]
 
-    def volume_24h_milli(self, instrument_id: str) -> int:
-        """Return the contracts traded in the last 24 hours, by whole minutes; 0 after the expiration."""
+    def day_statistics(self, instrument_id: str) -> DayStatistics:
+        """Return the figures of the trades of the last 24 hours, by whole minutes; no trades after the expiration."""
         if self.instruments[instrument_id].state == "expired":
-            return 0
+            return NO_TRADES
         first_us = (self.ts_us // US_PER_MINUTE - _MINUTES_OF_DAY + 1) * US_PER_MINUTE
-        row = self.query(
-            "SELECT coalesce(sum(size_milli), 0) FROM trade WHERE instrument = :instrument AND ts_us >= :first_us "
-            "AND ts_us <= :ts_us",
+        of_day = "FROM trade WHERE instrument = :instrument AND ts_us >= :first_us AND ts_us <= :ts_us"
+        # Prices are multiples of 1,000 micros, so that the premium of each trade is a whole number.
+        high, low, size, notional, first = self.query(
+            "SELECT max(price_micros), min(price_micros), sum(size_milli), sum(price_micros * size_milli / 1000), "
+            f"(SELECT price_micros {of_day} ORDER BY ts_us, trade_id LIMIT 1) {of_day}",
             instrument=self.key_of_instrument(instrument_id),
             first_us=first_us,
             ts_us=self.ts_us,
         ).fetchone()
-        return int(row[0])
+        if high is None:
+            return NO_TRADES
+        return day_statistics(high, low, size, notional, first, self.last_price_micros(instrument_id))
 
     def last_price_micros(self, instrument_id: str) -> int | None:
         """Return the price of the last trade; None if there was none."""

@@ -159,8 +159,8 @@ CREATE TABLE trade (
 ) STRICT;
 CREATE INDEX trade_by_seq ON trade (seq);
 CREATE INDEX trade_by_time ON trade (ts_us);
--- It has the size too, so that a volume reads the index alone.
-CREATE INDEX trade_by_instrument ON trade (instrument, ts_us, trade_id, size_milli);
+-- It has size and price too, so that the statistics of a day read the index alone.
+CREATE INDEX trade_by_instrument ON trade (instrument, ts_us, trade_id, size_milli, price_micros);
 CREATE INDEX trade_by_taker ON trade (taker);
 CREATE INDEX trade_by_maker ON trade (maker);
 CREATE INDEX trade_by_taker_order ON trade (taker_order_id);

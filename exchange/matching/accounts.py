@@ -11,12 +11,13 @@ negative. But bids never lock more than the cash, so every fill can be paid.
 
 from __future__ import annotations
 
+from exchange.domain.margin_rates import nanos_to_micros
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import NUMBER_MAX
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
-from exchange.matching.margin_profiles import collateral_micros, nanos_to_micros
+from exchange.matching.margin_profiles import collateral_micros
 
 # The exchange's own accounts: the insurance pays what an account cannot, and every fee is paid to "fees".
 INSURANCE = "insurance"

@@ -46,6 +46,7 @@ from exchange.domain.events import (
 from exchange.domain.expirations import expirations_error
 from exchange.domain.forwards import basis_of, distance_error
 from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, parse_instrument_id
+from exchange.domain.margin_rates import MarginRates, margin_rates
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
     FAIR_MARKET_VERSION,
@@ -76,7 +77,6 @@ from exchange.matching.listing import (
     set_margin_rates,
     set_marks,
 )
-from exchange.matching.margin_profiles import MarginRates, cash_secured_rates
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.reopening import end_run, reopen
 from exchange.matching.settlement import expired_series, settle
@@ -382,9 +382,7 @@ def _why_rules_invalid(state: State, ts_us: int, rules: Rules, version: int) -> 
 
 def _rates(rules: Rules, book: OrderBook) -> MarginRates:
     """Return the margin rates of an instrument by these rules: its strike if it has no mark."""
-    if book.mark_micros is None:
-        return cash_secured_rates(book.strike_micros)
-    return margin_rates_of(rules, book, book.index_micros, book.mark_micros)
+    return margin_rates(rules, book.is_call, book.strike_micros, book.index_micros, book.mark_micros)
 
 
 def _new_marks(state: State, rules: Rules, version: int) -> dict[str, dict[OrderBook, Mark]]:

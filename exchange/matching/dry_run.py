@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from exchange.domain.commands import PlaceOrder
 from exchange.domain.events import Event
+from exchange.domain.margin_rates import nanos_to_micros
 from exchange.domain.reasons import Reason
 from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.apply import apply
 from exchange.matching.book import Order, OrderBook
-from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.matching.order_checks import lock_needed, size_to_place_milli, why_not_placed
 from exchange.matching.state import State
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from exchange.domain.commands import SetIndexPrice
 from exchange.domain.events import IndexPriceSet
+from exchange.domain.margin_rates import MarginRates, nanos_to_micros
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Market
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS
@@ -13,7 +14,6 @@ from exchange.matching.fees import FeeSchedule
 from exchange.matching.index import IndexState
 from exchange.matching.liquidation import liquidate
 from exchange.matching.listing import apply_marks, list_series, marks_at
-from exchange.matching.margin_profiles import MarginRates, nanos_to_micros
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.reopening import begin_post_only, is_reopening
 from exchange.matching.state import Changes, State

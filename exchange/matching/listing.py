@@ -7,10 +7,11 @@ from exchange.domain.enums import OptionType
 from exchange.domain.events import InstrumentCreated, MarksSet
 from exchange.domain.expirations import expirations_s
 from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, instrument_id_of, parse_instrument_id
+from exchange.domain.margin_rates import MarginRates, cash_secured_rates, margin_rates
 from exchange.domain.rules import Rules, Series
 from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, next_day_end_us
 from exchange.matching.book import OrderBook
-from exchange.matching.margin_profiles import MarginRates, cash_secured_rates, mark_micros, standard_rates
+from exchange.matching.margin_profiles import mark_micros
 from exchange.matching.state import Changes, State, chunks
 from exchange.matching.surface import Smiles, add_smiles, model_marks, set_bands, tell_smiles
 
@@ -128,9 +129,7 @@ def apply_marks(changes: Changes, asset: str, index_micros: int, marks: Mapping[
 
 def margin_rates_of(rules: Rules, book: OrderBook, index_micros: int, mark: int) -> MarginRates:
     """Return the margin rates of a short contract by the rules, at this index and mark."""
-    if rules.collateral == "cash_secured":
-        return cash_secured_rates(book.strike_micros)
-    return standard_rates(book.is_call, book.strike_micros, index_micros, mark)
+    return margin_rates(rules, book.is_call, book.strike_micros, index_micros, mark)
 
 
 def set_margin_rates(book: OrderBook, rates: MarginRates) -> None:

@@ -1,45 +1,8 @@
-"""Margin profiles: initial and maintenance margins of a short contract, and the mark price that they follow.
+"""Collateral of positions, and the mark price without a volatility surface."""
 
-Margins per contract are in nanos, thousandths of a micro. With the factors 0.15, 0.10 and 0.075 of the standard
-profile, every term is a whole number of nanos. The only rounding is the last step, up to the micro.
-"""
-
-from typing import NamedTuple
-
-from exchange.domain.units import MILLI_PER_CONTRACT, PPM
+from exchange.domain.margin_rates import NANOS_PER_CONTRACT_MICRO, nanos_to_micros
+from exchange.domain.units import PPM
 from exchange.matching.book import OrderBook
-
-NANOS_PER_MICRO = 1_000
-# Divides (nanos per contract * millicontracts) into micros.
-_NANOS = NANOS_PER_MICRO * MILLI_PER_CONTRACT
-
-
-class MarginRates(NamedTuple):
-    """The margins of one short contract in nanos: what it locks, and the cash that the account needs to keep it."""
-
-    initial_nanos: int
-    maintenance_nanos: int
-
-
-def cash_secured_rates(strike_micros: int) -> MarginRates:
-    """The profile `cash_secured`: a short contract locks its strike."""
-    return MarginRates(strike_micros * NANOS_PER_MICRO, 0)
-
-
-def standard_rates(is_call: bool, strike_micros: int, index_micros: int, mark_micros: int) -> MarginRates:
-    """The profile `standard`: Deribit's standard margin of a short option, with amounts in USDC.
-
-    Source: "Standard Margin" on support.deribit.com; docs/market.md states the formulas.
-    """
-    mark_nanos = mark_micros * NANOS_PER_MICRO
-    if is_call:
-        out_of_money = max(strike_micros - index_micros, 0) * NANOS_PER_MICRO
-        maintenance = 75 * index_micros + mark_nanos
-        return MarginRates(max(150 * index_micros - out_of_money, 100 * index_micros) + mark_nanos, maintenance)
-    out_of_money = max(index_micros - strike_micros, 0) * NANOS_PER_MICRO
-    maintenance = max(75 * index_micros, 75 * mark_micros) + mark_nanos
-    initial = max(150 * index_micros - out_of_money, 100 * index_micros) + mark_nanos
-    return MarginRates(max(initial, maintenance), maintenance)
 
 
 def collateral_micros(book: OrderBook, uncovered_milli: int) -> int:
@@ -47,14 +10,9 @@ def collateral_micros(book: OrderBook, uncovered_milli: int) -> int:
     return nanos_to_micros(book.initial_nanos, uncovered_milli) if uncovered_milli > 0 else 0
 
 
-def nanos_to_micros(nanos: int, milli: int) -> int:
-    """Return the margin in micros of `milli` millicontracts at `nanos` per contract, rounded up."""
-    return -(-nanos * milli // _NANOS)
-
-
 def coverable_milli(book: OrderBook, micros: int) -> int:
     """Return how many millicontracts `micros` can back as collateral; 0 if `micros` is negative."""
-    return max(0, micros) * _NANOS // book.initial_nanos
+    return max(0, micros) * NANOS_PER_CONTRACT_MICRO // book.initial_nanos
 
 
 def intrinsic_micros(is_call: bool, strike_micros: int, price_micros: int) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from exchange.domain.events import LiquidationStarted, PositionTakenOver, Traded
+from exchange.domain.margin_rates import nanos_to_micros
 from exchange.domain.units import MILLI_PER_CONTRACT, PPM, PRICE_MAX_MICROS, PRICE_STEP_MICROS, SIZE_MAX_MILLI
 from exchange.matching.accounts import FEES, INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
@@ -17,7 +18,6 @@ from exchange.matching.cancellation import cancel_resting, cancel_unaffordable_b
 from exchange.matching.execution import accept
 from exchange.matching.fills import traders
 from exchange.matching.insurance import charge_liquidation_fee, cover_shortfall, is_insolvent, repay_debt
-from exchange.matching.margin_profiles import nanos_to_micros
 from exchange.matching.reopening import is_reopening
 from exchange.matching.state import Changes, State
 

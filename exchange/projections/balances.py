@@ -18,6 +18,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.rules import Rules, market_of
 from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX
+from exchange.projections.black_scholes import Greeks
 from exchange.projections.orders import divide_rounding_half_up
 from exchange.projections.wire_types import AccountView, Balance, Limits, PositionView
 
@@ -179,8 +180,10 @@ class AccountBalances:
             seq,
         )
 
-    def view(self, user_id: str, seq: int, rules: Rules, valuation: Valuation) -> AccountView:
-        """Return the account with profits and equity.
+    def view(
+        self, user_id: str, seq: int, rules: Rules, valuation: Valuation, greeks: dict[str, Greeks]
+    ) -> AccountView:
+        """Return the account with profits, equity and Greeks.
 
         total_pnl = realised + unrealised; equity = cash + sum of quantity * value / 1000. A position without a known
         value counts with its basis.
@@ -194,13 +197,14 @@ class AccountBalances:
             self.maintenance_micros,
             self.shortfall_micros,
             seq,
-            self._position_views(valuation),
+            [position.view(name, *valuation(name)) for name, position in self.open_positions()],
             null_if_unsafe(self.realised_micros + unrealised),
             null_if_unsafe(self.realised_micros),
             null_if_unsafe(unrealised),
             null_if_unsafe(self.cash_micros + basis + unrealised),
             self.suspended,
             self.limits(rules),
+            greeks,
         )
 
     def limits(self, rules: Rules) -> Limits:
@@ -213,10 +217,10 @@ class AccountBalances:
             position_max_milli = market.position_max_milli if market else 0
         return Limits(open_orders_max, position_max_milli)
 
-    def _position_views(self, valuation: Valuation) -> list[PositionView]:
+    def open_positions(self) -> list[tuple[str, PositionRecord]]:
         """Return the positions that are open, or for which open asks lock collateral, by instrument id."""
         return [
-            position.view(instrument_id, *valuation(instrument_id))
+            (instrument_id, position)
             for instrument_id, position in sorted(self.positions.items())
             if position.quantity_milli or position.locked_micros
         ]

@@ -6,10 +6,14 @@ to six significant digits, which are the same on every machine. Prices, spots an
 one; `years` are years of 365 days.
 """
 
-from math import erfc, exp, inf, isfinite, log, pi, sqrt
+from collections.abc import Sequence
+from math import erfc, exp, fsum, inf, isfinite, log, pi, sqrt
 from typing import Literal
 
 import msgspec
+from msgspec.structs import astuple
+
+from exchange.domain.units import MILLI_PER_CONTRACT
 
 # 1.0 = 100 % a year.
 Volatility = float
@@ -26,13 +30,16 @@ _SQRT_2_PI = sqrt(2 * pi)
 
 
 class Greeks(msgspec.Struct, frozen=True, gc=False):
-    """Greeks of one contract: `gamma` per unit of the spot, `theta` per day, `vega` and `rho` per percentage point."""
+    """Greeks of contracts: `gamma` per unit of the spot, `theta` per day, `vega` and `rho` per percentage point."""
 
     delta: float
     gamma: float
     vega: float
     theta: float
     rho: float
+
+
+_GREEKS = len(Greeks.__struct_fields__)
 
 
 def implied_volatility(
@@ -74,6 +81,15 @@ def greeks_at(
         rho,
     )
     return Greeks(*map(_shown, greeks)) if all(map(isfinite, greeks)) else None
+
+
+def greeks_of_portfolio(parts: Sequence[tuple[int, Greeks]]) -> Greeks:
+    """Return the sums of the Greeks of positions, given as millicontracts and the Greeks of one contract.
+
+    The order of the positions does not matter: each sum is exact until it is rounded.
+    """
+    contracts = [(quantity_milli / MILLI_PER_CONTRACT, astuple(greeks)) for quantity_milli, greeks in parts]
+    return Greeks(*[_shown(fsum([count * of_one[n] for count, of_one in contracts])) for n in range(_GREEKS)])
 
 
 def _implied_deviations(price: float, spot: float, strike: float) -> float | None:

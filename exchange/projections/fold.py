@@ -34,6 +34,7 @@ from exchange.domain.events import (
     SuspensionSet,
     Traded,
 )
+from exchange.domain.index_window import IndexWindow
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import Balances, PositionRecord
@@ -114,10 +115,15 @@ class Change:
 
 
 class Fold:
-    """Everything that the events decide. `indexes`, `surfaces` are by asset; `marks` are in micros, by instrument."""
+    """Everything that the events decide.
+
+    `indexes`, `windows` and `surfaces` are by asset; `marks` are in micros, by instrument. `closing_indexes` are the
+    index prices in micros at the close of the instruments that wait for their settlement.
+    """
 
     __slots__ = (
         "balances",
+        "closing_indexes",
         "depths",
         "indexes",
         "instruments",
@@ -128,6 +134,7 @@ class Fold:
         "settlements",
         "surfaces",
         "tape",
+        "windows",
     )
 
     def __init__(self) -> None:
@@ -140,6 +147,8 @@ class Fold:
         self.instruments: dict[str, Instrument] = {}
         self.depths: dict[str, Depth] = {}
         self.indexes: dict[str, IndexPrice] = {}
+        self.windows: dict[str, IndexWindow] = {}
+        self.closing_indexes: dict[str, int] = {}
         self.surfaces: dict[str, MarkSurface] = {}
         self.marks: dict[str, int] = {}
 
@@ -198,9 +207,7 @@ class Fold:
                 case InstrumentStateChanged():
                     self._on_state(change, event)
                 case IndexPriceSet():
-                    change.index = IndexPrice(event.asset, event.price_micros, seq, ts_us)
-                    self.indexes[event.asset] = change.index
-                    change.repriced[event.asset] = None
+                    self._on_index(change, event)
                 case MarksSet():
                     self.marks.update(event.marks)
                     change.repriced[event.asset] = None
@@ -284,8 +291,20 @@ class Fold:
         instrument = change.instruments[event.instrument_id] = self.instruments[event.instrument_id]
         instrument.state = event.state
         if event.state == "expired":
-            self.tape.volumes.pop(event.instrument_id, None)
+            self.tape.days.pop(event.instrument_id, None)
+            if event.instrument_id in self.marks:
+                self.closing_indexes[event.instrument_id] = self.indexes[instrument.asset].price_micros
             self._drop_smile(instrument)
+
+    def _on_index(self, change: Change, event: IndexPriceSet) -> None:
+        asset = event.asset
+        change.index = self.indexes[asset] = IndexPrice(asset, event.price_micros, change.seq, change.ts_us)
+        change.repriced[asset] = None
+        window = self.windows.get(asset)
+        if window is None:
+            self.windows[asset] = IndexWindow(event.price_micros, change.ts_us)
+        else:
+            window.move(event.price_micros, change.ts_us)
 
     def _on_surface(self, change: Change, event: SurfaceSet) -> None:
         known = self.surfaces.get(event.asset)
@@ -311,6 +330,7 @@ class Fold:
                 instrument.delivery_price_micros = price_micros
                 change.instruments[instrument_id] = instrument
                 self.marks.pop(instrument_id, None)
+                self.closing_indexes.pop(instrument_id, None)
         self._conclude(change, Settlement(change.seq, change.ts_us, asset, expiration_s, price_micros, "settled"))
 
     def _conclude(self, change: Change, settlement: Settlement) -> None:

@@ -1,11 +1,12 @@
 """Cache of the implied volatilities and Greeks of mark prices: computed on request, kept until an input changes."""
 
 from exchange.domain.bands import price_band
+from exchange.domain.enums import Side
 from exchange.domain.rules import Band
 from exchange.domain.smile import Slice, Smile
 from exchange.domain.units import MICROS_PER_USDC, PPM, US_PER_DAY, US_PER_SECOND
 from exchange.projections.black_scholes import DAYS_A_YEAR, Greeks, Volatility, greeks_at, implied_volatility
-from exchange.projections.rolling_volume import US_PER_MINUTE
+from exchange.projections.rolling_statistics import US_PER_MINUTE
 from exchange.projections.wire_types import IndexPrice, Instrument, SmileView
 
 _MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
@@ -13,6 +14,7 @@ _MINUTES_A_YEAR = DAYS_A_YEAR * US_PER_DAY // US_PER_MINUTE
 Pricing = tuple[Volatility | None, Greeks | None]
 _BandKey = tuple[SmileView, IndexPrice, int, int, Band]
 _Key = tuple[int, int, int] | tuple[SmileView, IndexPrice, int, int]
+_QuoteKey = tuple[int, int, int]
 _UNKNOWN: Pricing = (None, None)
 
 
@@ -22,10 +24,11 @@ class ImpliedVolatilities:
     def __init__(self) -> None:
         self._bands: dict[str, tuple[_BandKey, tuple[int, int]]] = {}
         self._known: dict[str, tuple[_Key, Pricing]] = {}
+        self._quotes: dict[tuple[str, Side], tuple[_QuoteKey, Volatility | None]] = {}
 
     def of(self, instrument: Instrument, mark_micros: int | None, index_micros: int | None, ts_us: int) -> Pricing:
         """Return implied volatility and Greeks at `ts_us`, to the minute; None for both if there is no volatility."""
-        minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
+        minutes_left = _minutes_left(instrument, ts_us)
         if mark_micros is None or index_micros is None or minutes_left <= 0:
             self._known.pop(instrument.instrument_id, None)
             return _UNKNOWN
@@ -33,6 +36,20 @@ class ImpliedVolatilities:
         known = self._known.get(instrument.instrument_id)
         if known is None or known[0] != key:
             known = self._known[instrument.instrument_id] = (key, _price(instrument, *key))
+        return known[1]
+
+    def of_quote(
+        self, instrument: Instrument, side: Side, price_micros: int | None, forward_micros: int | None, ts_us: int
+    ) -> Volatility | None:
+        """Return the implied volatility of the best price of a side at `ts_us`, to the minute; None if it has none."""
+        minutes_left = _minutes_left(instrument, ts_us)
+        if price_micros is None or forward_micros is None or minutes_left <= 0:
+            self._quotes.pop((instrument.instrument_id, side), None)
+            return None
+        key = (price_micros, forward_micros, minutes_left)
+        known = self._quotes.get((instrument.instrument_id, side))
+        if known is None or known[0] != key:
+            known = self._quotes[instrument.instrument_id, side] = (key, _volatility(instrument, *key))
         return known[1]
 
     def band(
@@ -58,7 +75,7 @@ class ImpliedVolatilities:
         self, instrument: Instrument, smile: SmileView, index: IndexPrice, forward_micros: int, ts_us: int
     ) -> Pricing:
         """Return the volatility of the smile when the index had its price, and the Greeks at `ts_us`, to the minute."""
-        minutes_left = (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
+        minutes_left = _minutes_left(instrument, ts_us)
         if minutes_left <= 0:
             self._known.pop(instrument.instrument_id, None)
             return _UNKNOWN
@@ -68,6 +85,10 @@ class ImpliedVolatilities:
             pricing = _price_by_smile(instrument, smile, index, forward_micros, minutes_left)
             known = self._known[instrument.instrument_id] = (key, pricing)
         return known[1]
+
+
+def _minutes_left(instrument: Instrument, ts_us: int) -> int:
+    return (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
 
 
 def _slice(instrument: Instrument, smile: SmileView, index: IndexPrice, forward_micros: int) -> Slice:
@@ -87,9 +108,14 @@ def _price_by_smile(
 
 
 def _price(instrument: Instrument, mark_micros: int, index_micros: int, minutes_left: int) -> Pricing:
-    spot, strike = index_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
-    years = minutes_left / _MINUTES_A_YEAR
-    volatility = implied_volatility(instrument.option_type, mark_micros / MICROS_PER_USDC, spot, strike, years)
+    volatility = _volatility(instrument, mark_micros, index_micros, minutes_left)
     if volatility is None:
         return _UNKNOWN
-    return volatility, greeks_at(instrument.option_type, volatility, spot, strike, years)
+    spot, strike = index_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
+    return volatility, greeks_at(instrument.option_type, volatility, spot, strike, minutes_left / _MINUTES_A_YEAR)
+
+
+def _volatility(instrument: Instrument, price_micros: int, index_micros: int, minutes_left: int) -> Volatility | None:
+    spot, strike = index_micros / MICROS_PER_USDC, instrument.strike_micros / MICROS_PER_USDC
+    years = minutes_left / _MINUTES_A_YEAR
+    return implied_volatility(instrument.option_type, price_micros / MICROS_PER_USDC, spot, strike, years)

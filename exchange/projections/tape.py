@@ -1,12 +1,12 @@
-"""The tape: recent trades of every instrument and of every user, and the volume. The journal has all trades."""
+"""The tape: recent trades of every instrument and user, and statistics of a day. The journal has all trades."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from exchange.domain.events import Traded
 from exchange.projections.recent import RecentTrades
-from exchange.projections.rolling_volume import RollingVolume
-from exchange.projections.wire_types import OrderView, Trade, UserTrade
+from exchange.projections.rolling_statistics import NO_TRADES, RollingStatistics
+from exchange.projections.wire_types import DayStatistics, OrderView, Trade, UserTrade
 
 INSTRUMENT_TRADES_KEPT = 10_000
 USER_TRADES_KEPT = 10_000
@@ -21,11 +21,11 @@ class Tape:
         self,
         instruments: Mapping[str, RecentTrades[Trade]] = {},
         users: Mapping[str, RecentTrades[UserTrade]] = {},
-        volumes: Mapping[str, RollingVolume] = {},
+        days: Mapping[str, RollingStatistics] = {},
     ) -> None:
         self.instruments = dict(instruments)
         self.users = dict(users)
-        self.volumes = dict(volumes)
+        self.days = dict(days)
 
     def on_traded(
         self, event: Traded, seq: int, ts_us: int, maker_order: OrderView, taker_order: OrderView
@@ -67,10 +67,10 @@ class Tape:
         trades.append(trade)
         self._user_trades(event.maker_user_id).append(maker)
         self._user_trades(event.taker_user_id).append(taker)
-        volume = self.volumes.get(event.instrument_id)
-        if volume is None:
-            volume = self.volumes[event.instrument_id] = RollingVolume()
-        volume.add(event.size_milli, ts_us)
+        day = self.days.get(event.instrument_id)
+        if day is None:
+            day = self.days[event.instrument_id] = RollingStatistics()
+        day.add(event.price_micros, event.size_milli, ts_us)
         return trade, maker, taker
 
     def trades(self, instrument_id: str, count: int, before: int | None = None) -> list[Trade]:
@@ -87,10 +87,10 @@ class Tape:
         """Return the fills of one order, oldest first."""
         return [trade for trade in self.users.get(user_id, ()) if trade.order_id == order_id]
 
-    def volume_24h_milli(self, instrument_id: str, ts_us: int) -> int:
-        """Return the contracts traded in the 24 hours before `ts_us`."""
-        volume = self.volumes.get(instrument_id)
-        return 0 if volume is None else volume.volume_milli(ts_us)
+    def day_statistics(self, instrument_id: str, ts_us: int) -> DayStatistics:
+        """Return the figures of the trades in the 24 hours before `ts_us`."""
+        day = self.days.get(instrument_id)
+        return NO_TRADES if day is None else day.statistics(ts_us, self.last_price_micros(instrument_id))
 
     def last_price_micros(self, instrument_id: str) -> int | None:
         """Return the price of the last trade; None if there was none."""

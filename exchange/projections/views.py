@@ -5,22 +5,29 @@ from msgspec.structs import replace
 
 from exchange.domain.events import Event
 from exchange.domain.forwards import ForwardCurve, basis_of
+from exchange.domain.index_window import WINDOW_US
+from exchange.domain.margin_rates import margin_rates, nanos_to_micros
 from exchange.domain.rules import Rules, band_of, market_of
 from exchange.domain.units import US_PER_SECOND
-from exchange.projections.balances import AccountBalances, PositionRecord
+from exchange.projections.balances import AccountBalances, PositionRecord, null_if_unsafe
+from exchange.projections.black_scholes import Greeks, greeks_of_portfolio
 from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
     Balance,
+    DayStatistics,
     IndexPrice,
     Instrument,
     MarkSurface,
     OrderView,
+    PositionDetails,
+    PositionsResult,
     PositionView,
     SmileView,
     Ticker,
+    TopOfBook,
     Trade,
     UserTrade,
 )
@@ -68,7 +75,66 @@ class Views:
 
     def account(self, user_id: str) -> AccountView:
         """Return the user's account, at current marks."""
-        return self._funds(user_id).view(user_id, self.seq, self.rules, self.valuation)
+        funds = self._funds(user_id)
+        return funds.view(user_id, self.seq, self.rules, self.valuation, self._greeks_by_asset(funds))
+
+    def position_views(self, user_id: str) -> list[PositionView]:
+        """Return the user's positions at current marks, by instrument id."""
+        return [self.position(name, position) for name, position in self._funds(user_id).open_positions()]
+
+    def positions(self, user_id: str, asset: str | None = None) -> PositionsResult:
+        """Return the user's positions with margins, profits and Greeks, at current marks; on all assets or on one."""
+        funds = self._funds(user_id)
+        details = [
+            self._position_details(self.instruments[name], position)
+            for name, position in funds.open_positions()
+            if asset in (None, self.instruments[name].asset)
+        ]
+        return PositionsResult(details, self._greeks_by_asset(funds, asset), self.seq)
+
+    def _position_details(self, instrument: Instrument, position: PositionRecord) -> PositionDetails:
+        mark, value = self.valuation(instrument.instrument_id)
+        index_micros = self._index_of_margins(instrument)
+        rates = margin_rates(self.rules, instrument.option_type == "call", instrument.strike_micros, index_micros, mark)
+        short_milli = max(0, -position.quantity_milli)
+        unrealised = position.unrealised_micros(value)
+        greeks = self._greeks(instrument)
+        return PositionDetails(
+            instrument.instrument_id,
+            position.quantity_milli,
+            position.average_price_micros,
+            position.locked_micros,
+            mark,
+            index_micros,
+            nanos_to_micros(rates.initial_nanos, short_milli),
+            nanos_to_micros(rates.maintenance_nanos, short_milli),
+            null_if_unsafe(unrealised),
+            null_if_unsafe(position.realised_micros),
+            null_if_unsafe(position.realised_micros + unrealised),
+            None if greeks is None else greeks_of_portfolio([(position.quantity_milli, greeks)]),
+        )
+
+    def _index_of_margins(self, instrument: Instrument) -> int | None:
+        """Return the index price that the margins of an instrument follow: the last one, or that of its close."""
+        if instrument.state == "expired":
+            return self.fold.closing_indexes.get(instrument.instrument_id)
+        index = self.indexes.get(instrument.asset)
+        return None if index is None else index.price_micros
+
+    def _greeks(self, instrument: Instrument) -> Greeks | None:
+        """Return the Greeks of one contract, as in the ticker."""
+        mark, index = self.marks.get(instrument.instrument_id), self.indexes.get(instrument.asset)
+        return self._pricing(instrument, mark, index)[1]
+
+    def _greeks_by_asset(self, funds: AccountBalances, asset: str | None = None) -> dict[str, Greeks]:
+        """Return the Greeks of all positions by asset; those without Greeks do not count."""
+        parts: dict[str, list[tuple[int, Greeks]]] = {}
+        for name, position in funds.open_positions():
+            instrument = self.instruments[name]
+            greeks = self._greeks(instrument) if asset in (None, instrument.asset) else None
+            if position.quantity_milli and greeks is not None:
+                parts.setdefault(instrument.asset, []).append((position.quantity_milli, greeks))
+        return {name: greeks_of_portfolio(parts[name]) for name in sorted(parts)}
 
     def profit_micros(self, user_id: str) -> int:
         """Return realised and unrealised profit after fees, at current marks."""
@@ -93,33 +159,53 @@ class Views:
     def ticker(self, instrument_id: str) -> Ticker:
         """Return the ticker of a listed instrument."""
         instrument = self.instruments[instrument_id]
-        depth = self.depths[instrument_id]
-        bid, ask = depth.tops()
+        quote = self.quote(instrument_id)
         mark = self.marks.get(instrument_id)
         index = self.indexes.get(instrument.asset)
-        index_micros = None if index is None else index.price_micros
-        volatility, greeks = self._pricing(instrument, mark, index)
+        index_micros = forward_micros = None if index is None else index.price_micros
+        if index is not None and self._smile(instrument) is not None:
+            forward_micros = self._forward_micros(instrument, index)
+        bid_micros, ask_micros = quote.best_bid_micros, quote.best_ask_micros
+        mark_iv, greeks = self._pricing(instrument, mark, index)
         lowest, highest = self.price_band(instrument_id) or (None, None)
+        stats = self.day_statistics(instrument_id)
         return Ticker(
             instrument_id,
             self.seq,
             self.ts_us,
             instrument.state,
+            bid_micros,
+            quote.best_bid_size_milli,
+            ask_micros,
+            quote.best_ask_size_milli,
+            self.depths[instrument_id].mid_micros(),
+            mark,
+            self.last_price_micros(instrument_id),
+            index_micros,
+            stats.volume_milli,
+            self.balances.open_interest_milli.get(instrument_id, 0),
+            mark_iv,
+            greeks,
+            lowest,
+            highest,
+            self._volatilities.of_quote(instrument, "bid", bid_micros, forward_micros, self.ts_us),
+            self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
+            self.estimated_delivery_price_micros(instrument_id),
+            stats,
+            UNSET if forward_micros is None or not self._has_forward(instrument) else forward_micros,
+        )
+
+    def quote(self, instrument_id: str) -> TopOfBook:
+        """Return best bid and best ask of a listed instrument."""
+        bid, ask = self.depths[instrument_id].tops()
+        return TopOfBook(
+            instrument_id,
+            self.seq,
+            self.ts_us,
             None if bid is None else bid.price_micros,
             0 if bid is None else bid.size_milli,
             None if ask is None else ask.price_micros,
             0 if ask is None else ask.size_milli,
-            depth.mid_micros(),
-            mark,
-            self.last_price_micros(instrument_id),
-            index_micros,
-            self.volume_24h_milli(instrument_id),
-            self.balances.open_interest_milli.get(instrument_id, 0),
-            volatility,
-            greeks,
-            lowest,
-            highest,
-            UNSET if index is None or not self._has_forward(instrument) else self._forward_micros(instrument, index),
         )
 
     def mark_surface(self, asset: str) -> MarkSurface | None:
@@ -150,6 +236,21 @@ class Views:
             return index.price_micros
         curve = ForwardCurve(market, instrument.asset, index.price_micros, index.ts_us)
         return curve.at(instrument.expiration_s * US_PER_SECOND)
+
+    def estimated_delivery_price_micros(self, instrument_id: str) -> int | None:
+        """Return the price at which the series would be delivered now, in micros; None without an index price.
+
+        It is the index price, and in the last half hour before the expiration its average over that time until now. An
+        expired instrument has its delivery price, None while its settlement is delayed.
+        """
+        instrument = self.instruments[instrument_id]
+        index = self.indexes.get(instrument.asset)
+        if instrument.state == "expired" or index is None:
+            return instrument.delivery_price_micros
+        expiration_us = instrument.expiration_s * US_PER_SECOND
+        if self.ts_us <= expiration_us - WINDOW_US:
+            return index.price_micros
+        return self.fold.windows[instrument.asset].estimated_delivery_micros(expiration_us, self.ts_us)
 
     def price_band(self, instrument_id: str) -> tuple[int, int] | None:
         """Return the lowest and the highest price of an order in micros; None if any price is possible."""
@@ -213,9 +314,9 @@ class Views:
         """Return the price of the last trade; None if there was none."""
         return self.tape.last_price_micros(instrument_id)
 
-    def volume_24h_milli(self, instrument_id: str) -> int:
-        """Return the contracts traded in the last 24 hours."""
-        return self.tape.volume_24h_milli(instrument_id, self.ts_us)
+    def day_statistics(self, instrument_id: str) -> DayStatistics:
+        """Return the figures of the trades of the last 24 hours; those of no trades after the expiration."""
+        return self.tape.day_statistics(instrument_id, self.ts_us)
 
     def open_count(self, user_id: str) -> int:
         """Return the number of open orders of a user."""

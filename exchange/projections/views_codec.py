@@ -4,19 +4,20 @@ The large parts are encoded and decoded one by one: other threads stand still du
 finished orders, nearly all of the bytes, are decoded when they are first read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import astuple, replace
 
+from exchange.domain.index_window import IndexWindow
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.fold import Fold
 from exchange.projections.orders import Orders, UserOrders
 from exchange.projections.recent import Encoded, FinishedOrders, RecentTrades
-from exchange.projections.rolling_volume import RollingVolume
+from exchange.projections.rolling_statistics import US_PER_MINUTE, RollingStatistics, TradedMinute
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT, Tape
 from exchange.projections.views import Views
@@ -77,18 +78,19 @@ class _BalancesImage(msgspec.Struct):
     open_interest_milli: dict[str, int]
 
 
-class _VolumeImage(msgspec.Struct):
-    """The fields of `RollingVolume`."""
+class _DayImage(msgspec.Struct):
+    """The fields of `RollingStatistics`: of each minute those of `TradedMinute`, up to version 4 only the first two."""
 
-    minutes: list[tuple[int, int]]
-    total_milli: int
+    minutes: list[tuple[int, ...]]
+    total_milli: int = 0
 
 
 class _Image(msgspec.Struct):
     """The fields of the views in a snapshot. Depth is missing: it follows from the open orders.
 
     `trades` and `user_trades` hold the encoded trades of each instrument and user, or bytes: these compressed. An image
-    of version 0.1.0 has no `rules_version` and no `surfaces`.
+    of version 0.1.0 has no `rules_version` and no `surfaces`. `windows` has the sums of the windows of the indexes, the
+    first one as text, because it may exceed 64 bits. An image up to version 4 has neither these nor `closing_indexes`.
     """
 
     seq: int
@@ -98,7 +100,7 @@ class _Image(msgspec.Struct):
     balances: _BalancesImage
     trades: dict[str, msgspec.Raw]
     user_trades: dict[str, msgspec.Raw]
-    turnovers: dict[str, _VolumeImage]
+    turnovers: dict[str, _DayImage]
     settlements: list[Settlement]
     user_settlements: dict[str, list[UserSettlement]]
     instruments: list[Instrument]
@@ -106,6 +108,8 @@ class _Image(msgspec.Struct):
     marks: dict[str, int]
     rules_version: int | None = None
     surfaces: list[MarkSurface] = []
+    windows: dict[str, tuple[str, int]] | None = None
+    closing_indexes: dict[str, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -127,6 +131,13 @@ class Compression(NamedTuple):
 
     compress: Callable[[bytes], bytes]
     decompress: Callable[[bytes], bytes]
+
+
+class MatcherIndexes(NamedTuple):
+    """What the matcher knows of the indexes: their averages by asset, and index prices at the close by instrument."""
+
+    windows: Mapping[str, IndexWindow]
+    closing: Mapping[str, int]
 
 
 def encode_views(views: Views, compression: Compression | None = None) -> bytes:
@@ -174,7 +185,7 @@ def _encode(
             ),
             trades,
             user_trades,
-            {name: _VolumeImage(one.minutes, one.total_milli) for name, one in views.tape.volumes.items()},
+            {name: _DayImage([minute.image() for minute in day.minutes]) for name, day in views.tape.days.items()},
             list(views.settlements.series.values()),
             {user_id: list(settled) for user_id, settled in views.settlements.users.items()},
             list(views.instruments.values()),
@@ -182,14 +193,20 @@ def _encode(
             views.marks,
             views.rules_version,
             list(views.surfaces.values()),
+            {asset: (str(one.window_sum), one.window_us) for asset, one in views.fold.windows.items()},
+            views.fold.closing_indexes,
         )
     )
 
 
-def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = None) -> Views:
+def decode_views(
+    image: bytes,
+    decompress: Callable[[bytes], bytes] | None = None,
+    indexes_of_matcher: Callable[[], MatcherIndexes] | None = None,
+) -> Views:
     """Return the views that `encode_views` encoded as `image`. Raises msgspec.MsgspecError for other bytes.
 
-    `decompress` is needed if they were compressed.
+    `decompress` is needed if they were compressed, and `indexes_of_matcher` for an image without them.
     """
 
     def part(raw: msgspec.Raw) -> Encoded:
@@ -214,7 +231,26 @@ def decode_views(image: bytes, decompress: Callable[[bytes], bytes] | None = Non
     }
     if decoded.rules_version is None:
         _mark_liquidations(trades, {user_id: part(raw) for user_id, raw in decoded.user_trades.items()})
-    return _views_of(decoded, users, Tape(trades, user_trades, _volumes_of(decoded)))
+    if decoded.windows is None:
+        known = MatcherIndexes({}, {}) if indexes_of_matcher is None else indexes_of_matcher()
+        decoded.windows = {asset: (str(one.window_sum), one.window_us) for asset, one in known.windows.items()}
+        decoded.closing_indexes = dict(known.closing)
+        days = {name: _day_of_trades(trades.get(name, ()), day) for name, day in decoded.turnovers.items()}
+    else:
+        days = _days_of(decoded)
+    return _views_of(decoded, users, Tape(trades, user_trades, days))
+
+
+def _day_of_trades(trades: Iterable[Trade], day: _DayImage) -> RollingStatistics:
+    """Return the statistics of the minutes that an old image has. Raises ValidationError if it lacks their trades."""
+    minutes = {minute[0]: minute[1] for minute in day.minutes}
+    statistics = RollingStatistics()
+    for trade in trades:
+        if trade.ts_us // US_PER_MINUTE in minutes:
+            statistics.add(trade.price_micros, trade.size_milli, trade.ts_us)
+    if {one.minute: one.size_milli for one in statistics.minutes} != minutes:
+        raise msgspec.ValidationError("it has no prices of the last day, and not all trades of that day")
+    return statistics
 
 
 def _mark_liquidations(trades: dict[str, RecentTrades[Trade]], user_trades: dict[str, Encoded]) -> None:
@@ -242,7 +278,7 @@ def copy_views(views: Views) -> Views:
     copied = {user_id: UserOrders(still_open[user_id], orders.finished.copy()) for user_id, orders in users.items()}
     trades = {instrument_id: some.copy() for instrument_id, some in views.tape.instruments.items()}
     user_trades = {user_id: some.copy() for user_id, some in views.tape.users.items()}
-    return _views_of(decoded, copied, Tape(trades, user_trades, _volumes_of(decoded)))
+    return _views_of(decoded, copied, Tape(trades, user_trades, _days_of(decoded)))
 
 
 def _image_of(account: AccountBalances) -> _AccountImage:
@@ -273,8 +309,11 @@ def _account_of(image: _AccountImage) -> AccountBalances:
     return account
 
 
-def _volumes_of(decoded: _Image) -> dict[str, RollingVolume]:
-    return {name: RollingVolume(one.minutes, one.total_milli) for name, one in decoded.turnovers.items()}
+def _days_of(decoded: _Image) -> dict[str, RollingStatistics]:
+    return {
+        name: RollingStatistics([TradedMinute(*minute) for minute in day.minutes])
+        for name, day in decoded.turnovers.items()
+    }
 
 
 def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> Views:
@@ -288,6 +327,10 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
     fold.settlements = SettlementHistory(decoded.settlements, decoded.user_settlements)
     fold.instruments = {instrument.instrument_id: instrument for instrument in decoded.instruments}
     fold.indexes = {index.asset: index for index in decoded.indexes}
+    for asset, (window_sum, window_us) in (decoded.windows or {}).items():
+        index = fold.indexes[asset]
+        fold.windows[asset] = IndexWindow(index.price_micros, index.ts_us, int(window_sum), window_us)
+    fold.closing_indexes = decoded.closing_indexes
     fold.marks = decoded.marks
     fold.surfaces = {surface.asset: surface for surface in decoded.surfaces}
     fold.depths = {instrument_id: Depth() for instrument_id in fold.instruments}

@@ -36,15 +36,18 @@ WIRE_NAMES = {
     "curvature_ppm": "curvature",
     "delivery_price_micros": "delivery_price",
     "equity_micros": "equity",
+    "estimated_delivery_price_micros": "estimated_delivery_price",
     "expiration_s": "expiration",
     "fee_micros": "fee",
     "filled_milli": "filled",
     "forward_micros": "forward",
+    "high_micros": "high",
     "index_micros": "index",
     "initial_margin_micros": "initial_margin",
     "last_micros": "last",
     "level_ppm": "level",
     "locked_micros": "locked",
+    "low_micros": "low",
     "maintenance_margin_micros": "maintenance_margin",
     "maintenance_micros": "maintenance",
     "mark_micros": "mark",
@@ -53,11 +56,13 @@ WIRE_NAMES = {
     "min_price_micros": "min_price",
     "min_size_milli": "min_size",
     "needed_micros": "needed",
+    "notional_micros": "notional",
     "open_interest_milli": "open_interest",
     "payout_micros": "payout",
     "position_max_milli": "position_max",
     "previous_price_micros": "previous_price",
     "previous_remaining_milli": "previous_remaining",
+    "price_change_ppm": "price_change",
     "price_micros": "price",
     "quantity_milli": "quantity",
     "realised_pnl_micros": "realised_pnl",
@@ -70,6 +75,7 @@ WIRE_NAMES = {
     "total_pnl_micros": "total_pnl",
     "unrealised_pnl_micros": "unrealised_pnl",
     "volume_24h_milli": "volume_24h",
+    "volume_milli": "volume",
     "won_micros": "won",
 }
 
@@ -197,6 +203,39 @@ class PositionView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     realised_pnl_micros: int | None
 
 
+class PositionDetails(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """A position with its margins, profits and Greeks. The margins are those of its short contracts alone."""
+
+    instrument_id: str
+    quantity_milli: int
+    average_price_micros: int | None
+    locked_micros: int
+    mark_micros: int | None
+    index_micros: int | None
+    initial_margin_micros: int
+    maintenance_margin_micros: int
+    unrealised_pnl_micros: int | None
+    realised_pnl_micros: int | None
+    total_pnl_micros: int | None
+    greeks: Greeks | None
+
+
+class PositionsResult(msgspec.Struct, frozen=True):
+    """The positions of a user as of command `seq`, and their Greeks by asset."""
+
+    positions: list[PositionDetails]
+    greeks: dict[str, Greeks]
+    seq: int
+
+
+class UserChanges(msgspec.Struct, frozen=True, gc=False):
+    """The orders and positions of a user that one command changed, and the trades that it made."""
+
+    orders: list[OrderView]
+    trades: list[UserTrade]
+    positions: list[PositionView]
+
+
 class Limits(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """The limits that hold for one user."""
 
@@ -220,6 +259,7 @@ class AccountView(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     equity_micros: int | None
     suspended: bool
     limits: Limits
+    greeks: dict[str, Greeks]
     currency: str = "USDC"
     decimals: int = 6
 
@@ -282,6 +322,16 @@ class MarkSurface(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     ts_us: int
 
 
+class DayStatistics(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The trades of one instrument in the last 24 hours. The prices and their change are None if there were none."""
+
+    high_micros: int | None
+    low_micros: int | None
+    volume_milli: int
+    notional_micros: int | None
+    price_change_ppm: int | None
+
+
 class Ticker(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """The prices, volumes and Greeks of one instrument."""
 
@@ -303,7 +353,23 @@ class Ticker(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     greeks: Greeks | None
     min_price_micros: int | None
     max_price_micros: int | None
+    bid_iv: Volatility | None
+    ask_iv: Volatility | None
+    estimated_delivery_price_micros: int | None
+    stats: DayStatistics
     forward_micros: int | UnsetType = UNSET
+
+
+class TopOfBook(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """Best bid and best ask of one instrument."""
+
+    instrument_id: str
+    seq: int
+    ts_us: int
+    best_bid_micros: int | None
+    best_bid_size_milli: int
+    best_ask_micros: int | None
+    best_ask_size_milli: int
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
