@@ -86,7 +86,7 @@ def wings(numbers: Random) -> list[Action]:
         Action("clear", 2, instrument_id=name, side="bid"),
         Action("dump", 0, 1, name, "ask", "lowest"),
         Action("withdraw", 0),
-        *[Action("move"), Action("clear", 2, instrument_id=name, side="bid")] * numbers.choice((1, 2, 4, 8)),
+        *[Action("move"), Action("clear", 2, instrument_id=name, side="bid")] * numbers.choice((2, 6, 12)),
         Action("index", times=numbers.choice((1, MANY))),
         Action("expire"),
     ]
@@ -97,7 +97,7 @@ def milking(numbers: Random) -> list[Action]:
     return [
         Action("take", 0, instrument_id=SAFE, side="bid", size_milli=numbers.choice((66_000, 100_000, MOST))),
         Action("dump", 0, 1, numbers.choice((NEAR_CALL, FAR_CALL)), "ask", numbers.choice(CHEAP)),
-        *[Action("move")] * numbers.choice((2, 4, 6)),
+        *[Action("move")] * numbers.choice((2, 6, 10)),
         Action("index", times=numbers.choice((1, MANY))),
         Action("expire"),
         Action("close", 0, instrument_id=SAFE),

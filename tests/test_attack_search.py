@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from exchange.domain.rules import FIRST_RULES_VERSION
 from tests.attack_market import FAR_CALL, SAFE, START_MICROS, USDC, AttackedMarket, index_path, limit, opened_market
 from tests.attack_search import Attack, main, outcome_of, report, run_strategy, shrink
-from tests.attack_strategies import Action, own_liquidation, strategy_of, two_quotes, wash_trade
+from tests.attack_strategies import Action, milking, own_liquidation, strategy_of, two_quotes, wash_trade, wings
 
 SEEDS, CHUNK = 400, 20
 SOAKED_SEEDS = 2_000
@@ -60,11 +60,16 @@ def test_an_accomplice_cannot_sell_to_a_liquidation_until_the_insurance_pays(las
     assert outcome.liquidations and not outcome.is_attack, outcome
 
 
-@pytest.mark.parametrize("attack", [two_quotes, wash_trade])
-def test_known_attack_gains_under_version_1_and_nothing_now(attack: Callable[[Random], list[Action]]) -> None:
-    actions = attack(Random(0))
-    assert run_strategy(0, actions, FIRST_RULES_VERSION).excess > 9_000
-    assert not run_strategy(0, actions).is_attack
+KNOWN = [(two_quotes, 0, 9_000), (wash_trade, 0, 9_000), (wings, 1, 4_000), (milking, 20, 2_000)]
+
+
+@pytest.mark.parametrize(("attack", "seed", "gain_usdc"), KNOWN)
+def test_known_attack_gains_under_version_1_and_nothing_now(
+    attack: Callable[[Random], list[Action]], seed: int, gain_usdc: int
+) -> None:
+    actions = attack(Random(seed))
+    assert run_strategy(seed, actions, FIRST_RULES_VERSION).excess > gain_usdc
+    assert not run_strategy(seed, actions).is_attack
 
 
 @pytest.mark.long
