@@ -152,6 +152,20 @@ def test_quotes_are_compared_with_values_on_the_forward() -> None:
     assert abs(levels(OneMarket({})) - 800_000) == 10_000
 
 
+def test_an_option_is_out_of_the_money_by_the_forward() -> None:
+    """If the forward is 157, a put with K = 150 is out of the money: its quotes count, and those of the call do not."""
+    for kind, moved_ppm in (("P", 10_000), ("C", 0)):
+        exchange = OneMarket({"SOL-27MAR26": BASIS_PPM}, replace(MARKET, surface=Surface(quotes_min=1)))
+        name = f"{NEAR}-150-{kind}"
+        ticks = exchange.mark(name) // 10_000 + 100
+        exchange.send(PlaceOrder("alice", name, "bid", "limit", "gtc", (ticks - 5) * 10_000, 2_000))
+        exchange.send(PlaceOrder("bob", name, "ask", "limit", "gtc", (ticks + 5) * 10_000, 2_000))
+        exchange.ts_us += 60 * USDC
+        exchange.index(150)
+        smile = exchange.engine.state.indexes["SOL"].smiles[1_774_598_400_000_000]
+        assert smile.level_ppm == 800_000 + moved_ppm, kind
+
+
 def test_margins_and_settlement_stay_with_the_index() -> None:
     exchange = OneMarket({"SOL-27MAR26": BASIS_PPM})
     book = exchange.engine.state.books[f"{NEAR}-160-C"]

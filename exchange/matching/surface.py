@@ -6,7 +6,7 @@ docs/market.md has the formulas and their sources.
 
 from collections.abc import Iterable
 
-from exchange.domain.bands import price_band
+from exchange.domain.bands import band_width_micros, price_band
 from exchange.domain.events import SurfaceSet
 from exchange.domain.forwards import ForwardCurve
 from exchange.domain.rules import Market, Surface, band_of, surface_of
@@ -87,8 +87,10 @@ def set_bands(market: Market, asset: str, index: IndexState, books: Iterable[Ord
     band = band_of(market, asset)
     forwards = ForwardCurve(market, asset, index.price_micros, index.ts_us)
     slices: dict[int, Slice] = {}
+    # A call and the put with its strike have the same width, which takes most of the time.
+    widths: dict[tuple[int, int], int] = {}
     for book in books:
-        mark_micros, expiration_us = book.mark_micros, book.expiration_us
+        mark_micros, expiration_us, strike_micros = book.mark_micros, book.expiration_us, book.strike_micros
         if band is None or mark_micros is None:
             book.band = None
             continue
@@ -96,7 +98,13 @@ def set_bands(market: Market, asset: str, index: IndexState, books: Iterable[Ord
         if at is None:
             at = Slice(index.smiles[expiration_us], forwards.at(expiration_us), expiration_us - index.ts_us)
             slices[expiration_us] = at
-        book.band = price_band(band, at, book.is_call, book.strike_micros, book.tick_micros, mark_micros)
+        width_micros = widths.get((expiration_us, strike_micros))
+        if width_micros is None:
+            width_micros = band_width_micros(band, at, strike_micros)
+            widths[expiration_us, strike_micros] = width_micros
+        book.band = price_band(
+            width_micros, at.forward_micros, book.is_call, strike_micros, book.tick_micros, mark_micros
+        )
 
 
 def set_all_bands(state: State) -> None:

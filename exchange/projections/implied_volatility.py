@@ -1,6 +1,6 @@
 """Cache of the implied volatilities and Greeks of mark prices: computed on request, kept until an input changes."""
 
-from exchange.domain.bands import price_band
+from exchange.domain.bands import band_width_micros, price_band
 from exchange.domain.enums import Side
 from exchange.domain.rules import Band
 from exchange.domain.smile import Slice, Smile
@@ -65,9 +65,9 @@ class ImpliedVolatilities:
         key = (smile, index, forward_micros, mark_micros, band)
         known = self._bands.get(instrument.instrument_id)
         if known is None or known[0] != key:
-            at = _slice(instrument, smile, index, forward_micros)
+            width = band_width_micros(band, _slice(instrument, smile, index, forward_micros), instrument.strike_micros)
             terms = (instrument.option_type == "call", instrument.strike_micros, instrument.tick_micros)
-            prices = price_band(band, at, *terms, mark_micros)
+            prices = price_band(width, forward_micros, *terms, mark_micros)
             known = self._bands[instrument.instrument_id] = (key, prices)
         return known[1]
 
