@@ -19,8 +19,9 @@ def rule_rows(rules: Rules) -> Iterator[tuple[str, str, str]]:
 
 def readable(name: str, value: str) -> str:
     """The value of one rule in USDC, contracts, percent or seconds, by the unit in its name."""
-    if name.startswith("market.forwards."):
-        return f"{'-' if value.startswith('-') else ''}{_percent(int(value.lstrip('-')))} a year"
+    if name.startswith("market.forwards.") and value.removeprefix("-").isdecimal():
+        sign = "-" if value.startswith("-") else ""
+        return f"{sign}{_percent(abs(int(value)))} a year"
     if not value.isdecimal():
         return value
     if name.endswith("_micros"):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 
+from exchange.cli.rule_text import readable
 from exchange.domain.commands import ChangeRules, Command, Genesis, OpenAccount, PlaceOrder, SetIndexPrice
 from exchange.domain.enums import Side
 from exchange.domain.events import Event, MarksSet, Refused, RulesChanged
@@ -209,6 +210,12 @@ def test_forwards_need_version_2() -> None:
     rules = Rules(market=replace(MARKET, forwards={"SOL-27MAR26": 1}))
     assert validation_error(rules, 1) == "market.forwards needs rules version 2"
     assert validation_error(rules, 2) is None
+
+
+@pytest.mark.parametrize(("value", "text"), [("15000", "1.5 % a year"), ("-250000", "-25 % a year"), ("-", "-")])
+def test_a_basis_is_shown_in_percent(value: str, text: str) -> None:
+    """A dash stands for a forward that was not there before a change, or is not there after it."""
+    assert readable("market.forwards.SOL-27MAR26", value) == text
 
 
 def test_forwards_are_set_one_by_one() -> None:
