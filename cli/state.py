@@ -156,7 +156,7 @@ def _print_summary(source: Present) -> None:
                 for index in source.indexes()
             ),
             *([("halted", "new orders are refused")] if source.is_halted() else []),
-            *((f"reopening of {one.asset}", _phase(one)) for one in source.reopening()),
+            *((f"reopening {one.asset}", _phase(one)) for one in source.reopening()),
         ),
     )
     print_tables(about, _accounts(accounts, has_market), _books(quotes, has_market))

@@ -115,8 +115,8 @@ def test_a_history_that_begins_in_the_middle_has_them_too(path: Path, seq: int) 
 
 def test_the_state_in_the_shell_tells_them(path: Path) -> None:
     text = said(exchange("state", "--db", path))
-    assert re.search(r"^reopening of SOL  post-only until 2026-02-20T00:01:17", text, re.MULTILINE)
-    assert re.search(r"^reopening of ETH  cancel-only until the next index price$", text, re.MULTILINE)
+    assert re.search(r"^reopening SOL  post-only until 2026-02-20T00:01:17", text, re.MULTILINE)
+    assert re.search(r"^reopening ETH  cancel-only until the next index price$", text, re.MULTILINE)
     assert said_json(exchange("state", "--db", path, "--json"))["reopening"][1] == {
         "asset": "ETH",
         "phase": "cancel_only",
