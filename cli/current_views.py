@@ -13,7 +13,7 @@ from exchange.cli.progress import ReplayBar
 from exchange.engine.recovery import recover
 from exchange.history.moment import seq_at
 from exchange.history_db.file import HistoryError
-from exchange.history_db.past_views import open_past_views
+from exchange.history_db.past_views import PastViews, open_past_views
 from exchange.history_db.update import update_history
 from exchange.journal.lock import lock_owner
 from exchange.journal.opening import open_journal_reader
@@ -71,6 +71,21 @@ def _of_completed_history(path: Path, head: Head) -> Recorded | None:
         click.echo(f"{error}. The state is computed from the nearest snapshot", err=True)
         return None
     return _of_history(path, head)
+
+
+def past_views(path: Path, views: Views) -> PastViews:
+    """The views of the same moment with the history behind them. Raises ClickException if there is no history."""
+    if isinstance(views, PastViews):
+        return views
+    with open_journal_reader(path) as reader:
+        head = reader.head_at(views.seq)
+    found = None if head is None else _of_completed_history(path, head)
+    if found is None or not isinstance(found.views, PastViews):
+        raise click.ClickException(
+            f"the history of {path} does not reach seq {views.seq}, and only it has all movements of cash: "
+            "run `exchange history rebuild` as the owner of the journal"
+        )
+    return found.views
 
 
 def _of_history(path: Path, head: Head, patience_seconds: float = 0) -> Recorded | None:

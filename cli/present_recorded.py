@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from exchange.cli.current_views import Recorded, as_of, require_instrument, require_user
+from exchange.cli.current_views import Recorded, as_of, past_views, require_instrument, require_user
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
 from exchange.history_db.order_trail import UnknownOrderError
+from exchange.history_db.transactions import transactions_of
+from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     IndexPrice,
@@ -17,6 +19,7 @@ from exchange.projections.wire_types import (
     Settlement,
     Ticker,
     Trade,
+    Transaction,
     UserSettlement,
 )
 
@@ -79,6 +82,10 @@ class RecordedPresent:
     def positions(self, user_id: str, asset: str | None) -> PositionsResult:
         require_user(self.views, user_id, self._path)
         return self.views.positions(user_id, asset)
+
+    def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
+        require_user(self.views, user_id, self._path)
+        return transactions_of(past_views(self._path, self.views), user_id, page)
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         require_user(self.views, user_id, self._path)

@@ -13,6 +13,7 @@ from exchange.client import OrderBookSnapshot
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.limits import COUNT_MAX
+from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
@@ -26,6 +27,8 @@ from exchange.projections.wire_types import (
     Settlement,
     Ticker,
     Trade,
+    Transaction,
+    TransactionsResult,
     UserSettlement,
 )
 
@@ -33,6 +36,7 @@ _T = TypeVar("_T")
 _ORDER = ("private/get_order", OrderView)
 _ORDERS = ("private/get_open_orders", list[OrderView])
 _POSITIONS = ("private/get_positions", PositionsResult)
+_LOG = ("private/get_transaction_log", TransactionsResult)
 _PAID = ("private/get_settlements", list[UserSettlement])
 
 
@@ -91,6 +95,11 @@ class RunningPresent:
     def positions(self, user_id: str, asset: str | None) -> PositionsResult:
         self._account(user_id)
         return self._ask_as(user_id, _POSITIONS, asset=asset)
+
+    def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
+        self._account(user_id)
+        which = {"count": page.count_max, "before": page.before, "start_us": page.start_us, "end_us": page.end_us}
+        return self._ask_as(user_id, _LOG, **which).transactions
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         self._account(user_id)

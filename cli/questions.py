@@ -6,6 +6,7 @@ import msgspec
 
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
+from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
@@ -17,6 +18,7 @@ from exchange.projections.wire_types import (
     Settlement,
     Ticker,
     Trade,
+    Transaction,
     UserSettlement,
 )
 
@@ -87,6 +89,9 @@ class Present(Protocol):
 
     def positions(self, user_id: str, asset: str | None) -> PositionsResult:
         """The positions of a user with margins, profits and Greeks; on all assets or on one."""
+
+    def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
+        """A page of the transaction log of a user, newest first."""
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:
         """The open orders of a user, oldest first."""

@@ -81,6 +81,7 @@ def test_methods_return_typed_results(tmp_path: Path) -> None:
             assert (await alice.get_order(client_order_id="mine")).status == "cancelled"
             assert [one.size_milli for one in await bob.get_trades(INSTRUMENT, count=5)] == [SIZE]
             assert [one.quantity_milli for one in (await alice.get_account()).positions] == [SIZE]
+            assert [one.quantity_milli for one in (await alice.get_positions()).positions] == [SIZE]
             assert (await bob.get_balance()).user_id == "bob"
             assert [one.order_id for one in await alice.get_order_history()] == [bid.order.order_id]
             assert [one.side for one in await alice.get_user_trades()] == ["bid"]

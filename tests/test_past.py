@@ -80,7 +80,7 @@ def questions(exchange: FakeExchange) -> Iterator[tuple[str, str, dict[str, Any]
     pages: list[dict[str, Any]] = [{"count": 3}, {"count": 3, "before": 20}, {"before": 40}, *of_instrument]
     pages += [{"instrument_id": order.instrument_id, "before": order.order_id} for order in finished[::8]]
     for name, method in METHODS.items():
-        if not issubclass(method.params, ReadParams) or name == "private/explain_order":
+        if not issubclass(method.params, ReadParams) or method.always_past:
             continue
         fields = method.params.__struct_fields__
         users = [user for user in USERS if user in views.balances.users] if method.access == "private" else ["admin"]
@@ -167,6 +167,10 @@ def test_a_running_exchange_answers_about_its_past(tmp_path: Path) -> None:
             async with connect(server.url) as typed:
                 book = await typed.get_order_book(INSTRUMENT, at_seq=seq)
                 assert (book.seq, [level.size_milli for level in book.bids]) == (seq, [1_000])
+            async with connect(server.url, "alice") as typed:
+                (entry,) = await typed.get_transaction_log(count=3)
+                assert (entry.type, entry.change_micros, entry.balance_micros) == ("opening", *[10_000_000_000] * 2)
+                assert await typed.get_transaction_log(end_us=entry.ts_us - 1) == []
             answer = await bob.ask("admin/get_account", user_id="alice", at_seq=seq)
             assert answer["error"]["data"]["reason"] == "not_permitted"
 

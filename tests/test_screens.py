@@ -48,6 +48,7 @@ VERY_NARROW = 40
 # Names of files, and the commands that write them.
 COMMANDS = {
     "account_secrets": "account secrets",
+    "account_log": "account log carol -n 8",
     "account_positions": "account positions carol --at 30",
     "account_show": "account show carol",
     "admin_account": "admin account carol",

@@ -40,6 +40,8 @@ from exchange.projections.wire_types import (
     Ticker,
     TimeResult,
     Trade,
+    Transaction,
+    TransactionsResult,
     UserSettlement,
     UserTrade,
 )
@@ -291,6 +293,18 @@ class Client:
     async def get_positions(self, asset: str | None = None, **at: Unpack[PastMoment]) -> PositionsResult:
         """The user's positions with margins, profits and Greeks, and the Greeks of each asset."""
         return await self._typed("private/get_positions", PositionsResult, asset=asset, **at)
+
+    async def get_transaction_log(
+        self,
+        count: int | None = None,
+        before: int | None = None,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        **at: Unpack[PastMoment],
+    ) -> list[Transaction]:
+        """The movements of the user's cash, newest first. `before` is the id of an entry."""
+        which = {"count": count, "before": before, "start_us": start_us, "end_us": end_us}
+        return (await self._typed("private/get_transaction_log", TransactionsResult, **which, **at)).transactions
 
     async def get_settlements(
         self, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

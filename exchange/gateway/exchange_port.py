@@ -19,7 +19,9 @@ from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
+from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
+from exchange.projections.wire_types import Transaction
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -152,6 +154,10 @@ class ExchangePort(ABC):
     @abstractmethod
     def ask_past(self, question: PastQuestion, done: PastDone) -> None:
         """Answer a question about a past moment, without blocking. `done` is called once."""
+
+    def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
+        """A page of the transaction log of a user. As with `order_timeline`, only the past of an exchange knows it."""
+        raise AssertionError(f"the transactions of {user_id} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """The life of the user's own order, given by one of its ids; empty if the user has no such order.

@@ -332,6 +332,12 @@ _METHODS: dict[str, Method] = {
         queries.positions,
         w.PositionsResult,
     ),
+    "private/get_transaction_log": _private(
+        "The movements of the user's cash, newest first, each with its cause and the balance after it.",
+        p.RangeParams,
+        queries.transaction_log,
+        w.TransactionsResult,
+    )._replace(always_past=True),
     "private/get_account": _private(
         "The user's balance, positions, profits and limits.",
         p.ReadParams,

@@ -32,6 +32,7 @@ InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]
 Asset = Annotated[str, Meta(max_length=ASSET_MAX)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
+Time = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 SettlementsCount = Annotated[int, Meta(ge=1, le=SETTLEMENTS_MAX)]
@@ -71,7 +72,7 @@ class ReadParams(Params, frozen=True, kw_only=True):
     """The parameters of a method that can also answer about the past; many such methods have no others."""
 
     at_seq: Seq | None = None
-    at_ts_us: Annotated[int, Meta(ge=0, le=NUMBER_MAX)] | None = None
+    at_ts_us: Time | None = None
 
 
 class AuthParams(CommandParams, frozen=True):
@@ -193,6 +194,15 @@ class HistoryParams(ReadParams, frozen=True):
 
 class OrderHistoryParams(HistoryParams, frozen=True):
     label: Label | None = None
+
+
+class RangeParams(ReadParams, frozen=True, kw_only=True):
+    """The parameters of a method that answers with a page of records, at any times or at some."""
+
+    count: Count = 100
+    before: Number | None = None
+    start_us: Time | None = None
+    end_us: Time | None = None
 
 
 class SubscribeParams(Params, frozen=True):

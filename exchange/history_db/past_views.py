@@ -22,6 +22,7 @@ from exchange.matching.reopening import phases_at
 from exchange.projections.balances import AccountBalances, PositionRecord
 from exchange.projections.depth import Depth
 from exchange.projections.orders import divide_rounding_half_up
+from exchange.projections.record_page import RecordPage
 from exchange.projections.rolling_statistics import NO_TRADES, US_PER_MINUTE, day_statistics
 from exchange.projections.settlements import SERIES_KEPT, USER_SETTLEMENTS_KEPT, SettlementHistory
 from exchange.projections.tape import INSTRUMENT_TRADES_KEPT, USER_TRADES_KEPT
@@ -145,6 +146,17 @@ class PastViews(Views):
             "SELECT user FROM user WHERE user_id = :user_id AND opened_seq <= :seq", user_id=user_id
         ).fetchone()
         return None if row is None else int(row[0])
+
+    def seqs_of(self, page: RecordPage) -> tuple[int, int]:
+        """The first and the last command at the times of the page, up to the moment of these views."""
+        first_seq, last_seq = 1, self.seq
+        if page.start_us is not None:
+            sql = "SELECT seq FROM command WHERE ts_us >= :start_us ORDER BY ts_us LIMIT 1"
+            first_seq = (self.query(sql, start_us=page.start_us).fetchone() or (self.seq + 1,))[0]
+        if page.end_us is not None:
+            sql = "SELECT seq FROM command WHERE ts_us <= :end_us ORDER BY ts_us DESC LIMIT 1"
+            last_seq = min(last_seq, (self.query(sql, end_us=page.end_us).fetchone() or (0,))[0])
+        return first_seq, last_seq
 
     def _setting(self, subject: str) -> Any:
         row = self.query(

@@ -10,9 +10,12 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
+from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
+from exchange.projections.record_page import RecordPage
+from exchange.projections.wire_types import Transaction
 
 _READS_ONLY = "only methods that read are answered from the past"
 
@@ -48,6 +51,9 @@ class PastExchange(ExchangePort):
 
     def now_us(self) -> int:
         return self._views.ts_us
+
+    def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
+        return transactions_of(self._views, user_id, page)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""

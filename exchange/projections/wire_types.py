@@ -28,10 +28,12 @@ WIRE_NAMES = {
     "amount_milli": "amount",
     "available_micros": "available",
     "average_price_micros": "average_price",
+    "balance_micros": "balance",
     "best_ask_micros": "best_ask",
     "best_ask_size_milli": "best_ask_size",
     "best_bid_micros": "best_bid",
     "best_bid_size_milli": "best_bid_size",
+    "change_micros": "change",
     "contract_size_milli": "contract_size",
     "curvature_ppm": "curvature",
     "delivery_price_micros": "delivery_price",
@@ -225,6 +227,44 @@ class PositionsResult(msgspec.Struct, frozen=True):
 
     positions: list[PositionDetails]
     greeks: dict[str, Greeks]
+    seq: int
+
+
+TransactionType = Literal[
+    "opening",
+    "deposit",
+    "withdrawal",
+    "reset",
+    "trade",
+    "liquidation",
+    "settlement",
+    "fee",
+    "shortfall",
+    "liquidation_fee",
+    "debt",
+    "shared_loss",
+]
+
+
+class Transaction(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """A movement of the cash of an account, by one event of command `seq`, and the balance after it."""
+
+    id: int
+    seq: int
+    ts_us: int
+    type: TransactionType
+    cause: str
+    instrument_id: str | None
+    trade_id: int | None
+    change_micros: int
+    fee_micros: int
+    balance_micros: int
+
+
+class TransactionsResult(msgspec.Struct, frozen=True):
+    """A page of the transaction log as of command `seq`, the newest entry first."""
+
+    transactions: list[Transaction]
     seq: int
 
 
