@@ -165,7 +165,7 @@ _METHODS: dict[str, Method] = {
         w.TimeResult,
     ),
     "public/get_status": public(
-        "Whether the administrator has halted the exchange, and the assets that are reopening after a halt or a crash.",
+        "Whether the exchange is halted, and the assets that are reopening after a halt or a crash.",
         p.ReadParams,
         queries.status,
         w.ExchangeStatus,
