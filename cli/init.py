@@ -1,13 +1,16 @@
 """`exchange init`: create a journal with its first rules."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import click
 
 from exchange.amounts import usdc
 from exchange.cli.options import USDC, clock_start_option, command_line, db_option, series_option, set_option
-from exchange.domain.rules import Rules, Series, complete_rules, floor_error, market_of
+from exchange.domain.expirations import expirations_error
+from exchange.domain.forwards import distance_error
+from exchange.domain.rules import RULES_VERSION, Rules, Series, complete_rules, floor_error, market_of
 from exchange.domain.units import PPM
 from exchange.journal.lock import JournalLock
 from exchange.journal.opening import open_journal_reader
@@ -83,7 +86,7 @@ def init(
         rules = edited_rules(with_series(rules, series), settings)
         if series and market_of(rules) is None:
             raise RulesError("--series needs a market, and --set market=null removes it: remove one of them")
-        if sentence := floor_error(Rules(), rules, 0):
+        if sentence := floor_error(Rules(), rules, 0) or _error_of_dates(rules, clock_start_us):
             raise RulesError(sentence)
     except RulesError as error:
         raise click.UsageError(str(error)) from error
@@ -96,6 +99,12 @@ def init(
     click.echo(f"admin secret  {admin_secret_file(path)} (only you can read it)")
     click.echo(f"market        {_market(rules)}")
     click.echo(f"\nNext: {command_line('serve', path)}")
+
+
+def _error_of_dates(rules: Rules, clock_start_us: int | None) -> str | None:
+    """Return which rule is not possible when the clock of the exchange starts, as a sentence; None if all are."""
+    ts_us = time.time_ns() // 1_000 if clock_start_us is None else clock_start_us
+    return expirations_error(rules, RULES_VERSION, ts_us) or distance_error(rules, RULES_VERSION, ts_us)
 
 
 def _market(rules: Rules) -> str:

@@ -1,6 +1,7 @@
 """Forwards of expirations: the basis in the rules, the marks, bands, volatilities and Greeks on them, and bad input."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from exchange.matching.state_codec import decode_state, encode_state
 from exchange.projections.wire_types import Ticker
 from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settings
 from exchange.runtime.server_settings import DEFAULT_RULES
+from tests.cli_support import complained, exchange
 
 USDC = 1_000_000
 # Friday 2026-02-20 00:00:00 UTC; the expirations are of that day, of 27 March and of the last Friday of April.
@@ -226,3 +228,15 @@ def test_forwards_are_set_one_by_one() -> None:
         edited_rules(rules, ["market.forwards.SOL-99MAR26=1"])
     with pytest.raises(RulesError, match=r"must be a whole number of at most 10000000"):
         edited_rules(rules, ["market.forwards.SOL-27MAR26=10000001"])
+
+
+def test_the_first_rules_are_checked_at_the_time_of_the_clock(tmp_path: Path) -> None:
+    """Dates of rules can be too late, and forwards too far, at the time at which the exchange begins."""
+    path = tmp_path / "exchange.db"
+    far = ("--set", "market.forwards.SOL-27MAR26=9000000")
+    said = complained(exchange("init", "--db", path, *far, "--clock-start", "2026-02-20T00:00:00Z"), 2)
+    assert "market.forwards.SOL-27MAR26 puts the forward" in said
+    late = ("--series", "SOL:10", "--clock-start", "2098-12-30T09:00:00Z")
+    assert "would list options that expire after 2098" in complained(exchange("init", "--db", path, *late), 2)
+    assert not path.exists()
+    assert exchange("init", "--db", path, *far, "--clock-start", "2026-03-26T00:00:00Z").exit_code == 0
