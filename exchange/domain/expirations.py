@@ -24,7 +24,7 @@ def expirations_s(series: Series, ts_us: int) -> list[int]:
 
 
 def expirations_error(rules: Rules, rules_version: int, ts_us: int) -> str | None:
-    """Return which series rule would list an expiration that has no id, as a sentence; None if none would.
+    """Return which series rule would list an expiration that is too late, as a sentence; None if none would.
 
     Before version 2, rules may list them.
     """
@@ -34,8 +34,8 @@ def expirations_error(rules: Rules, rules_version: int, ts_us: int) -> str | Non
     for series in market.series:
         if expirations_s(series, ts_us)[-1] > LAST_EXPIRATION_S:
             return (
-                f"the series rule of {series.asset} would list options that expire after {LAST_YEAR}, the last year "
-                "that an instrument_id can name: lower its dailies, weeklies or monthlies"
+                f"the series rule of {series.asset} would list options that expire after {LAST_YEAR}, and their ids "
+                "could not tell the year: lower its dailies, weeklies or monthlies"
             )
     return None
 
