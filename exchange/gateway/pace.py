@@ -54,7 +54,8 @@ class Pace:
     def _go(self, is_busy: bool) -> None:
         self.stop()
         self._is_due = False
-        began_seconds = self._cpu_seconds()
+        # Reading this clock is a system call.
+        began_seconds = self._cpu_seconds() if is_busy else 0.0
         notifications = self._flush()
         self._send()
         if is_busy and notifications > FEW_NOTIFICATIONS:
