@@ -143,8 +143,9 @@ def _chain(series: list[Instrument], shown: dict[str, Ticker]) -> list[TextTable
     figures = figures_of(series, sizes_milli=(ticker.open_interest_milli for ticker in tickers.values()))
     # A mark may lie between two ticks.
     marks = figures_of(series, (ticker.mark_micros for ticker in tickers.values()))
-    index = next(iter(tickers.values())).index_micros
-    title = f"{series[0].asset} {expiration(series[0].expiration_s)}, index {usdc(index)}"
+    one = next(iter(tickers.values()))
+    forward = "" if one.forward_micros is UNSET else f", forward {usdc(one.forward_micros)}"
+    title = f"{series[0].asset} {expiration(series[0].expiration_s)}, index {usdc(one.index_micros)}{forward}"
     wide = table(*_SIDE, ">strike", *_SIDE, title=f"{title}: calls, strike, puts")
     calls, puts = (table(">strike", *_SIDE, title=f"{title}: {of}", optional=_OPTIONAL) for of in ("calls", "puts"))
     for strike_micros in sorted({one.strike_micros for one in series}):

@@ -1,5 +1,6 @@
 """Forwards of expirations: the basis in the rules, the marks, bands, volatilities and Greeks on them, and bad input."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from exchange.matching.state_codec import decode_state, encode_state
 from exchange.projections.wire_types import Ticker
 from exchange.runtime.rule_settings import RulesError, edited_rules, flat_settings
 from exchange.runtime.server_settings import DEFAULT_RULES
-from tests.cli_support import complained, exchange
+from tests.cli_support import complained, exchange, said
+from tests.journals import write_journal
 
 USDC = 1_000_000
 # Friday 2026-02-20 00:00:00 UTC; the expirations are of that day, of 27 March and of the last Friday of April.
@@ -234,9 +236,19 @@ def test_the_first_rules_are_checked_at_the_time_of_the_clock(tmp_path: Path) ->
     """Dates of rules can be too late, and forwards too far, at the time at which the exchange begins."""
     path = tmp_path / "exchange.db"
     far = ("--set", "market.forwards.SOL-27MAR26=9000000")
-    said = complained(exchange("init", "--db", path, *far, "--clock-start", "2026-02-20T00:00:00Z"), 2)
-    assert "market.forwards.SOL-27MAR26 puts the forward" in said
+    refused = complained(exchange("init", "--db", path, *far, "--clock-start", "2026-02-20T00:00:00Z"), 2)
+    assert "market.forwards.SOL-27MAR26 puts the forward" in refused
     late = ("--series", "SOL:10", "--clock-start", "2098-12-30T09:00:00Z")
     assert "would list options that expire after 2098" in complained(exchange("init", "--db", path, *late), 2)
     assert not path.exists()
     assert exchange("init", "--db", path, *far, "--clock-start", "2026-03-26T00:00:00Z").exit_code == 0
+
+
+def test_the_shell_shows_forwards(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    rules = replace(MARKET, forwards={"SOL-27MAR26": BASIS_PPM})
+    steps: list[Command] = [Genesis(Rules(market=rules), 2), SetIndexPrice("SOL", 150 * USDC)]
+    write_journal(path, [(START_US + n, command) for n, command in enumerate(steps)])
+    text = said(exchange("ticker", "--asset", "SOL", "--db", path))
+    assert "SOL 27MAR26, index 150.00, forward 157.260273" in text and "SOL 24APR26, index 150.00: " in text
+    assert re.search(r"^forward +157\.260273", said(exchange("ticker", f"{NEAR}-150-C", "--db", path)), re.MULTILINE)
