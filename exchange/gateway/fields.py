@@ -211,7 +211,7 @@ FIELDS: dict[str, Field] = {
     "BookLevel.size": Field("Sum of the remaining sizes of the orders at this price."),
     "BookSnapshot.seq": Field("Sequence number of the last command that is included."),
     "BookSnapshot.type": Field("Always snapshot."),
-    "Greeks.delta": Field("Change of the option price for 1 USDC of the index, or of the forward if the rules set one."),
+    "Greeks.delta": Field("Change of the option price for 1 USDC of the index, or of the forward if one is set."),
     "Greeks.gamma": Field("Change of delta for 1 USDC of the index."),
     "Greeks.vega": Field("Change of the option price for 1 percentage point of volatility.", "USDC"),
     "Greeks.theta": Field("Change of the option price for one day.", "USDC"),
