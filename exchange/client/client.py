@@ -16,7 +16,7 @@ import msgspec
 
 from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
-from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
+from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PastRange, PlaceResult
 from exchange.client.subscription import Subscription
 from exchange.domain.enums import InstrumentKind, Side
 from exchange.domain.rules import Rules
@@ -234,7 +234,7 @@ class Client:
         )
 
     async def get_trades(
-        self, instrument_id: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]
+        self, instrument_id: str, count: int | None = None, before: int | None = None, **at: Unpack[PastRange]
     ) -> list[Trade]:
         """The last trades in an instrument, newest first. `before` is a trade_id."""
         which = {"instrument_id": instrument_id, "count": count, "before": before}
@@ -265,7 +265,7 @@ class Client:
         count: int | None = None,
         before: int | None = None,
         label: str | None = None,
-        **at: Unpack[PastMoment],
+        **at: Unpack[PastRange],
     ) -> list[OrderView]:
         """The user's closed orders, newest first. `before` is an order_id."""
         which = {"instrument_id": instrument_id, "count": count, "before": before, "label": label}
@@ -276,10 +276,11 @@ class Client:
         instrument_id: str | None = None,
         count: int | None = None,
         before: int | None = None,
-        **at: Unpack[PastMoment],
+        order_id: int | None = None,
+        **at: Unpack[PastRange],
     ) -> list[UserTrade]:
-        """The user's last trades, newest first. `before` is a trade_id."""
-        which = {"instrument_id": instrument_id, "count": count, "before": before}
+        """The user's last trades, newest first; all, or of one instrument or order. `before` is a trade_id."""
+        which = {"instrument_id": instrument_id, "count": count, "before": before, "order_id": order_id}
         return await self._typed("private/get_user_trades", list[UserTrade], **which, **at)
 
     async def get_balance(self, **at: Unpack[PastMoment]) -> Balance:
@@ -295,15 +296,10 @@ class Client:
         return await self._typed("private/get_positions", PositionsResult, asset=asset, **at)
 
     async def get_transaction_log(
-        self,
-        count: int | None = None,
-        before: int | None = None,
-        start_us: int | None = None,
-        end_us: int | None = None,
-        **at: Unpack[PastMoment],
+        self, count: int | None = None, before: int | None = None, **at: Unpack[PastRange]
     ) -> list[Transaction]:
         """The movements of the user's cash, newest first. `before` is the id of an entry."""
-        which = {"count": count, "before": before, "start_us": start_us, "end_us": end_us}
+        which = {"count": count, "before": before}
         return (await self._typed("private/get_transaction_log", TransactionsResult, **which, **at)).transactions
 
     async def get_settlements(

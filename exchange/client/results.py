@@ -15,6 +15,13 @@ class PastMoment(TypedDict, total=False):
     at_ts_us: int
 
 
+class PastRange(PastMoment, total=False):
+    """Asks for records from `start_us` to `end_us` alone (microseconds since 1970, UTC)."""
+
+    start_us: int
+    end_us: int
+
+
 class OrderOptions(TypedDict, total=False):
     """Optional parameters of `private/buy` and `private/sell`; docs/protocol.md describes them."""
 

@@ -108,7 +108,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "private/get_order": (Reason.ORDER_NOT_FOUND,),
     "private/get_open_orders": _INSTRUMENT,
     "private/get_order_history": _INSTRUMENT,
-    "private/get_user_trades": _INSTRUMENT,
+    "private/get_user_trades": (*_INSTRUMENT, Reason.ORDER_NOT_FOUND),
     "private/enable_cancel_on_disconnect": _COMMAND,
     "private/disable_cancel_on_disconnect": _COMMAND,
     "admin/create_instrument": (*_COMMAND, Reason.INVALID_TERMS, Reason.INSTRUMENT_EXISTS),

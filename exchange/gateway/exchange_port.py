@@ -21,7 +21,7 @@ from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
-from exchange.projections.wire_types import Transaction
+from exchange.projections.wire_types import OrderView, Trade, Transaction, UserTrade
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -158,6 +158,25 @@ class ExchangePort(ABC):
     def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
         """A page of the transaction log of a user. As with `order_timeline`, only the past of an exchange knows it."""
         raise AssertionError(f"the transactions of {user_id} are in the history")
+
+    def trades_in(self, instrument_id: str, page: RecordPage) -> list[Trade]:
+        """The trades of an instrument at the times of the page. Only the past knows all of them."""
+        raise AssertionError(f"all trades of {instrument_id} are in the history")
+
+    def user_trades_in(
+        self, user_id: str, page: RecordPage, instrument_id: str | None, order_id: int | None
+    ) -> list[UserTrade] | None:
+        """The trades of a user at the times of the page, or of one order; None if the user has no such order.
+
+        Only the past knows all of them.
+        """
+        raise AssertionError(f"all trades of {user_id} are in the history")
+
+    def orders_in(
+        self, user_id: str, page: RecordPage, instrument_id: str | None, label: str | None
+    ) -> list[OrderView]:
+        """The orders of a user that ended at the times of the page. Only the past knows all of them."""
+        raise AssertionError(f"all orders of {user_id} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """The life of the user's own order, given by one of its ids; empty if the user has no such order.

@@ -310,7 +310,7 @@ _METHODS: dict[str, Method] = {
     ),
     "private/get_user_trades": _private(
         "The user's trades, newest first.",
-        p.HistoryParams,
+        p.UserTradesParams,
         queries.user_trades,
         list[UserTrade],
     ),

@@ -180,22 +180,6 @@ class OrderBookParams(ReadParams, frozen=True):
     depth: Annotated[int, Meta(ge=1, le=BOOK_DEPTH_MAX)] = 20
 
 
-class TradesParams(ReadParams, frozen=True):
-    instrument_id: InstrumentId
-    count: Count = 100
-    before: Number | None = None
-
-
-class HistoryParams(ReadParams, frozen=True):
-    instrument_id: InstrumentId | None = None
-    count: Count = 100
-    before: Number | None = None
-
-
-class OrderHistoryParams(HistoryParams, frozen=True):
-    label: Label | None = None
-
-
 class RangeParams(ReadParams, frozen=True, kw_only=True):
     """The parameters of a method that answers with a page of records, at any times or at some."""
 
@@ -203,6 +187,31 @@ class RangeParams(ReadParams, frozen=True, kw_only=True):
     before: Number | None = None
     start_us: Time | None = None
     end_us: Time | None = None
+
+    @property
+    def needs_history(self) -> bool:
+        """True if only the history can answer: the read models keep the newest records alone."""
+        return self.start_us is not None or self.end_us is not None
+
+
+class TradesParams(RangeParams, frozen=True):
+    instrument_id: InstrumentId
+
+
+class HistoryParams(RangeParams, frozen=True):
+    instrument_id: InstrumentId | None = None
+
+
+class OrderHistoryParams(HistoryParams, frozen=True):
+    label: Label | None = None
+
+
+class UserTradesParams(HistoryParams, frozen=True):
+    order_id: Number | None = None
+
+    @property
+    def needs_history(self) -> bool:
+        return self.order_id is not None or super().needs_history
 
 
 class SubscribeParams(Params, frozen=True):

@@ -18,7 +18,7 @@ from exchange.gateway.methods import Method
 
 def is_past(method: Method, params: p.Params) -> bool:
     """True if the history must answer this request."""
-    if method.always_past:
+    if method.always_past or (isinstance(params, p.RangeParams) and params.needs_history):
         return True
     return isinstance(params, p.ReadParams) and (params.at_seq is not None or params.at_ts_us is not None)
 

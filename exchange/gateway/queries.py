@@ -38,7 +38,10 @@ def order_book(caller: Caller, params: p.OrderBookParams) -> r.OrderBookResult:
 
 
 def trades(caller: Caller, params: p.TradesParams) -> list[Trade]:
-    return caller.views.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
+    instrument_id = listed_id(params.instrument_id, caller.views)
+    if params.needs_history:
+        return caller.exchange.trades_in(instrument_id, _page(params))
+    return caller.views.trades(instrument_id, params.count, params.before)
 
 
 def ticker(caller: Caller, params: p.InstrumentRef) -> Ticker:
@@ -123,11 +126,18 @@ def order(caller: Caller, params: p.LabelledOrderRef) -> OrderView:
 
 def order_history(caller: Caller, params: p.OrderHistoryParams) -> list[OrderView]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    if params.needs_history:
+        return caller.exchange.orders_in(caller.user_id, _page(params), instrument_id, params.label)
     return caller.views.finished_orders(caller.user_id, params.count, params.before, instrument_id, params.label)
 
 
-def user_trades(caller: Caller, params: p.HistoryParams) -> list[UserTrade]:
+def user_trades(caller: Caller, params: p.UserTradesParams) -> list[UserTrade]:
     instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    if params.needs_history:
+        found = caller.exchange.user_trades_in(caller.user_id, _page(params), instrument_id, params.order_id)
+        if found is None:
+            raise refused(Reason.ORDER_NOT_FOUND)
+        return found
     return caller.views.user_trades(caller.user_id, params.count, params.before, instrument_id)
 
 

@@ -158,6 +158,13 @@ class PastViews(Views):
             last_seq = min(last_seq, (self.query(sql, end_us=page.end_us).fetchone() or (0,))[0])
         return first_seq, last_seq
 
+    def trade_ids(self, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """The first and the last trade of these commands. Ids rise; the first is above the last if there is none."""
+        sql = "SELECT max(trade_id) FROM trade WHERE seq = (SELECT max(seq) FROM trade WHERE seq <= :last_seq)"
+        last_id = self.query(sql, last_seq=last_seq).fetchone()[0] or 0
+        sql = "SELECT min(trade_id) FROM trade WHERE seq = (SELECT min(seq) FROM trade WHERE seq >= :first_seq)"
+        return self.query(sql, first_seq=first_seq).fetchone()[0] or last_id + 1, last_id
+
     def _setting(self, subject: str) -> Any:
         row = self.query(
             "SELECT value FROM setting_version WHERE subject = :subject AND seq <= :seq ORDER BY seq DESC LIMIT 1",
@@ -357,9 +364,8 @@ class PastViews(Views):
         )
         if not fits:
             page = f"SELECT order_id FROM ({kept}) WHERE order_id < :before ORDER BY order_id DESC LIMIT :count"
-        rows = self.query(
-            _ORDER.format(source=f"({page}) f JOIN book_order o ON o.order_id = f.order_id")
-            + " ORDER BY o.order_id DESC",
+        return self.orders_of(
+            page,
             user=self.user_key(user_id),
             kept=self.rules.finished_orders_kept,
             before=_NO_ID if before is None else before,
@@ -367,7 +373,6 @@ class PastViews(Views):
             label=label,
             count=count,
         )
-        return [_order(row) for row in rows]
 
     def day_statistics(self, instrument_id: str) -> DayStatistics:
         """Return the figures of the trades of the last 24 hours, by whole minutes; no trades after the expiration."""
@@ -422,16 +427,10 @@ class PastViews(Views):
             "SELECT trade_id, 'maker' FROM trade WHERE maker = :user AND trade_id <= :last "
             "ORDER BY 1 DESC, 2 DESC LIMIT :kept"
         )
-        of_instrument = "" if instrument_id is None else "AND t.instrument = :instrument"
-        rows = self.query(
-            "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
-            "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
-            "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
-            f"iif(s.liquidity = 'taker', o.liquidation, 0), o.label FROM ({newest}) s "
-            "CROSS JOIN trade t ON t.trade_id = s.trade_id "
-            "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
-            "CROSS JOIN instrument i ON i.instrument = t.instrument "
-            f"WHERE s.trade_id < :before {of_instrument} LIMIT :count",
+        fits = "s.trade_id < :before" + ("" if instrument_id is None else " AND t.instrument = :instrument")
+        return self.user_trades_of(
+            newest,
+            f"WHERE {fits} LIMIT :count",
             user=self.user_key(user_id),
             last=self._last_trade_id,
             kept=USER_TRADES_KEPT,
@@ -439,7 +438,25 @@ class PastViews(Views):
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
             count=count,
         )
+
+    def user_trades_of(self, ids: str, condition: str = "", **values: Any) -> list[UserTrade]:
+        """Return the trades that the SQL `ids` selects by `trade_id` and `liquidity`, in its order, that fit."""
+        rows = self.query(
+            "SELECT t.trade_id, i.instrument_id, t.price_micros, t.size_milli, t.taker_side, t.seq, t.ts_us, "
+            "o.order_id, iif(s.liquidity = 'taker', t.taker_side, iif(t.taker_side = 'bid', 'ask', 'bid')), "
+            "s.liquidity, iif(s.liquidity = 'taker', t.taker_fee_micros, t.maker_fee_micros), o.client_order_id, "
+            f"iif(s.liquidity = 'taker', o.liquidation, 0), o.label FROM ({ids}) s "
+            "CROSS JOIN trade t ON t.trade_id = s.trade_id "
+            "CROSS JOIN book_order o ON o.order_id = iif(s.liquidity = 'taker', t.taker_order_id, t.maker_order_id) "
+            f"CROSS JOIN instrument i ON i.instrument = t.instrument {condition}",
+            **values,
+        )
         return [UserTrade(*[*row[:-2], bool(row[-2]), row[-1]]) for row in rows]
+
+    def orders_of(self, ids: str, **values: Any) -> list[OrderView]:
+        """Return the orders that the SQL `ids` selects, as they were, the highest id first."""
+        source = f"({ids}) f JOIN book_order o ON o.order_id = f.order_id"
+        return [_order(row) for row in self.query(_ORDER.format(source=source) + " ORDER BY o.order_id DESC", **values)]
 
     def _user_ids(self) -> list[str]:
         rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")

@@ -15,8 +15,6 @@ from exchange.projections.wire_types import Transaction
 _EVENT_BITS = 20
 # Versions of the balance that are read at once, as a multiple of the entries of a page; most change locks alone.
 _VERSIONS_PER_ENTRY = 4
-_FIRST_TRADE = "SELECT min(trade_id) FROM trade WHERE seq = (SELECT min(seq) FROM trade WHERE seq >= :bound)"
-_LAST_TRADE = "SELECT max(trade_id) FROM trade WHERE seq = (SELECT max(seq) FROM trade WHERE seq <= :bound)"
 _PREMIUM = "t.price_micros * t.size_milli / 1000"
 _BY_SEQ = "t.seq BETWEEN :first_seq AND :last_seq"
 _OF_TRADES = "t.trade_id BETWEEN :first_trade AND :last_trade"
@@ -118,6 +116,7 @@ def _movements(
     views: PastViews, user_id: str, user: int, first_seq: int, last_seq: int
 ) -> Iterator[tuple[_Movement, int, str, str | None]]:
     """The movements with time and kind of their commands, and their instruments. Those of one event are one."""
+    first_trade, last_trade = views.trade_ids(first_seq, last_seq)
     parts = " UNION ALL ".join((*_PARTS, *_PARTS_OF_EXCHANGE.get(user_id, ())))
     rows = views.query(
         "SELECT m.seq, m.n, min(m.type), m.instrument, m.trade_id, sum(m.change), sum(m.fee), c.ts_us, c.kind, "
@@ -128,16 +127,11 @@ def _movements(
         user=user,
         first_seq=first_seq,
         last_seq=last_seq,
-        first_trade=_trade_at(views, _FIRST_TRADE, first_seq, 2**62),
-        last_trade=_trade_at(views, _LAST_TRADE, last_seq, 0),
+        first_trade=first_trade,
+        last_trade=last_trade,
     )
     for row in rows:
         yield _Movement(*row[:7]), *row[7:]
-
-
-def _trade_at(views: PastViews, sql: str, bound: int, default: int) -> int:
-    (trade_id,) = views.query(sql, bound=bound).fetchone()
-    return default if trade_id is None else int(trade_id)
 
 
 def _cash_micros(views: PastViews, user: int, seq: int) -> int:

@@ -10,12 +10,13 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
+from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
 from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
-from exchange.projections.wire_types import Transaction
+from exchange.projections.wire_types import OrderView, Trade, Transaction, UserTrade
 
 _READS_ONLY = "only methods that read are answered from the past"
 
@@ -54,6 +55,19 @@ class PastExchange(ExchangePort):
 
     def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
         return transactions_of(self._views, user_id, page)
+
+    def trades_in(self, instrument_id: str, page: RecordPage) -> list[Trade]:
+        return trades_in(self._views, instrument_id, page)
+
+    def user_trades_in(
+        self, user_id: str, page: RecordPage, instrument_id: str | None, order_id: int | None
+    ) -> list[UserTrade] | None:
+        return user_trades_in(self._views, user_id, page, instrument_id, order_id)
+
+    def orders_in(
+        self, user_id: str, page: RecordPage, instrument_id: str | None, label: str | None
+    ) -> list[OrderView]:
+        return orders_in(self._views, user_id, page, instrument_id, label)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""
