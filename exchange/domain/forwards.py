@@ -34,7 +34,7 @@ def basis_of(market: Market, asset: str) -> dict[int, int]:
     """Return the basis of each expiration of an asset that has one, in millionths a year, by expiration_us."""
     if not isinstance(market.forwards, dict):
         return {}
-    named = ((parse_series_name(name), basis_ppm) for name, basis_ppm in market.forwards.items())
+    named = [(parse_series_name(name), basis_ppm) for name, basis_ppm in market.forwards.items()]
     return {expiration_s * US_PER_SECOND: basis_ppm for (of, expiration_s), basis_ppm in named if of == asset}
 
 
