@@ -13,6 +13,7 @@ from exchange.domain.commands import encode_command
 from exchange.domain.reasons import REFUSALS
 from exchange.history.event_text import describe
 from exchange.history.explain import CommandStory, OrderStory, QueuePosition, explain_command, explain_order
+from exchange.history.trigger_text import step_text
 from exchange.projections.order_timeline import (
     CancelledStep,
     EditedStep,
@@ -21,6 +22,10 @@ from exchange.projections.order_timeline import (
     RefusedStep,
     RepeatedStep,
     TimelineStep,
+    TriggerEditedStep,
+    TriggerEndedStep,
+    TriggerPlacedStep,
+    is_open,
     kind_of,
 )
 
@@ -73,12 +78,14 @@ def _report(sentence: str) -> None:
 
 def _print_order(story: OrderStory) -> None:
     placed = story.steps[0]
-    assert isinstance(placed, PlacedStep), "the history of an order does not begin with its placing"
+    assert isinstance(placed, PlacedStep | TriggerPlacedStep), "the history of an order does not begin with its placing"
     click.echo(f"order {story.order_id} of {placed.user_id} in {placed.instrument_id}\n")
     for step in story.steps:
         click.echo(sentence_line((str(step.seq), -8), (iso_time(step.ts_us), 27), sentence=_sentence(step, placed)))
     if story.queue is not None:
         click.echo(f"\n{_still_open(story.queue)} (at seq {story.seq})")
+    elif isinstance(placed, TriggerPlacedStep) and is_open(story.steps):
+        click.echo(f"\nstill untriggered (at seq {story.seq})")
 
 
 def _print_command(story: CommandStory) -> None:
@@ -95,8 +102,10 @@ def _print_command(story: CommandStory) -> None:
         click.echo("  " + fields_text({name: value}))
 
 
-def _sentence(step: TimelineStep, placed: PlacedStep) -> str:
+def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str:
     match step:
+        case TriggerPlacedStep() | TriggerEditedStep() | TriggerEndedStep():
+            return step_text(step, placed.user_id)
         case PlacedStep():
             return _placed(step)
         case EditedStep():
@@ -125,13 +134,15 @@ def _placed(step: PlacedStep) -> str:
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
     terms += [f"label {step.label}"] if step.label is not None else []
     whose = step.user_id
+    if step.trigger_order_id is not None:
+        whose = f"trigger order {step.trigger_order_id} of {step.user_id}"
     if step.liquidation:
         position = "short" if step.side == "bid" else "long"
         whose = f"the exchange for {step.user_id}, to liquidate a {position} position"
     return f"placed by {whose}: {', '.join(terms)}"
 
 
-def _filled(step: FilledStep, placed: PlacedStep) -> str:
+def _filled(step: FilledStep, placed: PlacedStep | TriggerPlacedStep) -> str:
     other = step.counterparty
     assert other is not None, "a fill without a counterparty"
     kind = "liquidation order" if other.liquidation else "market order" if other.type == "market" else "order"
@@ -144,7 +155,7 @@ def _filled(step: FilledStep, placed: PlacedStep) -> str:
     return f"filled {completely}{how}: {contracts(step.size_milli)} at {usdc(step.price_micros)}{fee}{rest}"
 
 
-def _cancelled(step: CancelledStep, placed: PlacedStep) -> str:
+def _cancelled(step: CancelledStep, placed: PlacedStep | TriggerPlacedStep) -> str:
     user_id, rest = placed.user_id, contracts(step.remaining_milli)
     match step.reason:
         case "user_request":

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
@@ -15,6 +15,8 @@ from exchange.cli.lazy import LazyGroup
 from exchange.cli.options import ASSET, INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import at_option, offline_option, present
+from exchange.domain.enums import Trigger, TriggerType
+from exchange.history.trigger_text import waiting_text
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 from exchange.times import Moment
 
@@ -46,6 +48,24 @@ def _placing(function: _Function) -> _Function:
             click.option(
                 "--client-order-id",
                 help="Your own key. If an order with this key was sent before, no second one is placed.",
+            ),
+            click.option(
+                "--type",
+                "kind",
+                type=click.Choice(get_args(TriggerType)),
+                help="Wait for a price, then place the order: at PRICE with a limit type, otherwise at market.",
+            ),
+            click.option(
+                "--trigger",
+                type=click.Choice(get_args(Trigger)),
+                help="Price that an order with --type waits for.",
+            ),
+            click.option("--trigger-price", "trigger_price_micros", type=PRICE, help="Trigger at this price."),
+            click.option(
+                "--trigger-offset",
+                "trigger_offset_micros",
+                type=PRICE,
+                help="Trigger a trailing_stop this far from the best price since it was placed.",
             ),
             click.option("--label", help="Your own name for a group of orders, up to 64 characters."),
             click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
@@ -94,12 +114,18 @@ def _place(
     post_only: bool,
     reduce_only: bool,
     client_order_id: str | None,
+    kind: str | None,
+    trigger: str | None,
+    trigger_price_micros: int | None,
+    trigger_offset_micros: int | None,
     label: str | None,
     dry_run: bool,
     path: Path,
     as_json: bool,
 ) -> None:
-    if market == (price_micros is not None):
+    if kind is not None and market:
+        raise click.UsageError("--type says whether the order trades at market: remove --market")
+    if kind is None and market == (price_micros is not None):
         raise click.UsageError(
             "a market order has no PRICE: remove PRICE or --market" if market else "expected PRICE or --market"
         )
@@ -109,8 +135,11 @@ def _place(
             method,
             instrument_id=instrument_id,
             amount=size_milli,
-            type="market" if market else "limit",
+            type=kind or ("market" if market else "limit"),
             price=price_micros,
+            trigger=trigger,
+            trigger_price=trigger_price_micros,
+            trigger_offset=trigger_offset_micros,
             time_in_force=tif,
             post_only=post_only,
             reduce_only=reduce_only or None,
@@ -292,7 +321,7 @@ def _row(order: OrderView, figures: Figures) -> tuple[str, ...]:
         figures.price(order.price_micros),
         figures.size(order.size_milli),
         figures.size(order.filled_milli),
-        order.time_in_force + (", post-only" if order.post_only else ""),
+        order.time_in_force + (", post-only" if order.post_only else "") + waits_for(order),
         order.client_order_id or "",
     )
 
@@ -323,8 +352,17 @@ def sentence(order: OrderView, figures: Figures) -> str:
     filled = ""
     if order.filled_milli:
         filled = f", filled {figures.size(order.filled_milli)} at {figures.price(order.average_price_micros)}"
-    what = f"{_verb(order)} {figures.size(order.size_milli)} {order.instrument_id} {price}"
+    if order.reject_reason is not None:
+        reason = f" ({order.reject_reason.value})"
+    what = f"{_verb(order)} {figures.size(order.size_milli)} {order.instrument_id} {price}{waits_for(order)}"
     return printable(f"{order.status.replace('_', ' ')}{reason}: {what}{filled}")
+
+
+def waits_for(order: OrderView) -> str:
+    """The price that a trigger order waits for, as the end of a phrase; nothing for other orders."""
+    if order.trigger is None:
+        return ""
+    return f", {order.type} on {order.trigger} {waiting_text(order.trigger_price_micros, order.trigger_offset_micros)}"
 
 
 def _verb(order: OrderView) -> str:

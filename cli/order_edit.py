@@ -17,6 +17,10 @@ from exchange.cli.output import print_json
 @click.option("--instrument", "instrument_id", type=INSTRUMENT, help="Only an order in this instrument.")
 @click.option("--size", "size_milli", type=SIZE, help="New total size, filled part included.  [default: as before]")
 @click.option("--price", "price_micros", type=PRICE, help="New price.  [default: as before]")
+@click.option("--trigger-price", "trigger_price_micros", type=PRICE, help="New trigger price of an untriggered order.")
+@click.option(
+    "--trigger-offset", "trigger_offset_micros", type=PRICE, help="New offset of an untriggered trailing_stop."
+)
 @user_option
 @db_option
 @json_option
@@ -27,6 +31,8 @@ def edit(
     instrument_id: str | None,
     size_milli: int | None,
     price_micros: int | None,
+    trigger_price_micros: int | None,
+    trigger_offset_micros: int | None,
     user_id: str,
     path: Path,
     as_json: bool,
@@ -41,11 +47,16 @@ def edit(
       exchange order edit --label hedge --size 0.5 --user alice
     """
     name = order_name(order_id, client_order_id, label)
-    if size_milli is None and price_micros is None:
-        raise click.UsageError("expected a new --size, a new --price, or both")
+    terms = {
+        "amount": size_milli,
+        "price": price_micros,
+        "trigger_price": trigger_price_micros,
+        "trigger_offset": trigger_offset_micros,
+    }
+    if all(term is None for term in terms.values()):
+        raise click.UsageError("expected a new --size, --price, --trigger-price or --trigger-offset")
     with client_of(path) as client:
         log_in(client, user_id)
-        terms = {"amount": size_milli, "price": price_micros}
         result = client.call("private/edit", **name, instrument_id=instrument_id, **terms)
         if as_json:
             print_json(result)

@@ -64,6 +64,7 @@ def _terms(order: OrderView) -> list[str]:
     terms += ["post-only"] if order.post_only else []
     terms += ["reduce-only"] if order.reduce_only else []
     terms += ["liquidation"] if order.liquidation else []
+    terms += [f"placed by trigger order {order.trigger_order_id}"] if order.trigger_order_id is not None else []
     terms += [f"client order id {order.client_order_id}"] if order.client_order_id is not None else []
     terms += [f"label {order.label}"] if order.label is not None else []
     return terms

@@ -18,6 +18,7 @@ from exchange.domain.commands import (
     CancelUserOrders,
     ChangeRules,
     Command,
+    ContinueTriggers,
     CreateInstrument,
     Deposit,
     Disconnect,
@@ -30,6 +31,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
     ResumeInstrument,
@@ -85,6 +87,7 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggersContinued,
     Withdrawn,
 )
 from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
@@ -114,6 +117,15 @@ from tests.naive_market import (
     series_of_rule,
 )
 from tests.naive_slices import conclude_settlement, divide, liquidate_in_slices, repay
+from tests.naive_triggers import (
+    NaiveTrigger,
+    cancel_triggers,
+    edit_trigger,
+    find_trigger,
+    group,
+    place_trigger,
+    trigger_all,
+)
 
 # True if an order may have paid so much for so many contracts, all its fills together.
 Budget = Callable[[int, int], bool]
@@ -130,6 +142,8 @@ class NaiveUser:
     position_max: int | None = None
     shortfall: int = 0
     prices_below: int = 0
+    # Trigger orders in order of their end.
+    ended_triggers: list[NaiveTrigger] = field(default_factory=list)
 
 
 @dataclass
@@ -221,6 +235,9 @@ class NaiveExchange:
         # Of each live expiration of a fair market.
         self.smiles: dict[tuple[str, int], Smile] = {}
         self.halted = False
+        # Untriggered orders, in order of order_id; and the one that places an order now.
+        self.triggers: list[NaiveTrigger] = []
+        self.trigger_order_id: int | None = None
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
@@ -229,6 +246,11 @@ class NaiveExchange:
         self.changed_margins: list[tuple[str, str]] = []
 
     def apply(self, ts_us: int, command: Command) -> list[Event]:
+        """Carry out `command`, and then place the trigger orders that its prices meet."""
+        events = self.apply_one(ts_us, command)
+        return events if isinstance(events[0], Refused) else trigger_all(self, ts_us, events)
+
+    def apply_one(self, ts_us: int, command: Command) -> list[Event]:
         """Carry out `command`; return its events, and after them changed margins, positions and balances."""
         self.changed_users, self.changed_positions, self.changed_margins = [], [], []
         before = {user_id: self.locks_of(user_id) for user_id in self.users}
@@ -263,6 +285,10 @@ class NaiveExchange:
         match command:
             case PlaceOrder():
                 return self.place(ts_us, command)
+            case PlaceTriggerOrder():
+                return place_trigger(self, ts_us, command)
+            case ContinueTriggers():
+                return [TriggersContinued(sum(order.shown is not None for order in self.triggers))]
             case CancelOrder():
                 return self.cancel(command)
             case EditOrder():
@@ -490,12 +516,16 @@ class NaiveExchange:
         user.cash += amount
         user.prices_below = 0
         self.changed_users.append(user_id)
+        events += cancel_triggers(self, [it for it in self.triggers if it.placed.user_id == user_id], "admin")
         return [AccountReset(user_id, amount), *events, *(repay(self, user_id) if is_fair else [])]
 
     def disconnect(self, user_id: str, still_enabled: bool) -> list[Event]:
         mine = [order for order in self.orders if order.user_id == user_id]
         self.users[user_id].cancel_on_disconnect = still_enabled
-        return [*self.cancel_each(mine, "cancel_on_disconnect"), AllCancelled(user_id, len(mine))]
+        triggers = [it for it in self.triggers if it.placed.user_id == user_id]
+        events = [*self.cancel_each(mine, "cancel_on_disconnect")]
+        events += cancel_triggers(self, triggers, "cancel_on_disconnect")
+        return [*events, AllCancelled(user_id, len(mine) + len(triggers))]
 
     def open_own_accounts(self) -> list[Event]:
         """Open the missing accounts of the exchange."""
@@ -553,6 +583,7 @@ class NaiveExchange:
             self.changed_users.append(user_id)
             self.note_margins(user_id)
             del user.finished[: max(0, len(user.finished) - self.rules.finished_orders_kept)]
+            del user.ended_triggers[: max(0, len(user.ended_triggers) - self.rules.finished_orders_kept)]
         events += self.cancel_unaffordable_bids()
         events += self.list_missing_series(ts_us)
         return events + self.liquidate(ts_us, self.users)
@@ -789,6 +820,11 @@ class NaiveExchange:
                 due.append(instrument.series)
             else:
                 events += self.cancel_each([o for o in orders if o.placed.time_in_force == "day"], "day_end")
+        for order in list(self.triggers):
+            if self.instruments[order.placed.instrument_id].state == "expired":
+                events += cancel_triggers(self, [order], "instrument_expired")
+            elif order.placed.time_in_force == "day":
+                events += cancel_triggers(self, [order], "day_end")
         if market_of(self.rules) is None:
             return events
         by_expiration = sorted(dict.fromkeys(due), key=lambda series: series[1])
@@ -987,6 +1023,12 @@ class NaiveExchange:
         """Return open orders, and finished ones that are still kept."""
         return [order for order in self.orders if order.user_id == user_id] + self.users[user_id].finished
 
+    def known_triggers(self, user_id: str) -> list[NaiveTrigger]:
+        """Return untriggered orders, and ended ones that are still kept."""
+        return [order for order in self.triggers if order.placed.user_id == user_id] + self.users[
+            user_id
+        ].ended_triggers
+
     def find(self, command: CancelOrder | EditOrder) -> NaiveOrder | Reason:
         """Return the open order that the command names, or the reason why there is none."""
         if command.instrument_id not in (None, UNSET, *self.instruments):
@@ -1017,12 +1059,23 @@ class NaiveExchange:
             if (order.user_id, order.placed.label) == (command.user_id, command.label)
             and command.instrument_id in (None, UNSET, order.instrument_id)
         ]
-        if not fitting:
-            return Reason.ORDER_NOT_FOUND
-        return fitting[0] if len(fitting) == 1 else Reason.LABEL_NOT_UNIQUE
+        triggers = [
+            it
+            for it in self.triggers
+            if (it.placed.user_id, it.placed.label) == (command.user_id, command.label)
+            and command.instrument_id in (None, UNSET, it.placed.instrument_id)
+        ]
+        if len(fitting) + len(triggers) > 1:
+            return Reason.LABEL_NOT_UNIQUE
+        return fitting[0] if fitting else Reason.ORDER_NOT_FOUND
 
     def cancel(self, command: CancelOrder) -> list[Event]:
         order = self.find(command)
+        if order is Reason.ORDER_NOT_FOUND:
+            trigger = find_trigger(self, command)
+            if isinstance(trigger, NaiveTrigger):
+                return cancel_triggers(self, [trigger], "user_request")
+            order = trigger
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
         return [self.close_order(order, "user_request")]
@@ -1035,26 +1088,32 @@ class NaiveExchange:
             return [Refused(user_id, Reason.INSTRUMENT_NOT_FOUND)]
         if command.asset is not UNSET and command.asset not in [it.terms.asset for it in self.instruments.values()]:
             return [Refused(user_id, Reason.UNKNOWN_ASSET)]
-        chosen = []
-        for order in self.orders:
-            terms = self.instruments[order.instrument_id].terms
-            if (
-                order.user_id == user_id
-                and instrument_id in (None, order.instrument_id)
-                and command.asset in (UNSET, terms.asset)
-                and command.option_type in (UNSET, terms.option_type)
-                and command.label in (UNSET, order.placed.label)
-            ):
-                chosen.append(order)
-        return [*self.cancel_each(chosen, reason), AllCancelled(user_id, len(chosen))]
+        chosen = [order for order in self.orders if self.is_in_group(command, order.placed)]
+        triggers = group(self, command)
+        events = [*self.cancel_each(chosen, reason), *cancel_triggers(self, triggers, reason)]
+        return [*events, AllCancelled(user_id, len(chosen) + len(triggers))]
+
+    def is_in_group(self, command: CancelAll, order: PlaceOrder | PlaceTriggerOrder) -> bool:
+        """True if the mass cancellation names the order."""
+        terms = self.instruments[order.instrument_id].terms
+        return (
+            order.user_id == command.user_id
+            and command.instrument_id in (None, order.instrument_id)
+            and command.asset in (UNSET, terms.asset)
+            and command.option_type in (UNSET, terms.option_type)
+            and command.label in (UNSET, order.label)
+        )
 
     # Placing and editing of orders
 
     def place(self, ts_us: int, command: PlaceOrder) -> list[Event]:
         if command.user_id not in self.users:
             return [Refused(command.user_id, Reason.UNKNOWN_USER)]
-        namesake = None
+        namesake: NaiveOrder | NaiveTrigger | None = None
         if command.client_order_id is not None:
+            for trigger in self.known_triggers(command.user_id):
+                if trigger.placed.client_order_id == command.client_order_id:
+                    namesake = trigger
             for order in self.known_orders(command.user_id):
                 if order.placed.client_order_id == command.client_order_id:
                     namesake = order
@@ -1089,6 +1148,7 @@ class NaiveExchange:
         return min(command.size_milli, self.reducible(command)) if command.reduce_only else command.size_milli
 
     def accept(self, command: PlaceOrder, size: int) -> tuple[NaiveOrder, OrderAccepted]:
+        trigger_order_id, self.trigger_order_id = self.trigger_order_id, None
         self.last_order_id += 1
         self.last_place += 1
         order = NaiveOrder(self.last_order_id, command, command.price_micros, size, size, self.last_place)
@@ -1105,6 +1165,7 @@ class NaiveExchange:
             command.client_order_id,
             command.reduce_only,
             label=command.label,
+            trigger_order_id=UNSET if trigger_order_id is None else trigger_order_id,
         )
 
     def liquidate_traders(self, ts_us: int, events: list[Event]) -> list[Event]:
@@ -1112,7 +1173,7 @@ class NaiveExchange:
         trades = [event for event in events if isinstance(event, Traded)]
         return self.liquidate(ts_us, [user for it in trades for user in (it.maker_user_id, it.taker_user_id)])
 
-    def why_not_place(self, ts_us: int, command: PlaceOrder, size: int, namesake: NaiveOrder | None) -> Reason | None:
+    def why_not_place(self, ts_us: int, command: PlaceOrder, size: int, namesake: object) -> Reason | None:
         """Return the first reason to refuse the order. `size` is the size to place."""
         user = self.users[command.user_id]
         if user.suspended:
@@ -1254,8 +1315,15 @@ class NaiveExchange:
 
     def edit(self, ts_us: int, command: EditOrder) -> list[Event]:
         order = self.find(command)
+        if order is Reason.ORDER_NOT_FOUND:
+            trigger = find_trigger(self, command)
+            if isinstance(trigger, NaiveTrigger):
+                return edit_trigger(self, ts_us, trigger, command)
+            order = trigger
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
+        if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
+            return [Refused(command.user_id, Reason.TERMS_DO_NOT_FIT)]
         assert order.price is not None
         price = order.price if command.price_micros is None else command.price_micros
         size = order.size if command.size_milli is None else command.size_milli

@@ -9,10 +9,25 @@ from random import Random
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from exchange.domain.commands import CancelAll, CancelOrder, Command, Deposit, EditOrder, PlaceOrder, Withdraw
-from exchange.domain.enums import OptionType
+from exchange.domain.commands import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    ContinueTriggers,
+    Deposit,
+    EditOrder,
+    OpenAccount,
+    PlaceOrder,
+    PlaceTriggerOrder,
+    StartSession,
+    Withdraw,
+)
+from exchange.domain.enums import OptionType, OrderType, Trigger, TriggerType
+from exchange.domain.events import Event, OrderAccepted, TriggerOrderEnded, TriggerOrderPlaced
+from exchange.domain.units import PRICE_MAX_MICROS
 from tests.market_commands import FairMarketCommands
 from tests.naive import NaiveExchange
+from tests.naive_triggers import reference
 from tests.random_commands import RandomCommands, Step
 
 LABELS = ("hedge", "scalp", "a b", 'Ünit "7"')
@@ -35,12 +50,22 @@ class OrderCommands(RandomCommands):
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         super().__init__(seed, naive)
         self.more = Random(f"orders {seed}")
+        # Every trigger order of the stream so far, and the ids of those that are untriggered.
+        self.triggers: dict[int, PlaceTriggerOrder] = {}
+        self.waiting: list[int] = []
 
     def next_command(self) -> Command:
         """Return the next command, and advance `ts_us`."""
         command = super().next_command()
-        if isinstance(command, PlaceOrder) and (command not in self.placed.values() or self._one_in(4)):
+        if isinstance(command, PlaceOrder) and self._one_in(5):
+            command = self._trigger_order(command)
+        elif isinstance(command, PlaceOrder) and (command not in self.placed.values() or self._one_in(4)):
             command = self._labelled(command)
+        elif isinstance(command, EditOrder) and self.waiting and self._one_in(3):
+            command = self._edit_of_trigger(command)
+        elif isinstance(command, CancelOrder) and self.waiting and self._one_in(6):
+            order_id = self.more.choice(list(self.triggers)[-12:] if self._one_in(3) else self.waiting)
+            command = CancelOrder(self.triggers[order_id].user_id, order_id)
         elif isinstance(command, EditOrder) and self._one_in(3):
             command = self._by_label(command)
         elif isinstance(command, CancelOrder) and self._one_in(3):
@@ -49,14 +74,94 @@ class OrderCommands(RandomCommands):
             command = self._group(command)
         elif isinstance(command, Deposit | Withdraw) and self.placed and self._one_in(3):
             command = self._group(CancelAll(command.user_id))
+        if isinstance(command, StartSession | OpenAccount) and self._one_in(2) and self.placed:
+            command = ContinueTriggers()
         self.last = command
         return command
+
+    def observe(self, events: list[Event]) -> None:
+        """Note which orders exist, so that later commands can name them."""
+        for event in events:
+            match event:
+                case OrderAccepted(trigger_order_id=int(trigger_order_id)):
+                    of = self.triggers[trigger_order_id]
+                    kind: OrderType = "market" if event.price_micros is None else "limit"
+                    terms = (event.side, kind, event.time_in_force, event.price_micros, event.size_milli)
+                    placed = PlaceOrder(of.user_id, of.instrument_id, *terms, of.post_only, label=of.label)
+                    self.last, last = placed, self.last
+                    super().observe([event])
+                    self.last = last
+                case TriggerOrderPlaced(order_id=order_id):
+                    assert isinstance(self.last, PlaceTriggerOrder)
+                    self.triggers[order_id] = self.last
+                    self.waiting.append(order_id)
+                case TriggerOrderEnded(order_id=order_id):
+                    self.waiting.remove(order_id)
+                case _:
+                    super().observe([event])
 
     def _one_in(self, count: int) -> bool:
         return self.more.randrange(count) == 0
 
     def _labelled(self, order: PlaceOrder) -> PlaceOrder:
         return replace(order, label=self.more.choice(LABELS)) if self._one_in(2) else order
+
+    def _trigger_order(self, order: PlaceOrder) -> Command:
+        """Let the order wait for a price, mostly one near the price now."""
+        choose = self.more.choice
+        trigger: Trigger = choose(("index_price", "mark_price", "last_price", "last_price"))
+        kinds: tuple[TriggerType, ...] = ("stop_market", "take_market", "trailing_stop")
+        if order.type == "limit":
+            kinds = ("stop_limit", "take_limit")
+        kind = choose(kinds)
+        now = self._price_now(order.instrument_id, trigger) or 500_000
+        distance = choose((0, 1, now // 50, now // 20, now // 20, now // 5))
+        waits_for_rise = (order.side == "bid") == (kind not in ("take_market", "take_limit"))
+        if waits_for_rise == self._one_in(4):
+            distance = -distance
+        level: int | None = max(0, now + distance)
+        offset = None
+        if kind == "trailing_stop":
+            level, offset = None, choose((0, 1, now // 50, now // 20, now // 10, PRICE_MAX_MICROS + 1))
+        return PlaceTriggerOrder(
+            order.user_id,
+            order.instrument_id,
+            order.side,
+            kind,
+            trigger,
+            level,
+            offset,
+            order.time_in_force,
+            order.price_micros,
+            order.size_milli,
+            order.post_only,
+            order.client_order_id,
+            order.reduce_only,
+            choose((UNSET, *LABELS)),
+        )
+
+    def _price_now(self, instrument_id: str, trigger: Trigger) -> int | None:
+        instrument = self.naive.instruments.get(instrument_id)
+        return None if instrument is None else reference(self.naive, instrument, trigger)
+
+    def _edit_of_trigger(self, edit: EditOrder) -> EditOrder:
+        """Name a trigger order, mostly one that waits, and change its trigger price or offset, or its other terms."""
+        order_id = self.more.choice(list(self.triggers)[-12:] if self._one_in(4) else self.waiting)
+        order = self.triggers[order_id]
+        edit = replace(edit, user_id=order.user_id, order_id=order_id, client_order_id=None)
+        if order.price_micros is None and not self._one_in(6):
+            edit = replace(edit, price_micros=None)
+        now = self._price_now(order.instrument_id, order.trigger) or 500_000
+        wanted = max(0, now + self.more.choice((-now // 20, -1, 1, now // 20, now // 5)))
+        what = self.more.randrange(4)
+        if what == 0:
+            return replace(edit, trigger_price_micros=wanted)
+        if what == 1:
+            return replace(edit, trigger_offset_micros=self.more.choice((0, 0, 1, now // 20)))
+        if what == 2:
+            offset = order.trigger_offset_micros
+            return replace(edit, trigger_price_micros=wanted) if offset is None else edit
+        return edit
 
     def _label_of(self, user_id: str) -> str:
         """Return the label of one of the user's open orders; sometimes any other."""

@@ -31,6 +31,12 @@ Actions (parts in brackets are optional):
     USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [labelled L] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
     USER cancels 7|KEY [in C]              USER cancels all [in C]
+    USER stop-buys|stop-sells|take-buys|take-sells 1.000 [@ 1.50] when last|mark|index is 1.60 [gtc ...] [in C]
+                                           a trigger order: at market, or with a limit; what follows is as above
+    USER trail-buys|trail-sells 1.000 by 0.20 from last|mark|index [ioc|fok] [in C]
+    USER moves 7 to 1.70                   USER moves 7 by 0.30     another trigger price, or offset
+    the triggers continue
+    99 times LINE                          the effects are those of the last time
     USER edits the order labelled L [in C] [to 2.000] [@ 1.60]
     USER cancels the order labelled L [in C]
     USER cancels all [calls|puts] [on SOL] [labelled L]
@@ -57,6 +63,13 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
                                            A completely filled order is not mentioned again.
     order 1 edited to 2.000 @ 1.50, kept place    (or: lost place; then trades, then the remainder)
     order 1 cancelled 0.400 user_request   the cancelled remainder, and the reason
+    order 1 waits                          a trigger order was placed
+    order 1 waits for 1.70                 it was edited; of a trailing stop: waits 0.30 behind
+    order 1 triggered at 1.60              the price that met it; what follows is the order that it placed
+    order 2 placed by 1                    then effects as with any other
+    order 1 rejected at 1.60 insufficient_balance    the order that it placed was refused
+    order 1 untriggered user_request       it was cancelled before a price met it
+    2 due                                  trigger orders that waited before the command continued
     order 1 repeated                       the same order was sent again under its client_order_id
     2 of alice cancelled                   the end of a mass cancellation
     C expired                              an instrument's new state
@@ -105,6 +118,7 @@ from exchange.domain.commands import (
     CancelUserOrders,
     ChangeRules,
     Command,
+    ContinueTriggers,
     CreateInstrument,
     Deposit,
     Disconnect,
@@ -116,6 +130,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    PlaceTriggerOrder,
     ResetAccount,
     ResumeInstrument,
     ResumeSeries,
@@ -160,6 +175,10 @@ from exchange.domain.events import (
     ShortfallCovered,
     SuspensionSet,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
+    TriggersContinued,
 )
 from exchange.domain.instruments import instrument_id_of, parse_instrument_id
 from exchange.domain.reasons import REFUSALS
@@ -265,6 +284,8 @@ class Table:
 
     def read(self, text: str) -> tuple[str | None, str]:
         """Carry out a line. Return the expected and the actual text of a question or of effects."""
+        if match := re.fullmatch(r"(\d+) times (.*)", text):
+            return [self.read(match[2]) for _ in range(int(match[1]))][-1]
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
@@ -453,6 +474,40 @@ class Table:
             label=groups["label"] or UNSET,
         )
 
+    def place_trigger(self, groups: dict[str, Any]) -> Command:
+        verb, _, deal = groups["trigger_deal"].partition("-")
+        price, level, offset = (groups.get(name) for name in ("price", "level", "offset"))
+        kind = "trailing_stop" if verb == "trail" else f"{verb}_{'market' if price is None else 'limit'}"
+        return msgspec.convert(
+            {
+                "kind": "place_trigger_order",
+                "user_id": groups["user"],
+                "instrument_id": self.instrument_id(groups["name"]),
+                "side": "bid" if deal == "buys" else "ask",
+                "type": kind,
+                "trigger": f"{groups['source']}_price",
+                "trigger_price_micros": None if level is None else micros(level),
+                "trigger_offset_micros": None if offset is None else micros(offset),
+                "time_in_force": groups["in_force"] or ("ioc" if price is None else "gtc"),
+                "price_micros": None if price is None else micros(price),
+                "size_milli": milli(groups["size"]),
+                "post_only": groups["post_only"] is not None,
+                "client_order_id": groups["key"],
+                **({"reduce_only": True} if groups["reduce_only"] is not None else {}),
+                **({"label": groups["label"]} if groups["label"] is not None else {}),
+            },
+            PlaceTriggerOrder,
+        )
+
+    def move_trigger(self, groups: dict[str, Any]) -> Command:
+        level, offset = groups.get("level"), groups.get("offset")
+        return EditOrder(
+            groups["user"],
+            **order_name(groups["order"]),
+            trigger_price_micros=UNSET if level is None else micros(level),
+            trigger_offset_micros=UNSET if offset is None else micros(offset),
+        )
+
     def edit(self, groups: dict[str, Any]) -> Command:
         price, size = groups["price"], groups["size"]
         return EditOrder(
@@ -514,7 +569,7 @@ class Table:
     def outcome(self, events: list[Event]) -> str:
         """Return the events in the words of the grammar."""
         words: list[str] = []
-        subject, size, left = 0, 0, 0  # the order that the command is about
+        subject, size, left, is_new = 0, 0, 0, False  # the order that entered the book last
         for event in events:
             match event:
                 case OrderAccepted() if event.liquidation is True:
@@ -523,7 +578,24 @@ class Table:
                     verb = "buys back" if event.side == "bid" else "sells off"
                     words.append(f"order {event.order_id} {verb} {what} @ {money(event.price_micros)}")
                 case OrderAccepted():
-                    subject, size, left = event.order_id, event.size_milli, event.size_milli
+                    if event.trigger_order_id:
+                        words += self.remainder(subject, size, left, is_new)
+                        words.append(f"order {event.order_id} placed by {event.trigger_order_id}")
+                    subject, size, left, is_new = event.order_id, event.size_milli, event.size_milli, True
+                case TriggerOrderEnded() if event.status == "cancelled":
+                    words.append(f"order {event.order_id} untriggered {event.cancel_reason}")
+                case TriggerOrderEnded():
+                    shown = event.shown_micros if isinstance(event.shown_micros, int) else 0
+                    why = f" {event.refusal}" if event.refusal else ""
+                    words.append(f"order {event.order_id} {event.status} at {money(shown)}{why}")
+                case TriggerOrderPlaced():
+                    words.append(f"order {event.order_id} waits")
+                case TriggerOrderEdited(trigger_price_micros=int(level)):
+                    words.append(f"order {event.order_id} waits for {money(level)}")
+                case TriggerOrderEdited():
+                    words.append(f"order {event.order_id} waits {money(event.trigger_offset_micros or 0)} behind")
+                case TriggersContinued():
+                    words.append(f"{event.count} due")
                 case OrderEdited():
                     subject, size, left = event.order_id, event.remaining_milli, event.remaining_milli
                     terms = f"{contracts(event.size_milli)} @ {money(event.price_micros)}"
@@ -553,11 +625,15 @@ class Table:
         listed = sum(isinstance(event, InstrumentCreated) and event.instrument_id not in self.names for event in events)
         if listed:
             words.append(f"{listed} listed")
-        if left and left < size:
-            words.append(f"order {subject} open {contracts(left)} left")
-        elif left and isinstance(events[0], OrderAccepted):
-            words.append(f"order {subject} open")
+        words += self.remainder(subject, size, left, is_new)
         return ", ".join(words) or "done"
+
+    @staticmethod
+    def remainder(order_id: int, size: int, left: int, is_new: bool) -> list[str]:
+        """Return what is left of an order that entered the book."""
+        if left and left < size:
+            return [f"order {order_id} open {contracts(left)} left"]
+        return [f"order {order_id} open"] if left and is_new else []
 
     def of_the_market(self, event: Event) -> list[str]:
         match event:
@@ -641,6 +717,10 @@ def _pattern(text: str) -> re.Pattern[str]:
         "key": r"[\w-]+",
         "label": r"[\w-]+",
         "types": r"calls|puts",
+        "trigger_deal": r"(?:stop|take|trail)-(?:buys|sells)",
+        "source": r"last|mark|index",
+        "level": r"-?\d+\.\d{2,6}",
+        "offset": r"-?\d+\.\d{2,6}",
         "order": r"[\w-]+",
         "size": r"-?\d+\.\d{3}",
         "price": r"-?\d+\.\d{2,6}",
@@ -703,6 +783,14 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
     ),
     (_pattern(r"<user> cancels the order labelled <label>(?: in <name>)?"), Table.cancel_labelled),
     (_pattern(r"<user> cancels all(?: <types>)?(?: on <asset>)?(?: labelled <label>)?"), Table.cancel_group),
+    (
+        _pattern(rf"<user> <trigger_deal> <size>(?: @ <price>)? when <source> is <level>(?: <in_force>)?{_TAIL}"),
+        Table.place_trigger,
+    ),
+    (_pattern(rf"<user> <trigger_deal> <size> by <offset> from <source>(?: <in_force>)?{_TAIL}"), Table.place_trigger),
+    (_pattern(r"<user> moves <order> to <level>"), Table.move_trigger),
+    (_pattern(r"<user> moves <order> by <offset>"), Table.move_trigger),
+    (_pattern(r"the triggers continue"), lambda _, g: ContinueTriggers()),
     (_pattern(r"<user> edits <order>(?: to <size>)?(?: @ <price>)?"), Table.edit),
     (_pattern(r"<user> cancels <order>(?: in <name>)?"), Table.cancel),
     (

@@ -142,6 +142,37 @@ def test_orders_by_label(server: Server) -> None:
         assert complained(exchange("order", *wrong, *at), 2).startswith("Usage:")
 
 
+def test_trigger_orders(server: Server) -> None:
+    name, at = _instrument(server, 18), ("--user", "trigger.a", "--db", server.path)
+    stop = (
+        "order",
+        "buy",
+        name,
+        1,
+        "1.20",
+        "--type",
+        "stop_limit",
+        "--trigger",
+        "last_price",
+        "--trigger-price",
+        "1.10",
+    )
+    text = said(exchange(*stop, *at))
+    assert re.fullmatch(rf"order \d+ untriggered: buy 1\.000 {name} @ 1\.20, stop_limit on last_price at 1\.10\n", text)
+    order_id = text.split()[1]
+    text = said(exchange("order", "edit", order_id, "--trigger-price", "1.15", *at))
+    assert "stop_limit on last_price at 1.15" in text
+    text = complained(exchange("order", "edit", order_id, "--trigger-offset", "0.10", *at))
+    assert text.startswith("error -32602: Invalid params: the order has no such terms: ")
+    assert said(exchange("order", "cancel", order_id, *at)).startswith(
+        f"order {order_id} cancelled (user_request): buy"
+    )
+    wrong = complained(exchange(*stop[:5], "--market", *stop[5:], *at), 2)
+    assert "--type says whether the order trades at market: remove --market" in wrong
+    text = complained(exchange("order", "sell", name, 1, "--type", "stop_market", "--trigger", "last_price", *at))
+    assert text.startswith("error -32602: Invalid params: a stop_market order needs a --trigger-price")
+
+
 def test_control_characters_of_clients_are_not_printed(server: Server) -> None:
     _order(server, "buy", _instrument(server, 13), 1, 1, "--user", "steer.a", "--client-order-id", "\x1b[2Jx")
     assert "\x1b" not in said(exchange("order", "list", "--user", "steer.a", "--db", server.path))

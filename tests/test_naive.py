@@ -22,10 +22,12 @@ from exchange.domain.commands import (
     CancelUserOrders,
     ChangeRules,
     Command,
+    ContinueTriggers,
     EditOrder,
     EndDay,
     PauseSeries,
     PlaceOrder,
+    PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
     ResumeSeries,
@@ -37,7 +39,7 @@ from exchange.domain.commands import (
     decode_command,
     encode_command,
 )
-from exchange.domain.enums import CancelReason
+from exchange.domain.enums import CancelReason, TriggerType
 from exchange.domain.events import (
     AccountOpened,
     AccountReset,
@@ -71,6 +73,10 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
+    TriggersContinued,
     encode_event,
 )
 from exchange.domain.reasons import Reason
@@ -244,8 +250,8 @@ def test_the_streams_cover_everything() -> None:
     """Every refusal, cancel reason, event and command occurs, more than once."""
     counts = Counter(word for seed in range(60) for word in occurrences(random_steps(seed, COMMANDS)))
     expected = {
-        *[f"event {event_type.__name__}" for event_type in _EVENTS if event_type not in _MARKET_EVENTS],
-        *[f"command {it.__name__}" for it in _COMMANDS if it not in _MARKET_COMMANDS],
+        *[f"event {it.__name__}" for it in _EVENTS if it not in (*_MARKET_EVENTS, *_ORDER_EVENTS)],
+        *[f"command {it.__name__}" for it in _COMMANDS if it not in (*_MARKET_COMMANDS, *_ORDER_COMMANDS)],
         *[f"refused {reason}" for reason in Reason if reason not in _MARKET_REASONS],
         *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in ("admin", "liquidation")],
         *[f"place refused {reason}" for reason in _PLACE_REASONS if reason not in _MARKET_REASONS],
@@ -263,8 +269,8 @@ def test_the_market_streams_cover_everything() -> None:
     """The same with a market, from the beginning or from a change of the rules on."""
     counts = Counter(word for seed in range(MARKET_SEEDS) for word in occurrences(market_steps(seed, COMMANDS)))
     expected = {
-        *[f"event {event_type.__name__}" for event_type in _EVENTS if event_type not in _FAIR_EVENTS],
-        *[f"command {command_type.__name__}" for command_type in _COMMANDS if command_type not in _FAIR_COMMANDS],
+        *[f"event {it.__name__}" for it in _EVENTS if it not in (*_FAIR_EVENTS, *_ORDER_EVENTS)],
+        *[f"command {it.__name__}" for it in _COMMANDS if it not in (*_FAIR_COMMANDS, *_ORDER_COMMANDS)],
         *[f"refused {reason}" for reason in Reason if reason not in (*_FAIR_REASONS, *_ORDER_REASONS)],
         *[f"place refused {reason}" for reason in _PLACE_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS],
@@ -295,17 +301,40 @@ def test_the_fair_market_streams_cover_everything() -> None:
 @pytest.mark.slow
 def test_the_order_streams_cover_everything() -> None:
     """The same for labels, and for the groups of orders that a mass cancellation names."""
-    counts = Counter(word for seed in range(20) for word in occurrences(order_steps(seed, ORDER_COMMANDS)))
+    counts = Counter(word for seed in range(30) for word in occurrences(order_steps(seed, ORDER_COMMANDS)))
     expected = {
         *[f"{kind} by label" for kind in ("edit", "cancel")],
-        *[f"{kind} refused {reason}" for kind in ("edit", "cancel") for reason in _ORDER_REASONS],
+        *[f"{kind} refused label_not_unique" for kind in ("edit", "cancel")],
+        *[f"command {it.__name__}" for it in _ORDER_COMMANDS],
+        *[f"event {it.__name__}" for it in _ORDER_EVENTS],
+        *[f"trigger refused {reason}" for reason in (*_TRIGGER_REASONS, *_SHARED_REASONS)],
+        *[f"edit refused {it}" for it in (Reason.ORDER_TRIGGERED, Reason.TERMS_DO_NOT_FIT, *_TRIGGER_REASONS[1:])],
+        *[f"{kind} triggered by {event.__name__}" for kind in get_args(TriggerType) for event in _SHOWING],
+        *[f"rejected {reason}" for reason in (Reason.INSUFFICIENT_BALANCE, Reason.NOTHING_TO_REDUCE)],
+        *[f"untriggered {it}" for it in ("user_request", "cancel_on_disconnect", "instrument_expired", "day_end")],
+        *["several triggered", "triggered traded"],
         *["other refused unknown_asset", "group of asset", "group of type", "group of label", "labelled trade"],
     }
     rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
     assert not rare, f"these occur less than four times: {rare}"
 
 
-_ORDER_REASONS = [Reason.LABEL_NOT_UNIQUE]
+_TRIGGER_REASONS = [
+    *[Reason.NO_TRIGGER_PRICE, Reason.TRIGGER_PRICE_INVALID],
+    *[Reason.TRIGGER_PRICE_TOO_LOW, Reason.TRIGGER_PRICE_TOO_HIGH],
+]
+_ORDER_REASONS = [
+    *[Reason.LABEL_NOT_UNIQUE, Reason.ORDER_TRIGGERED, Reason.TERMS_DO_NOT_FIT, Reason.TOO_MANY_TRIGGER_ORDERS],
+    *_TRIGGER_REASONS,
+]
+_ORDER_COMMANDS = [PlaceTriggerOrder, ContinueTriggers]
+_ORDER_EVENTS = [TriggerOrderPlaced, TriggerOrderEdited, TriggerOrderEnded, TriggersContinued]
+# Of the checks that a trigger order has in common with other orders.
+_SHARED_REASONS = [
+    *[Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED, Reason.INSTRUMENT_PAUSED, Reason.EXCHANGE_HALTED],
+    *[Reason.UNKNOWN_USER, Reason.CLIENT_ORDER_ID_USED, Reason.PRICE_OFF_TICK, Reason.SIZE_BELOW_MINIMUM],
+]
+_SHOWING = (Traded, IndexPriceSet, MarksSet)
 _FAIR_EVENTS = [
     *[LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset],
     *[MarketReopening, PostOnlyBegan],
@@ -361,9 +390,13 @@ _EDIT_REASONS = [
 
 def occurrences(steps: Iterable[Step]) -> Iterator[str]:
     """Yield a word for each thing that happens in a stream; the tests above count them."""
+    placed: dict[int, PlaceTriggerOrder] = {}
     for _, command, events in steps:
+        if isinstance(command, PlaceTriggerOrder) and isinstance(events[0], TriggerOrderPlaced):
+            placed[events[0].order_id] = command
         yield f"command {type(command).__name__}"
-        kind = {PlaceOrder: "place", EditOrder: "edit", CancelOrder: "cancel"}.get(type(command), "other")
+        kinds = {PlaceOrder: "place", EditOrder: "edit", CancelOrder: "cancel", PlaceTriggerOrder: "trigger"}
+        kind = kinds.get(type(command), "other")
         trades = [event for event in events if isinstance(event, Traded)]
         for event in events:
             yield f"event {type(event).__name__}"
@@ -393,6 +426,7 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
         if isinstance(command, EditOrder | CancelOrder) and command.client_order_id and len(events) > 1:
             yield f"{kind} by client_order_id"
         yield from occurrences_labels(kind, command, events)
+        yield from occurrences_triggers(placed, events)
         if trades:
             market = "market " if isinstance(command, PlaceOrder) and command.type == "market" else ""
             yield f"{market}{command.time_in_force} traded" if isinstance(command, PlaceOrder) else f"{kind} traded"
@@ -403,6 +437,27 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                 yield "traded with himself"
             if trade.maker_fee_micros > 0:
                 yield "with fees"
+
+
+def occurrences_triggers(placed: dict[int, PlaceTriggerOrder], events: list[Event]) -> Iterator[str]:
+    """`placed` are the trigger orders of the stream so far; those of these events are added to it."""
+    triggered = 0
+    for at, event in enumerate(events):
+        if isinstance(event, TriggerOrderEnded):
+            kind, shown = placed[event.order_id].type, events[0]
+            if event.status == "cancelled":
+                yield f"untriggered {event.cancel_reason}"
+            else:
+                triggered += 1
+                source = {"last_price": Traded, "index_price": IndexPriceSet, "mark_price": MarksSet}
+                assert any(isinstance(it, source[placed[event.order_id].trigger]) for it in events[:at]), shown
+                yield f"{kind} triggered by {source[placed[event.order_id].trigger].__name__}"
+                yield f"rejected {event.refusal}"
+    if triggered > 1:
+        yield "several triggered"
+    ids = [event.order_id for event in events if isinstance(event, OrderAccepted) and event.trigger_order_id]
+    if any(isinstance(event, Traded) and event.taker_order_id in ids for event in events):
+        yield "triggered traded"
 
 
 def occurrences_labels(kind: str, command: Command, events: list[Event]) -> Iterator[str]:

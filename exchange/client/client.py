@@ -150,12 +150,18 @@ class Client:
         instrument_id: str | None = None,
         amount: int | None = None,
         price: int | None = None,
+        trigger_price: int | None = None,
+        trigger_offset: int | None = None,
         receipt: bool = False,
     ) -> PlaceResult:
-        """Change an order's total size (its filled part included), its price, or both. Never repeated after a break."""
+        """Change an order's total size (its filled part included), its price, or both. Never repeated after a break.
+
+        An untriggered order may also get another trigger price or offset.
+        """
         reference = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
         which = {**reference, "instrument_id": instrument_id, "receipt": receipt or None}
-        return await self._typed("private/edit", PlaceResult, **which, amount=amount, price=price)
+        terms = {"amount": amount, "price": price, "trigger_price": trigger_price, "trigger_offset": trigger_offset}
+        return await self._typed("private/edit", PlaceResult, **which, **terms)
 
     async def cancel(
         self,
@@ -382,10 +388,9 @@ class Client:
     async def _place(
         self, method: str, instrument_id: str, amount: int, price: int | None, options: OrderOptions
     ) -> PlaceResult:
-        kind = "market" if price is None else "limit"
-        return await self._typed(
-            method, PlaceResult, instrument_id=instrument_id, amount=amount, type=kind, price=price, **options
-        )
+        kind: OrderOptions = {"type": "market" if price is None else "limit"}
+        order = {"instrument_id": instrument_id, "amount": amount, "price": price}
+        return await self._typed(method, PlaceResult, **order, **{**kind, **options})
 
     async def _typed(self, method: str, result_type: type[_T], **params: Any) -> _T:
         return msgspec.json.decode(await self.request(method, params), type=result_type)

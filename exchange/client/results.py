@@ -4,7 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
-from exchange.domain.enums import TimeInForce
+from exchange.domain.enums import OrderType, TimeInForce, Trigger, TriggerType
 from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, Receipt, UserTrade
 
 
@@ -32,6 +32,10 @@ class OrderOptions(TypedDict, total=False):
     dry_run: bool
     receipt: bool
     label: str
+    type: OrderType | TriggerType
+    trigger: Trigger
+    trigger_price: int
+    trigger_offset: int
 
 
 class PlaceResult(msgspec.Struct):

@@ -7,7 +7,7 @@ has a default. The JSON is canonical because its fields are in the order of this
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce
+from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 
 
@@ -122,8 +122,37 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     label: str | UnsetType = UNSET
 
 
+class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
+    """Place an order that waits for a price and places another order then.
+
+    `trigger_price_micros` is None for trailing stops, and `trigger_offset_micros` for all others. `price_micros` is the
+    limit of the order to place, None if that is a market order. The other fields are those of the order to place.
+    """
+
+    user_id: str
+    instrument_id: str
+    side: Side
+    type: TriggerType
+    trigger: Trigger
+    trigger_price_micros: int | None
+    trigger_offset_micros: int | None
+    time_in_force: TimeInForce
+    price_micros: int | None
+    size_milli: int
+    post_only: bool = False
+    client_order_id: str | None = None
+    reduce_only: bool | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+
+
+class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):
+    """Trigger the orders that a price has met and that one command could not all trigger."""
+
+
 class EditOrder(_Command, frozen=True, tag="edit_order"):
     """Give an open order a new price, a new total size (`size_milli`, filled part included), or both.
+
+    An untriggered order may also get another trigger price or, a trailing stop, another offset.
 
     The order is named by one of `order_id`, `client_order_id` and `label`; a label must be that of one open order only.
     If `instrument_id` is given, the order must be in that.
@@ -136,6 +165,8 @@ class EditOrder(_Command, frozen=True, tag="edit_order"):
     size_milli: int | None = None
     label: str | UnsetType = UNSET
     instrument_id: str | UnsetType = UNSET
+    trigger_price_micros: int | UnsetType = UNSET
+    trigger_offset_micros: int | UnsetType = UNSET
 
 
 class CancelOrder(_Command, frozen=True, tag="cancel_order"):
@@ -274,6 +305,8 @@ Command = (
     | EndSession
     | Fork
     | RecordLoss
+    | PlaceTriggerOrder
+    | ContinueTriggers
     | Genesis
 )
 

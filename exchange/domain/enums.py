@@ -5,7 +5,12 @@ from typing import Literal
 Side = Literal["bid", "ask"]
 OrderType = Literal["limit", "market"]
 TimeInForce = Literal["gtc", "ioc", "fok", "day"]
-OrderStatus = Literal["open", "partially_filled", "filled", "cancelled"]
+# The types of orders that wait for a price, with the names of Deribit, and the prices that they wait for.
+TriggerType = Literal["stop_market", "stop_limit", "take_market", "take_limit", "trailing_stop"]
+Trigger = Literal["index_price", "mark_price", "last_price"]
+OrderStatus = Literal["open", "partially_filled", "filled", "cancelled", "untriggered", "triggered", "rejected"]
+# The ends of a trigger order: it placed an order, or that order was refused, or it was cancelled before.
+TriggerEnd = Literal["triggered", "rejected", "cancelled"]
 OptionType = Literal["call", "put"]
 # As on Deribit, `option` names all options; there is nothing else here.
 InstrumentKind = Literal["option", "call", "put"]

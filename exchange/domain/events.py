@@ -7,7 +7,17 @@ command causes at least one event. Time and sequence number are those of the com
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exchange.domain.enums import CancelReason, InstrumentState, OptionType, OrderType, Side, TimeInForce
+from exchange.domain.enums import (
+    CancelReason,
+    InstrumentState,
+    OptionType,
+    OrderType,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerEnd,
+    TriggerType,
+)
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
 
@@ -101,6 +111,7 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     """A new order. `liquidation`: the exchange placed it, to buy back a short.
 
     `reduce_only` and `liquidation` are True or missing, and `label` is missing if the order has none.
+    `trigger_order_id` is the trigger order that placed it, if one did.
     """
 
     order_id: int
@@ -116,6 +127,7 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     reduce_only: bool | UnsetType = UNSET
     liquidation: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
+    trigger_order_id: int | UnsetType = UNSET
 
 
 class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
@@ -174,6 +186,64 @@ class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
     """The last event of a mass cancellation, with the number of cancelled orders."""
 
     user_id: str
+    count: int
+
+
+class TriggerOrderPlaced(_Event, frozen=True, tag="trigger_order_placed"):
+    """A new order that waits for a price. The fields are those of the command.
+
+    `reference_micros` is the price that it waits for, as it is now; None for a last price before the first trade.
+    """
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    type: TriggerType
+    trigger: Trigger
+    trigger_price_micros: int | None
+    trigger_offset_micros: int | None
+    reference_micros: int | None
+    time_in_force: TimeInForce
+    price_micros: int | None
+    size_milli: int
+    post_only: bool
+    client_order_id: str | None
+    reduce_only: bool | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+
+
+class TriggerOrderEdited(_Event, frozen=True, tag="trigger_order_edited"):
+    """An untriggered order has new terms."""
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    trigger_price_micros: int | None
+    trigger_offset_micros: int | None
+    price_micros: int | None
+    size_milli: int
+
+
+class TriggerOrderEnded(_Event, frozen=True, tag="trigger_order_ended"):
+    """A trigger order ended. The order that it placed, if any, is the next event.
+
+    `shown_micros` is the price that met it; missing if it was cancelled, and then `cancel_reason` is there. `refusal`
+    says why the order to place was refused, if it was.
+    """
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    status: TriggerEnd
+    shown_micros: int | UnsetType = UNSET
+    refusal: Reason | UnsetType = UNSET
+    cancel_reason: CancelReason | UnsetType = UNSET
+
+
+class TriggersContinued(_Event, frozen=True, tag="triggers_continued"):
+    """The command triggered orders that were left from earlier commands; `count` of them waited before it."""
+
     count: int
 
 
@@ -443,6 +513,10 @@ Event = (
     | SuspensionSet
     | LimitsSet
     | RulesChanged
+    | TriggerOrderPlaced
+    | TriggerOrderEdited
+    | TriggerOrderEnded
+    | TriggersContinued
 )
 
 _encoder = msgspec.json.Encoder()

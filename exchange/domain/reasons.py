@@ -34,8 +34,16 @@ class Reason(StrEnum):
     INDEX_STALE = "index_stale"
     INSUFFICIENT_BALANCE = "insufficient_balance"
 
+    TOO_MANY_TRIGGER_ORDERS = "too_many_trigger_orders"
+    NO_TRIGGER_PRICE = "no_trigger_price"
+    TRIGGER_PRICE_INVALID = "trigger_price_invalid"
+    TRIGGER_PRICE_TOO_LOW = "trigger_price_too_low"
+    TRIGGER_PRICE_TOO_HIGH = "trigger_price_too_high"
+
     ORDER_NOT_FOUND = "order_not_found"
     LABEL_NOT_UNIQUE = "label_not_unique"
+    ORDER_TRIGGERED = "order_triggered"
+    TERMS_DO_NOT_FIT = "terms_do_not_fit"
     ORDER_ALREADY_FILLED = "order_already_filled"
     ORDER_ALREADY_CANCELLED = "order_already_cancelled"
 
@@ -120,6 +128,32 @@ REFUSALS: dict[Reason, Refusal] = {
         1033,
         "Label not unique",
         "several open orders have this label: name one by its order_id, or add the instrument_id if they differ in it",
+    ),
+    Reason.ORDER_TRIGGERED: Refusal(
+        1008,
+        "Order already cancelled or filled",
+        "the order was triggered; private/get_order shows how it ended",
+    ),
+    Reason.TERMS_DO_NOT_FIT: Refusal(
+        -32602,
+        "Invalid params",
+        "the order has no such terms: an untriggered order has a trigger_price, or a trailing stop a trigger_offset; a "
+        "market order has no price",
+    ),
+    Reason.TOO_MANY_TRIGGER_ORDERS: Refusal(
+        1026, "Too many open orders", "the account has 100 untriggered orders in this instrument; cancel some first"
+    ),
+    Reason.NO_TRIGGER_PRICE: Refusal(
+        1005, "Invalid price", "the instrument has no such price yet; choose another trigger, or wait for the first one"
+    ),
+    Reason.TRIGGER_PRICE_INVALID: Refusal(
+        1005, "Invalid price", "a trigger price and an offset must be positive and at most 10000000000000 micros"
+    ),
+    Reason.TRIGGER_PRICE_TOO_LOW: Refusal(
+        1005, "Invalid price", "the price is already at or above the trigger price; send a higher one, or an order"
+    ),
+    Reason.TRIGGER_PRICE_TOO_HIGH: Refusal(
+        1005, "Invalid price", "the price is already at or below the trigger price; send a lower one, or an order"
     ),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),

@@ -25,6 +25,10 @@ SIZE_MAX_MILLI = 1_000_000 * MILLI_PER_CONTRACT
 NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"
 CLIENT_ORDER_ID_MAX = 64
 LABEL_MAX = 64
+# Of untriggered orders of one user in one instrument.
+TRIGGER_ORDERS_MAX = 100
+# Trigger orders that one command triggers at most.
+TRIGGERED_MAX = 100
 RESERVED_USERS = ("admin", "fees", "insurance")
 
 

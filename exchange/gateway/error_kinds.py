@@ -76,8 +76,21 @@ _ORDER_OR_EDIT = (
     Reason.POST_ONLY_WOULD_TRADE,
 )
 _NEW = (Reason.INSTRUMENT_NOT_FOUND, Reason.NOTHING_TO_REDUCE, Reason.TOO_MANY_OPEN_ORDERS)
-_PLACE = (*_ORDER_OR_EDIT, *_NEW, Reason.CLIENT_ORDER_ID_USED)
+_TRIGGER_PRICE = (
+    Reason.NO_TRIGGER_PRICE,
+    Reason.TRIGGER_PRICE_INVALID,
+    Reason.TRIGGER_PRICE_TOO_LOW,
+    Reason.TRIGGER_PRICE_TOO_HIGH,
+)
+_PLACE = (
+    *_ORDER_OR_EDIT,
+    *_NEW,
+    Reason.CLIENT_ORDER_ID_USED,
+    Reason.TOO_MANY_TRIGGER_ORDERS,
+    *_TRIGGER_PRICE,
+)
 _NO_OPEN_ORDER = (
+    Reason.ORDER_TRIGGERED,
     Reason.ORDER_NOT_FOUND,
     Reason.LABEL_NOT_UNIQUE,
     Reason.ORDER_ALREADY_FILLED,
@@ -99,7 +112,14 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
-    "private/edit": (*_ORDER_OR_EDIT, *_INSTRUMENT, *_NO_OPEN_ORDER, Reason.SIZE_NOT_ABOVE_FILLED),
+    "private/edit": (
+        *_ORDER_OR_EDIT,
+        *_INSTRUMENT,
+        *_NO_OPEN_ORDER,
+        Reason.SIZE_NOT_ABOVE_FILLED,
+        Reason.TERMS_DO_NOT_FIT,
+        *_TRIGGER_PRICE[1:],
+    ),
     "private/cancel": (*_COMMAND, *_INSTRUMENT, *_NO_OPEN_ORDER),
     "private/cancel_all": (*_COMMAND, *_INSTRUMENT, Reason.UNKNOWN_ASSET),
     "private/close_position": (*_ANY_ORDER, *_NEW),

@@ -124,7 +124,13 @@ FIELDS: dict[str, Field] = {
         "The accepted jump of the system clock, negative if back; 0 if it had not jumped.", "microseconds"
     ),
     "ts_us": Field("Exchange time of the command."),
-    "type": Field("limit or market."),
+    "trigger": Field("Price that a trigger order waits for: that of the index, the mark, or the last trade."),
+    "trigger_offset": Field("Distance from the best price since the placing at which a trailing stop triggers."),
+    "trigger_order_id": Field("Id of the trigger order that placed this one."),
+    "trigger_price": Field("Price at which a trigger order triggers; none for a trailing stop."),
+    "trigger_reference_price": Field("The price that the order waits for, as it was when the order was placed."),
+    "reject_reason": Field("The reason why the order that a trigger order placed was refused."),
+    "type": Field("limit or market, or the type of a trigger order."),
     "unrealised_pnl": Field("Profit if the position were closed at its value now; null if it is beyond 2^53 - 1."),
     "user_id": Field("Id of the user."),
     # Parameters.
@@ -185,7 +191,9 @@ FIELDS: dict[str, Field] = {
         "True to cut the order down to the position on the other side. Only for ioc, fok and market orders."
     ),
     "PlaceParams.time_in_force": Field("Default: gtc for a limit order, ioc for a market order."),
-    "PlaceParams.type": Field("limit, or market without a `price`."),
+    "PlaceParams.type": Field(
+        "limit, or market without a `price`; or the type of an order that waits for a price and places one then."
+    ),
     "SettleParams.price": Field("Delivery price of one unit of the asset."),
     "SettlementsParams.asset": Field("Only series on this asset."),
     "SettlementsParams.before": Field("Only settlements with a smaller `seq`."),
@@ -364,6 +372,14 @@ FIELDS: dict[str, Field] = {
     "reason": Field("Stable word for the reason."),
     "CancelledStep.by_order_id": Field("For self_trade_prevention: the user's own order that would have traded."),
     "CancelledStep.reason": Field("The reason of the cancellation."),
+    "TriggerEditedStep.price": Field("Price of the order to place; null for a market order."),
+    "TriggerEditedStep.size": Field("Size of the order to place."),
+    "TriggerEndedStep.reason": Field("The reason of the cancellation; only if the order was cancelled."),
+    "TriggerEndedStep.status": Field("triggered, rejected or cancelled."),
+    "TriggerPlacedStep.price": Field("Price of the order to place; null for a market order."),
+    "TriggerPlacedStep.size": Field("Size of the order to place."),
+    "placed_order_id": Field("Id of the order that the trigger order placed."),
+    "shown_price": Field("The price that met the trigger order."),
     "EditedStep.kept_place": Field("True if the order kept its place in the queue."),
     "EditedStep.previous_price": Field("Price before the edit.", MICROS),
     "EditedStep.previous_remaining": Field("Size that had not traded before the edit.", MILLI),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.domain.enums import InstrumentKind, Side, TimeInForce
+from exchange.domain.enums import InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.rules import Rules
 from exchange.domain.units import CLIENT_ORDER_ID_MAX, LABEL_MAX, NAME_PATTERN, NUMBER_MAX
 from exchange.gateway.jsonrpc import RpcError, invalid_params
@@ -90,7 +90,7 @@ class AuthParams(CommandParams, frozen=True):
 class PlaceParams(CommandParams, frozen=True):
     instrument_id: InstrumentId
     amount: Number
-    type: Literal["limit", "market"] = "limit"
+    type: OrderType | TriggerType = "limit"
     price: Number | None = None
     time_in_force: TimeInForceName | None = None
     post_only: bool = False
@@ -98,6 +98,9 @@ class PlaceParams(CommandParams, frozen=True):
     reduce_only: bool = False
     dry_run: bool = False
     label: Label | None = None
+    trigger: Trigger | None = None
+    trigger_price: Number | None = None
+    trigger_offset: Number | None = None
 
 
 class ClosePositionParams(CommandParams, frozen=True):
@@ -120,6 +123,8 @@ class EditParams(CommandParams, frozen=True):
     price: Number | None = None
     label: Label | None = None
     instrument_id: InstrumentId | None = None
+    trigger_price: Number | None = None
+    trigger_offset: Number | None = None
 
 
 class CancelParams(CommandParams, frozen=True):

@@ -16,14 +16,30 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import invalid_params, rate_limited, read_only_replay, refused
+from exchange.gateway.trigger_params import trigger_order
 from exchange.projections import wire_types as w
 from exchange.projections.fold import Change
 
 DRY_RUN_RETRY_MS = 100
 
 
-def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
+def place(side: Side) -> Callable[[Caller, p.PlaceParams], Command]:
     """The handler of `private/buy` or `private/sell`: makes the command."""
+    place_plain = _place_plain(side)
+
+    def place_on_side(caller: Caller, params: p.PlaceParams) -> Command:
+        if params.type != "limit" and params.type != "market":
+            return trigger_order(caller, params, side)
+        for name in ("trigger", "trigger_price", "trigger_offset"):
+            if getattr(params, name) is not None:
+                raise invalid_params(name, f"a {params.type} order waits for no price: choose another type")
+        return place_plain(caller, params)
+
+    return place_on_side
+
+
+def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
+    """Make the command of an order that waits for no price."""
 
     def place_on_side(caller: Caller, params: p.PlaceParams) -> PlaceOrder:
         is_market = params.type == "market"
@@ -43,7 +59,7 @@ def place(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             caller.user_id,
             canonical_id(params.instrument_id, caller.views),
             side,
-            params.type,
+            "market" if is_market else "limit",
             time_in_force,
             params.price,
             params.amount,
@@ -60,7 +76,11 @@ def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
     """The handler of the same methods with `dry_run`: shows the effects of the order without placing it."""
 
     def dry_run_on_side(caller: Caller, params: p.PlaceParams) -> r.DryRunResult:
-        command = place(side)(caller, params)
+        if params.type != "limit" and params.type != "market":
+            raise invalid_params(
+                "dry_run", "a trigger order is checked when it triggers: do a dry run of the order that it places"
+            )
+        command = _place_plain(side)(caller, params)
         if caller.exchange.is_read_only:
             raise read_only_replay()
         events = caller.exchange.dry_run(command)
@@ -101,7 +121,7 @@ def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
     instrument_id = listed_id(params.instrument_id, caller.views)
     if caller.exchange.is_read_only:
         raise read_only_replay()
-    command = place(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
+    command = _place_plain(params.side)(caller, p.PlaceParams(instrument_id, params.amount, price=params.price))
     quote = caller.exchange.margin(command)
     if quote.needed_micros > NUMBER_MAX:
         detail = "the order would lock more than 2^53 - 1 micros, the largest number of the protocol"
@@ -122,11 +142,21 @@ def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
 
 
 def edit(caller: Caller, params: p.EditParams) -> Command:
-    if params.amount is None and params.price is None:
+    if (params.amount, params.price, params.trigger_price, params.trigger_offset) == (None, None, None, None):
         raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
     order_id, client_order_id, label = _order_name(params)
     instrument_id = UNSET if params.instrument_id is None else canonical_id(params.instrument_id, caller.views)
-    return EditOrder(caller.user_id, order_id, client_order_id, params.price, params.amount, label, instrument_id)
+    return EditOrder(
+        caller.user_id,
+        order_id,
+        client_order_id,
+        params.price,
+        params.amount,
+        label,
+        instrument_id,
+        UNSET if params.trigger_price is None else params.trigger_price,
+        UNSET if params.trigger_offset is None else params.trigger_offset,
+    )
 
 
 def cancel(caller: Caller, params: p.CancelParams) -> Command:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchange.domain.commands import Command, Genesis, PlaceOrder, decode_command
+from exchange.domain.commands import Command, Genesis, PlaceOrder, PlaceTriggerOrder, decode_command
 from exchange.outside_text import opened_lines
 
 
@@ -102,4 +102,17 @@ def _checked(where: str, command: Command) -> Command:
             raise EditError(f"{where}: a limit order needs price_micros, a market order must not have it (null)")
         if is_market and command.time_in_force not in ("ioc", "fok"):
             raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
+    if isinstance(command, PlaceTriggerOrder):
+        is_trailing = command.type == "trailing_stop"
+        if is_trailing == (command.trigger_offset_micros is None) or is_trailing == (
+            command.trigger_price_micros is not None
+        ):
+            raise EditError(
+                f"{where}: a trailing_stop needs trigger_offset_micros, any other trigger order trigger_price_micros, "
+                "and none may have both"
+            )
+        if (command.type in ("stop_limit", "take_limit")) != (command.price_micros is not None):
+            raise EditError(f"{where}: a stop_limit or take_limit needs price_micros, others must not have it (null)")
+        if command.price_micros is None and command.time_in_force not in ("ioc", "fok"):
+            raise EditError(f"{where}: a trigger order that trades at market must be ioc or fok")
     return command

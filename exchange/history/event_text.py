@@ -47,9 +47,14 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
+    TriggersContinued,
     Withdrawn,
 )
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
+from exchange.history.trigger_text import describe_trigger
 
 # Marks in one line. The --json output of the commands has all of them.
 _MARKS_SHOWN = 3
@@ -113,6 +118,7 @@ def _accepted(event: OrderAccepted) -> str:
             ", liquidation" if event.liquidation is True else "",
             f", {event.client_order_id!r}" if event.client_order_id else "",
             f", label {event.label!r}" if event.label else "",
+            f", placed by trigger order {event.trigger_order_id}" if event.trigger_order_id else "",
         )
     )
     return (
@@ -151,6 +157,8 @@ def _traded(event: Traded) -> str:
 
 def _describe_market(event: Event, instrument_id: str | None) -> str:
     match event:
+        case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded() | TriggersContinued():
+            return describe_trigger(event)
         case IndexPriceSet():
             return f"the index of {event.asset} is {usdc(event.price_micros)}"
         case MarksSet():

@@ -68,7 +68,7 @@ def explain_order(path: Path, order_id: int, report: Report, progress: Progress)
     with closing(open_current_history(path, report, progress)) as history:
         views = PastViews(history, head_of(history).seq)
         steps = timeline_of(order_id, order_audit_trail(views, order_id), names_counterparties=True)
-        queue = _queue(views, steps[0], order_id) if is_open(steps) else None
+        queue = _queue(views, steps[0], order_id) if isinstance(steps[0], PlacedStep) and is_open(steps) else None
     return OrderStory(order_id, views.seq, steps, queue)
 
 

@@ -39,11 +39,17 @@ _EXISTS = {
     "instrument": "instrument IN (SELECT instrument FROM fresh.instrument WHERE created_seq IS NOT NULL)",
     "position_key": "(user, instrument) IN (SELECT user, instrument FROM fresh.position_key)",
     "book_order": "placed_seq <= :seq",
+    "trigger_order": "placed_seq <= :seq",
 }
 # Tables of names, whose keys a replay from the middle takes from the history.
 _NAMES = ("user", "instrument")
 # The column that says to which command a row of a table without `seq` belongs.
-_SEQ_COLUMNS = {"user": "opened_seq", "instrument": "created_seq", "book_order": "placed_seq"}
+_SEQ_COLUMNS = {
+    "user": "opened_seq",
+    "instrument": "created_seq",
+    "book_order": "placed_seq",
+    "trigger_order": "placed_seq",
+}
 
 
 class RowDifference(NamedTuple):

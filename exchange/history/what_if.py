@@ -7,7 +7,7 @@ A dropped or inserted order shifts the ids of all later orders, so order ids in 
 places an order in both histories, the pair of ids is remembered. An id without a counterpart becomes 0, which no order
 has, so the command is refused because the order does not exist. Inserted commands use the order ids of the real
 history; an inserted order is named by its client_order_id. Orders that the exchange places to liquidate a user are
-paired by user and instrument.
+paired by user and instrument, and those of trigger orders by the trigger order.
 
 Rules that are set hold from the first command on, and through every later change of the rules.
 """
@@ -35,6 +35,9 @@ from exchange.domain.events import (
     RulesChanged,
     ShortfallCovered,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
 )
 from exchange.domain.rules import Rules, market_of, validation_error
 from exchange.engine.engine import Engine
@@ -98,9 +101,18 @@ class _OrderIds:
         match real[0], edited[0]:
             case OrderAccepted(order_id=real_id), (OrderAccepted() | OrderRepeated()) as event:
                 self._edited[real_id] = event.order_id
+            case TriggerOrderPlaced(order_id=real_id), (TriggerOrderPlaced() | OrderRepeated()) as event:
+                self._edited[real_id] = event.order_id
+            case OrderRepeated(order_id=real_id), TriggerOrderPlaced() as event if self.edited(real_id) == _NO_ORDER:
+                self._edited[real_id] = event.order_id
             case OrderRepeated(order_id=real_id), OrderAccepted() as event if self.edited(real_id) == _NO_ORDER:
                 # The edited history dropped the first placing, so the repetition places the order.
                 self._edited[real_id] = event.order_id
+        triggered = {event.trigger_order_id: event.order_id for event in _triggered(edited)}
+        for accepted in _triggered(real):
+            placed = triggered.get(self.edited(accepted.trigger_order_id or _NO_ORDER))
+            if placed is not None:
+                self._edited[accepted.order_id] = placed
         liquidation_ids = _liquidation_ids(edited)
         for key, order_ids in _liquidation_ids(real).items():
             self._edited.update(zip(order_ids, liquidation_ids.get(key, ()), strict=False))
@@ -256,11 +268,21 @@ def _comparable(events: list[Event], order_ids: _OrderIds | None = None) -> list
                 ids = event.maker_order_id, event.taker_order_id
                 maker, taker = ids if order_ids is None else map(order_ids.edited, ids)
                 compared.append(replace(event, trade_id=0, maker_order_id=maker, taker_order_id=taker))
+            case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded() if order_ids is not None:
+                compared.append(replace(event, order_id=order_ids.edited(event.order_id)))
+            case OrderAccepted(trigger_order_id=int(trigger_order_id)) if order_ids is not None:
+                names = {"order_id": event.order_id, "trigger_order_id": trigger_order_id}
+                compared.append(replace(event, **{name: order_ids.edited(old) for name, old in names.items()}))
             case OrderAccepted() | OrderEdited() | OrderCancelled() | OrderRepeated() if order_ids is not None:
                 compared.append(replace(event, order_id=order_ids.edited(event.order_id)))
             case _:
                 compared.append(event)
     return compared
+
+
+def _triggered(events: list[Event]) -> list[OrderAccepted]:
+    """Return the orders that trigger orders placed."""
+    return [event for event in events if isinstance(event, OrderAccepted) and event.trigger_order_id]
 
 
 def _traders(events: list[Event]) -> list[str]:

@@ -47,6 +47,10 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.AccountReset,
     e.MarketReopening,
     e.PostOnlyBegan,
+    e.TriggerOrderPlaced,
+    e.TriggerOrderEdited,
+    e.TriggerOrderEnded,
+    e.TriggersContinued,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

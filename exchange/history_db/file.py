@@ -18,7 +18,7 @@ from exchange.journal.views import with_macros
 APPLICATION_ID = int.from_bytes(b"EXH1")
 # Raise it if tables.sql, the rows that are written, or the columns of a view change: an older file is then written
 # anew. A writer brings other changes of views into the file.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 # No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
 _SHORT_MARGIN = re.compile(r"\bshort_margin\(([\w.]+), ([\w.]+)\)")
 _SHORT_MARGIN_SQL = (
@@ -107,7 +107,10 @@ def next_ids_in(journal_path: Path) -> tuple[int, int, int]:
     """The last command in the history of a journal, and the ids of the order and the trade after it; seq 0 as above."""
     try:
         with closing(open_history(journal_path)) as connection:
-            (order_id,) = connection.execute("SELECT coalesce(max(order_id), 0) + 1 FROM book_order").fetchone()
+            (order_id,) = connection.execute(
+                "SELECT max(coalesce((SELECT max(order_id) FROM book_order), 0), "
+                "coalesce((SELECT max(order_id) FROM trigger_order), 0)) + 1"
+            ).fetchone()
             (trade_id,) = connection.execute("SELECT coalesce(max(trade_id), 0) + 1 FROM trade").fetchone()
             return head_of(connection).seq, order_id, trade_id
     except (HistoryError, sqlite3.Error):

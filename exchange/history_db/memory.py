@@ -34,6 +34,24 @@ class OpenOrder:
         self.fee_micros = fee_micros
 
 
+class UntriggeredOrder:
+    """The terms of an untriggered order as of the last command."""
+
+    __slots__ = ("price_micros", "size_milli", "trigger_offset_micros", "trigger_price_micros")
+
+    def __init__(
+        self,
+        trigger_price_micros: int | None,
+        trigger_offset_micros: int | None,
+        price_micros: int | None,
+        size_milli: int,
+    ) -> None:
+        self.trigger_price_micros = trigger_price_micros
+        self.trigger_offset_micros = trigger_offset_micros
+        self.price_micros = price_micros
+        self.size_milli = size_milli
+
+
 class Memory:
     """The newest rows of the history in `connection`, by key.
 
@@ -51,6 +69,14 @@ class Memory:
             for row in query(
                 "SELECT order_id, instrument, price_micros, size_milli, size_milli - filled_milli, cost_micros, "
                 "fee_micros FROM book_order WHERE status IN ('open', 'partially_filled')"
+            )
+        }
+        self.untriggered = {
+            row[0]: UntriggeredOrder(*row[1:])
+            for row in query(
+                "SELECT order_id, trigger_price_micros, trigger_offset_micros, price_micros, size_milli "
+                "FROM trigger_version v WHERE status = 'untriggered' AND NOT EXISTS (SELECT 1 FROM trigger_version "
+                "later WHERE later.order_id = v.order_id AND (later.seq, later.n) > (v.seq, v.n))"
             )
         }
         self.positions: dict[tuple[int, int], tuple[int, int]] = {

@@ -16,7 +16,7 @@ NULL = -(2**63)
 # The user, the instrument, and the order or trade of an event, as the history names them; NULL if it has none.
 Keys = tuple[int, int, int]
 # The columns of `book_order` that never change. The others are those of `updated_orders`, in the same order.
-_PLACED_COLUMNS = 14
+_PLACED_COLUMNS = 15
 
 
 class NewRows:

@@ -1,6 +1,7 @@
 """Rows about orders and trades: their versions, the best quotes, liquidations, and lists of open orders."""
 
 from exchange.domain import events as e
+from exchange.domain.commands import PlaceTriggerOrder
 from exchange.domain.units import cost_micros
 from exchange.history_db.memory import OpenOrder
 from exchange.history_db.new_rows import NULL, Keys, NewRows
@@ -41,6 +42,7 @@ class OrderRows:
                 int(event.reduce_only is True),
                 int(event.liquidation is True),
                 event.label or NULL,
+                event.trigger_order_id or NULL,
                 seq,
                 price,
                 size,
@@ -58,7 +60,9 @@ class OrderRows:
         return user, instrument, order_id
 
     def repeated(self, n: int, event: e.OrderRepeated) -> Keys:
-        """An order that was sent again, which changes nothing."""
+        """An order that was sent again, which changes nothing. A trigger order has no version of that."""
+        if isinstance(self._new.command, PlaceTriggerOrder):
+            return self._new.user(event.user_id), NULL, event.order_id
         self._versions.append((event.order_id, self._new.seq, n, "repeated", NULL, 0, 0, 0, 0, NULL, NULL, NULL))
         return self._new.user(event.user_id), NULL, event.order_id
 

@@ -10,6 +10,11 @@ from exchange.history_db.past_views import PastViews
 from exchange.journal.errors import JournalArchivedError
 from exchange.projections.order_timeline import CommandRecord, TimelineStep, timeline_of
 
+# Orders and trigger orders, which have ids and names in common.
+_PLACED = (
+    "(SELECT order_id, user_id, client_order_id, label, placed_seq FROM orders UNION ALL "
+    "SELECT order_id, user_id, client_order_id, label, placed_seq FROM trigger_orders)"
+)
 # The kind of the row that stands for the commands before the first one of the journal.
 _BASE = "base"
 # Refused edits and cancellations of an order. A unary plus keeps SQLite from an index that finds more rows.
@@ -47,7 +52,7 @@ def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[Ti
 def order_named(views: PastViews, user_id: str, client_order_id: str) -> int | None:
     """The user's newest order with this client_order_id; None if there is none."""
     row = views.query(
-        "SELECT order_id FROM orders WHERE client_order_id = :name AND user_id = :user_id AND placed_seq <= :seq "
+        f"SELECT order_id FROM {_PLACED} WHERE client_order_id = :name AND user_id = :user_id AND placed_seq <= :seq "
         "ORDER BY order_id DESC LIMIT 1",
         name=client_order_id,
         user_id=user_id,
@@ -61,7 +66,11 @@ def order_audit_trail(views: PastViews, order_id: int) -> list[CommandRecord]:
     Raises UnknownOrderError, or JournalArchivedError if the order was placed before the first command here.
     """
     placed_seq, user_id, name, label = _placing(views, order_id)
-    changes = views.query("SELECT seq FROM order_history WHERE order_id = :order_id AND seq <= :seq", order_id=order_id)
+    changes = views.query(
+        "SELECT seq FROM order_history WHERE order_id = :order_id AND seq <= :seq UNION ALL "
+        "SELECT seq FROM trigger_version WHERE order_id = :order_id AND seq <= :seq",
+        order_id=order_id,
+    )
     seqs = {seq for (seq,) in changes}
     refused = {"user": views.user_key(user_id), "placed_seq": placed_seq}
     by_id = views.query(_REFUSED_BY_ID, **refused, until=views.seq, order_id=order_id)
@@ -110,7 +119,8 @@ def _placing(views: PastViews, order_id: int) -> tuple[int, str, str | None, str
     """The seq, the user, the client_order_id and the label of the command that placed an order."""
     base_seq = _base_seq(views)
     found = views.query(
-        "SELECT placed_seq, user_id, client_order_id, label FROM orders WHERE order_id = :order_id", order_id=order_id
+        f"SELECT placed_seq, user_id, client_order_id, label FROM {_PLACED} WHERE order_id = :order_id",
+        order_id=order_id,
     ).fetchone()
     if found is not None and base_seq < found[0] <= views.seq:
         return found[0], found[1], found[2], found[3]
@@ -134,7 +144,7 @@ def _end_of_orders(views: PastViews, base_seq: int, direction: str) -> int | Non
 def _last_seq_of_name(views: PastViews, order_id: int, user_id: str, name: str) -> int:
     """The last seq before a later order of the user takes over the client_order_id."""
     (later,) = views.query(
-        "SELECT min(placed_seq) FROM orders WHERE client_order_id = :name AND user_id = :user_id "
+        f"SELECT min(placed_seq) FROM {_PLACED} WHERE client_order_id = :name AND user_id = :user_id "
         "AND order_id > :order_id AND placed_seq <= :seq",
         name=name,
         user_id=user_id,

@@ -14,6 +14,7 @@ from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
 from exchange.domain.index_window import WINDOW_US, IndexWindow
 from exchange.domain.margin_rates import nanos_to_micros
+from exchange.domain.reasons import Reason
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.domain.units import MILLI_PER_CONTRACT, next_day_end_us
 from exchange.history_db.file import HistoryError, alarm_of, open_history
@@ -53,13 +54,27 @@ _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.or
 _ORDER = (
     """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
     v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
-    o.reduce_only, o.liquidation, o.label FROM {source}
+    o.reduce_only, o.liquidation, o.label, o.trigger_order_id FROM {source}
     JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
     + _VERSION_AT
     + """
     JOIN instrument i ON i.instrument = o.instrument JOIN user u ON u.user = o.user
     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
 )
+# Trigger orders in their newest version at or before a command.
+_TRIGGER_ORDER = """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only,
+    v.price_micros, v.size_milli, v.status, placed.ts_us, updated.ts_us, o.client_order_id, v.reason, o.reduce_only,
+    o.label, o.trigger, v.trigger_price_micros, v.trigger_offset_micros, o.reference_micros FROM trigger_order o
+    JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (SELECT newest.seq, newest.n
+        FROM trigger_version newest WHERE newest.order_id = o.order_id AND newest.seq <= :seq
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+    JOIN instrument i ON i.instrument = o.instrument JOIN user u ON u.user = o.user
+    JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
+_WAITING = ("open", "partially_filled", "untriggered")
+# The trigger orders of a user that ended at or before a command, with the seq and number of the event.
+_ENDED_TRIGGERS = """SELECT o.order_id, v.seq AS updated_seq, v.n FROM trigger_order o
+    JOIN trigger_version v ON v.order_id = o.order_id AND v.status <> 'untriggered' AND v.seq <= :seq
+    WHERE o.user = :user"""
 # Orders that may be open: those of the last list, and those placed since.
 _CANDIDATES = """(SELECT order_id FROM open_order_checkpoint WHERE seq = :checkpoint {listed}
     UNION SELECT order_id FROM book_order WHERE placed_seq > :checkpoint AND placed_seq <= :seq {placed}) candidate
@@ -287,7 +302,20 @@ class PastViews(Views):
             user=None if user_id is None else self.user_key(user_id),
         )
         orders = [_order(row) for row in rows]
+        if user_id is not None:
+            orders += self._untriggered(user_id, instrument_id)
+            orders.sort(key=lambda order: order.order_id)
         return orders if label is None else [order for order in orders if order.label == label]
+
+    def _untriggered(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
+        of_instrument = "" if instrument_id is None else "AND o.instrument = :instrument"
+        rows = self.query(
+            f"{_TRIGGER_ORDER} WHERE o.user = :user {of_instrument} AND o.placed_seq <= :seq "
+            "AND v.status = 'untriggered'",
+            user=self.user_key(user_id),
+            instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
+        )
+        return [_trigger_order(row) for row in rows]
 
     def open_count(self, user_id: str) -> int:
         """The number of open orders of a user. The first call counts those of all users."""
@@ -303,8 +331,8 @@ class PastViews(Views):
         If several have this client_order_id or label, the newest open one, else the newest finished one.
         """
         if order_id is not None:
-            found = self.order(order_id)
-            return found if found is not None and found.user_id == user_id else None
+            order = self.order(order_id)
+            return order if order is not None and order.user_id == user_id else None
         column, name = ("label", label) if client_order_id is None else ("client_order_id", client_order_id)
         rows = self.query(
             _ORDER.format(source="book_order o")
@@ -313,13 +341,25 @@ class PastViews(Views):
             user=self.user_key(user_id),
             name=name,
         )
-        return next((_order(row) for row in rows), None)
+        found = [_order(row) for row in rows]
+        rows = self.query(
+            f"{_TRIGGER_ORDER} WHERE o.user = :user AND o.{column} = :name AND o.placed_seq <= :seq "
+            "ORDER BY v.status = 'untriggered' DESC, o.order_id DESC LIMIT 1",
+            user=self.user_key(user_id),
+            name=name,
+        )
+        found += [_trigger_order(row) for row in rows]
+        return max(found, key=lambda order: (order.status in _WAITING, order.order_id), default=None)
 
     def order(self, order_id: int) -> OrderView | None:
         """An order as it was; None if it was not placed yet."""
         sql = _ORDER.format(source="book_order o") + " WHERE o.order_id = :order_id AND o.placed_seq <= :seq"
         row = self.query(sql, order_id=order_id).fetchone()
-        return None if row is None else _order(row)
+        if row is not None:
+            return _order(row)
+        sql = f"{_TRIGGER_ORDER} WHERE o.order_id = :order_id AND o.placed_seq <= :seq"
+        row = self.query(sql, order_id=order_id).fetchone()
+        return None if row is None else _trigger_order(row)
 
     def _depth(self, instrument_id: str) -> Depth | None:
         if instrument_id not in self.instruments:
@@ -351,22 +391,33 @@ class PastViews(Views):
         As in the live views, of each user only so many as the rules say, the last ones that ended.
         """
         # SQLite reads the list of ids from one index, and then only the orders of this page. One command can end many.
-        kept = (
-            "SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
-            "AND updated_seq <= :seq ORDER BY updated_seq DESC, (SELECT v.n FROM order_version v "
-            "WHERE v.order_id = book_order.order_id AND v.seq = updated_seq ORDER BY v.n DESC LIMIT 1) DESC LIMIT :kept"
+        number = (
+            "(SELECT v.n FROM order_version v WHERE v.order_id = book_order.order_id AND v.seq = updated_seq "
+            "ORDER BY v.n DESC LIMIT 1)"
         )
+        finished = "FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') AND updated_seq <= :seq"
+        kept = f"SELECT order_id {finished} ORDER BY updated_seq DESC, {number} DESC LIMIT :kept"
+        user = self.user_key(user_id)
+        has_triggers = self.has_ended_triggers(user)
+        if has_triggers:
+            both = f"SELECT order_id, updated_seq, {number} AS n {finished} UNION ALL {_ENDED_TRIGGERS}"
+            kept = f"SELECT order_id FROM ({both}) ORDER BY updated_seq DESC, n DESC LIMIT :kept"
         fits = "" if instrument_id is None else "AND b.instrument = :instrument"
         fits += "" if label is None else " AND b.label = :label"
+        orders = "book_order"
+        if has_triggers:
+            columns = "SELECT order_id, instrument, label FROM"
+            orders = f"({columns} book_order UNION ALL {columns} trigger_order)"
         page = (
-            f"SELECT f.order_id FROM ({kept}) f CROSS JOIN book_order b ON b.order_id = f.order_id "
+            f"SELECT f.order_id FROM ({kept}) f CROSS JOIN {orders} b ON b.order_id = f.order_id "
             f"WHERE f.order_id < :before {fits} ORDER BY f.order_id DESC LIMIT :count"
         )
         if not fits:
             page = f"SELECT order_id FROM ({kept}) WHERE order_id < :before ORDER BY order_id DESC LIMIT :count"
         return self.orders_of(
             page,
-            user=self.user_key(user_id),
+            has_triggers,
+            user=user,
             kept=self.rules.finished_orders_kept,
             before=_NO_ID if before is None else before,
             instrument=None if instrument_id is None else self.key_of_instrument(instrument_id),
@@ -453,10 +504,23 @@ class PastViews(Views):
         )
         return [UserTrade(*[*row[:-2], bool(row[-2]), row[-1]]) for row in rows]
 
-    def orders_of(self, ids: str, **values: Any) -> list[OrderView]:
-        """Return the orders that the SQL `ids` selects, as they were, the highest id first."""
+    def has_ended_triggers(self, user: int | None) -> bool:
+        """True if a trigger order of this user had ended."""
+        return self.query(f"{_ENDED_TRIGGERS} LIMIT 1", user=user).fetchone() is not None
+
+    def orders_of(self, ids: str, has_triggers: bool, **values: Any) -> list[OrderView]:
+        """Return the orders that the SQL `ids` selects, as they were, the highest id first.
+
+        `has_triggers`: trigger orders may be among them.
+        """
         source = f"({ids}) f JOIN book_order o ON o.order_id = f.order_id"
-        return [_order(row) for row in self.query(_ORDER.format(source=source) + " ORDER BY o.order_id DESC", **values)]
+        rows = self.query(_ORDER.format(source=source) + " ORDER BY o.order_id DESC", **values)
+        found = [_order(row) for row in rows]
+        if has_triggers:
+            rows = self.query(f"{_TRIGGER_ORDER} WHERE o.order_id IN ({ids})", **values)
+            found += [_trigger_order(row) for row in rows]
+            found.sort(key=lambda order: order.order_id, reverse=True)
+        return found
 
     def _user_ids(self) -> list[str]:
         rows = self.query("SELECT user_id FROM user WHERE opened_seq <= :seq ORDER BY opened_seq, user")
@@ -567,7 +631,7 @@ class _Accounts(_OnDemand[AccountBalances]):
 
 def _order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
-     created_us, updated_us, name, reason, reduce_only, liquidation, label) = row  # fmt: skip
+     created_us, updated_us, name, reason, reduce_only, liquidation, label, trigger_order_id) = row  # fmt: skip
     filled = size - remaining
     status: OrderStatus = "partially_filled" if filled else "open"
     if change == "cancelled" or not remaining:
@@ -593,4 +657,36 @@ def _order(row: Any) -> OrderView:
         bool(reduce_only),
         bool(liquidation),
         label,
+        trigger_order_id,
+    )
+
+
+def _trigger_order(row: Any) -> OrderView:
+    (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, status, created_us,
+     updated_us, name, reason, reduce_only, label, trigger, trigger_price, trigger_offset, reference) = row  # fmt: skip
+    return OrderView(
+        order_id,
+        instrument_id,
+        user_id,
+        side,
+        kind,
+        time_in_force,
+        bool(post_only),
+        price,
+        size,
+        0,
+        size,
+        None,
+        status,
+        created_us,
+        updated_us,
+        name,
+        reason if status == "cancelled" else None,
+        bool(reduce_only),
+        label=label,
+        trigger=trigger,
+        trigger_price_micros=trigger_price,
+        trigger_offset_micros=trigger_offset,
+        trigger_reference_price_micros=reference,
+        reject_reason=Reason(reason) if status == "rejected" else None,
     )

@@ -61,13 +61,23 @@ def orders_in(
     fits = "" if instrument_id is None else " AND instrument = :instrument"
     fits += "" if label is None else " AND label = :label"
     fits += "" if page.before is None else " AND order_id < :before"
+    user = views.user_key(user_id)
     ids = (
         "SELECT order_id FROM book_order WHERE user = :user AND status IN ('filled', 'cancelled') "
-        f"AND updated_seq BETWEEN :first_seq AND :last_seq{fits} ORDER BY order_id DESC LIMIT :count"
+        f"AND updated_seq BETWEEN :first_seq AND :last_seq{fits}"
     )
+    has_triggers = views.has_ended_triggers(user)
+    if has_triggers:
+        ids += (
+            " UNION ALL SELECT order_id FROM trigger_order WHERE user = :user AND EXISTS ("
+            "SELECT 1 FROM trigger_version v WHERE v.order_id = trigger_order.order_id AND v.status <> 'untriggered' "
+            "AND v.seq BETWEEN :first_seq AND :last_seq)"
+        )
+        ids += fits
     return views.orders_of(
-        ids,
-        user=views.user_key(user_id),
+        f"{ids} ORDER BY order_id DESC LIMIT :count",
+        has_triggers,
+        user=user,
         first_seq=first_seq,
         last_seq=last_seq,
         instrument=None if instrument_id is None else views.key_of_instrument(instrument_id),

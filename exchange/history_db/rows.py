@@ -15,10 +15,11 @@ from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.history_db.order_rows import OrderRows
 from exchange.history_db.payloads import needs_json, stored_payload
 from exchange.history_db.state_events import events_of_state
+from exchange.history_db.trigger_rows import TriggerRows
 from exchange.journal.records import Record
 from exchange.projections.fold import Change
 
-_ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder)
+_ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder, c.PlaceTriggerOrder)
 _BALANCE, _POSITION, _TRADED = KIND_NUMBERS[BalanceChanged], KIND_NUMBERS[PositionChanged], KIND_NUMBERS[Traded]
 _ACCEPTED, _CANCELLED = KIND_NUMBERS[OrderAccepted], KIND_NUMBERS[OrderCancelled]
 
@@ -29,6 +30,7 @@ class HistoryRows:
     def __init__(self, memory: Memory) -> None:
         self.new = new = NewRows(memory)
         self._orders, self._accounts, self._market = OrderRows(new), AccountRows(new), MarketRows(new)
+        self._triggers = TriggerRows(new)
         self._liquidations: list[e.LiquidationStarted] = []
         self._commands, self._events = new.tables["command"], new.tables["event"]
         adders = self._adders()
@@ -39,13 +41,16 @@ class HistoryRows:
         }
 
     def _adders(self) -> dict[type[e.Event], Callable[[int, Any], Keys]]:
-        orders, accounts, market = self._orders, self._accounts, self._market
+        orders, accounts, market, triggers = self._orders, self._accounts, self._market, self._triggers
         return {
             e.OrderAccepted: orders.accepted,
             e.OrderRepeated: orders.repeated,
             e.OrderEdited: orders.edited,
             e.OrderCancelled: orders.cancelled,
             e.Traded: orders.traded,
+            e.TriggerOrderPlaced: triggers.placed,
+            e.TriggerOrderEdited: triggers.edited,
+            e.TriggerOrderEnded: triggers.ended,
             e.LiquidationStarted: self._liquidated,
             e.AccountOpened: accounts.opened,
             e.BalanceChanged: accounts.balance,

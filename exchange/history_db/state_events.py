@@ -7,6 +7,7 @@ from msgspec import UNSET
 from exchange.domain import events as e
 from exchange.matching.state import State
 from exchange.projections.views import Views
+from exchange.projections.wire_types import OrderView
 
 
 def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
@@ -47,7 +48,7 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 order.user_id,
                 order.instrument_id,
                 order.side,
-                order.type,
+                "market" if order.type == "market" else "limit",
                 order.time_in_force,
                 order.price_micros,
                 order.size_milli,
@@ -56,11 +57,38 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 True if order.reduce_only else UNSET,
                 True if order.liquidation else UNSET,
                 UNSET if order.label is None else order.label,
+                UNSET if order.trigger_order_id is None else order.trigger_order_id,
             )
             if order.filled_milli and order.price_micros is not None:
                 size, left, price = order.size_milli, order.remaining_milli, order.price_micros
                 names = (order.order_id, order.user_id, order.instrument_id)
                 yield e.OrderEdited(*names, order.side, price, size, left, True, price, size)
+        for order in orders.triggers.values():
+            yield _placed(order)
+
+
+def _placed(order: OrderView) -> e.TriggerOrderPlaced:
+    """An untriggered order as if it were placed with its terms now."""
+    kind, trigger = order.type, order.trigger
+    assert kind != "limit" and kind != "market" and trigger is not None, "an order that waits for nothing"
+    return e.TriggerOrderPlaced(
+        order.order_id,
+        order.user_id,
+        order.instrument_id,
+        order.side,
+        kind,
+        trigger,
+        order.trigger_price_micros,
+        order.trigger_offset_micros,
+        order.trigger_reference_price_micros,
+        order.time_in_force,
+        order.price_micros,
+        order.size_milli,
+        order.post_only,
+        order.client_order_id,
+        True if order.reduce_only else UNSET,
+        UNSET if order.label is None else order.label,
+    )
 
 
 def _events_of_account(user_id: str, views: Views) -> Iterator[e.Event]:

@@ -92,6 +92,7 @@ CREATE TABLE book_order (
     reduce_only         INTEGER NOT NULL,
     liquidation         INTEGER NOT NULL,
     label               TEXT,
+    trigger_order_id    INTEGER,
     placed_seq          INTEGER NOT NULL REFERENCES command,
     placed_price_micros INTEGER,
     placed_size_milli   INTEGER NOT NULL,
@@ -109,8 +110,42 @@ CREATE INDEX book_order_by_instrument ON book_order (instrument);
 CREATE INDEX book_order_by_seq ON book_order (placed_seq);
 CREATE INDEX book_order_by_name ON book_order (client_order_id, user) WHERE client_order_id IS NOT NULL;
 CREATE INDEX book_order_by_label ON book_order (label, user) WHERE label IS NOT NULL;
+CREATE INDEX book_order_of_trigger ON book_order (trigger_order_id) WHERE trigger_order_id IS NOT NULL;
 CREATE INDEX book_order_open ON book_order (user, instrument) WHERE status IN ('open', 'partially_filled');
 CREATE INDEX book_order_finished ON book_order (user, updated_seq) WHERE status IN ('filled', 'cancelled');
+
+-- Every trigger order: its terms when it was placed. `reference_micros` is the price that it waits for, as it was then.
+CREATE TABLE trigger_order (
+    order_id         INTEGER PRIMARY KEY,
+    user             INTEGER NOT NULL REFERENCES user,
+    instrument       INTEGER NOT NULL REFERENCES instrument,
+    client_order_id  TEXT,
+    label            TEXT,
+    side             TEXT NOT NULL,
+    type             TEXT NOT NULL,
+    trigger          TEXT NOT NULL,
+    time_in_force    TEXT NOT NULL,
+    post_only        INTEGER NOT NULL,
+    reduce_only      INTEGER NOT NULL,
+    reference_micros INTEGER,
+    placed_seq       INTEGER NOT NULL REFERENCES command
+) STRICT;
+CREATE INDEX trigger_order_by_user ON trigger_order (user, instrument);
+
+-- Every state of a trigger order. `shown_micros` is the price that met it; `reason` is that of a cancellation or a refusal.
+CREATE TABLE trigger_version (
+    order_id              INTEGER NOT NULL REFERENCES trigger_order,
+    seq                   INTEGER NOT NULL REFERENCES command,
+    n                     INTEGER NOT NULL,
+    status                TEXT NOT NULL,
+    trigger_price_micros  INTEGER,
+    trigger_offset_micros INTEGER,
+    price_micros          INTEGER,
+    size_milli            INTEGER NOT NULL,
+    shown_micros          INTEGER,
+    reason                TEXT,
+    PRIMARY KEY (order_id, seq, n)
+) STRICT, WITHOUT ROWID;
 
 -- The life of every order. `cost_micros` and `fee_micros` are sums over its fills up to here; the filled size is
 -- `size_milli - remaining_milli`. `kept_place` is NULL but for an edit.

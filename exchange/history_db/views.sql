@@ -80,6 +80,7 @@ SELECT o.order_id, u.user_id, o.client_order_id, i.instrument_id, o.side, o.type
            + (2000 * (o.cost_micros % o.filled_milli) + o.filled_milli) / (2 * o.filled_milli) AS average_price_micros,
        o.fee_micros, o.status, o.cancel_reason, o.placed_seq, o.updated_seq,
        placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation, o.label,
+       o.trigger_order_id,
        o.price_micros / 1e6 AS price, o.size_milli / 1e3 AS size, o.filled_milli / 1e3 AS filled
 FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
      JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq;
@@ -87,6 +88,21 @@ FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrume
 -- The orders that are still in a book.
 CREATE VIEW open_orders AS
 SELECT * FROM orders WHERE status IN ('open', 'partially_filled');
+
+-- Every trigger order as it is after the last command. `placed_order_id` is the order that it placed.
+CREATE VIEW trigger_orders AS
+SELECT o.order_id, u.user_id, o.client_order_id, o.label, i.instrument_id, o.side, o.type, o.trigger,
+       v.trigger_price_micros, v.trigger_offset_micros, o.reference_micros, v.price_micros, v.size_milli,
+       o.time_in_force, o.post_only, o.reduce_only, v.status, v.reason, v.shown_micros,
+       (SELECT placed.order_id FROM book_order placed WHERE placed.trigger_order_id = o.order_id) AS placed_order_id,
+       o.placed_seq, v.seq AS updated_seq, placed.ts_us AS created_us, updated.ts_us AS updated_us,
+       v.trigger_price_micros / 1e6 AS trigger_price, v.price_micros / 1e6 AS price, v.size_milli / 1e3 AS size
+FROM trigger_order o
+     JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (
+        SELECT newest.seq, newest.n FROM trigger_version newest WHERE newest.order_id = o.order_id
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+     JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
+     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq;
 
 -- The book of every instrument after the last command: one row for each price with orders.
 CREATE VIEW books AS
@@ -162,13 +178,14 @@ SELECT e.seq, e.n,
             WHEN 'order_accepted' THEN (
                 SELECT printf('{"kind":"order_accepted","order_id":%d,"user_id":"%s","instrument_id":"%s","side":"%s",'
                               || '"type":"%s","time_in_force":"%s","price_micros":%s,"size_milli":%d,"post_only":%s,'
-                              || '"client_order_id":%s%s%s%s}',
+                              || '"client_order_id":%s%s%s%s%s}',
                               o.order_id, u.user_id, i.instrument_id, o.side, o.type, o.time_in_force,
                               coalesce(o.placed_price_micros, 'null'), o.placed_size_milli,
                               iif(o.post_only, 'true', 'false'), coalesce('"' || o.client_order_id || '"', 'null'),
                               iif(o.reduce_only, ',"reduce_only":true', ''),
                               iif(o.liquidation, ',"liquidation":true', ''),
-                              coalesce(',"label":"' || o.label || '"', ''))
+                              coalesce(',"label":"' || o.label || '"', ''),
+                              coalesce(',"trigger_order_id":' || o.trigger_order_id, ''))
                 FROM book_order o WHERE o.order_id = e.ref)
             WHEN 'order_repeated' THEN
                 printf('{"kind":"order_repeated","order_id":%d,"user_id":"%s"}', e.ref, u.user_id)

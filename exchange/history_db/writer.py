@@ -22,6 +22,8 @@ _INSERTED = (
     "event",
     "book_order",
     "order_version",
+    "trigger_order",
+    "trigger_version",
     "open_order_checkpoint",
     "trade",
     "quote_version",

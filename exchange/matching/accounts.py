@@ -18,6 +18,7 @@ from exchange.matching.book import Order, OrderBook
 from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
 from exchange.matching.margin_profiles import collateral_micros
+from exchange.matching.trigger_orders import TriggerOrder
 
 # The exchange's own accounts: the insurance pays what an account cannot, and every fee is paid to "fees".
 INSURANCE = "insurance"
@@ -68,7 +69,8 @@ class Account:
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
-    of the remainders of open bids, by instrument; a position has that of its asks.
+    of the remainders of open bids, by instrument; a position has that of its asks. `triggers` are the untriggered
+    orders, and `closed_triggers` the newest of those that ended.
     """
 
     __slots__ = (
@@ -76,6 +78,7 @@ class Account:
         "cash_micros",
         "client_orders",
         "closed_orders",
+        "closed_triggers",
         "exposures",
         "is_suspended",
         "locked_micros",
@@ -88,6 +91,7 @@ class Account:
         "positions",
         "prices_below",
         "shortfall_micros",
+        "triggers",
         "user_id",
     )
 
@@ -122,6 +126,8 @@ class Account:
         self.open_orders: dict[int, Order] = {}
         self.closed_orders = ClosedOrders()
         self.client_orders: dict[str, Order] = {}
+        self.triggers: dict[int, TriggerOrder] = {}
+        self.closed_triggers: dict[int, TriggerOrder] = {}
 
     def copy_without_orders(self) -> Account:
         """Return a copy without orders and positions."""
@@ -158,6 +164,18 @@ class Account:
         if client_order_id is None:
             return None
         return self.client_orders.get(client_order_id) or self.closed_orders.find_client_order(client_order_id)
+
+    def find_trigger(self, order_id: int | None, client_order_id: str | None) -> TriggerOrder | None:
+        """Return the trigger order with this id, or else with this client_order_id, waiting or ended."""
+        if order_id is not None:
+            return self.triggers.get(order_id) or self.closed_triggers.get(order_id)
+        if client_order_id is None:
+            return None
+        for orders in (self.triggers, self.closed_triggers):
+            for order in orders.values():
+                if order.client_order_id == client_order_id:
+                    return order
+        return None
 
     def position(self, book: OrderBook) -> Position:
         """Return the position in the instrument of `book`; create an empty one if there is none."""
@@ -241,6 +259,17 @@ class Account:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)
 
+    def close_trigger(self, order: TriggerOrder, kept: int) -> None:
+        """Move a trigger order to the ended ones, and keep the newest `kept` of those."""
+        del self.triggers[order.order_id]
+        self.closed_triggers[order.order_id] = order
+        self.evict_triggers(kept)
+
+    def evict_triggers(self, kept: int) -> None:
+        """Drop all but the newest `kept` trigger orders that ended."""
+        for order_id in list(self.closed_triggers)[: max(0, len(self.closed_triggers) - kept)]:
+            del self.closed_triggers[order_id]
+
     def check(self, rules: Rules, may_owe: bool) -> None:
         """Check every invariant of the account; AssertionError names the broken one.
 
@@ -268,6 +297,17 @@ class Account:
             assert order.client_order_id == client_order_id, "an order is filed under another client_order_id"
             assert order.order_id in self.open_orders, "a closed order is filed as an open one"
             assert self.closed_orders.find_client_order(client_order_id) is None, "two orders have one client_order_id"
+
+    def check_triggers(self, kept: int) -> None:
+        """Check every invariant of the trigger orders; AssertionError names the broken one."""
+        assert len(self.closed_triggers) <= kept, "more ended trigger orders are kept than the rules allow"
+        for orders in (self.triggers, self.closed_triggers):
+            for order_id, order in orders.items():
+                assert order.order_id == order_id and order.user_id == self.user_id, "a trigger order is misfiled"
+                assert (order.status is None) == (orders is self.triggers), "a trigger order that ended waits"
+                assert order.client_order_id is None or self.find_client_order(order.client_order_id) is None, (
+                    "an order and a trigger order have one client_order_id"
+                )
 
     def _check_open_orders(self, rules: Rules) -> tuple[int, int, int]:
         """Check open orders and positions; return the sums locked by bids, of collateral, and of maintenance."""

@@ -82,6 +82,7 @@ from exchange.matching.reopening import end_run, reopen
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, model_marks, set_all_bands, tell_smiles
+from exchange.matching.trigger_changes import cancel_trigger, cancel_triggers
 
 
 def initialize(state: State, command: Genesis) -> list[Event]:
@@ -174,6 +175,7 @@ def reset_account(state: State, command: ResetAccount) -> Result:
     changes = Changes()
     changes.events.append(AccountReset(account.user_id, amount_micros))
     cancel_each(state, changes, list(account.open_orders.values()), "admin")
+    changes.events += cancel_triggers(state, list(account.triggers.values()), "admin")
     _pay(state, changes, account, amount_micros)
     if state.has_fair_market:
         repay_debt(state, changes, account)
@@ -290,6 +292,7 @@ def change_rules(state: State, ts_us: int, command: ChangeRules) -> Result:
         account.locked_micros = account.margin_micros + sum_bid_locks(account, state.fee_schedule)
         update_margins(changes, account)
         account.closed_orders.evict(rules.finished_orders_kept)
+        account.evict_triggers(rules.finished_orders_kept)
         cancel_unaffordable_bids(state, changes, account)
     for index in state.indexes.values():
         index.listed = None
@@ -337,11 +340,23 @@ def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
         else:
             day_orders = [order for order in book.resting() if order.time_in_force == "day"]
             cancel_each(state, changes, day_orders, "day_end")
+    if state.triggers is not None:
+        _end_day_of_triggers(state, changes)
     if state.market is not None:
         settle(state, changes, expired_series(state, expired))
         list_all_series(state, changes, ts_us)
         liquidate(state, ts_us, changes, state.accounts.values())
     return changes.take_events()
+
+
+def _end_day_of_triggers(state: State, changes: Changes) -> None:
+    """Cancel the untriggered orders of expired instruments, and those that were placed for the day, oldest first."""
+    assert state.triggers is not None, "there are no trigger orders"
+    for _, order in sorted(state.triggers.orders.items()):
+        if order.book.state == "expired":
+            changes.events.append(cancel_trigger(state, order, "instrument_expired"))
+        elif order.time_in_force == "day":
+            changes.events.append(cancel_trigger(state, order, "day_end"))
 
 
 def _open_own_accounts(state: State) -> list[Event]:
@@ -432,7 +447,8 @@ def _pay(state: State, changes: Changes, account: Account, amount_micros: int) -
 
 def _cut_off(state: State, changes: Changes, account: Account, still_enabled: bool) -> None:
     """Carry out cancel-on-disconnect."""
-    orders = list(account.open_orders.values())
+    orders, triggers = list(account.open_orders.values()), list(account.triggers.values())
     cancel_each(state, changes, orders, "cancel_on_disconnect")
+    changes.events += cancel_triggers(state, triggers, "cancel_on_disconnect")
     account.cancel_on_disconnect = still_enabled
-    changes.events.append(AllCancelled(account.user_id, len(orders)))
+    changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))

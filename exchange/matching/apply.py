@@ -6,6 +6,7 @@ from exchange.domain.commands import (
     CancelUserOrders,
     ChangeRules,
     Command,
+    ContinueTriggers,
     CreateInstrument,
     Deposit,
     Disconnect,
@@ -18,6 +19,7 @@ from exchange.domain.commands import (
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
+    PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
     ResumeInstrument,
@@ -58,6 +60,8 @@ from exchange.matching.orders import cancel, cancel_all, edit, place
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.settlement import settle_series
 from exchange.matching.state import State
+from exchange.matching.trigger_changes import place_trigger
+from exchange.matching.triggering import continue_triggers, trigger_orders
 
 
 def apply(state: State, ts_us: int, command: Command) -> list[Event]:
@@ -68,6 +72,8 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
     """
     result = _execute(state, ts_us, command)
     if isinstance(result, list):
+        if state.triggers is not None:
+            trigger_orders(state, ts_us, result)
         return result
     # Commands of the administrator that concern no single account have no user_id.
     user_id = getattr(command, "user_id", None)
@@ -98,6 +104,10 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
             return edit(state, ts_us, command)
         case CancelAll():
             return cancel_all(state, command, "user_request")
+        case PlaceTriggerOrder():
+            return place_trigger(state, ts_us, command)
+        case ContinueTriggers():
+            return continue_triggers(state)
         case OpenAccount():
             return open_account(state, command)
         case Deposit():

@@ -69,6 +69,8 @@ def _scratch_state(state: State, command: PlaceOrder) -> State:
     known = account.find_client_order(command.client_order_id)
     if known is not None and known.client_order_id is not None:
         user.client_orders[known.client_order_id] = known
+    # Only their client_order_ids matter.
+    user.triggers, user.closed_triggers = account.triggers, account.closed_triggers
     book = state.books.get(command.instrument_id)
     if book is not None:
         _copy_book(scratch, state, book, account, command)

@@ -11,7 +11,12 @@ from exchange.matching.state import Changes, State
 
 
 def accept(
-    state: State, changes: Changes, order: Order, budget: BuyingPower | None = None, is_liquidation: bool = False
+    state: State,
+    changes: Changes,
+    order: Order,
+    budget: BuyingPower | None = None,
+    is_liquidation: bool = False,
+    trigger_order_id: int | None = None,
 ) -> None:
     """Accept and execute an order that passed every check.
 
@@ -34,6 +39,7 @@ def accept(
             order.reduce_only or UNSET,
             is_liquidation or UNSET,
             UNSET if order.label is None else order.label,
+            UNSET if trigger_order_id is None else trigger_order_id,
         )
     )
     if order.client_order_id is not None:

@@ -38,14 +38,14 @@ def why_not_placed(
     ts_us: int,
     account: Account,
     book: OrderBook | None,
-    known: Order | None,
+    used_by_id: int | None,
     command: PlaceOrder,
     size_milli: int,
 ) -> FailedCheck | None:
     """Return the first check that the order fails, None if it may be placed.
 
-    `known` is the order of the same user with the same client_order_id. `size_milli` is the size to place, which for a
-    reduce-only order may be less than the size of the command.
+    `used_by_id` is the order of the same user with the same client_order_id. `size_milli` is the size to place, which
+    for a reduce-only order may be less than the size of the command.
     """
     price, side = command.price_micros, command.side
     if account.is_suspended:
@@ -53,7 +53,7 @@ def why_not_placed(
     if book is None:
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
-        return _why_closed(state, ts_us, book)
+        return why_closed(state, ts_us, book)
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, command.post_only)):
         return failed
     if command.reduce_only is not UNSET and not _reducible_milli(account, book, side):
@@ -61,12 +61,12 @@ def why_not_placed(
             Reason.NOTHING_TO_REDUCE, {"side": side, "position_milli": account.position_milli(book.instrument_id)}
         )
     size_min_milli = _size_min_milli(state, account, book, command)
-    if failed := _why_bad_size(size_min_milli, command.size_milli, 0, price) or _why_bad_price(book, price):
+    if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
         return failed
     if price is not None and (failed := _why_beyond_band(book, price)):
         return failed
-    if known is not None:
-        return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": known.order_id})
+    if used_by_id is not None:
+        return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": used_by_id})
     open_orders_max = account.open_orders_max if account.open_orders_max is not None else state.rules.open_orders_max
     if len(account.open_orders) >= open_orders_max:
         return FailedCheck(
@@ -96,10 +96,10 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
     if account.is_suspended:
         return FailedCheck(Reason.USER_SUSPENDED)
     if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
-        return _why_closed(state, ts_us, book)
+        return why_closed(state, ts_us, book)
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, order.post_only)):
         return failed
-    if failed := _why_bad_size(book.min_size_milli, size, size - remaining, price) or _why_bad_price(book, price):
+    if failed := why_bad_size(book.min_size_milli, size, size - remaining, price) or why_bad_price(book, price):
         return failed
     if price != order.price_micros and (failed := _why_beyond_band(book, price)):
         return failed
@@ -158,7 +158,7 @@ def _reducible_milli(account: Account, book: OrderBook, side: Side) -> int:
     return max(0, -position_milli if side == "bid" else position_milli)
 
 
-def _why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
+def why_closed(state: State, ts_us: int, book: OrderBook) -> FailedCheck:
     """The refusal of an order in an instrument that is not open for trading now."""
     if state.is_halted:
         return FailedCheck(Reason.EXCHANGE_HALTED)
@@ -174,9 +174,10 @@ def _size_min_milli(state: State, account: Account, book: OrderBook, command: Pl
     return min(book.min_size_milli, _reducible_milli(account, book, command.side))
 
 
-def _why_bad_size(
+def why_bad_size(
     size_min_milli: int, size_milli: int, filled_milli: int, price_micros: int | None
 ) -> FailedCheck | None:
+    """Fail if an order cannot have this size. `price_micros` is None for a market order."""
     if size_milli < size_min_milli:
         figures: Figures = {"size_milli": size_milli, "min_size_milli": size_min_milli}
         return FailedCheck(Reason.SIZE_BELOW_MINIMUM, figures)
@@ -189,7 +190,8 @@ def _why_bad_size(
     return None
 
 
-def _why_bad_price(book: OrderBook, price_micros: int | None) -> FailedCheck | None:
+def why_bad_price(book: OrderBook, price_micros: int | None) -> FailedCheck | None:
+    """Fail if no order can have this price, whatever the market is."""
     if price_micros is None:
         return None
     if price_micros <= 0:

@@ -43,8 +43,9 @@ def named_order(state: State, command: EditOrder | CancelOrder) -> Order | Faile
     account = state.accounts.get(command.user_id)
     if command.label is not UNSET and account is not None:
         orders = labelled_orders(account, command.label, instrument_id)
-        if len(orders) > 1:
-            return FailedCheck(Reason.LABEL_NOT_UNIQUE, {"open_orders": len(orders)})
+        count = len(orders) + (_labelled_triggers(account, command.label, instrument_id) if account.triggers else 0)
+        if count > 1:
+            return FailedCheck(Reason.LABEL_NOT_UNIQUE, {"open_orders": count})
         return orders[0] if orders else _not_found(state)
     order = find_order(account, command.order_id, command.client_order_id)
     if order is None or instrument_id not in (None, order.book.instrument_id):
@@ -76,6 +77,15 @@ def group_of(account: Account, command: CancelAll | CancelUserOrders) -> list[Or
     if command.label is not UNSET:
         orders = [order for order in orders if order.label == command.label]
     return orders
+
+
+def _labelled_triggers(account: Account, label: str, instrument_id: str | None) -> int:
+    """Return the number of untriggered orders with this label."""
+    return sum(
+        1
+        for order in account.triggers.values()
+        if order.label == label and instrument_id in (None, order.book.instrument_id)
+    )
 
 
 def _not_found(state: State) -> FailedCheck:

@@ -15,10 +15,20 @@ from exchange.matching.order_checks import Edit, size_to_place_milli, why_not_ed
 from exchange.matching.order_lookup import group_of, named_order, why_no_group
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import Changes, State
+from exchange.matching.trigger_changes import (
+    cancel_trigger,
+    cancel_triggers,
+    edit_trigger,
+    named_trigger,
+    trigger_group,
+)
 
 
-def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
-    """Accept an order, trade it as far as it goes, and rest or cancel the remainder."""
+def place(state: State, ts_us: int, command: PlaceOrder, trigger_order_id: int | None = None) -> Result:
+    """Accept an order, trade it as far as it goes, and rest or cancel the remainder.
+
+    `trigger_order_id`: the trigger order that places it, None if its user does.
+    """
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
@@ -27,7 +37,11 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
     size = command.size_milli if command.reduce_only is UNSET else size_to_place_milli(account, book, command)
-    if failed := why_not_placed(state, ts_us, account, book, known, command, size):
+    used_by_id = None if known is None else known.order_id
+    if command.client_order_id is not None and (account.triggers or account.closed_triggers):
+        trigger = account.find_trigger(None, command.client_order_id)
+        used_by_id = used_by_id if trigger is None else trigger.order_id
+    if failed := why_not_placed(state, ts_us, account, book, used_by_id, command, size):
         return failed
     assert book is not None, "an order in no instrument passed every check"
 
@@ -52,6 +66,7 @@ def place(state: State, ts_us: int, command: PlaceOrder) -> Result:
             command.reduce_only is True,
             command.label or None,
         ),
+        trigger_order_id=trigger_order_id,
     )
     liquidate_traders(state, ts_us, changes)
     return changes.take_events()
@@ -64,9 +79,12 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
     """
     order = named_order(state, command)
     if isinstance(order, FailedCheck):
-        return order
+        trigger = named_trigger(state, command, order)
+        return trigger if isinstance(trigger, FailedCheck) else edit_trigger(state, ts_us, trigger, command)
     if order.level is None:
         return FailedCheck(_why_closed(order), {"order_id": order.order_id})
+    if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
+        return FailedCheck(Reason.TERMS_DO_NOT_FIT, {"order_id": order.order_id})
     account = state.accounts[order.user_id]
     terms = _edited_terms(order, command)
     if failed := why_not_edited(state, ts_us, account, terms):
@@ -111,7 +129,8 @@ def cancel(state: State, command: CancelOrder) -> Result:
     """Cancel one open order of the user."""
     order = named_order(state, command)
     if isinstance(order, FailedCheck):
-        return order
+        trigger = named_trigger(state, command, order)
+        return trigger if isinstance(trigger, FailedCheck) else [cancel_trigger(state, trigger, "user_request")]
     if order.level is None:
         return FailedCheck(_why_closed(order))
     changes = Changes()
@@ -129,7 +148,9 @@ def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: Canc
     orders = group_of(account, command)
     changes = Changes()
     cancel_each(state, changes, orders, reason)
-    changes.events.append(AllCancelled(account.user_id, len(orders)))
+    triggers = trigger_group(account, command) if account.triggers else []
+    changes.events += cancel_triggers(state, triggers, reason)
+    changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))
     return changes.take_events()
 
 

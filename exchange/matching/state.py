@@ -18,6 +18,7 @@ from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index import IndexState
+from exchange.matching.trigger_orders import TriggerLists
 
 
 class State:
@@ -44,6 +45,7 @@ class State:
         "rules_version",
         "settlement_rules",
         "total_cash_micros",
+        "triggers",
     )
 
     def __init__(self, rules: Rules = Rules(), rules_version: int = FIRST_RULES_VERSION) -> None:
@@ -53,6 +55,8 @@ class State:
         self.total_cash_micros = 0
         self.overdrawn: dict[str, Account] = {}
         self.is_halted = False
+        # None while no order waits for a price, so that a command pays for one test then.
+        self.triggers: TriggerLists | None = None
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, OrderBook] = {}
         self.live: dict[str, dict[str, OrderBook]] = {}
@@ -110,6 +114,7 @@ class State:
         for user_id, account in self.accounts.items():
             assert account.user_id == user_id, "an account is filed under another name"
             account.check(self.rules, self.has_fair_market)
+            account.check_triggers(self.rules.finished_orders_kept)
             open_orders += len(account.open_orders)
             for instrument_id, position in account.positions.items():
                 positions[instrument_id] += position.position_milli
@@ -127,6 +132,13 @@ class State:
             assert is_live == (book.state != "expired"), "the live instruments are not those that have not expired"
             resting += len(book.resting())
         assert resting == open_orders, "books and accounts disagree on what is open"
+        waiting = {id_: it for account in self.accounts.values() for id_, it in account.triggers.items()}
+        assert (self.triggers is None) == (not waiting), "lists without trigger orders, or trigger orders without lists"
+        if self.triggers is not None:
+            assert self.triggers.orders == waiting, "lists and accounts disagree on trigger orders"
+            due = sorted(order.rank for order in waiting.values() if order.shown_micros is not None)
+            assert self.triggers.due == due, "the due orders are out of order"
+            assert all(order.book.state != "expired" for order in waiting.values()), "an order waits in an expired book"
         for asset, index in self.indexes.items():
             expirations = [book.expiration_us for book in self.live.get(asset, {}).values()]
             wanted = sorted(dict.fromkeys(expirations)) if self.has_fair_market else []

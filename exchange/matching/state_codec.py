@@ -19,8 +19,12 @@ from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
 from exchange.matching.state import State
 from exchange.matching.surface import set_all_bands
+from exchange.matching.trigger_changes import add_trigger
+from exchange.matching.trigger_orders import TriggerOrder
 
 _encoder = msgspec.msgpack.Encoder()
+# Those without the groups of trigger orders, which follow.
+_ACCOUNT_FIELDS = 11
 # The fields, the positions, and the encoded closed orders.
 _AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
 decode = msgspec.msgpack.Decoder(
@@ -77,7 +81,7 @@ def decode_state(image: bytes) -> State:
             index.reopens_us = smiles.pop()
         index.smiles = {expiration_us: Smile(*parameters) for expiration_us, *parameters in smiles}
     for fields, _, _ in accounts:
-        account = Account(*fields)
+        account = Account(*fields[:_ACCOUNT_FIELDS])
         state.accounts[account.user_id] = account
         if account.cash_micros < 0 and account.user_id != INSURANCE:
             state.note_overdrawn(account)
@@ -85,6 +89,7 @@ def decode_state(image: bytes) -> State:
         _restore_book(state, *row)
     for fields, positions, closed_orders in accounts:
         account = state.accounts[fields[0]]
+        _restore_triggers(state, account, fields[_ACCOUNT_FIELDS:])
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
             # Most positions are empty, and an empty one is no exposure.
@@ -106,6 +111,9 @@ def _index_row(asset: str, index: IndexState) -> list[Any]:
 
 
 def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
+    triggers: list[Any] = []
+    if account.triggers or account.closed_triggers:
+        triggers = [[_trigger_row(it) for it in some.values()] for some in (account.triggers, account.closed_triggers)]
     return [
         [
             account.user_id,
@@ -118,8 +126,9 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
             account.is_suspended,
             account.open_orders_max,
             account.position_max_milli,
-            # Not in the states of rules version 1, whose bytes stay as they are.
-            *((account.prices_below,) if account.prices_below else ()),
+            # Not in the states of rules version 1 and of accounts without trigger orders, whose bytes stay as they are.
+            *((account.prices_below,) if account.prices_below or triggers else ()),
+            *triggers,
         ],
         [
             [
@@ -133,6 +142,40 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
         ],
         msgspec.Raw(closed_orders),
     ]
+
+
+def _trigger_row(order: TriggerOrder) -> list[Any]:
+    return [
+        order.order_id,
+        order.book.instrument_id,
+        order.side,
+        order.type,
+        order.trigger,
+        order.level_micros,
+        order.offset_micros,
+        order.time_in_force,
+        order.price_micros,
+        order.size_milli,
+        order.post_only,
+        order.client_order_id,
+        order.reduce_only,
+        order.label,
+        order.original,
+        order.shown_micros,
+        order.status,
+    ]
+
+
+def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None:
+    """Restore untriggered orders and those that ended from their rows, if there are any."""
+    for rows, orders in zip(groups, (account.triggers, account.closed_triggers), strict=False):
+        for order_id, instrument_id, *terms, original, shown_micros, status in rows:
+            book = state.books[instrument_id]
+            values: list[Any] = [*terms, tuple(original), shown_micros, status]
+            order = TriggerOrder(order_id, account.user_id, book, *values)
+            orders[order_id] = order
+            if status is None:
+                add_trigger(state, order)
 
 
 def _book_row(book: OrderBook) -> list[Any]:

@@ -33,6 +33,9 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
 )
 from exchange.domain.index_window import IndexWindow
 from exchange.domain.reasons import Reason
@@ -163,7 +166,7 @@ class Fold:
                     self._come_to_rest(change, entering)
                     entering = self.orders.on_accepted(event, ts_us)
                     change.orders[event.order_id] = entering
-                    if not entering.liquidation:
+                    if not entering.liquidation and entering.trigger_order_id is None:
                         change.order = entering
                 case BalanceChanged():
                     self.balances.on_balance(event)
@@ -241,6 +244,14 @@ class Fold:
                 case LimitsSet():
                     self.balances.on_limits(event)
                     change.user_id = event.user_id
+                case TriggerOrderPlaced():
+                    change.order = change.orders[event.order_id] = self.orders.on_trigger_placed(event, ts_us)
+                case TriggerOrderEdited():
+                    change.order = change.orders[event.order_id] = self.orders.on_trigger_edited(event, ts_us)
+                case TriggerOrderEnded():
+                    order = change.orders[event.order_id] = self.orders.on_trigger_ended(event, ts_us)
+                    if change.order is None:
+                        change.order = order
                 case Configured() | RulesChanged():
                     self.rules = event.rules
                     self.rules_version = event.rules_version or FIRST_RULES_VERSION

@@ -4,7 +4,7 @@ This module must stay interpreted: in compiled code, each number that is read an
 objects of an order stay in memory while it is open, and here they are those of its event.
 """
 
-from exchange.domain.events import OrderAccepted
+from exchange.domain.events import OrderAccepted, TriggerOrderPlaced
 from exchange.projections.wire_types import OrderView
 
 
@@ -32,5 +32,35 @@ def add_order(open_orders: dict[int, OrderView], event: OrderAccepted, ts_us: in
         event.reduce_only is True,
         event.liquidation is True,
         event.label or None,
+        event.trigger_order_id or None,
+    )
+    return order
+
+
+def add_trigger_order(triggers: dict[int, OrderView], event: TriggerOrderPlaced, ts_us: int) -> OrderView:
+    """Add a trigger order that was placed to the untriggered ones, and return it."""
+    order = triggers[event.order_id] = OrderView(
+        event.order_id,
+        event.instrument_id,
+        event.user_id,
+        event.side,
+        event.type,
+        event.time_in_force,
+        event.post_only,
+        event.price_micros,
+        event.size_milli,
+        0,
+        event.size_milli,
+        None,
+        "untriggered",
+        ts_us,
+        ts_us,
+        event.client_order_id,
+        reduce_only=event.reduce_only is True,
+        label=event.label or None,
+        trigger=event.trigger,
+        trigger_price_micros=event.trigger_price_micros,
+        trigger_offset_micros=event.trigger_offset_micros,
+        trigger_reference_price_micros=event.reference_micros,
     )
     return order

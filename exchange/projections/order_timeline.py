@@ -7,7 +7,16 @@ import msgspec
 from msgspec import UNSET
 
 from exchange.domain.commands import CancelOrder, Command, EditOrder
-from exchange.domain.enums import CancelReason, Liquidity, OrderType, Side, TimeInForce
+from exchange.domain.enums import (
+    CancelReason,
+    Liquidity,
+    OrderType,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerEnd,
+    TriggerType,
+)
 from exchange.domain.events import (
     Event,
     OrderAccepted,
@@ -16,6 +25,9 @@ from exchange.domain.events import (
     OrderRepeated,
     Refused,
     Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
 )
 from exchange.domain.reasons import Reason
 from exchange.projections.wire_types import WIRE_NAMES
@@ -56,6 +68,7 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
     reduce_only: bool = False
     liquidation: bool = False
     label: str | None = None
+    trigger_order_id: int | None = None
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
@@ -111,7 +124,60 @@ class CancelledStep(_TimelineStep, frozen=True, kw_only=True, tag="cancelled"):
     by_order_id: int | None = None
 
 
-TimelineStep = PlacedStep | EditedStep | FilledStep | RepeatedStep | RefusedStep | CancelledStep
+class TriggerPlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_placed"):
+    """The trigger order was placed. `trigger_reference_price_micros` is the price that it waits for, as it was then."""
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    side: Side
+    type: TriggerType
+    trigger: Trigger
+    trigger_price_micros: int | None
+    trigger_offset_micros: int | None
+    trigger_reference_price_micros: int | None
+    time_in_force: TimeInForce
+    post_only: bool
+    price_micros: int | None
+    size_milli: int
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    label: str | None = None
+
+
+class TriggerEditedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_edited"):
+    """The untriggered order has new terms."""
+
+    trigger_price_micros: int | None
+    trigger_offset_micros: int | None
+    price_micros: int | None
+    size_milli: int
+
+
+class TriggerEndedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_ended"):
+    """The trigger order placed an order (`placed_order_id`), or that was refused, or the user or a rule cancelled it.
+
+    `shown_price_micros` is the price that met it.
+    """
+
+    status: TriggerEnd
+    shown_price_micros: int | None = None
+    placed_order_id: int | None = None
+    reject_reason: Reason | None = None
+    reason: CancelReason | None = None
+
+
+TimelineStep = (
+    PlacedStep
+    | EditedStep
+    | FilledStep
+    | RepeatedStep
+    | RefusedStep
+    | CancelledStep
+    | TriggerPlacedStep
+    | TriggerEditedStep
+    | TriggerEndedStep
+)
 
 
 def timeline_of(
@@ -122,11 +188,11 @@ def timeline_of(
     Commands that do not affect the order are ignored.
     """
     steps: list[TimelineStep] = []
-    placed: OrderAccepted | None = None
+    placed: OrderAccepted | TriggerOrderPlaced | None = None
     for record in records:
         seq, ts_us, command, events = record
         for event in events:
-            if isinstance(event, OrderAccepted) and event.order_id == order_id:
+            if isinstance(event, OrderAccepted | TriggerOrderPlaced) and event.order_id == order_id:
                 placed = event
             if affects(event, order_id):
                 steps.append(_step(order_id, record, event, names_counterparties))
@@ -142,11 +208,13 @@ def affects(event: Event, order_id: int) -> bool:
             return order_id in (event.maker_order_id, event.taker_order_id)
         case OrderAccepted() | OrderEdited() | OrderRepeated() | OrderCancelled():
             return event.order_id == order_id
+        case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded():
+            return event.order_id == order_id
         case _:
             return False
 
 
-def refers_to(command: Command, placed: OrderAccepted) -> bool:
+def refers_to(command: Command, placed: OrderAccepted | TriggerOrderPlaced) -> bool:
     """True if the command asks for an edit or a cancellation of this order."""
     if not isinstance(command, EditOrder | CancelOrder) or command.user_id != placed.user_id:
         return False
@@ -155,7 +223,9 @@ def refers_to(command: Command, placed: OrderAccepted) -> bool:
     return command.client_order_id is not None and command.client_order_id == placed.client_order_id
 
 
-def _is_about(record: CommandRecord, refused: Refused, placed: OrderAccepted, steps: list[TimelineStep]) -> bool:
+def _is_about(
+    record: CommandRecord, refused: Refused, placed: OrderAccepted | TriggerOrderPlaced, steps: list[TimelineStep]
+) -> bool:
     """True if the refused command asked for an edit or a cancellation of this order, which has had these steps."""
     command = record.command
     if not isinstance(command, EditOrder | CancelOrder) or command.label is UNSET:
@@ -168,9 +238,11 @@ def _is_about(record: CommandRecord, refused: Refused, placed: OrderAccepted, st
 
 
 def is_open(steps: list[TimelineStep]) -> bool:
-    """True if an order with these steps still rests."""
+    """True if an order with these steps still rests, or still waits for a price."""
     return not any(
-        isinstance(step, CancelledStep) or (isinstance(step, FilledStep) and not step.remaining_milli) for step in steps
+        isinstance(step, CancelledStep | TriggerEndedStep)
+        or (isinstance(step, FilledStep) and not step.remaining_milli)
+        for step in steps
     )
 
 
@@ -201,6 +273,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 reduce_only=event.reduce_only is True,
                 liquidation=event.liquidation is True,
                 label=event.label or None,
+                trigger_order_id=event.trigger_order_id or None,
             )
         case OrderEdited():
             return EditedStep(
@@ -223,10 +296,65 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 command=kind,
                 remaining_milli=event.remaining_milli,
                 reason=event.reason,
-                by_order_id=_entering(record.events) if event.reason == "self_trade_prevention" else None,
+                by_order_id=_entering(record.events, event) if event.reason == "self_trade_prevention" else None,
             )
+        case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded():
+            return _trigger_step(record, event)
         case _:
             return RepeatedStep(seq=seq, ts_us=ts_us, command=kind)
+
+
+def _trigger_step(
+    record: CommandRecord, event: TriggerOrderPlaced | TriggerOrderEdited | TriggerOrderEnded
+) -> TimelineStep:
+    """Return the step of an event of a trigger order. What met it is shown, and not whose command showed that."""
+    seq, ts_us, kind = record.seq, record.ts_us, kind_of(record.command)
+    match event:
+        case TriggerOrderPlaced():
+            return TriggerPlacedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind,
+                order_id=event.order_id,
+                user_id=event.user_id,
+                instrument_id=event.instrument_id,
+                side=event.side,
+                type=event.type,
+                trigger=event.trigger,
+                trigger_price_micros=event.trigger_price_micros,
+                trigger_offset_micros=event.trigger_offset_micros,
+                trigger_reference_price_micros=event.reference_micros,
+                time_in_force=event.time_in_force,
+                post_only=event.post_only,
+                price_micros=event.price_micros,
+                size_milli=event.size_milli,
+                client_order_id=event.client_order_id,
+                reduce_only=event.reduce_only is True,
+                label=event.label or None,
+            )
+        case TriggerOrderEdited():
+            return TriggerEditedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind,
+                trigger_price_micros=event.trigger_price_micros,
+                trigger_offset_micros=event.trigger_offset_micros,
+                price_micros=event.price_micros,
+                size_milli=event.size_milli,
+            )
+        case TriggerOrderEnded():
+            accepted = (it for it in record.events if isinstance(it, OrderAccepted))
+            placed = (it.order_id for it in accepted if it.trigger_order_id == event.order_id)
+            return TriggerEndedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=kind if event.status == "cancelled" else None,
+                status=event.status,
+                shown_price_micros=event.shown_micros or None,
+                placed_order_id=next(placed, None),
+                reject_reason=event.refusal or None,
+                reason=event.cancel_reason or None,
+            )
 
 
 def _filled(order_id: int, record: CommandRecord, event: Traded, names_counterparties: bool) -> FilledStep:
@@ -260,6 +388,7 @@ def _taker(events: list[Event], trade: Traded) -> Counterparty:
     return Counterparty(trade.taker_order_id, trade.taker_user_id, "limit")
 
 
-def _entering(events: list[Event]) -> int | None:
-    """Return the id of the order that the command placed or edited."""
-    return next((event.order_id for event in events if isinstance(event, OrderAccepted | OrderEdited)), None)
+def _entering(events: list[Event], cancelled: OrderCancelled) -> int | None:
+    """Return the id of the order that had entered the book last when this one was cancelled."""
+    before = events[: events.index(cancelled)]
+    return next((event.order_id for event in reversed(before) if isinstance(event, OrderAccepted | OrderEdited)), None)

@@ -1,20 +1,31 @@
 """Open orders, and recently finished orders, of every user."""
 
-from exchange.domain.events import OrderAccepted, OrderCancelled, OrderEdited, Traded
+from exchange.domain.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderEdited,
+    Traded,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
+)
 from exchange.domain.units import MILLI_PER_CONTRACT
-from exchange.projections.new_orders import add_order
+from exchange.projections.new_orders import add_order, add_trigger_order
 from exchange.projections.recent import FinishedOrders
 from exchange.projections.wire_types import OrderView
 
 
 class UserOrders:
-    """One user's orders by id: open ones oldest first, finished ones in the order of their end."""
+    """One user's orders by id: open and untriggered ones oldest first, finished ones in the order of their end."""
 
-    __slots__ = ("finished", "open")
+    __slots__ = ("finished", "open", "triggers")
 
-    def __init__(self, open_orders: dict[int, OrderView], finished: FinishedOrders) -> None:
+    def __init__(
+        self, open_orders: dict[int, OrderView], finished: FinishedOrders, triggers: dict[int, OrderView]
+    ) -> None:
         self.open = open_orders
         self.finished = finished
+        self.triggers = triggers
 
 
 class Orders:
@@ -35,13 +46,15 @@ class Orders:
         """Return the orders of one user; create an empty collection if there is none."""
         orders = self.users.get(user_id)
         if orders is None:
-            orders = self.users[user_id] = UserOrders({}, FinishedOrders())
+            orders = self.users[user_id] = UserOrders({}, FinishedOrders(), {})
         return orders
 
     def find(self, user_id: str, order_id: int) -> OrderView | None:
-        """Return the user's order, open or finished; None if it is unknown or no longer kept."""
+        """Return the user's order, open, untriggered or finished; None if it is unknown or no longer kept."""
         orders = self.users.get(user_id)
-        return None if orders is None else orders.open.get(order_id) or orders.finished.get(order_id)
+        if orders is None:
+            return None
+        return orders.open.get(order_id) or orders.triggers.get(order_id) or orders.finished.get(order_id)
 
     def find_named(
         self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None
@@ -53,7 +66,7 @@ class Orders:
         orders = self.users.get(user_id)
         if orders is None or order_id is not None:
             return None if order_id is None else self.find(user_id, order_id)
-        for group in (orders.open, orders.finished):
+        for group in ({**orders.open, **orders.triggers}, orders.finished):
             newest_id = 0
             for order in group.values():
                 fits = order.label == label if client_order_id is None else order.client_order_id == client_order_id
@@ -64,11 +77,14 @@ class Orders:
         return None
 
     def open_orders(self, user_id: str, instrument_id: str | None = None, label: str | None = None) -> list[OrderView]:
-        """Return the user's open orders, oldest first."""
+        """Return the user's open and untriggered orders, oldest first."""
         orders = self.users.get(user_id)
+        if orders is None:
+            return []
+        found = orders.open if not orders.triggers else dict(sorted({**orders.open, **orders.triggers}.items()))
         return [
             order
-            for order in (orders.open.values() if orders else ())
+            for order in found.values()
             if instrument_id in (None, order.instrument_id) and label in (None, order.label)
         ]
 
@@ -133,6 +149,31 @@ class Orders:
         order.cancel_reason = event.reason
         order.updated_us = ts_us
         self._finish(order)
+        return order
+
+    def on_trigger_placed(self, event: TriggerOrderPlaced, ts_us: int) -> OrderView:
+        """Add a new trigger order."""
+        return add_trigger_order(self.of(event.user_id).triggers, event, ts_us)
+
+    def on_trigger_edited(self, event: TriggerOrderEdited, ts_us: int) -> OrderView:
+        """Take over the terms of an edited trigger order."""
+        order = self.users[event.user_id].triggers[event.order_id]
+        order.trigger_price_micros = event.trigger_price_micros
+        order.trigger_offset_micros = event.trigger_offset_micros
+        order.price_micros = event.price_micros
+        order.size_milli = order.remaining_milli = event.size_milli
+        order.updated_us = ts_us
+        return order
+
+    def on_trigger_ended(self, event: TriggerOrderEnded, ts_us: int) -> OrderView:
+        """Move a trigger order that ended to the finished ones."""
+        orders = self.users[event.user_id]
+        order = orders.triggers.pop(event.order_id)
+        order.status = event.status
+        order.cancel_reason = event.cancel_reason or None
+        order.reject_reason = event.refusal or None
+        order.updated_us = ts_us
+        orders.finished.add(order, self.finished_kept)
         return order
 
     def fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:

@@ -33,11 +33,12 @@ from exchange.projections.wire_types import (
 )
 
 
-class _UserOrdersImage(msgspec.Struct):
+class _UserOrdersImage(msgspec.Struct, omit_defaults=True):
     """The fields of `UserOrders`. `finished` holds the encoded finished orders by id, or bytes: these compressed."""
 
     open: dict[int, OrderView]
     finished: msgspec.Raw
+    triggers: dict[int, OrderView] = {}
 
 
 class _OrdersImage(msgspec.Struct):
@@ -157,7 +158,8 @@ def encode_views(views: Views, compression: Compression | None = None) -> bytes:
         return msgspec.Raw(encoded.plain())
 
     def encode_orders(orders: UserOrders) -> msgspec.Raw:
-        return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, part(orders.finished.encoded(encode)))))
+        finished = part(orders.finished.encoded(encode))
+        return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, finished, orders.triggers)))
 
     return _encode(
         views,
@@ -217,7 +219,8 @@ def decode_views(
 
     def orders_of(raw: msgspec.Raw) -> UserOrders:
         orders = _decode_orders(raw)
-        return UserOrders(orders.open, FinishedOrders(image=part(orders.finished), decode=_decode_finished))
+        finished = FinishedOrders(image=part(orders.finished), decode=_decode_finished)
+        return UserOrders(orders.open, finished, orders.triggers)
 
     decoded = _decoder.decode(image)
     users = {user_id: orders_of(raw) for user_id, raw in decoded.orders.users.items()}
@@ -275,7 +278,11 @@ def copy_views(views: Views) -> Views:
     decoded = _decoder.decode(_encode(views, {}, {}, {}))
     users = views.orders.users
     still_open = _decode_open(_encoder.encode({user_id: orders.open for user_id, orders in users.items()}))
-    copied = {user_id: UserOrders(still_open[user_id], orders.finished.copy()) for user_id, orders in users.items()}
+    triggers = _decode_open(_encoder.encode({user_id: orders.triggers for user_id, orders in users.items()}))
+    copied = {
+        user_id: UserOrders(still_open[user_id], orders.finished.copy(), triggers[user_id])
+        for user_id, orders in users.items()
+    }
     trades = {instrument_id: some.copy() for instrument_id, some in views.tape.instruments.items()}
     user_trades = {user_id: some.copy() for user_id, some in views.tape.users.items()}
     return _views_of(decoded, copied, Tape(trades, user_trades, _days_of(decoded)))

@@ -15,6 +15,8 @@ from exchange.domain.enums import (
     OrderType,
     Side,
     TimeInForce,
+    Trigger,
+    TriggerType,
 )
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
@@ -70,11 +72,15 @@ WIRE_NAMES = {
     "realised_pnl_micros": "realised_pnl",
     "remaining_milli": "remaining",
     "shortfall_micros": "shortfall",
+    "shown_price_micros": "shown_price",
     "size_milli": "size",
     "skew_ppm": "skew",
     "strike_micros": "strike",
     "tick_micros": "tick_size",
     "total_pnl_micros": "total_pnl",
+    "trigger_offset_micros": "trigger_offset",
+    "trigger_price_micros": "trigger_price",
+    "trigger_reference_price_micros": "trigger_reference_price",
     "unrealised_pnl_micros": "unrealised_pnl",
     "volume_24h_milli": "volume_24h",
     "volume_milli": "volume",
@@ -93,7 +99,7 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     instrument_id: str
     user_id: str
     side: Side
-    type: OrderType
+    type: OrderType | TriggerType
     time_in_force: TimeInForce
     post_only: bool
     price_micros: int | None
@@ -109,6 +115,12 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     reduce_only: bool = False
     liquidation: bool = False
     label: str | None = None
+    trigger_order_id: int | None = None
+    trigger: Trigger | None = None
+    trigger_price_micros: int | None = None
+    trigger_offset_micros: int | None = None
+    trigger_reference_price_micros: int | None = None
+    reject_reason: Reason | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from exchange.domain.commands import Command, EndDay, encode_commands
+from exchange.domain.commands import Command, ContinueTriggers, EndDay, encode_commands
 from exchange.domain.units import US_PER_DAY, next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.journal.errors import JournalUnavailableError
@@ -73,6 +73,9 @@ class Pipeline:
         self._answers_timer: asyncio.TimerHandle | None = None
         self._are_answers_due = False
         self._stopping = False
+        # A command that continues with trigger orders waits, or is being written.
+        self._continues = False
+        self._continue_triggers()
 
     @property
     def queue_depth(self) -> int:
@@ -120,7 +123,18 @@ class Pipeline:
                     self._publisher.publish(change)  # notifications of this command
                 self._publisher.flush()  # books and tickers, then everything onto the sockets
                 self._note_answers(durable[-1][0])
+                self._continue_triggers()
             durable = await self._confirm(batch, writing)
+
+    def _continue_triggers(self) -> None:
+        """Let a command go on with the trigger orders that the last batch left, before any other command."""
+        triggers = self.engine.state.triggers
+        if triggers is not None and triggers.due and not self._continues:
+            self._continues = True
+            self._waiting.appendleft((ContinueTriggers(), self._on_continued))
+
+    def _on_continued(self, _change: Change | None) -> None:
+        self._continues = False
 
     def _note_answers(self, last: Record) -> None:
         """Note when the batch that ends with `last` was answered.

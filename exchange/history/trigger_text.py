@@ -1,0 +1,90 @@
+"""Events and steps of trigger orders as sentences for people."""
+
+from exchange.amounts import contracts, usdc
+from exchange.domain.enums import Side
+from exchange.domain.events import TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced, TriggersContinued
+from exchange.projections.order_timeline import TriggerEditedStep, TriggerEndedStep, TriggerPlacedStep
+
+_TriggerEvent = TriggerOrderPlaced | TriggerOrderEdited | TriggerOrderEnded | TriggersContinued
+_NAMES = {"index_price": "the index price", "mark_price": "the mark price", "last_price": "the last price"}
+
+
+def describe_trigger(event: _TriggerEvent) -> str:
+    """Describe an event of a trigger order in one line."""
+    match event:
+        case TriggerOrderPlaced():
+            wanted = wanted_text(event.side, event.size_milli, event.price_micros)
+            when = waiting_text(event.trigger_price_micros, event.trigger_offset_micros)
+            terms = _terms(event)
+            return (
+                f"trigger order {event.order_id}: {event.user_id} wants to {wanted} {event.instrument_id}, "
+                f"{event.type} on {_NAMES[event.trigger]} {when}{terms}"
+            )
+        case TriggerOrderEdited():
+            when = waiting_text(event.trigger_price_micros, event.trigger_offset_micros)
+            price = "at market" if event.price_micros is None else f"@ {usdc(event.price_micros)}"
+            terms = f"{contracts(event.size_milli)} {price} {when}"
+            return f"trigger order {event.order_id} of {event.user_id} is edited to {terms}"
+        case TriggerOrderEnded():
+            return f"trigger order {event.order_id} of {event.user_id} {_end(event)}"
+        case TriggersContinued():
+            return f"{event.count} trigger orders that a price met before continue"
+
+
+def step_text(step: TriggerPlacedStep | TriggerEditedStep | TriggerEndedStep, user_id: str) -> str:
+    """Describe a step in the life of a trigger order of this user."""
+    match step:
+        case TriggerPlacedStep():
+            wanted = wanted_text(step.side, step.size_milli, step.price_micros)
+            when = waiting_text(step.trigger_price_micros, step.trigger_offset_micros)
+            now = (
+                "no price yet"
+                if step.trigger_reference_price_micros is None
+                else f"now {usdc(step.trigger_reference_price_micros)}"
+            )
+            terms = _terms(step)
+            return f"placed by {user_id}: {wanted}, {step.type} on {_NAMES[step.trigger]} {when} ({now}){terms}"
+        case TriggerEditedStep():
+            when = waiting_text(step.trigger_price_micros, step.trigger_offset_micros)
+            price = "at market" if step.price_micros is None else f"at {usdc(step.price_micros)}"
+            return f"edited by {user_id} to {contracts(step.size_milli)} {price} {when}"
+        case TriggerEndedStep():
+            if step.status == "cancelled":
+                return f"cancelled ({step.reason})"
+            shown = "" if step.shown_price_micros is None else f" at {usdc(step.shown_price_micros)}"
+            if step.reject_reason is not None:
+                return f"triggered{shown}, and the order was refused: {step.reject_reason.value}"
+            return f"triggered{shown}, and placed order {step.placed_order_id}"
+
+
+def wanted_text(side: Side, size_milli: int, price_micros: int | None) -> str:
+    """The order that a trigger order places: `buy 1.0 at 1.50`."""
+    price = "at market" if price_micros is None else f"at {usdc(price_micros)}"
+    return f"{'buy' if side == 'bid' else 'sell'} {contracts(size_milli)} {price}"
+
+
+def waiting_text(trigger_price_micros: int | None, trigger_offset_micros: int | None) -> str:
+    """The price that a trigger order waits for: `at 150.00`, or `2.00 from its best`."""
+    if trigger_price_micros is not None:
+        return f"at {usdc(trigger_price_micros)}"
+    return f"{usdc(trigger_offset_micros or 0)} from its best"
+
+
+def _terms(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
+    terms = (
+        f", {order.time_in_force}",
+        ", post-only" if order.post_only else "",
+        ", reduce-only" if order.reduce_only is True else "",
+        f", {order.client_order_id!r}" if order.client_order_id else "",
+        f", label {order.label!r}" if order.label else "",
+    )
+    return "".join(terms)
+
+
+def _end(event: TriggerOrderEnded) -> str:
+    if event.status == "cancelled":
+        return f"is cancelled ({event.cancel_reason})"
+    shown = usdc(event.shown_micros) if isinstance(event.shown_micros, int) else "?"
+    if event.refusal:
+        return f"is triggered by the price {shown}, and its order is refused: {event.refusal.value}"
+    return f"is triggered by the price {shown}"

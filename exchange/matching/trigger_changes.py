@@ -1,0 +1,291 @@
+"""Trigger orders: place, edit and cancel them while they wait. They lock nothing until they are triggered."""
+
+from collections.abc import Iterable
+
+from msgspec import UNSET
+
+from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceTriggerOrder
+from exchange.domain.enums import CancelReason, Trigger
+from exchange.domain.events import Event, OrderRepeated, TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import FAIR_MARKET_VERSION
+from exchange.domain.units import PRICE_MAX_MICROS, TRIGGER_ORDERS_MAX
+from exchange.matching.accounts import Account
+from exchange.matching.book import OrderBook
+from exchange.matching.order_checks import why_bad_price, why_bad_size, why_closed
+from exchange.matching.refusal import FailedCheck, Result
+from exchange.matching.state import State
+from exchange.matching.trigger_orders import TriggerLists, TriggerOrder
+
+
+def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Result:
+    """Accept an order that waits for a price, unless the price meets it already."""
+    account = state.accounts.get(command.user_id)
+    if account is None:
+        return FailedCheck(Reason.UNKNOWN_USER)
+    known = account.find_trigger(None, command.client_order_id)
+    if known is not None and _same_order(known, command):
+        return [OrderRepeated(known.order_id, account.user_id)]
+    book = state.books.get(command.instrument_id)
+    used_by_id = None if known is None else known.order_id
+    if used_by_id is None and (order := account.find_client_order(command.client_order_id)) is not None:
+        used_by_id = order.order_id
+    if failed := _why_not_placed(state, ts_us, account, book, used_by_id, command):
+        return failed
+    assert book is not None, "a trigger order in no instrument passed every check"
+    reference_micros = reference_of(state, book, command.trigger)
+    order_id = state.next_order_id
+    state.next_order_id += 1
+    placed = TriggerOrder(
+        order_id,
+        account.user_id,
+        book,
+        command.side,
+        command.type,
+        command.trigger,
+        command.trigger_price_micros or 0,
+        command.trigger_offset_micros,
+        command.time_in_force,
+        command.price_micros,
+        command.size_milli,
+        command.post_only,
+        command.client_order_id,
+        command.reduce_only is True,
+        command.label or None,
+        (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli),
+    )
+    if reference_micros is not None and command.trigger_offset_micros is not None:
+        _begin_to_trail(placed, reference_micros)
+    account.triggers[order_id] = placed
+    add_trigger(state, placed)
+    return [
+        TriggerOrderPlaced(
+            order_id,
+            account.user_id,
+            book.instrument_id,
+            command.side,
+            command.type,
+            command.trigger,
+            command.trigger_price_micros,
+            command.trigger_offset_micros,
+            reference_micros,
+            command.time_in_force,
+            command.price_micros,
+            command.size_milli,
+            command.post_only,
+            command.client_order_id,
+            command.reduce_only or UNSET,
+            command.label or UNSET,
+        )
+    ]
+
+
+def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrder) -> Result:
+    """Give an untriggered order another trigger price or offset, price or size."""
+    account = state.accounts[order.user_id]
+    is_trailing, has_limit = order.offset_micros is not None, order.price_micros is not None
+    if (
+        (is_trailing and command.trigger_price_micros is not UNSET)
+        or (not is_trailing and command.trigger_offset_micros is not UNSET)
+        or (not has_limit and command.price_micros is not None)
+    ):
+        return FailedCheck(Reason.TERMS_DO_NOT_FIT, {"order_id": order.order_id})
+    level, offset = command.trigger_price_micros or None, command.trigger_offset_micros or None
+    price = order.price_micros if command.price_micros is None else command.price_micros
+    size = order.size_milli if command.size_milli is None else command.size_milli
+    if failed := _why_not_open(state, ts_us, account, order.book):
+        return failed
+    size_min_milli = _size_min_milli(state, order.book, order.reduce_only)
+    if failed := why_bad_size(size_min_milli, size, 0, price) or why_bad_price(order.book, price):
+        return failed
+    if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
+        reference_micros = reference_of(state, order.book, order.trigger)
+        if failed := _why_bad_level(reference_micros, level, offset, order.waits_for_rise, order.trigger):
+            return failed
+        remove_trigger(state, order)
+        if level is not None:
+            order.level_micros = level
+        elif offset is not None:
+            order.offset_micros = offset
+            assert reference_micros is not None, "a trailing stop without a reference"
+            _begin_to_trail(order, reference_micros)
+        add_trigger(state, order)
+    order.price_micros, order.size_milli = price, size
+    shown_level = None if is_trailing else order.level_micros
+    names = (order.order_id, account.user_id, order.book.instrument_id)
+    return [TriggerOrderEdited(*names, shown_level, order.offset_micros, price, size)]
+
+
+def cancel_triggers(state: State, orders: Iterable[TriggerOrder], reason: CancelReason) -> list[Event]:
+    """Cancel these untriggered orders, in the given order."""
+    return [cancel_trigger(state, order, reason) for order in orders]
+
+
+def cancel_trigger(state: State, order: TriggerOrder, reason: CancelReason) -> Event:
+    """Cancel an untriggered order."""
+    end_trigger(state, order)
+    order.status = "cancelled"
+    names = (order.order_id, order.user_id, order.book.instrument_id)
+    return TriggerOrderEnded(*names, "cancelled", cancel_reason=reason)
+
+
+def end_trigger(state: State, order: TriggerOrder) -> None:
+    """Take an order out of the lists, and file it among the ended ones."""
+    remove_trigger(state, order)
+    state.accounts[order.user_id].close_trigger(order, state.rules.finished_orders_kept)
+
+
+def add_trigger(state: State, order: TriggerOrder) -> None:
+    """Put an order into the lists, which are there only while an order waits."""
+    if state.triggers is None:
+        state.triggers = TriggerLists()
+    state.triggers.add(order)
+
+
+def remove_trigger(state: State, order: TriggerOrder) -> None:
+    """Take an order out of the lists."""
+    assert state.triggers is not None, "an order waits in no list"
+    state.triggers.remove(order)
+    if not state.triggers.orders:
+        state.triggers = None
+
+
+def named_trigger(state: State, command: EditOrder | CancelOrder, failed: FailedCheck) -> TriggerOrder | FailedCheck:
+    """Return the untriggered order that the command names, if no other order fits; else why there is none.
+
+    `failed` is the reason why the command names no order in the book.
+    """
+    account = state.accounts.get(command.user_id)
+    if account is None or failed.reason is not Reason.ORDER_NOT_FOUND:
+        return failed
+    instrument_id = None if command.instrument_id is UNSET else command.instrument_id
+    order: TriggerOrder | None = None
+    if command.label is UNSET:
+        order = account.find_trigger(command.order_id, command.client_order_id)
+    else:
+        for one in account.triggers.values():
+            if one.label == command.label and instrument_id in (None, one.book.instrument_id):
+                order = one
+    if order is None or instrument_id not in (None, order.book.instrument_id):
+        return failed
+    if order.status is None and order.shown_micros is None:
+        return order
+    reason = Reason.ORDER_ALREADY_CANCELLED if order.status == "cancelled" else Reason.ORDER_TRIGGERED
+    return FailedCheck(reason, {"order_id": order.order_id})
+
+
+def trigger_group(account: Account, command: CancelAll | CancelUserOrders) -> list[TriggerOrder]:
+    """Return the untriggered orders that a mass cancellation names, oldest first."""
+    orders = list(account.triggers.values())
+    if command.instrument_id is not None:
+        orders = [order for order in orders if order.book.instrument_id == command.instrument_id]
+    if isinstance(command, CancelUserOrders):
+        return orders
+    if command.asset is not UNSET:
+        orders = [order for order in orders if order.book.asset == command.asset]
+    if command.option_type is not UNSET:
+        orders = [order for order in orders if order.book.is_call == (command.option_type == "call")]
+    if command.label is not UNSET:
+        orders = [order for order in orders if order.label == command.label]
+    return orders
+
+
+def reference_of(state: State, book: OrderBook, trigger: Trigger) -> int | None:
+    """Return the price that a trigger order of the instrument waits for, as it is now; None if there is none yet."""
+    if trigger == "index_price":
+        index = state.indexes.get(book.asset)
+        return None if index is None else index.price_micros
+    return book.mark_micros if trigger == "mark_price" else book.last_micros
+
+
+def _begin_to_trail(order: TriggerOrder, reference_micros: int) -> None:
+    assert order.offset_micros is not None, "only a trailing stop trails"
+    order.level_micros = reference_micros + (order.offset_micros if order.waits_for_rise else -order.offset_micros)
+
+
+def _why_not_open(state: State, ts_us: int, account: Account, book: OrderBook) -> FailedCheck | None:
+    if account.is_suspended:
+        return FailedCheck(Reason.USER_SUSPENDED)
+    if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
+        return why_closed(state, ts_us, book)
+    return None
+
+
+def _size_min_milli(state: State, book: OrderBook, reduce_only: bool) -> int:
+    """Return the smallest size of a trigger order. The position that a reduce-only order reduces is known only then."""
+    return 1 if reduce_only and state.rules_version >= FAIR_MARKET_VERSION else book.min_size_milli
+
+
+def _why_not_placed(
+    state: State,
+    ts_us: int,
+    account: Account,
+    book: OrderBook | None,
+    used_by_id: int | None,
+    command: PlaceTriggerOrder,
+) -> FailedCheck | None:
+    """Return the first check that a new trigger order fails. Those of the order that it places come when it does."""
+    if account.is_suspended:
+        return FailedCheck(Reason.USER_SUSPENDED)
+    if book is None:
+        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
+    if failed := _why_not_open(state, ts_us, account, book):
+        return failed
+    price, size_min_milli = command.price_micros, _size_min_milli(state, book, command.reduce_only is True)
+    if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
+        return failed
+    if used_by_id is not None:
+        return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": used_by_id})
+    waiting = [order for order in account.triggers.values() if order.book is book]
+    if len(waiting) >= TRIGGER_ORDERS_MAX:
+        return FailedCheck(Reason.TOO_MANY_TRIGGER_ORDERS, {"trigger_orders": len(waiting)})
+    reference_micros = reference_of(state, book, command.trigger)
+    is_take = command.type == "take_market" or command.type == "take_limit"
+    waits_for_rise = (command.side == "bid") != is_take
+    return _why_bad_level(
+        reference_micros, command.trigger_price_micros, command.trigger_offset_micros, waits_for_rise, command.trigger
+    )
+
+
+def _why_bad_level(
+    reference_micros: int | None,
+    level_micros: int | None,
+    offset_micros: int | None,
+    waits_for_rise: bool,
+    trigger: Trigger,
+) -> FailedCheck | None:
+    """Fail if the price meets the order already, as on Deribit, or if there is no price to wait for.
+
+    Before its first trade, an instrument has no last price, and no order for it is met.
+    """
+    wanted = level_micros if offset_micros is None else offset_micros
+    if wanted is None or not 0 < wanted <= PRICE_MAX_MICROS:
+        return FailedCheck(Reason.TRIGGER_PRICE_INVALID, {"max_price_micros": PRICE_MAX_MICROS})
+    if reference_micros is None:
+        can_wait = trigger == "last_price" and offset_micros is None
+        return None if can_wait else FailedCheck(Reason.NO_TRIGGER_PRICE)
+    if level_micros is None:
+        return None
+    if waits_for_rise and reference_micros >= level_micros:
+        reason = Reason.TRIGGER_PRICE_TOO_LOW
+    elif not waits_for_rise and reference_micros <= level_micros:
+        reason = Reason.TRIGGER_PRICE_TOO_HIGH
+    else:
+        return None
+    return FailedCheck(reason, {"trigger_price_micros": level_micros, "shown_micros": reference_micros})
+
+
+def _same_order(known: TriggerOrder, command: PlaceTriggerOrder) -> bool:
+    """True if `command` repeats the one that placed `known`."""
+    terms = (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli)
+    return (
+        known.original == terms
+        and known.book.instrument_id == command.instrument_id
+        and known.side == command.side
+        and known.type == command.type
+        and known.trigger == command.trigger
+        and known.time_in_force == command.time_in_force
+        and known.post_only == command.post_only
+        and known.reduce_only == (command.reduce_only is True)
+        and known.label == (command.label or None)
+    )

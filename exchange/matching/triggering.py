@@ -1,0 +1,133 @@
+"""Triggering: a price that a command shows meets trigger orders, and they place their orders within that command.
+
+They trigger in the order of their trigger prices, then of their ids. What they trade shows prices, too, which may meet
+others. A command triggers TRIGGERED_MAX orders at most, so that it ends soon; those that are left stay due, and the
+next commands continue. After a command that leaves some, the server records a ContinueTriggers.
+"""
+
+from msgspec import UNSET
+
+from exchange.domain.commands import PlaceOrder
+from exchange.domain.events import (
+    BalanceChanged,
+    Event,
+    IndexPriceSet,
+    MarginsChanged,
+    MarksSet,
+    PositionChanged,
+    Traded,
+    TriggerOrderEnded,
+    TriggersContinued,
+)
+from exchange.domain.units import TRIGGERED_MAX
+from exchange.matching.orders import place
+from exchange.matching.refusal import FailedCheck
+from exchange.matching.reopening import why_not_reopened
+from exchange.matching.state import State
+from exchange.matching.trigger_changes import add_trigger, end_trigger, remove_trigger
+from exchange.matching.trigger_orders import TriggerOrder
+
+
+def trigger_orders(state: State, ts_us: int, events: list[Event]) -> None:
+    """Trigger the orders that the prices in these events meet, and add the events of that to them."""
+    seen = triggered = 0
+    while state.triggers is not None:
+        _show(state, ts_us, events, seen)
+        seen = len(events)
+        if triggered == TRIGGERED_MAX or state.triggers is None or not state.triggers.due:
+            break
+        order = state.triggers.orders[state.triggers.due[0][1]]
+        if _is_open(state, ts_us, order):
+            events += _trigger(state, ts_us, order)
+            triggered += 1
+        else:
+            # The instrument closed while the order was due. It waits for the next price.
+            remove_trigger(state, order)
+            order.shown_micros = None
+            add_trigger(state, order)
+    if triggered:
+        events[:] = _with_last_values(events)
+
+
+def _with_last_values(events: list[Event]) -> list[Event]:
+    """Return the events with one last value of each position and balance, at the end, as those of any command have.
+
+    Each order that was triggered told these values after it.
+    """
+    others: list[Event] = []
+    margins: list[MarginsChanged] = []
+    positions: dict[tuple[str, str], Event] = {}
+    balances: dict[str, Event] = {}
+    for event in events:
+        if type(event) is BalanceChanged:
+            balances[event.user_id] = event
+        elif type(event) is PositionChanged:
+            positions[event.user_id, event.instrument_id] = event
+        elif type(event) is MarginsChanged:
+            margins.append(event)
+        else:
+            others.append(event)
+    for changed in margins:
+        locked = {it: micros for it, micros in changed.locked_micros.items() if (changed.user_id, it) not in positions}
+        if locked:
+            others.append(MarginsChanged(changed.user_id, locked))
+    others += positions.values()
+    others += balances.values()
+    return others
+
+
+def continue_triggers(state: State) -> list[Event]:
+    """The event of a command that only goes on with orders that are due, as every command does."""
+    return [TriggersContinued(0 if state.triggers is None else len(state.triggers.due))]
+
+
+def _show(state: State, ts_us: int, events: list[Event], seen: int) -> None:
+    """Show the trigger orders the prices in the events after the first `seen`."""
+    lists = state.triggers
+    assert lists is not None, "there are no trigger orders"
+
+    def is_open(order: TriggerOrder) -> bool:
+        return _is_open(state, ts_us, order)
+
+    for event in events[seen:]:
+        if type(event) is Traded:
+            lists.show(("last_price", event.instrument_id), event.price_micros, is_open)
+        elif type(event) is IndexPriceSet:
+            lists.show(("index_price", event.asset), event.price_micros, is_open)
+        elif type(event) is MarksSet:
+            for instrument_id, mark_micros in event.marks.items():
+                lists.show(("mark_price", instrument_id), mark_micros, is_open)
+
+
+def _is_open(state: State, ts_us: int, order: TriggerOrder) -> bool:
+    """True if orders of the instrument can trade now. While they cannot, no price triggers one."""
+    book = order.book
+    if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
+        return False
+    return not state.has_fair_market or why_not_reopened(state, ts_us, book, False) is None
+
+
+def _trigger(state: State, ts_us: int, order: TriggerOrder) -> list[Event]:
+    """Place the order that a trigger order stands for. It is checked as if its user sent it now."""
+    assert order.shown_micros is not None, "no price has met the order"
+    end_trigger(state, order)
+    command = PlaceOrder(
+        order.user_id,
+        order.book.instrument_id,
+        order.side,
+        "market" if order.price_micros is None else "limit",
+        order.time_in_force,
+        order.price_micros,
+        order.size_milli,
+        order.post_only,
+        None,
+        order.reduce_only or UNSET,
+        order.label or UNSET,
+    )
+    names = (order.order_id, order.user_id, order.book.instrument_id)
+    result = place(state, ts_us, command, order.order_id)
+    if isinstance(result, FailedCheck):
+        order.status = "rejected"
+        return [TriggerOrderEnded(*names, "rejected", order.shown_micros, result.reason)]
+    order.status = "triggered"
+    return [TriggerOrderEnded(*names, "triggered", order.shown_micros), *result]

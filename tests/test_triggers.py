@@ -1,0 +1,196 @@
+"""Cascades of trigger orders: they end, in bounded commands, the same in a replay, and the server continues them."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from exchange.domain.commands import (
+    CancelOrder,
+    Command,
+    ContinueTriggers,
+    CreateInstrument,
+    EditOrder,
+    Genesis,
+    OpenAccount,
+    PlaceTriggerOrder,
+    decode_command,
+)
+from exchange.domain.events import Event, Refused, TriggerOrderEnded
+from exchange.domain.rules import Rules
+from exchange.domain.units import TRIGGERED_MAX
+from exchange.engine.engine import Engine
+from exchange.journal.memory import MemoryJournal
+from exchange.matching.apply import apply
+from exchange.matching.state import State
+from exchange.matching.state_codec import decode_state, digest, encode_state
+from exchange.projections.fold import Change
+from exchange.runtime.pipeline import Pipeline
+from tests.cli_support import exchange, said, said_json
+from tests.journals import write_journal
+from tests.naive import NaiveExchange
+from tests.small_market import CALL, START_US, USDC, buy, history, sell
+from tests.test_pipeline import ManualClock
+
+CENT = 10_000
+
+
+def stop(user_id: str, level_micros: int) -> PlaceTriggerOrder:
+    return PlaceTriggerOrder(user_id, CALL, "bid", "stop_market", "last_price", level_micros, None, "ioc", None, 1)
+
+
+def cascade(count: int, users: int) -> list[Command]:
+    """A ladder of asks, and for each a stop that its price meets and that then trades with the next one."""
+    names = [f"user-{n}" for n in range(users)]
+    opening: list[Command] = [Genesis(Rules(open_orders_max=20_000)), CreateInstrument(CALL, CENT, 1)]
+    opening += [OpenAccount(name, 1_000_000 * USDC) for name in ("maker", "taker", *names)]
+    ladder = [sell("maker", 1, USDC + n * CENT) for n in range(count + 1)]
+    stops = [stop(names[n % users], USDC + n * CENT) for n in range(count)]
+    return [*opening, *ladder, *stops, buy("taker", 1, USDC)]
+
+
+def ended(events: list[Event]) -> list[int]:
+    return [event.order_id for event in events if isinstance(event, TriggerOrderEnded)]
+
+
+@pytest.mark.long
+def test_a_cascade_of_10000_stops_ends_in_bounded_commands_and_again_in_a_replay() -> None:
+    state, commands = State(), cascade(10_000, 100)
+    for n, command in enumerate(commands[:-1]):
+        (first, *_) = apply(state, START_US + n, command)
+        assert not isinstance(first, Refused), first
+    before = encode_state(state)
+    triggered: list[int] = []
+    command, per_command = commands[-1], Counter[int]()
+    for n in range(101):
+        now = ended(apply(state, START_US + len(commands) + n, command))
+        triggered += now
+        per_command[len(now)] += 1
+        if state.triggers is None or not state.triggers.due:
+            break
+        command = ContinueTriggers()
+    assert per_command == {TRIGGERED_MAX: 100}
+    assert len(triggered) == 10_000 and state.triggers is None
+    state.check()
+    again = decode_state(before)
+    for n in range(100):
+        apply(again, START_US + len(commands) + n, ContinueTriggers() if n else commands[-1])
+    assert digest(again) == digest(state)
+
+
+def test_a_cascade_is_the_same_as_in_the_naive_exchange() -> None:
+    state, naive, commands = State(), NaiveExchange(), cascade(130, 2)
+    # Other commands continue the cascade as well.
+    commands += [sell("maker", 5, 9 * USDC), ContinueTriggers()]
+    for n, command in enumerate(commands):
+        assert apply(state, START_US + n, command) == naive.apply(START_US + n, command), command
+        if n % 20 == 0 or n > 130 * 2:
+            state = decode_state(encode_state(state))
+            state.check()
+    assert state.triggers is None
+
+
+class _Publisher:
+    def publish(self, change: Change) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+def test_the_server_continues_a_cascade_also_after_a_restart() -> None:
+    """The server stops while orders are due. The next one goes on with them before any other command."""
+
+    async def run() -> MemoryJournal:
+        journal, engine = MemoryJournal(), Engine()
+        pipeline = Pipeline(engine, journal, ManualClock(START_US), _Publisher())
+        for command in cascade(350, 4):
+            pipeline.submit(command, lambda change: None)
+        running = asyncio.create_task(pipeline.run())
+        pipeline.stop()
+        await running
+        return journal
+
+    journal = asyncio.run(run())
+    kinds = [type(decode_command(record.payload)).__name__ for record in journal.records]
+    assert kinds[-4:] == ["PlaceOrder", *["ContinueTriggers"] * 3]
+    # A crash after the first continuation.
+    cut = MemoryJournal()
+    cut.records = journal.records[:-2]
+    engine = Engine()
+    for record in cut.records:
+        engine.replay(record)
+    assert engine.state.triggers is not None and len(engine.state.triggers.due) == 1
+
+    async def go_on() -> None:
+        pipeline = Pipeline(engine, cut, ManualClock(START_US), _Publisher())
+        pipeline.submit(buy("taker", 1, USDC // 2), lambda change: None)
+        running = asyncio.create_task(pipeline.run())
+        pipeline.stop()
+        await running
+
+    asyncio.run(go_on())
+    kinds = [type(decode_command(record.payload)).__name__ for record in cut.records]
+    # The next command triggers the last ones.
+    assert kinds[-3:] == ["ContinueTriggers", "ContinueTriggers", "PlaceOrder"]
+    assert engine.state.triggers is None
+
+
+def stories() -> list[Command]:
+    """Stops of bob: one places an order that trades, one an order that is refused, one is edited and cancelled."""
+    order = PlaceTriggerOrder("bob", CALL, "bid", "stop_limit", "last_price", USDC, None, "gtc", 2 * USDC, 1_000)
+    return [
+        sell("alice", 500, 9 * USDC),
+        replace(order, client_order_id="one", label="hedge"),
+        replace(order, trigger_price_micros=USDC * 3 // 2, size_milli=10**9),
+        replace(order, type="stop_market", price_micros=None, time_in_force="ioc", trigger_price_micros=5 * USDC),
+        EditOrder("bob", 4, trigger_price_micros=6 * USDC),
+        sell("alice", 2_000, USDC * 3 // 2),
+        buy("carol", 500, USDC * 3 // 2),
+        EditOrder("bob", 4, trigger_price_micros=1),
+        CancelOrder("bob", 4),
+        CancelOrder("bob", 8),
+    ]
+
+
+def told(path: Path, order_id: int) -> list[str]:
+    lines = said(exchange("explain", order_id, "--db", path)).splitlines()
+    return [f"{line.split()[0]} {line[39:]}" if line[:8].strip().isdigit() else line for line in lines[2:] if line]
+
+
+def test_the_life_of_trigger_orders_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    write_journal(path, history(*stories()))
+    assert told(path, 2) == [
+        "7 placed by bob: buy 1.0 at 2.00, stop_limit on the last price at 1.00 (no price yet), gtc, 'one', "
+        "label 'hedge'",
+        "12 triggered at 1.50, and placed order 7",
+    ]
+    assert told(path, 3)[-1] == "12 triggered at 1.50, and the order was refused: insufficient_balance"
+    assert told(path, 4)[1:] == [
+        "10 edited by bob to 1.0 at market at 6.00",
+        "13 an edit by bob was refused: Invalid price (trigger_price_too_low); see --seq 13",
+        "14 cancelled (user_request)",
+    ]
+    assert told(path, 7)[0] == "12 placed by trigger order 2 of bob: buy 1.0 at 2.00, gtc, label hedge"
+    waiting = tmp_path / "waiting.db"
+    write_journal(waiting, history(*stories()[:3]))
+    assert told(waiting, 3)[-1] == "still untriggered (at seq 8)"
+    shown = said_json(exchange("order", "list", "--user", "bob", "--json", "--db", waiting))
+    assert [(order["order_id"], order["status"]) for order in shown] == [(2, "untriggered"), (3, "untriggered")]
+    shown = said(exchange("order", "show", "--user", "bob", "3", "--db", path))
+    assert shown.startswith(
+        f"order 3 rejected (insufficient_balance): buy 1000000.0 {CALL} @ 2.00, stop_limit on last_price at 1.50"
+    )
+
+
+def test_a_what_if_pairs_the_orders_of_trigger_orders(tmp_path: Path) -> None:
+    """Without alice's first order, all ids are smaller by one, and nothing else changes."""
+    path, commands = tmp_path / "exchange.db", stories()
+    commands[-1] = CancelOrder("bob", 7)
+    commands[5] = sell("alice", 900, USDC * 3 // 2)
+    write_journal(path, history(*commands))
+    comparison = said_json(exchange("what-if", "--drop", 6, "--json", "--db", path))
+    assert comparison["changed"] == 0, comparison
