@@ -330,8 +330,11 @@ def test_trading_without_a_server_prints_the_start_command(arguments: tuple[obje
         (("order", "buy", "SOL_USDC-30FEB26-150-C", "1", "1", "--user", "a"), "FEB 2026 has no day 30"),
         (("order", "buy", CALL, "1", "1"), "Missing option '--user'"),
         (("order", "buy", CALL, "1", "1", "--user", "a b"), "is not a user name"),
-        (("order", "cancel", "--user", "a"), "expected one of: ORDER_ID, --client-order-id, --all"),
-        (("order", "cancel", "1", "--all", "--user", "a"), "expected one of: ORDER_ID, --client-order-id, --all"),
+        (("order", "cancel", "--user", "a"), "expected one of: ORDER_ID, --client-order-id, --label, --all"),
+        (
+            ("order", "cancel", "1", "--all", "--user", "a"),
+            "--all cancels several orders: remove ORDER_ID and --client-order-id",
+        ),
         (("state", "--depth", "3"), "--depth needs --book"),
         (("sql", "--csv", "--json", "SELECT 1"), "--csv and --json exclude each other"),
         (("index", "feed", "SOL", "--speed", "3"), "--speed needs --csv FILE"),
