@@ -49,7 +49,8 @@ CASH_MICROS = 10_000 * USDC
 MAKERS = ("maker-1", "maker-2")
 # A maker stops quoting a side when its position has so many quote sizes.
 POSITION_QUOTES_MAX = 10
-INSURANCE_USDC = 20_000
+# Enough to carry all positions that bystanders and coalition can leave to it.
+INSURANCE_USDC = 100_000
 # Options that expire at the end of the day, and a week later. SAFE ones are deep in the money.
 NEAR, FAR, SAFE = "SOL_USDC-20FEB26-", "SOL_USDC-27FEB26-", "SOL_USDC-27FEB26-100-C"
 NEAR_CALL, FAR_CALL, FAR_PUT = f"{NEAR}150-C", f"{FAR}150-C", f"{FAR}150-P"
