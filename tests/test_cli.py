@@ -110,7 +110,7 @@ def test_repeated_client_order_id_places_one_order(server: Server) -> None:
 
 
 def test_orders_by_label(server: Server) -> None:
-    one, other = _instrument(server, 16), _instrument(server, 17)
+    one, other = _instrument(server, 30), _instrument(server, 31)
     at = ("--user", "label.a", "--db", server.path)
     ids = [_order(server, "buy", name, 1, 1, *at[:2], "--label", "hedge")["order"]["order_id"] for name in (one, other)]
     _order(server, "buy", one, 1, 1, *at[:2])
@@ -143,7 +143,7 @@ def test_orders_by_label(server: Server) -> None:
 
 
 def test_trigger_orders(server: Server) -> None:
-    name, at = _instrument(server, 18), ("--user", "trigger.a", "--db", server.path)
+    name, at = _instrument(server, 32), ("--user", "trigger.a", "--db", server.path)
     stop = (
         "order",
         "buy",
