@@ -301,7 +301,7 @@ def test_the_fair_market_streams_cover_everything() -> None:
 @pytest.mark.slow
 def test_the_order_streams_cover_everything() -> None:
     """The same for labels, and for the groups of orders that a mass cancellation names."""
-    counts = Counter(word for seed in range(30) for word in occurrences(order_steps(seed, ORDER_COMMANDS)))
+    counts = Counter(word for seed in range(40) for word in occurrences(order_steps(seed, ORDER_COMMANDS)))
     expected = {
         *[f"{kind} by label" for kind in ("edit", "cancel")],
         *[f"{kind} refused label_not_unique" for kind in ("edit", "cancel")],

@@ -28,13 +28,17 @@ SEED, COUNT, ALL = 10, 600, 100_000
 _R = TypeVar("_R", Trade, UserTrade, OrderView)
 
 
-@pytest.fixture(scope="module", params=[partial(market_steps, SEED), partial(order_steps, 7)], ids=["market", "orders"])
+@pytest.fixture(
+    scope="module",
+    params=[partial(market_steps, SEED, COUNT), partial(order_steps, 7, 2 * COUNT)],
+    ids=["market", "orders"],
+)
 def live_and_past(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Views, PastViews]]:
     """The views after a random stream: of a replay, and of its history, which answers as if it kept three trades."""
     path: Path = tmp_path_factory.mktemp("range") / "exchange.db"
-    write_steps(path, ((step.ts_us, step.command) for step in request.param(COUNT)))
+    write_steps(path, ((step.ts_us, step.command) for step in request.param()))
     update_history(path, lambda sentence: None, lambda done, total: None)
     with open_journal_reader(path) as reader:
         engine = restore_base(reader, 0)
