@@ -36,6 +36,8 @@ SLOWEST_SHOWN = 20
 # The function calls that a frame may cause, and those for each of its bytes. The work for a frame is linear in its
 # length. The shortest request that asks for much, `public/get_tickers`, has about 5 calls for each byte in this market.
 CALLS_MAX, CALLS_PER_BYTE = 1_000, 8
+# The answer of public/get_tickers has an entry for each listed instrument, however short the request is.
+CALLS_PER_TICKER = 60
 # The longest payload that a client's command may have. The rules with all their series are the longest.
 PAYLOAD_MAX = 4_000
 
@@ -231,7 +233,8 @@ async def _fuzz(random: Random, frames: int, past: PastAnswers, tally: Tally, co
             tally.note(frame, time.thread_time_ns() - begun_ns)
         else:
             calls = counted_calls(connection, frame)
-            assert calls <= CALLS_MAX + CALLS_PER_BYTE * len(frame), (
+            tickers = frame.count(b"get_tickers") * len(exchange.views.live_instruments())
+            assert calls <= CALLS_MAX + CALLS_PER_BYTE * len(frame) + CALLS_PER_TICKER * tickers, (
                 f"{calls} calls for {len(frame)} bytes: {frame[:300]!r}"
             )
             tally.note(frame, 0)

@@ -102,14 +102,21 @@ def _implied_deviations(price: float, spot: float, strike: float) -> float | Non
     if not _SMALLEST * spot < price < _time_value(_DEVIATIONS_MAX, spot, strike):
         return None
     low, high = 0.0, _DEVIATIONS_MAX
-    deviations = min(sqrt(2 * abs(log(spot / strike))) or price * _SQRT_2_PI / spot, _DEVIATIONS_MAX / 2)
+    # The value and the density are written out: most of the work of a ticker is done here.
+    moneyness, is_call = log(spot / strike), strike >= spot
+    deviations = min(sqrt(2 * abs(moneyness)) or price * _SQRT_2_PI / spot, _DEVIATIONS_MAX / 2)
     for _ in range(_STEPS_MAX):
-        error = _time_value(deviations, spot, strike) - price
+        d1 = moneyness / deviations + deviations / 2
+        d2 = d1 - deviations
+        if is_call:
+            error = spot * (erfc(-d1 / _SQRT_2) / 2) - strike * (erfc(-d2 / _SQRT_2) / 2) - price
+        else:
+            error = strike * (erfc(d2 / _SQRT_2) / 2) - spot * (erfc(d1 / _SQRT_2) / 2) - price
         if error > 0:
             high = deviations
         else:
             low = deviations
-        slope = spot * _density(log(spot / strike) / deviations + deviations / 2)
+        slope = spot * (exp(-d1 * d1 / 2) / _SQRT_2_PI)
         better = deviations - error / slope if slope > 0 else inf
         if abs(better - deviations) <= _PRECISION * deviations:
             break

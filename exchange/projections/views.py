@@ -10,7 +10,7 @@ from exchange.domain.margin_rates import margin_rates, nanos_to_micros
 from exchange.domain.rules import Rules, band_of, market_of
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import AccountBalances, PositionRecord, null_if_unsafe
-from exchange.projections.black_scholes import Greeks, greeks_of_portfolio
+from exchange.projections.black_scholes import Greeks, Volatility, greeks_of_portfolio
 from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
 from exchange.projections.wire_types import (
@@ -162,12 +162,11 @@ class Views:
         quote = self.quote(instrument_id)
         mark = self.marks.get(instrument_id)
         index = self.indexes.get(instrument.asset)
-        index_micros = forward_micros = None if index is None else index.price_micros
-        if index is not None and self._smile(instrument) is not None:
-            forward_micros = self._forward_micros(instrument, index)
+        index_micros = None if index is None else index.price_micros
         bid_micros, ask_micros = quote.best_bid_micros, quote.best_ask_micros
         mark_iv, greeks = self._pricing(instrument, mark, index)
         lowest, highest = self.price_band(instrument_id) or (None, None)
+        bid_iv, ask_iv = self._quote_volatilities(instrument, bid_micros, ask_micros, index)
         stats = self.day_statistics(instrument_id)
         return Ticker(
             instrument_id,
@@ -188,11 +187,25 @@ class Views:
             greeks,
             lowest,
             highest,
-            self._volatilities.of_quote(instrument, "bid", bid_micros, forward_micros, self.ts_us),
-            self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
+            bid_iv,
+            ask_iv,
             self.estimated_delivery_price_micros(instrument_id),
             stats,
-            UNSET if forward_micros is None or not self._has_forward(instrument) else forward_micros,
+            UNSET if index is None or not self._has_forward(instrument) else self._forward_micros(instrument, index),
+        )
+
+    def _quote_volatilities(
+        self, instrument: Instrument, bid_micros: int | None, ask_micros: int | None, index: IndexPrice | None
+    ) -> tuple[Volatility | None, Volatility | None]:
+        """Return the implied volatilities of best bid and best ask, None for a side without a price."""
+        if index is None or (bid_micros is None and ask_micros is None):
+            return None, None
+        forward_micros = index.price_micros
+        if self._smile(instrument) is not None:
+            forward_micros = self._forward_micros(instrument, index)
+        return (
+            self._volatilities.of_quote(instrument, "bid", bid_micros, forward_micros, self.ts_us),
+            self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
         )
 
     def quote(self, instrument_id: str) -> TopOfBook:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from exchange.catch_up.streams import CommandUpdate, encode, key_of, update_of
+from exchange.catch_up.streams import CommandUpdate, encode, key_of, message_text, update_of
 from exchange.domain.commands import Deposit, OpenAccount, PlaceOrder, Withdraw, decode_command
 from exchange.domain.events import OrderAccepted, Traded, encode_event_array
 from exchange.engine.digests import EVENTS_SUBJECT
@@ -86,6 +86,8 @@ class Auditor:
     def _begin(self) -> None:
         self._engine = Engine()
         self._updates: list[CommandUpdate] = []
+        # After each command the first messages of `user.balance` and `user.positions`, by user.
+        self._states: list[dict[str, dict[str, Any]]] = []
         self._history: list[HistoryRow] = []
         self._order_ids: dict[int, int] = {}
         self._trade_ids: dict[int, int] = {}
@@ -160,6 +162,13 @@ class Auditor:
         command = decode_command(record.payload)
         events, change = self._engine.step(record, command)
         self._updates.append(update_of(change, self._engine.views))
+        views = self._engine.views
+        self._states.append(
+            {
+                user_id: {"user.balance": views.balance(user_id), "user.positions": views.position_views(user_id)}
+                for user_id in views.balances.users
+            }
+        )
         self._history.append(HistoryRow(record.seq, record.ts_us, record.hash, encode_event_array(events)))
         for event in events:
             if isinstance(event, OrderAccepted):
@@ -205,7 +214,9 @@ class Auditor:
         for seq, channel, user_id, text in self._notified:
             if seq > head.seq:
                 raise FoundError(f"seq {seq} is lost, but {user_id} was notified: {text.decode()}")
-            if text not in [made for _, made in encode(self._updates[seq - 1], (key_of(channel, user_id),))]:
+            texts = [made for _, made in encode(self._updates[seq - 1], (key_of(channel, user_id),))]
+            states = self._states[seq - 1].get(user_id, {})
+            if text not in texts and (channel not in states or text != message_text(channel, seq, states[channel])):
                 raise FoundError(f"seq {seq}: a replay does not make the notification {text.decode()}")
         self._notified.clear()
         for request in self._unrecorded:
