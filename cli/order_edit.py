@@ -39,7 +39,7 @@ def edit(
 ) -> None:
     """Change the price or the size of an open order.
 
-    A smaller size at the same price keeps the order's place in the queue.
+    The same price and no larger size keep the order's place in the queue.
 
     \b
     Examples:

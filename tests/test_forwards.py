@@ -1,5 +1,6 @@
 """Forwards of expirations: the basis in the rules, the marks, bands, volatilities and Greeks on them, and bad input."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -252,3 +253,20 @@ def test_the_shell_shows_forwards(tmp_path: Path) -> None:
     text = said(exchange("ticker", "--asset", "SOL", "--db", path))
     assert "SOL 27MAR26, index 150.00, forward 157.260273" in text and "SOL 24APR26, index 150.00: " in text
     assert re.search(r"^forward +157\.260273", said(exchange("ticker", f"{NEAR}-150-C", "--db", path)), re.MULTILINE)
+
+
+@pytest.mark.parametrize("basis_ppm", [BASIS_PPM, -BASIS_PPM])
+def test_the_checks_of_a_journal_bound_marks_by_the_forward(tmp_path: Path, basis_ppm: int) -> None:
+    path = tmp_path / "exchange.db"
+    # Strikes far in the money, whose marks are beyond the bounds that the index gives.
+    rules = replace(MARKET, series=(Series("SOL", 10, 7, dailies=1, weeklies=0, monthlies=3),))
+    rules = replace(rules, forwards={"SOL-24APR26": basis_ppm})
+    steps: list[Command] = [Genesis(Rules(market=rules), 2), SetIndexPrice("SOL", 150 * USDC)]
+    write_journal(path, [(START_US + n, command) for n, command in enumerate(steps)])
+    assert "ok      A mark price is at least" in said(exchange("journal", "check", "--db", path))
+
+
+def test_rules_name_a_limited_number_of_forwards() -> None:
+    forwards = json.dumps({f"A{number}-27MAR26": 1 for number in range(1_001)})
+    with pytest.raises(RulesError, match="1000"):
+        edited_rules(DEFAULT_RULES, [f"market.forwards={forwards}"])

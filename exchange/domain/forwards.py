@@ -3,7 +3,7 @@
 It is the index plus a basis, which shrinks to nothing until the expiration, so that marks end at the delivery price.
 """
 
-from exchange.domain.instruments import parse_series_name
+from exchange.domain.instruments import parse_series_name, series_name_of
 from exchange.domain.rules import FAIR_MARKET_VERSION, Market, Rules, market_of
 from exchange.domain.smile import US_PER_YEAR
 from exchange.domain.units import PPM, US_PER_SECOND
@@ -36,6 +36,13 @@ def basis_of(market: Market, asset: str) -> dict[int, int]:
         return {}
     named = [(parse_series_name(name), basis_ppm) for name, basis_ppm in market.forwards.items()]
     return {expiration_s * US_PER_SECOND: basis_ppm for (of, expiration_s), basis_ppm in named if of == asset}
+
+
+def basis_of_option(market: Market, instrument_id: str) -> int | None:
+    """Return the basis of the option's expiration in millionths a year; None if the rules have none for it. O(1)."""
+    if not isinstance(market.forwards, dict):
+        return None
+    return market.forwards.get(series_name_of(instrument_id))
 
 
 def forward_micros(price_micros: int, basis_ppm: int, us_left: int) -> int:

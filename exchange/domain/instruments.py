@@ -77,6 +77,11 @@ def parse_series_name(name: str) -> tuple[str, int]:
     return asset, terms.expiration_s
 
 
+def series_name_of(instrument_id: str) -> str:
+    """Return the name of the expiration of a canonical id: SOL-27MAR26 for SOL_USDC-27MAR26-150-C."""
+    return f"{asset_of(instrument_id)}-{instrument_id.split('-', 2)[1]}"
+
+
 def asset_of(instrument_id: str) -> str:
     """Return the asset of a canonical id."""
     return instrument_id[: instrument_id.index("_")]

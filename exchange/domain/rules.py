@@ -171,7 +171,9 @@ class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settlement: SettlementRules | UnsetType = UNSET
     surface: Surface | UnsetType = UNSET
     band: Band | UnsetType | None = UNSET
-    forwards: dict[str, Annotated[int, Meta(ge=-10 * PPM, le=10 * PPM)]] | UnsetType = UNSET
+    forwards: (
+        Annotated[dict[str, Annotated[int, Meta(ge=-10 * PPM, le=10 * PPM)]], Meta(max_length=1_000)] | UnsetType
+    ) = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

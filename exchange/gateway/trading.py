@@ -104,7 +104,7 @@ def close_position(caller: Caller, params: p.ClosePositionParams) -> Command:
     quantity_milli = position.quantity_milli if position is not None else 0
     if not quantity_milli:
         raise refused(Reason.NOTHING_TO_REDUCE)
-    # A smaller order would be refused. Reduce-only cuts a larger one to the position.
+    # By rules version 1, a smaller order is refused. Reduce-only cuts a larger one to the position.
     min_size_milli = caller.views.instruments[instrument_id].min_size_milli
     size_milli = min(max(abs(quantity_milli), min_size_milli), SIZE_MAX_MILLI)
     side: Side = "ask" if quantity_milli > 0 else "bid"
@@ -143,7 +143,7 @@ def get_margin(caller: Caller, params: p.MarginParams) -> w.MarginResult:
 
 def edit(caller: Caller, params: p.EditParams) -> Command:
     if (params.amount, params.price, params.trigger_price, params.trigger_offset) == (None, None, None, None):
-        raise invalid_params("amount", "give a new amount, a new price, or both", "missing_param")
+        raise invalid_params("amount", "give a new amount, price, trigger_price or trigger_offset", "missing_param")
     order_id, client_order_id, label = _order_name(params)
     instrument_id = UNSET if params.instrument_id is None else canonical_id(params.instrument_id, caller.views)
     return EditOrder(

@@ -245,7 +245,7 @@ def bearable_loss_ppm(account: Account) -> int:
     """Return the equity in millionths of the maintenance margin and the value of the options owned, rounded down.
 
     If each position is closed at this part of its maintenance margin, or of its value, beyond the mark, no equity is
-    left, and no debt. 0 if there is no equity.
+    left, and no debt but the fees of a taker. 0 if there is no equity.
     """
     equity_micros, weight_micros = account.cash_micros, account.maintenance_micros
     for positions in account.exposures.values():

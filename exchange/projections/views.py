@@ -4,7 +4,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from exchange.domain.events import Event
-from exchange.domain.forwards import ForwardCurve, basis_of
+from exchange.domain.forwards import ForwardCurve, basis_of, basis_of_option, forward_micros
 from exchange.domain.index_window import WINDOW_US
 from exchange.domain.margin_rates import margin_rates, nanos_to_micros
 from exchange.domain.rules import Rules, band_of, market_of
@@ -240,15 +240,16 @@ class Views:
         market = market_of(self.rules)
         if market is None or not market.forwards or self._smile(instrument) is None:
             return False
-        return instrument.expiration_s * US_PER_SECOND in basis_of(market, instrument.asset)
+        return basis_of_option(market, instrument.instrument_id) is not None
 
     def _forward_micros(self, instrument: Instrument, index: IndexPrice) -> int:
         """Return the forward when the index had its price; the price itself if the rules set none."""
         market = market_of(self.rules)
-        if market is None or not market.forwards:
+        basis_ppm = None if market is None else basis_of_option(market, instrument.instrument_id)
+        if not basis_ppm:
             return index.price_micros
-        curve = ForwardCurve(market, instrument.asset, index.price_micros, index.ts_us)
-        return curve.at(instrument.expiration_s * US_PER_SECOND)
+        us_left = instrument.expiration_s * US_PER_SECOND - index.ts_us
+        return forward_micros(index.price_micros, basis_ppm, us_left)
 
     def estimated_delivery_price_micros(self, instrument_id: str) -> int | None:
         """Return the price at which the series would be delivered now, in micros; None without an index price.
