@@ -13,20 +13,26 @@ from exchange.domain.commands import (
     ContinueTriggers,
     CreateInstrument,
     EditOrder,
+    EndSession,
     Genesis,
     OpenAccount,
+    PlaceOrder,
     PlaceTriggerOrder,
+    SetIndexPrice,
+    StartSession,
     decode_command,
 )
 from exchange.domain.events import Event, Refused, TriggerOrderEnded
-from exchange.domain.rules import Rules
-from exchange.domain.units import TRIGGERED_MAX
+from exchange.domain.rules import Market, Rules, SettlementRules
+from exchange.domain.units import TRIGGERED_MAX, US_PER_DAY
 from exchange.engine.engine import Engine
+from exchange.journal.errors import JournalFullError
 from exchange.journal.memory import MemoryJournal
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import decode_state, digest, encode_state
 from exchange.projections.fold import Change
+from exchange.runtime import pipeline as pipeline_module
 from exchange.runtime.pipeline import Pipeline
 from tests.cli_support import exchange, said, said_json
 from tests.journals import write_journal
@@ -93,49 +99,123 @@ def test_a_cascade_is_the_same_as_in_the_naive_exchange() -> None:
 
 
 class _Publisher:
+    """Sets `reached` once the command `seq` is applied."""
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.reached = asyncio.Event()
+
     def publish(self, change: Change) -> None:
-        pass
+        if change.seq >= self.seq:
+            self.reached.set()
 
     def flush(self) -> None:
         pass
 
 
-def test_the_server_continues_a_cascade_also_after_a_restart() -> None:
-    """The server stops while orders are due. The next one goes on with them before any other command."""
+def kinds_of(journal: MemoryJournal) -> list[str]:
+    return [type(decode_command(record.payload)).__name__ for record in journal.records]
 
-    async def run() -> MemoryJournal:
-        journal, engine = MemoryJournal(), Engine()
-        pipeline = Pipeline(engine, journal, ManualClock(START_US), _Publisher())
-        for command in cascade(350, 4):
+
+def run_server(commands: list[Command], journal: MemoryJournal, engine: Engine, seq: int = 0) -> None:
+    """Let a pipeline carry out these commands, and stop it once `seq` is applied; 0 stops it at once."""
+
+    async def run() -> None:
+        publisher = _Publisher(seq)
+        pipeline = Pipeline(engine, journal, ManualClock(START_US), publisher)
+        for command in commands:
             pipeline.submit(command, lambda change: None)
         running = asyncio.create_task(pipeline.run())
+        if seq:
+            await publisher.reached.wait()
         pipeline.stop()
         await running
-        return journal
 
-    journal = asyncio.run(run())
-    kinds = [type(decode_command(record.payload)).__name__ for record in journal.records]
-    assert kinds[-4:] == ["PlaceOrder", *["ContinueTriggers"] * 3]
-    # A crash after the first continuation.
-    cut = MemoryJournal()
-    cut.records = journal.records[:-2]
-    engine = Engine()
+    asyncio.run(run())
+
+
+def crashed(journal: MemoryJournal, count: int) -> tuple[MemoryJournal, Engine]:
+    """The journal as a crash leaves it after `count` commands, and its state."""
+    cut, engine = MemoryJournal(), Engine()
+    cut.records = journal.records[:count]
     for record in cut.records:
         engine.replay(record)
-    assert engine.state.triggers is not None and len(engine.state.triggers.due) == 1
+    return cut, engine
 
-    async def go_on() -> None:
-        pipeline = Pipeline(engine, cut, ManualClock(START_US), _Publisher())
-        pipeline.submit(buy("taker", 1, USDC // 2), lambda change: None)
+
+def test_the_server_continues_a_cascade_also_after_a_restart() -> None:
+    """The server crashes while orders are due. The next one goes on with them after the first command of its run."""
+    journal, commands = MemoryJournal(), cascade(350, 4)
+    run_server(commands, journal, Engine(), seq=len(commands) + 3)
+    assert kinds_of(journal)[-4:] == ["PlaceOrder", *["ContinueTriggers"] * 3]
+    cut, engine = crashed(journal, len(commands))
+    assert engine.state.triggers is not None and len(engine.state.triggers.due) == 1
+    run_server([StartSession("test")], cut, engine, seq=len(commands) + 3)
+    assert kinds_of(cut)[-4:] == ["PlaceOrder", "StartSession", *["ContinueTriggers"] * 2]
+    assert engine.state.triggers is None
+
+
+def test_the_end_of_a_day_at_a_restart_continues_nothing_before_the_run_begins() -> None:
+    journal, commands = MemoryJournal(), cascade(350, 4)
+    run_server(commands, journal, Engine(), seq=len(commands) + 3)
+    cut, engine = crashed(journal, len(commands))
+
+    async def run() -> None:
+        publisher = _Publisher(len(commands) + 3)
+        pipeline = Pipeline(engine, cut, ManualClock(START_US + US_PER_DAY), publisher)
         running = asyncio.create_task(pipeline.run())
+        pipeline.check_clock()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert kinds_of(cut)[-2:] == ["PlaceOrder", "EndDay"]
+        pipeline.submit(StartSession("test"), lambda change: None)
+        await publisher.reached.wait()
         pipeline.stop()
         await running
 
-    asyncio.run(go_on())
-    kinds = [type(decode_command(record.payload)).__name__ for record in cut.records]
-    # The next command triggers the last ones.
-    assert kinds[-3:] == ["ContinueTriggers", "ContinueTriggers", "PlaceOrder"]
-    assert engine.state.triggers is None
+    asyncio.run(run())
+    assert kinds_of(cut)[-3:] == ["EndDay", "StartSession", "ContinueTriggers"]
+
+
+def test_nothing_continues_a_cascade_after_the_last_command_of_a_run() -> None:
+    journal, engine = MemoryJournal(), Engine()
+    run_server([*cascade(350, 4), EndSession()], journal, engine)
+    assert kinds_of(journal)[-2:] == ["PlaceOrder", "EndSession"]
+    assert engine.state.triggers is not None and engine.state.triggers.due
+
+
+def test_a_cascade_goes_on_by_itself_once_the_disk_is_full_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_module, "UNAVAILABLE_PAUSE_SECONDS", 0)
+    journal, commands = MemoryJournal(), cascade(350, 4)
+    journal.failures = [None, JournalFullError("full"), JournalFullError("full")]
+    run_server(commands, journal, Engine(), seq=len(commands) + 3)
+    assert kinds_of(journal)[-4:] == ["PlaceOrder", *["ContinueTriggers"] * 3]
+
+
+def test_orders_that_are_due_after_a_crash_wait_until_the_market_has_reopened() -> None:
+    """The first command of the run takes them back, so that nothing continues again and again."""
+    rules = Rules(market=Market(settlement=SettlementRules(post_only_s=60)))
+    story: list[Command] = [
+        Genesis(rules, 2),
+        CreateInstrument(CALL, 1_000, 1),
+        *(OpenAccount(user_id, 10**10) for user_id in ("alice", "bob", "maker")),
+        SetIndexPrice("SOL", 150 * USDC),
+    ]
+    stop = PlaceTriggerOrder("alice", CALL, "bid", "stop_market", "index_price", 151 * USDC, None, "ioc", None, 10)
+    story += [replace(stop, user_id=user_id) for user_id in ("alice", "bob") for _ in range(75)]
+    journal, engine = MemoryJournal(), Engine()
+    run_server(story, journal, engine)
+    mark_micros = engine.state.books[CALL].mark_micros
+    assert mark_micros is not None
+    quote = PlaceOrder("maker", CALL, "ask", "limit", "gtc", mark_micros // 1_000 * 1_000, 5_000)
+    run_server([quote, SetIndexPrice("SOL", 152 * USDC)], journal, engine, seq=len(story) + 3)
+    # The server crashes after the index price that makes 150 orders due.
+    journal, engine = crashed(journal, len(story) + 2)
+    assert engine.state.triggers is not None and engine.state.triggers.due
+    run_server([StartSession("test")], journal, engine)
+    assert kinds_of(journal)[-1] == "StartSession"
+    assert engine.state.triggers is not None and not engine.state.triggers.due
+    assert len(engine.state.triggers.orders) == 50
 
 
 def stories() -> list[Command]:

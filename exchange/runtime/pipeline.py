@@ -73,9 +73,10 @@ class Pipeline:
         self._answers_timer: asyncio.TimerHandle | None = None
         self._are_answers_due = False
         self._stopping = False
+        # The first accepted command, which begins the run of the server, was taken.
+        self._has_begun = False
         # A command that continues with trigger orders waits, or is being written.
         self._continues = False
-        self._continue_triggers()
 
     @property
     def queue_depth(self) -> int:
@@ -127,14 +128,22 @@ class Pipeline:
             durable = await self._confirm(batch, writing)
 
     def _continue_triggers(self) -> None:
-        """Let a command go on with the trigger orders that the last batch left, before any other command."""
-        triggers = self.engine.state.triggers
-        if triggers is not None and triggers.due and not self._continues:
-            self._continues = True
-            self._waiting.appendleft((ContinueTriggers(), self._on_continued))
+        """Let a command go on with the trigger orders that the last batch left, before any other command.
 
-    def _on_continued(self, _change: Change | None) -> None:
+        Not before the run has begun: its first command cancels orders, and lets the market reopen after a crash. Nor
+        once the pipeline stops: the last command ends the run, and the next run goes on.
+        """
+        triggers = self.engine.state.triggers
+        if triggers is None or not triggers.due or self._continues or self._stopping or not self._has_begun:
+            return
+        self._continues = True
+        self._waiting.appendleft((ContinueTriggers(), self._on_continued))
+
+    def _on_continued(self, change: Change | None) -> None:
         self._continues = False
+        if change is None:
+            # It could not be recorded. No other command may come.
+            self._continue_triggers()
 
     def _note_answers(self, last: Record) -> None:
         """Note when the batch that ends with `last` was answered.
@@ -160,6 +169,7 @@ class Pipeline:
                 day_end_us = next_day_end_us(ts_us)
             elif self._waiting:
                 batch.append(self._waiting.popleft())
+                self._has_begun = True
             else:
                 break
             times_us.append(ts_us)
