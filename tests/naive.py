@@ -238,6 +238,8 @@ class NaiveExchange:
         # Untriggered orders, in order of order_id; and the one that places an order now.
         self.triggers: list[NaiveTrigger] = []
         self.trigger_order_id: int | None = None
+        # The accounts that were liquidated in this command, before the trigger order that places an order now.
+        self.liquidated: list[str] = []
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
@@ -954,7 +956,7 @@ class NaiveExchange:
         if self.version > 1 and market_of(self.rules) is not None:
             return liquidate_in_slices(self, ts_us, candidates, by_index_price)
         events: list[Event] = []
-        queue, liquidated = list(candidates), []
+        queue, liquidated = list(candidates), list(self.liquidated)
         # The loop appends to the queue that it reads.
         for user_id in queue:
             too_little = self.users[user_id].cash < self.maintenance(user_id)

@@ -49,7 +49,7 @@ def liquidate_in_slices(
 ) -> list[Event]:
     """Liquidate those of the accounts that must be, in rounds: the traders of one round are checked in the next."""
     events: list[Event] = []
-    liquidated: list[str] = []
+    liquidated = list(exchange.liquidated)
     to_check = list(candidates)
     while to_check:
         due: list[str] = []

@@ -13,6 +13,7 @@ from exchange.domain.events import (
     BalanceChanged,
     Event,
     IndexPriceSet,
+    LiquidationStarted,
     MarginsChanged,
     MarksSet,
     OrderRepeated,
@@ -230,8 +231,9 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
             it.label,
         )
         naive.trigger_order_id = order.order_id
+        naive.liquidated = [event.user_id for event in events if isinstance(event, LiquidationStarted)]
         result = naive.apply_one(ts_us, command)
-        naive.trigger_order_id = None
+        naive.trigger_order_id, naive.liquidated = None, []
         names = (order.order_id, it.user_id, it.instrument_id)
         if isinstance(result[0], Refused):
             order.end = "rejected"

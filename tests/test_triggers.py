@@ -22,7 +22,7 @@ from exchange.domain.commands import (
     StartSession,
     decode_command,
 )
-from exchange.domain.events import Event, Refused, TriggerOrderEnded
+from exchange.domain.events import Event, LiquidationStarted, Refused, Traded, TriggerOrderEnded
 from exchange.domain.rules import Market, Rules, SettlementRules
 from exchange.domain.units import TRIGGERED_MAX, US_PER_DAY
 from exchange.engine.engine import Engine
@@ -96,6 +96,46 @@ def test_a_cascade_is_the_same_as_in_the_naive_exchange() -> None:
             state = decode_state(encode_state(state))
             state.check()
     assert state.triggers is None
+
+
+@pytest.mark.parametrize(("version", "index"), [(1, 160), (2, 150)])
+def test_an_account_is_liquidated_once_in_a_command(version: int, index: int) -> None:
+    """The index price liquidates carol as far as it can. Her stop then buys at a loss, in the same command."""
+    rules = Genesis(Rules(market=Market()), version) if version > 1 else Genesis(Rules(market=Market()))
+    commands: list[Command] = [rules, *[OpenAccount(name, 10_000 * USDC) for name in ("bob", "maker")]]
+    commands += [OpenAccount("carol", 400 * USDC), CreateInstrument(CALL, 1_000, 1), SetIndexPrice("SOL", index * USDC)]
+    state, naive, ts_us = State(), NaiveExchange(), START_US
+
+    def do(command: Command) -> list[Event]:
+        nonlocal ts_us
+        ts_us += 1_000
+        events = apply(state, ts_us, command)
+        assert events == naive.apply(ts_us, command), command
+        assert not isinstance(events[0], Refused), events
+        return events
+
+    def mark_micros() -> int:
+        mark_micros = state.books[CALL].mark_micros
+        assert mark_micros is not None
+        return mark_micros // 1_000 * 1_000
+
+    for command in commands:
+        do(command)
+    for command in (sell("carol", 10_000, mark_micros()), buy("bob", 10_000, mark_micros())):
+        do(command)
+    do(buy("carol", 9_000, mark_micros() - 3 * USDC))
+    level_micros = 190_050_000
+    do(PlaceTriggerOrder("carol", CALL, "bid", "stop_market", "index_price", level_micros, None, "ioc", None, 1_000))
+    do(SetIndexPrice("SOL", 190 * USDC))
+    do(sell("maker", 1_000, mark_micros() + USDC // 10))
+    do(sell("maker", 6_000, mark_micros() + 10 * USDC))
+    events = do(SetIndexPrice("SOL", 190_100_000))
+    assert ended(events) and [event.user_id for event in events if isinstance(event, LiquidationStarted)] == ["carol"]
+    bought = [event for event in events if isinstance(event, Traded)]
+    assert len(bought) == 2, "the stop bought nothing"
+    account = state.accounts["carol"]
+    assert account.cash_micros < account.maintenance_micros, "carol needs no other liquidation"
+    state.check()
 
 
 class _Publisher:

@@ -195,8 +195,7 @@ def cancel_answer(_caller: Caller, change: Change) -> w.CancelResult:
 
 
 def cancel_all_answer(_caller: Caller, change: Change) -> w.CancelAllResult:
-    order_ids = list(change.orders)
-    return w.CancelAllResult(len(order_ids), order_ids, change.seq)
+    return w.CancelAllResult(len(change.cancelled), change.cancelled, change.seq)
 
 
 def explain_order(caller: Caller, params: p.OrderRef) -> r.TimelineResult:

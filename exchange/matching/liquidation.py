@@ -17,29 +17,35 @@ from exchange.matching.slices import liquidate_in_slices
 from exchange.matching.state import Changes, State
 
 
-def liquidate_traders(state: State, ts_us: int, changes: Changes) -> None:
-    """Liquidate the accounts of the trades in these changes, if they must be."""
+def liquidate_traders(state: State, ts_us: int, changes: Changes, liquidated: dict[str, None] | None = None) -> None:
+    """Liquidate the accounts of the trades in these changes, if they must be, but none that is `liquidated`."""
     if state.market is not None:
-        liquidate(state, ts_us, changes, traders(state, changes.events))
+        liquidate(state, ts_us, changes, traders(state, changes.events), liquidated=liquidated)
 
 
 def liquidate(
-    state: State, ts_us: int, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False
+    state: State,
+    ts_us: int,
+    changes: Changes,
+    candidates: Iterable[Account],
+    by_index_price: bool = False,
+    liquidated: dict[str, None] | None = None,
 ) -> None:
     """Liquidate those of the accounts that must be, by the rules in force, then the accounts that traded with them.
 
-    An account is liquidated at most once in one command. `by_index_price`: an index price caused the check.
+    An account is liquidated at most once in one command: `liquidated` are those of the same command before.
+    `by_index_price`: an index price caused the check.
     """
+    done = {} if liquidated is None else dict(liquidated)
     if state.has_fair_market:
-        liquidate_in_slices(state, ts_us, changes, candidates, by_index_price)
+        liquidate_in_slices(state, ts_us, changes, candidates, done, by_index_price)
     else:
-        _liquidate_in_turn(state, changes, candidates)
+        _liquidate_in_turn(state, changes, candidates, done)
 
 
-def _liquidate_in_turn(state: State, changes: Changes, candidates: Iterable[Account]) -> None:
+def _liquidate_in_turn(state: State, changes: Changes, candidates: Iterable[Account], done: dict[str, None]) -> None:
     # The loop appends to the queue that it reads.
     queue = list(candidates)
-    done: dict[str, None] = {}
     for account in queue:
         if account.cash_micros >= account.maintenance_micros or account.user_id == INSURANCE:
             continue

@@ -24,10 +24,17 @@ from exchange.matching.trigger_changes import (
 )
 
 
-def place(state: State, ts_us: int, command: PlaceOrder, trigger_order_id: int | None = None) -> Result:
+def place(
+    state: State,
+    ts_us: int,
+    command: PlaceOrder,
+    trigger_order_id: int | None = None,
+    liquidated: dict[str, None] | None = None,
+) -> Result:
     """Accept an order, trade it as far as it goes, and rest or cancel the remainder.
 
-    `trigger_order_id`: the trigger order that places it, None if its user does.
+    `trigger_order_id`: the trigger order that places it, None if its user does. `liquidated`: the accounts whose
+    liquidation started in this command before; they are not liquidated again.
     """
     account = state.accounts.get(command.user_id)
     if account is None:
@@ -68,7 +75,7 @@ def place(state: State, ts_us: int, command: PlaceOrder, trigger_order_id: int |
         ),
         trigger_order_id=trigger_order_id,
     )
-    liquidate_traders(state, ts_us, changes)
+    liquidate_traders(state, ts_us, changes, liquidated)
     return changes.take_events()
 
 

@@ -38,13 +38,18 @@ class Leg(NamedTuple):
 
 
 def liquidate_in_slices(
-    state: State, ts_us: int, changes: Changes, candidates: Iterable[Account], by_index_price: bool = False
+    state: State,
+    ts_us: int,
+    changes: Changes,
+    candidates: Iterable[Account],
+    done: dict[str, None],
+    by_index_price: bool,
 ) -> None:
     """Liquidate those of the accounts that must be, worst margin ratio first, then those that traded with them.
 
-    An account is liquidated at most once in one command. `by_index_price`: an index price caused the check.
+    An account is liquidated at most once in one command: those in `done` are not, and those of this call join them.
+    `by_index_price`: an index price caused the check.
     """
-    done: dict[str, None] = {}
     due = _due(state, changes, candidates, done)
     while due:
         start = len(changes.events)

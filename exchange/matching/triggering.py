@@ -12,6 +12,7 @@ from exchange.domain.events import (
     BalanceChanged,
     Event,
     IndexPriceSet,
+    LiquidationStarted,
     MarginsChanged,
     MarksSet,
     PositionChanged,
@@ -31,14 +32,18 @@ from exchange.matching.trigger_orders import TriggerOrder
 def trigger_orders(state: State, ts_us: int, events: list[Event]) -> None:
     """Trigger the orders that the prices in these events meet, and add the events of that to them."""
     seen = triggered = 0
+    liquidated: dict[str, None] = {}
     while state.triggers is not None:
         _show(state, ts_us, events, seen)
+        for event in events[seen:]:
+            if type(event) is LiquidationStarted:
+                liquidated[event.user_id] = None
         seen = len(events)
         if triggered == TRIGGERED_MAX or state.triggers is None or not state.triggers.due:
             break
         order = state.triggers.orders[state.triggers.due[0][1]]
         if _is_open(state, ts_us, order):
-            events += _trigger(state, ts_us, order)
+            events += _trigger(state, ts_us, order, liquidated)
             triggered += 1
         else:
             # The instrument closed while the order was due. It waits for the next price.
@@ -107,8 +112,11 @@ def _is_open(state: State, ts_us: int, order: TriggerOrder) -> bool:
     return not state.has_fair_market or why_not_reopened(state, ts_us, book, False) is None
 
 
-def _trigger(state: State, ts_us: int, order: TriggerOrder) -> list[Event]:
-    """Place the order that a trigger order stands for. It is checked as if its user sent it now."""
+def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str, None]) -> list[Event]:
+    """Place the order that a trigger order stands for. It is checked as if its user sent it now.
+
+    `liquidated`: the accounts whose liquidation started in this command before.
+    """
     assert order.shown_micros is not None, "no price has met the order"
     end_trigger(state, order)
     command = PlaceOrder(
@@ -125,7 +133,7 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder) -> list[Event]:
         order.label or UNSET,
     )
     names = (order.order_id, order.user_id, order.book.instrument_id)
-    result = place(state, ts_us, command, order.order_id)
+    result = place(state, ts_us, command, order.order_id, liquidated)
     if isinstance(result, FailedCheck):
         order.status = "rejected"
         return [TriggerOrderEnded(*names, "rejected", order.shown_micros, result.reason)]

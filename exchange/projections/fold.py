@@ -3,6 +3,7 @@
 from exchange.domain.events import (
     AccountOpened,
     AccountReset,
+    AllCancelled,
     BalanceChanged,
     Configured,
     DebtRepaid,
@@ -64,15 +65,17 @@ class Change:
 
     `order` is the order that the command placed, edited or cancelled. `user_id` is the account that was opened, that
     the administrator changed, or whose command was refused. `positions` are by user and instrument. `repriced` has the
-    assets with a new index price or new marks. `losses` are the shares of a loss, by user. `halted` is None if it did
-    not change. `count` is the number of instruments that were paused or resumed together. `band` is
-    that of a refused price.
+    assets with a new index price or new marks. `cancelled` are the ids of the orders that a mass cancellation
+    cancelled, oldest first: not those that changed after it in the same command. `losses` are the shares of a loss, by
+    user. `halted` is None if it did not change. `count` is the number of instruments that were paused or resumed
+    together. `band` is that of a refused price.
     """
 
     __slots__ = (
         "balances",
         "band",
         "books",
+        "cancelled",
         "count",
         "duplicate",
         "halted",
@@ -102,6 +105,7 @@ class Change:
         self.order: OrderView | None = None
         self.duplicate = False
         self.orders: dict[int, OrderView] = {}
+        self.cancelled: list[int] = []
         self.trades: list[Trade] = []
         self.user_trades: list[tuple[str, UserTrade]] = []
         self.positions: dict[tuple[str, str], PositionRecord] = {}
@@ -193,6 +197,8 @@ class Fold:
                     change.orders[event.order_id] = order
                     self._changed_depth(change, event.instrument_id).on_edited(event)
                     entering = None if event.kept_place else order
+                case AllCancelled():
+                    change.cancelled = sorted(change.orders)
                 case OrderRepeated():
                     change.order = self.orders.find(event.user_id, event.order_id)
                     change.duplicate = True
