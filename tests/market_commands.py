@@ -458,6 +458,7 @@ class FairMarketCommands(MarketCommands):
     def __init__(self, seed: int, naive: NaiveExchange) -> None:
         # Draws of their own, so that the rest of a stream does not depend on them.
         self.terms = Random(f"terms {seed}")
+        self.starts = Random(f"starts {seed}")
         super().__init__(seed, naive)
         self.kinds += [self._reset, *[self._ruin] * 16]
 
@@ -500,6 +501,12 @@ class FairMarketCommands(MarketCommands):
             basis_ppm = self.terms.choice((-10_000_000, -3_000_000, 0, 3_000_000, 10_000_000))
             forwards[f"{asset}-{expiration}"] = basis_ppm // (1 if self.terms.randrange(4) else 12)
         return forwards
+
+    def _end_day(self) -> Command:
+        """End a day, sometimes after a crash."""
+        command = super()._end_day()
+        assert isinstance(command, EndDay)
+        return command if self.starts.randrange(6) else replace(command, is_before_start=True)
 
     def _ruin(self) -> Command:
         """Move the index against a short of a user who also owns options, and end the day: the user may owe cash."""

@@ -809,6 +809,8 @@ class NaiveExchange:
 
     def end_day(self, ts_us: int, command: EndDay) -> list[Event]:
         events: list[Event] = [DayEnded(command.day_end_us)]
+        if command.is_before_start is True:
+            events += self.reopen([asset for asset in self.history if self.phases.get(asset) != "ended"])
         due: list[tuple[str, int]] = []
         for instrument in self.instruments.values():
             if instrument.state == "expired":

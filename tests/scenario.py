@@ -50,7 +50,7 @@ Actions (parts in brackets are optional):
     limit USER [to 2 orders] [to 3.000 contracts]
     the administrator cancels all of USER [in C]
     index SOL 150.00 [forced]
-    the day ends                           the clock advances to the next 08:00 UTC, and EndDay follows
+    the day ends [before the server starts]    the clock advances to the next 08:00 UTC, and EndDay follows
     settle SOL 28FEB26 at 151.00
     the server starts   the server ends
 
@@ -551,7 +551,7 @@ class Table:
     def end_day(self, groups: dict[str, Any]) -> Command:
         day_end_us = next_day_end_us(self.ts_us)
         self.ts_us = day_end_us - 1
-        return EndDay(day_end_us)
+        return EndDay(day_end_us, True if groups["before"] else UNSET)
 
     def pause_or_resume_all(self, groups: dict[str, Any]) -> Command:
         expiration_s = expiration_of(groups["date"]) if groups["date"] else None
@@ -712,6 +712,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     """Compile a line of the grammar to a pattern; `<user>` and other names stand for values."""
     parts = {
         "user": r"[a-z]+",
+        "before": r"before the server starts",
         "deal": r"buys|sells",
         "name": r"[\w-]+",
         "key": r"[\w-]+",
@@ -818,7 +819,7 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
         _pattern(r"settle <asset> <date> at <price>"),
         lambda _, g: SettleSeries(g["asset"], expiration_of(g["date"]), micros(g["price"])),
     ),
-    (_pattern(r"the day ends"), Table.end_day),
+    (_pattern(r"the day ends(?: <before>)?"), Table.end_day),
     (_pattern(r"the server ends"), lambda _, g: EndSession()),
     (_pattern(r"the server starts"), lambda _, g: StartSession("test")),
 ]

@@ -4,9 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec import UNSET, UnsetType
 
-from exchange.domain.commands import CreateInstrument, Genesis, OpenAccount, PlaceOrder, encode_command
-from exchange.domain.rules import Rules
+from exchange.domain.commands import (
+    CreateInstrument,
+    EndDay,
+    EndSession,
+    Genesis,
+    OpenAccount,
+    PlaceOrder,
+    StartSession,
+    decode_command,
+    encode_command,
+)
+from exchange.domain.rules import Market, Rules
 from exchange.domain.units import DAY_END_US, US_PER_DAY
 from exchange.engine.engine import Engine
 from exchange.journal.errors import JournalBrokenError, JournalFullError
@@ -47,6 +58,16 @@ class GatedJournal(MemoryJournal):
         await self.gate.acquire()
         await super().append(records)
         self.log.append(f"durable {[record.seq for record in records]}")
+
+
+class Silent:
+    """A publisher for nobody."""
+
+    def publish(self, change: Change) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
 
 
 class Setup:
@@ -271,3 +292,29 @@ def test_recorded_answer_times_never_fall_although_the_clock_is_set_back() -> No
     assert [seq for seq, _ in answers] == [4, 5, 6]
     assert all(answered_us >= times[seq] for seq, answered_us in answers)
     assert [us for _, us in answers] == sorted(us for _, us in answers)
+
+
+def test_the_end_of_a_day_before_a_run_begins_says_so_in_a_fair_market() -> None:
+    """After a crash it must not liquidate against quotes for an old price."""
+
+    async def days(version: int) -> list[bool | UnsetType]:
+        journal, engine, clock = MemoryJournal(), Engine(), ManualClock(MIDNIGHT_US)
+        genesis = Genesis(Rules(market=Market()), version)
+        (record,) = chain(engine.head, [(MIDNIGHT_US, encode_command(genesis).decode())])
+        engine.step(record, genesis)
+        journal.records.append(record)
+        clock.set_us = MIDNIGHT_US + US_PER_DAY
+        pipeline = Pipeline(engine, journal, clock, Silent())
+
+        def on_started(_change: Change | None) -> None:
+            clock.set_us += US_PER_DAY
+            pipeline.submit(EndSession(), lambda change: None)
+            pipeline.stop()
+
+        pipeline.submit(StartSession("test"), on_started)
+        await pipeline.run()
+        commands = [decode_command(record.payload) for record in journal.records]
+        return [command.is_before_start for command in commands if isinstance(command, EndDay)]
+
+    assert asyncio.run(days(2)) == [True, UNSET]
+    assert asyncio.run(days(1)) == [UNSET, UNSET]

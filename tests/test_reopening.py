@@ -13,6 +13,7 @@ from exchange.domain.commands import (
     ChangeRules,
     Command,
     CreateInstrument,
+    EndDay,
     EndSession,
     Genesis,
     SetHalt,
@@ -34,6 +35,7 @@ SECOND_US = 1_000_000
 RULES = Rules(market=Market(index_age_max_s=0, settlement=SettlementRules(post_only_s=30)))
 WITHOUT = Rules(market=Market(index_age_max_s=0))
 START, END = StartSession("test"), EndSession()
+DAY = EndDay(START_US, is_before_start=True)
 SOL, ETH = SetIndexPrice("SOL", 150_000_000), SetIndexPrice("ETH", 4_000_000_000)
 # Each with the time since the one before, in seconds, and the phases after it: the assets that can only cancel, and
 # those with a time of post-only orders.
@@ -54,8 +56,10 @@ STORY: list[tuple[int, Command, str]] = [
     (1, ChangeRules(WITHOUT), ""),
     (1, ChangeRules(RULES), "SOL cancel, ETH post-only"),
     (1, END, ""),
+    (1, DAY, ""),
     (1, START, ""),
-    (1, SetHalt(True), ""),
+    (1, DAY, "SOL cancel, ETH cancel"),
+    (1, SetHalt(True), "SOL cancel, ETH cancel"),
     (1, SetHalt(False), "SOL cancel, ETH cancel"),
     (1, SOL, "SOL post-only, ETH cancel"),
 ]
@@ -115,7 +119,7 @@ def test_a_history_that_begins_in_the_middle_has_them_too(path: Path, seq: int) 
 
 def test_the_state_in_the_shell_tells_them(path: Path) -> None:
     text = said(exchange("state", "--db", path))
-    assert re.search(r"^reopening SOL  post-only until 2026-02-20T00:01:17", text, re.MULTILINE)
+    assert re.search(r"^reopening SOL  post-only until 2026-02-20T00:01:19", text, re.MULTILINE)
     assert re.search(r"^reopening ETH  cancel-only until the next index price$", text, re.MULTILINE)
     assert said_json(exchange("state", "--db", path, "--json"))["reopening"][1] == {
         "asset": "ETH",

@@ -272,9 +272,13 @@ class ChangeRules(_Command, frozen=True, tag="change_rules"):
 
 
 class EndDay(_Command, frozen=True, tag="end_day"):
-    """08:00 UTC has passed: day orders end, series with `expiration <= day_end_us` expire, new ones are listed."""
+    """08:00 UTC has passed: day orders end, series with `expiration <= day_end_us` expire, new ones are listed.
+
+    `is_before_start` is true before the StartSession of a run of the server: the run before may have crashed.
+    """
 
     day_end_us: int
+    is_before_start: bool | UnsetType = UNSET
 
 
 Command = (

@@ -78,7 +78,7 @@ from exchange.matching.listing import (
     set_marks,
 )
 from exchange.matching.refusal import FailedCheck, Figures, Result
-from exchange.matching.reopening import end_run, reopen
+from exchange.matching.reopening import end_run, reopen, reopen_before_start
 from exchange.matching.settlement import expired_series, settle
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, model_marks, set_all_bands, tell_smiles
@@ -328,6 +328,8 @@ def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
     assert command.day_end_us <= ts_us, "the day ended before its end"
     changes = Changes()
     changes.events.append(DayEnded(command.day_end_us))
+    if command.is_before_start is True:
+        changes.events += reopen_before_start(state)
     live = [book for book in state.books.values() if book.state != "expired"]
     expired = [book for book in live if book.expiration_us <= command.day_end_us]
     for book in live:

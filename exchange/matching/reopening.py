@@ -50,6 +50,16 @@ def reopen(state: State, after_run: bool = False) -> list[Event]:
     return [MarketReopening(state.settlement_rules.post_only_s)] if is_reopening else []
 
 
+def reopen_before_start(state: State) -> list[Event]:
+    """Begin the reopening before the first command of a run of the server, unless the run before ended normally."""
+    crashed = [index for index in state.indexes.values() if index.reopens_us != ENDED]
+    if not crashed or not has_reopening(state):
+        return []
+    for index in crashed:
+        index.reopens_us = CANCEL_ONLY
+    return [MarketReopening(state.settlement_rules.post_only_s)]
+
+
 def end_run(state: State) -> None:
     """Note that a run of the server ends normally."""
     if has_reopening(state):

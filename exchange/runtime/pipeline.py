@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from msgspec import UNSET
+
 from exchange.domain.commands import Command, ContinueTriggers, EndDay, encode_commands
 from exchange.domain.units import US_PER_DAY, next_day_end_us
 from exchange.engine.engine import Engine
@@ -165,7 +167,7 @@ class Pipeline:
         while len(batch) < BATCH_MAX:
             ts_us = max(now_us, last_us + 1)
             if head.seq and ts_us >= day_end_us and not (self._stopping and not self._waiting):
-                batch.append((EndDay(next_day_end_us(ts_us) - US_PER_DAY), _ignore))
+                batch.append((self._end_of_day(next_day_end_us(ts_us) - US_PER_DAY), _ignore))
                 day_end_us = next_day_end_us(ts_us)
             elif self._waiting:
                 batch.append(self._waiting.popleft())
@@ -176,6 +178,11 @@ class Pipeline:
             last_us = ts_us
         payloads = encode_commands([command for command, _ in batch])
         return list(zip(chain(head, zip(times_us, payloads, strict=True)), batch, strict=True))
+
+    def _end_of_day(self, day_end_us: int) -> EndDay:
+        """The end of a day, which may come before the run of the server begins. Only fair markets ask for that."""
+        is_before_start = not self._has_begun and self.engine.state.has_fair_market
+        return EndDay(day_end_us, True if is_before_start else UNSET)
 
     def _begin_writing(self, batch: list[tuple[Record, _Accepted]]) -> asyncio.Future[None] | None:
         """Start to write the batch at the next turn of the event loop."""
