@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 100
 MOST_WAITING = 100
+MOST_WAITING_IN_ALL = 1_000
 
 
 @dataclass
@@ -104,7 +105,8 @@ def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder)
     waiting = [
         it for it in naive.triggers if (it.placed.user_id, it.placed.instrument_id) == (user_id, command.instrument_id)
     ]
-    if len(waiting) >= MOST_WAITING:
+    in_all = [it for it in naive.triggers if it.placed.user_id == user_id]
+    if len(waiting) >= MOST_WAITING or len(in_all) >= MOST_WAITING_IN_ALL:
         return Reason.TOO_MANY_TRIGGER_ORDERS
     return _why_bad_level(
         naive, NaiveTrigger(0, command, command.trigger_price_micros or 0, command.trigger_offset_micros, None, 0)
@@ -144,7 +146,7 @@ def find_trigger(naive: NaiveExchange, command: CancelOrder | EditOrder) -> Naiv
             continue
         if command.instrument_id not in (None, UNSET, order.placed.instrument_id):
             return Reason.ORDER_NOT_FOUND
-        if order.end is None and order.shown is None:
+        if order.end is None and (order.shown is None or isinstance(command, CancelOrder)):
             return order
         return Reason.ORDER_ALREADY_CANCELLED if order.end == "cancelled" else Reason.ORDER_TRIGGERED
     return Reason.ORDER_NOT_FOUND
@@ -168,9 +170,14 @@ def edit_trigger(naive: NaiveExchange, ts_us: int, order: NaiveTrigger, command:
         if reason := _why_bad_level(naive, wanted):
             return [Refused(user_id, reason)]
         now = reference(naive, instrument, order.placed.trigger)
+        if order.offset is not None and wanted.offset is not None and now is not None:
+            best = order.level - order.offset if order.rises else order.level + order.offset
+            wanted.level = best + wanted.offset if order.rises else best - wanted.offset
+            if wanted.meets(now):
+                return [
+                    Refused(user_id, Reason.TRIGGER_PRICE_TOO_LOW if order.rises else Reason.TRIGGER_PRICE_TOO_HIGH)
+                ]
         order.level, order.offset = wanted.level, wanted.offset
-        if offset is not UNSET and now is not None:
-            order.level = now + offset if order.rises else now - offset
     order.price, order.size = price, size
     shown_level = order.level if order.offset is None else None
     return [

@@ -111,6 +111,8 @@ def compare(views: Views, state: State) -> None:
         orders = views.orders.of(user_id)
         assert list(orders.open) == list(account.open_orders)
         assert list(orders.finished) == list(account.closed_orders)
+        assert list(orders.triggers) == list(account.triggers)
+        assert list(orders.ended) == list(account.closed_triggers)
         assert {
             position.instrument_id: (position.quantity_milli, position.locked_micros)
             for position in views.account(user_id).positions

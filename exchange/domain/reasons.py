@@ -141,7 +141,9 @@ REFUSALS: dict[Reason, Refusal] = {
         "market order has no price",
     ),
     Reason.TOO_MANY_TRIGGER_ORDERS: Refusal(
-        1026, "Too many open orders", "the account has 100 untriggered orders in this instrument; cancel some first"
+        1026,
+        "Too many open orders",
+        "the account has 100 untriggered orders in this instrument, or 1,000 in all; cancel some first",
     ),
     Reason.NO_TRIGGER_PRICE: Refusal(
         1005, "Invalid price", "the instrument has no such price yet; choose another trigger, or wait for the first one"

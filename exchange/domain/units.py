@@ -25,8 +25,9 @@ SIZE_MAX_MILLI = 1_000_000 * MILLI_PER_CONTRACT
 NAME_PATTERN = r"^[A-Za-z0-9_.@-]{1,64}\Z"
 CLIENT_ORDER_ID_MAX = 64
 LABEL_MAX = 64
-# Of untriggered orders of one user in one instrument.
-TRIGGER_ORDERS_MAX = 100
+# Of untriggered orders of one user in one instrument, and in all.
+INSTRUMENT_TRIGGERS_MAX = 100
+USER_TRIGGERS_MAX = 1_000
 # Trigger orders that one command triggers at most.
 TRIGGERED_MAX = 100
 RESERVED_USERS = ("admin", "fees", "insurance")

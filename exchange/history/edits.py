@@ -115,4 +115,9 @@ def _checked(where: str, command: Command) -> Command:
             raise EditError(f"{where}: a stop_limit or take_limit needs price_micros, others must not have it (null)")
         if command.price_micros is None and command.time_in_force not in ("ioc", "fok"):
             raise EditError(f"{where}: a trigger order that trades at market must be ioc or fok")
+        may_rest = command.time_in_force not in ("ioc", "fok")
+        if command.post_only and not may_rest:
+            raise EditError(f"{where}: a post_only trigger order must be gtc or day, because it must be able to rest")
+        if command.reduce_only is True and may_rest:
+            raise EditError(f"{where}: a reduce_only trigger order must be ioc or fok, because it never rests")
     return command

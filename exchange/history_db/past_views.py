@@ -388,7 +388,8 @@ class PastViews(Views):
     ) -> list[OrderView]:
         """The orders that had ended with an `order_id` below `before`, the highest first.
 
-        As in the live views, of each user only so many as the rules say, the last ones that ended.
+        As in the live views, of each user only so many as the rules say, the last ones that ended, and as many trigger
+        orders.
         """
         # SQLite reads the list of ids from one index, and then only the orders of this page. One command can end many.
         number = (
@@ -400,8 +401,8 @@ class PastViews(Views):
         user = self.user_key(user_id)
         has_triggers = self.has_ended_triggers(user)
         if has_triggers:
-            both = f"SELECT order_id, updated_seq, {number} AS n {finished} UNION ALL {_ENDED_TRIGGERS}"
-            kept = f"SELECT order_id FROM ({both}) ORDER BY updated_seq DESC, n DESC LIMIT :kept"
+            ended = f"SELECT order_id FROM ({_ENDED_TRIGGERS}) ORDER BY updated_seq DESC, n DESC LIMIT :kept"
+            kept = f"SELECT order_id FROM ({kept}) UNION ALL SELECT order_id FROM ({ended})"
         fits = "" if instrument_id is None else "AND b.instrument = :instrument"
         fits += "" if label is None else " AND b.label = :label"
         orders = "book_order"

@@ -88,7 +88,9 @@ def orders_in(
 
 
 def _is_own(views: PastViews, user: int | None, order_id: int) -> bool:
-    sql = "SELECT 1 FROM book_order WHERE order_id = :order_id AND user = :user AND placed_seq <= :seq"
+    """True if it is an order of the user, or a trigger order, which has no trades of its own."""
+    fits = "WHERE order_id = :order_id AND user = :user AND placed_seq <= :seq"
+    sql = f"SELECT 1 FROM book_order {fits} UNION ALL SELECT 1 FROM trigger_order {fits}"
     return views.query(sql, order_id=order_id, user=user).fetchone() is not None
 
 

@@ -70,13 +70,15 @@ class Account:
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
     of the remainders of open bids, by instrument; a position has that of its asks. `triggers` are the untriggered
-    orders, and `closed_triggers` the newest of those that ended.
+    orders, and `closed_triggers` the newest of those that ended; `client_triggers` those of both that have a
+    client_order_id, by it. `trigger_counts` are the numbers of untriggered orders, by instrument.
     """
 
     __slots__ = (
         "cancel_on_disconnect",
         "cash_micros",
         "client_orders",
+        "client_triggers",
         "closed_orders",
         "closed_triggers",
         "exposures",
@@ -91,6 +93,7 @@ class Account:
         "positions",
         "prices_below",
         "shortfall_micros",
+        "trigger_counts",
         "triggers",
         "user_id",
     )
@@ -128,6 +131,8 @@ class Account:
         self.client_orders: dict[str, Order] = {}
         self.triggers: dict[int, TriggerOrder] = {}
         self.closed_triggers: dict[int, TriggerOrder] = {}
+        self.client_triggers: dict[str, TriggerOrder] = {}
+        self.trigger_counts: dict[str, int] = {}
 
     def copy_without_orders(self) -> Account:
         """Return a copy without orders and positions."""
@@ -169,13 +174,7 @@ class Account:
         """Return the trigger order with this id, or else with this client_order_id, waiting or ended."""
         if order_id is not None:
             return self.triggers.get(order_id) or self.closed_triggers.get(order_id)
-        if client_order_id is None:
-            return None
-        for orders in (self.triggers, self.closed_triggers):
-            for order in orders.values():
-                if order.client_order_id == client_order_id:
-                    return order
-        return None
+        return None if client_order_id is None else self.client_triggers.get(client_order_id)
 
     def position(self, book: OrderBook) -> Position:
         """Return the position in the instrument of `book`; create an empty one if there is none."""
@@ -259,16 +258,33 @@ class Account:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)
 
+    def file_trigger(self, order: TriggerOrder) -> None:
+        """Add a trigger order, untriggered or ended."""
+        if order.client_order_id is not None:
+            self.client_triggers[order.client_order_id] = order
+        if order.status is None:
+            instrument_id = order.book.instrument_id
+            self.triggers[order.order_id] = order
+            self.trigger_counts[instrument_id] = self.trigger_counts.get(instrument_id, 0) + 1
+        else:
+            self.closed_triggers[order.order_id] = order
+
     def close_trigger(self, order: TriggerOrder, kept: int) -> None:
         """Move a trigger order to the ended ones, and keep the newest `kept` of those."""
         del self.triggers[order.order_id]
+        instrument_id = order.book.instrument_id
+        self.trigger_counts[instrument_id] -= 1
+        if not self.trigger_counts[instrument_id]:
+            del self.trigger_counts[instrument_id]
         self.closed_triggers[order.order_id] = order
         self.evict_triggers(kept)
 
     def evict_triggers(self, kept: int) -> None:
         """Drop all but the newest `kept` trigger orders that ended."""
-        for order_id in list(self.closed_triggers)[: max(0, len(self.closed_triggers) - kept)]:
-            del self.closed_triggers[order_id]
+        while len(self.closed_triggers) > kept:
+            evicted = self.closed_triggers.pop(next(iter(self.closed_triggers)))
+            if evicted.client_order_id is not None:
+                del self.client_triggers[evicted.client_order_id]
 
     def check(self, rules: Rules, may_owe: bool) -> None:
         """Check every invariant of the account; AssertionError names the broken one.
@@ -301,6 +317,11 @@ class Account:
     def check_triggers(self, kept: int) -> None:
         """Check every invariant of the trigger orders; AssertionError names the broken one."""
         assert len(self.closed_triggers) <= kept, "more ended trigger orders are kept than the rules allow"
+        waiting = [order.book.instrument_id for order in self.triggers.values()]
+        assert self.trigger_counts == {it: waiting.count(it) for it in waiting}, "trigger orders are miscounted"
+        both = [*self.triggers.values(), *self.closed_triggers.values()]
+        keyed = {order.client_order_id: order for order in both if order.client_order_id is not None}
+        assert self.client_triggers == keyed, "a trigger order cannot be found by its client_order_id"
         for orders in (self.triggers, self.closed_triggers):
             for order_id, order in orders.items():
                 assert order.order_id == order_id and order.user_id == self.user_id, "a trigger order is misfiled"

@@ -71,6 +71,7 @@ def _scratch_state(state: State, command: PlaceOrder) -> State:
         user.client_orders[known.client_order_id] = known
     # Only their client_order_ids matter.
     user.triggers, user.closed_triggers = account.triggers, account.closed_triggers
+    user.client_triggers = account.client_triggers
     book = state.books.get(command.instrument_id)
     if book is not None:
         _copy_book(scratch, state, book, account, command)

@@ -168,12 +168,12 @@ def _trigger_row(order: TriggerOrder) -> list[Any]:
 
 def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None:
     """Restore untriggered orders and those that ended from their rows, if there are any."""
-    for rows, orders in zip(groups, (account.triggers, account.closed_triggers), strict=False):
+    for rows in groups:
         for order_id, instrument_id, *terms, original, shown_micros, status in rows:
             book = state.books[instrument_id]
             values: list[Any] = [*terms, tuple(original), shown_micros, status]
             order = TriggerOrder(order_id, account.user_id, book, *values)
-            orders[order_id] = order
+            account.file_trigger(order)
             if status is None:
                 add_trigger(state, order)
 

@@ -9,7 +9,7 @@ from exchange.domain.enums import CancelReason, Trigger
 from exchange.domain.events import Event, OrderRepeated, TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FAIR_MARKET_VERSION
-from exchange.domain.units import PRICE_MAX_MICROS, TRIGGER_ORDERS_MAX
+from exchange.domain.units import INSTRUMENT_TRIGGERS_MAX, PRICE_MAX_MICROS, USER_TRIGGERS_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import OrderBook
 from exchange.matching.order_checks import why_bad_price, why_bad_size, why_closed
@@ -56,7 +56,7 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
     )
     if reference_micros is not None and command.trigger_offset_micros is not None:
         _begin_to_trail(placed, reference_micros)
-    account.triggers[order_id] = placed
+    account.file_trigger(placed)
     add_trigger(state, placed)
     return [
         TriggerOrderPlaced(
@@ -102,13 +102,13 @@ def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrd
         reference_micros = reference_of(state, order.book, order.trigger)
         if failed := _why_bad_level(reference_micros, level, offset, order.waits_for_rise, order.trigger):
             return failed
-        remove_trigger(state, order)
-        if level is not None:
-            order.level_micros = level
-        elif offset is not None:
-            order.offset_micros = offset
+        if level is None:
+            level = _level_at_offset(order, offset)
             assert reference_micros is not None, "a trailing stop without a reference"
-            _begin_to_trail(order, reference_micros)
+            if failed := _why_met(reference_micros, level, order.waits_for_rise):
+                return failed
+        remove_trigger(state, order)
+        order.level_micros, order.offset_micros = level, offset
         add_trigger(state, order)
     order.price_micros, order.size_milli = price, size
     shown_level = None if is_trailing else order.level_micros
@@ -168,7 +168,8 @@ def named_trigger(state: State, command: EditOrder | CancelOrder, failed: Failed
                 order = one
     if order is None or instrument_id not in (None, order.book.instrument_id):
         return failed
-    if order.status is None and order.shown_micros is None:
+    # The terms of an order that is due cannot change any more. It can still be cancelled.
+    if order.status is None and (order.shown_micros is None or isinstance(command, CancelOrder)):
         return order
     reason = Reason.ORDER_ALREADY_CANCELLED if order.status == "cancelled" else Reason.ORDER_TRIGGERED
     return FailedCheck(reason, {"order_id": order.order_id})
@@ -201,6 +202,13 @@ def reference_of(state: State, book: OrderBook, trigger: Trigger) -> int | None:
 def _begin_to_trail(order: TriggerOrder, reference_micros: int) -> None:
     assert order.offset_micros is not None, "only a trailing stop trails"
     order.level_micros = reference_micros + (order.offset_micros if order.waits_for_rise else -order.offset_micros)
+
+
+def _level_at_offset(order: TriggerOrder, offset_micros: int | None) -> int:
+    """Return the level of a trailing stop with another offset from the best price that it has seen."""
+    assert order.offset_micros is not None and offset_micros is not None, "only a trailing stop trails"
+    more_micros = offset_micros - order.offset_micros
+    return order.level_micros + (more_micros if order.waits_for_rise else -more_micros)
 
 
 def _why_not_open(state: State, ts_us: int, account: Account, book: OrderBook) -> FailedCheck | None:
@@ -236,9 +244,9 @@ def _why_not_placed(
         return failed
     if used_by_id is not None:
         return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": used_by_id})
-    waiting = [order for order in account.triggers.values() if order.book is book]
-    if len(waiting) >= TRIGGER_ORDERS_MAX:
-        return FailedCheck(Reason.TOO_MANY_TRIGGER_ORDERS, {"trigger_orders": len(waiting)})
+    in_instrument = account.trigger_counts.get(book.instrument_id, 0)
+    if in_instrument >= INSTRUMENT_TRIGGERS_MAX or len(account.triggers) >= USER_TRIGGERS_MAX:
+        return FailedCheck(Reason.TOO_MANY_TRIGGER_ORDERS, {"trigger_orders": len(account.triggers)})
     reference_micros = reference_of(state, book, command.trigger)
     is_take = command.type == "take_market" or command.type == "take_limit"
     waits_for_rise = (command.side == "bid") != is_take
@@ -266,6 +274,11 @@ def _why_bad_level(
         return None if can_wait else FailedCheck(Reason.NO_TRIGGER_PRICE)
     if level_micros is None:
         return None
+    return _why_met(reference_micros, level_micros, waits_for_rise)
+
+
+def _why_met(reference_micros: int, level_micros: int, waits_for_rise: bool) -> FailedCheck | None:
+    """Fail if the price meets the order already."""
     if waits_for_rise and reference_micros >= level_micros:
         reason = Reason.TRIGGER_PRICE_TOO_LOW
     elif not waits_for_rise and reference_micros <= level_micros:

@@ -1,5 +1,7 @@
 """Open orders, and recently finished orders, of every user."""
 
+from collections.abc import Mapping
+
 from exchange.domain.events import (
     OrderAccepted,
     OrderCancelled,
@@ -16,16 +18,28 @@ from exchange.projections.wire_types import OrderView
 
 
 class UserOrders:
-    """One user's orders by id: open and untriggered ones oldest first, finished ones in the order of their end."""
+    """One user's orders by id: open and untriggered ones oldest first, finished ones in the order of their end.
 
-    __slots__ = ("finished", "open", "triggers")
+    `ended` are the trigger orders that ended. The same number of them is kept as of the others, as in the matcher.
+    """
+
+    __slots__ = ("ended", "finished", "open", "triggers")
 
     def __init__(
-        self, open_orders: dict[int, OrderView], finished: FinishedOrders, triggers: dict[int, OrderView]
+        self,
+        open_orders: dict[int, OrderView],
+        finished: FinishedOrders,
+        triggers: dict[int, OrderView],
+        ended: FinishedOrders,
     ) -> None:
         self.open = open_orders
         self.finished = finished
         self.triggers = triggers
+        self.ended = ended
+
+    def all_finished(self) -> Mapping[int, OrderView]:
+        """Return finished orders and trigger orders that ended."""
+        return {**self.finished, **self.ended} if self.ended else self.finished
 
 
 class Orders:
@@ -46,7 +60,7 @@ class Orders:
         """Return the orders of one user; create an empty collection if there is none."""
         orders = self.users.get(user_id)
         if orders is None:
-            orders = self.users[user_id] = UserOrders({}, FinishedOrders(), {})
+            orders = self.users[user_id] = UserOrders({}, FinishedOrders(), {}, FinishedOrders())
         return orders
 
     def find(self, user_id: str, order_id: int) -> OrderView | None:
@@ -54,7 +68,8 @@ class Orders:
         orders = self.users.get(user_id)
         if orders is None:
             return None
-        return orders.open.get(order_id) or orders.triggers.get(order_id) or orders.finished.get(order_id)
+        waiting = orders.open.get(order_id) or orders.triggers.get(order_id)
+        return waiting or orders.finished.get(order_id) or orders.ended.get(order_id)
 
     def find_named(
         self, user_id: str, order_id: int | None, client_order_id: str | None, label: str | None
@@ -66,7 +81,7 @@ class Orders:
         orders = self.users.get(user_id)
         if orders is None or order_id is not None:
             return None if order_id is None else self.find(user_id, order_id)
-        for group in ({**orders.open, **orders.triggers}, orders.finished):
+        for group in ({**orders.open, **orders.triggers}, orders.all_finished()):
             newest_id = 0
             for order in group.values():
                 fits = order.label == label if client_order_id is None else order.client_order_id == client_order_id
@@ -105,11 +120,12 @@ class Orders:
         if orders is None:
             return []
         page: list[OrderView] = []
-        for order_id in sorted(orders.finished, reverse=True):
+        finished = orders.all_finished()
+        for order_id in sorted(finished, reverse=True):
             if len(page) == count:
                 break
             if before is None or order_id < before:
-                order = orders.finished[order_id]
+                order = finished[order_id]
                 if instrument_id in (None, order.instrument_id) and label in (None, order.label):
                     page.append(order)
         return page
@@ -123,6 +139,7 @@ class Orders:
         self.finished_kept = finished_kept
         for orders in self.users.values():
             orders.finished.keep(finished_kept)
+            orders.ended.keep(finished_kept)
 
     def on_traded(self, event: Traded, ts_us: int) -> tuple[OrderView, OrderView]:
         """Update and return both orders of a fill, maker first."""
@@ -173,7 +190,7 @@ class Orders:
         order.cancel_reason = event.cancel_reason or None
         order.reject_reason = event.refusal or None
         order.updated_us = ts_us
-        orders.finished.add(order, self.finished_kept)
+        orders.ended.add(order, self.finished_kept)
         return order
 
     def fill(self, order: OrderView, event: Traded, remaining_milli: int, ts_us: int) -> None:

@@ -136,6 +136,11 @@ class FinishedOrders(Mapping[int, OrderView]):
         return self._image
 
     @property
+    def is_empty(self) -> bool:
+        """True if there are no orders, neither those of a snapshot nor newer ones."""
+        return self._image is None and not self._orders
+
+    @property
     def is_encoded(self) -> bool:
         """True if all orders are those of a snapshot, and were not read since."""
         return self._image is not None and not self._orders

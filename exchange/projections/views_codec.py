@@ -34,11 +34,15 @@ from exchange.projections.wire_types import (
 
 
 class _UserOrdersImage(msgspec.Struct, omit_defaults=True):
-    """The fields of `UserOrders`. `finished` holds the encoded finished orders by id, or bytes: these compressed."""
+    """The fields of `UserOrders`. `finished` holds the encoded finished orders by id, or bytes: these compressed.
+
+    `ended` holds at most one such value: none if no trigger order ended.
+    """
 
     open: dict[int, OrderView]
     finished: msgspec.Raw
     triggers: dict[int, OrderView] = {}
+    ended: list[msgspec.Raw] = []
 
 
 class _OrdersImage(msgspec.Struct):
@@ -159,7 +163,8 @@ def encode_views(views: Views, compression: Compression | None = None) -> bytes:
 
     def encode_orders(orders: UserOrders) -> msgspec.Raw:
         finished = part(orders.finished.encoded(encode))
-        return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, finished, orders.triggers)))
+        ended = [] if orders.ended.is_empty else [part(orders.ended.encoded(encode))]
+        return msgspec.Raw(_encoder.encode(_UserOrdersImage(orders.open, finished, orders.triggers, ended)))
 
     return _encode(
         views,
@@ -220,7 +225,10 @@ def decode_views(
     def orders_of(raw: msgspec.Raw) -> UserOrders:
         orders = _decode_orders(raw)
         finished = FinishedOrders(image=part(orders.finished), decode=_decode_finished)
-        return UserOrders(orders.open, finished, orders.triggers)
+        ended = FinishedOrders()
+        for raw_ended in orders.ended:
+            ended = FinishedOrders(image=part(raw_ended), decode=_decode_finished)
+        return UserOrders(orders.open, finished, orders.triggers, ended)
 
     decoded = _decoder.decode(image)
     users = {user_id: orders_of(raw) for user_id, raw in decoded.orders.users.items()}
@@ -280,7 +288,7 @@ def copy_views(views: Views) -> Views:
     still_open = _decode_open(_encoder.encode({user_id: orders.open for user_id, orders in users.items()}))
     triggers = _decode_open(_encoder.encode({user_id: orders.triggers for user_id, orders in users.items()}))
     copied = {
-        user_id: UserOrders(still_open[user_id], orders.finished.copy(), triggers[user_id])
+        user_id: UserOrders(still_open[user_id], orders.finished.copy(), triggers[user_id], orders.ended.copy())
         for user_id, orders in users.items()
     }
     trades = {instrument_id: some.copy() for instrument_id, some in views.tape.instruments.items()}
