@@ -19,6 +19,7 @@ from exchange.domain.commands import (
     Genesis,
     OpenAccount,
     PlaceOrder,
+    PlaceTriggerOrder,
     Withdraw,
     encode_command,
 )
@@ -204,6 +205,9 @@ def test_an_id_without_an_order_never_means_an_inserted_order(tmp_path: Path) ->
     assert (found.changed, found.possible, found.users) == (0, [], [])
 
 
+STOP_LIMIT = PlaceTriggerOrder("bob", CALL, "bid", "stop_limit", "last_price", 2 * USDC, None, "gtc", 2 * USDC, 1_000)
+
+
 def test_set_rules(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     orders = [sell("alice", 1_000, 1_500_000), buy("alice", 1_000, 1_500_000), buy("bob", 1_000, 1_500_000)]
@@ -230,6 +234,8 @@ def test_set_rules(tmp_path: Path) -> None:
             encode_command(replace(buy("bob", 1, None), time_in_force="gtc")).decode(),
             "a market order must be ioc",
         ),
+        (encode_command(replace(STOP_LIMIT, time_in_force="fok", post_only=True)).decode(), "must be gtc or day"),
+        (encode_command(replace(STOP_LIMIT, reduce_only=True)).decode(), "must be ioc or fok, because it never rests"),
         (encode_command(EndDay(START_US * 2)).decode(), "commands.jsonl:2: no exchange would record"),
     ],
 )

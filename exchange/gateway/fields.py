@@ -393,7 +393,9 @@ FIELDS: dict[str, Field] = {
         "and the strike while the asset has no index price."
     ),
     "Rules.fees": Field("Fees on the premium."),
-    "Rules.finished_orders_kept": Field("Finished orders that the exchange keeps in memory for each user."),
+    "Rules.finished_orders_kept": Field(
+        "Finished orders that the exchange keeps in memory for each user, and as many trigger orders that ended."
+    ),
     "Rules.market": Field("The options market. Left out: the exchange matches orders and does nothing else."),
     "Rules.self_trade_prevention": Field("cancel_resting: the user's resting order is cancelled. off: it trades."),
     "Rules.starting_cash_micros": Field("Cash of a new account."),
