@@ -74,6 +74,10 @@ TRANSLATIONS: dict[str, Translation] = {
         "several open orders have this label; name one by its ORDER_ID, or add --instrument if that tells them apart",
         "--label",
     ),
+    Reason.ORDER_TRIGGERED: Translation("the order was triggered; `exchange order show` shows how it ended"),
+    Reason.TRIGGER_PRICE_INVALID: Translation(
+        f"a trigger price and an offset must be positive, and at most {_PRICE_MAX}", "--trigger-price"
+    ),
     Reason.NO_MARKET: Translation("the rules have no market; `exchange admin rules --set market={{}}` adds one"),
     Reason.INVALID_INDEX_PRICE: Translation(f"an index price must be positive and at most {_PRICE_MAX}", "PRICE"),
     Reason.INDEX_JUMP: Translation(

@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_commands() -> None:
     assert completed(incomplete="instr") == ["instrument"]
-    assert completed("order", incomplete="") == ["buy", "cancel", "close", "list", "sell"]
+    assert completed("order", incomplete="") == ["buy", "cancel", "close", "edit", "list", "sell", "show"]
     assert "--post-only" in completed("order", "buy", incomplete="--p")
 
 

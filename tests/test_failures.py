@@ -126,11 +126,12 @@ def test_figures_behind_a_refusal() -> None:
     assert _translated(Reason.PRICE_OFF_TICK, param="price").data["param"] == "PRICE"
     assert "there is no account Alic; the nearest name is alice; " in _translated(Reason.UNKNOWN_USER).detail
     assert f"{CALL} is not listed; the nearest is {CALL}; " in _translated(Reason.INSTRUMENT_NOT_FOUND).detail
-    unknown = _translated(Reason.ORDER_NOT_FOUND)
-    assert (unknown.detail.partition(";")[0], unknown.data["param"]) == (
-        "the user has no order with this key",
-        "--client-order-id",
-    )
+    keys = {"client_order_id": ("key", "--client-order-id"), "label": ("label", "--label")}
+    for name, (word, option) in keys.items():
+        params = {"order_id": None, "client_order_id": None, name: "mine"}
+        unknown = translated(ExchangeError(1, "m", Reason.ORDER_NOT_FOUND, "", {}), params, _ask)
+        assert unknown.detail.partition(";")[0] == f"the user has no order with this {word}"
+        assert unknown.data["param"] == option
 
 
 def test_other_errors_keep_their_text_with_the_names_of_options() -> None:

@@ -111,9 +111,12 @@ GOLDEN_STREAMS = {  # files with time and command, a line each; the hash of all 
 }
 
 
-def chunks(seeds: int) -> list[pytest.ParameterSet]:
-    """The first seed of each chunk. All chunks but the first are slow tests."""
-    return [pytest.param(seed, marks=[pytest.mark.slow] if seed else []) for seed in range(0, seeds, CHUNK)]
+def chunks(seeds: int, slow_from: int = CHUNK, long_from: int = 1_000) -> list[pytest.ParameterSet]:
+    """The first seed of each chunk. Those from `slow_from` on are slow, and those from `long_from` on take long."""
+    marks = {
+        seed: pytest.mark.long if seed >= long_from else pytest.mark.slow for seed in range(slow_from, seeds, CHUNK)
+    }
+    return [pytest.param(seed, marks=[marks[seed]] if seed in marks else []) for seed in range(0, seeds, CHUNK)]
 
 
 @pytest.mark.parametrize("first_seed", chunks(SEEDS))
@@ -128,13 +131,13 @@ def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed
         run_stream(MarketCommands, seed, COMMANDS)
 
 
-@pytest.mark.parametrize("first_seed", chunks(FAIR_SEEDS))
+@pytest.mark.parametrize("first_seed", chunks(FAIR_SEEDS, long_from=20))
 def test_chunk_of_fair_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(FairMarketCommands, seed, COMMANDS)
 
 
-@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS))
+@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=0, long_from=20))
 def test_chunk_of_streams_with_all_order_types_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(OrderMarketCommands if seed % 2 else OrderCommands, seed, ORDER_COMMANDS)
