@@ -111,7 +111,7 @@ def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str
         case EditedStep():
             place = "kept its place in the queue" if step.kept_place else "moved to the back of the queue"
             return (
-                f"edited by {placed.user_id} to {contracts(step.remaining_milli)} at {usdc(step.price_micros)}, "
+                f"edited by {placed.user_id} to {contracts(step.remaining_milli)} at {usdc(step.price_micros)}{_requested(step)}, "
                 f"before {contracts(step.previous_remaining_milli)} at {usdc(step.previous_price_micros)}: {place}"
             )
         case FilledStep():
@@ -125,11 +125,16 @@ def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str
             return _cancelled(step, placed)
 
 
+def _requested(step: PlacedStep | EditedStep) -> str:
+    """The price that the user sent, if a post-only order got another one."""
+    return "" if step.requested_price_micros is None else f" (sent at {usdc(step.requested_price_micros)})"
+
+
 def _placed(step: PlacedStep) -> str:
     deal = "buy" if step.side == "bid" else "sell"
     price = "at market" if step.price_micros is None else f"at {usdc(step.price_micros)}"
     terms = [f"{deal} {contracts(step.size_milli)} {price}", step.time_in_force]
-    terms += ["post-only"] if step.post_only else []
+    terms += [f"post-only{_requested(step)}"] if step.post_only else []
     terms += ["reduce-only"] if step.reduce_only else []
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
     terms += [f"label {step.label}"] if step.label is not None else []

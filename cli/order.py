@@ -43,7 +43,14 @@ def _placing(function: _Function) -> _Function:
                 help="Time in force. gtc: until cancelled; ioc: fill as much as possible at once, cancel the rest; "
                 "fok: fill completely at once or cancel; day: until 08:00 UTC.  [default: gtc; ioc with --market]",
             ),
-            click.option("--post-only", is_flag=True, help="Refuse the order if it would trade at once."),
+            click.option(
+                "--post-only",
+                is_flag=True,
+                help="Rest without trading: at a price that would trade, one tick from the best price of the other side.",
+            ),
+            click.option(
+                "--reject-post-only", is_flag=True, help="With --post-only: refuse the order if it would trade at once."
+            ),
             click.option("--reduce-only", is_flag=True, help="Only reduce the position, never increase or reverse it."),
             click.option(
                 "--client-order-id",
@@ -112,6 +119,7 @@ def _place(
     market: bool,
     tif: str | None,
     post_only: bool,
+    reject_post_only: bool,
     reduce_only: bool,
     client_order_id: str | None,
     kind: str | None,
@@ -142,6 +150,7 @@ def _place(
             trigger_offset=trigger_offset_micros,
             time_in_force=tif,
             post_only=post_only,
+            reject_post_only=reject_post_only or None,
             reduce_only=reduce_only or None,
             client_order_id=client_order_id,
             label=label,

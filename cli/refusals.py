@@ -118,6 +118,7 @@ _PARAMS = {
     "trigger_offset": "--trigger-offset",
     "time_in_force": "--tif",
     "post_only": "--post-only",
+    "reject_post_only": "--reject-post-only",
     "reduce_only": "--reduce-only",
     "dry_run": "--dry-run",
     "tick_size": "--tick-size",

@@ -1123,11 +1123,13 @@ class NaiveExchange:
                     namesake = order
         if namesake is not None and namesake.placed == command:
             return [OrderRepeated(namesake.order_id, command.user_id)]
-        size = self.size_to_place(command)
+        size, placed = self.size_to_place(command), command
+        command = replace(command, price_micros=self.price_to_place(command, command.price_micros))
         if reason := self.why_not_place(ts_us, command, size, namesake):
             return [self.refused(command.user_id, reason, command.instrument_id)]
 
         order, accepted = self.accept(command, size)
+        order.placed = placed
         events: list[Event] = [accepted]
         if command.time_in_force == "fok" and self.tradable(command) < size:
             self.orders.append(order)
@@ -1150,6 +1152,19 @@ class NaiveExchange:
     def size_to_place(self, command: PlaceOrder) -> int:
         """Return the size in the request; for a reduce-only order at most the position on the other side."""
         return min(command.size_milli, self.reducible(command)) if command.reduce_only else command.size_milli
+
+    def price_to_place(self, order: PlaceOrder, price: int | None) -> int | None:
+        """Return the price of the request; for a post-only order that reprices, one at which it does not trade."""
+        if order.reprices is not True or price is None or order.instrument_id not in self.instruments:
+            return price
+        instrument = self.instruments[order.instrument_id]
+        if price % instrument.tick or not 0 < price <= PRICE_MAX_MICROS or self.is_beyond_band(instrument, price):
+            return price
+        crossed = self.makers(replace(order, price_micros=price))
+        if not crossed or crossed[0].price is None:
+            return price
+        better = crossed[0].price + (-instrument.tick if order.side == "bid" else instrument.tick)
+        return better if 0 < better <= PRICE_MAX_MICROS else price
 
     def accept(self, command: PlaceOrder, size: int) -> tuple[NaiveOrder, OrderAccepted]:
         trigger_order_id, self.trigger_order_id = self.trigger_order_id, None
@@ -1329,7 +1344,8 @@ class NaiveExchange:
         if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
             return [Refused(command.user_id, Reason.TERMS_DO_NOT_FIT)]
         assert order.price is not None
-        price = order.price if command.price_micros is None else command.price_micros
+        wanted = order.price if command.price_micros is None else command.price_micros
+        price = self.price_to_place(order.placed, wanted) or 0
         size = order.size if command.size_milli is None else command.size_milli
         filled = order.size - order.remaining
         if reason := self.why_not_edit(ts_us, order, price, size, filled):

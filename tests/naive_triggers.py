@@ -236,6 +236,7 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
             None,
             it.reduce_only,
             it.label,
+            it.reprices,
         )
         naive.trigger_order_id = order.order_id
         naive.liquidated = [event.user_id for event in events if isinstance(event, LiquidationStarted)]

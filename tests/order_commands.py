@@ -74,6 +74,8 @@ class OrderCommands(RandomCommands):
             command = self._group(command)
         elif isinstance(command, Deposit | Withdraw) and self.placed and self._one_in(3):
             command = self._group(CancelAll(command.user_id))
+        if isinstance(command, PlaceOrder | PlaceTriggerOrder):
+            command = self._post_only(command)
         if isinstance(command, StartSession | OpenAccount) and self._one_in(2) and self.placed:
             command = ContinueTriggers()
         self.last = command
@@ -87,7 +89,9 @@ class OrderCommands(RandomCommands):
                     of = self.triggers[trigger_order_id]
                     kind: OrderType = "market" if event.price_micros is None else "limit"
                     terms = (event.side, kind, event.time_in_force, event.price_micros, event.size_milli)
-                    placed = PlaceOrder(of.user_id, of.instrument_id, *terms, of.post_only, label=of.label)
+                    placed = PlaceOrder(
+                        of.user_id, of.instrument_id, *terms, of.post_only, label=of.label, reprices=of.reprices
+                    )
                     self.last, last = placed, self.last
                     super().observe([event])
                     self.last = last
@@ -105,6 +109,14 @@ class OrderCommands(RandomCommands):
 
     def _labelled(self, order: PlaceOrder) -> PlaceOrder:
         return replace(order, label=self.more.choice(LABELS)) if self._one_in(2) else order
+
+    def _post_only(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
+        """Let most post-only orders, and some others that can rest, get a price at which they do not trade."""
+        if order in self.placed.values() or order.price_micros is None or order.time_in_force not in ("gtc", "day"):
+            return order
+        if order.post_only or self._one_in(8):
+            return order if self._one_in(4) else replace(order, post_only=True, reprices=True)
+        return order
 
     def _trigger_order(self, order: PlaceOrder) -> Command:
         """Let the order wait for a price, mostly one near the price now."""

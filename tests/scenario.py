@@ -472,6 +472,7 @@ class Table:
             client_order_id=groups["key"],
             reduce_only=True if groups["reduce_only"] is not None else UNSET,
             label=groups["label"] or UNSET,
+            reprices=True if groups["reprices"] is not None else UNSET,
         )
 
     def place_trigger(self, groups: dict[str, Any]) -> Command:
@@ -495,6 +496,7 @@ class Table:
                 "client_order_id": groups["key"],
                 **({"reduce_only": True} if groups["reduce_only"] is not None else {}),
                 **({"label": groups["label"]} if groups["label"] is not None else {}),
+                **({"reprices": True} if groups["reprices"] is not None else {}),
             },
             PlaceTriggerOrder,
         )
@@ -731,6 +733,7 @@ def _pattern(text: str) -> re.Pattern[str]:
         "id": r"[A-Z0-9_-]+",
         "in_force": r"gtc|day|ioc|fok",
         "post_only": r"post-only",
+        "reprices": r"or near",
         "reduce_only": r"reduce-only",
         "asset": r"[A-Z]+",
         "date": r"\d{1,2}[A-Z]{3}\d\d",
@@ -760,7 +763,7 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
     (_pattern(r"prices of <name>: ?<rest>"), Table.band),
 ]
 
-_TAIL = r"(?: <post_only>)?(?: <reduce_only>)?(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
+_TAIL = r"(?: <post_only>(?: <reprices>)?)?(?: <reduce_only>)?(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
 ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command | None]]] = [
     (_pattern(r"rules: <pairs>"), Table.rules),
     (

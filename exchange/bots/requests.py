@@ -89,7 +89,7 @@ def method_and_params(request: BotRequest) -> tuple[str, dict[str, Any]]:
             if time_in_force is not None:
                 params["time_in_force"] = time_in_force
             if post_only:
-                params["post_only"] = True
+                params |= {"post_only": True, "reject_post_only": True}
             return "private/buy" if side == "bid" else "private/sell", params
         case EditRequest(order_id, size_milli, price_micros):
             return "private/edit", {"order_id": order_id, "amount": size_milli, "price": price_micros}

@@ -36,6 +36,7 @@ class OrderOptions(TypedDict, total=False):
     trigger: Trigger
     trigger_price: int
     trigger_offset: int
+    reject_post_only: bool
 
 
 class PlaceResult(msgspec.Struct):

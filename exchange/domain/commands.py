@@ -106,7 +106,8 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
 
     `reduce_only` limits the size to the position that the order reduces; only orders that never rest may have it. The
     field is True or missing, because journals older than it have no such field. `label` is the user's own name for a
-    group of orders: several orders may have the same one.
+    group of orders: several orders may have the same one. `reprices` is True or missing: a post-only order that would
+    trade then gets the best price at which it rests; without it the order is refused.
     """
 
     user_id: str
@@ -120,6 +121,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     client_order_id: str | None = None
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
+    reprices: bool | UnsetType = UNSET
 
 
 class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
@@ -143,6 +145,7 @@ class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
     client_order_id: str | None = None
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
+    reprices: bool | UnsetType = UNSET
 
 
 class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):

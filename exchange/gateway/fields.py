@@ -94,7 +94,12 @@ FIELDS: dict[str, Field] = {
     "greeks": Field("Greeks of the positions, by asset: the sums of contracts times Greeks. Some may have none."),
     "initial_margin": Field("Initial margin of the short contracts."),
     "maintenance_margin": Field("Maintenance margin of the short contracts."),
-    "post_only": Field("True if the order must rest: it is refused if it would trade on arrival."),
+    "post_only": Field(
+        "True if the order must rest. If it would trade on arrival, it gets the best price at which it does not: one tick "
+        "from the best price of the other side."
+    ),
+    "requested_price": Field("Price in the request, if a post-only order got another one."),
+    "reject_post_only": Field("True if a `post_only` order that would trade is refused instead."),
     "price": Field("Price of one contract; null for a market order."),
     "price_decimals": Field("Decimal places of prices: 6, because they are micros."),
     "quantity": Field("Contracts held; negative for a short position."),

@@ -101,6 +101,7 @@ class PlaceParams(CommandParams, frozen=True):
     trigger: Trigger | None = None
     trigger_price: Number | None = None
     trigger_offset: Number | None = None
+    reject_post_only: bool = False
 
 
 class ClosePositionParams(CommandParams, frozen=True):

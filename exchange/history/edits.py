@@ -102,6 +102,12 @@ def _checked(where: str, command: Command) -> Command:
             raise EditError(f"{where}: a limit order needs price_micros, a market order must not have it (null)")
         if is_market and command.time_in_force not in ("ioc", "fok"):
             raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
+        if command.post_only and command.time_in_force in ("ioc", "fok"):
+            raise EditError(f"{where}: a post_only order must be gtc or day, because it must be able to rest")
+        if command.reduce_only is True and command.time_in_force not in ("ioc", "fok"):
+            raise EditError(f"{where}: a reduce_only order must be ioc or fok, because it never rests")
+    if isinstance(command, PlaceOrder | PlaceTriggerOrder) and command.reprices is True and not command.post_only:
+        raise EditError(f"{where}: reprices says what becomes of a post_only order that would trade: set post_only too")
     if isinstance(command, PlaceTriggerOrder):
         is_trailing = command.type == "trailing_stop"
         if is_trailing == (command.trigger_offset_micros is None) or is_trailing == (

@@ -33,6 +33,7 @@ class Order:
         "price_micros",
         "reduce_only",
         "remaining_milli",
+        "reprices",
         "side",
         "size_milli",
         "time_in_force",
@@ -57,6 +58,7 @@ class Order:
         original_size_milli: int,
         reduce_only: bool = False,
         label: str | None = None,
+        reprices: bool = False,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -73,6 +75,7 @@ class Order:
         self.original_size_milli = original_size_milli
         self.reduce_only = reduce_only
         self.label = label
+        self.reprices = reprices
         self.level: PriceLevel | None = None
         self.before: Order | None = None
         self.after: Order | None = None
@@ -95,6 +98,7 @@ class Order:
             self.original_size_milli,
             self.reduce_only,
             self.label,
+            self.reprices,
         )
 
 

@@ -132,6 +132,6 @@ def order_row(order: Order) -> list[Any]:
         order.original_price_micros,
         order.original_size_milli,
         order.reduce_only,
-        # Not in the rows of orders without a label, whose bytes stay as they are.
-        *(() if order.label is None else (order.label,)),
+        # Rows end with the last of these that an order has, so that the bytes of older rows stay as they are.
+        *((order.label, True) if order.reprices else () if order.label is None else (order.label,)),
     ]

@@ -123,6 +123,22 @@ def size_to_place_milli(account: Account, book: OrderBook | None, command: Place
     return min(command.size_milli, _reducible_milli(account, book, command.side))
 
 
+def resting_price_micros(state: State, account: Account, book: OrderBook, side: Side, price_micros: int) -> int:
+    """Return the price nearest to `price_micros` at which an order does not trade: one tick from the best opposite one.
+
+    The rule is Deribit's for `post_only`: a price that would trade becomes one just below the spread
+    (https://docs.deribit.com/api-reference/trading/private-buy). The price stays if it is invalid or does not trade, or
+    if no price is left on that side of the opposite one; the checks then refuse the order.
+    """
+    if why_bad_price(book, price_micros) or _why_beyond_band(book, price_micros):
+        return price_micros
+    best_micros = _best_price_micros(state, account, book, side, price_micros)
+    if best_micros is None:
+        return price_micros
+    nearest_micros = best_micros - book.tick_micros if side == "bid" else best_micros + book.tick_micros
+    return nearest_micros if 0 < nearest_micros <= PRICE_MAX_MICROS else price_micros
+
+
 def is_available(account: Account, needed_micros: int) -> bool:
     """True if the account can lock so much more. To lock nothing more is always possible, even under a margin call."""
     return needed_micros <= 0 or needed_micros <= account.cash_micros - account.locked_micros

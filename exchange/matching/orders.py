@@ -1,6 +1,7 @@
 """Orders: place, edit, cancel. Each function first checks, which only reads, and then changes, which cannot fail."""
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
 from exchange.domain.enums import CancelReason
@@ -11,7 +12,13 @@ from exchange.matching.book import Order
 from exchange.matching.cancellation import cancel_each, cancel_resting
 from exchange.matching.execution import accept, trade_and_rest
 from exchange.matching.liquidation import liquidate_traders
-from exchange.matching.order_checks import Edit, size_to_place_milli, why_not_edited, why_not_placed
+from exchange.matching.order_checks import (
+    Edit,
+    resting_price_micros,
+    size_to_place_milli,
+    why_not_edited,
+    why_not_placed,
+)
 from exchange.matching.order_lookup import group_of, named_order, why_no_group
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import Changes, State
@@ -44,6 +51,10 @@ def place(
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
     size = command.size_milli if command.reduce_only is UNSET else size_to_place_milli(account, book, command)
+    wanted_micros = command.price_micros
+    if command.reprices is not UNSET and book is not None and wanted_micros is not None:
+        price = resting_price_micros(state, account, book, command.side, wanted_micros)
+        command = replace(command, price_micros=price)
     used_by_id = None if known is None else known.order_id
     if command.client_order_id is not None and (account.triggers or account.closed_triggers):
         trigger = account.find_trigger(None, command.client_order_id)
@@ -68,10 +79,11 @@ def place(
             command.price_micros,
             size,
             size,
-            command.price_micros,
+            wanted_micros,
             command.size_milli,
             command.reduce_only is True,
             command.label or None,
+            command.reprices is True,
         ),
         trigger_order_id=trigger_order_id,
     )
@@ -94,6 +106,9 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
         return FailedCheck(Reason.TERMS_DO_NOT_FIT, {"order_id": order.order_id})
     account = state.accounts[order.user_id]
     terms = _edited_terms(order, command)
+    if order.reprices:
+        price = resting_price_micros(state, account, order.book, order.side, terms.price_micros)
+        terms = terms._replace(price_micros=price)
     if failed := why_not_edited(state, ts_us, account, terms):
         return failed
 
@@ -173,6 +188,7 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
         and known.original_size_milli == command.size_milli
         and known.reduce_only == (command.reduce_only is True)
         and known.label == (command.label or None)
+        and known.reprices == (command.reprices is True)
     )
 
 

@@ -25,6 +25,8 @@ from exchange.matching.trigger_orders import TriggerOrder
 _encoder = msgspec.msgpack.Encoder()
 # Those without the groups of trigger orders, which follow.
 _ACCOUNT_FIELDS = 11
+# The fields of a trigger order before its original terms.
+_TRIGGER_TERMS = 14
 # The fields, the positions, and the encoded closed orders.
 _AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
 decode = msgspec.msgpack.Decoder(
@@ -163,18 +165,21 @@ def _trigger_row(order: TriggerOrder) -> list[Any]:
         order.original,
         order.shown_micros,
         order.status,
+        # Not in the rows of other orders, whose bytes stay as they are.
+        *((True,) if order.reprices else ()),
     ]
 
 
 def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None:
     """Restore untriggered orders and those that ended from their rows, if there are any."""
     for rows in groups:
-        for order_id, instrument_id, *terms, original, shown_micros, status in rows:
-            book = state.books[instrument_id]
-            values: list[Any] = [*terms, tuple(original), shown_micros, status]
-            order = TriggerOrder(order_id, account.user_id, book, *values)
+        for row in rows:
+            order_id, instrument_id, *terms = row[:_TRIGGER_TERMS]
+            original, *ends = row[_TRIGGER_TERMS:]
+            values: list[Any] = [*terms, tuple(original), *ends]
+            order = TriggerOrder(order_id, account.user_id, state.books[instrument_id], *values)
             account.file_trigger(order)
-            if status is None:
+            if order.status is None:
                 add_trigger(state, order)
 
 

@@ -53,6 +53,7 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
         command.reduce_only is True,
         command.label or None,
         (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli),
+        reprices=command.reprices is True,
     )
     if reference_micros is not None and command.trigger_offset_micros is not None:
         _begin_to_trail(placed, reference_micros)
@@ -301,4 +302,5 @@ def _same_order(known: TriggerOrder, command: PlaceTriggerOrder) -> bool:
         and known.post_only == command.post_only
         and known.reduce_only == (command.reduce_only is True)
         and known.label == (command.label or None)
+        and known.reprices == (command.reprices is True)
     )

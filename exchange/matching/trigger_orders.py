@@ -36,6 +36,7 @@ class TriggerOrder:
         "post_only",
         "price_micros",
         "reduce_only",
+        "reprices",
         "shown_micros",
         "side",
         "size_milli",
@@ -66,6 +67,7 @@ class TriggerOrder:
         original: tuple[int | None, int | None, int | None, int],
         shown_micros: int | None = None,
         status: TriggerEnd | None = None,
+        reprices: bool = False,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -85,6 +87,7 @@ class TriggerOrder:
         self.original = original
         self.shown_micros = shown_micros
         self.status: TriggerEnd | None = status
+        self.reprices = reprices
 
     @property
     def waits_for_rise(self) -> bool:

@@ -131,6 +131,7 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str
         None,
         order.reduce_only or UNSET,
         order.label or UNSET,
+        order.reprices or UNSET,
     )
     names = (order.order_id, order.user_id, order.book.instrument_id)
     result = place(state, ts_us, command, order.order_id, liquidated)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from exchange.domain.commands import CancelOrder, Command, EditOrder
+from exchange.domain.commands import CancelOrder, Command, EditOrder, PlaceOrder
 from exchange.domain.enums import (
     CancelReason,
     Liquidity,
@@ -53,7 +53,10 @@ class _TimelineStep(
 
 
 class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
-    """The order was placed. `liquidation`: by the exchange, to reduce a position of the user."""
+    """The order was placed. `liquidation`: by the exchange, to reduce a position of the user.
+
+    `requested_price_micros` is the price that the user sent, if a post-only order got another one.
+    """
 
     order_id: int
     user_id: str
@@ -69,6 +72,7 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
     liquidation: bool = False
     label: str | None = None
     trigger_order_id: int | None = None
+    requested_price_micros: int | None = None
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
@@ -80,6 +84,7 @@ class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
     kept_place: bool
     previous_price_micros: int
     previous_remaining_milli: int
+    requested_price_micros: int | None = None
 
 
 class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -274,6 +279,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 liquidation=event.liquidation is True,
                 label=event.label or None,
                 trigger_order_id=event.trigger_order_id or None,
+                requested_price_micros=_requested(record.command, event),
             )
         case OrderEdited():
             return EditedStep(
@@ -286,6 +292,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 kept_place=event.kept_place,
                 previous_price_micros=event.previous_price_micros,
                 previous_remaining_milli=event.previous_remaining_milli,
+                requested_price_micros=_requested(record.command, event),
             )
         case Traded():
             return _filled(order_id, record, event, names_counterparties)
@@ -302,6 +309,14 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
             return _trigger_step(record, event)
         case _:
             return RepeatedStep(seq=seq, ts_us=ts_us, command=kind)
+
+
+def _requested(command: Command, event: OrderAccepted | OrderEdited) -> int | None:
+    """Return the price in the command that placed or edited a post-only order, if the order got another one."""
+    is_own = isinstance(event, OrderEdited) or (event.post_only and event.trigger_order_id is UNSET)
+    if not is_own or not isinstance(command, PlaceOrder | EditOrder) or command.user_id != event.user_id:
+        return None
+    return None if command.price_micros == event.price_micros else command.price_micros
 
 
 def _trigger_step(
