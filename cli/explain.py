@@ -108,6 +108,9 @@ def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str
             return step_text(step, placed.user_id)
         case PlacedStep():
             return _placed(step)
+        case EditedStep(cause="reduce_only"):
+            before = contracts(step.previous_remaining_milli)
+            return f"shrunk with the position to {contracts(step.remaining_milli)}, before {before}"
         case EditedStep():
             place = "kept its place in the queue" if step.kept_place else "moved to the back of the queue"
             return (
@@ -187,6 +190,8 @@ def _cancelled(step: CancelledStep, placed: PlacedStep | TriggerPlacedStep) -> s
             how = "because the cash was used up"
         case "admin":
             how = "by the administrator"
+        case "nothing_to_reduce":
+            how = "because no position was left for this reduce-only order"
         case "liquidation":
             how = f"because {user_id} was liquidated: the cash was below the maintenance margin"
         case _:

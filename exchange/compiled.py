@@ -62,6 +62,7 @@ MODULES = (
     "exchange.matching.order_checks",
     "exchange.matching.order_lookup",
     "exchange.matching.orders",
+    "exchange.matching.reduce_only",
     "exchange.matching.reopening",
     "exchange.matching.settlement",
     "exchange.matching.slices",

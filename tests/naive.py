@@ -1142,6 +1142,8 @@ class NaiveExchange:
             events += self.trade(order)
             if order.remaining and command.time_in_force == "ioc":
                 events.append(self.close_order(order, "ioc_remainder"))
+            if order.remaining and command.time_in_force in ("gtc", "day"):
+                events += self.shrink_reduce_only(command.user_id, command.instrument_id)
         return events + self.liquidate_traders(ts_us, events)
 
     def reducible(self, command: PlaceOrder) -> int:
@@ -1322,8 +1324,8 @@ class NaiveExchange:
     def market_total(self, command: PlaceOrder) -> int:
         """Return the sum that a market bid would pay for all its fills."""
         total, wanted = 0, command.size_milli
-        for maker in self.makers(command):
-            size = min(wanted, maker.remaining)
+        for maker, offered in self.offers(command):
+            size = min(wanted, offered)
             total += self.taker_cost(maker, size)
             wanted -= size
         return total
@@ -1348,6 +1350,8 @@ class NaiveExchange:
         price = self.price_to_place(order.placed, wanted) or 0
         size = order.size if command.size_milli is None else command.size_milli
         filled = order.size - order.remaining
+        if order.placed.reduce_only is True:
+            size = min(size, filled + self.reducible(order.placed))
         if reason := self.why_not_edit(ts_us, order, price, size, filled):
             return [self.refused(command.user_id, reason, order.instrument_id)]
 
@@ -1370,6 +1374,8 @@ class NaiveExchange:
         self.last_place += 1
         order.place = self.last_place
         events: list[Event] = [edited, *self.trade(order)]
+        if order.remaining:
+            events += self.shrink_reduce_only(order.user_id, order.instrument_id)
         return events + self.liquidate_traders(ts_us, events)
 
     def why_not_edit(self, ts_us: int, order: NaiveOrder, price: int, size: int, filled: int) -> Reason | None:
@@ -1381,11 +1387,14 @@ class NaiveExchange:
             return reason
         if reason := self.why_not_reopened(ts_us, instrument.terms.asset, order.placed.post_only):
             return reason
-        if reason := self.why_not_these_terms(price, size, filled, instrument.tick, instrument.min_size):
+        smallest = 1 if order.placed.reduce_only is True else instrument.min_size
+        if reason := self.why_not_these_terms(price, size, filled, instrument.tick, smallest):
             return reason
         if price != order.price and self.is_beyond_band(instrument, price):
             return Reason.PRICE_BEYOND_BAND
-        if self.beyond_position_limit(order.placed, size - filled, without=order):
+        if order.placed.reduce_only is not True and self.beyond_position_limit(
+            order.placed, size - filled, without=order
+        ):
             return Reason.POSITION_ABOVE_MAXIMUM
         if order.placed.post_only and any(
             self.may_trade(order.placed, maker) and maker.would_trade_at(price)
@@ -1424,8 +1433,50 @@ class NaiveExchange:
             if self.may_trade(taker, maker) and maker.would_trade_at(self.limit(taker))
         ]
 
+    def offers(self, taker: PlaceOrder) -> list[tuple[NaiveOrder, int]]:
+        """Return the orders that the taker would trade with, and how much of each would be left at its turn."""
+        moved: dict[str, int] = {}
+        found = []
+        for maker in self.makers(taker):
+            size = maker.remaining
+            if maker.placed.reduce_only is True and maker.user_id != taker.user_id:
+                position = abs(self.position(maker.user_id, maker.instrument_id))
+                size = max(0, min(size, position - moved.get(maker.user_id, 0)))
+            moved[maker.user_id] = moved.get(maker.user_id, 0) + size
+            found.append((maker, size))
+        return found
+
     def tradable(self, taker: PlaceOrder) -> int:
-        return sum(maker.remaining for maker in self.makers(taker))
+        return sum(size for _, size in self.offers(taker))
+
+    def shrink_reduce_only(self, user_id: str, instrument_id: str, taker: NaiveOrder | None = None) -> list[Event]:
+        """Make the user's reduce-only orders together as small as the position: the first to trade stays largest.
+
+        The taker does not rest yet.
+        """
+        events: list[Event] = []
+        position = self.position(user_id, instrument_id)
+        mine = [
+            (abs(order.price or 0) * (1 if order.side == "ask" else -1), order.order_id, order)
+            for order in self.orders
+            if (order.user_id, order.instrument_id) == (user_id, instrument_id)
+            and order.placed.reduce_only is True
+            and order is not taker
+        ]
+        left = abs(position)
+        for _, _, order in sorted(mine, key=lambda it: it[:2]):
+            can = left if (order.side == "ask") == (position > 0) else 0
+            if can == 0:
+                events.append(self.close_order(order, "nothing_to_reduce"))
+                continue
+            if can < order.remaining:
+                self.note_order(order)
+                before, order.remaining, order.size = order.remaining, can, order.size - (order.remaining - can)
+                names = (order.order_id, user_id, instrument_id, order.side)
+                price = order.price or 0
+                events.append(OrderEdited(*names, price, order.size, can, True, price, before, "reduce_only"))
+            left -= order.remaining
+        return events
 
     def trade(self, taker: NaiveOrder) -> list[Event]:
         """Trade a limit order as far as it goes. It is among the open orders meanwhile, because its cash is locked."""
@@ -1435,12 +1486,12 @@ class NaiveExchange:
             if not makers:
                 return events
             if self.may_trade(taker.placed, makers[0]):
-                events.append(self.fill(makers[0], taker, min(makers[0].remaining, taker.remaining)))
+                events += self.fill(makers[0], taker, min(makers[0].remaining, taker.remaining))
             else:
                 events.append(self.close_order(makers[0], "self_trade_prevention"))
         return events
 
-    def fill(self, maker: NaiveOrder, taker: NaiveOrder, size: int) -> Traded:
+    def fill(self, maker: NaiveOrder, taker: NaiveOrder, size: int) -> list[Event]:
         assert maker.price is not None
         cost = maker.price * size // 1000
         instrument = self.instruments[maker.instrument_id]
@@ -1462,7 +1513,7 @@ class NaiveExchange:
             if order.remaining == 0:
                 self.close_order(order)
         self.last_trade_id += 1
-        return Traded(
+        trade = Traded(
             self.last_trade_id,
             maker.instrument_id,
             maker.price,
@@ -1477,6 +1528,8 @@ class NaiveExchange:
             taker.remaining,
             taker_fee,
         )
+        shrunk = [self.shrink_reduce_only(it, maker.instrument_id, taker) for it in (maker.user_id, taker.user_id)]
+        return [trade, *shrunk[0], *shrunk[1]]
 
     def fee(self, instrument: NaiveInstrument, liquidity: Liquidity, price: int, size: int) -> int:
         cost, of_premium, market = price * size // 1000, self.rules.fees, market_of(self.rules)
@@ -1564,7 +1617,7 @@ class NaiveExchange:
             if size:
                 paid += self.taker_cost(maker, size)
                 traded += size
-                events.append(self.fill(maker, taker, size))
+                events += self.fill(maker, taker, size)
             if size < wanted:  # once the budget has cut a fill short, nothing more is bought
                 return [*events, self.close_order(taker, "insufficient_balance")]
         return events

@@ -171,6 +171,7 @@ def take_over(exchange: NaiveExchange, ts_us: int, user_id: str) -> list[Event]:
             exchange.changed_positions.append((key, instrument.instrument_id))
             exchange.changed_users.append(key)
         events.append(PositionTakenOver(user_id, instrument.instrument_id, -sign * size, price))
+        events += exchange.shrink_reduce_only(user_id, instrument.instrument_id)
         fee = liquidation_fee(exchange, instrument, price * size // 1000, size)
         events += charge(exchange, user_id, instrument.instrument_id, None, fee)
         events += cancel_risk(exchange, user_id)

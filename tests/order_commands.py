@@ -22,13 +22,13 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
-from exchange.domain.enums import OptionType, OrderType, Trigger, TriggerType
+from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.events import Event, OrderAccepted, TriggerOrderEnded, TriggerOrderPlaced
 from exchange.domain.units import PRICE_MAX_MICROS
 from tests.market_commands import FairMarketCommands
 from tests.naive import NaiveExchange
 from tests.naive_triggers import reference
-from tests.random_commands import RandomCommands, Step
+from tests.random_commands import USERS, RandomCommands, Step
 
 LABELS = ("hedge", "scalp", "a b", 'Ünit "7"')
 
@@ -59,6 +59,8 @@ class OrderCommands(RandomCommands):
         command = super().next_command()
         if isinstance(command, PlaceOrder) and self._one_in(5):
             command = self._trigger_order(command)
+        elif isinstance(command, PlaceOrder) and self._one_in(5):
+            command = self._reduce_only(command)
         elif isinstance(command, PlaceOrder) and (command not in self.placed.values() or self._one_in(4)):
             command = self._labelled(command)
         elif isinstance(command, EditOrder) and self.waiting and self._one_in(3):
@@ -109,6 +111,18 @@ class OrderCommands(RandomCommands):
 
     def _labelled(self, order: PlaceOrder) -> PlaceOrder:
         return replace(order, label=self.more.choice(LABELS)) if self._one_in(2) else order
+
+    def _reduce_only(self, order: PlaceOrder) -> PlaceOrder:
+        """Let the order reduce one of the positions, and rest until it does."""
+        positions = [key for key, position in self.naive.positions.items() if position and key[0] in USERS]
+        if order.type != "limit" or order in self.placed.values() or not positions:
+            return order
+        user_id, instrument_id = self.more.choice(positions)
+        side: Side = "ask" if self.naive.positions[user_id, instrument_id] > 0 else "bid"
+        in_force: TimeInForce = self.more.choice(("gtc", "gtc", "day", order.time_in_force))
+        post_only = order.post_only and in_force in ("gtc", "day")
+        order = replace(order, time_in_force=in_force, reduce_only=True, post_only=post_only)
+        return replace(order, user_id=user_id, instrument_id=instrument_id, side=side)
 
     def _post_only(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
         """Let most post-only orders, and some others that can rest, get a price at which they do not trade."""

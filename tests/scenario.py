@@ -26,7 +26,7 @@ Actions (parts in brackets are optional):
     clock 2026-02-28 07:59:59.999999       only forward; the next command has that time
     USER opens with 500.00
     USER deposits 5.00   USER withdraws 5.00
-    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only|reduce-only] [as KEY] [labelled L] [in C]
+    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only [or near]] [reduce-only] [as KEY] [labelled L] [in C]
                                            KEY: the client_order_id
     USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [labelled L] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
@@ -598,6 +598,9 @@ class Table:
                     words.append(f"order {event.order_id} waits {money(event.trigger_offset_micros or 0)} behind")
                 case TriggersContinued():
                     words.append(f"{event.count} due")
+                case OrderEdited(cause="reduce_only"):
+                    left = event.remaining_milli if event.order_id == subject else left
+                    words.append(f"order {event.order_id} shrinks to {contracts(event.remaining_milli)}")
                 case OrderEdited():
                     subject, size, left = event.order_id, event.remaining_milli, event.remaining_milli
                     terms = f"{contracts(event.size_milli)} @ {money(event.price_micros)}"

@@ -408,6 +408,8 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                     yield from (f"refused {reason}", f"{kind} refused {reason}")
                 case OrderCancelled(reason=cancel_reason):
                     yield f"cancelled {cancel_reason}"
+                case OrderEdited(cause="reduce_only"):
+                    yield "reduce-only order shrinks"
                 case OrderEdited():
                     yield "edit kept place" if event.kept_place else "edit lost place"
                     if event.kept_place and event.remaining_milli == event.previous_remaining_milli:

@@ -235,7 +235,12 @@ def test_set_rules(tmp_path: Path) -> None:
             "a market order must be ioc",
         ),
         (encode_command(replace(STOP_LIMIT, time_in_force="fok", post_only=True)).decode(), "must be gtc or day"),
-        (encode_command(replace(STOP_LIMIT, reduce_only=True)).decode(), "must be ioc or fok, because it never rests"),
+        (encode_command(replace(STOP_LIMIT, reprices=True)).decode(), "set post_only too"),
+        (encode_command(buy("alice", 1_000, 1_500_000, reprices=True)).decode(), "set post_only too"),
+        (
+            encode_command(buy("alice", 1_000, 1_500_000, time_in_force="ioc", post_only=True)).decode(),
+            "must be gtc or day, because it must be able to rest",
+        ),
         (encode_command(EndDay(START_US * 2)).decode(), "commands.jsonl:2: no exchange would record"),
     ],
 )

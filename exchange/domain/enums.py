@@ -28,4 +28,7 @@ CancelReason = Literal[
     "insufficient_balance",
     "admin",
     "liquidation",
+    "nothing_to_reduce",
 ]
+# Why the exchange itself made an order smaller.
+EditCause = Literal["reduce_only"]

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import (
     CancelReason,
+    EditCause,
     InstrumentState,
     OptionType,
     OrderType,
@@ -138,7 +139,10 @@ class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
 
 
 class OrderEdited(_Event, frozen=True, tag="order_edited"):
-    """A resting order has new terms. Without `kept_place` it left the book and entered again."""
+    """A resting order has new terms. Without `kept_place` it left the book and entered again.
+
+    `cause`: the exchange made the order smaller; missing if its user edited it.
+    """
 
     order_id: int
     user_id: str
@@ -150,6 +154,7 @@ class OrderEdited(_Event, frozen=True, tag="order_edited"):
     kept_place: bool
     previous_price_micros: int
     previous_remaining_milli: int
+    cause: EditCause | UnsetType = UNSET
 
 
 class Traded(_Event, frozen=True, tag="traded"):

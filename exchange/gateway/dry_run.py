@@ -8,6 +8,7 @@ from exchange.domain.events import (
     Event,
     OrderAccepted,
     OrderCancelled,
+    OrderEdited,
     OrderRepeated,
     PositionChanged,
     Refused,
@@ -46,6 +47,8 @@ def dry_run_result(views: Views, ts_us: int, command: PlaceOrder, events: list[E
                 if order is not None and order.order_id in (event.maker_order_id, event.taker_order_id):
                     trades.append(_fill(orders, order, ts_us, event))
                 _trade(position, user_id, instrument_id, event)
+            case OrderEdited() if order is not None and event.order_id == order.order_id:
+                orders.on_edited(event, ts_us)
             case OrderCancelled() if order is not None and event.order_id == order.order_id:
                 orders.on_cancelled(event, ts_us)
             case PositionChanged() if (event.user_id, event.instrument_id) == (user_id, instrument_id):

@@ -88,6 +88,7 @@ FIELDS: dict[str, Field] = {
     "position_max": Field("Maximum position of the user in one instrument, open orders included; 0: no limit."),
     "positions": Field("The positions of the user."),
     "transactions": Field("Entries of the log, the newest first."),
+    "EditedStep.cause": Field("Why the exchange made the order smaller. Left out if the user edited it."),
     "cause": Field("Kind of the command that moved the cash, such as place_order, set_index_price or end_day."),
     "start_us": Field("Only records of commands at or after this time."),
     "end_us": Field("Only records of commands at or before this time."),
@@ -104,7 +105,7 @@ FIELDS: dict[str, Field] = {
     "price_decimals": Field("Decimal places of prices: 6, because they are micros."),
     "quantity": Field("Contracts held; negative for a short position."),
     "realised_pnl": Field("Realised profit since the position was last flat, fees deducted; null beyond 2^53 - 1."),
-    "reduce_only": Field("True if the order may only reduce a position: it is cut down to the position."),
+    "reduce_only": Field("True if the order may only reduce a position: it is cut down to it, and shrinks with it."),
     "remaining": Field("Size that has not traded."),
     "receipt": Field("True to get the receipt of the command, in the result or in the data of the error."),
     "rules": Field("The rules of the exchange."),
@@ -193,7 +194,7 @@ FIELDS: dict[str, Field] = {
     "PlaceParams.dry_run": Field("True to answer with the outcome of the order, and to record nothing."),
     "PlaceParams.price": Field("Limit price of one contract. Required for a limit order, refused for a market order."),
     "PlaceParams.reduce_only": Field(
-        "True to cut the order down to the position on the other side. Only for ioc, fok and market orders."
+        "True to cut the order down to the position on the other side. If it rests, it shrinks with the position."
     ),
     "PlaceParams.time_in_force": Field("Default: gtc for a limit order, ioc for a market order."),
     "PlaceParams.type": Field(

@@ -55,8 +55,6 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             raise invalid_params("post_only", "a post_only order must be able to rest: use gtc or day")
         if params.reject_post_only and not params.post_only:
             raise invalid_params("reject_post_only", NEEDS_POST_ONLY)
-        if params.reduce_only and may_rest:
-            raise invalid_params("reduce_only", "a reduce_only order never rests: use ioc, fok or a market order")
         return PlaceOrder(
             caller.user_id,
             canonical_id(params.instrument_id, caller.views),

@@ -30,8 +30,6 @@ def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTri
         raise invalid_params("post_only", "a post_only order must be able to rest: use a limit type with gtc or day")
     if params.reject_post_only and not params.post_only:
         raise invalid_params("reject_post_only", NEEDS_POST_ONLY)
-    if params.reduce_only and may_rest:
-        raise invalid_params("reduce_only", "a reduce_only order never rests: use ioc, fok or an order at market")
     return PlaceTriggerOrder(
         caller.user_id,
         canonical_id(params.instrument_id, caller.views),

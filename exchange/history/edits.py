@@ -104,8 +104,6 @@ def _checked(where: str, command: Command) -> Command:
             raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
         if command.post_only and command.time_in_force in ("ioc", "fok"):
             raise EditError(f"{where}: a post_only order must be gtc or day, because it must be able to rest")
-        if command.reduce_only is True and command.time_in_force not in ("ioc", "fok"):
-            raise EditError(f"{where}: a reduce_only order must be ioc or fok, because it never rests")
     if isinstance(command, PlaceOrder | PlaceTriggerOrder) and command.reprices is True and not command.post_only:
         raise EditError(f"{where}: reprices says what becomes of a post_only order that would trade: set post_only too")
     if isinstance(command, PlaceTriggerOrder):
@@ -124,6 +122,4 @@ def _checked(where: str, command: Command) -> Command:
         may_rest = command.time_in_force not in ("ioc", "fok")
         if command.post_only and not may_rest:
             raise EditError(f"{where}: a post_only trigger order must be gtc or day, because it must be able to rest")
-        if command.reduce_only is True and may_rest:
-            raise EditError(f"{where}: a reduce_only trigger order must be ioc or fok, because it never rests")
     return command

@@ -1,5 +1,7 @@
 """Rows about orders and trades: their versions, the best quotes, liquidations, and lists of open orders."""
 
+from msgspec import UNSET
+
 from exchange.domain import events as e
 from exchange.domain.commands import PlaceTriggerOrder
 from exchange.domain.units import cost_micros
@@ -104,7 +106,8 @@ class OrderRows:
             remaining_milli,
         )
         status = "open" if remaining_milli == event.size_milli else "partially_filled"
-        self._changed(n, order_id, order, "edited", status, kept_place=int(event.kept_place))
+        change = "edited" if event.cause is UNSET else "reduced"
+        self._changed(n, order_id, order, change, status, kept_place=int(event.kept_place))
         return new.user(event.user_id), order.instrument, order_id
 
     def cancelled(self, n: int, event: e.OrderCancelled) -> Keys:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
 from exchange.domain import commands as c
 from exchange.domain import events as e
-from exchange.domain.events import BalanceChanged, OrderAccepted, OrderCancelled, PositionChanged, Traded
+from exchange.domain.events import BalanceChanged, OrderAccepted, OrderCancelled, OrderEdited, PositionChanged, Traded
 from exchange.engine.engine import Engine
 from exchange.history_db.account_rows import AccountRows
 from exchange.history_db.event_kinds import KIND_NUMBERS, WITHOUT_PAYLOAD
@@ -129,6 +131,8 @@ class HistoryRows:
             case _:
                 number, add_rows, is_stored = self._kinds[type(event)]
                 keys = add_rows(n, event)
+                # The tables do not tell why the exchange itself made an order smaller.
+                is_stored = is_stored or (isinstance(event, OrderEdited) and event.cause is not UNSET)
         user, instrument, ref = keys
         payload = e.encode_event(event).decode() if is_stored else NULL
         self._events.append((self.new.seq, n, number, user, instrument, ref, payload))

@@ -69,7 +69,7 @@ class Account:
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
-    of the remainders of open bids, by instrument; a position has that of its asks. `triggers` are the untriggered
+    of the remainders of open bids, by instrument; a position has that of its asks. `reduce_only_orders` rest. `triggers` are the untriggered
     orders, and `closed_triggers` the newest of those that ended; `client_triggers` those of both that have a
     client_order_id, by it. `trigger_counts` are the numbers of untriggered orders, by instrument.
     """
@@ -92,6 +92,7 @@ class Account:
         "position_max_milli",
         "positions",
         "prices_below",
+        "reduce_only_orders",
         "shortfall_micros",
         "trigger_counts",
         "triggers",
@@ -129,6 +130,7 @@ class Account:
         self.open_orders: dict[int, Order] = {}
         self.closed_orders = ClosedOrders()
         self.client_orders: dict[str, Order] = {}
+        self.reduce_only_orders: dict[int, Order] = {}
         self.triggers: dict[int, TriggerOrder] = {}
         self.closed_triggers: dict[int, TriggerOrder] = {}
         self.client_triggers: dict[str, TriggerOrder] = {}
@@ -175,6 +177,16 @@ class Account:
         if order_id is not None:
             return self.triggers.get(order_id) or self.closed_triggers.get(order_id)
         return None if client_order_id is None else self.client_triggers.get(client_order_id)
+
+    def file_resting(self, order: Order) -> None:
+        """Add an open order that rests already, as a copy of the account has it."""
+        self.open_orders[order.order_id] = order
+        if order.side == "bid":
+            self.move_bids(order.book, order.remaining_milli)
+        if order.reduce_only:
+            self.reduce_only_orders[order.order_id] = order
+        if order.client_order_id is not None:
+            self.client_orders[order.client_order_id] = order
 
     def position(self, book: OrderBook) -> Position:
         """Return the position in the instrument of `book`; create an empty one if there is none."""
@@ -254,6 +266,8 @@ class Account:
     def close_order(self, order: Order, kept: int) -> None:
         """Move an order from the open to the closed ones, and keep the newest `kept` of those."""
         del self.open_orders[order.order_id]
+        if order.reduce_only:
+            self.reduce_only_orders.pop(order.order_id, None)
         if order.client_order_id is not None:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)
@@ -358,7 +372,20 @@ class Account:
             margin += needed
             maintenance += kept
         self._check_exposures()
+        self._check_reduce_only()
         return bids, margin, maintenance
+
+    def _check_reduce_only(self) -> None:
+        reducing = {order_id: order for order_id, order in self.open_orders.items() if order.reduce_only}
+        assert self.reduce_only_orders == reducing, "a reduce-only order is not filed"
+        sums: dict[str, int] = {}
+        for order in reducing.values():
+            instrument_id = order.book.instrument_id
+            sign = 1 if order.side == "ask" else -1
+            sums[instrument_id] = sums.get(instrument_id, 0) + sign * order.remaining_milli
+            assert sign * self.position_milli(instrument_id) >= sign * sums[instrument_id] > 0, (
+                "reduce-only orders are larger than the position"
+            )
 
     def _check_exposures(self) -> None:
         exposed = [

@@ -122,10 +122,6 @@ def _copy_order(scratch: State, state: State, order: Order, book: OrderBook) -> 
         _copy_position(scratch, owner, book)
     account = scratch.accounts[owner.user_id]
     copied = order.copy_to(book)
-    account.open_orders[order.order_id] = copied
-    if order.side == "bid":
-        account.move_bids(book, order.remaining_milli)
-    if order.client_order_id is not None:
-        account.client_orders[order.client_order_id] = copied
+    account.file_resting(copied)
     assert order.price_micros is not None, "a market order rests"
     book.side(order.side).append(copied, order.price_micros)

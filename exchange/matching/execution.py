@@ -7,6 +7,7 @@ from exchange.domain.events import OrderAccepted
 from exchange.matching.book import Order
 from exchange.matching.cancellation import close_order
 from exchange.matching.fills import BuyingPower, fillable, match
+from exchange.matching.reduce_only import rest_reduce_only
 from exchange.matching.state import Changes, State
 
 
@@ -69,5 +70,7 @@ def trade_and_rest(state: State, changes: Changes, order: Order, budget: BuyingP
     elif order.time_in_force in ("gtc", "day"):
         assert order.price_micros is not None, "a market order may not rest"
         order.book.side(order.side).append(order, order.price_micros)
+        if order.reduce_only:
+            rest_reduce_only(state, changes, account, order)
     else:
         close_order(state, changes, order, reason)

@@ -15,6 +15,7 @@ from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_resting
 from exchange.matching.fees import FeeSchedule
 from exchange.matching.margin_profiles import collateral_micros, coverable_milli
+from exchange.matching.reduce_only import shrink_reduce_only
 from exchange.matching.state import Changes, State
 
 
@@ -178,10 +179,24 @@ def _possible_fills(
             break
         if own_trade or maker.user_id != user_id:
             size = min(size_milli, maker.remaining_milli)
+            if maker.reduce_only and maker.user_id != user_id:
+                size = min(size, _left_to_reduce_milli(state, maker))
             assert maker.price_micros is not None
-            fills.append((maker.price_micros, size))
-            size_milli -= size
+            if size:
+                fills.append((maker.price_micros, size))
+                size_milli -= size
     return fills
+
+
+def _left_to_reduce_milli(state: State, maker: Order) -> int:
+    """Return the position that a reduce-only order reduces after all orders of its user that trade before it."""
+    left_milli = abs(state.accounts[maker.user_id].position_milli(maker.book.instrument_id))
+    for before in maker.book.side(maker.side).crosses(None):
+        if before is maker or not left_milli:
+            break
+        if before.user_id == maker.user_id:
+            left_milli = max(0, left_milli - before.remaining_milli)
+    return left_milli
 
 
 def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
@@ -228,6 +243,10 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
     if not maker_remaining:
         book.side(maker.side).remove(maker)
         maker_account.close_order(maker, state.rules.finished_orders_kept)
+    if maker_account.reduce_only_orders:
+        shrink_reduce_only(state, changes, maker_account, book)
+    if taker_account.reduce_only_orders:
+        shrink_reduce_only(state, changes, taker_account, book)
     return cost + taker_fee
 
 

@@ -99,11 +99,13 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
         return why_closed(state, ts_us, book)
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, order.post_only)):
         return failed
-    if failed := why_bad_size(book.min_size_milli, size, size - remaining, price) or why_bad_price(book, price):
+    # A reduce-only order may be as small as the position.
+    size_min_milli = 1 if order.reduce_only else book.min_size_milli
+    if failed := why_bad_size(size_min_milli, size, size - remaining, price) or why_bad_price(book, price):
         return failed
     if price != order.price_micros and (failed := _why_beyond_band(book, price)):
         return failed
-    if failed := _why_beyond_limit(state, account, book, order.side, remaining, order):
+    if not order.reduce_only and (failed := _why_beyond_limit(state, account, book, order.side, remaining, order)):
         return failed
     if order.post_only and (failed := _why_would_trade(state, account, book, order.side, price)):
         return failed

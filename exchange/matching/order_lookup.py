@@ -1,5 +1,7 @@
 """How a command names an order or a group of orders: by id, by client_order_id, by label, or by what they trade."""
 
+from typing import TypeVar
+
 from msgspec import UNSET
 
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder
@@ -8,6 +10,9 @@ from exchange.matching.accounts import Account
 from exchange.matching.book import Order
 from exchange.matching.refusal import FailedCheck, Figures
 from exchange.matching.state import State
+from exchange.matching.trigger_orders import TriggerOrder
+
+AnyOrder = TypeVar("AnyOrder", Order, TriggerOrder)
 
 
 def find_order(account: Account | None, order_id: int | None, client_order_id: str | None) -> Order | None:
@@ -63,9 +68,8 @@ def why_no_group(state: State, command: CancelAll | CancelUserOrders) -> FailedC
     return None if is_known else FailedCheck(Reason.UNKNOWN_ASSET)
 
 
-def group_of(account: Account, command: CancelAll | CancelUserOrders) -> list[Order]:
-    """Return the open orders that a mass cancellation names, oldest first. Filters that are not given fit any order."""
-    orders = list(account.open_orders.values())
+def group_of(orders: list[AnyOrder], command: CancelAll | CancelUserOrders) -> list[AnyOrder]:
+    """Return those of the orders that a mass cancellation names. Filters that are not given fit any order."""
     if command.instrument_id is not None:
         orders = [order for order in orders if order.book.instrument_id == command.instrument_id]
     if isinstance(command, CancelUserOrders):

@@ -8,6 +8,7 @@ from exchange.domain.enums import CancelReason
 from exchange.domain.events import AllCancelled, OrderEdited, OrderRepeated
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FAIR_MARKET_VERSION
+from exchange.matching.accounts import Account
 from exchange.matching.book import Order
 from exchange.matching.cancellation import cancel_each, cancel_resting
 from exchange.matching.execution import accept, trade_and_rest
@@ -27,7 +28,6 @@ from exchange.matching.trigger_changes import (
     cancel_triggers,
     edit_trigger,
     named_trigger,
-    trigger_group,
 )
 
 
@@ -105,7 +105,7 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
     if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
         return FailedCheck(Reason.TERMS_DO_NOT_FIT, {"order_id": order.order_id})
     account = state.accounts[order.user_id]
-    terms = _edited_terms(order, command)
+    terms = _edited_terms(account, order, command)
     if order.reprices:
         price = resting_price_micros(state, account, order.book, order.side, terms.price_micros)
         terms = terms._replace(price_micros=price)
@@ -167,10 +167,10 @@ def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: Canc
         return FailedCheck(Reason.UNKNOWN_USER)
     if failed := why_no_group(state, command):
         return failed
-    orders = group_of(account, command)
+    orders = group_of(list(account.open_orders.values()), command)
     changes = Changes()
     cancel_each(state, changes, orders, reason)
-    triggers = trigger_group(account, command) if account.triggers else []
+    triggers = group_of(list(account.triggers.values()), command) if account.triggers else []
     changes.events += cancel_triggers(state, triggers, reason)
     changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))
     return changes.take_events()
@@ -192,12 +192,18 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
     )
 
 
-def _edited_terms(order: Order, command: EditOrder) -> Edit:
-    """Price and size after the edit; one that the command does not name stays as it is."""
+def _edited_terms(account: Account, order: Order, command: EditOrder) -> Edit:
+    """Price and size after the edit; one that the command does not name stays as it is.
+
+    A reduce-only order is not larger than the position.
+    """
     assert order.price_micros is not None, "a market order rests"
     price = order.price_micros if command.price_micros is None else command.price_micros
     size = order.size_milli if command.size_milli is None else command.size_milli
-    return Edit(order, price, size, size - order.size_milli + order.remaining_milli)
+    filled_milli = order.size_milli - order.remaining_milli
+    if order.reduce_only:
+        size = min(size, filled_milli + abs(account.position_milli(order.book.instrument_id)))
+    return Edit(order, price, size, size - filled_milli)
 
 
 def _why_closed(order: Order) -> Reason:

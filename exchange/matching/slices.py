@@ -18,6 +18,7 @@ from exchange.matching.cancellation import cancel_resting, cancel_unaffordable_b
 from exchange.matching.execution import accept
 from exchange.matching.fills import traders
 from exchange.matching.insurance import charge_liquidation_fee, cover_shortfall, is_insolvent, repay_debt
+from exchange.matching.reduce_only import shrink_reduce_only
 from exchange.matching.reopening import is_reopening
 from exchange.matching.state import Changes, State
 
@@ -188,6 +189,7 @@ def _move_to_insurance(state: State, changes: Changes, account: Account, leg: Le
     account.cash_micros -= paid_micros
     insurance.cash_micros += paid_micros
     changes.events.append(PositionTakenOver(account.user_id, book.instrument_id, quantity_milli, leg.price_micros))
+    shrink_reduce_only(state, changes, account, book)
     fee_micros = state.fee_schedule.liquidation_fee_micros(cost_micros, size_milli, book.index_micros)
     charge_liquidation_fee(state, changes, account, book.instrument_id, None, fee_micros)
     _cancel_risk(state, changes, account)

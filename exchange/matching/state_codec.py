@@ -227,8 +227,4 @@ def _restore_book(
             order = Order(row[1], account.user_id, book, *row[2:])
             assert order.price_micros is not None
             side.append(order, order.price_micros)
-            account.open_orders[order.order_id] = order
-            if side.is_bid:
-                account.move_bids(book, order.remaining_milli)
-            if order.client_order_id is not None:
-                account.client_orders[order.client_order_id] = order
+            account.file_resting(order)

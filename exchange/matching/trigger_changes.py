@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceTriggerOrder
+from exchange.domain.commands import CancelOrder, EditOrder, PlaceTriggerOrder
 from exchange.domain.enums import CancelReason, Trigger
 from exchange.domain.events import Event, OrderRepeated, TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced
 from exchange.domain.reasons import Reason
@@ -174,22 +174,6 @@ def named_trigger(state: State, command: EditOrder | CancelOrder, failed: Failed
         return order
     reason = Reason.ORDER_ALREADY_CANCELLED if order.status == "cancelled" else Reason.ORDER_TRIGGERED
     return FailedCheck(reason, {"order_id": order.order_id})
-
-
-def trigger_group(account: Account, command: CancelAll | CancelUserOrders) -> list[TriggerOrder]:
-    """Return the untriggered orders that a mass cancellation names, oldest first."""
-    orders = list(account.triggers.values())
-    if command.instrument_id is not None:
-        orders = [order for order in orders if order.book.instrument_id == command.instrument_id]
-    if isinstance(command, CancelUserOrders):
-        return orders
-    if command.asset is not UNSET:
-        orders = [order for order in orders if order.book.asset == command.asset]
-    if command.option_type is not UNSET:
-        orders = [order for order in orders if order.book.is_call == (command.option_type == "call")]
-    if command.label is not UNSET:
-        orders = [order for order in orders if order.label == command.label]
-    return orders
 
 
 def reference_of(state: State, book: OrderBook, trigger: Trigger) -> int | None:

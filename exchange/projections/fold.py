@@ -1,5 +1,7 @@
 """The fold: `project` applies the events of one command to all read models, and returns the changes."""
 
+from msgspec import UNSET
+
 from exchange.domain.events import (
     AccountOpened,
     AccountReset,
@@ -192,6 +194,10 @@ class Fold:
                         self._changed_depth(change, event.instrument_id).on_cancelled(event)
                     if change.order is None:
                         change.order = order
+                case OrderEdited() if event.cause is not UNSET:
+                    order = change.orders[event.order_id] = self.orders.on_edited(event, ts_us)
+                    if order is not entering:
+                        self._changed_depth(change, event.instrument_id).on_edited(event)
                 case OrderEdited():
                     order = change.order = self.orders.on_edited(event, ts_us)
                     change.orders[event.order_id] = order

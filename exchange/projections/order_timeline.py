@@ -9,6 +9,7 @@ from msgspec import UNSET
 from exchange.domain.commands import CancelOrder, Command, EditOrder, PlaceOrder
 from exchange.domain.enums import (
     CancelReason,
+    EditCause,
     Liquidity,
     OrderType,
     Side,
@@ -76,7 +77,10 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
-    """The order was edited. Without `kept_place` it went to the back of the queue."""
+    """The order was edited. Without `kept_place` it went to the back of the queue.
+
+    `cause`: the exchange made it smaller, within the command of any user.
+    """
 
     price_micros: int
     size_milli: int
@@ -85,6 +89,7 @@ class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
     previous_price_micros: int
     previous_remaining_milli: int
     requested_price_micros: int | None = None
+    cause: EditCause | None = None
 
 
 class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -285,7 +290,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
             return EditedStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=kind,
+                command=kind if event.cause is UNSET else None,
                 price_micros=event.price_micros,
                 size_milli=event.size_milli,
                 remaining_milli=event.remaining_milli,
@@ -293,6 +298,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 previous_price_micros=event.previous_price_micros,
                 previous_remaining_milli=event.previous_remaining_milli,
                 requested_price_micros=_requested(record.command, event),
+                cause=event.cause or None,
             )
         case Traded():
             return _filled(order_id, record, event, names_counterparties)
@@ -300,7 +306,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
             return CancelledStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=kind,
+                command=None if event.reason == "nothing_to_reduce" else kind,
                 remaining_milli=event.remaining_milli,
                 reason=event.reason,
                 by_order_id=_entering(record.events, event) if event.reason == "self_trade_prevention" else None,
@@ -313,7 +319,10 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
 
 def _requested(command: Command, event: OrderAccepted | OrderEdited) -> int | None:
     """Return the price in the command that placed or edited a post-only order, if the order got another one."""
-    is_own = isinstance(event, OrderEdited) or (event.post_only and event.trigger_order_id is UNSET)
+    if isinstance(event, OrderEdited):
+        is_own = event.cause is UNSET
+    else:
+        is_own = event.post_only and event.trigger_order_id is UNSET
     if not is_own or not isinstance(command, PlaceOrder | EditOrder) or command.user_id != event.user_id:
         return None
     return None if command.price_micros == event.price_micros else command.price_micros
@@ -406,4 +415,9 @@ def _taker(events: list[Event], trade: Traded) -> Counterparty:
 def _entering(events: list[Event], cancelled: OrderCancelled) -> int | None:
     """Return the id of the order that had entered the book last when this one was cancelled."""
     before = events[: events.index(cancelled)]
-    return next((event.order_id for event in reversed(before) if isinstance(event, OrderAccepted | OrderEdited)), None)
+    entering = (
+        event.order_id
+        for event in reversed(before)
+        if isinstance(event, OrderAccepted) or (isinstance(event, OrderEdited) and event.cause is UNSET)
+    )
+    return next(entering, None)
