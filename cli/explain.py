@@ -114,8 +114,9 @@ def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str
         case EditedStep():
             place = "kept its place in the queue" if step.kept_place else "moved to the back of the queue"
             return (
-                f"edited by {placed.user_id} to {contracts(step.remaining_milli)} at {usdc(step.price_micros)}{_requested(step)}, "
-                f"before {contracts(step.previous_remaining_milli)} at {usdc(step.previous_price_micros)}: {place}"
+                f"edited by {placed.user_id} to {contracts(step.remaining_milli)} at {usdc(step.price_micros)}"
+                f"{_requested(step)}, before {contracts(step.previous_remaining_milli)} "
+                f"at {usdc(step.previous_price_micros)}: {place}"
             )
         case FilledStep():
             return _filled(step, placed)

@@ -46,7 +46,7 @@ def _placing(function: _Function) -> _Function:
             click.option(
                 "--post-only",
                 is_flag=True,
-                help="Rest without trading: at a price that would trade, one tick from the best price of the other side.",
+                help="Rest without trading: if PRICE would trade, one tick from the best price of the other side.",
             ),
             click.option(
                 "--reject-post-only", is_flag=True, help="With --post-only: refuse the order if it would trade at once."

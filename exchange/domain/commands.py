@@ -104,9 +104,10 @@ class ResumeInstrument(_Command, frozen=True, tag="resume_instrument"):
 class PlaceOrder(_Command, frozen=True, tag="place_order"):
     """Place an order. `price_micros` is None for market orders, and only for them.
 
-    `reduce_only` limits the size to the position that the order reduces. The field is True or missing, because journals older than it have no such field. `label` is the user's own name for a
-    group of orders: several orders may have the same one. `reprices` is True or missing: a post-only order that would
-    trade then gets the best price at which it rests; without it the order is refused.
+    `reduce_only` limits the size to the position that the order reduces. The field is True or missing, because journals
+    older than it have no such field. `label` is the user's own name for a group of orders: several orders may have the
+    same one. `reprices` is True or missing: a post-only order that would trade then gets the best price at which it
+    rests; without it the order is refused.
     """
 
     user_id: str

@@ -96,8 +96,8 @@ FIELDS: dict[str, Field] = {
     "initial_margin": Field("Initial margin of the short contracts."),
     "maintenance_margin": Field("Maintenance margin of the short contracts."),
     "post_only": Field(
-        "True if the order must rest. If it would trade on arrival, it gets the best price at which it does not: one tick "
-        "from the best price of the other side."
+        "True if the order must rest. If it would trade on arrival, it gets the best price at which it does not: one "
+        "tick from the best price of the other side."
     ),
     "requested_price": Field("Price in the request, if a post-only order got another one."),
     "reject_post_only": Field("True if a `post_only` order that would trade is refused instead."),

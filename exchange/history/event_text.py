@@ -69,8 +69,8 @@ def describe(event: Event, instrument_id: str | None = None) -> str:
             return _traded(event)
         case OrderEdited(cause="reduce_only"):
             return (
-                f"order {event.order_id} of {event.user_id} shrinks with the position to {contracts(event.size_milli)}, "
-                f"{contracts(event.remaining_milli)} remaining"
+                f"order {event.order_id} of {event.user_id} shrinks with the position to "
+                f"{contracts(event.size_milli)}, {contracts(event.remaining_milli)} remaining"
             )
         case OrderEdited():
             queue = "keeps its place in the queue" if event.kept_place else "goes to the back of the queue"

@@ -69,9 +69,10 @@ class Account:
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
-    of the remainders of open bids, by instrument; a position has that of its asks. `reduce_only_orders` rest. `triggers` are the untriggered
-    orders, and `closed_triggers` the newest of those that ended; `client_triggers` those of both that have a
-    client_order_id, by it. `trigger_counts` are the numbers of untriggered orders, by instrument.
+    of the remainders of open bids, by instrument; a position has that of its asks. `reduce_only_orders` are those that
+    rest, by id. `triggers` are the untriggered orders, and `closed_triggers` the newest of those that ended;
+    `client_triggers` those of both that have a client_order_id, by it. `trigger_counts` are the numbers of untriggered
+    orders, by instrument.
     """
 
     __slots__ = (

@@ -70,6 +70,7 @@ WIRE_NAMES = {
     "price_micros": "price",
     "quantity_milli": "quantity",
     "realised_pnl_micros": "realised_pnl",
+    "requested_price_micros": "requested_price",
     "remaining_milli": "remaining",
     "shortfall_micros": "shortfall",
     "shown_price_micros": "shown_price",
