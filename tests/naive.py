@@ -1509,9 +1509,8 @@ class NaiveExchange:
         if maker_fee + taker_fee:
             self.users["fees"].cash += maker_fee + taker_fee
             self.changed_users.append("fees")
-        for order in (maker, taker):
-            if order.remaining == 0:
-                self.close_order(order)
+        if maker.remaining == 0:
+            self.close_order(maker)
         self.last_trade_id += 1
         trade = Traded(
             self.last_trade_id,
@@ -1529,6 +1528,8 @@ class NaiveExchange:
             taker_fee,
         )
         shrunk = [self.shrink_reduce_only(it, maker.instrument_id, taker) for it in (maker.user_id, taker.user_id)]
+        if taker.remaining == 0:
+            self.close_order(taker)
         return [trade, *shrunk[0], *shrunk[1]]
 
     def fee(self, instrument: NaiveInstrument, liquidity: Liquidity, price: int, size: int) -> int:

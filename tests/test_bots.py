@@ -307,7 +307,14 @@ def test_messages_older_than_a_result_are_ignored() -> None:
 def test_requests_become_protocol_methods() -> None:
     assert method_and_params(PlaceRequest("ask", "x", 5, 7, "day", True)) == (
         "private/sell",
-        {"instrument_id": "x", "amount": 5, "price": 7, "time_in_force": "day", "post_only": True},
+        {
+            "instrument_id": "x",
+            "amount": 5,
+            "price": 7,
+            "time_in_force": "day",
+            "post_only": True,
+            "reject_post_only": True,
+        },
     )
     assert method_and_params(PlaceRequest("bid", "x", 5)) == (
         "private/buy",

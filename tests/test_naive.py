@@ -256,7 +256,11 @@ def test_the_streams_cover_everything() -> None:
         *[f"event {it.__name__}" for it in _EVENTS if it not in (*_MARKET_EVENTS, *_ORDER_EVENTS)],
         *[f"command {it.__name__}" for it in _COMMANDS if it not in (*_MARKET_COMMANDS, *_ORDER_COMMANDS)],
         *[f"refused {reason}" for reason in Reason if reason not in _MARKET_REASONS],
-        *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in ("admin", "liquidation")],
+        *[
+            f"cancelled {reason}"
+            for reason in get_args(CancelReason)
+            if reason not in ("admin", "liquidation", *_ORDER_ENDS)
+        ],
         *[f"place refused {reason}" for reason in _PLACE_REASONS if reason not in _MARKET_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS if reason not in _MARKET_REASONS],
         *[f"{kind} by client_order_id" for kind in ("cancel", "edit")],
@@ -277,7 +281,7 @@ def test_the_market_streams_cover_everything() -> None:
         *[f"refused {reason}" for reason in Reason if reason not in (*_FAIR_REASONS, *_ORDER_REASONS)],
         *[f"place refused {reason}" for reason in _PLACE_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS],
-        *[f"cancelled {reason}" for reason in get_args(CancelReason)],
+        *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in _ORDER_ENDS],
         *[f"{kind.__name__} liquidated" for kind in (PlaceOrder, EditOrder, SetIndexPrice, EndDay, ChangeRules)],
         *[f"liquidation ended by {reason}" for reason in ("ioc_remainder", "insufficient_balance")],
         *["liquidation traded", "several liquidated", "delivery fee", "size reduced", "market added"],
@@ -315,7 +319,8 @@ def test_the_order_streams_cover_everything() -> None:
         *[f"{kind} triggered by {event.__name__}" for kind in get_args(TriggerType) for event in _SHOWING],
         *[f"rejected {reason}" for reason in (Reason.INSUFFICIENT_BALANCE, Reason.NOTHING_TO_REDUCE)],
         *[f"untriggered {it}" for it in ("user_request", "cancel_on_disconnect", "instrument_expired", "day_end")],
-        *["several triggered", "triggered traded"],
+        *["several triggered", "triggered traded", "reduce-only order shrinks"],
+        *[f"cancelled {reason}" for reason in _ORDER_ENDS],
         *["other refused unknown_asset", "group of asset", "group of type", "group of label", "labelled trade"],
     }
     rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
@@ -337,6 +342,8 @@ _SHARED_REASONS = [
     *[Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED, Reason.INSTRUMENT_PAUSED, Reason.EXCHANGE_HALTED],
     *[Reason.UNKNOWN_USER, Reason.CLIENT_ORDER_ID_USED, Reason.PRICE_OFF_TICK, Reason.SIZE_BELOW_MINIMUM],
 ]
+# Orders that reduce a position and rest are in the streams with all order types.
+_ORDER_ENDS = ["nothing_to_reduce"]
 _SHOWING = (Traded, IndexPriceSet, MarksSet)
 _FAIR_EVENTS = [
     *[LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset],
