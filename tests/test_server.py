@@ -634,9 +634,26 @@ def test_a_client_that_floods_a_broken_connection_is_not_read_any_more(
     run(conversation())
 
 
-@pytest.mark.parametrize(("age_s", "is_collected"), [(10, True), (9, False)])
+def test_no_collection_of_garbage_waits_for_more_than_a_tick(run: Run, db: Path) -> None:
+    """Python would wait until there are thousands of objects more than before, however many were replaced."""
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            gc.disable()
+            new = [[index] for index in range(10)]
+            server.node.gateway._tick()
+            young = [*gc.get_objects(0), *gc.get_objects(1)]
+            assert not any(one is other for one in new for other in young)
+
+    try:
+        run(conversation())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("age_ticks", "is_collected"), [(1, True), (0, False)])
 def test_memory_of_old_connections_is_free_after_some_were_closed(
-    run: Run, db: Path, age_s: int, is_collected: bool, monkeypatch: pytest.MonkeyPatch
+    run: Run, db: Path, age_ticks: int, is_collected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frequent collections of garbage look at new objects only, and a closed connection is a cycle."""
     monkeypatch.setattr(gateway_server, "OLD_CLOSED_MAX", 1)
@@ -646,7 +663,7 @@ def test_memory_of_old_connections_is_free_after_some_were_closed(
             client = await server.client("alice")
             gateway = server.node.gateway
             (connection,) = gateway._connections
-            connection.age_s = age_s
+            connection.age_ticks = age_ticks
             gone, left = connection.gone, weakref.ref(connection)
             del connection
             gc.collect()

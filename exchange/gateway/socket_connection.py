@@ -103,7 +103,7 @@ class SocketConnection(asyncio.Protocol):
         self._handshake_bytes = 0
         # Bytes that came after the connection stopped to listen.
         self._ignored_bytes = 0
-        self.age_s = 0
+        self.age_ticks = 0
         self._silent_s = 0
         # The bytes that the client had not received after the last write.
         self._outbox_bytes = 0
@@ -278,7 +278,7 @@ class SocketConnection(asyncio.Protocol):
     def on_tick(self) -> None:
         """One second passed."""
         self.turn.worked_seconds /= 2
-        self.age_s += 1
+        self.age_ticks += 1
         self._silent_s += 1
         self._end_silence()
         self._session.on_tick()
