@@ -19,6 +19,7 @@ from exchange.engine.digests import EVENTS_SUBJECT, EventsDigest, OldEventsDiges
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import recover
 from exchange.history.recovery_plan import plan_recovery
+from exchange.history_db.file import head_of, open_history
 from exchange.journal.errors import JournalFullError
 from exchange.journal.memory import MemoryJournal
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -26,7 +27,8 @@ from exchange.journal.records import Head, Record, chain
 from exchange.journal.sqlite_reader import SqliteJournalReader
 from exchange.projections.fold import Change
 from exchange.runtime.clock import Clock
-from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, read_status
+from exchange.runtime.follower import DivergedError, Follower, FollowerStatus, follow, read_status
+from exchange.runtime.follower_pace import FollowerPace
 from exchange.runtime.pipeline import Pipeline
 from exchange.snapshots.ladder import Rung
 from exchange.snapshots.store import SnapshotStore, load
@@ -360,6 +362,36 @@ def test_a_follower_continues_with_new_commands(tmp_path: Path) -> None:
         asyncio.run(_add(path, engine))
         assert follower.catch_up(reader)
         assert follower.seq == engine.head.seq
+
+
+class SetPace(FollowerPace):
+    """A pace that a test sets. The follower works at each look."""
+
+    def is_time_to_work(self, now_seconds: float, head_seq: int, seq: int, commands_per_second: float) -> bool:
+        return True
+
+
+def test_an_overloaded_follower_saves_snapshots_and_writes_the_history_later(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pace = SetPace()
+    seen: list[tuple[bool, int, int]] = []
+    with open_journal_reader(path) as reader:
+        for seconds in follow(path, 5_000, reader, lambda: False, pace=pace):
+            status = read_status(path)
+            history_seq = status.history_seq if status else 0
+            if seconds and not pace.is_overloaded and history_seq == LONG:
+                break
+            if status and status.seq and not pace.is_overloaded and not seen:
+                pace.is_overloaded = True
+            elif seconds and pace.is_overloaded:
+                with closing(open_history(path)) as history:
+                    seen.append((status is not None, head_of(history).seq, SnapshotStore(path).seqs()[-1]))
+                pace.is_overloaded = False
+    assert len(seen) == 1
+    has_status, history_seq, snapshot_seq = seen[0]
+    assert has_status and history_seq < LONG - 5_000 < snapshot_seq
+    assert f"the history, which ends at seq {history_seq}" in caplog.text
 
 
 def test_a_follower_saves_by_the_cost_of_its_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,19 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 
 from exchange.runtime import follower
-from exchange.runtime.follower_pace import BUSY_PER_SECOND, LAG_SECONDS, REST_SECONDS_MAX, URGENT_SECONDS, FollowerPace
+from exchange.runtime.follower_pace import (
+    BUSY_PER_SECOND,
+    LAG_SECONDS,
+    OVERLOAD_SECONDS,
+    REST_SECONDS_MAX,
+    URGENT_SECONDS,
+    FollowerPace,
+)
 
 SPEED = 30_000.0  # commands of a replay in a second
 
@@ -57,6 +64,38 @@ def test_a_follower_without_enough_processor_becomes_urgent_until_the_load_ends(
     assert looks[-1][0] > URGENT_SECONDS * SPEED
     assert [urgent for _, _, urgent in looks[:-10]] == [lag >= URGENT_SECONDS * SPEED for lag, _, _ in looks[:-10]]
     assert all(works and not urgent for _, works, urgent in looks[-10:])
+
+
+def test_an_overloaded_follower_writes_no_rows_until_half_as_many_commands_arrive() -> None:
+    paced, head_seq, seq, begun_lag = FollowerPace(), 0, 0, 0
+    overloaded: list[bool] = []
+    paced.begin()
+    for look, arrived in enumerate([1_500] * 400 + [1_400] * 100 + [700] * 50):
+        head_seq += arrived
+        paced.is_time_to_work(100 + look / 10, head_seq, seq, SPEED)
+        if paced.is_overloaded and not any(overloaded):
+            begun_lag, seq = head_seq - seq, head_seq
+            paced.begin()
+        seq = min(head_seq, seq + (3_000 if paced.is_overloaded else 1_000))
+        overloaded.append(paced.is_overloaded)
+    assert OVERLOAD_SECONDS * SPEED <= begun_lag <= OVERLOAD_SECONDS * SPEED + 20 * 500
+    assert [change for change, _ in groupby(overloaded)] == [False, True, False]
+    assert overloaded.count(True) >= 200
+    assert all(overloaded[400:500])
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_history_that_is_written_anew_is_not_given_up_while_it_gains(changes: bool) -> None:
+    """It may be far behind. Nor is one that begins after a follower which was not."""
+    paced, head_seq, seq = FollowerPace(), 2_000_000, 0
+    paced.begin()
+    for look in range(100):
+        paced.is_time_to_work(100 + look / 10, head_seq, seq, SPEED)
+        head_seq, seq = head_seq + 200, seq + 1_000
+        if changes and look == 50:
+            seq = 0
+            paced.begin()
+        assert not paced.is_overloaded
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has priorities of threads")

@@ -33,7 +33,7 @@ from exchange.projections.views import Views
 # The length of a second for heartbeats; tests make it shorter.
 TICK_SECONDS = 1.0
 # A closed connection is a cycle of references of about 15 kB. The collection of garbage in each tick finds those that
-# were open for fewer ticks than this; after this number of others, a whole collection, which stops the loop, is worth it.
+# were open for fewer ticks than this. After this number of others, a whole collection is worth it: it stops the loop.
 OLD_TICKS = 1
 OLD_CLOSED_MAX = 5_000
 # The gateway gives memory back in the tick after this number of connections is closed. It stops the loop for about

@@ -102,12 +102,16 @@ class Follower:
         from_first: bool = False,
         history: HistoryWriter | None = None,
         checked_seq: int = 0,
+        history_seq: int = 0,
     ) -> None:
-        """The chain of the commands after `checked_seq` and before those that are applied is checked in pauses."""
+        """The chain of the commands after `checked_seq` and before those that are applied is checked in pauses.
+
+        `history_seq` is the end of a history that this follower does not write.
+        """
         self._path = path
         self._history = history
         # The last command in the history when this follower stopped writing it.
-        self._stopped_seq = 0
+        self._stopped_seq = history_seq
         self._written_seconds = time.monotonic()
         with open_journal_reader(path) as reader:
             if from_first:
@@ -136,7 +140,7 @@ class Follower:
 
     @property
     def history_seq(self) -> int:
-        """The last command in the history; 0 if this follower never wrote it."""
+        """The last command in the history, as far as this follower knows; 0 if it does not."""
         return self._stopped_seq if self._history is None else self._history.head.seq
 
     @property
@@ -407,14 +411,28 @@ def follow(
     `pace` decides when it works, and knows how urgent this is.
 
     Raises DivergedError at an alarm, a JournalError, and sqlite3.Error if the history cannot be written. While space is
-    low, a follower compares and writes nothing. Once there is space again, another one begins where the history ends.
+    low, a follower compares and writes nothing. While it is overloaded, it writes snapshots only. After either, another
+    follower begins where the history ends.
     """
+    pace = pace or FollowerPace()
     space = SpaceGuard(path, "rows of the history", _log.warning)
+    history_seq = 0
     while not is_ended():
+        pace.begin()
+        if pace.is_overloaded:
+            _log.warning(
+                "more commands arrive than the follower can write into the history, which ends at seq %s: it writes "
+                "only snapshots until the load ends",
+                history_seq,
+            )
+            follower = Follower(path, every, _log.info, checked_seq=checked_seq, history_seq=history_seq)
+            yield from _follow(follower, reader, is_ended, space, pace)
+            continue
         with closing(open_fitting_writer(reader, _log.warning)) as history:
             history.set_alarm(None)
             follower = Follower(path, every, _log.info, history=history, checked_seq=checked_seq)
-            yield from _follow(follower, reader, is_ended, space, pace or FollowerPace())
+            yield from _follow(follower, reader, is_ended, space, pace)
+            history_seq = history.head.seq
 
 
 def _end_history(path: Path) -> None:
@@ -427,7 +445,7 @@ def _end_history(path: Path) -> None:
 def _follow(
     follower: Follower, reader: JournalReader, is_ended: Callable[[], bool], space: SpaceGuard, pace: FollowerPace
 ) -> Iterator[float]:
-    """Follow until `is_ended`, or until there is space again for a follower that stopped writing.
+    """Follow until `is_ended`, or until another follower should write the history, or should no longer write it.
 
     Raises DivergedError at an alarm, also at one of `exchange follow --once`.
     """
@@ -436,7 +454,7 @@ def _follow(
         while not is_ended():
             if not space.allows():
                 follower.stop_writing()
-            elif not follower.writes_history:
+            elif follower.writes_history == pace.is_overloaded:
                 return
             if pace.is_time_to_work(time.monotonic(), reader.head().seq, follower.seq, follower.replay_speed):
                 has_worked = follower.catch_up(reader) or follower.check_chain(reader)
