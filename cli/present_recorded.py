@@ -2,15 +2,22 @@
 
 from pathlib import Path
 
+import click
+
 from exchange.cli.current_views import Recorded, as_of, past_views, require_instrument, require_user
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
+from exchange.gateway import queries
+from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.params import CandlesParams
 from exchange.history_db.order_trail import UnknownOrderError
 from exchange.history_db.transactions import transactions_of
+from exchange.past.past_exchange import PastCaller, PastExchange
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
+    Candles,
     IndexPrice,
     Instrument,
     OrderView,
@@ -106,6 +113,15 @@ class RecordedPresent:
 
     def tickers(self, asset: str) -> list[Ticker]:
         return [self.views.ticker(one.instrument_id) for one in self.views.live_instruments(asset)]
+
+    def candles(self, params: CandlesParams) -> Candles:
+        if params.instrument_id is not None:
+            require_instrument(self.views, params.instrument_id, self._path)
+        caller = PastCaller(PastExchange(past_views(self._path, self.views)), "")
+        try:
+            return queries.candles(caller, params)
+        except RpcError as error:
+            raise click.ClickException(str(error.data["detail"])) from error
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self.views.settlements.newest(count, asset=asset)

@@ -13,10 +13,12 @@ from exchange.client import OrderBookSnapshot
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.limits import COUNT_MAX
+from exchange.gateway.params import CandlesParams
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
+    Candles,
     ExchangeStatus,
     IndexPrice,
     Instrument,
@@ -115,6 +117,9 @@ class RunningPresent:
 
     def tickers(self, asset: str) -> list[Ticker]:
         return self._ask(list[Ticker], "public/get_tickers", asset=asset)
+
+    def candles(self, params: CandlesParams) -> Candles:
+        return self._ask(Candles, "public/get_candles", **msgspec.structs.asdict(params))
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self._ask(list[Settlement], "public/get_settlements", asset=asset, count=count)

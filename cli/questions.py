@@ -6,10 +6,12 @@ import msgspec
 
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
+from exchange.gateway.params import CandlesParams
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
+    Candles,
     IndexPrice,
     Instrument,
     OrderView,
@@ -107,6 +109,9 @@ class Present(Protocol):
 
     def tickers(self, asset: str) -> list[Ticker]:
         """The tickers of the instruments on `asset` that have not expired."""
+
+    def candles(self, params: CandlesParams) -> Candles:
+        """The candles of an instrument or of an index, oldest first."""
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         """The settlements of expired series, newest first."""

@@ -18,6 +18,7 @@ SECTIONS = {
     "Market": {
         "instrument": "Show the listed instruments, or list a new one.",
         "ticker": "Show quotes, mark prices and Greeks of options.",
+        "candles": "Show candles of an instrument or of an index, oldest first.",
         "book": "Watch an order book and its last trades until Ctrl-C.",
         "index": "Show and feed index prices.",
         "settlements": "Show the settlements of expired series, newest first.",

@@ -26,7 +26,7 @@ COMMANDS |= {"private/close_position"}
 # The methods whose result has the seq of an earlier command, which set it, and the channel with the same values.
 EARLIER = {"public/get_index_price": "index", "public/get_mark_surface": "surface"}
 # The channels that are no streams: their messages are states, and merge several commands.
-STATES = ("book.", "tickers.", "quote.")
+STATES = ("book.", "tickers.", "quote.", "candles.")
 FLOATS = {"mark_iv", "bid_iv", "ask_iv", "delta", "gamma", "vega", "theta", "rho"}
 
 
@@ -247,15 +247,37 @@ class Lawyer:
             book.take(data)
             assert seq is None
             seq = book.seq
+        elif channel.startswith("candles."):
+            assert seq is None
+            seq = self._on_candles(channel, data)
         elif channel.startswith(STATES):
-            assert seq is None and channel.partition(".")[2] == data["instrument_id"]
-            seq = self._on_state(channel, data)
+            assert seq is None
+            seq = self._on_states(channel.partition(".")[2], channel, data)
         assert seq is not None, "a notification of a stream without a seq"
         assert all(item.get("seq", seq) == seq for item in (data if isinstance(data, list) else [data]))
         if self.subscribed is not None:
             self._caught_up.get(channel, self._live).take(channel, seq)
         self._last_seq = max(self._last_seq, seq)
         self._channel_seqs[channel] = max(self._channel_seqs.get(channel, 0), seq)
+
+    def _on_candles(self, channel: str, data: dict[str, Any]) -> int:
+        """Note the running candle. It is the last one that was noted, or follows it."""
+        last = self.latest.get(channel)
+        begins = [candle["ts_us"] for candle in data["candles"]]
+        assert begins and begins == sorted(set(begins))
+        assert last is None or (last["candles"][-1]["ts_us"] <= begins[0] and last["seq"] <= data["seq"])
+        self.latest[channel] = data
+        seq: int = data["seq"]
+        return seq
+
+    def _on_states(self, of: str, channel: str, data: Any) -> int:
+        """Note the state of an instrument, or those of instruments on an asset after one command."""
+        if isinstance(data, dict):
+            assert of == data["instrument_id"]
+            return self._on_state(channel, data)
+        assert all(state["instrument_id"].startswith(f"{of}_") for state in data)
+        (seq,) = {self._on_state(f"{channel} {state['instrument_id']}", state) for state in data}
+        return seq
 
     def _on_state(self, channel: str, state: dict[str, Any]) -> int:
         """Note a ticker or a quote. It must be newer than the last one, or equal to it after another subscription."""

@@ -57,6 +57,8 @@ COMMANDS = {
     "admin_rules_set": "admin rules --set starting_cash_micros=5000000",
     "archive_list": "archive list --db sealed.db",
     "book": f"book {LATER} --once",
+    "candles": f"candles {CALL} --resolution 6h -n 5",
+    "candles_index": "candles SOL --resolution 1h -n 4",
     "diff": "diff story.db short.db",
     "diff_fields": "diff story.db other.db",
     "explain": "explain 5",

@@ -117,7 +117,7 @@ def test_an_unchanged_ticker_is_not_sent(hold: Hold) -> None:
         send(alice, "public/unsubscribe", channels=[f"tickers.{CALL}"])
         buy(bob)
         assert await heard(exchange, alice) == [[f"tickers.{CALL}"]]
-        assert not exchange.subscriptions._tickers
+        assert not exchange.subscriptions._tickers.is_used
 
     hold(conversation)
 

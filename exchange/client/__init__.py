@@ -9,6 +9,7 @@ from exchange.client.errors import ExchangeError
 from exchange.client.messages import (
     BalanceMessage,
     BookMessage,
+    CandlesMessage,
     ChangesMessage,
     IndexMessage,
     InstrumentsMessage,
@@ -17,17 +18,27 @@ from exchange.client.messages import (
     OrdersMessage,
     PositionsMessage,
     QuoteMessage,
+    QuotesMessage,
     SettlementMessage,
     StatusMessage,
     SurfaceMessage,
     TickerMessage,
+    TickersMessage,
     TradesMessage,
     UserTradesMessage,
 )
 from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
 from exchange.client.subscription import Subscription
 from exchange.keys.client_key import ClientKey, read_client_key
-from exchange.projections.wire_types import CancelAllResult, CancelResult, DeliveryPrice, MarginResult, Receipt
+from exchange.projections.wire_types import (
+    CancelAllResult,
+    CancelResult,
+    Candle,
+    Candles,
+    DeliveryPrice,
+    MarginResult,
+    Receipt,
+)
 
 connect = Client
 
@@ -37,6 +48,9 @@ __all__ = [
     "BookMessage",
     "CancelAllResult",
     "CancelResult",
+    "Candle",
+    "Candles",
+    "CandlesMessage",
     "ChangesMessage",
     "Client",
     "ClientKey",
@@ -54,12 +68,14 @@ __all__ = [
     "PlaceResult",
     "PositionsMessage",
     "QuoteMessage",
+    "QuotesMessage",
     "Receipt",
     "SettlementMessage",
     "StatusMessage",
     "Subscription",
     "SurfaceMessage",
     "TickerMessage",
+    "TickersMessage",
     "TradesMessage",
     "UserTradesMessage",
     "connect",

@@ -26,6 +26,7 @@ from exchange.projections.wire_types import (
     Balance,
     CancelAllResult,
     CancelResult,
+    Candles,
     DeliveryPrice,
     ExchangeStatus,
     IndexPrice,
@@ -35,6 +36,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionsResult,
     Receipt,
+    Resolution,
     RulesResult,
     Settlement,
     Ticker,
@@ -338,6 +340,19 @@ class Client:
     async def get_mark_surface(self, asset: str, **at: Unpack[PastMoment]) -> MarkSurface:
         """The volatility surface that the marks of an asset follow."""
         return await self._typed("public/get_mark_surface", MarkSurface, asset=asset, **at)
+
+    async def get_candles(
+        self,
+        instrument_id: str | None = None,
+        resolution: Resolution = "1m",
+        *,
+        asset: str | None = None,
+        count: int | None = None,
+        **at: Unpack[PastRange],
+    ) -> Candles:
+        """Candles of an instrument's trades or of an asset's index, oldest first: the last `count`, or from a time."""
+        which = {"instrument_id": instrument_id, "asset": asset, "resolution": resolution, "count": count}
+        return await self._typed("public/get_candles", Candles, **which, **at)
 
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

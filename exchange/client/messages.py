@@ -1,7 +1,7 @@
 """The typed messages of channels: one class for each kind of channel.
 
-`channel` is the name of the channel. `seq` is the command that caused the message; for books, tickers and quotes, it is
-the last command that the data includes. Units of `data` are in the names of its fields.
+`channel` is the name of the channel. `seq` is the command that caused the message; for books, tickers, quotes and
+candles, it is the last command that the data includes. Units of `data` are in the names of its fields.
 """
 
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import msgspec
 from exchange.client.book import Book
 from exchange.projections.wire_types import (
     Balance,
+    Candles,
     IndexPrice,
     Instrument,
     MarketStatus,
@@ -99,6 +100,33 @@ class QuoteMessage(NamedTuple):
     data: TopOfBook
 
 
+class TickersMessage(NamedTuple):
+    """The tickers of the instruments on an asset that changed. The first message has all that have not expired."""
+
+    channel: str
+    seq: int
+    data: list[Ticker]
+
+
+class QuotesMessage(NamedTuple):
+    """Best bid and ask of the instruments on an asset that changed. The first message has all that have not expired."""
+
+    channel: str
+    seq: int
+    data: list[TopOfBook]
+
+
+class CandlesMessage(NamedTuple):
+    """The candles of an instrument or of an index that changed or began. The last one is running.
+
+    After a break the first message has the running candle alone: `Client.get_candles` has those before.
+    """
+
+    channel: str
+    seq: int
+    data: Candles
+
+
 class IndexMessage(NamedTuple):
     """The index price that command `seq` set."""
 
@@ -157,6 +185,9 @@ Message = (
     | ChangesMessage
     | TickerMessage
     | QuoteMessage
+    | TickersMessage
+    | QuotesMessage
+    | CandlesMessage
     | IndexMessage
     | SurfaceMessage
     | InstrumentsMessage
@@ -169,18 +200,27 @@ Message = (
 class ChannelDecoder(NamedTuple):
     """The message class and the decoder of a kind of channel.
 
-    A stream has a message for every command that changed something. The other channels send only the newest state.
+    A stream has a message for every command that changed something. The other channels send only the newest state. If
+    a message `has_parts`, it has the parts of the state that changed.
     """
 
     message: Any
     data: msgspec.json.Decoder[Any]
     is_stream: bool = True
+    has_parts: bool = False
 
 
 DECODERS = {
     "trades": ChannelDecoder(TradesMessage, msgspec.json.Decoder(list[Trade])),
     "tickers": ChannelDecoder(TickerMessage, msgspec.json.Decoder(Ticker), is_stream=False),
     "quote": ChannelDecoder(QuoteMessage, msgspec.json.Decoder(TopOfBook), is_stream=False),
+    "tickers.asset": ChannelDecoder(
+        TickersMessage, msgspec.json.Decoder(list[Ticker]), is_stream=False, has_parts=True
+    ),
+    "quote.asset": ChannelDecoder(
+        QuotesMessage, msgspec.json.Decoder(list[TopOfBook]), is_stream=False, has_parts=True
+    ),
+    "candles": ChannelDecoder(CandlesMessage, msgspec.json.Decoder(Candles), is_stream=False, has_parts=True),
     "index": ChannelDecoder(IndexMessage, msgspec.json.Decoder(IndexPrice)),
     "surface": ChannelDecoder(SurfaceMessage, msgspec.json.Decoder(MarkSurface)),
     "instruments": ChannelDecoder(InstrumentsMessage, msgspec.json.Decoder(list[Instrument])),
@@ -198,7 +238,10 @@ DECODERS = {
 
 def decoder_of(channel: str) -> ChannelDecoder | None:
     """Return the decoder of a channel, given its name; None for a book or an unknown channel."""
-    return DECODERS.get(channel) or DECODERS.get(channel.partition(".")[0])
+    kind, _, of = channel.partition(".")
+    # The id of an instrument names the currency after its asset.
+    of_asset = None if "_" in of else DECODERS.get(f"{kind}.asset")
+    return DECODERS.get(channel) or of_asset or DECODERS.get(kind)
 
 
 def message_of(channel: str, seq: int, data: msgspec.Raw) -> Message | None:
@@ -207,5 +250,9 @@ def message_of(channel: str, seq: int, data: msgspec.Raw) -> Message | None:
     if decoder is None:
         return None
     decoded = decoder.data.decode(data)
-    message: Message = decoder.message(channel, seq if decoder.is_stream else decoded.seq, decoded)
+    message: Message = decoder.message(channel, seq if decoder.is_stream else _seq_of(decoded), decoded)
     return message
+
+
+def _seq_of(state: Any) -> int:
+    return int(state[-1].seq if isinstance(state, list) else state.seq)

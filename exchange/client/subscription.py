@@ -21,9 +21,10 @@ _decode_update = msgspec.json.Decoder(BookUpdate).decode
 class Subscription:
     """The messages of one or more channels, as an async iterator. `Client.subscribe` makes it.
 
-    Every message of a stream is kept until the caller reads it, without a limit. Of each book and ticker only the
-    newest state is kept. Iterating stops when the subscription is closed, and raises ExchangeError when the client has
-    ended or the exchange cannot continue the subscription after a break.
+    Every message of a stream is kept until the caller reads it, without a limit, and so is a message with candles, or
+    with tickers or quotes of an asset. Of each other book, ticker and quote only the newest state is kept. Iterating
+    stops when the subscription is closed, and raises ExchangeError when the client has ended or the exchange cannot
+    continue the subscription after a break.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Subscription:
         self._from_seq = from_seq
         self._last_seq: dict[str, int] = {}
         self._books = {channel: Book(channel.split(".")[1]) for channel in channels if channel.startswith("book.")}
-        # Messages of streams, and the names of the other channels that have a new state in `_latest`.
+        # Messages that are all kept, and the names of the channels that have a new state in `_latest`.
         self._unread: deque[Message | str] = deque()
         self._latest: dict[str, Message] = {}
         self._changed = asyncio.Event()
@@ -79,7 +80,11 @@ class Subscription:
             return self._update_book(channel, book, _decode_update(data))
         if channel not in self._streams:
             if (state := message_of(channel, seq, data)) is not None:
-                self._replace(state)
+                if (decoder := decoder_of(channel)) and decoder.has_parts:
+                    self._unread.append(state)
+                    self._changed.set()
+                else:
+                    self._replace(state)
         elif seq > self._last_seq.get(channel, 0) and (message := message_of(channel, seq, data)) is not None:
             self._last_seq[channel] = seq
             self._from_seq = max(seq, self._from_seq or 0)

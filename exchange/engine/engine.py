@@ -15,10 +15,11 @@ from exchange.snapshots.compression import compress, decompress
 from exchange.snapshots.store import Snapshot, digest_of
 
 # The encoding of states and views in a snapshot. Raise it whenever one of them is encoded differently.
-IMAGE_VERSION = 5
+IMAGE_VERSION = 6
 # In version 2, trades and finished orders were not compressed one by one. Version 3 has no version of the rules.
 # Version 4 has neither the averages and closing prices of the indexes nor the prices of the last day.
-READABLE_IMAGE_VERSIONS = (2, 3, 4, IMAGE_VERSION)
+# Version 5 has no candles of the indexes.
+READABLE_IMAGE_VERSIONS = (2, 3, 4, 5, IMAGE_VERSION)
 # The subject under which the journal records digests of the whole state. Raise it if a state is encoded differently.
 STATE_SUBJECT = "state/2"
 _COMPRESSION = Compression(compress, decompress)

@@ -7,8 +7,10 @@ from exchange.gateway.book_feeds import BookChange, BookSnapshot
 from exchange.gateway.channels import Channel, Kind
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.gateway.schemas import Schema, schemas_of
+from exchange.projections.candles import RESOLUTIONS
 from exchange.projections.wire_types import (
     Balance,
+    Candles,
     IndexPrice,
     Instrument,
     MarketStatus,
@@ -50,6 +52,26 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
         "quote.{instrument_id}",
         "Best bid and best ask: at once, then after each change. One message may cover several commands.",
         {"quote": TopOfBook},
+    ),
+    "tickers.asset": ChannelKind(
+        "tickers.{asset}",
+        "The tickers of all instruments on the asset that have not expired: at once, then those that changed.",
+        {"tickers": list[Ticker]},
+    ),
+    "quote.asset": ChannelKind(
+        "quote.{asset}",
+        "Best prices of all instruments on the asset that have not expired: at once, then those that changed.",
+        {"quotes": list[TopOfBook]},
+    ),
+    "candles": ChannelKind(
+        "candles.{instrument_id}.{resolution}",
+        "Candles of the instrument's trades: the running one at once and after each change, and each one that began.",
+        {"candles": Candles},
+    ),
+    "candles.asset": ChannelKind(
+        "candles.{asset}.{resolution}",
+        "Candles of the index of the asset: the running one at once and after each change, and each one that began.",
+        {"candles": Candles},
     ),
     "trades": ChannelKind("trades.{instrument_id}", "The trades that one command caused.", {"trades": list[Trade]}),
     "trades.asset": ChannelKind(
@@ -101,6 +123,10 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
 _PARAMETERS = {
     "instrument_id": {"description": "Id of a listed instrument.", "examples": ["SOL_USDC-28FEB26-150-C"]},
     "asset": {"description": "Asset of the options.", "examples": ["SOL"]},
+    "resolution": {
+        "description": f"Length of the intervals: {', '.join(RESOLUTIONS)}.",
+        "examples": ["1m"],
+    },
     "depth": {
         "description": f"Maximum number of price levels on each side, 1 to {BOOK_DEPTH_MAX}.",
         "examples": ["10"],

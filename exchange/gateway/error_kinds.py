@@ -110,6 +110,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_ticker": _INSTRUMENT,
     "public/get_index_price": (Reason.UNKNOWN_ASSET,),
     "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
+    "public/get_candles": (*_INSTRUMENT, Reason.UNKNOWN_ASSET),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
     "private/edit": (

@@ -21,7 +21,7 @@ from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
-from exchange.projections.wire_types import OrderView, Trade, Transaction, UserTrade
+from exchange.projections.wire_types import Candle, OrderView, Trade, Transaction, UserTrade
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -177,6 +177,14 @@ class ExchangePort(ABC):
     ) -> list[OrderView]:
         """The orders of a user that ended at the times of the page. Only the past knows all of them."""
         raise AssertionError(f"all orders of {user_id} are in the history")
+
+    def candles_of(self, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+        """The candles of an instrument that begin at these times. Only the past knows all trades."""
+        raise AssertionError(f"the candles of {instrument_id} are in the history")
+
+    def index_candles(self, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+        """The candles of an index that begin at these times. Only the past knows all prices."""
+        raise AssertionError(f"the candles of {asset} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """The life of the user's own order, given by one of its ids; empty if the user has no such order.

@@ -224,6 +224,12 @@ _METHODS: dict[str, Method] = {
         queries.mark_surface,
         w.MarkSurface,
     ),
+    "public/get_candles": public(
+        "Candles of the trades of an instrument, or of the index of an asset, oldest first.",
+        p.CandlesParams,
+        queries.candles,
+        w.Candles,
+    )._replace(always_past=True),
     "public/get_settlements": public(
         "The settlements of expired series, newest first.",
         p.SettlementsParams,

@@ -4,7 +4,7 @@ The meaning of each parameter is in `fields.py`. The documents of the wire are m
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -16,6 +16,7 @@ from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
     BOOK_DEPTH_MAX,
+    CANDLES_MAX,
     CHANNELS_PER_CALL_MAX,
     COUNT_MAX,
     HEARTBEAT_SECONDS_MAX,
@@ -24,6 +25,7 @@ from exchange.gateway.limits import (
     SETTLEMENTS_MAX,
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
+from exchange.projections.wire_types import Resolution
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -36,6 +38,7 @@ Time = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 SettlementsCount = Annotated[int, Meta(ge=1, le=SETTLEMENTS_MAX)]
+CandlesCount = Annotated[int, Meta(ge=1, le=CANDLES_MAX)]
 Limit = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
 TimeInForceName = Literal[
@@ -204,6 +207,15 @@ class TradesParams(RangeParams, frozen=True):
     instrument_id: InstrumentId
 
 
+class CandlesParams(ReadParams, frozen=True, kw_only=True):
+    instrument_id: InstrumentId | None = None
+    asset: Asset | None = None
+    resolution: Resolution
+    start_us: Time | None = None
+    end_us: Time | None = None
+    count: CandlesCount | None = None
+
+
 class HistoryParams(RangeParams, frozen=True):
     instrument_id: InstrumentId | None = None
 
@@ -330,6 +342,8 @@ class Decoder:
         # The wrong field may be inside a parameter that is an object itself.
         if path is not None and path[1] and (path[2].startswith(".") or _FIELD.search(what)):
             return invalid_params(path[1], f"{what} in '{path[1]}{path[2]}'")
+        if path is not None and what.startswith("Invalid enum value") and (names := self._names_of(path[1])):
+            return invalid_params(path[1], f"{what} for {path[1]!r}; expected one of {', '.join(names)}")
         named = _FIELD.search(text) or path
         param = named.group(1) if named else None
         if "unknown field" in text:
@@ -339,3 +353,13 @@ class Decoder:
         if "missing required" in text:
             return invalid_params(param, f"parameter {param!r} is missing", "missing_param")
         return invalid_params(param, f"{what}{f' for {param!r}' if param else '; params is an object'}")
+
+    def _names_of(self, field: str | None) -> list[str]:
+        """The names that a parameter may have; none if it is not a name."""
+        return _literals(get_type_hints(self.shape).get(field or ""))
+
+
+def _literals(hint: Any) -> list[str]:
+    if get_origin(hint) is Literal:
+        return [str(name) for name in get_args(hint)]
+    return [name for part in get_args(hint) for name in _literals(part)]

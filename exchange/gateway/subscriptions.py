@@ -2,8 +2,9 @@
 
 from exchange.catch_up.streams import Key, RecentUpdates, encode, key_of, message_text
 from exchange.gateway.book_feeds import InstrumentBooks
+from exchange.gateway.candle_feeds import CandleFeeds
 from exchange.gateway.channels import STATEFUL, Channel
-from exchange.gateway.latest_feed import LatestFeed
+from exchange.gateway.latest_feed import LatestFeeds
 from exchange.gateway.subscriber import Subscriber
 from exchange.projections.fold import Change
 from exchange.projections.rolling_statistics import US_PER_MINUTE
@@ -20,10 +21,9 @@ class Subscriptions:
         self._listeners: dict[Key, dict[Subscriber, None]] = {}
         self._books: dict[str, InstrumentBooks] = {}  # by instrument
         self._changed_books: dict[str, None] = {}
-        self._tickers: dict[str, LatestFeed] = {}  # by instrument
-        self._changed_tickers: dict[str, None] = {}
-        self._quotes: dict[str, LatestFeed] = {}  # by instrument
-        self._changed_quotes: dict[str, None] = {}
+        self._tickers = LatestFeeds(Views.ticker)
+        self._quotes = LatestFeeds(Views.quote)
+        self._candles = CandleFeeds()
         # The last minute of exchange time that compared all tickers.
         self._tickers_minute = 0
         # Streams with a state that begin after the command that is published next.
@@ -31,19 +31,14 @@ class Subscriptions:
         self._cancel_on_disconnect: dict[str, set[Subscriber]] = {}
 
     def subscribe(self, session: Subscriber, channel: Channel) -> None:
-        """Start to send a channel. A book begins with a snapshot, a ticker or quote with its values."""
+        """Start to send a channel. A book begins with a snapshot, a ticker, quote or candle with its values."""
         if channel.is_stream:
             key = key_of(channel.name, session.user_id)
             self._listeners.setdefault(key, {})[session] = None
             self.recent.listen(key)
             return
-        if channel.kind in ("tickers", "quote"):
-            feeds = self._feeds(channel)
-            feed = feeds.get(channel.instrument_id)
-            if feed is None:
-                read = Views.ticker if channel.kind == "tickers" else Views.quote
-                feed = feeds[channel.instrument_id] = LatestFeed(channel, read)
-            feed.join(session, self._views)
+        if feeds := self._feeds(channel):
+            feeds.join(session, channel, self._views)
         else:
             books = self._books.get(channel.instrument_id)
             if books is None:
@@ -73,12 +68,8 @@ class Subscriptions:
             listeners.pop(session, None)
             if not listeners and self._listeners.pop(key, None) is not None:
                 self.recent.unlisten(key)
-        elif channel.kind in ("tickers", "quote"):
-            feeds = self._feeds(channel)
-            if feed := feeds.get(channel.instrument_id):
-                feed.listeners.pop(session, None)
-                if not feed.listeners:
-                    del feeds[channel.instrument_id]
+        elif feeds := self._feeds(channel):
+            feeds.leave(session, channel)
         elif (books := self._books.get(channel.instrument_id)) and not books.leave(session, channel):
             del self._books[channel.instrument_id]
 
@@ -94,24 +85,25 @@ class Subscriptions:
         return bool(sessions)
 
     def on_seek(self, views: Views) -> None:
-        """Continue at another moment: books, tickers and quotes begin again, streams skip the commands in between."""
+        """Continue at another moment: streams skip the commands in between, and all other channels begin again."""
         self._views = views
         self.recent.restart(views.seq)
         self._begin_waiting()
         self._changed_books = {}
         self._books = {name: books.at(views) for name, books in self._books.items()}
-        self._changed_tickers, self._changed_quotes = {}, {}
-        for feed in (*self._tickers.values(), *self._quotes.values()):
-            feed.restart(views)
+        for feeds in (self._tickers, self._quotes, self._candles):
+            feeds.restart(views)
 
     def publish(self, change: Change) -> None:
         """Send the stream notifications of one command, and remember them. `flush` sends the others."""
         if self._books and change.books:
             self._changed_books |= dict.fromkeys(change.books)
-        if self._tickers:
+        if self._tickers.is_used:
             self._note_tickers(change)
-        if self._quotes and change.books:
-            self._changed_quotes |= dict.fromkeys(change.books)
+        if self._quotes.is_used:
+            self._note_quotes(change)
+        if self._candles.is_used:
+            self._candles.note(change)
         update = self.recent.add(change, self._views)
         if self._listeners and update is not None:
             for key, text in encode(update, self._listeners):
@@ -121,17 +113,14 @@ class Subscriptions:
             self._begin_waiting()
 
     def flush(self) -> int:
-        """Send the changes of books, tickers and quotes since the last flush, merged. Returns their number."""
+        """Send the changes of books, tickers, quotes and candles since the last flush, merged. Returns their number."""
         sent = 0
         for instrument_id in self._changed_books:
             if books := self._books.get(instrument_id):
                 sent += books.flush(self._views)
         self._changed_books = {}
-        for feeds, changed in ((self._tickers, self._changed_tickers), (self._quotes, self._changed_quotes)):
-            for instrument_id in changed:
-                if feed := feeds.get(instrument_id):
-                    sent += feed.flush(self._views)
-        self._changed_tickers, self._changed_quotes = {}, {}
+        for feeds in (self._tickers, self._quotes, self._candles):
+            sent += feeds.flush(self._views)
         return sent
 
     def _begin_waiting(self) -> None:
@@ -139,21 +128,23 @@ class Subscriptions:
         for session, channel in waiting:
             self.begin(session, channel)
 
-    def _feeds(self, channel: Channel) -> dict[str, LatestFeed]:
-        return self._tickers if channel.kind == "tickers" else self._quotes
+    def _feeds(self, channel: Channel) -> LatestFeeds | CandleFeeds | None:
+        """Return the feeds of a channel; None for a book."""
+        name = channel.kind.partition(".")[0]
+        if name == "candles":
+            return self._candles
+        return {"tickers": self._tickers, "quote": self._quotes}.get(name)
 
     def _note_tickers(self, change: Change) -> None:
         """Note the tickers that a command may have changed: all of them in a new minute and after a settlement."""
         minute = change.ts_us // US_PER_MINUTE
         if minute != self._tickers_minute or change.settlements:
             self._tickers_minute = minute
-            self._changed_tickers |= dict.fromkeys(self._tickers)
-            return
-        self._changed_tickers |= dict.fromkeys(change.books) | dict.fromkeys(change.instruments)
+            self._tickers.note_all()
+        self._tickers.note((*change.books, *change.instruments))
         if change.repriced:
-            instruments = self._views.instruments
-            for instrument_id in self._tickers:
-                # None if it is not listed yet. Only a replay can have subscribers of it.
-                instrument = instruments.get(instrument_id)
-                if instrument is not None and instrument.asset in change.repriced:
-                    self._changed_tickers[instrument_id] = None
+            self._tickers.note_assets(change.repriced, self._views)
+
+    def _note_quotes(self, change: Change) -> None:
+        """Note the quotes that a command may have changed. A new instrument has one, too."""
+        self._quotes.note((*change.books, *change.instruments))

@@ -8,6 +8,7 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
+from exchange.history_db.candles import index_candles, trade_candles
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
@@ -16,7 +17,7 @@ from exchange.keys.credentials import Credentials
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
-from exchange.projections.wire_types import OrderView, Trade, Transaction, UserTrade
+from exchange.projections.wire_types import Candle, OrderView, Trade, Transaction, UserTrade
 
 _READS_ONLY = "only methods that read are answered from the past"
 
@@ -68,6 +69,12 @@ class PastExchange(ExchangePort):
         self, user_id: str, page: RecordPage, instrument_id: str | None, label: str | None
     ) -> list[OrderView]:
         return orders_in(self._views, user_id, page, instrument_id, label)
+
+    def candles_of(self, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+        return trade_candles(self._views, instrument_id, first_us, last_us, length_us)
+
+    def index_candles(self, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+        return index_candles(self._views, asset, first_us, last_us, length_us)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""

@@ -44,6 +44,7 @@ from exchange.domain.index_window import IndexWindow
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import Balances, PositionRecord
+from exchange.projections.candles import IndexCandles
 from exchange.projections.depth import Depth
 from exchange.projections.orders import Orders
 from exchange.projections.settlements import SettlementHistory
@@ -126,14 +127,15 @@ class Change:
 class Fold:
     """Everything that the events decide.
 
-    `indexes`, `windows` and `surfaces` are by asset; `marks` are in micros, by instrument. `closing_indexes` are the
-    index prices in micros at the close of the instruments that wait for their settlement.
+    `indexes`, `windows`, `index_candles` and `surfaces` are by asset; `marks` are in micros, by instrument.
+    `closing_indexes` are the index prices in micros at the close of the instruments that wait for their settlement.
     """
 
     __slots__ = (
         "balances",
         "closing_indexes",
         "depths",
+        "index_candles",
         "indexes",
         "instruments",
         "marks",
@@ -157,6 +159,7 @@ class Fold:
         self.depths: dict[str, Depth] = {}
         self.indexes: dict[str, IndexPrice] = {}
         self.windows: dict[str, IndexWindow] = {}
+        self.index_candles: dict[str, IndexCandles] = {}
         self.closing_indexes: dict[str, int] = {}
         self.surfaces: dict[str, MarkSurface] = {}
         self.marks: dict[str, int] = {}
@@ -323,6 +326,10 @@ class Fold:
         asset = event.asset
         change.index = self.indexes[asset] = IndexPrice(asset, event.price_micros, change.seq, change.ts_us)
         change.repriced[asset] = None
+        candles = self.index_candles.get(asset)
+        if candles is None:
+            candles = self.index_candles[asset] = IndexCandles()
+        candles.add(event.price_micros, change.ts_us)
         window = self.windows.get(asset)
         if window is None:
             self.windows[asset] = IndexWindow(event.price_micros, change.ts_us)

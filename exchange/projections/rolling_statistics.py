@@ -1,6 +1,7 @@
 """The trades of the last 24 hours in figures, by the minute of exchange time: prices, volume and premium."""
 
 from exchange.domain.units import NUMBER_MAX, PPM, US_PER_DAY, cost_micros
+from exchange.projections.candles import RunningCandle
 from exchange.projections.wire_types import DayStatistics
 
 US_PER_MINUTE = 60_000_000
@@ -101,6 +102,24 @@ class RollingStatistics:
         first_micros = self.minutes[expired].first_micros
         return day_statistics(
             self._high_micros, self._low_micros, size_milli, notional_micros, first_micros, last_micros
+        )
+
+    def candle_since(self, begin_us: int, last_micros: int) -> RunningCandle | None:
+        """Return the candle of all trades since `begin_us`, a whole minute; `last_micros` is the last price.
+
+        None if there were none. O(minutes).
+        """
+        minutes = [one for one in self.minutes if one.minute >= begin_us // US_PER_MINUTE]
+        if not minutes:
+            return None
+        return RunningCandle(
+            begin_us,
+            minutes[0].first_micros,
+            max([one.high_micros for one in minutes]),
+            min([one.low_micros for one in minutes]),
+            last_micros,
+            sum([one.size_milli for one in minutes]),
+            sum([one.notional_micros for one in minutes]),
         )
 
     def _expired(self, minute: int) -> int:

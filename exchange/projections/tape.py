@@ -1,11 +1,14 @@
 """The tape: recent trades of every instrument and user, and statistics of a day. The journal has all trades."""
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import TypeVar
 
 from exchange.domain.events import Traded
+from exchange.domain.units import cost_micros
+from exchange.projections.candles import RunningCandle, flat
 from exchange.projections.recent import RecentTrades
-from exchange.projections.rolling_statistics import NO_TRADES, RollingStatistics
+from exchange.projections.rolling_statistics import NO_TRADES, US_PER_MINUTE, RollingStatistics
 from exchange.projections.wire_types import DayStatistics, OrderView, Trade, UserTrade
 
 INSTRUMENT_TRADES_KEPT = 10_000
@@ -96,6 +99,34 @@ class Tape:
         """Return the price of the last trade; None if there was none."""
         trades = self.instruments.get(instrument_id)
         return trades[-1].price_micros if trades else None
+
+    def running_candle(self, instrument_id: str, begin_us: int) -> RunningCandle | None:
+        """Return the candle of the trades since `begin_us`, at most a day ago; a flat one if there were none.
+
+        Without a trade it is None. An interval that is no whole number of minutes is also None, if it has more trades
+        than the tape keeps.
+        """
+        last_micros = self.last_price_micros(instrument_id)
+        if last_micros is None:
+            return None
+        if begin_us % US_PER_MINUTE:
+            return self._candle_of_trades(instrument_id, begin_us)
+        day = self.days.get(instrument_id)
+        candle = None if day is None else day.candle_since(begin_us, last_micros)
+        return candle or flat(begin_us, last_micros)
+
+    def _candle_of_trades(self, instrument_id: str, begin_us: int) -> RunningCandle | None:
+        kept = self.instruments[instrument_id]
+        trades = list(takewhile(lambda trade: trade.ts_us >= begin_us, reversed(kept)))
+        if len(trades) == INSTRUMENT_TRADES_KEPT:
+            return None
+        candle = None
+        for trade in reversed(trades):
+            if candle is None:
+                candle = flat(begin_us, trade.price_micros)
+            notional_micros = cost_micros(trade.price_micros, trade.size_milli)
+            candle.add(trade.price_micros, trade.size_milli, notional_micros)
+        return candle or flat(begin_us, kept[-1].price_micros)
 
     def _user_trades(self, user_id: str) -> RecentTrades[UserTrade]:
         trades = self.users.get(user_id)

@@ -11,6 +11,7 @@ from exchange.domain.rules import Rules, band_of, market_of
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import AccountBalances, PositionRecord, null_if_unsafe
 from exchange.projections.black_scholes import Greeks, Volatility, greeks_of_portfolio
+from exchange.projections.candles import RunningCandle
 from exchange.projections.fold import Change, Fold
 from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
 from exchange.projections.wire_types import (
@@ -331,6 +332,20 @@ class Views:
     def day_statistics(self, instrument_id: str) -> DayStatistics:
         """Return the figures of the trades of the last 24 hours; those of no trades after the expiration."""
         return self.tape.day_statistics(instrument_id, self.ts_us)
+
+    def trade_candle(self, instrument_id: str, length_us: int) -> RunningCandle | None:
+        """Return the candle of the trades in the present interval, a flat one if there were none.
+
+        None without any trade, after the expiration, and if the tape does not reach back to the begin of the interval.
+        """
+        if self.instruments[instrument_id].state == "expired":
+            return None
+        return self.tape.running_candle(instrument_id, self.ts_us - self.ts_us % length_us)
+
+    def index_candle(self, asset: str, length_us: int) -> RunningCandle | None:
+        """Return the candle of the index in the present interval; None without a price, or if they are not known."""
+        index = self.indexes.get(asset)
+        return None if index is None else self.fold.index_candles[asset].at(length_us, index.price_micros, self.ts_us)
 
     def open_count(self, user_id: str) -> int:
         """Return the number of open orders of a user."""

@@ -13,6 +13,7 @@ from msgspec.structs import astuple, replace
 from exchange.domain.index_window import IndexWindow
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import AccountBalances, PositionRecord
+from exchange.projections.candles import IndexCandles, RunningCandle
 from exchange.projections.depth import Depth
 from exchange.projections.fold import Fold
 from exchange.projections.orders import Orders, UserOrders
@@ -95,7 +96,8 @@ class _Image(msgspec.Struct):
 
     `trades` and `user_trades` hold the encoded trades of each instrument and user, or bytes: these compressed. An image
     of version 0.1.0 has no `rules_version` and no `surfaces`. `windows` has the sums of the windows of the indexes, the
-    first one as text, because it may exceed 64 bits. An image up to version 4 has neither these nor `closing_indexes`.
+    first one as text, because it may exceed 64 bits. An image up to version 4 has neither these nor `closing_indexes`,
+    and one up to version 5 has no `index_candles`.
     """
 
     seq: int
@@ -115,6 +117,7 @@ class _Image(msgspec.Struct):
     surfaces: list[MarkSurface] = []
     windows: dict[str, tuple[str, int]] | None = None
     closing_indexes: dict[str, int] = {}
+    index_candles: dict[str, list[tuple[int, int, int, int, int, int]]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -202,6 +205,7 @@ def _encode(
             list(views.surfaces.values()),
             {asset: (str(one.window_sum), one.window_us) for asset, one in views.fold.windows.items()},
             views.fold.closing_indexes,
+            {asset: candles.image() for asset, candles in views.fold.index_candles.items()},
         )
     )
 
@@ -331,6 +335,10 @@ def _days_of(decoded: _Image) -> dict[str, RollingStatistics]:
     }
 
 
+def _candles_of(image: list[tuple[int, int, int, int, int, int]]) -> IndexCandles:
+    return IndexCandles({length_us: RunningCandle(*terms) for length_us, *terms in image})
+
+
 def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> Views:
     fold = Fold()
     fold.rules, fold.rules_version = decoded.rules, decoded.rules_version or FIRST_RULES_VERSION
@@ -346,6 +354,9 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
         index = fold.indexes[asset]
         fold.windows[asset] = IndexWindow(index.price_micros, index.ts_us, int(window_sum), window_us)
     fold.closing_indexes = decoded.closing_indexes
+    for asset in fold.indexes:
+        image = decoded.index_candles.get(asset)
+        fold.index_candles[asset] = IndexCandles.unknown(decoded.ts_us) if image is None else _candles_of(image)
     fold.marks = decoded.marks
     fold.surfaces = {surface.asset: surface for surface in decoded.surfaces}
     fold.depths = {instrument_id: Depth() for instrument_id in fold.instruments}

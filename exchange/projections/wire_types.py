@@ -36,6 +36,7 @@ WIRE_NAMES = {
     "best_bid_micros": "best_bid",
     "best_bid_size_milli": "best_bid_size",
     "change_micros": "change",
+    "close_micros": "close",
     "contract_size_milli": "contract_size",
     "curvature_ppm": "curvature",
     "delivery_price_micros": "delivery_price",
@@ -62,6 +63,7 @@ WIRE_NAMES = {
     "needed_micros": "needed",
     "notional_micros": "notional",
     "open_interest_milli": "open_interest",
+    "open_micros": "open",
     "payout_micros": "payout",
     "position_max_milli": "position_max",
     "previous_price_micros": "previous_price",
@@ -171,6 +173,30 @@ class Instrument(msgspec.Struct, gc=False, rename=WIRE_NAMES):
     price_decimals: int = 6
     size_decimals: int = 3
     delivery_price_micros: int | None = None
+
+
+Resolution = Literal[
+    "1s", "5s", "15s", "30s", "1m", "3m", "5m", "10m", "15m", "30m", "1h", "2h", "3h", "6h", "12h", "1d"
+]
+
+
+class Candle(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The trades of an instrument, or the prices of an index, in the interval that begins at `ts_us`."""
+
+    ts_us: int
+    open_micros: int
+    high_micros: int
+    low_micros: int
+    close_micros: int
+    volume_milli: int
+    notional_micros: int | None
+
+
+class Candles(msgspec.Struct, frozen=True, gc=False):
+    """Candles as of command `seq`, the oldest first."""
+
+    candles: list[Candle]
+    seq: int
 
 
 class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):

@@ -1,0 +1,72 @@
+"""Candles of any time, from the trades and index prices of the history."""
+
+from collections.abc import Iterable
+
+from exchange.domain.units import US_PER_SECOND
+from exchange.history_db.past_views import PastViews
+from exchange.projections.candles import RunningCandle, filled
+from exchange.projections.record_page import RecordPage
+from exchange.projections.wire_types import Candle
+
+
+def trade_candles(views: PastViews, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+    """Return the candles of the trades in intervals that begin at `first_us` to `last_us`. O(trades in them)."""
+    expiration_us = views.instruments[instrument_id].expiration_s * US_PER_SECOND
+    # The premium of a trade is a whole number, because prices are multiples of 1,000 micros. Sums of high and low parts
+    # stay within 64 bits.
+    rows = views.query(
+        "SELECT begin_us, opened.price_micros, high, low, closed.price_micros, size, high_part, low_part FROM ("
+        "SELECT ts_us - ts_us % :length_us AS begin_us, min(trade_id) AS first_id, max(trade_id) AS last_id, "
+        "max(price_micros) AS high, min(price_micros) AS low, sum(size_milli) AS size, "
+        "sum(price_micros * size_milli / 1000 >> 31) AS high_part, "
+        "sum(price_micros * size_milli / 1000 & 2147483647) AS low_part FROM trade WHERE instrument = :instrument "
+        "AND ts_us >= :first_us AND ts_us < :end_us AND ts_us <= :ts_us GROUP BY begin_us) "
+        "JOIN trade opened ON opened.trade_id = first_id JOIN trade closed ON closed.trade_id = last_id",
+        instrument=views.key_of_instrument(instrument_id),
+        first_us=first_us,
+        end_us=last_us + length_us,
+        length_us=length_us,
+        ts_us=views.ts_us,
+    )
+    found = [
+        RunningCandle(begin_us, first, high, low, last, size_milli, (high_part << 31) + low_part)
+        for begin_us, first, high, low, last, size_milli, high_part, low_part in rows
+    ]
+    before = views.query(
+        "SELECT price_micros FROM trade WHERE instrument = :instrument AND ts_us < :first_us AND ts_us <= :ts_us "
+        "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
+        instrument=views.key_of_instrument(instrument_id),
+        first_us=first_us,
+        ts_us=views.ts_us,
+    ).fetchone()
+    return _filled(found, first_us, min(last_us, expiration_us - 1), length_us, before)
+
+
+def index_candles(views: PastViews, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
+    """Return the candles of the index in intervals that begin at `first_us` to `last_us`. O(prices in them)."""
+    first_seq, last_seq = views.seqs_of(RecordPage(0, None, first_us, last_us + length_us - 1))
+    rows = views.query(
+        "SELECT begin_us, opened.price_micros, high, low, closed.price_micros FROM ("
+        "SELECT ts_us - ts_us % :length_us AS begin_us, min(seq) AS first_seq, max(seq) AS last_seq, "
+        "max(price_micros) AS high, min(price_micros) AS low FROM index_price WHERE asset = :asset "
+        "AND seq BETWEEN :first_seq AND :last_seq GROUP BY begin_us) "
+        "JOIN index_price opened ON opened.asset = :asset AND opened.seq = first_seq "
+        "JOIN index_price closed ON closed.asset = :asset AND closed.seq = last_seq",
+        asset=asset,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        length_us=length_us,
+    )
+    found = [RunningCandle(*terms) for terms in rows]
+    before = views.query(
+        "SELECT price_micros FROM index_price WHERE asset = :asset AND seq < :first_seq ORDER BY seq DESC LIMIT 1",
+        asset=asset,
+        first_seq=first_seq,
+    ).fetchone()
+    return _filled(found, first_us, last_us, length_us, before)
+
+
+def _filled(
+    found: Iterable[RunningCandle], first_us: int, last_us: int, length_us: int, before: tuple[int] | None
+) -> list[Candle]:
+    return filled(found, first_us, last_us, length_us, None if before is None else before[0])
