@@ -9,8 +9,7 @@ from exchange.amounts import contracts, price_decimals, short_time, size_decimal
 from exchange.cli.options import ASSET, INSTRUMENT, TIME, db_option, json_option
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import at_option, offline_option, present
-from exchange.gateway.limits import CANDLES_MAX
-from exchange.gateway.params import CandlesParams
+from exchange.projections.candles import CANDLES_MAX
 from exchange.projections.wire_types import Candle, Resolution
 from exchange.times import Moment
 
@@ -56,21 +55,17 @@ def candles(
         raise click.UsageError(
             "-n and --since exclude each other: -n shows the last candles, --since all from a time on"
         )
-    instrument_id = INSTRUMENT.convert(of, None, None) if "_" in of else None
-    asset = ASSET.convert(of, None, None) if instrument_id is None else None
+    name = (INSTRUMENT if "_" in of else ASSET).convert(of, None, None)
     if start_us is None and count is None:
         count = 20
     with present(path, offline, moment=moment) as source:
-        params = CandlesParams(
-            instrument_id=instrument_id, asset=asset, resolution=resolution, start_us=start_us, count=count
-        )
-        found = source.candles(params).candles
+        found = source.candles(name, resolution, start_us, count).candles
         if as_json:
             print_json(found)
         elif found:
-            print_tables(_candles(found, asset is None, source.as_of()))
+            print_tables(_candles(found, "_" in name, source.as_of()))
         else:
-            click.echo(f"{of} has no candles {'yet' if start_us is None else 'since then'} ({source.as_of()})")
+            click.echo(f"{name} has no candles {'yet' if start_us is None else 'since then'} ({source.as_of()})")
 
 
 def _candles(found: list[Candle], has_volume: bool, moment: str) -> TextTable:

@@ -8,12 +8,10 @@ from exchange.cli.current_views import Recorded, as_of, past_views, require_inst
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
-from exchange.gateway import queries
-from exchange.gateway.jsonrpc import RpcError
-from exchange.gateway.params import CandlesParams
+from exchange.history_db.candles import index_candles, trade_candles
 from exchange.history_db.order_trail import UnknownOrderError
 from exchange.history_db.transactions import transactions_of
-from exchange.past.past_exchange import PastCaller, PastExchange
+from exchange.projections.candles import range_of
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
@@ -23,6 +21,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionsResult,
     Reopening,
+    Resolution,
     Settlement,
     Ticker,
     Trade,
@@ -114,14 +113,16 @@ class RecordedPresent:
     def tickers(self, asset: str) -> list[Ticker]:
         return [self.views.ticker(one.instrument_id) for one in self.views.live_instruments(asset)]
 
-    def candles(self, params: CandlesParams) -> Candles:
-        if params.instrument_id is not None:
-            require_instrument(self.views, params.instrument_id, self._path)
-        caller = PastCaller(PastExchange(past_views(self._path, self.views)), "")
+    def candles(self, of: str, resolution: Resolution, start_us: int | None, count: int | None) -> Candles:
+        views = past_views(self._path, self.views)
         try:
-            return queries.candles(caller, params)
-        except RpcError as error:
-            raise click.ClickException(str(error.data["detail"])) from error
+            wanted = range_of(resolution, start_us, None, count, views.ts_us)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        if "_" not in of:
+            return Candles(index_candles(views, of, wanted), views.seq)
+        require_instrument(views, of, self._path)
+        return Candles(trade_candles(views, of, wanted), views.seq)
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self.views.settlements.newest(count, asset=asset)

@@ -13,7 +13,6 @@ from exchange.client import OrderBookSnapshot
 from exchange.domain.reasons import REFUSALS, Reason
 from exchange.domain.rules import Rules
 from exchange.gateway.limits import COUNT_MAX
-from exchange.gateway.params import CandlesParams
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
@@ -25,6 +24,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionsResult,
     Reopening,
+    Resolution,
     RulesResult,
     Settlement,
     Ticker,
@@ -118,8 +118,10 @@ class RunningPresent:
     def tickers(self, asset: str) -> list[Ticker]:
         return self._ask(list[Ticker], "public/get_tickers", asset=asset)
 
-    def candles(self, params: CandlesParams) -> Candles:
-        return self._ask(Candles, "public/get_candles", **msgspec.structs.asdict(params))
+    def candles(self, of: str, resolution: Resolution, start_us: int | None, count: int | None) -> Candles:
+        of_what = {"instrument_id" if "_" in of else "asset": of}
+        when = {"start_us": start_us, "count": count}
+        return self._ask(Candles, "public/get_candles", resolution=resolution, **of_what, **when)
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self._ask(list[Settlement], "public/get_settlements", asset=asset, count=count)

@@ -6,7 +6,6 @@ import msgspec
 
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
-from exchange.gateway.params import CandlesParams
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
@@ -17,6 +16,7 @@ from exchange.projections.wire_types import (
     OrderView,
     PositionsResult,
     Reopening,
+    Resolution,
     Settlement,
     Ticker,
     Trade,
@@ -110,7 +110,7 @@ class Present(Protocol):
     def tickers(self, asset: str) -> list[Ticker]:
         """The tickers of the instruments on `asset` that have not expired."""
 
-    def candles(self, params: CandlesParams) -> Candles:
+    def candles(self, of: str, resolution: Resolution, start_us: int | None, count: int | None) -> Candles:
         """The candles of an instrument or of an index, oldest first."""
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:

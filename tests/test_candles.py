@@ -17,13 +17,13 @@ from exchange.domain.units import US_PER_DAY, US_PER_SECOND
 from exchange.engine.engine import Engine
 from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.exchange_port import PastQuestion
-from exchange.gateway.limits import CANDLES_MAX, FLAT_CANDLES_MAX
+from exchange.gateway.limits import FLAT_CANDLES_MAX
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.history_db.update import update_history
 from exchange.journal.records import chain
 from exchange.past.answers import PastAnswers
 from exchange.projections import tape
-from exchange.projections.candles import RESOLUTIONS, IndexCandles, interval_us
+from exchange.projections.candles import CANDLES_MAX, RESOLUTIONS, IndexCandles, interval_us
 from exchange.projections.views import Views
 from exchange.projections.views_codec import decode_views, encode_views
 from exchange.projections.wire_types import Candle, Candles, Resolution
@@ -251,7 +251,10 @@ def test_bad_questions_name_the_parameter_and_what_to_do(week: tuple[Path, list[
         assert detail(resolution="1m") == "give exactly one of instrument_id and asset"
         assert detail(asset="SOL", instrument_id="x", resolution="1m").startswith("give exactly one")
         assert detail(asset="SOL", resolution="1m", start_us=1, count=1).startswith("give start_us or count, not both")
-        assert detail(asset="SOL", resolution="1m", start_us=2, end_us=1) == "start_us 2 is after end_us 1"
+        assert (
+            detail(asset="SOL", resolution="1m", start_us=2, end_us=1)
+            == "start_us 2 is after end_us 1: give an earlier start"
+        )
         assert "asset" in detail(asset="XRP", resolution="1m")
         assert ask(answers, COUNT, asset="SOL", resolution="1s", count=CANDLES_MAX)[-1].volume_milli == 0
 

@@ -232,7 +232,7 @@ def test_a_quote_is_sent_when_the_best_prices_change(hold: Hold) -> None:
         assert await heard(exchange, alice) == [(CALL, exchange.views.seq)], "it begins again"
         await ask(exchange, alice, "public/unsubscribe", channels=channels)
         buy(bob)
-        assert await heard(exchange, alice) == [] and not exchange.subscriptions._quotes
+        assert await heard(exchange, alice) == [] and not exchange.subscriptions._quotes.is_used
 
     hold(conversation)
 

@@ -17,6 +17,7 @@ from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
+from exchange.projections.candles import CandleRange
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
@@ -178,12 +179,12 @@ class ExchangePort(ABC):
         """The orders of a user that ended at the times of the page. Only the past knows all of them."""
         raise AssertionError(f"all orders of {user_id} are in the history")
 
-    def candles_of(self, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-        """The candles of an instrument that begin at these times. Only the past knows all trades."""
+    def candles_of(self, instrument_id: str, wanted: CandleRange) -> list[Candle]:
+        """The candles of an instrument of these intervals. Only the past knows all trades."""
         raise AssertionError(f"the candles of {instrument_id} are in the history")
 
-    def index_candles(self, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-        """The candles of an index that begin at these times. Only the past knows all prices."""
+    def index_candles(self, asset: str, wanted: CandleRange) -> list[Candle]:
+        """The candles of an index of these intervals. Only the past knows all prices."""
         raise AssertionError(f"the candles of {asset} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:

@@ -25,8 +25,6 @@ INSTRUMENT_ID_MAX = 64
 # Entries of one page of a history. A page of settlements may be longer if one command caused more.
 COUNT_MAX = 1_000
 SETTLEMENTS_MAX = 100
-# Of one answer. A day of candles of a minute has 1,440.
-CANDLES_MAX = 5_000
 # Flat candles in one message of a channel, after a time without commands.
 FLAT_CANDLES_MAX = 100
 

@@ -16,7 +16,6 @@ from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
     BOOK_DEPTH_MAX,
-    CANDLES_MAX,
     CHANNELS_PER_CALL_MAX,
     COUNT_MAX,
     HEARTBEAT_SECONDS_MAX,
@@ -25,6 +24,7 @@ from exchange.gateway.limits import (
     SETTLEMENTS_MAX,
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
+from exchange.projections.candles import CANDLES_MAX
 from exchange.projections.wire_types import Resolution
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]

@@ -8,9 +8,8 @@ from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
-from exchange.gateway.limits import CANDLES_MAX
 from exchange.projections import wire_types as w
-from exchange.projections.candles import interval_us
+from exchange.projections.candles import range_of
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountView,
@@ -80,28 +79,22 @@ def mark_surface(caller: Caller, params: p.AssetRef) -> w.MarkSurface:
 
 def candles(caller: Caller, params: p.CandlesParams) -> w.Candles:
     """The history answers it: the read models have no candle but the running ones."""
-    views, length_us = caller.views, interval_us(params.resolution)
-    if (params.instrument_id is None) == (params.asset is None):
-        raise invalid_params("instrument_id", "give exactly one of instrument_id and asset")
-    if params.start_us is not None and params.count is not None:
+    views, exchange, start_us, end_us = caller.views, caller.exchange, params.start_us, params.end_us
+    if start_us is not None and params.count is not None:
         raise invalid_params("count", "give start_us or count, not both: count means the last candles up to end_us")
-    end_us = views.ts_us if params.end_us is None else min(params.end_us, views.ts_us)
-    last_us = end_us - end_us % length_us
-    first_us = last_us - ((params.count or 100) - 1) * length_us
-    if params.start_us is not None:
-        first_us = params.start_us - params.start_us % length_us
-        if params.end_us is not None and params.start_us > params.end_us:
-            raise invalid_params("start_us", f"start_us {params.start_us} is after end_us {params.end_us}")
-    if (count := (last_us - first_us) // length_us + 1) > CANDLES_MAX:
-        detail = f"{count:,} candles of {params.resolution}: one answer has at most {CANDLES_MAX:,}"
-        raise invalid_params("start_us", f"{detail}; give a later start_us, an earlier end_us or a longer resolution")
-    of_time = max(first_us, 0), last_us, length_us
-    if params.asset is None:
-        assert params.instrument_id is not None
-        return w.Candles(caller.exchange.candles_of(listed_id(params.instrument_id, views), *of_time), views.seq)
+    if start_us is not None and end_us is not None and start_us > end_us:
+        raise invalid_params("start_us", f"start_us {start_us} is after end_us {end_us}: give an earlier start")
+    try:
+        wanted = range_of(params.resolution, start_us, end_us, params.count, views.ts_us)
+    except ValueError as error:
+        raise invalid_params("start_us", str(error)) from error
+    if params.instrument_id is not None and params.asset is None:
+        return w.Candles(exchange.candles_of(listed_id(params.instrument_id, views), wanted), views.seq)
+    if params.asset is None or params.instrument_id is not None:
+        raise invalid_params("instrument_id", "give exactly one of instrument_id and asset")
     if not views.knows_asset(params.asset):
         raise refused(Reason.UNKNOWN_ASSET)
-    return w.Candles(caller.exchange.index_candles(params.asset, *of_time), views.seq)
+    return w.Candles(exchange.index_candles(params.asset, wanted), views.seq)
 
 
 def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:

@@ -1,16 +1,14 @@
 """Candles of any time, from the trades and index prices of the history."""
 
-from collections.abc import Iterable
-
 from exchange.domain.units import US_PER_SECOND
 from exchange.history_db.past_views import PastViews
-from exchange.projections.candles import RunningCandle, filled
+from exchange.projections.candles import CandleRange, RunningCandle, filled
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import Candle
 
 
-def trade_candles(views: PastViews, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-    """Return the candles of the trades in intervals that begin at `first_us` to `last_us`. O(trades in them)."""
+def trade_candles(views: PastViews, instrument_id: str, wanted: CandleRange) -> list[Candle]:
+    """Return the candles of the trades in the intervals. O(trades in them)."""
     expiration_us = views.instruments[instrument_id].expiration_s * US_PER_SECOND
     # The premium of a trade is a whole number, because prices are multiples of 1,000 micros. Sums of high and low parts
     # stay within 64 bits.
@@ -23,9 +21,9 @@ def trade_candles(views: PastViews, instrument_id: str, first_us: int, last_us: 
         "AND ts_us >= :first_us AND ts_us < :end_us AND ts_us <= :ts_us GROUP BY begin_us) "
         "JOIN trade opened ON opened.trade_id = first_id JOIN trade closed ON closed.trade_id = last_id",
         instrument=views.key_of_instrument(instrument_id),
-        first_us=first_us,
-        end_us=last_us + length_us,
-        length_us=length_us,
+        first_us=wanted.first_us,
+        end_us=wanted.last_us + wanted.length_us,
+        length_us=wanted.length_us,
         ts_us=views.ts_us,
     )
     found = [
@@ -36,15 +34,16 @@ def trade_candles(views: PastViews, instrument_id: str, first_us: int, last_us: 
         "SELECT price_micros FROM trade WHERE instrument = :instrument AND ts_us < :first_us AND ts_us <= :ts_us "
         "ORDER BY ts_us DESC, trade_id DESC LIMIT 1",
         instrument=views.key_of_instrument(instrument_id),
-        first_us=first_us,
+        first_us=wanted.first_us,
         ts_us=views.ts_us,
     ).fetchone()
-    return _filled(found, first_us, min(last_us, expiration_us - 1), length_us, before)
+    wanted = wanted._replace(last_us=min(wanted.last_us, expiration_us - 1))
+    return filled(found, wanted, None if before is None else before[0])
 
 
-def index_candles(views: PastViews, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-    """Return the candles of the index in intervals that begin at `first_us` to `last_us`. O(prices in them)."""
-    first_seq, last_seq = views.seqs_of(RecordPage(0, None, first_us, last_us + length_us - 1))
+def index_candles(views: PastViews, asset: str, wanted: CandleRange) -> list[Candle]:
+    """Return the candles of the index in the intervals. O(prices in them)."""
+    first_seq, last_seq = views.seqs_of(RecordPage(0, None, wanted.first_us, wanted.last_us + wanted.length_us - 1))
     rows = views.query(
         "SELECT begin_us, opened.price_micros, high, low, closed.price_micros FROM ("
         "SELECT ts_us - ts_us % :length_us AS begin_us, min(seq) AS first_seq, max(seq) AS last_seq, "
@@ -55,7 +54,7 @@ def index_candles(views: PastViews, asset: str, first_us: int, last_us: int, len
         asset=asset,
         first_seq=first_seq,
         last_seq=last_seq,
-        length_us=length_us,
+        length_us=wanted.length_us,
     )
     found = [RunningCandle(*terms) for terms in rows]
     before = views.query(
@@ -63,10 +62,4 @@ def index_candles(views: PastViews, asset: str, first_us: int, last_us: int, len
         asset=asset,
         first_seq=first_seq,
     ).fetchone()
-    return _filled(found, first_us, last_us, length_us, before)
-
-
-def _filled(
-    found: Iterable[RunningCandle], first_us: int, last_us: int, length_us: int, before: tuple[int] | None
-) -> list[Candle]:
-    return filled(found, first_us, last_us, length_us, None if before is None else before[0])
+    return filled(found, wanted, None if before is None else before[0])

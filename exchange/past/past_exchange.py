@@ -14,6 +14,7 @@ from exchange.history_db.past_views import PastViews
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
 from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
+from exchange.projections.candles import CandleRange
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
@@ -70,11 +71,11 @@ class PastExchange(ExchangePort):
     ) -> list[OrderView]:
         return orders_in(self._views, user_id, page, instrument_id, label)
 
-    def candles_of(self, instrument_id: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-        return trade_candles(self._views, instrument_id, first_us, last_us, length_us)
+    def candles_of(self, instrument_id: str, wanted: CandleRange) -> list[Candle]:
+        return trade_candles(self._views, instrument_id, wanted)
 
-    def index_candles(self, asset: str, first_us: int, last_us: int, length_us: int) -> list[Candle]:
-        return index_candles(self._views, asset, first_us, last_us, length_us)
+    def index_candles(self, asset: str, wanted: CandleRange) -> list[Candle]:
+        return index_candles(self._views, asset, wanted)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""

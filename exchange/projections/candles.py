@@ -7,6 +7,7 @@ Before the first trade or price there are no candles, and after its expiration a
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import null_if_unsafe
@@ -32,10 +33,42 @@ RESOLUTIONS: dict[Resolution, int] = {
     "1d": 86_400,
 }
 
+# Of one answer. A day of candles of a minute has 1,440.
+CANDLES_MAX = 5_000
+
 
 def interval_us(resolution: Resolution) -> int:
     """Return the length of an interval in microseconds."""
     return RESOLUTIONS[resolution] * US_PER_SECOND
+
+
+class CandleRange(NamedTuple):
+    """The intervals of a length that begin at `first_us` to `last_us`."""
+
+    first_us: int
+    last_us: int
+    length_us: int
+
+
+def range_of(
+    resolution: Resolution, start_us: int | None, end_us: int | None, count: int | None, now_us: int
+) -> CandleRange:
+    """Return the last `count` intervals (100 if it is None) up to `end_us` or now, or all from that of `start_us` on.
+
+    Raises ValueError for more than CANDLES_MAX intervals.
+    """
+    length_us = interval_us(resolution)
+    last_us = now_us if end_us is None else min(end_us, now_us)
+    last_us -= last_us % length_us
+    if start_us is None:
+        return CandleRange(max(0, last_us - ((count or 100) - 1) * length_us), last_us, length_us)
+    first_us = start_us - start_us % length_us
+    if (found := (last_us - first_us) // length_us + 1) > CANDLES_MAX:
+        raise ValueError(
+            f"{found:,} candles of {resolution}: one answer has at most {CANDLES_MAX:,}; give a later start_us, an "
+            "earlier end_us or a longer resolution"
+        )
+    return CandleRange(first_us, last_us, length_us)
 
 
 class RunningCandle:
@@ -105,17 +138,15 @@ def flat(begin_us: int, price_micros: int) -> RunningCandle:
     return candle
 
 
-def filled(
-    candles: Iterable[RunningCandle], first_us: int, last_us: int, step_us: int, before_micros: int | None
-) -> list[Candle]:
-    """Return the candles of all intervals that begin at `first_us` to `last_us`: those given, and flat ones between.
+def filled(candles: Iterable[RunningCandle], wanted: CandleRange, before_micros: int | None) -> list[Candle]:
+    """Return the candles of all intervals: those given, and flat ones between.
 
     `before_micros` is the price before the first interval; None if there was none.
     """
     by_begin = {candle.begin_us: candle for candle in candles}
     found: list[Candle] = []
     close_micros = before_micros
-    for begin_us in range(first_us, last_us + 1, step_us):
+    for begin_us in range(wanted.first_us, wanted.last_us + 1, wanted.length_us):
         candle = by_begin.get(begin_us)
         if candle is None and close_micros is not None:
             candle = flat(begin_us, close_micros)
