@@ -88,8 +88,12 @@ class Engine:
         made = f"that the commands up to seq {self.head.seq} make"
         if snapshot.digest != self.digest():
             return f"its state is not the one {made}"
-        views = encode_views(decode_views(snapshot.views, decompress, lambda: _indexes_of(self.state)))
-        if (snapshot.ts_us, views) != (self.head.ts_us, encode_views(self.views)):
+        views = decode_views(snapshot.views, decompress, lambda: _indexes_of(self.state))
+        # A snapshot of an earlier version, and one that a start from it wrote, lack the running candles.
+        for asset, candles in views.fold.index_candles.items():
+            if (known := self.views.fold.index_candles.get(asset)) is not None:
+                candles.complete(known)
+        if (snapshot.ts_us, encode_views(views)) != (self.head.ts_us, encode_views(self.views)):
             return f"its views are not those {made}"
         digests = snapshot.events_digest, self.events_digest.value
         if None not in digests and digests[0] != digests[1]:

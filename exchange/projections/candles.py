@@ -170,6 +170,12 @@ class IndexCandles:
         lengths = [seconds * US_PER_SECOND for seconds in RESOLUTIONS.values()]
         return IndexCandles({length: flat(ts_us - ts_us % length, 0) for length in lengths})
 
+    def complete(self, known: "IndexCandles") -> None:
+        """Take the candles that are not known here from `known`."""
+        for length_us, candle in self.by_length_us.items():
+            if not candle.open_micros and length_us in known.by_length_us:
+                self.by_length_us[length_us] = known.by_length_us[length_us]
+
     def add(self, price_micros: int, ts_us: int) -> None:
         """Add a price. O(number of resolutions)."""
         for seconds in RESOLUTIONS.values():
