@@ -311,18 +311,21 @@ def print_orders(
     if not orders:
         click.echo(f"{user_id} has no open orders ({moment})")
         return
-    names = (">order", "instrument", "side", ">price", ">size", ">filled", "tif", "client order id")
-    shown = table(*names, caption=moment, optional=("client order id", "tif"))
+    waits = any(order.trigger is not None for order in orders)
+    names = (">order", "instrument", "side", ">price", ">size", ">filled", *(("waits for",) if waits else ()))
+    optional = ("client order id", "tif", *(("waits for",) if waits else ()))
+    shown = table(*names, "tif", "client order id", caption=moment, optional=optional)
     figures = figures_of(
         named(instruments, (order.instrument_id for order in orders)),
         (order.price_micros for order in orders),
         [size for order in orders for size in (order.size_milli, order.filled_milli)],
     )
-    add_rows(shown, (_row(order, figures) for order in orders))
+    add_rows(shown, (_row(order, figures, waits) for order in orders))
     print_tables(shown)
 
 
-def _row(order: OrderView, figures: Figures) -> tuple[str, ...]:
+def _row(order: OrderView, figures: Figures, waits: bool) -> tuple[str, ...]:
+    kind = "" if order.trigger is None else f", {order.type}"
     return (
         str(order.order_id),
         order.instrument_id,
@@ -330,7 +333,8 @@ def _row(order: OrderView, figures: Figures) -> tuple[str, ...]:
         figures.price(order.price_micros),
         figures.size(order.size_milli),
         figures.size(order.filled_milli),
-        order.time_in_force + (", post-only" if order.post_only else "") + waits_for(order),
+        *((_awaited(order),) if waits else ()),
+        order.time_in_force + (", post-only" if order.post_only else "") + kind,
         order.client_order_id or "",
     )
 
@@ -365,6 +369,16 @@ def sentence(order: OrderView, figures: Figures) -> str:
         reason = f" ({order.reject_reason.value})"
     what = f"{_verb(order)} {figures.size(order.size_milli)} {order.instrument_id} {price}{waits_for(order)}"
     return printable(f"{order.status.replace('_', ' ')}{reason}: {what}{filled}")
+
+
+def _awaited(order: OrderView) -> str:
+    """The price that a trigger order waits for, in few words; a dash for other orders."""
+    if order.trigger is None:
+        return "-"
+    of = order.trigger.removesuffix("_price")
+    if order.trigger_price_micros is not None:
+        return f"{of} at {usdc(order.trigger_price_micros)}"
+    return f"{of} {usdc(order.trigger_offset_micros)} behind"
 
 
 def waits_for(order: OrderView) -> str:

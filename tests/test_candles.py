@@ -1,7 +1,10 @@
 """Candles: those of the channels and of the history equal a recomputation from all trades and index prices."""
 
+import asyncio
 import json
+import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -11,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from exchange.client import CandlesMessage, Client, connect
 from exchange.domain.commands import encode_command
 from exchange.domain.events import Event, IndexPriceSet, Traded
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND
@@ -24,12 +28,17 @@ from exchange.journal.records import chain
 from exchange.past.answers import PastAnswers
 from exchange.projections import tape
 from exchange.projections.candles import CANDLES_MAX, RESOLUTIONS, IndexCandles, interval_us
+from exchange.projections.recent import RecentTrades
+from exchange.projections.tape import Tape
 from exchange.projections.views import Views
 from exchange.projections.views_codec import decode_views, encode_views
-from exchange.projections.wire_types import Candle, Candles, Resolution
+from exchange.projections.wire_types import Candle, Candles, Resolution, Trade
+from exchange.runtime.follower import read_status
 from tests.market_commands import market_steps
 from tests.market_story import write_steps
 from tests.random_commands import Step
+from tests.wire import INSTRUMENT, Wire
+from tests.wire import exchange as running_exchange
 
 # Of a second, a minute, an hour and a day, and two that no minute divides or is divided by.
 CHOSEN: tuple[Resolution, ...] = ("1s", "15s", "1m", "3m", "1h", "1d")
@@ -265,15 +274,44 @@ def test_every_resolution_divides_a_day() -> None:
     assert list(RESOLUTIONS.values()) == sorted(RESOLUTIONS.values())
 
 
-def test_an_interval_of_which_trades_are_forgotten_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tape keeps so many trades. A candle of a part of the trades would be wrong: the next one is the first."""
+def test_a_candle_of_a_part_of_the_trades_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tape keeps so many trades. If all of them are in the interval, there may have been more."""
     monkeypatch.setattr(tape, "INSTRUMENT_TRADES_KEPT", 2)
-    _, prices, recorder = run_live(list(market_steps(SEED, 200)), SEED, restart_every=20)
+    trades = [Trade(n, INSTRUMENT, 1_000 * n, 10, "bid", n, n * US_PER_SECOND) for n in (61, 62)]
+    kept = Tape({INSTRUMENT: RecentTrades(2, trades)})
+    assert kept.running_candle(INSTRUMENT, 61 * US_PER_SECOND) is None
+    known = kept.running_candle(INSTRUMENT, 62 * US_PER_SECOND)
+    assert known is not None and known.view() == Candle(62 * US_PER_SECOND, 62_000, 62_000, 62_000, 62_000, 10, 620)
+
+
+def test_the_first_candle_is_unknown_until_the_next_interval_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Views, "trade_candle", lambda *_: None)
+    _, prices, recorder = run_live(list(market_steps(SEED, 300)), SEED, restart_every=20)
+    assert any("_" in channel for channel in recorder.candles)
     for channel, candles in recorder.candles.items():
         _, of, resolution = channel.split(".")
         length_us = interval_us(msgspec.convert(resolution, Resolution))
         for begin_us, candle in candles.items():
             assert recomputed(prices[of], length_us, begin_us, begin_us, 2**62) == [candle]
+
+
+def test_a_trade_counts_once_for_a_channel_that_began_between_it_and_its_message() -> None:
+    engine, prices, joined = Engine(), dict[str, list[Price]](), 0
+    for ts_us, command, _ in market_steps(SEED, 300):
+        subscriptions, recorder = Subscriptions(engine.views), Recorder()
+        (record,) = chain(engine.head, [(ts_us, encode_command(command).decode())])
+        events, change = engine.step(record, command)
+        for of, price in prices_of(ts_us, events):
+            prices.setdefault(of, []).append(price)
+        join_all(subscriptions, engine.views, recorder)
+        subscriptions.publish(change)
+        subscriptions.flush()
+        for channel in [one for one in recorder.candles if one.endswith(".1d")]:
+            of = channel.split(".")[1]
+            (candle,) = recorder.candles[channel].values()
+            assert recomputed(prices[of], US_PER_DAY, candle.ts_us, candle.ts_us, 2**62) == [candle]
+            joined += bool(change.trades)
+    assert joined
 
 
 def test_an_older_snapshot_has_no_candles_of_the_running_intervals() -> None:
@@ -286,3 +324,62 @@ def test_an_older_snapshot_has_no_candles_of_the_running_intervals() -> None:
     candles.add(155, 7_201 * US_PER_SECOND)
     running = candles.at(hour_us, 155, 7_201 * US_PER_SECOND)
     assert running is not None and running.view() == Candle(7_200 * US_PER_SECOND, 160, 160, 155, 155, 0, 0)
+
+
+def test_a_replay_that_moves_begins_again_with_the_candles_of_that_moment() -> None:
+    steps = list(market_steps(SEED, 200))
+    views, prices, _ = run_live(steps, SEED, restart_every=1_000)
+    earlier, recorder = Engine(), Recorder()
+    for ts_us, command, _ in steps[:100]:
+        (record,) = chain(earlier.head, [(ts_us, encode_command(command).decode())])
+        earlier.step(record, command)
+    subscriptions = Subscriptions(views)
+    join_all(subscriptions, views, recorder)
+    recorder.candles, recorder.last_seq = {}, {}
+    subscriptions.on_seek(earlier.views)
+    assert recorder.candles["candles.SOL.1h"]
+    known = {of: [one for one in prices[of] if one.ts_us <= steps[99].ts_us] for of in prices}
+    for channel, candles in recorder.candles.items():
+        _, of, resolution = channel.split(".")
+        length_us = interval_us(msgspec.convert(resolution, Resolution))
+        begin_us = steps[99].ts_us - steps[99].ts_us % length_us
+        assert list(candles.values()) == recomputed(known[of], length_us, begin_us, begin_us, 2**62)
+
+
+def test_a_client_has_all_candles_while_the_history_lags_and_after_a_restart(tmp_path: Path) -> None:
+    """The answer waits for the history, and the channel does not."""
+    path = tmp_path / "exchange.db"
+
+    async def trade(alice: Wire, bob: Wire) -> None:
+        await alice.buy()
+        order = {"instrument_id": INSTRUMENT, "price": 1_500_000, "amount": 1_000}
+        assert (await bob.ask("private/sell", **order))["result"]["trades"]
+
+    async def volume_of(client: Client, channel: CandlesMessage) -> int:
+        found = await client.get_candles(INSTRUMENT, "1d")
+        assert found.seq >= channel.seq and found.candles[-1] == channel.data.candles[-1]
+        return sum(one.volume_milli for one in found.candles)
+
+    async def conversation() -> None:
+        async with running_exchange(path) as server, connect(server.url) as client:
+            alice, bob = await server.client("alice"), await server.client("bob")
+            await trade(alice, bob)
+            subscription = await client.subscribe(f"candles.{INSTRUMENT}.1d")
+            first = await anext(subscription)
+            assert isinstance(first, CandlesMessage) and await volume_of(client, first) == 1_000
+            while (follower := read_status(path)) is None:  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.01)
+            os.kill(follower.pid, signal.SIGSTOP)
+            await trade(alice, bob)
+            second = await anext(subscription)
+            assert isinstance(second, CandlesMessage) and second.seq > first.seq
+            asked = asyncio.create_task(volume_of(client, second))
+            await bob.ask("public/test")
+            assert not asked.done()
+            os.kill(follower.pid, signal.SIGCONT)
+            assert await asked == 2_000
+        async with running_exchange(path) as server, connect(server.url) as client:
+            third = await anext(await client.subscribe(f"candles.{INSTRUMENT}.1d"))
+            assert isinstance(third, CandlesMessage) and await volume_of(client, third) == 2_000
+
+    asyncio.run(conversation())

@@ -162,6 +162,8 @@ def test_trigger_orders(server: Server) -> None:
     order_id = text.split()[1]
     text = said(exchange("order", "edit", order_id, "--trigger-price", "1.15", *at))
     assert "stop_limit on last_price at 1.15" in text
+    text = said(exchange("order", "list", *at))
+    assert "waits for" in text and re.search(r"1\.000\s+0\.000\s+last at 1\.15", text)
     text = complained(exchange("order", "edit", order_id, "--trigger-offset", "0.10", *at))
     assert text.startswith("error -32602: Invalid params: the order has no such terms: ")
     assert said(exchange("order", "cancel", order_id, *at)).startswith(

@@ -64,8 +64,7 @@ def why_no_group(state: State, command: CancelAll | CancelUserOrders) -> FailedC
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if isinstance(command, CancelUserOrders) or command.asset is UNSET:
         return None
-    is_known = any(book.asset == command.asset for book in state.books.values())
-    return None if is_known else FailedCheck(Reason.UNKNOWN_ASSET)
+    return None if command.asset in state.live else FailedCheck(Reason.UNKNOWN_ASSET)
 
 
 def group_of(orders: list[AnyOrder], command: CancelAll | CancelUserOrders) -> list[AnyOrder]:

@@ -24,8 +24,9 @@ from exchange.matching.trigger_orders import TriggerLists
 class State:
     """Everything that decides the outcome of a command. A new state is empty; its first command is the genesis.
 
-    `live` holds the books that have not expired, by asset. `market` and `fee_schedule` are derived from the rules, and
-    `has_fair_market` is true if they have a market and version 2 or later.
+    `live` holds the books that have not expired, by asset; it has every asset on which an instrument was ever listed.
+    `market` and `fee_schedule` are derived from the rules, and `has_fair_market` is true if they have a market and
+    version 2 or later.
     """
 
     __slots__ = (
@@ -75,8 +76,9 @@ class State:
     def add(self, book: OrderBook) -> None:
         """Add an instrument."""
         self.books[book.instrument_id] = book
+        live = self.live.setdefault(book.asset, {})
         if book.state != "expired":
-            self.live.setdefault(book.asset, {})[book.instrument_id] = book
+            live[book.instrument_id] = book
 
     def expire(self, book: OrderBook) -> None:
         """Mark an instrument as expired."""

@@ -1,5 +1,7 @@
 """All read models together, as clients ask for them. `Views.project` applies the events of one command."""
 
+from typing import NamedTuple
+
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -7,7 +9,7 @@ from exchange.domain.events import Event
 from exchange.domain.forwards import ForwardCurve, basis_of, basis_of_option, forward_micros
 from exchange.domain.index_window import WINDOW_US
 from exchange.domain.margin_rates import margin_rates, nanos_to_micros
-from exchange.domain.rules import Rules, band_of, market_of
+from exchange.domain.rules import Band, Rules, band_of, market_of
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import AccountBalances, PositionRecord, null_if_unsafe
 from exchange.projections.black_scholes import Greeks, Volatility, greeks_of_portfolio
@@ -34,6 +36,28 @@ from exchange.projections.wire_types import (
 )
 
 
+class SeriesPricing(NamedTuple):
+    """What the options of an expiration share: the index, the smile, the forward, and the band of prices.
+
+    The forward is the index price if the rules set none (`has_forward`), and None without an index price.
+    """
+
+    index_price: IndexPrice | None
+    smile: SmileView | None
+    forward_micros: int | None
+    has_forward: bool
+    band: Band | None
+
+
+class _KnownSeries(NamedTuple):
+    """The shared values of the expirations of an asset, by expiration, with all that they follow from."""
+
+    surface: MarkSurface | None
+    index_price: IndexPrice | None
+    rules: Rules
+    by_expiration_s: dict[int, SeriesPricing]
+
+
 class Views:
     """Every read model, as of command `seq` at `ts_us`.
 
@@ -54,6 +78,7 @@ class Views:
         self.marks = fold.marks
         self.surfaces = fold.surfaces
         self._volatilities = ImpliedVolatilities()
+        self._known_series: dict[str, _KnownSeries] = {}  # by asset
 
     @property
     def rules(self) -> Rules:
@@ -124,8 +149,7 @@ class Views:
 
     def _greeks(self, instrument: Instrument) -> Greeks | None:
         """Return the Greeks of one contract, as in the ticker."""
-        mark, index = self.marks.get(instrument.instrument_id), self.indexes.get(instrument.asset)
-        return self._pricing(instrument, mark, index)[1]
+        return self._pricing(instrument, self._shared(instrument), self.marks.get(instrument.instrument_id))[1]
 
     def _greeks_by_asset(self, funds: AccountBalances, asset: str | None = None) -> dict[str, Greeks]:
         """Return the Greeks of all positions by asset; those without Greeks do not count."""
@@ -162,12 +186,11 @@ class Views:
         instrument = self.instruments[instrument_id]
         quote = self.quote(instrument_id)
         mark = self.marks.get(instrument_id)
-        index = self.indexes.get(instrument.asset)
-        index_micros = None if index is None else index.price_micros
+        series = self._shared(instrument)
         bid_micros, ask_micros = quote.best_bid_micros, quote.best_ask_micros
-        mark_iv, greeks = self._pricing(instrument, mark, index)
-        lowest, highest = self.price_band(instrument_id) or (None, None)
-        bid_iv, ask_iv = self._quote_volatilities(instrument, bid_micros, ask_micros, index)
+        mark_iv, greeks = self._pricing(instrument, series, mark)
+        lowest, highest = self._price_band(instrument, series, mark) or (None, None)
+        bid_iv, ask_iv = self._quote_volatilities(instrument, series, bid_micros, ask_micros)
         stats = self.day_statistics(instrument_id)
         return Ticker(
             instrument_id,
@@ -181,7 +204,7 @@ class Views:
             self.depths[instrument_id].mid_micros(),
             mark,
             self.last_price_micros(instrument_id),
-            index_micros,
+            None if series.index_price is None else series.index_price.price_micros,
             stats.volume_milli,
             self.balances.open_interest_milli.get(instrument_id, 0),
             mark_iv,
@@ -192,18 +215,16 @@ class Views:
             ask_iv,
             self.estimated_delivery_price_micros(instrument_id),
             stats,
-            UNSET if index is None or not self._has_forward(instrument) else self._forward_micros(instrument, index),
+            UNSET if series.forward_micros is None or not series.has_forward else series.forward_micros,
         )
 
     def _quote_volatilities(
-        self, instrument: Instrument, bid_micros: int | None, ask_micros: int | None, index: IndexPrice | None
+        self, instrument: Instrument, series: SeriesPricing, bid_micros: int | None, ask_micros: int | None
     ) -> tuple[Volatility | None, Volatility | None]:
         """Return the implied volatilities of best bid and best ask, None for a side without a price."""
-        if index is None or (bid_micros is None and ask_micros is None):
+        if series.index_price is None or (bid_micros is None and ask_micros is None):
             return None, None
-        forward_micros = index.price_micros
-        if self._smile(instrument) is not None:
-            forward_micros = self._forward_micros(instrument, index)
+        forward_micros = series.index_price.price_micros if series.smile is None else series.forward_micros
         return (
             self._volatilities.of_quote(instrument, "bid", bid_micros, forward_micros, self.ts_us),
             self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
@@ -236,21 +257,17 @@ class Views:
         ]
         return MarkSurface(asset, smiles, surface.seq, surface.ts_us)
 
-    def _has_forward(self, instrument: Instrument) -> bool:
-        """True if the rules set the forward of a live instrument, on which its mark then depends."""
-        market = market_of(self.rules)
-        if market is None or not market.forwards or self._smile(instrument) is None:
-            return False
-        return basis_of_option(market, instrument.instrument_id) is not None
-
-    def _forward_micros(self, instrument: Instrument, index: IndexPrice) -> int:
-        """Return the forward when the index had its price; the price itself if the rules set none."""
-        market = market_of(self.rules)
-        basis_ppm = None if market is None else basis_of_option(market, instrument.instrument_id)
-        if not basis_ppm:
-            return index.price_micros
-        us_left = instrument.expiration_s * US_PER_SECOND - index.ts_us
-        return forward_micros(index.price_micros, basis_ppm, us_left)
+    def _shared(self, instrument: Instrument) -> SeriesPricing:
+        """Return what the options of the expiration share, kept until the surface, the index or the rules change."""
+        asset, rules = instrument.asset, self.fold.rules
+        surface, index = self.surfaces.get(asset), self.indexes.get(asset)
+        known = self._known_series.get(asset)
+        if known is None or known.surface is not surface or known.index_price is not index or known.rules is not rules:
+            known = self._known_series[asset] = _KnownSeries(surface, index, rules, {})
+        series = known.by_expiration_s.get(instrument.expiration_s)
+        if series is None:
+            series = known.by_expiration_s[instrument.expiration_s] = _series_pricing(instrument, surface, index, rules)
+        return series
 
     def estimated_delivery_price_micros(self, instrument_id: str) -> int | None:
         """Return the price at which the series would be delivered now, in micros; None without an index price.
@@ -269,25 +286,19 @@ class Views:
 
     def price_band(self, instrument_id: str) -> tuple[int, int] | None:
         """Return the lowest and the highest price of an order in micros; None if any price is possible."""
-        instrument, mark = self.instruments[instrument_id], self.marks.get(instrument_id)
-        market, index = market_of(self.rules), self.indexes.get(instrument.asset)
-        band = None if market is None else band_of(market, instrument.asset)
-        smile = self._smile(instrument)
-        if band is None or smile is None or mark is None or index is None:
+        instrument = self.instruments[instrument_id]
+        return self._price_band(instrument, self._shared(instrument), self.marks.get(instrument_id))
+
+    def _price_band(self, instrument: Instrument, series: SeriesPricing, mark: int | None) -> tuple[int, int] | None:
+        index, smile, forward_micros, _, band = series
+        if band is None or smile is None or mark is None or index is None or forward_micros is None:
             return None
-        forward_micros = self._forward_micros(instrument, index)
         return self._volatilities.band(instrument, smile, index, forward_micros, mark, band)
 
-    def _smile(self, instrument: Instrument) -> SmileView | None:
-        surface = self.surfaces.get(instrument.asset)
-        smiles = surface.smiles if surface is not None else []
-        return next((smile for smile in smiles if smile.expiration_s == instrument.expiration_s), None)
-
-    def _pricing(self, instrument: Instrument, mark: int | None, index: IndexPrice | None) -> Pricing:
+    def _pricing(self, instrument: Instrument, series: SeriesPricing, mark: int | None) -> Pricing:
         """Return volatility and Greeks: those of the smile, or else those that the mark implies."""
-        smile = self._smile(instrument)
-        if smile is not None and mark is not None and index is not None:
-            forward_micros = self._forward_micros(instrument, index)
+        index, smile, forward_micros = series.index_price, series.smile, series.forward_micros
+        if smile is not None and mark is not None and index is not None and forward_micros is not None:
             return self._volatilities.of_smile(instrument, smile, index, forward_micros, self.ts_us)
         return self._volatilities.of(instrument, mark, None if index is None else index.price_micros, self.ts_us)
 
@@ -384,3 +395,19 @@ class Views:
 
     def _funds(self, user_id: str) -> AccountBalances:
         return self.balances.users.get(user_id) or AccountBalances()
+
+
+def _series_pricing(
+    instrument: Instrument, surface: MarkSurface | None, index: IndexPrice | None, rules: Rules
+) -> SeriesPricing:
+    market, expiration_s = market_of(rules), instrument.expiration_s
+    smiles = surface.smiles if surface is not None else []
+    smile = next((one for one in smiles if one.expiration_s == expiration_s), None)
+    basis_ppm = None if market is None else basis_of_option(market, instrument.instrument_id)
+    forward = None if index is None else index.price_micros
+    if index is not None and basis_ppm:
+        forward = forward_micros(index.price_micros, basis_ppm, expiration_s * US_PER_SECOND - index.ts_us)
+    has_forward = index is not None and smile is not None and basis_ppm is not None
+    return SeriesPricing(
+        index, smile, forward, has_forward, None if market is None else band_of(market, instrument.asset)
+    )
