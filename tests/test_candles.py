@@ -100,8 +100,13 @@ def prices_of(ts_us: int, events: list[Event]) -> Iterator[tuple[str, Price]]:
             yield event.asset, Price(ts_us, event.price_micros)
 
 
-def run_live(steps: list[Step], seed: int, restart_every: int) -> tuple[Views, dict[str, list[Price]], Recorder]:
-    """Carry out the commands, with restarts, and subscribe to all candles as soon as there are such channels."""
+def run_live(
+    steps: list[Step], seed: int, restart_every: int, forgets: bool = False
+) -> tuple[Views, dict[str, list[Price]], Recorder]:
+    """Carry out the commands, with restarts, and subscribe to all candles as soon as there are such channels.
+
+    `forgets`: the recorder begins again with each restart.
+    """
     chance, engine, recorder = random.Random(seed), Engine(), Recorder()
     subscriptions, prices = Subscriptions(engine.views), dict[str, list[Price]]()
     for number, (ts_us, command, _) in enumerate(steps, 1):
@@ -119,6 +124,8 @@ def run_live(steps: list[Step], seed: int, restart_every: int) -> tuple[Views, d
             engine.views = decode_views(encode_views(engine.views))
             subscriptions = Subscriptions(engine.views)
             recorder.subscribed = {}
+            if forgets:
+                recorder.candles = {}
             join_all(subscriptions, engine.views, recorder)
     subscriptions.flush()
     return engine.views, prices, recorder
@@ -286,7 +293,7 @@ def test_a_candle_of_a_part_of_the_trades_is_not_shown(monkeypatch: pytest.Monke
 
 def test_the_first_candle_is_unknown_until_the_next_interval_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Views, "trade_candle", lambda *_: None)
-    _, prices, recorder = run_live(list(market_steps(SEED, 300)), SEED, restart_every=20)
+    _, prices, recorder = run_live(list(market_steps(SEED, 390)), SEED, restart_every=100, forgets=True)
     assert any("_" in channel for channel in recorder.candles)
     for channel, candles in recorder.candles.items():
         _, of, resolution = channel.split(".")
