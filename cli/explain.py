@@ -140,6 +140,7 @@ def _placed(step: PlacedStep) -> str:
     terms = [f"{deal} {contracts(step.size_milli)} {price}", step.time_in_force]
     terms += [f"post-only{_requested(step)}"] if step.post_only else []
     terms += ["reduce-only"] if step.reduce_only else []
+    terms += [f"showing {contracts(step.display_milli)}"] if step.display_milli is not None else []
     terms += [f"client_order_id {step.client_order_id}"] if step.client_order_id is not None else []
     terms += [f"label {step.label}"] if step.label is not None else []
     whose = step.user_id
@@ -160,8 +161,9 @@ def _filled(step: FilledStep, placed: PlacedStep | TriggerPlacedStep) -> str:
     how = f"by {whose}{edited}" if step.liquidity == "maker" else f"against {whose}"
     fee = f", fee {usdc(step.fee_micros)}" if step.fee_micros else ""
     rest = f"; {contracts(step.remaining_milli)} remain" if step.remaining_milli else ""
+    shows = f", {contracts(step.refilled_milli)} shown again at the back of the queue" if step.refilled_milli else ""
     completely = "" if step.remaining_milli else "completely "
-    return f"filled {completely}{how}: {contracts(step.size_milli)} at {usdc(step.price_micros)}{fee}{rest}"
+    return f"filled {completely}{how}: {contracts(step.size_milli)} at {usdc(step.price_micros)}{fee}{rest}{shows}"
 
 
 def _cancelled(step: CancelledStep, placed: PlacedStep | TriggerPlacedStep) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 import click
 import msgspec
 
-from exchange.amounts import cash, usdc
+from exchange.amounts import cash, contracts, usdc
 from exchange.cli.client import RunningExchange, client_of, log_in
 from exchange.cli.figures import Figures, figures_of, named
 from exchange.cli.lazy import LazyGroup
@@ -75,6 +75,12 @@ def _placing(function: _Function) -> _Function:
                 help="Trigger a trailing_stop this far from the best price since it was placed.",
             ),
             click.option("--label", help="Your own name for a group of orders, up to 64 characters."),
+            click.option(
+                "--display",
+                "display_milli",
+                type=SIZE,
+                help="Iceberg order: show only so many contracts of it in the book at once.",
+            ),
             click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
             db_option,
             json_option,
@@ -127,6 +133,7 @@ def _place(
     trigger_price_micros: int | None,
     trigger_offset_micros: int | None,
     label: str | None,
+    display_milli: int | None,
     dry_run: bool,
     path: Path,
     as_json: bool,
@@ -154,6 +161,7 @@ def _place(
             reduce_only=reduce_only or None,
             client_order_id=client_order_id,
             label=label,
+            display_amount=display_milli,
             dry_run=dry_run or None,
         )
         if as_json:
@@ -386,6 +394,13 @@ def waits_for(order: OrderView) -> str:
     if order.trigger is None:
         return ""
     return f", {order.type} on {order.trigger} {waiting_text(order.trigger_price_micros, order.trigger_offset_micros)}"
+
+
+def shown_text(order: OrderView) -> str:
+    """The part of an iceberg order that the book shows, of the part that it shows at once."""
+    at_once = contracts(order.refresh_milli or 0)
+    now = "" if order.displayed_milli is None else f"{contracts(order.displayed_milli)} of "
+    return f"showing {now}{at_once}"
 
 
 def _verb(order: OrderView) -> str:

@@ -7,7 +7,7 @@ import click
 from exchange.amounts import short_time
 from exchange.cli.figures import figures_of, named
 from exchange.cli.options import db_option, json_option, user_option
-from exchange.cli.order import order_name, sentence
+from exchange.cli.order import order_name, sentence, shown_text
 from exchange.cli.output import print_json, printable
 from exchange.cli.present import at_option, offline_option, present
 from exchange.projections.wire_types import OrderView
@@ -63,6 +63,7 @@ def _terms(order: OrderView) -> list[str]:
     terms: list[str] = [order.time_in_force]
     terms += ["post-only"] if order.post_only else []
     terms += ["reduce-only"] if order.reduce_only else []
+    terms += [shown_text(order)] if order.refresh_milli is not None else []
     terms += ["liquidation"] if order.liquidation else []
     terms += [f"placed by trigger order {order.trigger_order_id}"] if order.trigger_order_id is not None else []
     terms += [f"client order id {order.client_order_id}"] if order.client_order_id is not None else []

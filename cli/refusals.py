@@ -40,6 +40,12 @@ TRANSLATIONS: dict[str, Translation] = {
     Reason.PRICE_NOT_POSITIVE: Translation("the price must be positive", "PRICE"),
     Reason.PRICE_OFF_TICK: Translation("the price must be a multiple of the tick; the tick is {tick} USDC", "PRICE"),
     Reason.PRICE_ABOVE_MAXIMUM: Translation(f"the price is above the limit of {_PRICE_MAX}", "PRICE"),
+    Reason.DISPLAY_ABOVE_SIZE: Translation("the part to show is larger than SIZE; use a smaller one", "--display"),
+    Reason.DISPLAY_BELOW_MINIMUM: Translation(
+        "the part to show is too small: it must be at least 100 times the smallest order of {min_size} contracts, and "
+        "more than SIZE / 101",
+        "--display",
+    ),
     Reason.PRICE_BEYOND_BAND: Translation(
         "the price is too far from the mark: it must lie between {min_price} and {max_price} USDC", "PRICE"
     ),
@@ -119,6 +125,7 @@ _PARAMS = {
     "time_in_force": "--tif",
     "post_only": "--post-only",
     "reject_post_only": "--reject-post-only",
+    "display_amount": "--display",
     "reduce_only": "--reduce-only",
     "dry_run": "--dry-run",
     "tick_size": "--tick-size",

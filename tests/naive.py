@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from exchange.domain.commands import (
@@ -179,6 +179,8 @@ class NaiveOrder:
     size: int
     remaining: int
     place: int
+    # What an iceberg order shows; None: another order, or one that does not rest yet.
+    shown: int | None = None
 
     @property
     def user_id(self) -> str:
@@ -191,6 +193,15 @@ class NaiveOrder:
     @property
     def side(self) -> Side:
         return self.placed.side
+
+    @property
+    def visible(self) -> int:
+        return self.remaining if self.shown is None else self.shown
+
+    def show_anew(self) -> int:
+        assert self.placed.display_milli is not UNSET
+        self.shown = min(self.placed.display_milli, self.remaining)
+        return self.shown
 
     def would_trade_at(self, price: int | None) -> bool:
         """True if an order on the other side with this limit may trade with this resting order."""
@@ -745,7 +756,7 @@ class NaiveExchange:
         if not bids or not asks or min(asks) - max(bids) > price * market.mark_spread_max_ppm // 1_000_000:
             return None
         best = [order for order in orders if order.price == (max(bids) if order.side == "bid" else min(asks))]
-        sizes = [sum(order.remaining for order in best if order.side == side) for side in ("bid", "ask")]
+        sizes = [sum(order.visible for order in best if order.side == side) for side in ("bid", "ask")]
         if min(sizes) < needed or len({order.user_id for order in best}) < 2:
             return None
         return (max(bids) + min(asks)) // 2
@@ -1018,6 +1029,7 @@ class NaiveExchange:
             order.price,
             order.remaining,
             reason or "user_request",
+            UNSET if order.placed.display_milli is UNSET else order.shown or 0,
         )
 
     def cancel_each(self, orders: Iterable[NaiveOrder], reason: CancelReason) -> list[Event]:
@@ -1142,6 +1154,8 @@ class NaiveExchange:
             events += self.trade(order)
             if order.remaining and command.time_in_force == "ioc":
                 events.append(self.close_order(order, "ioc_remainder"))
+            if order.remaining and command.display_milli is not UNSET:
+                order.show_anew()
             if order.remaining and command.time_in_force in ("gtc", "day"):
                 events += self.shrink_reduce_only(command.user_id, command.instrument_id)
         return events + self.liquidate_traders(ts_us, events)
@@ -1187,6 +1201,7 @@ class NaiveExchange:
             command.reduce_only,
             label=command.label,
             trigger_order_id=UNSET if trigger_order_id is None else trigger_order_id,
+            display_milli=command.display_milli,
         )
 
     def liquidate_traders(self, ts_us: int, events: list[Event]) -> list[Event]:
@@ -1213,6 +1228,8 @@ class NaiveExchange:
             # Enough to close the position.
             smallest = self.reducible(command)
         if reason := self.why_not_these_terms(command.price_micros, command.size_milli, 0, instrument.tick, smallest):
+            return reason
+        if reason := self.why_not_display(command.display_milli, command.size_milli, instrument):
             return reason
         if self.is_beyond_band(instrument, command.price_micros):
             return Reason.PRICE_BEYOND_BAND
@@ -1310,6 +1327,14 @@ class NaiveExchange:
             return Reason.PRICE_ABOVE_MAXIMUM
         return None
 
+    def why_not_display(self, display: int | UnsetType, size: int, instrument: NaiveInstrument) -> Reason | None:
+        if display is UNSET:
+            return None
+        if display > size:
+            return Reason.DISPLAY_ABOVE_SIZE
+        is_enough = display >= 100 * instrument.min_size and size - display < 100 * display
+        return None if is_enough else Reason.DISPLAY_BELOW_MINIMUM
+
     def needed(self, command: PlaceOrder) -> int:
         """Return the cash that the whole order needs: its lock, or its cost in the current book."""
         instrument_id, size = command.instrument_id, command.size_milli
@@ -1369,12 +1394,19 @@ class NaiveExchange:
         )
         self.note_order(order)
         order.price, order.size, order.remaining = price, size, size - filled
+        if order.shown is not None:
+            before = order.shown
+            if not edited.kept_place or before > order.remaining:
+                order.show_anew()
+            edited = replace(edited, displayed_milli=order.shown, previous_displayed_milli=before)
         if edited.kept_place:
             return [edited]
         self.last_place += 1
         order.place = self.last_place
         events: list[Event] = [edited, *self.trade(order)]
         if order.remaining:
+            if order.shown is not None:
+                order.show_anew()
             events += self.shrink_reduce_only(order.user_id, order.instrument_id)
         return events + self.liquidate_traders(ts_us, events)
 
@@ -1389,6 +1421,9 @@ class NaiveExchange:
             return reason
         smallest = 1 if order.placed.reduce_only is True else instrument.min_size
         if reason := self.why_not_these_terms(price, size, filled, instrument.tick, smallest):
+            return reason
+        shows = order.placed.display_milli
+        if shows is not UNSET and (reason := self.why_not_display(shows, max(size, shows), instrument)):
             return reason
         if price != order.price and self.is_beyond_band(instrument, price):
             return Reason.PRICE_BEYOND_BAND
@@ -1474,7 +1509,11 @@ class NaiveExchange:
                 before, order.remaining, order.size = order.remaining, can, order.size - (order.remaining - can)
                 names = (order.order_id, user_id, instrument_id, order.side)
                 price = order.price or 0
-                events.append(OrderEdited(*names, price, order.size, can, True, price, before, "reduce_only"))
+                event = OrderEdited(*names, price, order.size, can, True, price, before, "reduce_only")
+                if order.shown is not None:
+                    shown, order.shown = order.shown, min(order.shown, can)
+                    event = replace(event, displayed_milli=order.shown, previous_displayed_milli=shown)
+                events.append(event)
             left -= order.remaining
         return events
 
@@ -1486,7 +1525,7 @@ class NaiveExchange:
             if not makers:
                 return events
             if self.may_trade(taker.placed, makers[0]):
-                events += self.fill(makers[0], taker, min(makers[0].remaining, taker.remaining))
+                events += self.fill(makers[0], taker, min(makers[0].visible, taker.remaining))
             else:
                 events.append(self.close_order(makers[0], "self_trade_prevention"))
         return events
@@ -1509,6 +1548,13 @@ class NaiveExchange:
         if maker_fee + taker_fee:
             self.users["fees"].cash += maker_fee + taker_fee
             self.changed_users.append("fees")
+        refilled: int | UnsetType = UNSET
+        if maker.shown is not None:
+            maker.shown -= size
+            if maker.shown == 0 and maker.remaining:
+                refilled = maker.show_anew()
+                self.last_place += 1
+                maker.place = self.last_place
         if maker.remaining == 0:
             self.close_order(maker)
         self.last_trade_id += 1
@@ -1526,6 +1572,7 @@ class NaiveExchange:
             taker.user_id,
             taker.remaining,
             taker_fee,
+            refilled,
         )
         shrunk = [self.shrink_reduce_only(it, maker.instrument_id, taker) for it in (maker.user_id, taker.user_id)]
         if taker.remaining == 0:
@@ -1613,7 +1660,7 @@ class NaiveExchange:
             if not self.may_trade(taker.placed, maker):
                 events.append(self.close_order(maker, "self_trade_prevention"))
                 continue
-            wanted = min(maker.remaining, taker.remaining)
+            wanted = min(maker.visible, taker.remaining)
             size = self.largest_within(budget, maker, wanted, paid, traded)
             if size:
                 paid += self.taker_cost(maker, size)

@@ -81,7 +81,7 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
     naive.triggers.append(order)
     terms = (command.time_in_force, command.price_micros, command.size_milli, command.post_only)
     names = (order.order_id, user_id, command.instrument_id, command.side, command.type, command.trigger)
-    keys = (command.client_order_id, command.reduce_only, command.label)
+    keys = (command.client_order_id, command.reduce_only, command.label, command.display_milli)
     return [TriggerOrderPlaced(*names, level, offset, now, *terms, *keys)]
 
 
@@ -96,6 +96,8 @@ def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder)
     if reason := naive.why_not_these_terms(
         command.price_micros, command.size_milli, 0, instrument.tick, smallest(naive, command)
     ):
+        return reason
+    if reason := naive.why_not_display(command.display_milli, command.size_milli, instrument):
         return reason
     if command.client_order_id is not None:
         names = [order.placed.client_order_id for order in naive.known_orders(user_id)]
@@ -162,6 +164,9 @@ def edit_trigger(naive: NaiveExchange, ts_us: int, order: NaiveTrigger, command:
         return [Refused(user_id, Reason.TERMS_DO_NOT_FIT)]
     reason = Reason.USER_SUSPENDED if naive.users[user_id].suspended else naive.why_closed(ts_us, instrument)
     reason = reason or naive.why_not_these_terms(price, size, 0, instrument.tick, smallest(naive, order.placed))
+    shows = order.placed.display_milli
+    if not reason and shows is not UNSET:
+        reason = naive.why_not_display(shows, max(size, shows), instrument)
     if reason:
         return [Refused(user_id, reason)]
     if level is not UNSET or offset is not UNSET:
@@ -237,6 +242,7 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
             it.reduce_only,
             it.label,
             it.reprices,
+            it.display_milli,
         )
         naive.trigger_order_id = order.order_id
         naive.liquidated = [event.user_id for event in events if isinstance(event, LiquidationStarted)]

@@ -24,7 +24,7 @@ from exchange.domain.commands import (
 )
 from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.events import Event, OrderAccepted, TriggerOrderEnded, TriggerOrderPlaced
-from exchange.domain.units import PRICE_MAX_MICROS
+from exchange.domain.units import PRICE_MAX_MICROS, SIZE_MAX_MILLI
 from tests.market_commands import FairMarketCommands
 from tests.naive import NaiveExchange
 from tests.naive_triggers import reference
@@ -77,7 +77,7 @@ class OrderCommands(RandomCommands):
         elif isinstance(command, Deposit | Withdraw) and self.placed and self._one_in(3):
             command = self._group(CancelAll(command.user_id))
         if isinstance(command, PlaceOrder | PlaceTriggerOrder):
-            command = self._post_only(command)
+            command = self._iceberg(self._post_only(command))
         if isinstance(command, StartSession | OpenAccount) and self._one_in(2) and self.placed:
             command = ContinueTriggers()
         self.last = command
@@ -92,7 +92,13 @@ class OrderCommands(RandomCommands):
                     kind: OrderType = "market" if event.price_micros is None else "limit"
                     terms = (event.side, kind, event.time_in_force, event.price_micros, event.size_milli)
                     placed = PlaceOrder(
-                        of.user_id, of.instrument_id, *terms, of.post_only, label=of.label, reprices=of.reprices
+                        of.user_id,
+                        of.instrument_id,
+                        *terms,
+                        of.post_only,
+                        label=of.label,
+                        reprices=of.reprices,
+                        display_milli=of.display_milli,
                     )
                     self.last, last = placed, self.last
                     super().observe([event])
@@ -124,13 +130,23 @@ class OrderCommands(RandomCommands):
         order = replace(order, time_in_force=in_force, reduce_only=True, post_only=post_only)
         return replace(order, user_id=user_id, instrument_id=instrument_id, side=side)
 
-    def _post_only(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
+    def _post_only(self, order: PlaceOrder | PlaceTriggerOrder) -> PlaceOrder | PlaceTriggerOrder:
         """Let most post-only orders, and some others that can rest, get a price at which they do not trade."""
         if order in self.placed.values() or order.price_micros is None or order.time_in_force not in ("gtc", "day"):
             return order
         if order.post_only or self._one_in(8):
             return order if self._one_in(4) else replace(order, post_only=True, reprices=True)
         return order
+
+    def _iceberg(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
+        """Let the order show a part of it at once."""
+        if order in self.placed.values() or order.price_micros is None or order.time_in_force not in ("gtc", "day"):
+            return order
+        if not self._one_in(5):
+            return order
+        size = order.size_milli * self.more.choice((1, 2, 3, 10)) if order.size_milli < SIZE_MAX_MILLI // 10 else 1_000
+        display = self.more.choice((size // 2, size // 3, size // 5, size, size + 1, 100, 99, size // 101, 0))
+        return replace(order, size_milli=size, display_milli=display)
 
     def _trigger_order(self, order: PlaceOrder) -> Command:
         """Let the order wait for a price, mostly one near the price now."""

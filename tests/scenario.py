@@ -26,8 +26,8 @@ Actions (parts in brackets are optional):
     clock 2026-02-28 07:59:59.999999       only forward; the next command has that time
     USER opens with 500.00
     USER deposits 5.00   USER withdraws 5.00
-    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only [or near]] [reduce-only] [as KEY] [labelled L] [in C]
-                                           KEY: the client_order_id
+    USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only [or near]] [reduce-only] [showing 0.500] [as KEY]
+        [labelled L] [in C]                KEY: the client_order_id
     USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [labelled L] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
     USER cancels 7|KEY [in C]              USER cancels all [in C]
@@ -394,7 +394,7 @@ class Table:
     def book(self, groups: dict[str, Any]) -> str:
         def levels(side: BookSide) -> str:
             return ", ".join(
-                f"{contracts(sum(order.remaining_milli for order in level))} @ {money(level.price_micros)}"
+                f"{contracts(sum(order.visible_milli for order in level))} @ {money(level.price_micros)}"
                 f" ({' '.join(str(order.order_id) for order in level)})"
                 for level in side
             )
@@ -473,6 +473,7 @@ class Table:
             reduce_only=True if groups["reduce_only"] is not None else UNSET,
             label=groups["label"] or UNSET,
             reprices=True if groups["reprices"] is not None else UNSET,
+            display_milli=UNSET if groups["display"] is None else milli(groups["display"]),
         )
 
     def place_trigger(self, groups: dict[str, Any]) -> Command:
@@ -497,6 +498,7 @@ class Table:
                 **({"reduce_only": True} if groups["reduce_only"] is not None else {}),
                 **({"label": groups["label"]} if groups["label"] is not None else {}),
                 **({"reprices": True} if groups["reprices"] is not None else {}),
+                **({"display_milli": milli(groups["display"])} if groups["display"] is not None else {}),
             },
             PlaceTriggerOrder,
         )
@@ -614,6 +616,8 @@ class Table:
                     fees = f"{money(event.maker_fee_micros)}/{money(event.taker_fee_micros)}"
                     trade = f"trade {event.maker_order_id} {contracts(event.size_milli)} @ {money(event.price_micros)}"
                     words.append(trade if fees == "0.00/0.00" else f"{trade} fees {fees}")
+                    if event.maker_refilled_milli is not UNSET:
+                        words.append(f"order {event.maker_order_id} shows {contracts(event.maker_refilled_milli)}")
                 case OrderCancelled():
                     left = 0 if event.order_id == subject else left
                     words.append(f"order {event.order_id} cancelled {contracts(event.remaining_milli)} {event.reason}")
@@ -737,6 +741,7 @@ def _pattern(text: str) -> re.Pattern[str]:
         "in_force": r"gtc|day|ioc|fok",
         "post_only": r"post-only",
         "reprices": r"or near",
+        "display": r"-?\d+\.\d{3}",
         "reduce_only": r"reduce-only",
         "asset": r"[A-Z]+",
         "date": r"\d{1,2}[A-Z]{3}\d\d",
@@ -766,7 +771,10 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
     (_pattern(r"prices of <name>: ?<rest>"), Table.band),
 ]
 
-_TAIL = r"(?: <post_only>(?: <reprices>)?)?(?: <reduce_only>)?(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
+_TAIL = (
+    r"(?: <post_only>(?: <reprices>)?)?(?: <reduce_only>)?(?: showing <display>)?"
+    r"(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
+)
 ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command | None]]] = [
     (_pattern(r"rules: <pairs>"), Table.rules),
     (

@@ -199,7 +199,11 @@ def values_of(state: State) -> object:
     """Return queues in order, and accounts, in plain values."""
 
     def queue(side: BookSide) -> list[object]:
-        return [(o.order_id, o.price_micros, o.size_milli, o.remaining_milli) for level in side for o in level]
+        return [
+            (o.order_id, o.price_micros, o.size_milli, o.remaining_milli, o.visible_milli)
+            for level in side
+            for o in level
+        ]
 
     return (
         {
@@ -225,7 +229,7 @@ def naive_values(naive: NaiveExchange) -> object:
         sign = -1 if side == "bid" else 1
         found = [o for o in naive.orders if o.instrument_id == instrument_id and o.side == side]
         found.sort(key=lambda order: (sign * (order.price or 0), order.place))
-        return [(o.order_id, o.price, o.size, o.remaining) for o in found]
+        return [(o.order_id, o.price, o.size, o.remaining, o.visible) for o in found]
 
     def ids(orders: list[NaiveOrder]) -> list[int]:
         return [order.order_id for order in orders]
@@ -319,7 +323,14 @@ def test_the_order_streams_cover_everything() -> None:
         *[f"{kind} triggered by {event.__name__}" for kind in get_args(TriggerType) for event in _SHOWING],
         *[f"rejected {reason}" for reason in (Reason.INSUFFICIENT_BALANCE, Reason.NOTHING_TO_REDUCE)],
         *[f"untriggered {it}" for it in ("user_request", "cancel_on_disconnect", "instrument_expired", "day_end")],
-        *["several triggered", "triggered traded", "reduce-only order shrinks"],
+        *[
+            "several triggered",
+            "triggered traded",
+            "reduce-only order shrinks",
+            "iceberg shows anew",
+            "iceberg shrinks",
+        ],
+        *[f"{kind} refused {reason}" for kind in ("place", "trigger") for reason in _DISPLAY_REASONS],
         *[f"cancelled {reason}" for reason in _ORDER_ENDS],
         *["other refused unknown_asset", "group of asset", "group of type", "group of label", "labelled trade"],
     }
@@ -331,9 +342,11 @@ _TRIGGER_REASONS = [
     *[Reason.NO_TRIGGER_PRICE, Reason.TRIGGER_PRICE_INVALID],
     *[Reason.TRIGGER_PRICE_TOO_LOW, Reason.TRIGGER_PRICE_TOO_HIGH],
 ]
+_DISPLAY_REASONS = [Reason.DISPLAY_ABOVE_SIZE, Reason.DISPLAY_BELOW_MINIMUM]
 _ORDER_REASONS = [
     *[Reason.LABEL_NOT_UNIQUE, Reason.ORDER_TRIGGERED, Reason.TERMS_DO_NOT_FIT, Reason.TOO_MANY_TRIGGER_ORDERS],
     *_TRIGGER_REASONS,
+    *_DISPLAY_REASONS,
 ]
 _ORDER_COMMANDS = [PlaceTriggerOrder, ContinueTriggers]
 _ORDER_EVENTS = [TriggerOrderPlaced, TriggerOrderEdited, TriggerOrderEnded, TriggersContinued]
@@ -416,7 +429,7 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                 case OrderCancelled(reason=cancel_reason):
                     yield f"cancelled {cancel_reason}"
                 case OrderEdited(cause="reduce_only"):
-                    yield "reduce-only order shrinks"
+                    yield "reduce-only order shrinks" if event.displayed_milli is UNSET else "iceberg shrinks"
                 case OrderEdited():
                     yield "edit kept place" if event.kept_place else "edit lost place"
                     if event.kept_place and event.remaining_milli == event.previous_remaining_milli:
@@ -445,6 +458,8 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
         if len(trades) > 3:
             yield "many trades at once"
         for trade in trades:
+            if trade.maker_refilled_milli is not UNSET:
+                yield "iceberg shows anew"
             if trade.maker_user_id == trade.taker_user_id:
                 yield "traded with himself"
             if trade.maker_fee_micros > 0:

@@ -37,6 +37,7 @@ class OrderOptions(TypedDict, total=False):
     trigger_price: int
     trigger_offset: int
     reject_post_only: bool
+    display_amount: int
 
 
 class PlaceResult(msgspec.Struct):

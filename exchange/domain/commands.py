@@ -107,7 +107,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     `reduce_only` limits the size to the position that the order reduces. The field is True or missing, because journals
     older than it have no such field. `label` is the user's own name for a group of orders: several orders may have the
     same one. `reprices` is True or missing: a post-only order that would trade then gets the best price at which it
-    rests; without it the order is refused.
+    rests; without it the order is refused. `display_milli` is the part of an iceberg order that the book shows at once.
     """
 
     user_id: str
@@ -122,6 +122,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
     reprices: bool | UnsetType = UNSET
+    display_milli: int | UnsetType = UNSET
 
 
 class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
@@ -146,6 +147,7 @@ class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
     reprices: bool | UnsetType = UNSET
+    display_milli: int | UnsetType = UNSET
 
 
 class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):

@@ -112,7 +112,8 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     """A new order. `liquidation`: the exchange placed it, to buy back a short.
 
     `reduce_only` and `liquidation` are True or missing, and `label` is missing if the order has none.
-    `trigger_order_id` is the trigger order that placed it, if one did.
+    `trigger_order_id` is the trigger order that placed it, if one did. `display_milli` is the part of an iceberg order
+    that the book shows at once.
     """
 
     order_id: int
@@ -129,6 +130,7 @@ class OrderAccepted(_Event, frozen=True, tag="order_accepted"):
     liquidation: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
     trigger_order_id: int | UnsetType = UNSET
+    display_milli: int | UnsetType = UNSET
 
 
 class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
@@ -141,7 +143,8 @@ class OrderRepeated(_Event, frozen=True, tag="order_repeated"):
 class OrderEdited(_Event, frozen=True, tag="order_edited"):
     """A resting order has new terms. Without `kept_place` it left the book and entered again.
 
-    `cause`: the exchange made the order smaller; missing if its user edited it.
+    `cause`: the exchange made the order smaller; missing if its user edited it. `displayed_milli` is the part of an
+    iceberg order that the book shows, and `previous_displayed_milli` the one before; both are missing for others.
     """
 
     order_id: int
@@ -155,10 +158,16 @@ class OrderEdited(_Event, frozen=True, tag="order_edited"):
     previous_price_micros: int
     previous_remaining_milli: int
     cause: EditCause | UnsetType = UNSET
+    displayed_milli: int | UnsetType = UNSET
+    previous_displayed_milli: int | UnsetType = UNSET
 
 
 class Traded(_Event, frozen=True, tag="traded"):
-    """A fill at the maker's price. `*_remaining_milli` is the remainder of each order after the fill."""
+    """A fill at the maker's price. `*_remaining_milli` is the remainder of each order after the fill.
+
+    `maker_refilled_milli`: the fill took all that an iceberg order showed. It shows so much again, at the back of its
+    queue.
+    """
 
     trade_id: int
     instrument_id: str
@@ -173,10 +182,14 @@ class Traded(_Event, frozen=True, tag="traded"):
     taker_user_id: str
     taker_remaining_milli: int
     taker_fee_micros: int
+    maker_refilled_milli: int | UnsetType = UNSET
 
 
 class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
-    """An order was cancelled with this remainder. `price_micros` is None for a market order."""
+    """An order was cancelled with this remainder. `price_micros` is None for a market order.
+
+    `displayed_milli` is the part of an iceberg order that the book showed; missing for others.
+    """
 
     order_id: int
     user_id: str
@@ -185,6 +198,7 @@ class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
     price_micros: int | None
     remaining_milli: int
     reason: CancelReason
+    displayed_milli: int | UnsetType = UNSET
 
 
 class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
@@ -216,6 +230,7 @@ class TriggerOrderPlaced(_Event, frozen=True, tag="trigger_order_placed"):
     client_order_id: str | None
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
+    display_milli: int | UnsetType = UNSET
 
 
 class TriggerOrderEdited(_Event, frozen=True, tag="trigger_order_edited"):

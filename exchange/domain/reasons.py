@@ -25,6 +25,8 @@ class Reason(StrEnum):
     PRICE_NOT_POSITIVE = "price_not_positive"
     PRICE_OFF_TICK = "price_off_tick"
     PRICE_ABOVE_MAXIMUM = "price_above_maximum"
+    DISPLAY_ABOVE_SIZE = "display_above_size"
+    DISPLAY_BELOW_MINIMUM = "display_below_minimum"
     PRICE_BEYOND_BAND = "price_beyond_band"
     CLIENT_ORDER_ID_USED = "client_order_id_used"
     TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
@@ -105,6 +107,16 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.PRICE_ABOVE_MAXIMUM: Refusal(
         1005, "Invalid price", "price is beyond the limit of 10000000000000 micros (10,000,000 USDC)"
+    ),
+    Reason.DISPLAY_ABOVE_SIZE: Refusal(
+        1006,
+        "Invalid size",
+        "display_amount is above amount: send a smaller one, or leave it out to show the whole order",
+    ),
+    Reason.DISPLAY_BELOW_MINIMUM: Refusal(
+        1006,
+        "Invalid size",
+        "display_amount is too small: it must be at least 100 times the min_size, and more than amount / 101",
     ),
     Reason.PRICE_BEYOND_BAND: Refusal(
         1005, "Invalid price", "price is too far from the mark: it must lie between min_price and max_price"

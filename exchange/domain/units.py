@@ -31,6 +31,10 @@ USER_TRIGGERS_MAX = 1_000
 # Trigger orders that one command triggers at most.
 TRIGGERED_MAX = 100
 RESERVED_USERS = ("admin", "fees", "insurance")
+# An iceberg order shows at least so many times the smallest size of the instrument, and hides less than so many times
+# the part that it shows.
+DISPLAY_MIN_SIZES = 100
+HIDDEN_TIMES_VISIBLE_MAX = 100
 
 
 def cost_micros(price_micros: int, size_milli: int) -> int:

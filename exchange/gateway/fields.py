@@ -99,7 +99,20 @@ FIELDS: dict[str, Field] = {
         "True if the order must rest. If it would trade on arrival, it gets the best price at which it does not: one "
         "tick from the best price of the other side."
     ),
+    "refilled": Field("Part of an iceberg order that the book shows again after the fill, at the back of the queue."),
     "requested_price": Field("Price in the request, if a post-only order got another one."),
+    "display_amount": Field("Part of an iceberg order that the book shows now. Left out for other orders."),
+    "refresh_amount": Field(
+        "Part of an iceberg order that the book shows at once. When it is filled, the order shows so much again, at "
+        "the back of the queue of its price. Left out for other orders."
+    ),
+    "PlacedStep.display_amount": Field("Part of an iceberg order that the book shows at once.", MILLI),
+    "TriggerPlacedStep.display_amount": Field("Part of an iceberg order that the book shows at once.", MILLI),
+    "PlaceParams.display_amount": Field(
+        "Makes an iceberg order: the book shows only so much of it at once. At most `amount`, at least 100 times "
+        "`min_size`, and more than `amount` / 101. For orders that can rest.",
+        MILLI,
+    ),
     "reject_post_only": Field("True if a `post_only` order that would trade is refused instead."),
     "price": Field("Price of one contract; null for a market order."),
     "price_decimals": Field("Decimal places of prices: 6, because they are micros."),

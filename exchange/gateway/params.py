@@ -105,6 +105,7 @@ class PlaceParams(CommandParams, frozen=True):
     trigger_price: Number | None = None
     trigger_offset: Number | None = None
     reject_post_only: bool = False
+    display_amount: Number | None = None
 
 
 class ClosePositionParams(CommandParams, frozen=True):

@@ -16,7 +16,7 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.dry_run import dry_run_result
 from exchange.gateway.instrument_ids import canonical_id, canonical_id_or_none, listed_id
 from exchange.gateway.jsonrpc import invalid_params, rate_limited, read_only_replay, refused
-from exchange.gateway.trigger_params import NEEDS_POST_ONLY, trigger_order
+from exchange.gateway.trigger_params import ICEBERG_RESTS, NEEDS_POST_ONLY, trigger_order
 from exchange.projections import wire_types as w
 from exchange.projections.fold import Change
 
@@ -53,6 +53,8 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             raise invalid_params("time_in_force", "a market order never rests: use ioc or fok")
         if params.post_only and not may_rest:
             raise invalid_params("post_only", "a post_only order must be able to rest: use gtc or day")
+        if params.display_amount is not None and not may_rest:
+            raise invalid_params("display_amount", ICEBERG_RESTS)
         if params.reject_post_only and not params.post_only:
             raise invalid_params("reject_post_only", NEEDS_POST_ONLY)
         return PlaceOrder(
@@ -68,6 +70,7 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             True if params.reduce_only else UNSET,
             UNSET if params.label is None else params.label,
             True if params.post_only and not params.reject_post_only else UNSET,
+            UNSET if params.display_amount is None else params.display_amount,
         )
 
     return place_on_side

@@ -10,6 +10,7 @@ from exchange.gateway.instrument_ids import canonical_id
 from exchange.gateway.jsonrpc import invalid_params
 
 NEEDS_POST_ONLY = "reject_post_only says what becomes of a post_only order that would trade: add post_only"
+ICEBERG_RESTS = "an order with a display_amount must be able to rest: use a limit type with gtc or day"
 _LIMITS = ("stop_limit", "take_limit")
 
 
@@ -28,6 +29,8 @@ def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTri
         raise invalid_params("time_in_force", f"a {kind} order trades at market and never rests: use ioc or fok")
     if params.post_only and not may_rest:
         raise invalid_params("post_only", "a post_only order must be able to rest: use a limit type with gtc or day")
+    if params.display_amount is not None and not may_rest:
+        raise invalid_params("display_amount", ICEBERG_RESTS)
     if params.reject_post_only and not params.post_only:
         raise invalid_params("reject_post_only", NEEDS_POST_ONLY)
     return PlaceTriggerOrder(
@@ -46,6 +49,7 @@ def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTri
         True if params.reduce_only else UNSET,
         UNSET if params.label is None else params.label,
         True if params.post_only and not params.reject_post_only else UNSET,
+        UNSET if params.display_amount is None else params.display_amount,
     )
 
 

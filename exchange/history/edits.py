@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from exchange.domain.commands import Command, Genesis, PlaceOrder, PlaceTriggerOrder, decode_command
 from exchange.outside_text import opened_lines
@@ -104,6 +105,8 @@ def _checked(where: str, command: Command) -> Command:
             raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
         if command.post_only and command.time_in_force in ("ioc", "fok"):
             raise EditError(f"{where}: a post_only order must be gtc or day, because it must be able to rest")
+    if isinstance(command, PlaceOrder | PlaceTriggerOrder) and command.display_milli is not UNSET:
+        _check_iceberg(where, command)
     if isinstance(command, PlaceOrder | PlaceTriggerOrder) and command.reprices is True and not command.post_only:
         raise EditError(f"{where}: reprices says what becomes of a post_only order that would trade: set post_only too")
     if isinstance(command, PlaceTriggerOrder):
@@ -123,3 +126,8 @@ def _checked(where: str, command: Command) -> Command:
         if command.post_only and not may_rest:
             raise EditError(f"{where}: a post_only trigger order must be gtc or day, because it must be able to rest")
     return command
+
+
+def _check_iceberg(where: str, command: PlaceOrder | PlaceTriggerOrder) -> None:
+    if command.price_micros is None or command.time_in_force in ("ioc", "fok"):
+        raise EditError(f"{where}: an order with display_milli must be able to rest: gtc or day, with a price")

@@ -120,6 +120,7 @@ def _accepted(event: OrderAccepted) -> str:
         (
             ", post-only" if event.post_only else "",
             ", reduce-only" if event.reduce_only is True else "",
+            f", showing {contracts(event.display_milli)}" if isinstance(event.display_milli, int) else "",
             ", liquidation" if event.liquidation is True else "",
             f", {event.client_order_id!r}" if event.client_order_id else "",
             f", label {event.label!r}" if event.label else "",

@@ -99,5 +99,6 @@ def _queue(views: PastViews, placed: TimelineStep, order_id: int) -> QueuePositi
     level = [one for one in resting.values() if (one.side, one.price_micros) == (own.side, own.price_micros)]
     level.sort(key=lambda one: queued_since(views, one.order_id))
     ahead = level[: level.index(own)]
-    ahead_milli = sum(one.remaining_milli for one in ahead)
+    # Of an iceberg order only the part that the book shows: the rest comes after this order.
+    ahead_milli = sum(one.remaining_milli if one.displayed_milli is None else one.displayed_milli for one in ahead)
     return QueuePosition(len(ahead) + 1, ahead_milli, own.price_micros, own.remaining_milli, own.size_milli)

@@ -75,6 +75,7 @@ def _terms(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
         f", {order.time_in_force}",
         ", post-only" if order.post_only else "",
         ", reduce-only" if order.reduce_only is True else "",
+        f", showing {contracts(order.display_milli)}" if isinstance(order.display_milli, int) else "",
         f", {order.client_order_id!r}" if order.client_order_id else "",
         f", label {order.label!r}" if order.label else "",
     )

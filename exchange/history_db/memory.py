@@ -71,6 +71,15 @@ class Memory:
                 "fee_micros FROM book_order WHERE status IN ('open', 'partially_filled')"
             )
         }
+        self.icebergs: dict[int, tuple[int, int]] = {
+            row[0]: row[1:]
+            for row in query(
+                "SELECT o.order_id, v.refresh_milli, v.displayed_milli FROM book_order o JOIN iceberg_version v ON "
+                "v.order_id = o.order_id AND (v.seq, v.n) = (SELECT seq, n FROM iceberg_version newest WHERE "
+                "newest.order_id = o.order_id ORDER BY seq DESC, n DESC LIMIT 1) "
+                "WHERE o.status IN ('open', 'partially_filled')"
+            )
+        }
         self.untriggered = {
             row[0]: UntriggeredOrder(*row[1:])
             for row in query(

@@ -5,6 +5,7 @@ from msgspec import UNSET
 from exchange.domain import events as e
 from exchange.domain.commands import PlaceTriggerOrder
 from exchange.domain.units import cost_micros
+from exchange.history_db.iceberg_rows import IcebergRows
 from exchange.history_db.memory import OpenOrder
 from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.projections.depth import Depth
@@ -23,6 +24,7 @@ class OrderRows:
         self._orders = new.memory.open_orders
         self._versions = new.tables["order_version"]
         self._trades = new.tables["trade"]
+        self.icebergs = IcebergRows(new)
 
     def accepted(self, n: int, event: e.OrderAccepted) -> Keys:
         """A new order."""
@@ -30,6 +32,8 @@ class OrderRows:
         seq, user, instrument = new.seq, new.user(event.user_id), new.instrument(event.instrument_id)
         price, size = event.price_micros, event.size_milli
         new.touched[event.user_id, event.instrument_id] = None
+        if event.display_milli is not UNSET:
+            self.icebergs.accepted(n, event, event.display_milli)
         self._orders[order_id] = OpenOrder(instrument, price, size, size, 0, 0)
         new.tables["book_order"].append(
             (
@@ -80,6 +84,8 @@ class OrderRows:
         self._trades.append((trade_id, new.seq, n, new.ts_us, instrument, price, size, *sides))
         for user_id in (event.maker_user_id, event.taker_user_id):
             new.touched[user_id, instrument_id] = new.profited[user_id, instrument_id] = None
+        if self.icebergs.shown:
+            self.icebergs.traded(n, event)
         cost = cost_micros(price, size)
         self._fill(n, trade_id, maker, cost, event.maker_remaining_milli, maker_fee)
         self._fill(n, trade_id, taker, cost, event.taker_remaining_milli, taker_fee)
@@ -106,6 +112,7 @@ class OrderRows:
             remaining_milli,
         )
         status = "open" if remaining_milli == event.size_milli else "partially_filled"
+        self.icebergs.edited(n, order_id, event.displayed_milli)
         change = "edited" if event.cause is UNSET else "reduced"
         self._changed(n, order_id, order, change, status, kept_place=int(event.kept_place))
         return new.user(event.user_id), order.instrument, order_id
@@ -115,6 +122,8 @@ class OrderRows:
         new, order_id = self._new, event.order_id
         new.touched[event.user_id, event.instrument_id] = None
         order = self._orders.pop(order_id)
+        if self.icebergs.shown:
+            self.icebergs.cancelled(order_id)
         self._changed(n, order_id, order, "cancelled", "cancelled", reason=event.reason)
         return new.user(event.user_id), order.instrument, order_id
 

@@ -3,8 +3,10 @@
 Each function takes the views of a moment and reads the history up to there.
 """
 
+from msgspec import UNSET
+
 from exchange.domain.commands import decode_command
-from exchange.domain.events import OrderEdited, decode_event
+from exchange.domain.events import OrderEdited, Traded, decode_event
 from exchange.history_db.file import HistoryError
 from exchange.history_db.past_views import PastViews
 from exchange.journal.errors import JournalArchivedError
@@ -97,16 +99,19 @@ def queued_since(views: PastViews, order_id: int) -> tuple[int, int]:
     """The seq and number of the event that put an order to the back of the queue of its price."""
     changes = views.query(
         "SELECT seq, n, change FROM order_history WHERE order_id = :order_id AND seq <= :seq "
-        "AND change IN ('placed', 'edited') ORDER BY seq DESC, n DESC",
+        "AND change IN ('placed', 'edited', 'filled') ORDER BY seq DESC, n DESC",
         order_id=order_id,
     )
-    return next((seq, n) for seq, n, change in changes if change == "placed" or not _kept_place(views, seq, n))
+    return next((seq, n) for seq, n, change in changes if change == "placed" or _requeues(views, seq, n, order_id))
 
 
-def _kept_place(views: PastViews, seq: int, n: int) -> bool:
+def _requeues(views: PastViews, seq: int, n: int, order_id: int) -> bool:
+    """True if the event, an edit or a fill of an iceberg order, put the order to the back of the queue."""
     payloads = views.query("SELECT payload FROM events WHERE seq = :of_seq AND n = :n", of_seq=seq, n=n)
     event = decode_event(payloads.fetchone()[0])
-    return isinstance(event, OrderEdited) and event.kept_place
+    if isinstance(event, Traded):
+        return event.maker_order_id == order_id and event.maker_refilled_milli is not UNSET
+    return isinstance(event, OrderEdited) and not event.kept_place
 
 
 def _base_seq(views: PastViews) -> int:

@@ -54,17 +54,21 @@ _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.or
 _ORDER = (
     """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
     v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
-    o.reduce_only, o.liquidation, o.label, o.trigger_order_id FROM {source}
+    o.reduce_only, o.liquidation, o.label, o.trigger_order_id, b.displayed_milli, b.refresh_milli FROM {source}
     JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
     + _VERSION_AT
     + """
+    LEFT JOIN iceberg_version b ON b.order_id = o.order_id AND (b.seq, b.n) = (SELECT newest.seq, newest.n
+        FROM iceberg_version newest WHERE newest.order_id = o.order_id AND newest.seq <= :seq
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
     JOIN instrument i ON i.instrument = o.instrument JOIN user u ON u.user = o.user
     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
 )
 # Trigger orders in their newest version at or before a command.
 _TRIGGER_ORDER = """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only,
     v.price_micros, v.size_milli, v.status, placed.ts_us, updated.ts_us, o.client_order_id, v.reason, o.reduce_only,
-    o.label, o.trigger, v.trigger_price_micros, v.trigger_offset_micros, o.reference_micros FROM trigger_order o
+    o.label, o.trigger, v.trigger_price_micros, v.trigger_offset_micros, o.reference_micros,
+    (SELECT b.refresh_milli FROM iceberg_version b WHERE b.order_id = o.order_id LIMIT 1) FROM trigger_order o
     JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (SELECT newest.seq, newest.n
         FROM trigger_version newest WHERE newest.order_id = o.order_id AND newest.seq <= :seq
         ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
@@ -632,7 +636,8 @@ class _Accounts(_OnDemand[AccountBalances]):
 
 def _order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
-     created_us, updated_us, name, reason, reduce_only, liquidation, label, trigger_order_id) = row  # fmt: skip
+     created_us, updated_us, name, reason, reduce_only, liquidation, label, trigger_order_id, displayed,
+     refresh) = row  # fmt: skip
     filled = size - remaining
     status: OrderStatus = "partially_filled" if filled else "open"
     if change == "cancelled" or not remaining:
@@ -659,12 +664,15 @@ def _order(row: Any) -> OrderView:
         bool(liquidation),
         label,
         trigger_order_id,
+        displayed_milli=displayed,
+        refresh_milli=refresh,
     )
 
 
 def _trigger_order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, status, created_us,
-     updated_us, name, reason, reduce_only, label, trigger, trigger_price, trigger_offset, reference) = row  # fmt: skip
+     updated_us, name, reason, reduce_only, label, trigger, trigger_price, trigger_offset, reference,
+     refresh) = row  # fmt: skip
     return OrderView(
         order_id,
         instrument_id,
@@ -690,4 +698,5 @@ def _trigger_order(row: Any) -> OrderView:
         trigger_offset_micros=trigger_offset,
         trigger_reference_price_micros=reference,
         reject_reason=Reason(reason) if status == "rejected" else None,
+        refresh_milli=refresh,
     )

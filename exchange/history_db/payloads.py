@@ -28,7 +28,8 @@ def _is_in_tables(command: c.Command, first: e.Event) -> bool:
             # The text of an empty label is not that of the order, which has none.
             is_plain = not needs_json(command.client_order_id) and not needs_json(command.label or None)
             is_plain = is_plain and command.label != ""
-            return is_whole and command.reduce_only is not False and command.reprices is UNSET and is_plain
+            is_plain = is_plain and command.reprices is UNSET and command.display_milli is UNSET
+            return is_whole and command.reduce_only is not False and is_plain
         case c.EditOrder():
             new = (command.price_micros, command.size_milli)
             is_named = command.order_id is not None and command.client_order_id is None

@@ -26,6 +26,11 @@ _BALANCE, _POSITION, _TRADED = KIND_NUMBERS[BalanceChanged], KIND_NUMBERS[Positi
 _ACCEPTED, _CANCELLED = KIND_NUMBERS[OrderAccepted], KIND_NUMBERS[OrderCancelled]
 
 
+def _has_more_fields(event: OrderEdited) -> bool:
+    """True if the tables lack a field: why the exchange made an order smaller, or what an iceberg order shows."""
+    return event.cause is not UNSET or event.displayed_milli is not UNSET
+
+
 class HistoryRows:
     """Collects the rows of commands in `new`."""
 
@@ -124,15 +129,17 @@ class HistoryRows:
             case OrderAccepted():
                 number, keys = _ACCEPTED, self._orders.accepted(n, event)
                 is_stored = needs_json(event.client_order_id) or needs_json(event.label or None)
+                is_stored = is_stored or event.display_milli is not UNSET
             case OrderCancelled():
                 number, keys = _CANCELLED, self._orders.cancelled(n, event)
+                is_stored = event.displayed_milli is not UNSET
             case Traded():
                 number, keys = _TRADED, self._orders.traded(n, event)
+                is_stored = event.maker_refilled_milli is not UNSET
             case _:
                 number, add_rows, is_stored = self._kinds[type(event)]
                 keys = add_rows(n, event)
-                # The tables do not tell why the exchange itself made an order smaller.
-                is_stored = is_stored or (isinstance(event, OrderEdited) and event.cause is not UNSET)
+                is_stored = is_stored or (isinstance(event, OrderEdited) and _has_more_fields(event))
         user, instrument, ref = keys
         payload = e.encode_event(event).decode() if is_stored else NULL
         self._events.append((self.new.seq, n, number, user, instrument, ref, payload))

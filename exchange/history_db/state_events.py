@@ -58,11 +58,13 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 True if order.liquidation else UNSET,
                 UNSET if order.label is None else order.label,
                 UNSET if order.trigger_order_id is None else order.trigger_order_id,
+                UNSET if order.refresh_milli is None else order.refresh_milli,
             )
-            if order.filled_milli and order.price_micros is not None:
+            if (order.filled_milli or order.refresh_milli is not None) and order.price_micros is not None:
                 size, left, price = order.size_milli, order.remaining_milli, order.price_micros
                 names = (order.order_id, order.user_id, order.instrument_id)
-                yield e.OrderEdited(*names, order.side, price, size, left, True, price, size)
+                shown = UNSET if order.displayed_milli is None else order.displayed_milli
+                yield e.OrderEdited(*names, order.side, price, size, left, True, price, size, UNSET, shown, shown)
         for order in orders.triggers.values():
             yield _placed(order)
 
@@ -88,6 +90,7 @@ def _placed(order: OrderView) -> e.TriggerOrderPlaced:
         order.client_order_id,
         True if order.reduce_only else UNSET,
         UNSET if order.label is None else order.label,
+        UNSET if order.refresh_milli is None else order.refresh_milli,
     )
 
 

@@ -167,6 +167,17 @@ CREATE TABLE order_version (
 CREATE INDEX order_version_by_seq ON order_version (seq);
 CREATE INDEX order_version_self_trade ON order_version (reason) WHERE reason = 'self_trade_prevention';
 
+-- The part of each iceberg order that the book shows, `displayed_milli`; it is NULL for an untriggered order.
+-- `refresh_milli` is the part that it shows at once. Other orders have no rows here.
+CREATE TABLE iceberg_version (
+    order_id        INTEGER NOT NULL,
+    seq             INTEGER NOT NULL REFERENCES command,
+    n               INTEGER NOT NULL,
+    refresh_milli   INTEGER NOT NULL,
+    displayed_milli INTEGER,
+    PRIMARY KEY (order_id, seq, n)
+) STRICT, WITHOUT ROWID;
+
 -- The orders that were in a book after command `seq`, every now and then. With the versions of the orders that were
 -- placed since, they give the books of any moment.
 CREATE TABLE open_order_checkpoint (

@@ -1,5 +1,7 @@
 """Rows about trigger orders: their terms when they were placed, and every state since."""
 
+from msgspec import UNSET
+
 from exchange.domain import events as e
 from exchange.history_db.memory import UntriggeredOrder
 from exchange.history_db.new_rows import NULL, Keys, NewRows
@@ -35,6 +37,8 @@ class TriggerRows:
         )
         terms = (event.trigger_price_micros, event.trigger_offset_micros, event.price_micros, event.size_milli)
         self._orders[order_id] = UntriggeredOrder(*terms)
+        if event.display_milli is not UNSET:
+            self._new.tables["iceberg_version"].append((order_id, self._new.seq, n, event.display_milli, NULL))
         self._changed(n, order_id, "untriggered")
         return user, instrument, order_id
 

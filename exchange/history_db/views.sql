@@ -80,10 +80,13 @@ SELECT o.order_id, u.user_id, o.client_order_id, i.instrument_id, o.side, o.type
            + (2000 * (o.cost_micros % o.filled_milli) + o.filled_milli) / (2 * o.filled_milli) AS average_price_micros,
        o.fee_micros, o.status, o.cancel_reason, o.placed_seq, o.updated_seq,
        placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation, o.label,
-       o.trigger_order_id,
+       o.trigger_order_id, b.displayed_milli, b.refresh_milli,
        o.price_micros / 1e6 AS price, o.size_milli / 1e3 AS size, o.filled_milli / 1e3 AS filled
 FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
-     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq;
+     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq
+     LEFT JOIN iceberg_version b ON b.order_id = o.order_id AND (b.seq, b.n) = (
+        SELECT newest.seq, newest.n FROM iceberg_version newest WHERE newest.order_id = o.order_id
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1);
 
 -- The orders that are still in a book.
 CREATE VIEW open_orders AS
@@ -96,6 +99,7 @@ SELECT o.order_id, u.user_id, o.client_order_id, o.label, i.instrument_id, o.sid
        o.time_in_force, o.post_only, o.reduce_only, v.status, v.reason, v.shown_micros,
        (SELECT placed.order_id FROM book_order placed WHERE placed.trigger_order_id = o.order_id) AS placed_order_id,
        o.placed_seq, v.seq AS updated_seq, placed.ts_us AS created_us, updated.ts_us AS updated_us,
+       (SELECT b.refresh_milli FROM iceberg_version b WHERE b.order_id = o.order_id LIMIT 1) AS refresh_milli,
        v.trigger_price_micros / 1e6 AS trigger_price, v.price_micros / 1e6 AS price, v.size_milli / 1e3 AS size
 FROM trigger_order o
      JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (
@@ -104,11 +108,16 @@ FROM trigger_order o
      JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
      JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq;
 
--- The book of every instrument after the last command: one row for each price with orders.
+-- The book of every instrument after the last command: one row for each price with orders. Of an iceberg order it has
+-- the part that shows.
 CREATE VIEW books AS
-SELECT i.instrument_id, o.side, o.price_micros, sum(o.size_milli - o.filled_milli) AS size_milli, count(*) AS orders,
-       o.price_micros / 1e6 AS price, sum(o.size_milli - o.filled_milli) / 1e3 AS size
+SELECT i.instrument_id, o.side, o.price_micros, sum(coalesce(b.displayed_milli, o.size_milli - o.filled_milli)) AS size_milli,
+       count(*) AS orders, o.price_micros / 1e6 AS price,
+       sum(coalesce(b.displayed_milli, o.size_milli - o.filled_milli)) / 1e3 AS size
 FROM book_order o JOIN instrument i ON i.instrument = o.instrument
+     LEFT JOIN iceberg_version b ON b.order_id = o.order_id AND (b.seq, b.n) = (
+        SELECT newest.seq, newest.n FROM iceberg_version newest WHERE newest.order_id = o.order_id
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
 WHERE o.status IN ('open', 'partially_filled') AND o.price_micros IS NOT NULL
 GROUP BY o.instrument, o.side, o.price_micros;
 

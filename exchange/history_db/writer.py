@@ -22,6 +22,7 @@ _INSERTED = (
     "event",
     "book_order",
     "order_version",
+    "iceberg_version",
     "trigger_order",
     "trigger_version",
     "open_order_checkpoint",

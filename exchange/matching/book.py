@@ -16,7 +16,8 @@ from exchange.domain.instruments import InstrumentTerms, parse_instrument_id
 class Order:
     """One order, open or closed. `size_milli` includes the filled part; `original_*` are the terms when it was placed.
 
-    `level`, `before` and `after` are set while the order rests.
+    `level`, `before` and `after` are set while the order rests. `display_milli` is not 0 for an iceberg order: the book
+    shows at most so much of it, and now `shown_milli`.
     """
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Order:
         "before",
         "book",
         "client_order_id",
+        "display_milli",
         "label",
         "level",
         "order_id",
@@ -34,6 +36,7 @@ class Order:
         "reduce_only",
         "remaining_milli",
         "reprices",
+        "shown_milli",
         "side",
         "size_milli",
         "time_in_force",
@@ -59,6 +62,8 @@ class Order:
         reduce_only: bool = False,
         label: str | None = None,
         reprices: bool = False,
+        display_milli: int = 0,
+        shown_milli: int = 0,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -76,6 +81,8 @@ class Order:
         self.reduce_only = reduce_only
         self.label = label
         self.reprices = reprices
+        self.display_milli = display_milli
+        self.shown_milli = shown_milli
         self.level: PriceLevel | None = None
         self.before: Order | None = None
         self.after: Order | None = None
@@ -99,7 +106,18 @@ class Order:
             self.reduce_only,
             self.label,
             self.reprices,
+            self.display_milli,
+            self.shown_milli,
         )
+
+    @property
+    def visible_milli(self) -> int:
+        """The part of a resting order that the book shows."""
+        return self.shown_milli if self.display_milli else self.remaining_milli
+
+    def show_anew(self) -> None:
+        """Let the book show an iceberg order's next part, as large as the remainder allows."""
+        self.shown_milli = min(self.display_milli, self.remaining_milli)
 
 
 class PriceLevel:
@@ -224,6 +242,9 @@ class BookSide:
             for order in orders:
                 assert order.level is level and order.price_micros == price_micros, "an order rests at a wrong level"
                 assert order.remaining_milli > 0, "an order without remainder rests"
+                if order.display_milli:
+                    most_milli = min(order.display_milli, order.remaining_milli)
+                    assert 0 < order.shown_milli <= most_milli, "an iceberg order shows nothing, or too much"
                 assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "this order may never rest"
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from msgspec import UNSET
+
 from exchange.domain.enums import CancelReason
 from exchange.domain.events import OrderCancelled
 from exchange.matching.accounts import Account
@@ -46,5 +48,6 @@ def close_order(state: State, changes: Changes, order: Order, reason: CancelReas
             order.price_micros,
             order.remaining_milli,
             reason,
+            order.shown_milli if order.display_milli else UNSET,
         )
     )

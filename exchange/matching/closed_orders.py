@@ -133,5 +133,13 @@ def order_row(order: Order) -> list[Any]:
         order.original_size_milli,
         order.reduce_only,
         # Rows end with the last of these that an order has, so that the bytes of older rows stay as they are.
-        *((order.label, True) if order.reprices else () if order.label is None else (order.label,)),
+        *_optional_fields(order),
     ]
+
+
+def _optional_fields(order: Order) -> tuple[Any, ...]:
+    if order.display_milli:
+        return order.label, order.reprices, order.display_milli, order.shown_milli
+    if order.reprices:
+        return order.label, True
+    return () if order.label is None else (order.label,)

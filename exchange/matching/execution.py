@@ -41,6 +41,7 @@ def accept(
             is_liquidation or UNSET,
             UNSET if order.label is None else order.label,
             UNSET if trigger_order_id is None else trigger_order_id,
+            order.display_milli or UNSET,
         )
     )
     if order.client_order_id is not None:
@@ -69,6 +70,8 @@ def trade_and_rest(state: State, changes: Changes, order: Order, budget: BuyingP
         account.close_order(order, state.rules.finished_orders_kept)
     elif order.time_in_force in ("gtc", "day"):
         assert order.price_micros is not None, "a market order may not rest"
+        if order.display_milli:
+            order.show_anew()
         order.book.side(order.side).append(order, order.price_micros)
         if order.reduce_only:
             rest_reduce_only(state, changes, account, order)

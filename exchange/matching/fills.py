@@ -7,6 +7,8 @@ added to the budget.
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from exchange.domain.enums import Side
 from exchange.domain.events import Event, Traded
 from exchange.domain.units import MILLI_PER_CONTRACT
@@ -34,6 +36,8 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
             cancel_resting(state, changes, maker, "self_trade_prevention")
             continue
         wanted = size = min(taker.remaining_milli, maker.remaining_milli)
+        if maker.display_milli:
+            wanted = size = min(size, maker.shown_milli)
         if budget is not None:
             size = budget.affords_milli(level.price_micros, wanted)
         if size:
@@ -211,6 +215,11 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
     book.last_micros = price
     maker_remaining = maker.remaining_milli - size
     taker_remaining = taker.remaining_milli - size
+    refilled: int | UnsetType = UNSET
+    if maker.display_milli:
+        maker.shown_milli -= size
+        if not maker.shown_milli and maker_remaining:
+            refilled = maker.shown_milli = min(maker.display_milli, maker_remaining)
     trade_id = state.next_trade_id
     state.next_trade_id = trade_id + 1
     changes.events.append(
@@ -228,6 +237,7 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
             taker.user_id,
             taker_remaining,
             taker_fee,
+            refilled,
         )
     )
     if taker.side == "bid":
@@ -243,6 +253,9 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
     if not maker_remaining:
         book.side(maker.side).remove(maker)
         maker_account.close_order(maker, state.rules.finished_orders_kept)
+    elif refilled is not UNSET:
+        book.side(maker.side).remove(maker)
+        book.side(maker.side).append(maker, price)
     if maker_account.reduce_only_orders:
         shrink_reduce_only(state, changes, maker_account, book)
     if taker_account.reduce_only_orders:

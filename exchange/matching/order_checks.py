@@ -9,6 +9,8 @@ from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.domain.units import (
+    DISPLAY_MIN_SIZES,
+    HIDDEN_TIMES_VISIBLE_MAX,
     MILLI_PER_CONTRACT,
     NUMBER_MAX,
     PRICE_MAX_MICROS,
@@ -63,6 +65,10 @@ def why_not_placed(
     size_min_milli = _size_min_milli(state, account, book, command)
     if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
         return failed
+    if command.display_milli is not UNSET and (
+        failed := why_bad_display(book, command.display_milli, command.size_milli)
+    ):
+        return failed
     if price is not None and (failed := _why_beyond_band(book, price)):
         return failed
     if used_by_id is not None:
@@ -102,6 +108,9 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
     # A reduce-only order may be as small as the position.
     size_min_milli = 1 if order.reduce_only else book.min_size_milli
     if failed := why_bad_size(size_min_milli, size, size - remaining, price) or why_bad_price(book, price):
+        return failed
+    # An order may become smaller than the part that it shows.
+    if order.display_milli and (failed := why_bad_display(book, order.display_milli, max(size, order.display_milli))):
         return failed
     if price != order.price_micros and (failed := _why_beyond_band(book, price)):
         return failed
@@ -206,6 +215,21 @@ def why_bad_size(
     if price_micros is not None and (cost := price_micros * size_milli // MILLI_PER_CONTRACT) > NUMBER_MAX:
         return FailedCheck(Reason.COST_ABOVE_MAXIMUM, {"cost_micros": cost, "max_cost_micros": NUMBER_MAX})
     return None
+
+
+def why_bad_display(book: OrderBook, display_milli: int, size_milli: int) -> FailedCheck | None:
+    """Fail if an iceberg order of this size cannot show so much at once.
+
+    The limits are Deribit's for `display_amount` (https://docs.deribit.com/api-reference/trading/private-buy): 100
+    times the minimum size, and a hidden part less than 100 times as large as the visible one.
+    """
+    if display_milli > size_milli:
+        return FailedCheck(Reason.DISPLAY_ABOVE_SIZE, {"display_milli": display_milli, "size_milli": size_milli})
+    display_min_milli = max(DISPLAY_MIN_SIZES * book.min_size_milli, size_milli // (HIDDEN_TIMES_VISIBLE_MAX + 1) + 1)
+    if display_milli >= display_min_milli:
+        return None
+    figures: Figures = {"display_milli": display_milli, "min_display_milli": display_min_milli}
+    return FailedCheck(Reason.DISPLAY_BELOW_MINIMUM, figures)
 
 
 def why_bad_price(book: OrderBook, price_micros: int | None) -> FailedCheck | None:

@@ -1,6 +1,6 @@
 """Orders: place, edit, cancel. Each function first checks, which only reads, and then changes, which cannot fail."""
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
@@ -84,6 +84,7 @@ def place(
             command.reduce_only is True,
             command.label or None,
             command.reprices is True,
+            command.display_milli or 0,
         ),
         trigger_order_id=trigger_order_id,
     )
@@ -125,6 +126,13 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
         order.price_micros = terms.price_micros
     order.size_milli = terms.size_milli
     order.remaining_milli = terms.remaining_milli
+    shown: int | UnsetType = UNSET
+    previous_shown: int | UnsetType = UNSET
+    if order.display_milli:
+        previous_shown = order.shown_milli
+        if not keeps_place or order.shown_milli > order.remaining_milli:
+            order.show_anew()
+        shown = order.shown_milli
     changes.events.append(
         OrderEdited(
             order.order_id,
@@ -137,6 +145,9 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
             keeps_place,
             previous_price,
             previous_remaining,
+            UNSET,
+            shown,
+            previous_shown,
         )
     )
     if keeps_place:
@@ -189,6 +200,7 @@ def _same_order(known: Order, command: PlaceOrder) -> bool:
         and known.reduce_only == (command.reduce_only is True)
         and known.label == (command.label or None)
         and known.reprices == (command.reprices is True)
+        and known.display_milli == (command.display_milli or 0)
     )
 
 

@@ -5,6 +5,8 @@ order that can trade first keeps its size, those behind it shrink, and none grow
 orders at one price, that with the lower id keeps its size.
 """
 
+from msgspec import UNSET, UnsetType
+
 from exchange.domain.events import OrderEdited
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
@@ -53,6 +55,11 @@ def _shrink(state: State, changes: Changes, account: Account, order: Order, rema
     order.size_milli -= previous_milli - remaining_milli
     order.remaining_milli = remaining_milli
     account.reserve(order, state.fee_schedule)
+    shown: int | UnsetType = UNSET
+    previous_shown: int | UnsetType = UNSET
+    if order.display_milli:
+        previous_shown = order.shown_milli
+        order.shown_milli = shown = min(order.shown_milli, remaining_milli)
     changes.events.append(
         OrderEdited(
             order.order_id,
@@ -66,5 +73,7 @@ def _shrink(state: State, changes: Changes, account: Account, order: Order, rema
             order.price_micros,
             previous_milli,
             "reduce_only",
+            shown,
+            previous_shown,
         )
     )

@@ -166,7 +166,7 @@ def _trigger_row(order: TriggerOrder) -> list[Any]:
         order.shown_micros,
         order.status,
         # Not in the rows of other orders, whose bytes stay as they are.
-        *((True,) if order.reprices else ()),
+        *((order.reprices, order.display_milli) if order.display_milli else (True,) if order.reprices else ()),
     ]
 
 

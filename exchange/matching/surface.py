@@ -161,7 +161,7 @@ def _mid_micros(book: OrderBook, surface: Surface, spread_max_micros: int) -> in
     for level in (bid, ask):
         size_milli = 0
         for order in level:
-            size_milli += order.remaining_milli
+            size_milli += order.visible_milli
             has_two_owners = has_two_owners or (owner is not None and order.user_id != owner)
             owner = order.user_id
             if size_milli >= surface.quote_size_min_milli and has_two_owners:

@@ -12,7 +12,7 @@ from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.domain.units import INSTRUMENT_TRIGGERS_MAX, PRICE_MAX_MICROS, USER_TRIGGERS_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import OrderBook
-from exchange.matching.order_checks import why_bad_price, why_bad_size, why_closed
+from exchange.matching.order_checks import why_bad_display, why_bad_price, why_bad_size, why_closed
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import State
 from exchange.matching.trigger_orders import TriggerLists, TriggerOrder
@@ -54,6 +54,7 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
         command.label or None,
         (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli),
         reprices=command.reprices is True,
+        display_milli=command.display_milli or 0,
     )
     if reference_micros is not None and command.trigger_offset_micros is not None:
         _begin_to_trail(placed, reference_micros)
@@ -77,6 +78,7 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
             command.client_order_id,
             command.reduce_only or UNSET,
             command.label or UNSET,
+            command.display_milli,
         )
     ]
 
@@ -98,6 +100,9 @@ def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrd
         return failed
     size_min_milli = _size_min_milli(state, order.book, order.reduce_only)
     if failed := why_bad_size(size_min_milli, size, 0, price) or why_bad_price(order.book, price):
+        return failed
+    display = order.display_milli
+    if display and (failed := why_bad_display(order.book, display, max(size, display))):
         return failed
     if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
         reference_micros = reference_of(state, order.book, order.trigger)
@@ -227,6 +232,10 @@ def _why_not_placed(
     price, size_min_milli = command.price_micros, _size_min_milli(state, book, command.reduce_only is True)
     if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
         return failed
+    if command.display_milli is not UNSET and (
+        failed := why_bad_display(book, command.display_milli, command.size_milli)
+    ):
+        return failed
     if used_by_id is not None:
         return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": used_by_id})
     in_instrument = account.trigger_counts.get(book.instrument_id, 0)
@@ -287,4 +296,5 @@ def _same_order(known: TriggerOrder, command: PlaceTriggerOrder) -> bool:
         and known.reduce_only == (command.reduce_only is True)
         and known.label == (command.label or None)
         and known.reprices == (command.reprices is True)
+        and known.display_milli == (command.display_milli or 0)
     )

@@ -28,6 +28,7 @@ class TriggerOrder:
     __slots__ = (
         "book",
         "client_order_id",
+        "display_milli",
         "label",
         "level_micros",
         "offset_micros",
@@ -68,6 +69,7 @@ class TriggerOrder:
         shown_micros: int | None = None,
         status: TriggerEnd | None = None,
         reprices: bool = False,
+        display_milli: int = 0,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -88,6 +90,7 @@ class TriggerOrder:
         self.shown_micros = shown_micros
         self.status: TriggerEnd | None = status
         self.reprices = reprices
+        self.display_milli = display_milli
 
     @property
     def waits_for_rise(self) -> bool:

@@ -132,6 +132,7 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str
         order.reduce_only or UNSET,
         order.label or UNSET,
         order.reprices or UNSET,
+        order.display_milli or UNSET,
     )
     names = (order.order_id, order.user_id, order.book.instrument_id)
     result = place(state, ts_us, command, order.order_id, liquidated)

@@ -2,6 +2,8 @@
 
 from bisect import bisect_left, insort
 
+from msgspec import UNSET
+
 from exchange.domain.enums import Side
 from exchange.domain.events import OrderCancelled, OrderEdited, Traded
 from exchange.projections.wire_types import BookLevel, OrderView
@@ -156,19 +158,24 @@ class Depth:
         return None if bid is None or ask is None else (bid + ask) // 2
 
     def enter(self, order: OrderView) -> None:
-        """Add the remainder of an order that now rests."""
+        """Add the remainder of an order that now rests; of an iceberg order the part that shows."""
         assert order.price_micros is not None, "a market order rests"
-        self._side(order.side).change(order.price_micros, order.remaining_milli, 1)
+        size_milli = order.remaining_milli if order.displayed_milli is None else order.displayed_milli
+        self._side(order.side).change(order.price_micros, size_milli, 1)
 
     def on_traded(self, event: Traded) -> None:
         """Deduct a fill from the level of the maker."""
         makers = self._asks if event.taker_side == "bid" else self._bids
-        makers.change(event.price_micros, -event.size_milli, 0 if event.maker_remaining_milli else -1)
+        size_milli = -event.size_milli
+        if event.maker_refilled_milli is not UNSET:
+            size_milli += event.maker_refilled_milli
+        makers.change(event.price_micros, size_milli, 0 if event.maker_remaining_milli else -1)
 
     def on_cancelled(self, event: OrderCancelled) -> None:
         """Remove a resting order. The caller must not pass an order that never rested."""
         assert event.price_micros is not None, "a market order rested"
-        self._side(event.side).change(event.price_micros, -event.remaining_milli, -1)
+        size_milli = event.remaining_milli if event.displayed_milli is UNSET else event.displayed_milli
+        self._side(event.side).change(event.price_micros, -size_milli, -1)
 
     def on_edited(self, event: OrderEdited) -> None:
         """Change the size of an order that kept its place, or remove one that lost it.
@@ -176,10 +183,13 @@ class Depth:
         The caller enters the remainder of the latter again after its trades.
         """
         side = self._side(event.side)
+        size_milli, previous_milli = event.remaining_milli, event.previous_remaining_milli
+        if event.displayed_milli is not UNSET and event.previous_displayed_milli is not UNSET:
+            size_milli, previous_milli = event.displayed_milli, event.previous_displayed_milli
         if event.kept_place:
-            side.change(event.price_micros, event.remaining_milli - event.previous_remaining_milli, 0)
+            side.change(event.price_micros, size_milli - previous_milli, 0)
         else:
-            side.change(event.previous_price_micros, -event.previous_remaining_milli, -1)
+            side.change(event.previous_price_micros, -previous_milli, -1)
 
     def _side(self, side: Side) -> DepthSide:
         return self._bids if side == "bid" else self._asks

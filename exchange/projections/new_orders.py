@@ -4,6 +4,8 @@ This module must stay interpreted: in compiled code, each number that is read an
 objects of an order stay in memory while it is open, and here they are those of its event.
 """
 
+from msgspec import UNSET
+
 from exchange.domain.events import OrderAccepted, TriggerOrderPlaced
 from exchange.projections.wire_types import OrderView
 
@@ -34,6 +36,9 @@ def add_order(open_orders: dict[int, OrderView], event: OrderAccepted, ts_us: in
         event.label or None,
         event.trigger_order_id or None,
     )
+    if event.display_milli is not UNSET:
+        order.refresh_milli = event.display_milli
+        order.displayed_milli = min(event.display_milli, size_milli)
     return order
 
 
@@ -62,5 +67,6 @@ def add_trigger_order(triggers: dict[int, OrderView], event: TriggerOrderPlaced,
         trigger_price_micros=event.trigger_price_micros,
         trigger_offset_micros=event.trigger_offset_micros,
         trigger_reference_price_micros=event.reference_micros,
+        refresh_milli=event.display_milli or None,
     )
     return order

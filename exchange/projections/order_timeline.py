@@ -74,6 +74,7 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
     label: str | None = None
     trigger_order_id: int | None = None
     requested_price_micros: int | None = None
+    display_milli: int | None = None
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
@@ -102,7 +103,7 @@ class Counterparty(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class FilledStep(_TimelineStep, frozen=True, kw_only=True, tag="filled"):
-    """The order traded."""
+    """The order traded. `refilled_milli`: an iceberg order shows so much again, at the back of the queue."""
 
     trade_id: int
     price_micros: int
@@ -110,6 +111,7 @@ class FilledStep(_TimelineStep, frozen=True, kw_only=True, tag="filled"):
     remaining_milli: int
     liquidity: Liquidity
     fee_micros: int
+    refilled_milli: int | None = None
     counterparty: Counterparty | None = None
 
 
@@ -153,6 +155,7 @@ class TriggerPlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_p
     client_order_id: str | None = None
     reduce_only: bool = False
     label: str | None = None
+    display_milli: int | None = None
 
 
 class TriggerEditedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_edited"):
@@ -285,6 +288,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 label=event.label or None,
                 trigger_order_id=event.trigger_order_id or None,
                 requested_price_micros=_requested(record.command, event),
+                display_milli=event.display_milli or None,
             )
         case OrderEdited():
             return EditedStep(
@@ -355,6 +359,7 @@ def _trigger_step(
                 client_order_id=event.client_order_id,
                 reduce_only=event.reduce_only is True,
                 label=event.label or None,
+                display_milli=event.display_milli or None,
             )
         case TriggerOrderEdited():
             return TriggerEditedStep(
@@ -400,6 +405,7 @@ def _filled(order_id: int, record: CommandRecord, event: Traded, names_counterpa
         remaining_milli=event.maker_remaining_milli if is_maker else event.taker_remaining_milli,
         liquidity=liquidity,
         fee_micros=event.maker_fee_micros if is_maker else event.taker_fee_micros,
+        refilled_milli=event.maker_refilled_milli or None if is_maker else None,
         counterparty=counterparty,
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from exchange.domain.events import (
     OrderAccepted,
     OrderCancelled,
@@ -155,6 +157,8 @@ class Orders:
         order.price_micros = event.price_micros
         order.size_milli = event.size_milli
         order.remaining_milli = event.remaining_milli
+        if event.displayed_milli is not UNSET:
+            order.displayed_milli = event.displayed_milli
         order.updated_us = ts_us
         return order
 
@@ -203,6 +207,8 @@ class Orders:
         order.filled_milli = filled = order.size_milli - remaining_milli
         order.average_price_micros = divide_rounding_half_up(notional * MILLI_PER_CONTRACT, filled)
         order.updated_us = ts_us
+        if order.refresh_milli is not None:
+            _show(order, event)
         if remaining_milli:
             order.status = "partially_filled"
             self.notional_micros[order_id] = notional
@@ -215,6 +221,17 @@ class Orders:
         del orders.open[order.order_id]
         self.notional_micros.pop(order.order_id, None)
         orders.finished.add(order, self.finished_kept)
+
+
+def _show(order: OrderView, event: Traded) -> None:
+    """Update the part of an iceberg order that the book shows after a fill."""
+    assert order.refresh_milli is not None and order.displayed_milli is not None, "not an iceberg order"
+    if order.order_id != event.maker_order_id:
+        order.displayed_milli = min(order.refresh_milli, order.remaining_milli)
+    elif event.maker_refilled_milli is not UNSET:
+        order.displayed_milli = event.maker_refilled_milli
+    else:
+        order.displayed_milli -= event.size_milli
 
 
 def divide_rounding_half_up(numerator: int, denominator: int) -> int:

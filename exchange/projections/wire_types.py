@@ -40,6 +40,8 @@ WIRE_NAMES = {
     "contract_size_milli": "contract_size",
     "curvature_ppm": "curvature",
     "delivery_price_micros": "delivery_price",
+    "display_milli": "display_amount",
+    "displayed_milli": "display_amount",
     "equity_micros": "equity",
     "estimated_delivery_price_micros": "estimated_delivery_price",
     "expiration_s": "expiration",
@@ -72,6 +74,8 @@ WIRE_NAMES = {
     "price_micros": "price",
     "quantity_milli": "quantity",
     "realised_pnl_micros": "realised_pnl",
+    "refilled_milli": "refilled",
+    "refresh_milli": "refresh_amount",
     "requested_price_micros": "requested_price",
     "remaining_milli": "remaining",
     "shortfall_micros": "shortfall",
@@ -124,6 +128,8 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     trigger_offset_micros: int | None = None
     trigger_reference_price_micros: int | None = None
     reject_reason: Reason | None = None
+    displayed_milli: int | None = None
+    refresh_milli: int | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
