@@ -138,7 +138,7 @@ def test_every_event_has_a_description(tmp_path: Path) -> None:
     state = State()
     events += [event for step in fair_steps(3, 400) for event in step.events]
     # Trigger orders.
-    events += [event for step in order_steps(3, 300) for event in step.events]
+    events += [event for step in order_steps(4, 300) for event in step.events]
     events += [event for ts_us, command in crash_of(80) for event in apply(state, ts_us, command)]
     # Only the administrator of a journal that lost commands causes this one.
     events.append(CommandLost(next_order_id=7, next_trade_id=3))
