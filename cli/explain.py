@@ -197,6 +197,10 @@ def _cancelled(step: CancelledStep, placed: PlacedStep | TriggerPlacedStep) -> s
             how = "because no position was left for this reduce-only order"
         case "liquidation":
             how = f"because {user_id} was liquidated: the cash was below the maintenance margin"
+        case "mmp_trigger":
+            how = "because fills reached a limit of its MMP group"
+        case "mmp_removed":
+            how = f"because {user_id} removed its MMP group"
         case _:
             how = f"({step.reason})"
     return f"cancelled {how}; {rest} remained"

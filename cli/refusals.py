@@ -80,6 +80,24 @@ TRANSLATIONS: dict[str, Translation] = {
         "several open orders have this label; name one by its ORDER_ID, or add --instrument if that tells them apart",
         "--label",
     ),
+    Reason.MMP_GROUP_UNKNOWN: Translation(
+        "the user has no such MMP group; `exchange mmp list` shows those there are, `exchange mmp set` creates one",
+        "GROUP",
+    ),
+    Reason.CANCEL_ON_DISCONNECT_OFF: Translation("mass quotes need a connection with cancel-on-disconnect"),
+    Reason.MMP_FROZEN: Translation(
+        "fills reached a limit of the MMP group; wait until its frozen time ends, or use `exchange mmp reset`"
+    ),
+    Reason.INVALID_MMP_CONFIG: Translation(
+        "an MMP group needs at least one limit, each limit above 0, and times of at most 3600 seconds", "--interval"
+    ),
+    Reason.MMP_GROUP_OF_OTHER_ASSET: Translation(
+        "the MMP group is for options on another asset; remove it first, or set another group", "--asset"
+    ),
+    Reason.NO_MODEL: Translation(
+        "limits of delta and vega need marks by a model, which this market does not have; use --quantity-limit",
+        "--delta-limit",
+    ),
     Reason.ORDER_TRIGGERED: Translation("the order was triggered; `exchange order show` shows how it ended"),
     Reason.TRIGGER_PRICE_INVALID: Translation(
         f"a trigger price and an offset must be positive, and at most {_PRICE_MAX}", "--trigger-price"
@@ -122,6 +140,11 @@ _PARAMS = {
     "trigger": "--trigger",
     "trigger_price": "--trigger-price",
     "trigger_offset": "--trigger-offset",
+    "mmp_group": "GROUP",
+    "quantity_limit": "--quantity-limit",
+    "delta_limit": "--delta-limit",
+    "vega_limit": "--vega-limit",
+    "frozen_time": "--frozen-time",
     "time_in_force": "--tif",
     "post_only": "--post-only",
     "reject_post_only": "--reject-post-only",

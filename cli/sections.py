@@ -12,6 +12,7 @@ from exchange.cli.lazy import LazyGroup
 SECTIONS = {
     "Trade": {
         "order": "Buy, sell, close positions, edit, cancel and show orders.",
+        "mmp": "Market maker protection: limits for the fills of quotes.",
         "account": "Show an account, deposit cash, withdraw cash.",
         "bot": "Run a trading bot as an ordinary client until Ctrl-C.",
     },

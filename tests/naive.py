@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelQuotes,
     CancelUserOrders,
     ChangeRules,
     Command,
@@ -27,6 +28,7 @@ from exchange.domain.commands import (
     EndSession,
     Fork,
     Genesis,
+    MassQuote,
     OpenAccount,
     PauseInstrument,
     PauseSeries,
@@ -34,12 +36,14 @@ from exchange.domain.commands import (
     PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
+    ResetMmp,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
     SetHalt,
     SetIndexPrice,
     SetLimits,
+    SetMmpConfig,
     SetSuspended,
     SettleSeries,
     StartSession,
@@ -115,6 +119,15 @@ from tests.naive_market import (
     model_price,
     price_band,
     series_of_rule,
+)
+from tests.naive_quotes import (
+    NaiveGroup,
+    cancel_quotes,
+    is_frozen,
+    mass_quote,
+    protect,
+    reset_mmp,
+    set_mmp_config,
 )
 from tests.naive_slices import conclude_settlement, divide, liquidate_in_slices, repay
 from tests.naive_triggers import (
@@ -251,6 +264,10 @@ class NaiveExchange:
         self.trigger_order_id: int | None = None
         # The accounts that were liquidated in this command, before the trigger order that places an order now.
         self.liquidated: list[str] = []
+        # By user and name; and of each quote its group and its set, by order_id.
+        self.mmp_groups: dict[tuple[str, str], NaiveGroup] = {}
+        self.quoted: dict[int, tuple[str, str]] = {}
+        self.now_us = 0
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
@@ -260,6 +277,7 @@ class NaiveExchange:
 
     def apply(self, ts_us: int, command: Command) -> list[Event]:
         """Carry out `command`, and then place the trigger orders that its prices meet."""
+        self.now_us = ts_us
         events = self.apply_one(ts_us, command)
         return events if isinstance(events[0], Refused) else trigger_all(self, ts_us, events)
 
@@ -310,6 +328,14 @@ class NaiveExchange:
                 return self.cancel_all(command, "user_request")
             case CancelUserOrders(user_id, instrument_id):
                 return self.cancel_all(CancelAll(user_id, instrument_id), "admin")
+            case MassQuote():
+                return mass_quote(self, ts_us, command)
+            case CancelQuotes():
+                return cancel_quotes(self, command)
+            case SetMmpConfig():
+                return set_mmp_config(self, command)
+            case ResetMmp():
+                return reset_mmp(self, command)
             case CreateInstrument():
                 return self.create_instrument(ts_us, command)
             case PauseInstrument():
@@ -656,6 +682,18 @@ class NaiveExchange:
             if only is None and missing:
                 events += self.first_marks(rule.asset, [self.instruments[instrument_id] for instrument_id in missing])
         return events
+
+    @property
+    def has_fair_market(self) -> bool:
+        return self.version > 1 and market_of(self.rules) is not None
+
+    def forward_of(self, terms: InstrumentTerms) -> tuple[int, int] | None:
+        """Return the forward at the last index price, and the time of that; None without an index."""
+        market = market_of(self.rules)
+        if market is None or terms.asset not in self.history:
+            return None
+        ts_us = self.history[terms.asset][-1][0]
+        return forward_price(market, terms, self.index_of(terms.asset), ts_us), ts_us
 
     def index_of(self, asset: str) -> int:
         """Return the current index price, 0 if there is none."""
@@ -1526,6 +1564,8 @@ class NaiveExchange:
                 return events
             if self.may_trade(taker.placed, makers[0]):
                 events += self.fill(makers[0], taker, min(makers[0].visible, taker.remaining))
+                if taker.remaining and is_frozen(self, taker):
+                    return [*events, self.close_order(taker, "mmp_trigger")]
             else:
                 events.append(self.close_order(makers[0], "self_trade_prevention"))
         return events
@@ -1575,9 +1615,10 @@ class NaiveExchange:
             refilled,
         )
         shrunk = [self.shrink_reduce_only(it, maker.instrument_id, taker) for it in (maker.user_id, taker.user_id)]
+        protected = protect(self, maker, taker, size)
         if taker.remaining == 0:
             self.close_order(taker)
-        return [trade, *shrunk[0], *shrunk[1]]
+        return [trade, *shrunk[0], *shrunk[1], *protected]
 
     def fee(self, instrument: NaiveInstrument, liquidity: Liquidity, price: int, size: int) -> int:
         cost, of_premium, market = price * size // 1000, self.rules.fees, market_of(self.rules)

@@ -36,6 +36,11 @@ Actions (parts in brackets are optional):
     USER trail-buys|trail-sells 1.000 by 0.20 from last|mark|index [ioc|fok] [in C]
     USER moves 7 to 1.70                   USER moves 7 by 0.30     another trigger price, or offset
     the triggers continue
+    USER sets group G on SOL: 10 s, frozen 5 s [, quantity 3.000] [, delta 0.500] [, vega 2.50]
+    USER removes group G on SOL            USER resets group G
+    USER quotes in G: C 1.000 @ 1.50 / 1.000 @ 1.60 [set S]; D - / 0.500 @ 2.00 post-only
+                                           bid / ask; -: not named, 0: cancelled, same @ 1.50: its size stays
+    USER cancels quotes [in C] [of group G] [of set S] [with deltas 0.20 to 0.40]
     99 times LINE                          the effects are those of the last time
     USER edits the order labelled L [in C] [to 2.000] [@ 1.60]
     USER cancels the order labelled L [in C]
@@ -69,6 +74,9 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
     order 2 placed by 1                    then effects as with any other
     order 1 rejected at 1.60 insufficient_balance    the order that it placed was refused
     order 1 untriggered user_request       it was cancelled before a price met it
+    bid of C refused 1036 mmp_frozen       one side of a quote
+    2 set, 1 unchanged                     sides, at the end of a mass quote
+    G reaches quantity 3.000, frozen until 10:00:05 | until it is reset
     2 due                                  trigger orders that waited before the command continued
     order 1 repeated                       the same order was sent again under its client_order_id
     2 of alice cancelled                   the end of a mass cancellation
@@ -115,6 +123,7 @@ from msgspec import UNSET, UnsetType
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelQuotes,
     CancelUserOrders,
     ChangeRules,
     Command,
@@ -126,18 +135,23 @@ from exchange.domain.commands import (
     EndDay,
     EndSession,
     Genesis,
+    InstrumentQuote,
+    MassQuote,
     OpenAccount,
     PauseInstrument,
     PauseSeries,
     PlaceOrder,
     PlaceTriggerOrder,
+    QuoteSide,
     ResetAccount,
+    ResetMmp,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
     SetHalt,
     SetIndexPrice,
     SetLimits,
+    SetMmpConfig,
     SetSuspended,
     SettleSeries,
     StartSession,
@@ -160,6 +174,8 @@ from exchange.domain.events import (
     MarginsChanged,
     MarketReopening,
     MarksSet,
+    MassQuoted,
+    MmpTriggered,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
@@ -168,6 +184,7 @@ from exchange.domain.events import (
     PositionSettled,
     PositionTakenOver,
     PostOnlyBegan,
+    QuoteRefused,
     Refused,
     SeriesPaused,
     SeriesResumed,
@@ -512,6 +529,34 @@ class Table:
             trigger_offset_micros=UNSET if offset is None else micros(offset),
         )
 
+    def set_group(self, groups: dict[str, Any]) -> Command:
+        return SetMmpConfig(
+            groups["user"],
+            groups["group"],
+            groups["asset"],
+            int(groups["seconds"]),
+            int(groups["frozen"]),
+            UNSET if groups["quantity"] is None else milli(groups["quantity"]),
+            UNSET if groups["delta"] is None else milli(groups["delta"]),
+            UNSET if groups["vega"] is None else micros(groups["vega"]),
+        )
+
+    def quote(self, groups: dict[str, Any]) -> Command:
+        quotes = []
+        for text in groups["rest"].split(";"):
+            name, terms = text.strip().split(" ", 1)
+            terms, _, set_id = terms.partition(" set ")
+            bid, ask = (side_of(side.strip()) for side in terms.split("/"))
+            quotes.append(InstrumentQuote(self.instrument_id(name), bid, ask, set_id or UNSET))
+        return MassQuote(groups["user"], groups["group"], "q", quotes)
+
+    def cancel_quotes(self, groups: dict[str, Any]) -> Command:
+        deltas = [UNSET if groups[name] is None else micros(groups[name]) for name in ("lowest", "highest")]
+        instrument_id = UNSET if groups["name"] is None else self.instrument_id(groups["name"])
+        return CancelQuotes(
+            groups["user"], instrument_id, UNSET, groups["group"] or UNSET, groups["set"] or UNSET, *deltas
+        )
+
     def edit(self, groups: dict[str, Any]) -> Command:
         price, size = groups["price"], groups["size"]
         return EditOrder(
@@ -582,8 +627,8 @@ class Table:
                     verb = "buys back" if event.side == "bid" else "sells off"
                     words.append(f"order {event.order_id} {verb} {what} @ {money(event.price_micros)}")
                 case OrderAccepted():
+                    words += self.remainder(subject, size, left, is_new)
                     if event.trigger_order_id:
-                        words += self.remainder(subject, size, left, is_new)
                         words.append(f"order {event.order_id} placed by {event.trigger_order_id}")
                     subject, size, left, is_new = event.order_id, event.size_milli, event.size_milli, True
                 case TriggerOrderEnded() if event.status == "cancelled":
@@ -604,7 +649,8 @@ class Table:
                     left = event.remaining_milli if event.order_id == subject else left
                     words.append(f"order {event.order_id} shrinks to {contracts(event.remaining_milli)}")
                 case OrderEdited():
-                    subject, size, left = event.order_id, event.remaining_milli, event.remaining_milli
+                    words += self.remainder(subject, size, left, is_new)
+                    subject, size, left, is_new = event.order_id, event.remaining_milli, event.remaining_milli, False
                     terms = f"{contracts(event.size_milli)} @ {money(event.price_micros)}"
                     words.append(f"order {subject} edited to {terms}, {'kept' if event.kept_place else 'lost'} place")
                 case Traded():
@@ -629,6 +675,13 @@ class Table:
                     words.append(f"{self.name_of(event.instrument_id)} {event.state}")
                 case Refused():
                     words.append(f"refused {REFUSALS[event.reason].code} {event.reason}")
+                case QuoteRefused():
+                    words += [*self.remainder(subject, size, left, is_new), *self.of_the_market(event)]
+                    left = 0
+                case MassQuoted():
+                    words += self.remainder(subject, size, left, is_new)
+                    left = 0
+                    words.append(f"{len(event.orders)} set, {len(event.unchanged)} unchanged")
                 case _:
                     words += self.of_the_market(event)
         listed = sum(isinstance(event, InstrumentCreated) and event.instrument_id not in self.names for event in events)
@@ -668,6 +721,17 @@ class Table:
             case PositionTakenOver():
                 what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
                 return [f"insurance takes over {what} @ {money(event.price_micros)} from {event.user_id}"]
+            case QuoteRefused():
+                code = REFUSALS[event.reason].code
+                return [f"{event.side} of {self.name_of(event.instrument_id)} refused {code} {event.reason}"]
+            case MmpTriggered():
+                sums = {
+                    "quantity": contracts(event.quantity_milli),
+                    "delta": contracts(event.delta_milli or 0),
+                    "vega": money(event.vega_micros or 0),
+                }
+                until = iso(event.frozen_until_us) if event.frozen_until_us else "it is reset"
+                return [f"{event.mmp_group} reaches {event.limit} {sums[event.limit]}, frozen until {until}"]
             case MarketReopening():
                 return ["cancel only"]
             case PostOnlyBegan():
@@ -717,6 +781,16 @@ def order_name(text: str) -> dict[str, Any]:
     return {"order_id": int(text)} if text.isdigit() else {"client_order_id": text}
 
 
+def side_of(text: str) -> QuoteSide | UnsetType:
+    """Parse one side of a quote, such as `1.000 @ 1.50 post-only`."""
+    if text == "-":
+        return UNSET
+    if text == "0":
+        return QuoteSide(0, 0)
+    size, _, price, *more = text.split()
+    return QuoteSide(micros(price), None if size == "same" else milli(size), more == ["post-only"])
+
+
 def _pattern(text: str) -> re.Pattern[str]:
     """Compile a line of the grammar to a pattern; `<user>` and other names stand for values."""
     parts = {
@@ -757,6 +831,15 @@ def _pattern(text: str) -> re.Pattern[str]:
         "pairs": r".*",
         "stays": r", another connection stays",
         "rest": r".*",
+        "group": r"\w+",
+        "set": r"\w+",
+        "seconds": r"\d+",
+        "frozen": r"\d+",
+        "quantity": r"-?\d+\.\d{3}",
+        "delta": r"-?\d+\.\d{3}",
+        "vega": r"-?\d+\.\d{2,6}",
+        "lowest": r"-?\d+\.\d{2}",
+        "highest": r"-?\d+\.\d{2}",
     }
     return re.compile(re.sub(r"<(\w+)>", lambda match: f"(?P<{match[1]}>{parts[match[1]]})", text))
 
@@ -805,6 +888,26 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
     (_pattern(rf"<user> <trigger_deal> <size> by <offset> from <source>(?: <in_force>)?{_TAIL}"), Table.place_trigger),
     (_pattern(r"<user> moves <order> to <level>"), Table.move_trigger),
     (_pattern(r"<user> moves <order> by <offset>"), Table.move_trigger),
+    (
+        _pattern(
+            r"<user> sets group <group> on <asset>: <seconds> s, frozen <frozen> s"
+            r"(?:, quantity <quantity>)?(?:, delta <delta>)?(?:, vega <vega>)?"
+        ),
+        Table.set_group,
+    ),
+    (
+        _pattern(r"<user> removes group <group> on <asset>"),
+        lambda _, g: SetMmpConfig(g["user"], g["group"], g["asset"], 0, 0),
+    ),
+    (_pattern(r"<user> resets group <group>"), lambda _, g: ResetMmp(g["user"], g["group"])),
+    (_pattern(r"<user> quotes in <group>: <rest>"), Table.quote),
+    (
+        _pattern(
+            r"<user> cancels quotes(?: in <name>)?(?: of group <group>)?(?: of set <set>)?"
+            r"(?: with deltas <lowest> to <highest>)?"
+        ),
+        Table.cancel_quotes,
+    ),
     (_pattern(r"the triggers continue"), lambda _, g: ContinueTriggers()),
     (_pattern(r"<user> edits <order>(?: to <size>)?(?: @ <price>)?"), Table.edit),
     (_pattern(r"<user> cancels <order>(?: in <name>)?"), Table.cancel),

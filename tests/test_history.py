@@ -30,10 +30,13 @@ from exchange.projections.wire_types import OrderView
 from tests.market_commands import market_steps
 from tests.market_story import write_steps, write_story
 from tests.order_commands import LABELS, order_steps
+from tests.quote_commands import quote_steps
 
 SEED = 20260228
 # An odd seed is that of a market; with this one, all kinds of trigger orders end in all ways.
 ORDERS_SEED = 7
+# With this one, many MMP groups freeze and are reset.
+QUOTES_SEED = 30
 COUNT = 600
 
 
@@ -69,7 +72,16 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=("story", "stream", "orders"))
+@pytest.fixture(scope="module")
+def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random market with mass quotes, and MMP groups that freeze and are reset."""
+    path = tmp_path_factory.mktemp("quotes") / "exchange.db"
+    write_steps(path, ((step.ts_us, step.command) for step in quote_steps(QUOTES_SEED, COUNT)))
+    _update(path)
+    return path
+
+
+@pytest.fixture(params=("story", "stream", "orders", "quotes"))
 def path(request: pytest.FixtureRequest) -> Path:
     found: Path = request.getfixturevalue(request.param)
     return found
@@ -373,6 +385,7 @@ QUESTIONS: dict[str, Callable[[Views], Any]] = {
     "accounts": _accounts,
     "tickers": lambda views: [views.ticker(one.instrument_id) for one in views.live_instruments()],
     "books": lambda views: [(views.depths[name].bids(), views.depths[name].asks()) for name in views.instruments],
+    "MMP groups": lambda views: [views.mmp_groups(user_id) for user_id in views.balances.users],
     "open orders": lambda views: [views.open_orders(user_id) for user_id in views.balances.users],
     "orders by label": lambda views: [
         [_waiting(views.find_order(user_id, None, None, label)), views.open_orders(user_id, None, label)]

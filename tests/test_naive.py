@@ -19,30 +19,35 @@ from msgspec import UNSET
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelQuotes,
     CancelUserOrders,
     ChangeRules,
     Command,
     ContinueTriggers,
     EditOrder,
     EndDay,
+    MassQuote,
     PauseSeries,
     PlaceOrder,
     PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
+    ResetMmp,
     ResumeSeries,
     SetHalt,
     SetIndexPrice,
     SetLimits,
+    SetMmpConfig,
     SetSuspended,
     SettleSeries,
     decode_command,
     encode_command,
 )
-from exchange.domain.enums import CancelReason, TriggerType
+from exchange.domain.enums import CancelReason, MmpLimit, TriggerType
 from exchange.domain.events import (
     AccountOpened,
     AccountReset,
+    AllCancelled,
     BalanceChanged,
     CommandLost,
     DebtRepaid,
@@ -57,6 +62,10 @@ from exchange.domain.events import (
     MarginsChanged,
     MarketReopening,
     MarksSet,
+    MassQuoted,
+    MmpConfigSet,
+    MmpResetDone,
+    MmpTriggered,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
@@ -64,6 +73,7 @@ from exchange.domain.events import (
     PositionSettled,
     PositionTakenOver,
     PostOnlyBegan,
+    QuoteRefused,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -87,6 +97,7 @@ from exchange.matching.state_codec import decode_state, digest, encode_state
 from tests.market_commands import FairMarketCommands, MarketCommands, fair_steps, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
 from tests.order_commands import OrderCommands, OrderMarketCommands, order_steps
+from tests.quote_commands import QuoteCommands, QuoteMarketCommands, quote_steps
 from tests.random_commands import RandomCommands, Step, random_steps
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +154,12 @@ def test_chunk_of_streams_with_all_order_types_is_the_same_as_in_the_naive_excha
         run_stream(OrderMarketCommands if seed % 2 else OrderCommands, seed, ORDER_COMMANDS)
 
 
+@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=0, long_from=10))
+def test_chunk_of_streams_with_mass_quotes_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(QuoteMarketCommands if seed % 2 else QuoteCommands, seed, ORDER_COMMANDS)
+
+
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
     """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
@@ -159,6 +176,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
         run_stream(MarketCommands, seed, 1_000)
         run_stream(FairMarketCommands, seed, 1_000)
         run_stream(OrderMarketCommands, seed, 1_000)
+        run_stream(QuoteMarketCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
@@ -263,7 +281,7 @@ def test_the_streams_cover_everything() -> None:
         *[
             f"cancelled {reason}"
             for reason in get_args(CancelReason)
-            if reason not in ("admin", "liquidation", *_ORDER_ENDS)
+            if reason not in ("admin", "liquidation", *_ORDER_ENDS, *_MMP)
         ],
         *[f"place refused {reason}" for reason in _PLACE_REASONS if reason not in _MARKET_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS if reason not in _MARKET_REASONS],
@@ -285,7 +303,7 @@ def test_the_market_streams_cover_everything() -> None:
         *[f"refused {reason}" for reason in Reason if reason not in (*_FAIR_REASONS, *_ORDER_REASONS)],
         *[f"place refused {reason}" for reason in _PLACE_REASONS],
         *[f"edit refused {reason}" for reason in _EDIT_REASONS],
-        *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in _ORDER_ENDS],
+        *[f"cancelled {reason}" for reason in get_args(CancelReason) if reason not in (*_ORDER_ENDS, *_MMP)],
         *[f"{kind.__name__} liquidated" for kind in (PlaceOrder, EditOrder, SetIndexPrice, EndDay, ChangeRules)],
         *[f"liquidation ended by {reason}" for reason in ("ioc_remainder", "insufficient_balance")],
         *["liquidation traded", "several liquidated", "delivery fee", "size reduced", "market added"],
@@ -338,6 +356,35 @@ def test_the_order_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
+@pytest.mark.long
+def test_the_quote_streams_cover_everything() -> None:
+    """The same for mass quotes and market maker protection."""
+    counts = Counter(word for seed in range(60) for word in occurrences(quote_steps(seed, ORDER_COMMANDS)))
+    expected = {
+        *[f"command {it.__name__}" for it in _QUOTE_COMMANDS],
+        *[f"event {it.__name__}" for it in _QUOTE_EVENTS],
+        *[f"refused {it}" for it in _QUOTE_REASONS if it not in _QUOTE_SIDE_REASONS],
+        *[f"quote refused {it}" for it in _QUOTE_SIDE_REASONS],
+        *[f"cancelled {it}" for it in _MMP],
+        *[f"limit of {limit}" for limit in get_args(MmpLimit)],
+        *["quote edited", "quote kept place", "quote unchanged", "quote traded", "quotes cancelled"],
+    }
+    rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
+    assert not rare, f"these occur less than four times: {rare}"
+
+
+_MMP = ("mmp_trigger", "mmp_removed")
+_QUOTE_COMMANDS = [MassQuote, CancelQuotes, SetMmpConfig, ResetMmp]
+_QUOTE_EVENTS = [MassQuoted, QuoteRefused, MmpConfigSet, MmpTriggered, MmpResetDone]
+_QUOTE_SIDE_REASONS = [
+    *[Reason.MMP_FROZEN, Reason.MMP_GROUP_OF_OTHER_ASSET, Reason.QUOTE_CROSSES_OWN, Reason.NO_QUOTE],
+    *[Reason.INSUFFICIENT_BALANCE, Reason.POST_ONLY_WOULD_TRADE, Reason.INSTRUMENT_NOT_FOUND],
+]
+_QUOTE_REASONS = [
+    *[Reason.INVALID_QUOTES, Reason.MMP_GROUP_UNKNOWN, Reason.CANCEL_ON_DISCONNECT_OFF, Reason.MMP_FROZEN],
+    *[Reason.MMP_GROUP_OF_OTHER_ASSET, Reason.QUOTE_CROSSES_OWN, Reason.NO_QUOTE, Reason.INVALID_MMP_CONFIG],
+    *[Reason.TOO_MANY_MMP_GROUPS, Reason.NO_MODEL],
+]
 _TRIGGER_REASONS = [
     *[Reason.NO_TRIGGER_PRICE, Reason.TRIGGER_PRICE_INVALID],
     *[Reason.TRIGGER_PRICE_TOO_LOW, Reason.TRIGGER_PRICE_TOO_HIGH],
@@ -347,6 +394,7 @@ _ORDER_REASONS = [
     *[Reason.LABEL_NOT_UNIQUE, Reason.ORDER_TRIGGERED, Reason.TERMS_DO_NOT_FIT, Reason.TOO_MANY_TRIGGER_ORDERS],
     *_TRIGGER_REASONS,
     *_DISPLAY_REASONS,
+    *_QUOTE_REASONS,
 ]
 _ORDER_COMMANDS = [PlaceTriggerOrder, ContinueTriggers]
 _ORDER_EVENTS = [TriggerOrderPlaced, TriggerOrderEdited, TriggerOrderEnded, TriggersContinued]
@@ -373,8 +421,8 @@ _MARKET_REASONS = [
     *_ORDER_REASONS,
 ]
 # tests/test_repair.py has the one that is recorded only in place of a lost command.
-_COMMANDS = [it for it in get_args(Command) if it is not RecordLoss]
-_EVENTS = [event_type for event_type in get_args(Event) if event_type is not CommandLost]
+_COMMANDS = [it for it in get_args(Command) if it not in (RecordLoss, *_QUOTE_COMMANDS)]
+_EVENTS = [event_type for event_type in get_args(Event) if event_type not in (CommandLost, *_QUOTE_EVENTS)]
 _MARKET_COMMANDS = [
     *[SetIndexPrice, SettleSeries, PauseSeries, ResumeSeries, SetHalt, SetSuspended, SetLimits, CancelUserOrders],
     ChangeRules,
@@ -430,6 +478,16 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
                     yield f"cancelled {cancel_reason}"
                 case OrderEdited(cause="reduce_only"):
                     yield "reduce-only order shrinks" if event.displayed_milli is UNSET else "iceberg shrinks"
+                case QuoteRefused():
+                    yield f"quote refused {event.reason}"
+                case MmpTriggered(limit=limit):
+                    yield f"limit of {limit}"
+                case MassQuoted():
+                    yield from ["quote unchanged"] * bool(event.unchanged) + ["quote traded"] * bool(trades)
+                case AllCancelled(count=count) if count and isinstance(command, CancelQuotes):
+                    yield "quotes cancelled"
+                case OrderEdited() if isinstance(command, MassQuote):
+                    yield "quote kept place" if event.kept_place else "quote edited"
                 case OrderEdited():
                     yield "edit kept place" if event.kept_place else "edit lost place"
                     if event.kept_place and event.remaining_milli == event.previous_remaining_milli:

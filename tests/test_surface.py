@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from itertools import pairwise
-from math import erfc, exp, log, sqrt
+from math import erfc, exp, log, pi, sqrt
 from pathlib import Path
 from random import Random
 
@@ -283,3 +283,23 @@ def test_marks_do_not_depend_on_the_hash_seed() -> None:
         check=True,
     )
     assert told.stdout.strip() == marks_in_words()
+
+
+@pytest.mark.parametrize("days", [1, 7, 30, 365])
+def test_delta_and_vega_are_those_of_black_76(days: int) -> None:
+    """Against floats, at the volatility of the smile, which is rounded to millionths. A put has the delta less 1."""
+    at, forward = Slice(Smile(650_000, -200_000, 900_000, 0), 150 * USDC, days * US_PER_DAY), 150 * USDC
+    for strike in range(50 * USDC, 400 * USDC, 10 * USDC):
+        deviation = at.volatility_ppm(strike) / 1e6 * sqrt(days / 365)
+        d1 = log(forward / strike) / deviation + deviation / 2
+        delta = at.delta_nano(strike, is_call=True)
+        assert abs(delta / ONE - normal(d1)) < 3e-6
+        assert at.delta_nano(strike, is_call=False) == delta - ONE
+        vega = forward * exp(-d1 * d1 / 2) / sqrt(2 * pi) * sqrt(days / 365)
+        assert abs(at.vega_micros(strike) - vega) < 5e-6 * forward
+
+
+def test_without_time_left_the_delta_is_that_of_the_payout() -> None:
+    at = Slice(Smile(650_000, 0, 900_000, 0), 150 * USDC, 0)
+    deltas = [(at.delta_nano(strike * USDC, True), at.delta_nano(strike * USDC, False)) for strike in (140, 150, 160)]
+    assert deltas == [(ONE, 0), (0, 0), (0, -ONE)]

@@ -24,6 +24,7 @@ from exchange.projections.wire_types import (
     Instrument,
     MarketStatus,
     MarkSurface,
+    MmpTriggerView,
     OrderView,
     PositionView,
     Settlement,
@@ -67,6 +68,7 @@ class CommandUpdate(msgspec.Struct, frozen=True):
     halted: bool | None
     losses: dict[str, SharedLoss] = {}
     surfaces: list[MarkSurface] = []
+    mmp_triggers: list[tuple[str, MmpTriggerView]] = []
     size: int = 1
 
 
@@ -195,6 +197,7 @@ def update_of(change: Change, views: Views, wanted: Container[Key] | None = None
         change.halted,
         change.losses,
         list(change.surfaces.values()),
+        change.mmp_triggers,
         1 + len(orders) + 3 * len(change.trades) + len(positions) + len(balances) + len(change.instruments),
     )
 
@@ -207,7 +210,8 @@ def _is_wanted(channel_name: str, user_id: str, wanted: Container[Key]) -> bool:
 def encode(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[Key, bytes]]:
     """The notifications of one command on the wanted streams.
 
-    The order is fixed: the user's orders, trades, positions, balance, losses and changes, then the public channels.
+    The order is fixed: the user's orders, trades, positions, balance, losses, MMP triggers and changes, then the public
+    channels.
     """
     for key, data in _items_of(update, wanted):
         if key in wanted:
@@ -231,6 +235,8 @@ def _items_of(update: CommandUpdate, wanted: Container[Key]) -> Iterator[tuple[K
         yield ("user.balance", balance.user_id), balance
     for user_id, loss in update.losses.items():
         yield ("user.losses", user_id), loss
+    if update.mmp_triggers:
+        yield from _by_key((("user.mmp_trigger", user_id), it) for user_id, it in update.mmp_triggers).items()
     yield from _user_changes(update, wanted).items()
     yield from _by_key(((f"trades.{trade.instrument_id}", ""), trade) for trade in update.trades).items()
     yield from _trades_of_assets(update.trades, wanted).items()

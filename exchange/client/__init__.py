@@ -15,6 +15,7 @@ from exchange.client.messages import (
     InstrumentsMessage,
     LossesMessage,
     Message,
+    MmpTriggersMessage,
     OrdersMessage,
     PositionsMessage,
     QuoteMessage,
@@ -27,7 +28,15 @@ from exchange.client.messages import (
     TradesMessage,
     UserTradesMessage,
 )
-from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PlaceResult
+from exchange.client.results import (
+    OrderBookSnapshot,
+    OrderOptions,
+    PastMoment,
+    PlaceResult,
+    QuoteFilter,
+    QuoteOptions,
+    QuoteSideOptions,
+)
 from exchange.client.subscription import Subscription
 from exchange.keys.client_key import ClientKey, read_client_key
 from exchange.projections.wire_types import (
@@ -61,13 +70,17 @@ __all__ = [
     "LossesMessage",
     "MarginResult",
     "Message",
+    "MmpTriggersMessage",
     "OrderBookSnapshot",
     "OrderOptions",
     "OrdersMessage",
     "PastMoment",
     "PlaceResult",
     "PositionsMessage",
+    "QuoteFilter",
     "QuoteMessage",
+    "QuoteOptions",
+    "QuoteSideOptions",
     "QuotesMessage",
     "Receipt",
     "SettlementMessage",

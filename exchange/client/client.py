@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -16,7 +16,15 @@ import msgspec
 
 from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
-from exchange.client.results import OrderBookSnapshot, OrderOptions, PastMoment, PastRange, PlaceResult
+from exchange.client.results import (
+    OrderBookSnapshot,
+    OrderOptions,
+    PastMoment,
+    PastRange,
+    PlaceResult,
+    QuoteFilter,
+    QuoteOptions,
+)
 from exchange.client.subscription import Subscription
 from exchange.domain.enums import InstrumentKind, Side
 from exchange.domain.rules import Rules
@@ -33,6 +41,9 @@ from exchange.projections.wire_types import (
     Instrument,
     MarginResult,
     MarkSurface,
+    MassQuoteResult,
+    MmpGroupResult,
+    MmpGroupView,
     OrderView,
     PositionsResult,
     Receipt,
@@ -53,7 +64,10 @@ _ORDERS = ("private/buy", "private/sell")
 # Methods with these prefixes are not sent again after a break. The client cannot know whether the exchange carried out
 # the first request, and a second one could do harm: pay twice, close a position opened since, cancel an order placed
 # since, or move an edited order to the back of the queue.
-_NEVER_REPEATED = ("admin/", "private/close_position", "private/cancel_all", "private/edit")
+_NEVER_REPEATED = (
+    *("admin/", "private/close_position", "private/cancel_all", "private/edit"),
+    *("private/mass_quote", "private/cancel_quotes"),
+)
 
 
 class Client:
@@ -195,6 +209,44 @@ class Client:
         """Cancel all open orders, or those of one instrument, asset, kind and label. Never repeated after a break."""
         which = {"instrument_id": instrument_id, "asset": asset, "kind": kind, "label": label}
         return await self._typed("private/cancel_all", CancelAllResult, **which, receipt=receipt or None)
+
+    async def mass_quote(
+        self, mmp_group: str, quote_id: str, quotes: Sequence[QuoteOptions], *, receipt: bool = False
+    ) -> MassQuoteResult:
+        """Place, replace or cancel many two-sided quotes at once. Never repeated after a break.
+
+        It needs `cancel_on_disconnect` and an MMP group.
+        """
+        given = {"mmp_group": mmp_group, "quote_id": quote_id, "quotes": list(quotes), "receipt": receipt or None}
+        return await self._typed("private/mass_quote", MassQuoteResult, **given)
+
+    async def cancel_quotes(self, *, receipt: bool = False, **which: Unpack[QuoteFilter]) -> CancelAllResult:
+        """Cancel all quotes, or those that fit every filter. Never repeated after a break."""
+        return await self._typed("private/cancel_quotes", CancelAllResult, **which, receipt=receipt or None)
+
+    async def set_mmp_config(
+        self,
+        mmp_group: str,
+        asset: str,
+        interval: int,
+        frozen_time: int = 0,
+        *,
+        quantity_limit: int | None = None,
+        delta_limit: int | None = None,
+        vega_limit: int | None = None,
+    ) -> MmpGroupView | None:
+        """Create an MMP group or replace its limits. An interval of 0 removes the group, and its quotes."""
+        limits = {"quantity_limit": quantity_limit, "delta_limit": delta_limit, "vega_limit": vega_limit}
+        terms = {"mmp_group": mmp_group, "asset": asset, "interval": interval, "frozen_time": frozen_time, **limits}
+        return (await self._typed("private/set_mmp_config", MmpGroupResult, **terms)).group
+
+    async def reset_mmp(self, mmp_group: str) -> MmpGroupView | None:
+        """End the freeze of an MMP group."""
+        return (await self._typed("private/reset_mmp", MmpGroupResult, mmp_group=mmp_group)).group
+
+    async def get_mmp_config(self, mmp_group: str | None = None, **at: Unpack[PastMoment]) -> list[MmpGroupView]:
+        """The MMP groups of the user with their limits and freezes; all of them, or one."""
+        return await self._typed("private/get_mmp_config", list[MmpGroupView], mmp_group=mmp_group, **at)
 
     async def close_position(
         self, instrument_id: str, price: int | None = None, *, receipt: bool = False

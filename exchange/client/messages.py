@@ -16,6 +16,7 @@ from exchange.projections.wire_types import (
     Instrument,
     MarketStatus,
     MarkSurface,
+    MmpTriggerView,
     OrderView,
     PositionView,
     Settlement,
@@ -175,6 +176,14 @@ class LossesMessage(NamedTuple):
     data: SharedLoss
 
 
+class MmpTriggersMessage(NamedTuple):
+    """The user's MMP groups that command `seq` froze."""
+
+    channel: str
+    seq: int
+    data: list[MmpTriggerView]
+
+
 Message = (
     BookMessage
     | TradesMessage
@@ -193,6 +202,7 @@ Message = (
     | InstrumentsMessage
     | SettlementMessage
     | LossesMessage
+    | MmpTriggersMessage
     | StatusMessage
 )
 
@@ -228,6 +238,7 @@ DECODERS = {
     "settlement": ChannelDecoder(SettlementMessage, msgspec.json.Decoder(list[Settlement])),
     "losses": ChannelDecoder(LossesMessage, msgspec.json.Decoder(SharedLoss)),
     "user.losses": ChannelDecoder(LossesMessage, msgspec.json.Decoder(SharedLoss)),
+    "user.mmp_trigger": ChannelDecoder(MmpTriggersMessage, msgspec.json.Decoder(list[MmpTriggerView])),
     "user.orders": ChannelDecoder(OrdersMessage, msgspec.json.Decoder(list[OrderView])),
     "user.trades": ChannelDecoder(UserTradesMessage, msgspec.json.Decoder(list[UserTrade])),
     "user.positions": ChannelDecoder(PositionsMessage, msgspec.json.Decoder(list[PositionView])),

@@ -22,6 +22,34 @@ class PastRange(PastMoment, total=False):
     end_us: int
 
 
+class QuoteSideOptions(TypedDict, total=False):
+    """One side of a quote; docs/protocol.md describes the fields."""
+
+    amount: int
+    price: int
+    post_only: bool
+
+
+class QuoteOptions(TypedDict, total=False):
+    """A quote of `private/mass_quote`: `instrument_id`, and a bid, an ask or both."""
+
+    instrument_id: str
+    bid: QuoteSideOptions
+    ask: QuoteSideOptions
+    quote_set_id: str
+
+
+class QuoteFilter(TypedDict, total=False):
+    """The filters of `private/cancel_quotes`."""
+
+    instrument_id: str
+    asset: str
+    mmp_group: str
+    quote_set_id: str
+    min_delta: float
+    max_delta: float
+
+
 class OrderOptions(TypedDict, total=False):
     """Optional parameters of `private/buy` and `private/sell`; docs/protocol.md describes them."""
 

@@ -197,6 +197,74 @@ class CancelAll(_Command, frozen=True, tag="cancel_all"):
     label: str | UnsetType = UNSET
 
 
+class QuoteSide(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One side of a quote. `size_milli` is the size that is open after the command; 0 cancels, None leaves it.
+
+    `post_only`: the side is refused if it would trade.
+    """
+
+    price_micros: int
+    size_milli: int | None
+    post_only: bool = False
+
+
+class InstrumentQuote(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """The quotes of one instrument in a mass quote. A side that is missing stays as it is."""
+
+    instrument_id: str
+    bid: QuoteSide | UnsetType = UNSET
+    ask: QuoteSide | UnsetType = UNSET
+    quote_set_id: str | UnsetType = UNSET
+
+
+class MassQuote(_Command, frozen=True, tag="mass_quote"):
+    """Place or replace many two-sided quotes of an MMP group. `quote_id` is the client's own name for the command."""
+
+    user_id: str
+    mmp_group: str
+    quote_id: str
+    quotes: list[InstrumentQuote]
+
+
+class CancelQuotes(_Command, frozen=True, tag="cancel_quotes"):
+    """Cancel the user's quotes that fit: by instrument, asset, MMP group, quote set and delta.
+
+    The delta of an option is that of its model mark, in millionths; negative for puts. Both limits are included.
+    """
+
+    user_id: str
+    instrument_id: str | UnsetType = UNSET
+    asset: str | UnsetType = UNSET
+    mmp_group: str | UnsetType = UNSET
+    quote_set_id: str | UnsetType = UNSET
+    min_delta_ppm: int | UnsetType = UNSET
+    max_delta_ppm: int | UnsetType = UNSET
+
+
+class SetMmpConfig(_Command, frozen=True, tag="set_mmp_config"):
+    """Set the limits of an MMP group, or create it. `interval_s` of 0 removes the group and cancels its quotes.
+
+    `frozen_s` of 0: the group stays frozen until ResetMmp. A limit that is missing is not checked. The vega is in
+    micros for a volatility that is one point higher.
+    """
+
+    user_id: str
+    mmp_group: str
+    asset: str
+    interval_s: int
+    frozen_s: int
+    quantity_limit_milli: int | UnsetType = UNSET
+    delta_limit_milli: int | UnsetType = UNSET
+    vega_limit_micros: int | UnsetType = UNSET
+
+
+class ResetMmp(_Command, frozen=True, tag="reset_mmp"):
+    """End the freeze of an MMP group, and begin its next interval with the next fill."""
+
+    user_id: str
+    mmp_group: str
+
+
 class SetCancelOnDisconnect(_Command, frozen=True, tag="set_cancel_on_disconnect"):
     """Switch cancel-on-disconnect: if enabled, a lost connection or a stopped server cancels the user's orders."""
 
@@ -316,6 +384,10 @@ Command = (
     | RecordLoss
     | PlaceTriggerOrder
     | ContinueTriggers
+    | MassQuote
+    | CancelQuotes
+    | SetMmpConfig
+    | ResetMmp
     | Genesis
 )
 

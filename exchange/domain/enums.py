@@ -16,6 +16,8 @@ OptionType = Literal["call", "put"]
 InstrumentKind = Literal["option", "call", "put"]
 InstrumentState = Literal["open", "paused", "expired"]
 Liquidity = Literal["maker", "taker"]
+# The limits of an MMP group, which its fills can reach.
+MmpLimit = Literal["quantity", "delta", "vega"]
 CancelReason = Literal[
     "user_request",
     "ioc_remainder",
@@ -29,6 +31,8 @@ CancelReason = Literal[
     "admin",
     "liquidation",
     "nothing_to_reduce",
+    "mmp_trigger",
+    "mmp_removed",
 ]
 # Why the exchange itself made an order smaller.
 EditCause = Literal["reduce_only"]

@@ -11,6 +11,7 @@ from exchange.domain.enums import (
     CancelReason,
     EditCause,
     InstrumentState,
+    MmpLimit,
     OptionType,
     OrderType,
     Side,
@@ -206,6 +207,65 @@ class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
 
     user_id: str
     count: int
+
+
+class MassQuoted(_Event, frozen=True, tag="mass_quoted"):
+    """The last event of a mass quote about its quotes. `orders` are those that it placed or changed, with their sets.
+
+    The id of the quote set is empty if the quote has none. `unchanged` are the orders that already had these terms.
+    """
+
+    user_id: str
+    mmp_group: str
+    quote_id: str
+    orders: list[tuple[int, str]]
+    unchanged: list[int]
+
+
+class QuoteRefused(_Event, frozen=True, tag="quote_refused"):
+    """One side of a quote in a mass quote was refused. The quote that it would have replaced stays as it is."""
+
+    user_id: str
+    instrument_id: str
+    side: Side
+    reason: Reason
+
+
+class MmpConfigSet(_Event, frozen=True, tag="mmp_config_set"):
+    """An MMP group has these limits. `interval_s` of 0: it was removed. Missing limits are not checked."""
+
+    user_id: str
+    mmp_group: str
+    asset: str
+    interval_s: int
+    frozen_s: int
+    quantity_limit_milli: int | UnsetType = UNSET
+    delta_limit_milli: int | UnsetType = UNSET
+    vega_limit_micros: int | UnsetType = UNSET
+
+
+class MmpTriggered(_Event, frozen=True, tag="mmp_triggered"):
+    """The fills of an MMP group reached a limit. Its open quotes are cancelled in the events after this one.
+
+    `frozen_until_us` of 0: until ResetMmp. The sums are those of the interval: `delta_milli` and `vega_micros` are net,
+    rounded down, and missing if the group has neither limit.
+    """
+
+    user_id: str
+    mmp_group: str
+    asset: str
+    limit: MmpLimit
+    frozen_until_us: int
+    quantity_milli: int
+    delta_milli: int | UnsetType = UNSET
+    vega_micros: int | UnsetType = UNSET
+
+
+class MmpResetDone(_Event, frozen=True, tag="mmp_reset"):
+    """The freeze of an MMP group ended by command, and its sums are zero again."""
+
+    user_id: str
+    mmp_group: str
 
 
 class TriggerOrderPlaced(_Event, frozen=True, tag="trigger_order_placed"):
@@ -537,6 +597,11 @@ Event = (
     | TriggerOrderEdited
     | TriggerOrderEnded
     | TriggersContinued
+    | MassQuoted
+    | QuoteRefused
+    | MmpConfigSet
+    | MmpTriggered
+    | MmpResetDone
 )
 
 _encoder = msgspec.json.Encoder()

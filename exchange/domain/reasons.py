@@ -49,6 +49,17 @@ class Reason(StrEnum):
     ORDER_ALREADY_FILLED = "order_already_filled"
     ORDER_ALREADY_CANCELLED = "order_already_cancelled"
 
+    INVALID_QUOTES = "invalid_quotes"
+    MMP_GROUP_UNKNOWN = "mmp_group_unknown"
+    CANCEL_ON_DISCONNECT_OFF = "cancel_on_disconnect_off"
+    MMP_FROZEN = "mmp_frozen"
+    MMP_GROUP_OF_OTHER_ASSET = "mmp_group_of_other_asset"
+    QUOTE_CROSSES_OWN = "quote_crosses_own"
+    NO_QUOTE = "no_quote"
+    INVALID_MMP_CONFIG = "invalid_mmp_config"
+    TOO_MANY_MMP_GROUPS = "too_many_mmp_groups"
+    NO_MODEL = "no_model"
+
     UNKNOWN_USER = "unknown_user"
     ACCOUNT_EXISTS = "account_exists"
     INSTRUMENT_EXISTS = "instrument_exists"
@@ -171,6 +182,59 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),
+    Reason.INVALID_QUOTES: Refusal(
+        -32602,
+        "Invalid params",
+        "a mass quote has 1 to 100 quotes, each of another instrument, with a bid, an ask or both, the bid below the "
+        "ask; nothing was changed",
+        "quotes",
+    ),
+    Reason.MMP_GROUP_UNKNOWN: Refusal(
+        -32602,
+        "Invalid params",
+        "the account has no such MMP group; private/set_mmp_config creates one, private/get_mmp_config lists them",
+        "mmp_group",
+    ),
+    Reason.CANCEL_ON_DISCONNECT_OFF: Refusal(
+        1035,
+        "Mass quotes not possible",
+        "mass quotes need cancel-on-disconnect; call private/enable_cancel_on_disconnect first",
+    ),
+    Reason.MMP_FROZEN: Refusal(
+        1036,
+        "Quotes frozen",
+        "fills reached a limit of the MMP group; wait until its frozen time ends, or call private/reset_mmp",
+    ),
+    Reason.MMP_GROUP_OF_OTHER_ASSET: Refusal(
+        -32602,
+        "Invalid params",
+        "the MMP group is for options on another asset; use a group of this asset",
+        "mmp_group",
+    ),
+    Reason.QUOTE_CROSSES_OWN: Refusal(
+        1005,
+        "Invalid price",
+        "the price crosses the other side of your own quote; send both sides in one mass quote",
+    ),
+    Reason.NO_QUOTE: Refusal(
+        1003, "Order not found", "there is no quote on this side whose amount could stay; send an amount"
+    ),
+    Reason.INVALID_MMP_CONFIG: Refusal(
+        -32602,
+        "Invalid params",
+        "an MMP group needs at least one limit, each limit above 0, and an interval and a frozen_time of at most 3600 "
+        "seconds",
+        "interval",
+    ),
+    Reason.TOO_MANY_MMP_GROUPS: Refusal(
+        1026, "Too many open orders", "the account has 16 MMP groups; remove one with an interval of 0 first"
+    ),
+    Reason.NO_MODEL: Refusal(
+        -32602,
+        "Invalid params",
+        "limits of delta and vega need marks by a model, which this market does not have; use quantity_limit",
+        "delta_limit",
+    ),
     Reason.UNKNOWN_USER: Refusal(
         -32602, "Invalid params", "no account has this user_id; public/auth opens one", "user_id"
     ),

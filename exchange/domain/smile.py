@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import isqrt
 from typing import NamedTuple
 
-from exchange.domain.black76 import ONE, call_micros, density_nano, log_nano
+from exchange.domain.black76 import ONE, call_micros, density_nano, log_nano, normal_nano
 from exchange.domain.units import PPM, US_PER_DAY
 
 US_PER_YEAR = 365 * US_PER_DAY
@@ -74,6 +74,20 @@ class Slice:
         """Return the value of the call."""
         log = self._log(strike_micros)
         return call_micros(self.forward_micros, strike_micros, log, self._deviation(log))
+
+    def delta_nano(self, strike_micros: int, is_call: bool) -> int:
+        """Return the change of an option's value with the forward, in billionths: N(d1), of a put N(d1) - 1.
+
+        Without time left it is 1 (a call) or -1 (a put) in the money, and 0 out of it and at it.
+        """
+        log = self._log(strike_micros)
+        deviation = self._deviation(log)
+        if not deviation:
+            if strike_micros == self.forward_micros:
+                return 0
+            return (ONE if log < 0 else 0) if is_call else (-ONE if log > 0 else 0)
+        delta = normal_nano(-log * ONE // deviation + deviation // 2)
+        return delta if is_call else delta - ONE
 
     def vega_micros(self, strike_micros: int) -> int:
         """Return the change of an option's value for a volatility that is higher by 1 (100 points)."""

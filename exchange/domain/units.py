@@ -30,6 +30,12 @@ INSTRUMENT_TRIGGERS_MAX = 100
 USER_TRIGGERS_MAX = 1_000
 # Trigger orders that one command triggers at most.
 TRIGGERED_MAX = 100
+# Instruments in one mass quote, each with a bid and an ask.
+QUOTES_MAX = 100
+# Of one account, as on Deribit (https://docs.deribit.com/articles/mass-quotes-specifications).
+MMP_GROUPS_MAX = 16
+# The longest interval and the longest freeze of an MMP group, as on Deribit.
+MMP_SECONDS_MAX = 3_600
 RESERVED_USERS = ("admin", "fees", "insurance")
 # An iceberg order shows at least so many times the smallest size of the instrument, and hides less than so many times
 # the part that it shows.

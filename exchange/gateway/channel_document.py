@@ -15,6 +15,7 @@ from exchange.projections.wire_types import (
     Instrument,
     MarketStatus,
     MarkSurface,
+    MmpTriggerView,
     OrderView,
     PositionView,
     Settlement,
@@ -113,6 +114,11 @@ CHANNEL_KINDS: dict[Kind, ChannelKind] = {
         "user.changes",
         "The orders and positions of the user that one command changed, and the trades that it made, in one message.",
         {"changes": UserChanges},
+    ),
+    "user.mmp_trigger": ChannelKind(
+        "user.mmp_trigger",
+        "The MMP groups of the user whose fills reached a limit, so that their quotes were cancelled.",
+        {"mmp_triggers": list[MmpTriggerView]},
     ),
     "user.losses": ChannelKind(
         "user.losses",

@@ -32,6 +32,7 @@ Kind = Literal[
     "user.balance",
     "user.losses",
     "user.changes",
+    "user.mmp_trigger",
 ]
 OF_ALL: dict[str, Kind] = {"settlement": "settlement", "losses": "losses", "status": "status"}
 USER_KINDS: dict[str, Kind] = {
@@ -41,6 +42,7 @@ USER_KINDS: dict[str, Kind] = {
     "user.balance": "user.balance",
     "user.losses": "user.losses",
     "user.changes": "user.changes",
+    "user.mmp_trigger": "user.mmp_trigger",
 }
 _OF_INSTRUMENTS: dict[str, Kind] = {"tickers": "tickers", "quote": "quote", "trades": "trades"}
 _OF_ALL_ON_ASSET: dict[str, Kind] = {"tickers": "tickers.asset", "quote": "quote.asset", "trades": "trades.asset"}
@@ -52,7 +54,7 @@ _EXPECTED = (
     f"expected book.INSTRUMENT.DEPTH (depth 1 to {BOOK_DEPTH_MAX}), tickers.INSTRUMENT, tickers.ASSET, "
     "quote.INSTRUMENT, quote.ASSET, trades.INSTRUMENT, trades.ASSET, candles.INSTRUMENT.RESOLUTION, "
     "candles.ASSET.RESOLUTION, index.ASSET, surface.ASSET, instruments.ASSET, settlement, losses, status, "
-    "user.orders, user.trades, user.positions, user.balance, user.losses or user.changes"
+    "user.orders, user.trades, user.positions, user.balance, user.losses, user.changes or user.mmp_trigger"
 )
 
 # Streams that begin with the present state.

@@ -152,7 +152,48 @@ FIELDS: dict[str, Field] = {
     "type": Field("limit or market, or the type of a trigger order."),
     "unrealised_pnl": Field("Profit if the position were closed at its value now; null if it is beyond 2^53 - 1."),
     "user_id": Field("Id of the user."),
+    "mmp_group": Field("Name of the MMP group, 1 to 64 characters."),
+    "quote_id": Field("The user's own name of the mass quote, 1 to 64 characters."),
+    "quote_set_id": Field("The user's own name of a set of quotes, 1 to 64 characters."),
+    "frozen_until_us": Field("End of the freeze of the MMP group; 0: until it is reset; null if it is not frozen."),
+    "interval": Field("Length of the interval in which fills are summed; it begins with the first fill."),
+    "frozen_time": Field("Length of a freeze; 0: until the group is reset.", "seconds"),
+    "quantity_limit": Field("Sum of the fills, bought and sold, that freezes the group; null: not checked.", MILLI),
+    "delta_limit": Field(
+        "Net delta of the fills, in either direction, that freezes the group; null: not checked.", MILLI
+    ),
+    "vega_limit": Field(
+        "Net vega of the fills for a percentage point, in either direction, that freezes the group; null: not checked.",
+        MICROS,
+    ),
     # Parameters.
+    "QuoteSideParams.amount": Field(
+        "Size that is open after the command; 0 cancels the side. Default: the open size stays.", MILLI
+    ),
+    "QuoteSideParams.price": Field("Limit price of one contract. Only a cancellation needs none.", MICROS),
+    "QuoteSideParams.post_only": Field("True to refuse the side if it would trade on arrival."),
+    "QuoteParams.bid": Field("The side that buys. Default: it stays as it is."),
+    "QuoteParams.ask": Field("The side that sells. Default: it stays as it is."),
+    "MassQuoteParams.quotes": Field("1 to 100 quotes, each of another instrument."),
+    "CancelQuotesParams.instrument_id": Field("Only quotes in this instrument."),
+    "CancelQuotesParams.asset": Field("Only quotes on this asset."),
+    "CancelQuotesParams.mmp_group": Field("Only quotes of this MMP group."),
+    "CancelQuotesParams.quote_set_id": Field("Only quotes of this set."),
+    "CancelQuotesParams.min_delta": Field(
+        "Only quotes in options whose delta by the model is at least this: -1 to 0 for puts, 0 to 1 for calls."
+    ),
+    "CancelQuotesParams.max_delta": Field("Only quotes in options whose delta by the model is at most this."),
+    "MmpConfigParams.interval": Field(
+        "Length of the interval in which fills are summed, at most 3600; 0 removes the group and cancels its quotes.",
+        "seconds",
+    ),
+    "MmpConfigParams.frozen_time": Field("Length of a freeze, at most 3600; 0: until private/reset_mmp.", "seconds"),
+    "MmpConfigParams.quantity_limit": Field("Sum of the fills, bought and sold, that freezes the group.", MILLI),
+    "MmpConfigParams.delta_limit": Field("Net delta of the fills, in either direction, that freezes the group.", MILLI),
+    "MmpConfigParams.vega_limit": Field(
+        "Net vega of the fills for a percentage point, in either direction, that freezes the group.", MICROS
+    ),
+    "MmpGroupFilter.mmp_group": Field("Only this group."),
     "AuthParams.client_id": Field(
         "Id of a key, such as `alice:0a1b2c3d`; or of a user: 1 to 64 letters, digits and `_ . @ -`."
     ),
@@ -309,6 +350,20 @@ FIELDS: dict[str, Field] = {
     "UserChanges.orders": Field("The user's orders that the command changed, as they were after it."),
     "UserChanges.positions": Field("The user's positions that the command changed, as they were after it."),
     "UserChanges.trades": Field("The user's trades that the command made."),
+    "MassQuoteResult.orders": Field("The quotes that the command set or left as they were, as they are after it."),
+    "MassQuoteResult.trades": Field("The trades that the quotes made on arrival."),
+    "MassQuoteResult.errors": Field("The sides that were refused; what they would have replaced stays."),
+    "MassQuoteResult.receipt": Field(_RECEIPT),
+    "MmpGroupResult.receipt": Field(_RECEIPT),
+    "MmpGroupResult.group": Field("The MMP group after the command; null if it was removed."),
+    "QuoteError.code": Field("Code of the error."),
+    "QuoteError.message": Field("Message of the error."),
+    "QuoteError.reason": Field("Reason of the refusal, a stable word for programs."),
+    "QuoteError.detail": Field("What to do."),
+    "MmpTrigger.limit": Field("The limit that the fills reached: quantity, delta or vega."),
+    "MmpTrigger.quantity": Field("Sum of the fills of the interval.", MILLI),
+    "net_delta": Field("Net delta of the fills of the interval; null if the group has no limit for it.", MILLI),
+    "net_vega": Field("Net vega of the fills of the interval, for a percentage point; null without a limit.", MICROS),
     "Transaction.balance": Field("Cash of the user after the movement, locked cash included."),
     "Transaction.change": Field("Cash that the user received, the fee deducted; negative: cash that the user paid."),
     "Transaction.fee": Field("Fee that is part of the change."),

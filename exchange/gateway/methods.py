@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
-from exchange.gateway import admin, connection, queries, trading
+from exchange.gateway import admin, connection, queries, quoting, trading
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.api_document import openrpc_document
@@ -276,6 +276,40 @@ _METHODS: dict[str, Method] = {
         trading.cancel_all,
         w.CancelAllResult,
         trading.cancel_all_answer,
+    ),
+    "private/mass_quote": _private(
+        "Place, replace or cancel many two-sided quotes of an MMP group at once.",
+        p.MassQuoteParams,
+        quoting.mass_quote,
+        w.MassQuoteResult,
+        quoting.mass_quote_answer,
+    ),
+    "private/cancel_quotes": _private(
+        "Cancel quotes: all of them, or those that fit every filter that is given.",
+        p.CancelQuotesParams,
+        quoting.cancel_quotes,
+        w.CancelAllResult,
+        trading.cancel_all_answer,
+    ),
+    "private/set_mmp_config": _private(
+        "Create an MMP group, replace its limits, or remove it.",
+        p.MmpConfigParams,
+        quoting.set_mmp_config,
+        w.MmpGroupResult,
+        quoting.mmp_answer,
+    ),
+    "private/reset_mmp": _private(
+        "End the freeze of an MMP group.",
+        p.MmpGroupRef,
+        quoting.reset_mmp,
+        w.MmpGroupResult,
+        quoting.mmp_answer,
+    ),
+    "private/get_mmp_config": _private(
+        "The MMP groups of the user, with their limits and freezes.",
+        p.MmpGroupFilter,
+        quoting.get_mmp_config,
+        list[w.MmpGroupView],
     ),
     "private/close_position": _private(
         "Place a reduce-only order for the whole position in an instrument.",

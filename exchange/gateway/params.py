@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from exchange.domain.enums import InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.rules import Rules
-from exchange.domain.units import CLIENT_ORDER_ID_MAX, LABEL_MAX, NAME_PATTERN, NUMBER_MAX
+from exchange.domain.units import CLIENT_ORDER_ID_MAX, LABEL_MAX, MMP_SECONDS_MAX, NAME_PATTERN, NUMBER_MAX, QUOTES_MAX
 from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
@@ -34,6 +34,7 @@ InstrumentId = Annotated[str, Meta(max_length=INSTRUMENT_ID_MAX)]
 Asset = Annotated[str, Meta(max_length=ASSET_MAX)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_MAX)]
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=CLIENT_ORDER_ID_MAX)]
+Delta = Annotated[float, Meta(ge=-1, le=1)]
 Time = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
@@ -144,6 +145,52 @@ class CancelAllParams(CommandParams, frozen=True):
     asset: Asset | None = None
     kind: InstrumentKind | None = None
     label: Label | None = None
+
+
+class QuoteSideParams(Params, frozen=True):
+    amount: Number | None = None
+    price: Number | None = None
+    post_only: bool = False
+
+
+class QuoteParams(Params, frozen=True):
+    instrument_id: InstrumentId
+    bid: QuoteSideParams | None = None
+    ask: QuoteSideParams | None = None
+    quote_set_id: Label | None = None
+
+
+class MassQuoteParams(CommandParams, frozen=True):
+    mmp_group: Label
+    quotes: Annotated[list[QuoteParams], Meta(min_length=1, max_length=QUOTES_MAX)]
+    quote_id: Label
+
+
+class CancelQuotesParams(CommandParams, frozen=True):
+    instrument_id: InstrumentId | None = None
+    asset: Asset | None = None
+    mmp_group: Label | None = None
+    quote_set_id: Label | None = None
+    min_delta: Delta | None = None
+    max_delta: Delta | None = None
+
+
+class MmpConfigParams(CommandParams, frozen=True):
+    mmp_group: Label
+    asset: Asset
+    interval: Annotated[int, Meta(ge=0, le=MMP_SECONDS_MAX)]
+    frozen_time: Annotated[int, Meta(ge=0, le=MMP_SECONDS_MAX)] = 0
+    quantity_limit: Number | None = None
+    delta_limit: Number | None = None
+    vega_limit: Number | None = None
+
+
+class MmpGroupRef(CommandParams, frozen=True):
+    mmp_group: Label
+
+
+class MmpGroupFilter(ReadParams, frozen=True):
+    mmp_group: Label | None = None
 
 
 class OrderRef(ReadParams, frozen=True):

@@ -28,6 +28,10 @@ from exchange.domain.events import (
     MarginsChanged,
     MarketReopening,
     MarksSet,
+    MassQuoted,
+    MmpConfigSet,
+    MmpResetDone,
+    MmpTriggered,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
@@ -36,6 +40,7 @@ from exchange.domain.events import (
     PositionSettled,
     PositionTakenOver,
     PostOnlyBegan,
+    QuoteRefused,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -54,6 +59,7 @@ from exchange.domain.events import (
     Withdrawn,
 )
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
+from exchange.history.quote_text import describe_quotes
 from exchange.history.trigger_text import describe_trigger
 
 # Marks in one line. The --json output of the commands has all of them.
@@ -165,6 +171,8 @@ def _describe_market(event: Event, instrument_id: str | None) -> str:
     match event:
         case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded() | TriggersContinued():
             return describe_trigger(event)
+        case MassQuoted() | QuoteRefused() | MmpConfigSet() | MmpTriggered() | MmpResetDone():
+            return describe_quotes(event)
         case IndexPriceSet():
             return f"the index of {event.asset} is {usdc(event.price_micros)}"
         case MarksSet():

@@ -51,6 +51,11 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.TriggerOrderEdited,
     e.TriggerOrderEnded,
     e.TriggersContinued,
+    e.MassQuoted,
+    e.QuoteRefused,
+    e.MmpConfigSet,
+    e.MmpTriggered,
+    e.MmpResetDone,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

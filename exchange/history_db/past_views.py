@@ -4,11 +4,14 @@
 reads each part of the history when a question needs it.
 """
 
+import json
 import sqlite3
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from exchange.domain.enums import OrderStatus
 from exchange.domain.events import HaltSet, LimitsSet, SuspensionSet, decode_event
@@ -33,6 +36,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarkSurface,
+    MmpGroupView,
     OrderView,
     Settlement,
     SmileView,
@@ -54,7 +58,10 @@ _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.or
 _ORDER = (
     """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
     v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
-    o.reduce_only, o.liquidation, o.label, o.trigger_order_id, b.displayed_milli, b.refresh_milli FROM {source}
+    o.reduce_only, o.liquidation, o.label, o.trigger_order_id, b.displayed_milli, b.refresh_milli,
+    (SELECT json_array(q.mmp_group, q.quote_set_id, q.quote_id) FROM quote_terms q
+        WHERE q.order_id = o.order_id AND q.seq <= :seq ORDER BY q.seq DESC LIMIT 1)
+    FROM {source}
     JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
     + _VERSION_AT
     + """
@@ -310,6 +317,31 @@ class PastViews(Views):
             orders += self._untriggered(user_id, instrument_id)
             orders.sort(key=lambda order: order.order_id)
         return orders if label is None else [order for order in orders if order.label == label]
+
+    def mmp_groups(self, user_id: str) -> list[MmpGroupView]:
+        """The MMP groups of the user as they were, oldest first. A freeze that has ended may still be noted."""
+        user = self.user_key(user_id)
+        rows = self.query(
+            "SELECT seq, mmp_group, asset, interval_s, frozen_s, quantity_limit_milli, delta_limit_milli, "
+            "vega_limit_micros FROM mmp_config WHERE user = :user AND seq <= :seq ORDER BY seq",
+            user=user,
+        )
+        groups: dict[str, tuple[int, MmpGroupView]] = {}
+        for seq, *terms in rows:
+            view = MmpGroupView(*terms)
+            if view.interval_s:
+                groups[view.mmp_group] = groups.get(view.mmp_group, (seq,))[0], view
+            else:
+                groups.pop(view.mmp_group, None)
+        frozen = (
+            "SELECT frozen_until_us FROM mmp_trigger WHERE user = :user AND mmp_group = :name "
+            "AND seq BETWEEN :created AND :seq ORDER BY seq DESC, n DESC LIMIT 1"
+        )
+        found = []
+        for name, (created_seq, view) in groups.items():
+            row = self.query(frozen, user=user, name=name, created=created_seq).fetchone()
+            found.append(view if row is None else replace(view, frozen_until_us=row[0]))
+        return found
 
     def _untriggered(self, user_id: str, instrument_id: str | None) -> list[OrderView]:
         of_instrument = "" if instrument_id is None else "AND o.instrument = :instrument"
@@ -637,7 +669,8 @@ class _Accounts(_OnDemand[AccountBalances]):
 def _order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
      created_us, updated_us, name, reason, reduce_only, liquidation, label, trigger_order_id, displayed,
-     refresh) = row  # fmt: skip
+     refresh, quote) = row  # fmt: skip
+    mmp_group, quote_set_id, quote_id = (None, None, None) if quote is None else json.loads(quote)
     filled = size - remaining
     status: OrderStatus = "partially_filled" if filled else "open"
     if change == "cancelled" or not remaining:
@@ -666,6 +699,9 @@ def _order(row: Any) -> OrderView:
         trigger_order_id,
         displayed_milli=displayed,
         refresh_milli=refresh,
+        mmp_group=mmp_group,
+        quote_set_id=quote_set_id,
+        quote_id=quote_id,
     )
 
 

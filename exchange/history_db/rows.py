@@ -16,6 +16,7 @@ from exchange.history_db.memory import Memory
 from exchange.history_db.new_rows import NULL, Keys, NewRows
 from exchange.history_db.order_rows import OrderRows
 from exchange.history_db.payloads import needs_json, stored_payload
+from exchange.history_db.quote_rows import QuoteRows
 from exchange.history_db.state_events import events_of_state
 from exchange.history_db.trigger_rows import TriggerRows
 from exchange.journal.records import Record
@@ -37,7 +38,7 @@ class HistoryRows:
     def __init__(self, memory: Memory) -> None:
         self.new = new = NewRows(memory)
         self._orders, self._accounts, self._market = OrderRows(new), AccountRows(new), MarketRows(new)
-        self._triggers = TriggerRows(new)
+        self._triggers, self._quotes = TriggerRows(new), QuoteRows(new)
         self._liquidations: list[e.LiquidationStarted] = []
         self._commands, self._events = new.tables["command"], new.tables["event"]
         adders = self._adders()
@@ -58,6 +59,10 @@ class HistoryRows:
             e.TriggerOrderPlaced: triggers.placed,
             e.TriggerOrderEdited: triggers.edited,
             e.TriggerOrderEnded: triggers.ended,
+            e.MassQuoted: self._quotes.quoted,
+            e.MmpConfigSet: self._quotes.configured,
+            e.MmpTriggered: self._quotes.triggered,
+            e.MmpResetDone: self._quotes.reset,
             e.LiquidationStarted: self._liquidated,
             e.AccountOpened: accounts.opened,
             e.BalanceChanged: accounts.balance,

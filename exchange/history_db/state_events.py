@@ -67,6 +67,18 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 yield e.OrderEdited(*names, order.side, price, size, left, True, price, size, UNSET, shown, shown)
         for order in orders.triggers.values():
             yield _placed(order)
+        yield from _quotes(list(orders.open.values()))
+
+
+def _quotes(orders: list[OrderView]) -> Iterator[e.MassQuoted]:
+    """The quotes among the open orders of a user, as if the mass quotes that changed them last came now."""
+    commands: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for order in orders:
+        if order.mmp_group is not None and order.quote_id is not None:
+            quotes = commands.setdefault((order.mmp_group, order.quote_id), [])
+            quotes.append((order.order_id, order.quote_set_id or ""))
+    for (mmp_group, quote_id), quotes in commands.items():
+        yield e.MassQuoted(orders[0].user_id, mmp_group, quote_id, quotes, [])
 
 
 def _placed(order: OrderView) -> e.TriggerOrderPlaced:
@@ -105,5 +117,9 @@ def _events_of_account(user_id: str, views: Views) -> Iterator[e.Event]:
         yield e.SuspensionSet(user_id, True)
     if account.open_orders_max is not None or account.position_max_milli is not None:
         yield e.LimitsSet(user_id, account.open_orders_max, account.position_max_milli)
+    for group in views.mmp_groups(user_id):
+        limits = (group.quantity_limit_milli, group.delta_limit_milli, group.vega_limit_micros)
+        given = [UNSET if limit is None else limit for limit in limits]
+        yield e.MmpConfigSet(user_id, group.mmp_group, group.asset, group.interval_s, group.frozen_s, *given)
     for instrument_id, position in account.positions.items():
         yield e.PositionChanged(user_id, instrument_id, position.quantity_milli, position.locked_micros)

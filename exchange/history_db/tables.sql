@@ -147,6 +147,45 @@ CREATE TABLE trigger_version (
     PRIMARY KEY (order_id, seq, n)
 ) STRICT, WITHOUT ROWID;
 
+-- The MMP group, the quote set and the id of the mass quote of each quote, for every mass quote that placed or changed it.
+CREATE TABLE quote_terms (
+    order_id     INTEGER NOT NULL REFERENCES book_order,
+    seq          INTEGER NOT NULL REFERENCES command,
+    mmp_group    TEXT NOT NULL,
+    quote_set_id TEXT,
+    quote_id     TEXT NOT NULL,
+    PRIMARY KEY (order_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The limits of MMP groups. An interval of 0 removed the group.
+CREATE TABLE mmp_config (
+    seq                  INTEGER NOT NULL REFERENCES command,
+    user                 INTEGER NOT NULL REFERENCES user,
+    mmp_group            TEXT NOT NULL,
+    asset                TEXT NOT NULL,
+    interval_s           INTEGER NOT NULL,
+    frozen_s             INTEGER NOT NULL,
+    quantity_limit_milli INTEGER,
+    delta_limit_milli    INTEGER,
+    vega_limit_micros    INTEGER,
+    PRIMARY KEY (user, seq, mmp_group)
+) STRICT, WITHOUT ROWID;
+
+-- The freezes of MMP groups with the sums of the interval, and the resets that ended them.
+CREATE TABLE mmp_trigger (
+    seq             INTEGER NOT NULL REFERENCES command,
+    n               INTEGER NOT NULL,
+    user            INTEGER NOT NULL REFERENCES user,
+    mmp_group       TEXT NOT NULL,
+    asset           TEXT,
+    reached         TEXT,
+    frozen_until_us INTEGER,
+    quantity_milli  INTEGER,
+    delta_milli     INTEGER,
+    vega_micros     INTEGER,
+    PRIMARY KEY (user, mmp_group, seq, n)
+) STRICT, WITHOUT ROWID;
+
 -- The life of every order. `cost_micros` and `fee_micros` are sums over its fills up to here; the filled size is
 -- `size_milli - remaining_milli`. `kept_place` is NULL but for an edit.
 CREATE TABLE order_version (

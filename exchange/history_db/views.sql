@@ -108,6 +108,24 @@ FROM trigger_order o
      JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
      JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq;
 
+-- The quotes of mass quotes that are still in a book, with the last mass quote that changed each.
+CREATE VIEW mass_quotes AS
+SELECT q.mmp_group, q.quote_set_id, q.quote_id, q.seq AS quoted_seq, o.*
+FROM open_orders o JOIN quote_terms q ON q.order_id = o.order_id AND q.seq = (
+    SELECT newest.seq FROM quote_terms newest WHERE newest.order_id = o.order_id ORDER BY newest.seq DESC LIMIT 1);
+
+-- Every configuration of an MMP group. An interval of 0 removed the group.
+CREATE VIEW mmp_configs AS
+SELECT m.seq, c.ts_us, u.user_id, m.mmp_group, m.asset, m.interval_s, m.frozen_s, m.quantity_limit_milli,
+       m.delta_limit_milli, m.vega_limit_micros
+FROM mmp_config m JOIN user u ON u.user = m.user JOIN command c ON c.seq = m.seq;
+
+-- Every freeze of an MMP group: the limit that its fills reached, and the sums of the interval.
+CREATE VIEW mmp_triggers AS
+SELECT m.seq, c.ts_us, u.user_id, m.mmp_group, m.asset, m.reached, m.frozen_until_us, m.quantity_milli, m.delta_milli,
+       m.vega_micros
+FROM mmp_trigger m JOIN user u ON u.user = m.user JOIN command c ON c.seq = m.seq WHERE m.reached IS NOT NULL;
+
 -- The book of every instrument after the last command: one row for each price with orders. Of an iceberg order it has
 -- the part that shows.
 CREATE VIEW books AS

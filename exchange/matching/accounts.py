@@ -18,6 +18,7 @@ from exchange.matching.book import Order, OrderBook
 from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
 from exchange.matching.margin_profiles import collateral_micros
+from exchange.matching.mmp_groups import MmpGroup
 from exchange.matching.trigger_orders import TriggerOrder
 
 # The exchange's own accounts: the insurance pays what an account cannot, and every fee is paid to "fees".
@@ -72,7 +73,7 @@ class Account:
     of the remainders of open bids, by instrument; a position has that of its asks. `reduce_only_orders` are those that
     rest, by id. `triggers` are the untriggered orders, and `closed_triggers` the newest of those that ended;
     `client_triggers` those of both that have a client_order_id, by it. `trigger_counts` are the numbers of untriggered
-    orders, by instrument.
+    orders, by instrument. `mmp_groups` are those of its quotes, by name.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Account:
         "locked_micros",
         "maintenance_micros",
         "margin_micros",
+        "mmp_groups",
         "open_bids_milli",
         "open_orders",
         "open_orders_max",
@@ -136,6 +138,7 @@ class Account:
         self.closed_triggers: dict[int, TriggerOrder] = {}
         self.client_triggers: dict[str, TriggerOrder] = {}
         self.trigger_counts: dict[str, int] = {}
+        self.mmp_groups: dict[str, MmpGroup] = {}
 
     def copy_without_orders(self) -> Account:
         """Return a copy without orders and positions."""
@@ -344,6 +347,14 @@ class Account:
                 assert order.client_order_id is None or self.find_client_order(order.client_order_id) is None, (
                     "an order and a trigger order have one client_order_id"
                 )
+
+    def check_quotes(self) -> None:
+        """Check every invariant of the MMP groups; AssertionError names the broken one."""
+        for name, group in self.mmp_groups.items():
+            assert group.name == name, "a group is filed under another name"
+            group.check(self.open_orders)
+        quotes = [order for order in self.open_orders.values() if order.mmp_group is not None]
+        assert all(order.mmp_group in self.mmp_groups for order in quotes), "a quote is in no group"
 
     def _check_open_orders(self, rules: Rules) -> tuple[int, int, int]:
         """Check open orders and positions; return the sums locked by bids, of collateral, and of maintenance."""

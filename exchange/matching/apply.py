@@ -3,6 +3,7 @@
 from exchange.domain.commands import (
     CancelAll,
     CancelOrder,
+    CancelQuotes,
     CancelUserOrders,
     ChangeRules,
     Command,
@@ -15,6 +16,7 @@ from exchange.domain.commands import (
     EndSession,
     Fork,
     Genesis,
+    MassQuote,
     OpenAccount,
     PauseInstrument,
     PauseSeries,
@@ -22,12 +24,14 @@ from exchange.domain.commands import (
     PlaceTriggerOrder,
     RecordLoss,
     ResetAccount,
+    ResetMmp,
     ResumeInstrument,
     ResumeSeries,
     SetCancelOnDisconnect,
     SetHalt,
     SetIndexPrice,
     SetLimits,
+    SetMmpConfig,
     SetSuspended,
     SettleSeries,
     StartSession,
@@ -56,6 +60,8 @@ from exchange.matching.administration import (
     withdraw_cash,
 )
 from exchange.matching.index_update import set_index_price
+from exchange.matching.maker_protection import reset_mmp, set_mmp_config
+from exchange.matching.mass_quotes import cancel_quotes, mass_quote
 from exchange.matching.orders import cancel, cancel_all, edit, place
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.settlement import settle_series
@@ -70,6 +76,7 @@ def apply(state: State, ts_us: int, command: Command) -> list[Event]:
     The same commands on the same state cause the same events on every machine. A refusal is an event too.
     AssertionError means that the state is broken: the caller must stop.
     """
+    state.now_us = ts_us
     result = _execute(state, ts_us, command)
     if isinstance(result, list):
         if state.triggers is not None:
@@ -108,6 +115,14 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
             return place_trigger(state, ts_us, command)
         case ContinueTriggers():
             return continue_triggers(state)
+        case MassQuote():
+            return mass_quote(state, ts_us, command)
+        case CancelQuotes():
+            return cancel_quotes(state, command)
+        case SetMmpConfig():
+            return set_mmp_config(state, command)
+        case ResetMmp():
+            return reset_mmp(state, command)
         case OpenAccount():
             return open_account(state, command)
         case Deposit():

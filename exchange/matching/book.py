@@ -18,6 +18,7 @@ class Order:
 
     `level`, `before` and `after` are set while the order rests. `display_milli` is not 0 for an iceberg order: the book
     shows at most so much of it, and now `shown_milli`.
+    A quote of a mass quote has an `mmp_group` of its user and a `quote_set_id`, empty if it is in none.
     """
 
     __slots__ = (
@@ -28,11 +29,13 @@ class Order:
         "display_milli",
         "label",
         "level",
+        "mmp_group",
         "order_id",
         "original_price_micros",
         "original_size_milli",
         "post_only",
         "price_micros",
+        "quote_set_id",
         "reduce_only",
         "remaining_milli",
         "reprices",
@@ -83,6 +86,8 @@ class Order:
         self.reprices = reprices
         self.display_milli = display_milli
         self.shown_milli = shown_milli
+        self.mmp_group: str | None = None
+        self.quote_set_id = ""
         self.level: PriceLevel | None = None
         self.before: Order | None = None
         self.after: Order | None = None

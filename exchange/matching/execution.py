@@ -7,6 +7,7 @@ from exchange.domain.events import OrderAccepted
 from exchange.matching.book import Order
 from exchange.matching.cancellation import close_order
 from exchange.matching.fills import BuyingPower, fillable, match
+from exchange.matching.maker_protection import is_frozen
 from exchange.matching.reduce_only import rest_reduce_only
 from exchange.matching.state import Changes, State
 
@@ -68,6 +69,8 @@ def trade_and_rest(state: State, changes: Changes, order: Order, budget: BuyingP
         reason = "insufficient_balance"
     if not order.remaining_milli:
         account.close_order(order, state.rules.finished_orders_kept)
+    elif order.mmp_group is not None and is_frozen(state, order):
+        close_order(state, changes, order, "mmp_trigger")
     elif order.time_in_force in ("gtc", "day"):
         assert order.price_micros is not None, "a market order may not rest"
         if order.display_milli:

@@ -16,6 +16,7 @@ from exchange.matching.accounts import FEES, Account
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_resting
 from exchange.matching.fees import FeeSchedule
+from exchange.matching.maker_protection import protect
 from exchange.matching.margin_profiles import collateral_micros, coverable_milli
 from exchange.matching.reduce_only import shrink_reduce_only
 from exchange.matching.state import Changes, State
@@ -44,6 +45,10 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
             paid = _fill(state, changes, maker, taker, level.price_micros, size)
             if budget is not None:
                 budget.spend(paid, size)
+            if (maker.mmp_group is not None or taker.mmp_group is not None) and protect(
+                state, changes, maker, taker, size
+            ):
+                return True
         if size < wanted:
             return False
     return True

@@ -81,7 +81,7 @@ def why_not_placed(
         )
     if command.reduce_only is UNSET and (failed := _why_beyond_limit(state, account, book, side, size_milli, None)):
         return failed
-    if command.post_only and (failed := _why_would_trade(state, account, book, side, price)):
+    if command.post_only and (failed := why_would_trade(state, account, book, side, price)):
         return failed
     if side == "ask" and _is_stale(state, ts_us, book) and ask_lock_needed(account, book, size_milli) > 0:
         return _index_stale(state, ts_us, book)
@@ -116,7 +116,7 @@ def why_not_edited(state: State, ts_us: int, account: Account, edit: Edit) -> Fa
         return failed
     if not order.reduce_only and (failed := _why_beyond_limit(state, account, book, order.side, remaining, order)):
         return failed
-    if order.post_only and (failed := _why_would_trade(state, account, book, order.side, price)):
+    if order.post_only and (failed := why_would_trade(state, account, book, order.side, price)):
         return failed
     more = edit_lock_needed(state, account, order, price, remaining)
     if order.side == "ask" and more > 0 and _is_stale(state, ts_us, book):
@@ -284,7 +284,7 @@ def _why_beyond_limit(
     )
 
 
-def _why_would_trade(
+def why_would_trade(
     state: State, account: Account, book: OrderBook, side: Side, price_micros: int | None
 ) -> FailedCheck | None:
     """Fail if an order at this price would trade. The user's own orders would be cancelled, so they do not count."""

@@ -1,18 +1,19 @@
 """Orders: place, edit, cancel. Each function first checks, which only reads, and then changes, which cannot fail."""
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from exchange.domain.commands import CancelAll, CancelOrder, CancelUserOrders, EditOrder, PlaceOrder
 from exchange.domain.enums import CancelReason
-from exchange.domain.events import AllCancelled, OrderEdited, OrderRepeated
+from exchange.domain.events import AllCancelled, OrderRepeated
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order
 from exchange.matching.cancellation import cancel_each, cancel_resting
-from exchange.matching.execution import accept, trade_and_rest
+from exchange.matching.execution import accept
 from exchange.matching.liquidation import liquidate_traders
+from exchange.matching.order_changes import change_terms
 from exchange.matching.order_checks import (
     Edit,
     resting_price_micros,
@@ -114,46 +115,11 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
         return failed
 
     changes = Changes()
-    previous_price, previous_remaining = order.price_micros, order.remaining_milli
-    assert previous_price is not None, "a market order rests"
     # A size keeps its place up to this one.
     size_kept_milli = order.size_milli if state.rules_version >= FAIR_MARKET_VERSION else order.size_milli - 1
-    keeps_place = terms.price_micros == previous_price and terms.size_milli <= size_kept_milli
-    changes.track_order(account, order)
-    account.release(order, state.fee_schedule)
+    keeps_place = terms.price_micros == order.price_micros and terms.size_milli <= size_kept_milli
+    change_terms(state, changes, terms, keeps_place)
     if not keeps_place:
-        order.book.side(order.side).remove(order)
-        order.price_micros = terms.price_micros
-    order.size_milli = terms.size_milli
-    order.remaining_milli = terms.remaining_milli
-    shown: int | UnsetType = UNSET
-    previous_shown: int | UnsetType = UNSET
-    if order.display_milli:
-        previous_shown = order.shown_milli
-        if not keeps_place or order.shown_milli > order.remaining_milli:
-            order.show_anew()
-        shown = order.shown_milli
-    changes.events.append(
-        OrderEdited(
-            order.order_id,
-            account.user_id,
-            order.book.instrument_id,
-            order.side,
-            terms.price_micros,
-            terms.size_milli,
-            terms.remaining_milli,
-            keeps_place,
-            previous_price,
-            previous_remaining,
-            UNSET,
-            shown,
-            previous_shown,
-        )
-    )
-    if keeps_place:
-        account.reserve(order, state.fee_schedule)
-    else:
-        trade_and_rest(state, changes, order)
         liquidate_traders(state, ts_us, changes)
     return changes.take_events()
 

@@ -41,6 +41,7 @@ class State:
         "market",
         "next_order_id",
         "next_trade_id",
+        "now_us",
         "overdrawn",
         "rules",
         "rules_version",
@@ -53,6 +54,8 @@ class State:
         self.set_rules(rules, rules_version)
         self.next_order_id = 1
         self.next_trade_id = 1
+        # The time of the command that is carried out. It is no part of what the commands before left.
+        self.now_us = 0
         self.total_cash_micros = 0
         self.overdrawn: dict[str, Account] = {}
         self.is_halted = False
@@ -117,6 +120,7 @@ class State:
             assert account.user_id == user_id, "an account is filed under another name"
             account.check(self.rules, self.has_fair_market)
             account.check_triggers(self.rules.finished_orders_kept)
+            account.check_quotes()
             open_orders += len(account.open_orders)
             for instrument_id, position in account.positions.items():
                 positions[instrument_id] += position.position_milli

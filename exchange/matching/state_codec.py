@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from exchange.domain.instruments import parse_instrument_id
 from exchange.domain.rules import Rules
@@ -17,6 +18,7 @@ from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
+from exchange.matching.mmp_groups import MmpGroup
 from exchange.matching.state import State
 from exchange.matching.surface import set_all_bands
 from exchange.matching.trigger_changes import add_trigger
@@ -27,6 +29,8 @@ _encoder = msgspec.msgpack.Encoder()
 _ACCOUNT_FIELDS = 11
 # The fields of a trigger order before its original terms.
 _TRIGGER_TERMS = 14
+# Untriggered orders, and those that ended. The MMP groups follow.
+_TRIGGER_GROUPS = 2
 # The fields, the positions, and the encoded closed orders.
 _AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
 decode = msgspec.msgpack.Decoder(
@@ -91,7 +95,10 @@ def decode_state(image: bytes) -> State:
         _restore_book(state, *row)
     for fields, positions, closed_orders in accounts:
         account = state.accounts[fields[0]]
-        _restore_triggers(state, account, fields[_ACCOUNT_FIELDS:])
+        groups = fields[_ACCOUNT_FIELDS:]
+        _restore_triggers(state, account, groups[:_TRIGGER_GROUPS])
+        for rows in groups[_TRIGGER_GROUPS:]:
+            _restore_mmp_groups(account, rows)
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
             # Most positions are empty, and an empty one is no exposure.
@@ -114,7 +121,7 @@ def _index_row(asset: str, index: IndexState) -> list[Any]:
 
 def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
     triggers: list[Any] = []
-    if account.triggers or account.closed_triggers:
+    if account.triggers or account.closed_triggers or account.mmp_groups:
         triggers = [[_trigger_row(it) for it in some.values()] for some in (account.triggers, account.closed_triggers)]
     return [
         [
@@ -128,9 +135,11 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
             account.is_suspended,
             account.open_orders_max,
             account.position_max_milli,
-            # Not in the states of rules version 1 and of accounts without trigger orders, whose bytes stay as they are.
+            # Not in the states of rules version 1 and of accounts with neither trigger orders nor MMP groups, whose
+            # bytes stay as they are.
             *((account.prices_below,) if account.prices_below or triggers else ()),
             *triggers,
+            *(([_group_row(group) for group in account.mmp_groups.values()],) if account.mmp_groups else ()),
         ],
         [
             [
@@ -181,6 +190,35 @@ def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None
             account.file_trigger(order)
             if order.status is None:
                 add_trigger(state, order)
+
+
+def _group_row(group: MmpGroup) -> list[Any]:
+    """The sums of delta and vega can exceed the 64 bits of MessagePack, so they are written in digits."""
+    limits = (group.quantity_limit_milli, group.delta_limit_milli, group.vega_limit_micros)
+    return [
+        group.name,
+        group.asset,
+        group.interval_s,
+        group.frozen_s,
+        [None if limit is UNSET else limit for limit in limits],
+        group.frozen_until_us,
+        [group.started_us, group.quantity_milli, str(group.delta), str(group.vega)],
+        [[order.order_id, order.quote_set_id] for order in group.resting()],
+    ]
+
+
+def _restore_mmp_groups(account: Account, rows: list[Any]) -> None:
+    """Restore the groups and the marks of their quotes. The open orders must be there already."""
+    for name, asset, interval_s, frozen_s, limits, frozen_until_us, sums, quotes in rows:
+        group = MmpGroup(name, asset, interval_s, frozen_s, *[UNSET if it is None else it for it in limits])
+        group.frozen_until_us = frozen_until_us
+        group.started_us, group.quantity_milli = sums[0], sums[1]
+        group.delta, group.vega = int(sums[2]), int(sums[3])
+        for order_id, quote_set_id in quotes:
+            order = account.open_orders[order_id]
+            order.mmp_group, order.quote_set_id = name, quote_set_id
+            group.orders[order.book.instrument_id, order.side] = order
+        account.mmp_groups[name] = group
 
 
 def _book_row(book: OrderBook) -> list[Any]:

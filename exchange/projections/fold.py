@@ -1,6 +1,7 @@
 """The fold: `project` applies the events of one command to all read models, and returns the changes."""
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from exchange.domain.events import (
     AccountOpened,
@@ -20,6 +21,10 @@ from exchange.domain.events import (
     LossShared,
     MarginsChanged,
     MarksSet,
+    MassQuoted,
+    MmpConfigSet,
+    MmpResetDone,
+    MmpTriggered,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
@@ -27,6 +32,7 @@ from exchange.domain.events import (
     PositionChanged,
     PositionSettled,
     PositionTakenOver,
+    QuoteRefused,
     Refused,
     RulesChanged,
     SeriesPaused,
@@ -46,6 +52,7 @@ from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 from exchange.projections.balances import Balances, PositionRecord
 from exchange.projections.candles import IndexCandles
 from exchange.projections.depth import Depth
+from exchange.projections.mmp import mmp_group_view, mmp_trigger_view
 from exchange.projections.orders import Orders
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import Tape
@@ -53,6 +60,8 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarkSurface,
+    MmpGroupView,
+    MmpTriggerView,
     OrderView,
     Settlement,
     SharedLoss,
@@ -71,7 +80,9 @@ class Change:
     assets with a new index price or new marks. `cancelled` are the ids of the orders that a mass cancellation
     cancelled, oldest first: not those that changed after it in the same command. `losses` are the shares of a loss, by
     user. `halted` is None if it did not change. `count` is the number of instruments that were paused or resumed
-    together. `band` is that of a refused price.
+    together. `band` is that of a refused price. `quotes` are the orders that a mass quote placed, changed or left as
+    they were, `quote_id` is its name, and `refused_quotes` are the sides that it refused. `mmp_triggers` are the MMP
+    groups that froze, by user, and `mmp_group` is the one that the command set or reset.
     """
 
     __slots__ = (
@@ -85,10 +96,15 @@ class Change:
         "index",
         "instruments",
         "losses",
+        "mmp_group",
+        "mmp_triggers",
         "order",
         "orders",
         "positions",
+        "quote_id",
+        "quotes",
         "refused",
+        "refused_quotes",
         "repriced",
         "seq",
         "settlements",
@@ -122,6 +138,11 @@ class Change:
         self.surfaces: dict[str, MarkSurface] = {}
         self.halted: bool | None = None
         self.count: int | None = None
+        self.quote_id = ""
+        self.quotes: list[OrderView] = []
+        self.mmp_group: MmpGroupView | None = None
+        self.refused_quotes: list[QuoteRefused] = []
+        self.mmp_triggers: list[tuple[str, MmpTriggerView]] = []
 
 
 class Fold:
@@ -129,6 +150,7 @@ class Fold:
 
     `indexes`, `windows`, `index_candles` and `surfaces` are by asset; `marks` are in micros, by instrument.
     `closing_indexes` are the index prices in micros at the close of the instruments that wait for their settlement.
+    `mmp_groups` are by user and name.
     """
 
     __slots__ = (
@@ -139,6 +161,7 @@ class Fold:
         "indexes",
         "instruments",
         "marks",
+        "mmp_groups",
         "orders",
         "rules",
         "rules_version",
@@ -163,6 +186,7 @@ class Fold:
         self.closing_indexes: dict[str, int] = {}
         self.surfaces: dict[str, MarkSurface] = {}
         self.marks: dict[str, int] = {}
+        self.mmp_groups: dict[str, dict[str, MmpGroupView]] = {}
 
     def project(self, seq: int, ts_us: int, events: list[Event]) -> Change:
         """Apply the events of command `seq`, and return the changes."""
@@ -202,6 +226,8 @@ class Fold:
                     if order is not entering:
                         self._changed_depth(change, event.instrument_id).on_edited(event)
                 case OrderEdited():
+                    # In a mass quote, other orders came before it.
+                    self._come_to_rest(change, entering)
                     order = change.order = self.orders.on_edited(event, ts_us)
                     change.orders[event.order_id] = order
                     self._changed_depth(change, event.instrument_id).on_edited(event)
@@ -267,6 +293,12 @@ class Fold:
                     order = change.orders[event.order_id] = self.orders.on_trigger_ended(event, ts_us)
                     if change.order is None:
                         change.order = order
+                case MassQuoted():
+                    self._on_mass_quoted(change, event)
+                case QuoteRefused():
+                    change.refused_quotes.append(event)
+                case MmpConfigSet() | MmpTriggered() | MmpResetDone():
+                    self._on_mmp(change, event)
                 case Configured() | RulesChanged():
                     self.rules = event.rules
                     self.rules_version = event.rules_version or FIRST_RULES_VERSION
@@ -280,6 +312,34 @@ class Fold:
         """Add the remainder of an order that entered to the depth, if it rests."""
         if order is not None and order.remaining_milli and order.status != "cancelled":
             self._changed_depth(change, order.instrument_id).enter(order)
+
+    def _on_mass_quoted(self, change: Change, event: MassQuoted) -> None:
+        change.quote_id = event.quote_id
+        for order_id, quote_set_id in event.orders:
+            order = change.orders[order_id]
+            order.mmp_group, order.quote_id = event.mmp_group, event.quote_id
+            order.quote_set_id = quote_set_id or None
+            change.quotes.append(order)
+        for order_id in event.unchanged:
+            change.quotes.append(self.orders.users[event.user_id].open[order_id])
+
+    def _on_mmp(self, change: Change, event: MmpConfigSet | MmpTriggered | MmpResetDone) -> None:
+        groups = self.mmp_groups.setdefault(event.user_id, {})
+        known = groups.get(event.mmp_group)
+        match event:
+            case MmpConfigSet():
+                view = mmp_group_view(event, None if known is None else known.frozen_until_us)
+                if event.interval_s:
+                    groups[event.mmp_group] = change.mmp_group = view
+                else:
+                    del groups[event.mmp_group]
+            case MmpTriggered():
+                assert known is not None, "an unknown MMP group was triggered"
+                groups[event.mmp_group] = replace(known, frozen_until_us=event.frozen_until_us)
+                change.mmp_triggers.append((event.user_id, mmp_trigger_view(event, change.ts_us)))
+            case MmpResetDone():
+                assert known is not None, "an unknown MMP group was reset"
+                groups[event.mmp_group] = change.mmp_group = replace(known, frozen_until_us=None)
 
     def _on_traded(self, change: Change, event: Traded) -> None:
         maker, taker = self.orders.on_traded(event, change.ts_us)

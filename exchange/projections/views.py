@@ -24,6 +24,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarkSurface,
+    MmpGroupView,
     OrderView,
     PositionDetails,
     PositionsResult,
@@ -310,6 +311,10 @@ class Views:
         Open orders come before finished ones. None if there is none, or if it finished and is no longer kept.
         """
         return self.orders.find_named(user_id, order_id, client_order_id, label)
+
+    def mmp_groups(self, user_id: str) -> list[MmpGroupView]:
+        """Return the MMP groups of the user, oldest first."""
+        return list(self.fold.mmp_groups.get(user_id, {}).values())
 
     def open_orders(self, user_id: str, instrument_id: str | None = None, label: str | None = None) -> list[OrderView]:
         """Return the user's open orders, oldest first; all of them, or those in one instrument or with one label."""

@@ -26,6 +26,7 @@ from exchange.projections.wire_types import (
     IndexPrice,
     Instrument,
     MarkSurface,
+    MmpGroupView,
     OrderView,
     Settlement,
     Trade,
@@ -118,6 +119,7 @@ class _Image(msgspec.Struct):
     windows: dict[str, tuple[str, int]] | None = None
     closing_indexes: dict[str, int] = {}
     index_candles: dict[str, list[tuple[int, int, int, int, int, int]]] = {}
+    mmp_groups: dict[str, list[MmpGroupView]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -206,6 +208,7 @@ def _encode(
             {asset: (str(one.window_sum), one.window_us) for asset, one in views.fold.windows.items()},
             views.fold.closing_indexes,
             {asset: candles.image() for asset, candles in views.fold.index_candles.items()},
+            {user_id: list(groups.values()) for user_id, groups in views.fold.mmp_groups.items() if groups},
         )
     )
 
@@ -357,6 +360,9 @@ def _views_of(decoded: _Image, users: dict[str, UserOrders], tape: Tape) -> View
     for asset in fold.indexes:
         image = decoded.index_candles.get(asset)
         fold.index_candles[asset] = IndexCandles.unknown(decoded.ts_us) if image is None else _candles_of(image)
+    fold.mmp_groups = {
+        user_id: {group.mmp_group: group for group in groups} for user_id, groups in decoded.mmp_groups.items()
+    }
     fold.marks = decoded.marks
     fold.surfaces = {surface.asset: surface for surface in decoded.surfaces}
     fold.depths = {instrument_id: Depth() for instrument_id in fold.instruments}

@@ -10,6 +10,7 @@ from exchange.domain.enums import (
     CancelReason,
     InstrumentState,
     Liquidity,
+    MmpLimit,
     OptionType,
     OrderStatus,
     OrderType,
@@ -39,6 +40,8 @@ WIRE_NAMES = {
     "close_micros": "close",
     "contract_size_milli": "contract_size",
     "curvature_ppm": "curvature",
+    "delta_limit_milli": "delta_limit",
+    "delta_milli": "net_delta",
     "delivery_price_micros": "delivery_price",
     "display_milli": "display_amount",
     "displayed_milli": "display_amount",
@@ -48,9 +51,11 @@ WIRE_NAMES = {
     "fee_micros": "fee",
     "filled_milli": "filled",
     "forward_micros": "forward",
+    "frozen_s": "frozen_time",
     "high_micros": "high",
     "index_micros": "index",
     "initial_margin_micros": "initial_margin",
+    "interval_s": "interval",
     "last_micros": "last",
     "level_ppm": "level",
     "locked_micros": "locked",
@@ -72,6 +77,7 @@ WIRE_NAMES = {
     "previous_remaining_milli": "previous_remaining",
     "price_change_ppm": "price_change",
     "price_micros": "price",
+    "quantity_limit_milli": "quantity_limit",
     "quantity_milli": "quantity",
     "realised_pnl_micros": "realised_pnl",
     "refilled_milli": "refilled",
@@ -89,6 +95,8 @@ WIRE_NAMES = {
     "trigger_price_micros": "trigger_price",
     "trigger_reference_price_micros": "trigger_reference_price",
     "unrealised_pnl_micros": "unrealised_pnl",
+    "vega_limit_micros": "vega_limit",
+    "vega_micros": "net_vega",
     "volume_24h_milli": "volume_24h",
     "volume_milli": "volume",
     "won_micros": "won",
@@ -130,6 +138,35 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     reject_reason: Reason | None = None
     displayed_milli: int | None = None
     refresh_milli: int | None = None
+    mmp_group: str | None = None
+    quote_set_id: str | None = None
+    quote_id: str | None = None
+
+
+class MmpGroupView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """An MMP group of a user. `frozen_until_us` is None if it is not frozen, 0 if only a reset ends the freeze."""
+
+    mmp_group: str
+    asset: str
+    interval_s: int
+    frozen_s: int
+    quantity_limit_milli: int | None
+    delta_limit_milli: int | None
+    vega_limit_micros: int | None
+    frozen_until_us: int | None = None
+
+
+class MmpTriggerView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """The freeze of an MMP group, and the sums of its interval. `delta` and `vega` are None if no limit needs them."""
+
+    mmp_group: str
+    asset: str
+    limit: MmpLimit
+    frozen_until_us: int
+    quantity_milli: int
+    delta_milli: int | None
+    vega_micros: int | None
+    ts_us: int
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES, omit_defaults=True):
@@ -527,6 +564,36 @@ class CancelResult(msgspec.Struct, frozen=True, omit_defaults=True):
     order: OrderView
     seq: int
     receipt: Receipt | None = None
+
+
+class QuoteError(msgspec.Struct, frozen=True, gc=False):
+    """One side of a quote that was refused. The quote that it would have replaced stays as it is."""
+
+    instrument_id: str
+    side: Side
+    code: int
+    message: str
+    reason: str
+    detail: str
+
+
+class MassQuoteResult(msgspec.Struct, omit_defaults=True):
+    """The orders of the quotes after the command, the trades that they made at once, and the refused sides."""
+
+    quote_id: str
+    orders: list[OrderView]
+    trades: list[UserTrade]
+    errors: list[QuoteError]
+    seq: int
+    receipt: Receipt | UnsetType = UNSET
+
+
+class MmpGroupResult(msgspec.Struct, frozen=True):
+    """The MMP group after the command; null if it was removed."""
+
+    group: MmpGroupView | None
+    seq: int
+    receipt: Receipt | UnsetType = UNSET
 
 
 class CancelAllResult(msgspec.Struct, frozen=True, omit_defaults=True):
