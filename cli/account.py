@@ -19,7 +19,8 @@ from exchange.times import Moment
 
 # `exchange settlements` shows more of them.
 _SETTLEMENTS_SHOWN = 5
-_GREEKS = (">delta", ">gamma", ">vega", ">theta")
+# The columns of Greeks in tables.
+GREEKS = (">delta", ">gamma", ">vega", ">theta")
 
 
 @click.group(cls=LazyGroup)
@@ -83,7 +84,7 @@ def positions(user_id: str, asset: str | None, moment: Moment, offline: bool, pa
 def print_positions(shown: PositionsResult, moment: str, instruments: Mapping[str, Instrument]) -> None:
     """Print a row for each position, and for each asset its Greeks; `moment` is the caption of the last table."""
     names = ("position", ">contracts", ">mark", ">initial", ">maintenance", ">profit")
-    made = table(*names, *_GREEKS, optional=("theta", "vega", "gamma", "mark", "maintenance"))
+    made = table(*names, *GREEKS, optional=("theta", "vega", "gamma", "mark", "maintenance"))
     figures = figures_of(
         named(instruments, (one.instrument_id for one in shown.positions)),
         (one.mark_micros for one in shown.positions),
@@ -104,21 +105,27 @@ def print_positions(shown: PositionsResult, moment: str, instruments: Mapping[st
                 cash(one.initial_margin_micros, amounts),
                 cash(one.maintenance_margin_micros, amounts),
                 _cash(one.total_pnl_micros, amounts),
-                *_greeks(one.greeks),
+                *greeks_row(one.greeks),
             )
             for one in shown.positions
         ),
     )
-    sums = table("asset", *_GREEKS)
-    add_rows(sums, ((asset, *_greeks(greeks)) for asset, greeks in shown.greeks.items()))
-    tables = [made, sums] if shown.greeks else [made]
+    tables = [made, greeks_table(shown.greeks)] if shown.greeks else [made]
     tables[-1].caption = moment
     print_tables(*tables)
 
 
-def _greeks(greeks: Greeks | None) -> tuple[str, ...]:
+def greeks_table(by_asset: Mapping[str, Greeks]) -> TextTable:
+    """A table of the Greeks of each asset."""
+    sums = table("asset", *GREEKS)
+    add_rows(sums, ((asset, *greeks_row(greeks)) for asset, greeks in by_asset.items()))
+    return sums
+
+
+def greeks_row(greeks: Greeks | None) -> tuple[str, ...]:
+    """Return the columns `GREEKS`, dashes for None."""
     if greeks is None:
-        return ("-",) * len(_GREEKS)
+        return ("-",) * len(GREEKS)
     return f"{greeks.delta:.4f}", f"{greeks.gamma:.6f}", f"{greeks.vega:.4f}", f"{greeks.theta:.4f}"
 
 

@@ -77,7 +77,7 @@ _OF_GROUPS = {
         *("tail", "info", "verify", "repair", "checkpoint", "prove", "check", "rebuild", "shed-events", "compact"),
         *("export", "import", "backup", "digests", "bisect"),
     ),
-    "account": ("log", "secret", "secrets", "revoke"),
+    "account": ("log", "simulate", "secret", "secrets", "revoke"),
     "admin": ("create-instrument", "limits", "rules"),
     "history": ("rebuild", "export", "datasette"),
     "index": ("feed",),

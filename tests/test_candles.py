@@ -293,7 +293,7 @@ def test_a_candle_of_a_part_of_the_trades_is_not_shown(monkeypatch: pytest.Monke
 
 def test_the_first_candle_is_unknown_until_the_next_interval_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Views, "trade_candle", lambda *_: None)
-    _, prices, recorder = run_live(list(market_steps(SEED, 390)), SEED, restart_every=100, forgets=True)
+    _, prices, recorder = run_live(list(market_steps(SEED, 299)), SEED, restart_every=150, forgets=True)
     assert any("_" in channel for channel in recorder.candles)
     for channel, candles in recorder.candles.items():
         _, of, resolution = channel.split(".")

@@ -155,6 +155,20 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
     assert re.search(rf"{instrument_id} +" + more.replace("\\ ", " +") + "\n", text), "as many decimals as needed"
 
 
+def test_candles_of_the_index_and_a_simulated_position(server: Server) -> None:
+    (candle,) = said_json(exchange("candles", "ETH", "--resolution", "1d", "-n", 1, "--db", server.path, "--json"))
+    assert (candle["high"], candle["volume"]) == (5_000_000_000, 0)
+    assert "1000.50" in said(exchange("candles", "eth", "--resolution", "1d", "-n", 1, "--db", server.path))
+    assert _refused(server, "candles", "ETH", "-n", 1, "--since", "now", exit_code=2).endswith("all since a time")
+    found = said_json(exchange("account", "simulate", "simulated", f"{CALL}=-2", "--db", server.path, "--json"))
+    assert found["locked"] > 0 and found["positions"][0]["quantity"] == -2_000
+    assert "nothing was recorded" in said(
+        exchange("account", "simulate", "simulated", f"{CALL}=-2", "--db", server.path)
+    )
+    text = _refused(server, "account", "simulate", "simulated", CALL, exit_code=2)
+    assert "expected INSTRUMENT=CONTRACTS" in text
+
+
 def test_dry_run_places_no_order(server: Server) -> None:
     instrument_id = _instrument(server, 10)
     _order(server, "sell", instrument_id, 1, "1.50", "--user", "dry.a")

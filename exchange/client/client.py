@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import secrets
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -50,6 +50,7 @@ from exchange.projections.wire_types import (
     Resolution,
     RulesResult,
     Settlement,
+    SimulationResult,
     Ticker,
     TimeResult,
     Trade,
@@ -372,6 +373,11 @@ class Client:
         """The cash an order would lock, and whether the exchange would accept it. Nothing is recorded."""
         order = {"instrument_id": instrument_id, "side": side, "amount": amount, "price": price}
         return await self._typed("private/get_margin", MarginResult, **order)
+
+    async def simulate(self, positions: Mapping[str, int], add_positions: bool = True) -> SimulationResult:
+        """Margins and Greeks of the account with these millicontracts, by instrument, added or instead."""
+        params = {"positions": dict(positions), "add_positions": add_positions}
+        return await self._typed("private/simulate", SimulationResult, **params)
 
     async def get_ticker(self, instrument_id: str, **at: Unpack[PastMoment]) -> Ticker:
         """The ticker of an instrument: best prices, mark, volume, open interest, implied volatility and Greeks."""

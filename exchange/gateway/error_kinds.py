@@ -146,6 +146,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "private/get_mmp_config": (Reason.MMP_GROUP_UNKNOWN,),
     "private/close_position": (*_ANY_ORDER, *_NEW),
     "private/get_margin": (*_INSTRUMENT, "read_only_replay"),
+    "private/simulate": (*_INSTRUMENT, Reason.INSTRUMENT_EXPIRED),
     "private/explain_order": (Reason.ORDER_NOT_FOUND, "order_archived"),
     "private/get_order": (Reason.ORDER_NOT_FOUND,),
     "private/get_open_orders": _INSTRUMENT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +53,23 @@ class MarginQuote(NamedTuple):
     initial_micros: int | None
     maintenance_micros: int | None
     reason: Reason | None
+
+
+class SimulatedPosition(NamedTuple):
+    """Contracts of an account in one instrument, and what they and its open asks lock there."""
+
+    quantity_milli: int
+    locked_micros: int
+    maintenance_micros: int
+
+
+class SimulatedMargins(NamedTuple):
+    """The margins of an account with other positions, and the positions by instrument."""
+
+    cash_micros: int
+    locked_micros: int
+    maintenance_micros: int
+    positions: dict[str, SimulatedPosition]
 
 
 class ExchangePort(ABC):
@@ -151,6 +168,10 @@ class ExchangePort(ABC):
     @abstractmethod
     def margin(self, command: PlaceOrder) -> MarginQuote:
         """The margin that the order would need now."""
+
+    @abstractmethod
+    def simulate(self, user_id: str, quantities: Mapping[str, int], replaces: bool) -> SimulatedMargins:
+        """The margins of the account with these millicontracts added, or in place of its positions."""
 
     @abstractmethod
     def ask_past(self, question: PastQuestion, done: PastDone) -> None:

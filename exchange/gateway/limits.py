@@ -25,6 +25,8 @@ INSTRUMENT_ID_MAX = 64
 # Entries of one page of a history. A page of settlements may be longer if one command caused more.
 COUNT_MAX = 1_000
 SETTLEMENTS_MAX = 100
+# Positions in one simulation.
+SIMULATED_MAX = 200
 # Flat candles in one message of a channel, after a time without commands.
 FLAT_CANDLES_MAX = 100
 

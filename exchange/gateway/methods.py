@@ -324,6 +324,12 @@ _METHODS: dict[str, Method] = {
         trading.get_margin,
         w.MarginResult,
     ),
+    "private/simulate": _private(
+        "The margins and Greeks of the account with other positions. Nothing is recorded.",
+        p.SimulateParams,
+        queries.simulate,
+        w.SimulationResult,
+    ),
     "private/explain_order": _private(
         "The life of one of the user's orders, oldest step first.",
         p.OrderRef,

@@ -11,7 +11,15 @@ from msgspec import Meta
 
 from exchange.domain.enums import InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.rules import Rules
-from exchange.domain.units import CLIENT_ORDER_ID_MAX, LABEL_MAX, MMP_SECONDS_MAX, NAME_PATTERN, NUMBER_MAX, QUOTES_MAX
+from exchange.domain.units import (
+    CLIENT_ORDER_ID_MAX,
+    LABEL_MAX,
+    MMP_SECONDS_MAX,
+    NAME_PATTERN,
+    NUMBER_MAX,
+    QUOTES_MAX,
+    SIZE_MAX_MILLI,
+)
 from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.limits import (
     ASSET_MAX,
@@ -22,6 +30,7 @@ from exchange.gateway.limits import (
     HEARTBEAT_SECONDS_MIN,
     INSTRUMENT_ID_MAX,
     SETTLEMENTS_MAX,
+    SIMULATED_MAX,
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
 from exchange.projections.candles import CANDLES_MAX
@@ -40,6 +49,7 @@ Seq = Annotated[int, Meta(ge=1, le=NUMBER_MAX)]
 Count = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
 SettlementsCount = Annotated[int, Meta(ge=1, le=SETTLEMENTS_MAX)]
 CandlesCount = Annotated[int, Meta(ge=1, le=CANDLES_MAX)]
+Contracts = Annotated[int, Meta(ge=-SIZE_MAX_MILLI, le=SIZE_MAX_MILLI)]
 Limit = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Channels = Annotated[list[str], Meta(min_length=1, max_length=CHANNELS_PER_CALL_MAX)]
 TimeInForceName = Literal[
@@ -120,6 +130,11 @@ class MarginParams(Params, frozen=True):
     side: Side
     amount: Number
     price: Number
+
+
+class SimulateParams(Params, frozen=True):
+    positions: Annotated[dict[InstrumentId, Contracts], Meta(max_length=SIMULATED_MAX)]
+    add_positions: bool = True
 
 
 class EditParams(CommandParams, frozen=True):

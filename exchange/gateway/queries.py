@@ -9,6 +9,7 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
+from exchange.projections.balances import null_if_unsafe
 from exchange.projections.candles import range_of
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
@@ -172,6 +173,39 @@ def balance(caller: Caller, _params: p.ReadParams) -> Balance:
 
 def positions(caller: Caller, params: p.AssetFilter) -> w.PositionsResult:
     return caller.views.positions(caller.user_id, params.asset)
+
+
+def simulate(caller: Caller, params: p.SimulateParams) -> w.SimulationResult:
+    """Compute margins and Greeks of the account with other positions. Nothing is recorded.
+
+    As `private/simulate_portfolio` of Deribit does, it adds them to the positions, or replaces these:
+    https://docs.deribit.com/api-reference/account-management/private-simulate_portfolio.
+    """
+    views, quantities = caller.views, dict[str, int]()
+    for name, quantity_milli in params.positions.items():
+        instrument_id = listed_id(name, views)
+        if views.instruments[instrument_id].state == "expired":
+            raise refused(Reason.INSTRUMENT_EXPIRED)
+        # Two spellings can name one instrument.
+        quantities[instrument_id] = quantities.get(instrument_id, 0) + quantity_milli
+    found = caller.exchange.simulate(caller.user_id, quantities, not params.add_positions)
+    return w.SimulationResult(
+        null_if_unsafe(found.cash_micros - found.locked_micros),
+        null_if_unsafe(found.locked_micros),
+        null_if_unsafe(found.maintenance_micros),
+        [
+            w.SimulatedPositionView(
+                instrument_id,
+                position.quantity_milli,
+                null_if_unsafe(position.locked_micros),
+                null_if_unsafe(position.maintenance_micros),
+                views.greeks_of(instrument_id, position.quantity_milli),
+            )
+            for instrument_id, position in found.positions.items()
+        ],
+        views.greeks_by_asset({name: position.quantity_milli for name, position in found.positions.items()}),
+        views.seq,
+    )
 
 
 def transaction_log(caller: Caller, params: p.RangeParams) -> w.TransactionsResult:

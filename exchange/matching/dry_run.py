@@ -1,5 +1,6 @@
-"""Dry run of an order: it is placed in a scratch copy of the part of the state that it can meet."""
+"""Dry runs: of an order, in a scratch copy of the part of the state that it can meet; and of an account's positions."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from exchange.domain.commands import PlaceOrder
@@ -51,6 +52,28 @@ def margin_quote(state: State, ts_us: int, command: PlaceOrder) -> OrderMargins:
     initial = nanos_to_micros(book.initial_nanos, MILLI_PER_CONTRACT)
     maintenance = nanos_to_micros(book.maintenance_nanos, MILLI_PER_CONTRACT)
     return OrderMargins(needed, initial, maintenance, reason)
+
+
+def simulated_account(state: State, user_id: str, quantities: Mapping[str, int], replaces: bool) -> Account:
+    """Return a copy of an account without orders, with these contracts added, in millicontracts by instrument.
+
+    `replaces`: they take the place of all its positions. The margins of open orders stay. No cash moves: premiums and
+    fees of the contracts are not paid. `state` does not change. Raises KeyError for an unknown instrument.
+    """
+    account = state.accounts[user_id]
+    copied = account.copy_without_orders()
+    for exposed in account.exposures.values():
+        for position in exposed.values():
+            of_copy = copied.positions[position.book.instrument_id] = position.copy_to(position.book)
+            copied.file_exposure(of_copy)
+            if replaces:
+                copied.move(of_copy, -of_copy.position_milli, 0)
+                copied.update_margin(of_copy)
+    for instrument_id, contracts_milli in quantities.items():
+        position = copied.position(state.books[instrument_id])
+        copied.move(position, contracts_milli, 0)
+        copied.update_margin(position)
+    return copied
 
 
 def _scratch_state(state: State, command: PlaceOrder) -> State:

@@ -1,13 +1,13 @@
 """The exchange at a moment of the past, as the handlers of the gateway see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import ChangeRules, Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
-from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
+from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion, SimulatedMargins
 from exchange.history_db.candles import index_candles, trade_candles
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
@@ -101,6 +101,9 @@ class PastExchange(ExchangePort):
         raise AssertionError(_READS_ONLY)
 
     def margin(self, command: PlaceOrder) -> MarginQuote:
+        raise AssertionError(_READS_ONLY)
+
+    def simulate(self, user_id: str, quantities: Mapping[str, int], replaces: bool) -> SimulatedMargins:
         raise AssertionError(_READS_ONLY)
 
     def ask_past(self, question: PastQuestion, done: PastDone) -> None:

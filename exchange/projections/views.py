@@ -1,5 +1,6 @@
 """All read models together, as clients ask for them. `Views.project` applies the events of one command."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import UNSET
@@ -152,15 +153,27 @@ class Views:
         """Return the Greeks of one contract, as in the ticker."""
         return self._pricing(instrument, self._shared(instrument), self.marks.get(instrument.instrument_id))[1]
 
-    def _greeks_by_asset(self, funds: AccountBalances, asset: str | None = None) -> dict[str, Greeks]:
-        """Return the Greeks of all positions by asset; those without Greeks do not count."""
+    def greeks_of(self, instrument_id: str, quantity_milli: int) -> Greeks | None:
+        """Return the Greeks of a position; None if the mark price of its instrument has no volatility."""
+        greeks = self._greeks(self.instruments[instrument_id])
+        return None if greeks is None else greeks_of_portfolio([(quantity_milli, greeks)])
+
+    def greeks_by_asset(self, quantities_milli: Mapping[str, int]) -> dict[str, Greeks]:
+        """Return the Greeks of positions by asset; those without Greeks do not count."""
         parts: dict[str, list[tuple[int, Greeks]]] = {}
-        for name, position in funds.open_positions():
+        for name, quantity_milli in quantities_milli.items():
             instrument = self.instruments[name]
-            greeks = self._greeks(instrument) if asset in (None, instrument.asset) else None
-            if position.quantity_milli and greeks is not None:
-                parts.setdefault(instrument.asset, []).append((position.quantity_milli, greeks))
+            greeks = self._greeks(instrument)
+            if quantity_milli and greeks is not None:
+                parts.setdefault(instrument.asset, []).append((quantity_milli, greeks))
         return {name: greeks_of_portfolio(parts[name]) for name in sorted(parts)}
+
+    def _greeks_by_asset(self, funds: AccountBalances, asset: str | None = None) -> dict[str, Greeks]:
+        """Return the Greeks of the open positions by asset, of all assets or of one."""
+        held = {name: position.quantity_milli for name, position in funds.open_positions()}
+        return self.greeks_by_asset(
+            {name: held[name] for name in held if asset in (None, self.instruments[name].asset)}
+        )
 
     def profit_micros(self, user_id: str) -> int:
         """Return realised and unrealised profit after fees, at current marks."""

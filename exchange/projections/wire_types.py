@@ -312,6 +312,27 @@ class PositionsResult(msgspec.Struct, frozen=True):
     seq: int
 
 
+class SimulatedPositionView(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+    """A position in a simulation, with its margins and Greeks. Open asks lock collateral, too."""
+
+    instrument_id: str
+    quantity_milli: int
+    locked_micros: int | None
+    maintenance_margin_micros: int | None
+    greeks: Greeks | None
+
+
+class SimulationResult(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+    """The margins and Greeks of an account with other positions, as of command `seq`."""
+
+    available_micros: int | None
+    locked_micros: int | None
+    maintenance_micros: int | None
+    positions: list[SimulatedPositionView]
+    greeks: dict[str, Greeks]
+    seq: int
+
+
 TransactionType = Literal[
     "opening",
     "deposit",

@@ -14,12 +14,19 @@ from exchange.domain.commands import ChangeRules, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.engine.engine import Engine
-from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion
+from exchange.gateway.exchange_port import (
+    ExchangePort,
+    MarginQuote,
+    PastDone,
+    PastQuestion,
+    SimulatedMargins,
+    SimulatedPosition,
+)
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.server import Gateway
 from exchange.matching.apply import apply
-from exchange.matching.dry_run import dry_run, margin_quote
+from exchange.matching.dry_run import dry_run, margin_quote, simulated_account
 from exchange.matching.reopening import phases_of
 from exchange.matching.state_codec import copy_state
 from exchange.past.service import BEHIND_SECONDS, PastService
@@ -60,6 +67,15 @@ class EnginePort(ExchangePort):
 
     def margin(self, command: PlaceOrder) -> MarginQuote:
         return MarginQuote(*margin_quote(self.engine.state, self.now_us(), command))
+
+    def simulate(self, user_id: str, quantities: Mapping[str, int], replaces: bool) -> SimulatedMargins:
+        account = simulated_account(self.engine.state, user_id, quantities, replaces)
+        positions = {
+            name: SimulatedPosition(one.position_milli, one.collateral_micros, one.maintenance_micros)
+            for name, one in sorted(account.positions.items())
+            if one.position_milli or one.collateral_micros
+        }
+        return SimulatedMargins(account.cash_micros, account.locked_micros, account.maintenance_micros, positions)
 
 
 class ServedExchange(EnginePort):
