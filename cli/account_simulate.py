@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from exchange.amounts import cash, contracts, parse_contracts, size_decimals
 from exchange.cli.account import GREEKS, greeks_row, greeks_table
-from exchange.cli.client import client_of, log_in
+from exchange.cli.client import client_of
 from exchange.cli.options import INSTRUMENT, USER, Parsed, db_option, json_option, key_file_option
 from exchange.cli.output import add_rows, print_json, print_tables, table
-from exchange.projections.wire_types import SimulationResult
+from exchange.cli.present_running import RunningPresent
 
 
 def _position(text: str) -> tuple[str, int]:
@@ -19,7 +18,8 @@ def _position(text: str) -> tuple[str, int]:
         raise ValueError(
             f"{text!r} is not a position; expected INSTRUMENT=CONTRACTS, such as SOL_USDC-28FEB26-150-C=-2"
         )
-    return INSTRUMENT.convert(name, None, None), parse_contracts(size)
+    size_milli = parse_contracts(size.removeprefix("-"))
+    return INSTRUMENT.convert(name, None, None), -size_milli if size.startswith("-") else size_milli
 
 
 @click.command()
@@ -43,9 +43,7 @@ def simulate(user_id: str, positions: tuple[tuple[str, int], ...], replace: bool
     for name, size_milli in positions:
         wanted[name] = wanted.get(name, 0) + size_milli
     with client_of(path) as client:
-        log_in(client, user_id)
-        answer = client.call("private/simulate", positions=wanted, add_positions=not replace)
-    found = msgspec.convert(answer, SimulationResult)
+        found = RunningPresent(client, path).simulate(user_id, wanted, not replace)
     if as_json:
         print_json(found)
         return

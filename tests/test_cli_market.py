@@ -160,8 +160,11 @@ def test_candles_of_the_index_and_a_simulated_position(server: Server) -> None:
     assert (candle["high"], candle["volume"]) == (5_000_000_000, 0)
     assert "1000.50" in said(exchange("candles", "eth", "--resolution", "1d", "-n", 1, "--db", server.path))
     assert _refused(server, "candles", "ETH", "-n", 1, "--since", "now", exit_code=2).endswith("all from a time on")
+    text = _refused(server, "account", "simulate", "simulated", f"{CALL}=1")
+    assert "simulated" in text, "a question opens no account"
+    _order(server, "buy", CALL, 1, "0.01", "--user", "simulated")
     found = said_json(exchange("account", "simulate", "simulated", f"{CALL}=-2", "--db", server.path, "--json"))
-    assert found["locked"] > 0 and found["positions"][0]["quantity"] == -2_000
+    assert found["locked"] > 20_000_000 and found["positions"][0]["quantity"] == -2_000
     assert "nothing was recorded" in said(
         exchange("account", "simulate", "simulated", f"{CALL}=-2", "--db", server.path)
     )
