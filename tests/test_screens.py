@@ -25,16 +25,19 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.cli import admin, admin_rules, output, recovery_plan, top
+from exchange.cli import account_simulate, admin, admin_rules, output, recovery_plan, top
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
+from exchange.cli.present_running import RunningPresent
 from exchange.cli.version import _Package, _Versions
 from exchange.domain.commands import CancelOrder
 from exchange.domain.rules import Rules
 from exchange.history.recovery_plan import RecoveryPlan
 from exchange.keys.key import Key
 from exchange.keys.key_file import change_keys, write_uses
+from exchange.projections.black_scholes import Greeks
+from exchange.projections.wire_types import SimulatedPositionView, SimulationResult
 from tests.market_story import CALL, LATER, story, write_steps, write_story
 from tests.test_top import busy_reading
 
@@ -51,6 +54,7 @@ COMMANDS = {
     "account_log": "account log carol -n 8",
     "account_positions": "account positions carol --at 30",
     "account_show": "account show carol",
+    "account_simulate": f"account simulate carol {CALL}=-2",
     "admin_account": "admin account carol",
     "admin_rules": "admin rules",
     "admin_rules_version": "admin rules --version 2 --dry-run",
@@ -101,6 +105,16 @@ VERSIONS = _Versions(
     snapshot_format=8,
     rules_version=2,
     packages=[_Package("msgspec", "0.22.0", None), _Package("uvloop", None, "fast")],
+)
+
+_GREEKS = Greeks(-1.04819, -0.043926, -0.180502, 0.866484, -0.0325934)
+SIMULATED = SimulationResult(
+    936_290_000,
+    68_710_000,
+    36_960_000,
+    [SimulatedPositionView(CALL, -2_000, 59_460_000, 36_960_000, _GREEKS)],
+    {"SOL": _GREEKS},
+    LAST_SEQ,
 )
 
 
@@ -170,6 +184,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr(admin, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr("exchange.cli.version._versions", lambda: VERSIONS)
+        patch.setattr(account_simulate, "client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr(RunningPresent, "simulate", lambda *_: SIMULATED)
         patch.setattr(top, "admin_client_of", lambda path: contextlib.nullcontext(running))
         seconds = count()
         patch.setattr(top, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None))
