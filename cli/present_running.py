@@ -27,7 +27,7 @@ from exchange.projections.wire_types import (
     Resolution,
     RulesResult,
     Settlement,
-    SimulationResult,
+    SimulatedAccount,
     Ticker,
     Trade,
     Transaction,
@@ -104,10 +104,10 @@ class RunningPresent:
         which = {"count": page.count_max, "before": page.before, "start_us": page.start_us, "end_us": page.end_us}
         return self._ask_as(user_id, _LOG, **which).transactions
 
-    def simulate(self, user_id: str, positions: dict[str, int], add_positions: bool) -> SimulationResult:
+    def simulate(self, user_id: str, positions: dict[str, int], add_positions: bool) -> SimulatedAccount:
         """The margins and Greeks of a user with other positions."""
         self._account(user_id)
-        question = ("private/simulate", SimulationResult)
+        question = ("private/simulate", SimulatedAccount)
         return self._ask_as(user_id, question, positions=positions, add_positions=add_positions)
 
     def open_orders(self, user_id: str, instrument_id: str | None, label: str | None = None) -> list[OrderView]:

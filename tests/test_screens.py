@@ -37,7 +37,7 @@ from exchange.history.recovery_plan import RecoveryPlan
 from exchange.keys.key import Key
 from exchange.keys.key_file import change_keys, write_uses
 from exchange.projections.black_scholes import Greeks
-from exchange.projections.wire_types import SimulatedPositionView, SimulationResult
+from exchange.projections.wire_types import SimulatedAccount, SimulatedPositionView
 from tests.market_story import CALL, LATER, story, write_steps, write_story
 from tests.test_top import busy_reading
 
@@ -108,7 +108,7 @@ VERSIONS = _Versions(
 )
 
 _GREEKS = Greeks(-1.04819, -0.043926, -0.180502, 0.866484, -0.0325934)
-SIMULATED = SimulationResult(
+SIMULATED = SimulatedAccount(
     936_290_000,
     68_710_000,
     36_960_000,

@@ -50,7 +50,7 @@ from exchange.projections.wire_types import (
     Resolution,
     RulesResult,
     Settlement,
-    SimulationResult,
+    SimulatedAccount,
     Ticker,
     TimeResult,
     Trade,
@@ -374,10 +374,10 @@ class Client:
         order = {"instrument_id": instrument_id, "side": side, "amount": amount, "price": price}
         return await self._typed("private/get_margin", MarginResult, **order)
 
-    async def simulate(self, positions: Mapping[str, int], add_positions: bool = True) -> SimulationResult:
+    async def simulate(self, positions: Mapping[str, int], add_positions: bool = True) -> SimulatedAccount:
         """Margins and Greeks of the account with these millicontracts, by instrument, added or instead."""
         params = {"positions": dict(positions), "add_positions": add_positions}
-        return await self._typed("private/simulate", SimulationResult, **params)
+        return await self._typed("private/simulate", SimulatedAccount, **params)
 
     async def get_ticker(self, instrument_id: str, **at: Unpack[PastMoment]) -> Ticker:
         """The ticker of an instrument: best prices, mark, volume, open interest, implied volatility and Greeks."""

@@ -328,7 +328,7 @@ _METHODS: dict[str, Method] = {
         "The margins and Greeks of the account with other positions. Nothing is recorded.",
         p.SimulateParams,
         queries.simulate,
-        w.SimulationResult,
+        w.SimulatedAccount,
     ),
     "private/explain_order": _private(
         "The life of one of the user's orders, oldest step first.",

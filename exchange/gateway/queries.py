@@ -175,7 +175,7 @@ def positions(caller: Caller, params: p.AssetFilter) -> w.PositionsResult:
     return caller.views.positions(caller.user_id, params.asset)
 
 
-def simulate(caller: Caller, params: p.SimulateParams) -> w.SimulationResult:
+def simulate(caller: Caller, params: p.SimulateParams) -> w.SimulatedAccount:
     """Compute margins and Greeks of the account with other positions. Nothing is recorded.
 
     As `private/simulate_portfolio` of Deribit does, it adds them to the positions, or replaces these:
@@ -189,7 +189,7 @@ def simulate(caller: Caller, params: p.SimulateParams) -> w.SimulationResult:
         # Two spellings can name one instrument.
         quantities[instrument_id] = quantities.get(instrument_id, 0) + quantity_milli
     found = caller.exchange.simulate(caller.user_id, quantities, not params.add_positions)
-    return w.SimulationResult(
+    return w.SimulatedAccount(
         null_if_unsafe(found.cash_micros - found.locked_micros),
         null_if_unsafe(found.locked_micros),
         null_if_unsafe(found.maintenance_micros),

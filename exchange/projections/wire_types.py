@@ -322,7 +322,7 @@ class SimulatedPositionView(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     greeks: Greeks | None
 
 
-class SimulationResult(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
+class SimulatedAccount(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     """The margins and Greeks of an account with other positions, as of command `seq`."""
 
     available_micros: int | None
