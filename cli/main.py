@@ -80,7 +80,7 @@ _OF_GROUPS = {
     "account": ("log", "simulate", "secret", "secrets", "revoke"),
     "admin": ("create-instrument", "limits", "rules"),
     "history": ("rebuild", "export", "datasette"),
-    "index": ("feed",),
+    "index": ("feed", "volatility"),
     "order": ("edit", "show"),
 }
 _ALIASES = {

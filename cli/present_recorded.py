@@ -8,7 +8,7 @@ from exchange.cli.current_views import Recorded, as_of, past_views, require_inst
 from exchange.cli.questions import AccountNow, HeadNow, Quote
 from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
-from exchange.history_db.candles import index_candles, trade_candles
+from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.order_trail import UnknownOrderError
 from exchange.history_db.transactions import transactions_of
 from exchange.projections.candles import range_of
@@ -16,6 +16,7 @@ from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import (
     AccountSummary,
     Candles,
+    HistoricalVolatility,
     IndexPrice,
     Instrument,
     OrderView,
@@ -123,6 +124,10 @@ class RecordedPresent:
             return Candles(index_candles(views, of, wanted), views.seq)
         require_instrument(views, of, self._path)
         return Candles(trade_candles(views, of, wanted), views.seq)
+
+    def volatilities(self, asset: str, count: int) -> list[HistoricalVolatility]:
+        views = past_views(self._path, self.views)
+        return historical_volatilities(views, asset, count, views.ts_us)
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self.views.settlements.newest(count, asset=asset)

@@ -19,6 +19,7 @@ from exchange.projections.wire_types import (
     AccountView,
     Candles,
     ExchangeStatus,
+    HistoricalVolatility,
     IndexPrice,
     Instrument,
     OrderView,
@@ -129,6 +130,9 @@ class RunningPresent:
         of_what = {"instrument_id" if "_" in of else "asset": of}
         when = {"start_us": start_us, "count": count}
         return self._ask(Candles, "public/get_candles", resolution=resolution, **of_what, **when)
+
+    def volatilities(self, asset: str, count: int) -> list[HistoricalVolatility]:
+        return self._ask(list[HistoricalVolatility], "public/get_historical_volatility", asset=asset, count=count)
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         return self._ask(list[Settlement], "public/get_settlements", asset=asset, count=count)

@@ -11,6 +11,7 @@ from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
     Candles,
+    HistoricalVolatility,
     IndexPrice,
     Instrument,
     OrderView,
@@ -112,6 +113,9 @@ class Present(Protocol):
 
     def candles(self, of: str, resolution: Resolution, start_us: int | None, count: int | None) -> Candles:
         """The candles of an instrument or of an index, oldest first."""
+
+    def volatilities(self, asset: str, count: int) -> list[HistoricalVolatility]:
+        """The historical volatilities of an index at the last full hours, oldest first."""
 
     def settlements(self, asset: str | None, count: int) -> list[Settlement]:
         """The settlements of expired series, newest first."""

@@ -126,7 +126,7 @@ IMPURE = {
     "socket",
 }
 # Their floats are shown to users and decide nothing.
-WITH_FLOATS = ("black_scholes.py", "implied_volatility.py")
+WITH_FLOATS = ("black_scholes.py", "historical_volatility.py", "implied_volatility.py")
 PURE = ("exchange.domain", "exchange.matching", "exchange.projections")
 
 

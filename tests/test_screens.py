@@ -29,6 +29,7 @@ from exchange.cli import account_simulate, admin, admin_rules, output, recovery_
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
+from exchange.cli.present_recorded import RecordedPresent
 from exchange.cli.present_running import RunningPresent
 from exchange.cli.version import _Package, _Versions
 from exchange.domain.commands import CancelOrder
@@ -37,7 +38,7 @@ from exchange.history.recovery_plan import RecoveryPlan
 from exchange.keys.key import Key
 from exchange.keys.key_file import change_keys, write_uses
 from exchange.projections.black_scholes import Greeks
-from exchange.projections.wire_types import SimulatedAccount, SimulatedPositionView
+from exchange.projections.wire_types import HistoricalVolatility, SimulatedAccount, SimulatedPositionView
 from tests.market_story import CALL, LATER, story, write_steps, write_story
 from tests.test_top import busy_reading
 
@@ -67,6 +68,7 @@ COMMANDS = {
     "diff_fields": "diff story.db other.db",
     "explain": "explain 5",
     "explain_seq": "explain --seq 20",
+    "index_volatility": "index volatility SOL -n 2",
     "index_show": "index show",
     "instrument_list": "instrument list --all",
     "journal_info": "journal info",
@@ -116,6 +118,8 @@ SIMULATED = SimulatedAccount(
     {"SOL": _GREEKS},
     LAST_SEQ,
 )
+
+VOLATILITIES = [HistoricalVolatility(STORY_US + hour * 3_600_000_000, 0.58 + 0.5 * hour) for hour in range(2)]
 
 
 class _Exchange:
@@ -186,6 +190,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.setattr("exchange.cli.version._versions", lambda: VERSIONS)
         patch.setattr(account_simulate, "client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr(RunningPresent, "simulate", lambda *_: SIMULATED)
+        patch.setattr(RecordedPresent, "volatilities", lambda *_: VOLATILITIES)
         patch.setattr(top, "admin_client_of", lambda path: contextlib.nullcontext(running))
         seconds = count()
         patch.setattr(top, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _seconds: None))

@@ -37,6 +37,7 @@ from exchange.projections.wire_types import (
     Candles,
     DeliveryPrice,
     ExchangeStatus,
+    HistoricalVolatility,
     IndexPrice,
     Instrument,
     MarginResult,
@@ -411,6 +412,13 @@ class Client:
         """Candles of an instrument's trades or of an asset's index, oldest first: the last `count`, or from a time."""
         which = {"instrument_id": instrument_id, "asset": asset, "resolution": resolution, "count": count}
         return await self._typed("public/get_candles", Candles, **which, **at)
+
+    async def get_historical_volatility(
+        self, asset: str, count: int | None = None, end_us: int | None = None, **at: Unpack[PastMoment]
+    ) -> list[HistoricalVolatility]:
+        """The volatility of an asset's index over 15 days, at each of the last `count` full hours, oldest first."""
+        which = {"asset": asset, "count": count, "end_us": end_us}
+        return await self._typed("public/get_historical_volatility", list[HistoricalVolatility], **which, **at)
 
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

@@ -113,6 +113,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_index_price": (Reason.UNKNOWN_ASSET,),
     "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
     "public/get_candles": (*_INSTRUMENT, Reason.UNKNOWN_ASSET),
+    "public/get_historical_volatility": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
     "private/edit": (

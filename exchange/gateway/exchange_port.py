@@ -22,7 +22,7 @@ from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
-from exchange.projections.wire_types import Candle, OrderView, Trade, Transaction, UserTrade
+from exchange.projections.wire_types import Candle, HistoricalVolatility, OrderView, Trade, Transaction, UserTrade
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -207,6 +207,10 @@ class ExchangePort(ABC):
     def index_candles(self, asset: str, wanted: CandleRange) -> list[Candle]:
         """The candles of an index of these intervals. Only the past knows all prices."""
         raise AssertionError(f"the candles of {asset} are in the history")
+
+    def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
+        """The volatilities of an index at the last full hours. Only the past knows its prices."""
+        raise AssertionError(f"the index prices of {asset} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """The life of the user's own order, given by one of its ids; empty if the user has no such order.

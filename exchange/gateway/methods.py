@@ -230,6 +230,12 @@ _METHODS: dict[str, Method] = {
         queries.candles,
         w.Candles,
     )._replace(always_past=True),
+    "public/get_historical_volatility": public(
+        "The volatility of the index of an asset over 15 days, at each of the last hours.",
+        p.VolatilityParams,
+        queries.historical_volatility,
+        list[w.HistoricalVolatility],
+    )._replace(always_past=True),
     "public/get_settlements": public(
         "The settlements of expired series, newest first.",
         p.SettlementsParams,

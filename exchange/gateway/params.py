@@ -270,6 +270,12 @@ class TradesParams(RangeParams, frozen=True):
     instrument_id: InstrumentId
 
 
+class VolatilityParams(ReadParams, frozen=True, kw_only=True):
+    asset: Asset
+    count: Count = 24
+    end_us: Time | None = None
+
+
 class CandlesParams(ReadParams, frozen=True, kw_only=True):
     instrument_id: InstrumentId | None = None
     asset: Asset | None = None

@@ -98,6 +98,15 @@ def candles(caller: Caller, params: p.CandlesParams) -> w.Candles:
     return w.Candles(exchange.index_candles(params.asset, wanted), views.seq)
 
 
+def historical_volatility(caller: Caller, params: p.VolatilityParams) -> list[w.HistoricalVolatility]:
+    """The history answers it: the read models keep the last index price alone."""
+    views = caller.views
+    if not views.knows_asset(params.asset):
+        raise refused(Reason.UNKNOWN_ASSET)
+    end_us = views.ts_us if params.end_us is None else min(params.end_us, views.ts_us)
+    return caller.exchange.historical_volatilities(params.asset, params.count, end_us)
+
+
 def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:
     return caller.views.settlements.newest(params.count, params.before, params.asset)
 

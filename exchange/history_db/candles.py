@@ -1,10 +1,13 @@
-"""Candles of any time, from the trades and index prices of the history."""
+"""Candles and historical volatilities of any time, from the trades and index prices of the history."""
 
-from exchange.domain.units import US_PER_SECOND
+from exchange.domain.units import US_PER_DAY, US_PER_SECOND
 from exchange.history_db.past_views import PastViews
 from exchange.projections.candles import CandleRange, RunningCandle, filled
+from exchange.projections.historical_volatility import DAYS, historical_volatility
 from exchange.projections.record_page import RecordPage
-from exchange.projections.wire_types import Candle
+from exchange.projections.wire_types import Candle, HistoricalVolatility
+
+_US_PER_HOUR = 3_600 * US_PER_SECOND
 
 
 def trade_candles(views: PastViews, instrument_id: str, wanted: CandleRange) -> list[Candle]:
@@ -63,3 +66,35 @@ def index_candles(views: PastViews, asset: str, wanted: CandleRange) -> list[Can
         first_seq=first_seq,
     ).fetchone()
     return filled(found, wanted, None if before is None else before[0])
+
+
+def historical_volatilities(views: PastViews, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
+    """Return the volatilities at the last `count` full hours up to `end_us`, the oldest first.
+
+    There is none for an hour before the index was 15 days old. O((count + 15 * 24) * log(commands)).
+    """
+    last_us = end_us - end_us % _US_PER_HOUR
+    prices: dict[int, int | None] = {}
+
+    def price_at(ts_us: int) -> int | None:
+        if ts_us not in prices:
+            prices[ts_us] = _price_at(views, asset, ts_us)
+        return prices[ts_us]
+
+    found: list[HistoricalVolatility] = []
+    for ts_us in range(max(0, last_us - (count - 1) * _US_PER_HOUR), last_us + 1, _US_PER_HOUR):
+        daily = [price_at(ts_us - day * US_PER_DAY) for day in range(DAYS, -1, -1)]
+        known = [price for price in daily if price is not None]
+        if len(known) == len(daily):
+            found.append(HistoricalVolatility(ts_us, historical_volatility(known)))
+    return found
+
+
+def _price_at(views: PastViews, asset: str, ts_us: int) -> int | None:
+    row = views.query(
+        "SELECT price_micros FROM index_price WHERE asset = :asset AND seq <= :seq AND seq <= "
+        "(SELECT seq FROM command WHERE ts_us <= :ts_us ORDER BY ts_us DESC LIMIT 1) ORDER BY seq DESC LIMIT 1",
+        asset=asset,
+        ts_us=ts_us,
+    ).fetchone()
+    return None if row is None else int(row[0])

@@ -8,7 +8,7 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion, SimulatedMargins
-from exchange.history_db.candles import index_candles, trade_candles
+from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
@@ -18,7 +18,7 @@ from exchange.projections.candles import CandleRange
 from exchange.projections.fold import Change
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
-from exchange.projections.wire_types import Candle, OrderView, Trade, Transaction, UserTrade
+from exchange.projections.wire_types import Candle, HistoricalVolatility, OrderView, Trade, Transaction, UserTrade
 
 _READS_ONLY = "only methods that read are answered from the past"
 
@@ -76,6 +76,9 @@ class PastExchange(ExchangePort):
 
     def index_candles(self, asset: str, wanted: CandleRange) -> list[Candle]:
         return index_candles(self._views, asset, wanted)
+
+    def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
+        return historical_volatilities(self._views, asset, count, end_us)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""

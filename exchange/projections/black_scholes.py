@@ -1,4 +1,4 @@
-"""Implied volatility and Greeks with an interest rate of zero: the only floats of the read models.
+"""Implied volatility and Greeks with an interest rate of zero. Only they and historical volatilities are floats.
 
 Source: F. Black and M. Scholes, "The Pricing of Options and Corporate Liabilities", Journal of Political Economy 81
 (1973). No decision depends on these numbers. They are computed from integers when a client requests them, and rounded
@@ -58,7 +58,7 @@ def implied_volatility(
     if deviations is None:
         return None
     volatility = deviations / sqrt(years)
-    return _shown(volatility) if volatility > 0 and isfinite(volatility) else None
+    return rounded(volatility) if volatility > 0 and isfinite(volatility) else None
 
 
 def greeks_at(
@@ -80,7 +80,7 @@ def greeks_at(
         -spot * density * volatility / (2 * sqrt(years)) / DAYS_A_YEAR,
         rho,
     )
-    return Greeks(*map(_shown, greeks)) if all(map(isfinite, greeks)) else None
+    return Greeks(*map(rounded, greeks)) if all(map(isfinite, greeks)) else None
 
 
 def greeks_of_portfolio(parts: Sequence[tuple[int, Greeks]]) -> Greeks:
@@ -89,7 +89,7 @@ def greeks_of_portfolio(parts: Sequence[tuple[int, Greeks]]) -> Greeks:
     The order of the positions does not matter: each sum is exact until it is rounded.
     """
     contracts = [(quantity_milli / MILLI_PER_CONTRACT, astuple(greeks)) for quantity_milli, greeks in parts]
-    return Greeks(*[_shown(fsum([count * of_one[n] for count, of_one in contracts])) for n in range(_GREEKS)])
+    return Greeks(*[rounded(fsum([count * of_one[n] for count, of_one in contracts])) for n in range(_GREEKS)])
 
 
 def _implied_deviations(price: float, spot: float, strike: float) -> float | None:
@@ -142,5 +142,6 @@ def _density(x: float) -> float:
     return exp(-x * x / 2) / _SQRT_2_PI
 
 
-def _shown(value: float) -> float:
+def rounded(value: float) -> float:
+    """Return the number with six significant digits, which are the same on every machine."""
     return float(f"{value:.6g}")

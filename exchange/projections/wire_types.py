@@ -242,6 +242,13 @@ class Candles(msgspec.Struct, frozen=True, gc=False):
     seq: int
 
 
+class HistoricalVolatility(msgspec.Struct, frozen=True, gc=False):
+    """The volatility of an index over the 15 days before `ts_us`."""
+
+    ts_us: int
+    volatility: Volatility
+
+
 class BookLevel(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
     """One price level of an order book."""
 
