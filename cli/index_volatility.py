@@ -22,7 +22,7 @@ from exchange.times import Moment
 @db_option
 @json_option
 def volatility(asset: str, count: int, moment: Moment, offline: bool, path: Path, as_json: bool) -> None:
-    """Show the volatility of an index over 15 days, at each of the last full hours.
+    """Show the volatility of an index over 15 days, by the hour.
 
     It is the standard deviation of the daily returns, for a year of 365 days. Asks the running exchange; reads the
     recorded data if none runs.
