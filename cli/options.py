@@ -235,6 +235,13 @@ def user_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return _user_of_command(key_file_option(command))
 
 
+valid_until_option = click.option(
+    "--valid-until",
+    "valid_until_us",
+    type=TIME,
+    metavar="TIME",
+    help="Refuse the request if it comes to the exchange after this time (docs/operations.md, Times).",
+)
 clock_start_option = click.option(
     "--clock-start",
     "clock_start_us",

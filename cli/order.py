@@ -12,7 +12,17 @@ from exchange.amounts import cash, contracts, usdc
 from exchange.cli.client import RunningExchange, client_of, log_in
 from exchange.cli.figures import Figures, figures_of, named
 from exchange.cli.lazy import LazyGroup
-from exchange.cli.options import ASSET, INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
+from exchange.cli.options import (
+    ASSET,
+    INSTRUMENT,
+    PRICE,
+    SIZE,
+    AmountCommand,
+    db_option,
+    json_option,
+    user_option,
+    valid_until_option,
+)
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.domain.enums import Trigger, TriggerType
@@ -81,6 +91,12 @@ def _placing(function: _Function) -> _Function:
                 type=SIZE,
                 help="Iceberg order: show only so many contracts of it in the book at once.",
             ),
+            click.option(
+                "--market-limit",
+                is_flag=True,
+                help="Trade at the best price of the other side alone; the rest stays in the book at this price.",
+            ),
+            valid_until_option,
             click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
             db_option,
             json_option,
@@ -134,12 +150,17 @@ def _place(
     trigger_offset_micros: int | None,
     label: str | None,
     display_milli: int | None,
+    market_limit: bool,
+    valid_until_us: int | None,
     dry_run: bool,
     path: Path,
     as_json: bool,
 ) -> None:
-    if kind is not None and market:
-        raise click.UsageError("--type says whether the order trades at market: remove --market")
+    if market and market_limit:
+        raise click.UsageError("--market and --market-limit are two types of orders: remove one")
+    if kind is not None and (market or market_limit):
+        raise click.UsageError("--type says whether the order trades at market: remove --market or --market-limit")
+    market = market or market_limit
     if kind is None and market == (price_micros is not None):
         raise click.UsageError(
             "a market order has no PRICE: remove PRICE or --market" if market else "expected PRICE or --market"
@@ -150,7 +171,7 @@ def _place(
             method,
             instrument_id=instrument_id,
             amount=size_milli,
-            type=kind or ("market" if market else "limit"),
+            type=kind or ("market_limit" if market_limit else "market" if market else "limit"),
             price=price_micros,
             trigger=trigger,
             trigger_price=trigger_price_micros,
@@ -162,6 +183,7 @@ def _place(
             client_order_id=client_order_id,
             label=label,
             display_amount=display_milli,
+            valid_until_us=valid_until_us,
             dry_run=dry_run or None,
         )
         if as_json:

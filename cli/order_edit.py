@@ -5,7 +5,16 @@ from pathlib import Path
 import click
 
 from exchange.cli.client import client_of, log_in
-from exchange.cli.options import INSTRUMENT, PRICE, SIZE, AmountCommand, db_option, json_option, user_option
+from exchange.cli.options import (
+    INSTRUMENT,
+    PRICE,
+    SIZE,
+    AmountCommand,
+    db_option,
+    json_option,
+    user_option,
+    valid_until_option,
+)
 from exchange.cli.order import order_name, print_placed
 from exchange.cli.output import print_json
 
@@ -21,6 +30,7 @@ from exchange.cli.output import print_json
 @click.option(
     "--trigger-offset", "trigger_offset_micros", type=PRICE, help="New offset of an untriggered trailing_stop."
 )
+@valid_until_option
 @user_option
 @db_option
 @json_option
@@ -33,6 +43,7 @@ def edit(
     price_micros: int | None,
     trigger_price_micros: int | None,
     trigger_offset_micros: int | None,
+    valid_until_us: int | None,
     user_id: str,
     path: Path,
     as_json: bool,
@@ -55,6 +66,7 @@ def edit(
     }
     if all(term is None for term in terms.values()):
         raise click.UsageError("expected a new --size, --price, --trigger-price or --trigger-offset")
+    terms |= {"valid_until_us": valid_until_us}
     with client_of(path) as client:
         log_in(client, user_id)
         result = client.call("private/edit", **name, instrument_id=instrument_id, **terms)

@@ -35,7 +35,7 @@ def _place_order(fields: dict[str, Any]) -> str:
     """The fields of an order: `bid 1 @ 1.50 gtc`, then the others."""
     size, price = contracts(fields.pop("size_milli")), fields.pop("price_micros")
     side, type_, time_in_force = fields.pop("side"), fields.pop("type"), fields.pop("time_in_force")
-    where = "market" if type_ == "market" else f"@ {usdc(price)}"
+    where = type_ if price is None else f"@ {usdc(price)}"
     return f"{side} {size} {where} {time_in_force} {fields_text(fields)}"
 
 

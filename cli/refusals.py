@@ -40,6 +40,8 @@ TRANSLATIONS: dict[str, Translation] = {
     Reason.PRICE_NOT_POSITIVE: Translation("the price must be positive", "PRICE"),
     Reason.PRICE_OFF_TICK: Translation("the price must be a multiple of the tick; the tick is {tick} USDC", "PRICE"),
     Reason.PRICE_ABOVE_MAXIMUM: Translation(f"the price is above the limit of {_PRICE_MAX}", "PRICE"),
+    Reason.VALID_UNTIL_PASSED: Translation("the time until which the order is valid has passed", "--valid-until"),
+    Reason.NO_OPPOSITE_PRICE: Translation("no order of the other side gives the order its price; name a PRICE"),
     Reason.DISPLAY_ABOVE_SIZE: Translation("the part to show is larger than SIZE; use a smaller one", "--display"),
     Reason.DISPLAY_BELOW_MINIMUM: Translation(
         "the part to show is too small: it must be at least 100 times the smallest order of {min_size} contracts, and "
@@ -149,6 +151,7 @@ _PARAMS = {
     "post_only": "--post-only",
     "reject_post_only": "--reject-post-only",
     "display_amount": "--display",
+    "valid_until_us": "--valid-until",
     "reduce_only": "--reduce-only",
     "dry_run": "--dry-run",
     "tick_size": "--tick-size",

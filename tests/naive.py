@@ -1163,6 +1163,8 @@ class NaiveExchange:
     def place(self, ts_us: int, command: PlaceOrder) -> list[Event]:
         if command.user_id not in self.users:
             return [Refused(command.user_id, Reason.UNKNOWN_USER)]
+        if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+            return [Refused(command.user_id, Reason.VALID_UNTIL_PASSED)]
         namesake: NaiveOrder | NaiveTrigger | None = None
         if command.client_order_id is not None:
             for trigger in self.known_triggers(command.user_id):
@@ -1171,7 +1173,7 @@ class NaiveExchange:
             for order in self.known_orders(command.user_id):
                 if order.placed.client_order_id == command.client_order_id:
                     namesake = order
-        if namesake is not None and namesake.placed == command:
+        if namesake is not None and same_request(namesake.placed, command):
             return [OrderRepeated(namesake.order_id, command.user_id)]
         size, placed = self.size_to_place(command), command
         command = replace(command, price_micros=self.price_to_place(command, command.price_micros))
@@ -1209,6 +1211,9 @@ class NaiveExchange:
 
     def price_to_place(self, order: PlaceOrder, price: int | None) -> int | None:
         """Return the price of the request; for a post-only order that reprices, one at which it does not trade."""
+        if order.type == "market_limit" and price is None and order.instrument_id in self.instruments:
+            best = self.makers(order)
+            return best[0].price if best else None
         if order.reprices is not True or price is None or order.instrument_id not in self.instruments:
             return price
         instrument = self.instruments[order.instrument_id]
@@ -1267,6 +1272,8 @@ class NaiveExchange:
             smallest = self.reducible(command)
         if reason := self.why_not_these_terms(command.price_micros, command.size_milli, 0, instrument.tick, smallest):
             return reason
+        if command.type == "market_limit" and command.price_micros is None:
+            return Reason.NO_OPPOSITE_PRICE
         if reason := self.why_not_display(command.display_milli, command.size_milli, instrument):
             return reason
         if self.is_beyond_band(instrument, command.price_micros):
@@ -1398,6 +1405,8 @@ class NaiveExchange:
         return self.collateral(user_id, instrument_id, more_asks) - self.collateral(user_id, instrument_id)
 
     def edit(self, ts_us: int, command: EditOrder) -> list[Event]:
+        if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+            return [Refused(command.user_id, Reason.VALID_UNTIL_PASSED)]
         order = self.find(command)
         if order is Reason.ORDER_NOT_FOUND:
             trigger = find_trigger(self, command)
@@ -1713,6 +1722,11 @@ class NaiveExchange:
 
     def largest_within(self, budget: Budget, maker: NaiveOrder, wanted: int, paid: int, traded: int) -> int:
         return largest(wanted, lambda size: budget(paid + self.taker_cost(maker, size), traded + size))
+
+
+def same_request(placed: PlaceOrder | PlaceTriggerOrder, command: PlaceOrder | PlaceTriggerOrder) -> bool:
+    """True if the command repeats the order; it may be valid until another time."""
+    return replace(placed, valid_until_us=UNSET) == replace(command, valid_until_us=UNSET)
 
 
 def largest(size: int, may: Callable[[int], bool]) -> int:

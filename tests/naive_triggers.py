@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from exchange.domain.commands import CancelAll, CancelOrder, EditOrder, PlaceOrder, PlaceTriggerOrder
 from exchange.domain.enums import CancelReason, TriggerEnd
@@ -67,8 +68,10 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
     user_id = command.user_id
     if user_id not in naive.users:
         return [Refused(user_id, Reason.UNKNOWN_USER)]
+    if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+        return [Refused(user_id, Reason.VALID_UNTIL_PASSED)]
     namesakes = [it for it in naive.known_triggers(user_id) if it.placed.client_order_id == command.client_order_id]
-    if command.client_order_id is not None and namesakes and namesakes[0].placed == command:
+    if command.client_order_id is not None and namesakes and _same(namesakes[0].placed, command):
         return [OrderRepeated(namesakes[0].order_id, user_id)]
     if reason := _why_not_place(naive, ts_us, command):
         return [Refused(user_id, reason)]
@@ -83,6 +86,10 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
     names = (order.order_id, user_id, command.instrument_id, command.side, command.type, command.trigger)
     keys = (command.client_order_id, command.reduce_only, command.label, command.display_milli)
     return [TriggerOrderPlaced(*names, level, offset, now, *terms, *keys)]
+
+
+def _same(placed: PlaceTriggerOrder, command: PlaceTriggerOrder) -> bool:
+    return replace(placed, valid_until_us=UNSET) == replace(command, valid_until_us=UNSET)
 
 
 def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) -> Reason | None:

@@ -77,7 +77,9 @@ class OrderCommands(RandomCommands):
         elif isinstance(command, Deposit | Withdraw) and self.placed and self._one_in(3):
             command = self._group(CancelAll(command.user_id))
         if isinstance(command, PlaceOrder | PlaceTriggerOrder):
-            command = self._iceberg(self._post_only(command))
+            command = self._market_limit(self._iceberg(self._post_only(command)))
+        if isinstance(command, PlaceOrder | PlaceTriggerOrder | EditOrder) and self._one_in(12):
+            command = replace(command, valid_until_us=self.ts_us + self.more.choice((-1_000_000, -1, 0, 1, 1_000_000)))
         if isinstance(command, StartSession | OpenAccount) and self._one_in(2) and self.placed:
             command = ContinueTriggers()
         self.last = command
@@ -138,7 +140,14 @@ class OrderCommands(RandomCommands):
             return order if self._one_in(4) else replace(order, post_only=True, reprices=True)
         return order
 
-    def _iceberg(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
+    def _market_limit(self, order: PlaceOrder | PlaceTriggerOrder) -> Command:
+        """Let the order trade at the best price alone, and rest there."""
+        rests = order.time_in_force in ("gtc", "day") and not order.post_only and order not in self.placed.values()
+        if not isinstance(order, PlaceOrder) or order.price_micros is None or not rests or not self._one_in(8):
+            return order
+        return replace(order, type="market_limit", price_micros=None)
+
+    def _iceberg(self, order: PlaceOrder | PlaceTriggerOrder) -> PlaceOrder | PlaceTriggerOrder:
         """Let the order show a part of it at once."""
         if order in self.placed.values() or order.price_micros is None or order.time_in_force not in ("gtc", "day"):
             return order

@@ -28,6 +28,7 @@ Actions (parts in brackets are optional):
     USER deposits 5.00   USER withdraws 5.00
     USER buys|sells 1.000 @ 1.50 [gtc|day|ioc|fok] [post-only [or near]] [reduce-only] [showing 0.500] [as KEY]
         [labelled L] [in C]                KEY: the client_order_id
+    USER buys|sells 1.000 at best [...]    a market_limit order
     USER buys|sells 1.000 at market [ioc|fok] [reduce-only] [as KEY] [labelled L] [in C]
     USER edits 7|KEY [to 2.000] [@ 1.60]   7: the order_id; to: the new total size
     USER cancels 7|KEY [in C]              USER cancels all [in C]
@@ -157,7 +158,7 @@ from exchange.domain.commands import (
     StartSession,
     Withdraw,
 )
-from exchange.domain.enums import OptionType
+from exchange.domain.enums import OptionType, OrderType
 from exchange.domain.events import (
     AccountReset,
     AllCancelled,
@@ -475,14 +476,23 @@ class Table:
         assert ts_us > self.ts_us, "time goes forward only"
         self.ts_us = ts_us - 1  # the next command comes at that very microsecond
 
+    def until(self, groups: dict[str, Any]) -> int | UnsetType:
+        """The time until which a command is valid, on the day of the clock."""
+        if groups["until"] is None:
+            return UNSET
+        day = datetime.fromtimestamp(self.ts_us // 1_000_000, UTC).date()
+        return clock_us(f"{day} {groups['until']}")
+
     def place(self, groups: dict[str, Any]) -> Command:
         price = groups["price"]
+        at_market: OrderType = "market_limit" if groups["best"] is not None else "market"
+        kind: OrderType = at_market if price is None else "limit"
         return PlaceOrder(
             user_id=groups["user"],
             instrument_id=self.instrument_id(groups["name"]),
             side="bid" if groups["deal"] == "buys" else "ask",
-            type="market" if price is None else "limit",
-            time_in_force=groups["in_force"] or ("ioc" if price is None else "gtc"),
+            type=kind,
+            time_in_force=groups["in_force"] or ("ioc" if kind == "market" else "gtc"),
             price_micros=None if price is None else micros(price),
             size_milli=milli(groups["size"]),
             post_only=groups["post_only"] is not None,
@@ -491,6 +501,7 @@ class Table:
             label=groups["label"] or UNSET,
             reprices=True if groups["reprices"] is not None else UNSET,
             display_milli=UNSET if groups["display"] is None else milli(groups["display"]),
+            valid_until_us=self.until(groups),
         )
 
     def place_trigger(self, groups: dict[str, Any]) -> Command:
@@ -515,6 +526,7 @@ class Table:
                 **({"reduce_only": True} if groups["reduce_only"] is not None else {}),
                 **({"label": groups["label"]} if groups["label"] is not None else {}),
                 **({"reprices": True} if groups["reprices"] is not None else {}),
+                **({"valid_until_us": self.until(groups)} if groups["until"] is not None else {}),
                 **({"display_milli": milli(groups["display"])} if groups["display"] is not None else {}),
             },
             PlaceTriggerOrder,
@@ -564,6 +576,7 @@ class Table:
             **order_name(groups["order"]),
             price_micros=None if price is None else micros(price),
             size_milli=None if size is None else milli(size),
+            valid_until_us=self.until(groups),
         )
 
     def edit_labelled(self, groups: dict[str, Any]) -> Command:
@@ -815,6 +828,8 @@ def _pattern(text: str) -> re.Pattern[str]:
         "in_force": r"gtc|day|ioc|fok",
         "post_only": r"post-only",
         "reprices": r"or near",
+        "best": r"best",
+        "until": r"\d\d:\d\d:\d\d(?:\.\d{6})?",
         "display": r"-?\d+\.\d{3}",
         "reduce_only": r"reduce-only",
         "asset": r"[A-Z]+",
@@ -856,7 +871,7 @@ LOOKS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], str]]] = [
 
 _TAIL = (
     r"(?: <post_only>(?: <reprices>)?)?(?: <reduce_only>)?(?: showing <display>)?"
-    r"(?: as <key>)?(?: labelled <label>)?(?: in <name>)?"
+    r"(?: as <key>)?(?: labelled <label>)?(?: in <name>)?(?: until <until>)?"
 )
 ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command | None]]] = [
     (_pattern(r"rules: <pairs>"), Table.rules),
@@ -874,7 +889,7 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
     (_pattern(r"<user> opens with <cash>"), lambda _, g: OpenAccount(g["user"], micros(g["cash"]))),
     (_pattern(r"<user> deposits <cash>"), lambda _, g: Deposit(g["user"], micros(g["cash"]))),
     (_pattern(r"<user> withdraws <cash>"), lambda _, g: Withdraw(g["user"], micros(g["cash"]))),
-    (_pattern(rf"<user> <deal> <size> (?:@ <price>|at market)(?: <in_force>)?{_TAIL}"), Table.place),
+    (_pattern(rf"<user> <deal> <size> (?:@ <price>|at market|at <best>)(?: <in_force>)?{_TAIL}"), Table.place),
     (
         _pattern(r"<user> edits the order labelled <label>(?: in <name>)?(?: to <size>)?(?: @ <price>)?"),
         Table.edit_labelled,
@@ -909,7 +924,7 @@ ACTIONS: list[tuple[re.Pattern[str], Callable[[Table, dict[str, Any]], Command |
         Table.cancel_quotes,
     ),
     (_pattern(r"the triggers continue"), lambda _, g: ContinueTriggers()),
-    (_pattern(r"<user> edits <order>(?: to <size>)?(?: @ <price>)?"), Table.edit),
+    (_pattern(r"<user> edits <order>(?: to <size>)?(?: @ <price>)?(?: until <until>)?"), Table.edit),
     (_pattern(r"<user> cancels <order>(?: in <name>)?"), Table.cancel),
     (
         _pattern(r"<user> turns cancel-on-disconnect <enabled>"),

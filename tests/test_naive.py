@@ -349,6 +349,8 @@ def test_the_order_streams_cover_everything() -> None:
             "iceberg shrinks",
         ],
         *[f"{kind} refused {reason}" for kind in ("place", "trigger") for reason in _DISPLAY_REASONS],
+        *[f"{kind} refused {Reason.VALID_UNTIL_PASSED}" for kind in ("place", "trigger", "edit")],
+        *["market_limit traded", "market_limit open", f"place refused {Reason.NO_OPPOSITE_PRICE}"],
         *[f"cancelled {reason}" for reason in _ORDER_ENDS],
         *["other refused unknown_asset", "group of asset", "group of type", "group of label", "labelled trade"],
     }
@@ -394,6 +396,7 @@ _ORDER_REASONS = [
     *[Reason.LABEL_NOT_UNIQUE, Reason.ORDER_TRIGGERED, Reason.TERMS_DO_NOT_FIT, Reason.TOO_MANY_TRIGGER_ORDERS],
     *_TRIGGER_REASONS,
     *_DISPLAY_REASONS,
+    *[Reason.VALID_UNTIL_PASSED, Reason.NO_OPPOSITE_PRICE],
     *_QUOTE_REASONS,
 ]
 _ORDER_COMMANDS = [PlaceTriggerOrder, ContinueTriggers]
@@ -512,6 +515,9 @@ def occurrences(steps: Iterable[Step]) -> Iterator[str]:
         yield from occurrences_triggers(placed, events)
         if trades:
             market = "market " if isinstance(command, PlaceOrder) and command.type == "market" else ""
+            if isinstance(command, PlaceOrder) and command.type == "market_limit":
+                yield "market_limit traded"
+                yield "market_limit open" if trades[-1].taker_remaining_milli else "market_limit filled"
             yield f"{market}{command.time_in_force} traded" if isinstance(command, PlaceOrder) else f"{kind} traded"
         if len(trades) > 3:
             yield "many trades at once"

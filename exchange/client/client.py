@@ -170,6 +170,7 @@ class Client:
         price: int | None = None,
         trigger_price: int | None = None,
         trigger_offset: int | None = None,
+        valid_until_us: int | None = None,
         receipt: bool = False,
     ) -> PlaceResult:
         """Change an order's total size (its filled part included), its price, or both. Never repeated after a break.
@@ -179,6 +180,7 @@ class Client:
         reference = {"order_id": order_id, "client_order_id": client_order_id, "label": label}
         which = {**reference, "instrument_id": instrument_id, "receipt": receipt or None}
         terms = {"amount": amount, "price": price, "trigger_price": trigger_price, "trigger_offset": trigger_offset}
+        terms |= {"valid_until_us": valid_until_us}
         return await self._typed("private/edit", PlaceResult, **which, **terms)
 
     async def cancel(

@@ -66,6 +66,7 @@ class OrderOptions(TypedDict, total=False):
     trigger_offset: int
     reject_post_only: bool
     display_amount: int
+    valid_until_us: int
 
 
 class PlaceResult(msgspec.Struct):

@@ -102,12 +102,13 @@ class ResumeInstrument(_Command, frozen=True, tag="resume_instrument"):
 
 
 class PlaceOrder(_Command, frozen=True, tag="place_order"):
-    """Place an order. `price_micros` is None for market orders, and only for them.
+    """Place an order. `price_micros` is None for market and market_limit orders, and only for them.
 
     `reduce_only` limits the size to the position that the order reduces. The field is True or missing, because journals
     older than it have no such field. `label` is the user's own name for a group of orders: several orders may have the
     same one. `reprices` is True or missing: a post-only order that would trade then gets the best price at which it
     rests; without it the order is refused. `display_milli` is the part of an iceberg order that the book shows at once.
+    If the command comes after `valid_until_us`, it is refused.
     """
 
     user_id: str
@@ -123,6 +124,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     label: str | UnsetType = UNSET
     reprices: bool | UnsetType = UNSET
     display_milli: int | UnsetType = UNSET
+    valid_until_us: int | UnsetType = UNSET
 
 
 class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
@@ -148,6 +150,7 @@ class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
     label: str | UnsetType = UNSET
     reprices: bool | UnsetType = UNSET
     display_milli: int | UnsetType = UNSET
+    valid_until_us: int | UnsetType = UNSET
 
 
 class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):
@@ -160,7 +163,7 @@ class EditOrder(_Command, frozen=True, tag="edit_order"):
     An untriggered order may also get another trigger price or, a trailing stop, another offset.
 
     The order is named by one of `order_id`, `client_order_id` and `label`; a label must be that of one open order only.
-    If `instrument_id` is given, the order must be in that.
+    If `instrument_id` is given, the order must be in that. If the command comes after `valid_until_us`, it is refused.
     """
 
     user_id: str
@@ -172,6 +175,7 @@ class EditOrder(_Command, frozen=True, tag="edit_order"):
     instrument_id: str | UnsetType = UNSET
     trigger_price_micros: int | UnsetType = UNSET
     trigger_offset_micros: int | UnsetType = UNSET
+    valid_until_us: int | UnsetType = UNSET
 
 
 class CancelOrder(_Command, frozen=True, tag="cancel_order"):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 Side = Literal["bid", "ask"]
-OrderType = Literal["limit", "market"]
+OrderType = Literal["limit", "market", "market_limit"]
 TimeInForce = Literal["gtc", "ioc", "fok", "day"]
 # The types of orders that wait for a price, with the names of Deribit, and the prices that they wait for.
 TriggerType = Literal["stop_market", "stop_limit", "take_market", "take_limit", "trailing_stop"]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 class Reason(StrEnum):
     """The reason of a refusal, as journals and the wire have it."""
 
+    VALID_UNTIL_PASSED = "valid_until_passed"
     USER_SUSPENDED = "user_suspended"
     INSTRUMENT_NOT_FOUND = "instrument_not_found"
     EXCHANGE_HALTED = "exchange_halted"
@@ -25,6 +26,7 @@ class Reason(StrEnum):
     PRICE_NOT_POSITIVE = "price_not_positive"
     PRICE_OFF_TICK = "price_off_tick"
     PRICE_ABOVE_MAXIMUM = "price_above_maximum"
+    NO_OPPOSITE_PRICE = "no_opposite_price"
     DISPLAY_ABOVE_SIZE = "display_above_size"
     DISPLAY_BELOW_MINIMUM = "display_below_minimum"
     PRICE_BEYOND_BAND = "price_beyond_band"
@@ -118,6 +120,9 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.PRICE_ABOVE_MAXIMUM: Refusal(
         1005, "Invalid price", "price is beyond the limit of 10000000000000 micros (10,000,000 USDC)"
+    ),
+    Reason.NO_OPPOSITE_PRICE: Refusal(
+        1005, "Invalid price", "no order of the other side gives a market_limit order its price; send a limit order"
     ),
     Reason.DISPLAY_ABOVE_SIZE: Refusal(
         1006,
@@ -252,6 +257,12 @@ REFUSALS: dict[Reason, Refusal] = {
         "Invalid params",
         "amount must be positive, and all cash on the exchange at most 2^53 - 1 micros",
         "amount",
+    ),
+    Reason.VALID_UNTIL_PASSED: Refusal(
+        -32602,
+        "Invalid params",
+        "the request came after valid_until_us: send it again with a later time; public/get_time tells the exchange's",
+        "valid_until_us",
     ),
     Reason.USER_SUSPENDED: Refusal(
         1025, "Not permitted", "the account is suspended: new orders and edits are refused, cancelling is possible"

@@ -113,6 +113,7 @@ FIELDS: dict[str, Field] = {
         "`min_size`, and more than `amount` / 101. For orders that can rest.",
         MILLI,
     ),
+    "valid_until_us": Field("The request is refused if it comes later than this. Default: it is always valid."),
     "reject_post_only": Field("True if a `post_only` order that would trade is refused instead."),
     "price": Field("Price of one contract; null for a market order."),
     "price_decimals": Field("Decimal places of prices: 6, because they are micros."),

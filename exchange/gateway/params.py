@@ -117,6 +117,7 @@ class PlaceParams(CommandParams, frozen=True):
     trigger_offset: Number | None = None
     reject_post_only: bool = False
     display_amount: Number | None = None
+    valid_until_us: Time | None = None
 
 
 class ClosePositionParams(CommandParams, frozen=True):
@@ -146,6 +147,7 @@ class EditParams(CommandParams, frozen=True):
     instrument_id: InstrumentId | None = None
     trigger_price: Number | None = None
     trigger_offset: Number | None = None
+    valid_until_us: Time | None = None
 
 
 class CancelParams(CommandParams, frozen=True):

@@ -21,6 +21,7 @@ from exchange.projections import wire_types as w
 from exchange.projections.fold import Change
 
 DRY_RUN_RETRY_MS = 100
+PLAIN_TYPES = ("limit", "market", "market_limit")
 
 
 def place(side: Side) -> Callable[[Caller, p.PlaceParams], Command]:
@@ -28,7 +29,7 @@ def place(side: Side) -> Callable[[Caller, p.PlaceParams], Command]:
     place_plain = _place_plain(side)
 
     def place_on_side(caller: Caller, params: p.PlaceParams) -> Command:
-        if params.type != "limit" and params.type != "market":
+        if params.type != "limit" and params.type != "market" and params.type != "market_limit":
             return trigger_order(caller, params, side)
         for name in ("trigger", "trigger_price", "trigger_offset"):
             if getattr(params, name) is not None:
@@ -42,15 +43,21 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
     """Make the command of an order that waits for no price."""
 
     def place_on_side(caller: Caller, params: p.PlaceParams) -> PlaceOrder:
-        is_market = params.type == "market"
-        if is_market and params.price is not None:
-            raise invalid_params("price", "a market order has no price: leave it out, or send a limit order")
-        if not is_market and params.price is None:
+        kind = params.type
+        assert kind == "limit" or kind == "market" or kind == "market_limit", "a trigger order"
+        is_market = kind == "market"
+        if kind != "limit" and params.price is not None:
+            raise invalid_params("price", f"a {kind} order has no price: leave it out, or send a limit order")
+        if kind == "limit" and params.price is None:
             raise invalid_params("price", "a limit order needs a price, in micros of USDC", "missing_param")
         time_in_force = p.TIMES_IN_FORCE[params.time_in_force or ("ioc" if is_market else "gtc")]
         may_rest = time_in_force not in ("ioc", "fok")
         if is_market and may_rest:
             raise invalid_params("time_in_force", "a market order never rests: use ioc or fok")
+        if kind == "market_limit" and not may_rest:
+            raise invalid_params("time_in_force", "a market_limit order must be able to rest: use gtc or day")
+        if kind == "market_limit" and params.post_only:
+            raise invalid_params("post_only", "a market_limit order trades on arrival: leave post_only out")
         if params.post_only and not may_rest:
             raise invalid_params("post_only", "a post_only order must be able to rest: use gtc or day")
         if params.display_amount is not None and not may_rest:
@@ -61,7 +68,7 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             caller.user_id,
             canonical_id(params.instrument_id, caller.views),
             side,
-            "market" if is_market else "limit",
+            kind,
             time_in_force,
             params.price,
             params.amount,
@@ -71,6 +78,7 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             UNSET if params.label is None else params.label,
             True if params.post_only and not params.reject_post_only else UNSET,
             UNSET if params.display_amount is None else params.display_amount,
+            UNSET if params.valid_until_us is None else params.valid_until_us,
         )
 
     return place_on_side
@@ -80,7 +88,7 @@ def dry_run(side: Side) -> Callable[[Caller, p.PlaceParams], r.DryRunResult]:
     """The handler of the same methods with `dry_run`: shows the effects of the order without placing it."""
 
     def dry_run_on_side(caller: Caller, params: p.PlaceParams) -> r.DryRunResult:
-        if params.type != "limit" and params.type != "market":
+        if params.type not in PLAIN_TYPES:
             raise invalid_params(
                 "dry_run", "a trigger order is checked when it triggers: do a dry run of the order that it places"
             )
@@ -160,6 +168,7 @@ def edit(caller: Caller, params: p.EditParams) -> Command:
         instrument_id,
         UNSET if params.trigger_price is None else params.trigger_price,
         UNSET if params.trigger_offset is None else params.trigger_offset,
+        UNSET if params.valid_until_us is None else params.valid_until_us,
     )
 
 

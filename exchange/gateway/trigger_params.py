@@ -17,7 +17,7 @@ _LIMITS = ("stop_limit", "take_limit")
 def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTriggerOrder:
     """Make the command of a trigger order. Raises RpcError -32602 if its parameters contradict each other."""
     kind = params.type
-    assert kind != "limit" and kind != "market", "not a trigger order"
+    assert kind != "limit" and kind != "market" and kind != "market_limit", "not a trigger order"
     if params.trigger is None:
         raise invalid_params(
             "trigger", f"a {kind} order needs a trigger: index_price, mark_price or last_price", "missing_param"
@@ -50,6 +50,7 @@ def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTri
         UNSET if params.label is None else params.label,
         True if params.post_only and not params.reject_post_only else UNSET,
         UNSET if params.display_amount is None else params.display_amount,
+        UNSET if params.valid_until_us is None else params.valid_until_us,
     )
 
 

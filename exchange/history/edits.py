@@ -99,8 +99,10 @@ def _checked(where: str, command: Command) -> Command:
         raise EditError(f"{where}: a genesis can only be the first command. Change the rules with --set")
     if isinstance(command, PlaceOrder):
         is_market = command.type == "market"
-        if is_market != (command.price_micros is None):
+        if (command.type != "limit") != (command.price_micros is None):
             raise EditError(f"{where}: a limit order needs price_micros, a market order must not have it (null)")
+        if command.type == "market_limit" and (command.post_only or command.time_in_force in ("ioc", "fok")):
+            raise EditError(f"{where}: a market_limit order must be gtc or day, and not post_only")
         if is_market and command.time_in_force not in ("ioc", "fok"):
             raise EditError(f"{where}: a market order must be ioc or fok, because it never rests")
         if command.post_only and command.time_in_force in ("ioc", "fok"):
@@ -129,5 +131,6 @@ def _checked(where: str, command: Command) -> Command:
 
 
 def _check_iceberg(where: str, command: PlaceOrder | PlaceTriggerOrder) -> None:
-    if command.price_micros is None or command.time_in_force in ("ioc", "fok"):
+    is_at_market = command.price_micros is None and command.type != "market_limit"
+    if is_at_market or command.time_in_force in ("ioc", "fok"):
         raise EditError(f"{where}: an order with display_milli must be able to rest: gtc or day, with a price")

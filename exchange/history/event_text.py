@@ -124,6 +124,7 @@ def _accepted(event: OrderAccepted) -> str:
     price = "at market" if event.price_micros is None else f"@ {usdc(event.price_micros)}"
     terms = "".join(
         (
+            ", market limit" if event.type == "market_limit" else "",
             ", post-only" if event.post_only else "",
             ", reduce-only" if event.reduce_only is True else "",
             f", showing {contracts(event.display_milli)}" if isinstance(event.display_milli, int) else "",

@@ -29,11 +29,13 @@ def _is_in_tables(command: c.Command, first: e.Event) -> bool:
             is_plain = not needs_json(command.client_order_id) and not needs_json(command.label or None)
             is_plain = is_plain and command.label != ""
             is_plain = is_plain and command.reprices is UNSET and command.display_milli is UNSET
+            is_plain = is_plain and command.valid_until_us is UNSET and command.type != "market_limit"
             return is_whole and command.reduce_only is not False and is_plain
         case c.EditOrder():
             new = (command.price_micros, command.size_milli)
             is_named = command.order_id is not None and command.client_order_id is None
             is_named = is_named and command.label is UNSET and command.instrument_id is UNSET
+            is_named = is_named and command.valid_until_us is UNSET
             return is_named and isinstance(first, e.OrderEdited) and new == (first.price_micros, first.size_milli)
         case c.CancelOrder():
             is_plain = command.client_order_id is None and command.instrument_id is None and command.label is UNSET

@@ -48,7 +48,7 @@ def events_of_state(state: State, views: Views) -> Iterator[e.Event]:
                 order.user_id,
                 order.instrument_id,
                 order.side,
-                "market" if order.type == "market" else "limit",
+                order.type if order.type == "market" or order.type == "market_limit" else "limit",
                 order.time_in_force,
                 order.price_micros,
                 order.size_milli,
@@ -84,7 +84,9 @@ def _quotes(orders: list[OrderView]) -> Iterator[e.MassQuoted]:
 def _placed(order: OrderView) -> e.TriggerOrderPlaced:
     """An untriggered order as if it were placed with its terms now."""
     kind, trigger = order.type, order.trigger
-    assert kind != "limit" and kind != "market" and trigger is not None, "an order that waits for nothing"
+    assert kind != "limit" and kind != "market" and kind != "market_limit" and trigger is not None, (
+        "an order that waits for nothing"
+    )
     return e.TriggerOrderPlaced(
         order.order_id,
         order.user_id,

@@ -250,7 +250,7 @@ class BookSide:
                 if order.display_milli:
                     most_milli = min(order.display_milli, order.remaining_milli)
                     assert 0 < order.shown_milli <= most_milli, "an iceberg order shows nothing, or too much"
-                assert order.type == "limit" and order.time_in_force in ("gtc", "day"), "this order may never rest"
+                assert order.type != "market" and order.time_in_force in ("gtc", "day"), "this order may never rest"
 
 
 class OrderBook:

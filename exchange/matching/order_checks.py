@@ -65,6 +65,8 @@ def why_not_placed(
     size_min_milli = _size_min_milli(state, account, book, command)
     if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
         return failed
+    if price is None and command.type == "market_limit":
+        return FailedCheck(Reason.NO_OPPOSITE_PRICE)
     if command.display_milli is not UNSET and (
         failed := why_bad_display(book, command.display_milli, command.size_milli)
     ):
@@ -134,6 +136,11 @@ def size_to_place_milli(account: Account, book: OrderBook | None, command: Place
     return min(command.size_milli, _reducible_milli(account, book, command.side))
 
 
+def too_late(ts_us: int, valid_until_us: int) -> FailedCheck:
+    """The refusal of a command that came after the time until which it is valid."""
+    return FailedCheck(Reason.VALID_UNTIL_PASSED, {"ts_us": ts_us, "valid_until_us": valid_until_us})
+
+
 def resting_price_micros(state: State, account: Account, book: OrderBook, side: Side, price_micros: int) -> int:
     """Return the price nearest to `price_micros` at which an order does not trade: one tick from the best opposite one.
 
@@ -143,7 +150,7 @@ def resting_price_micros(state: State, account: Account, book: OrderBook, side: 
     """
     if why_bad_price(book, price_micros) or _why_beyond_band(book, price_micros):
         return price_micros
-    best_micros = _best_price_micros(state, account, book, side, price_micros)
+    best_micros = best_price_micros(state, account, book, side, price_micros)
     if best_micros is None:
         return price_micros
     nearest_micros = best_micros - book.tick_micros if side == "bid" else best_micros + book.tick_micros
@@ -288,7 +295,7 @@ def why_would_trade(
     state: State, account: Account, book: OrderBook, side: Side, price_micros: int | None
 ) -> FailedCheck | None:
     """Fail if an order at this price would trade. The user's own orders would be cancelled, so they do not count."""
-    best_micros = _best_price_micros(state, account, book, side, price_micros)
+    best_micros = best_price_micros(state, account, book, side, price_micros)
     if best_micros is None:
         return None
     if price_micros is None:
@@ -297,10 +304,14 @@ def why_would_trade(
     return FailedCheck(Reason.POST_ONLY_WOULD_TRADE, figures)
 
 
-def _best_price_micros(
+def best_price_micros(
     state: State, account: Account, book: OrderBook, side: Side, limit_micros: int | None
 ) -> int | None:
-    """Return the price of the first resting order that an order on `side` would trade with; None if there is none."""
+    """Return the price of the first resting order that an order on `side` would trade with; None if there is none.
+
+    This is the price of a market_limit order: it trades at the best price alone, and the rest stays there as a limit
+    order (FIX 4.4, OrdType K, "market with left over as limit"; Deribit has the name and states no other rule).
+    """
     opposite = book.opposite(side)
     best = opposite.best
     limit_micros = book.limit_micros(side, limit_micros)
@@ -345,6 +356,6 @@ def _cannot_place(state: State, account: Account, book: OrderBook, command: Plac
     if command.time_in_force in ("ioc", "fok") and position is not None and state.market is not None:
         figures["freed_micros"] = released_micros(book, -position.free_milli, size_milli)
         figures["cash_beyond_bids_micros"] = account.cash_micros - account.bids_micros
-    if price is None and (best_micros := _best_price_micros(state, account, book, side, None)) is not None:
+    if price is None and (best_micros := best_price_micros(state, account, book, side, None)) is not None:
         figures["best_price_micros"] = best_micros
     return FailedCheck(Reason.INSUFFICIENT_BALANCE, figures)

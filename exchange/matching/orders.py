@@ -16,8 +16,10 @@ from exchange.matching.liquidation import liquidate_traders
 from exchange.matching.order_changes import change_terms
 from exchange.matching.order_checks import (
     Edit,
+    best_price_micros,
     resting_price_micros,
     size_to_place_milli,
+    too_late,
     why_not_edited,
     why_not_placed,
 )
@@ -47,6 +49,8 @@ def place(
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
+    if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+        return too_late(ts_us, command.valid_until_us)
     known = account.find_client_order(command.client_order_id) if command.client_order_id is not None else None
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
@@ -56,6 +60,9 @@ def place(
     if command.reprices is not UNSET and book is not None and wanted_micros is not None:
         price = resting_price_micros(state, account, book, command.side, wanted_micros)
         command = replace(command, price_micros=price)
+    elif wanted_micros is None and command.type == "market_limit" and book is not None:
+        best_micros = best_price_micros(state, account, book, command.side, None)
+        command = replace(command, price_micros=best_micros)
     used_by_id = None if known is None else known.order_id
     if command.client_order_id is not None and (account.triggers or account.closed_triggers):
         trigger = account.find_trigger(None, command.client_order_id)
@@ -98,6 +105,8 @@ def edit(state: State, ts_us: int, command: EditOrder) -> Result:
 
     By rules version 1, an edit to the same size loses it.
     """
+    if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+        return too_late(ts_us, command.valid_until_us)
     order = named_order(state, command)
     if isinstance(order, FailedCheck):
         trigger = named_trigger(state, command, order)

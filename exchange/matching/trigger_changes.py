@@ -12,7 +12,7 @@ from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.domain.units import INSTRUMENT_TRIGGERS_MAX, PRICE_MAX_MICROS, USER_TRIGGERS_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import OrderBook
-from exchange.matching.order_checks import why_bad_display, why_bad_price, why_bad_size, why_closed
+from exchange.matching.order_checks import too_late, why_bad_display, why_bad_price, why_bad_size, why_closed
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import State
 from exchange.matching.trigger_orders import TriggerLists, TriggerOrder
@@ -23,6 +23,8 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
+    if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
+        return too_late(ts_us, command.valid_until_us)
     known = account.find_trigger(None, command.client_order_id)
     if known is not None and _same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
