@@ -49,6 +49,7 @@ MODULES = (
     "exchange.matching.book",
     "exchange.matching.cancellation",
     "exchange.matching.closed_orders",
+    "exchange.matching.connections",
     "exchange.matching.dry_run",
     "exchange.matching.execution",
     "exchange.matching.fees",

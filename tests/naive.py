@@ -268,6 +268,8 @@ class NaiveExchange:
         self.mmp_groups: dict[tuple[str, str], NaiveGroup] = {}
         self.quoted: dict[int, tuple[str, str]] = {}
         self.now_us = 0
+        # The connections on which orders and trigger orders depend, by order_id.
+        self.connections: dict[int, int] = {}
         self.last_order_id = 0
         self.last_trade_id = 0
         self.last_place = 0
@@ -364,8 +366,13 @@ class NaiveExchange:
                 return [Configured(command.rules, command.rules_version), *self.open_own_accounts()]
             case StartSession():
                 started: list[Event] = [SessionStarted(command.program_version)]
-                for user_id in [user_id for user_id, user in self.users.items() if user.cancel_on_disconnect]:
-                    started += self.disconnect(user_id, still_enabled=False)
+                for user_id, user in self.users.items():
+                    known = [order.order_id for order in self.orders if order.user_id == user_id]
+                    known += [it.order_id for it in self.triggers if it.placed.user_id == user_id]
+                    if user.cancel_on_disconnect:
+                        started += self.disconnect(user_id, still_enabled=False)
+                    elif any(order_id in self.connections for order_id in known):
+                        started += self.cut_off(user_id, lambda order_id: order_id in self.connections)
                 ended = [asset for asset, phase in self.phases.items() if phase == "ended"]
                 self.phases = {asset: phase for asset, phase in self.phases.items() if phase != "ended"}
                 return started + self.reopen([asset for asset in self.history if asset not in ended])
@@ -398,7 +405,15 @@ class NaiveExchange:
                 return self.withdraw_cash(command)
             case SetCancelOnDisconnect():
                 self.users[command.user_id].cancel_on_disconnect = command.enabled
-                return [CancelOnDisconnectSet(command.user_id, command.enabled)]
+                mine = [it.order_id for it in self.orders if it.user_id == command.user_id]
+                mine += [it.order_id for it in self.triggers if it.placed.user_id == command.user_id]
+                for order_id in mine:
+                    if command.released is not UNSET and self.connections.get(order_id) == command.released:
+                        del self.connections[order_id]
+                return [CancelOnDisconnectSet(*[getattr(command, name) for name in command.__struct_fields__])]
+            case Disconnect(connection=int(connection)):
+                self.users[command.user_id].cancel_on_disconnect = command.still_enabled
+                return self.cut_off(command.user_id, lambda order_id: self.connections.get(order_id) == connection)
             case Disconnect():
                 return self.disconnect(command.user_id, command.still_enabled)
 
@@ -559,9 +574,13 @@ class NaiveExchange:
         return [AccountReset(user_id, amount), *events, *(repay(self, user_id) if is_fair else [])]
 
     def disconnect(self, user_id: str, still_enabled: bool) -> list[Event]:
-        mine = [order for order in self.orders if order.user_id == user_id]
         self.users[user_id].cancel_on_disconnect = still_enabled
-        triggers = [it for it in self.triggers if it.placed.user_id == user_id]
+        return self.cut_off(user_id, lambda order_id: True)
+
+    def cut_off(self, user_id: str, depends: Callable[[int], bool]) -> list[Event]:
+        """Cancel those orders and trigger orders of the user that depend on what was lost."""
+        mine = [order for order in self.orders if order.user_id == user_id and depends(order.order_id)]
+        triggers = [it for it in self.triggers if it.placed.user_id == user_id and depends(it.order_id)]
         events = [*self.cancel_each(mine, "cancel_on_disconnect")]
         events += cancel_triggers(self, triggers, "cancel_on_disconnect")
         return [*events, AllCancelled(user_id, len(mine) + len(triggers))]
@@ -1230,6 +1249,8 @@ class NaiveExchange:
         self.last_order_id += 1
         self.last_place += 1
         order = NaiveOrder(self.last_order_id, command, command.price_micros, size, size, self.last_place)
+        if command.connection:
+            self.connections[order.order_id] = command.connection
         return order, OrderAccepted(
             order.order_id,
             command.user_id,
@@ -1725,8 +1746,9 @@ class NaiveExchange:
 
 
 def same_request(placed: PlaceOrder | PlaceTriggerOrder, command: PlaceOrder | PlaceTriggerOrder) -> bool:
-    """True if the command repeats the order; it may be valid until another time."""
-    return replace(placed, valid_until_us=UNSET) == replace(command, valid_until_us=UNSET)
+    """True if the command repeats the order; it may be valid until another time, or come over another connection."""
+    other = {"valid_until_us": UNSET, "connection": UNSET}
+    return replace(placed, **other) == replace(command, **other)
 
 
 def largest(size: int, may: Callable[[int], bool]) -> int:

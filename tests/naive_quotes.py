@@ -119,7 +119,7 @@ def mass_quote(naive: NaiveExchange, ts_us: int, command: MassQuote) -> list[Eve
     group = naive.mmp_groups.get((user_id, command.mmp_group))
     if group is None:
         return [Refused(user_id, Reason.MMP_GROUP_UNKNOWN)]
-    if not naive.users[user_id].cancel_on_disconnect:
+    if not naive.users[user_id].cancel_on_disconnect and command.connection is UNSET:
         return [Refused(user_id, Reason.CANCEL_ON_DISCONNECT_OFF)]
     if group.frozen == 0 or (group.frozen is not None and ts_us < group.frozen):
         return [Refused(user_id, Reason.MMP_FROZEN)]
@@ -174,6 +174,10 @@ def _set_side(
 ) -> list[Event]:
     names = command.user_id, command.mmp_group, quote.instrument_id
     old = _quote_on(naive, *names, side)
+    if old is not None:
+        naive.connections.pop(old.order_id, None)
+        if command.connection:
+            naive.connections[old.order_id] = command.connection
     if terms.size_milli == 0:
         return [] if old is None else [naive.close_order(old, "user_request")]
     set_id = quote.quote_set_id or ""
@@ -190,7 +194,15 @@ def _set_side(
         unchanged.append(old.order_id)
         return []
     wanted = PlaceOrder(
-        command.user_id, quote.instrument_id, side, "limit", "gtc", terms.price_micros, open_size, terms.post_only
+        command.user_id,
+        quote.instrument_id,
+        side,
+        "limit",
+        "gtc",
+        terms.price_micros,
+        open_size,
+        terms.post_only,
+        connection=command.connection,
     )
     if reason := _why_not_quoted(naive, ts_us, command, wanted, old):
         return [QuoteRefused(command.user_id, quote.instrument_id, side, reason)]

@@ -82,6 +82,8 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
     if offset is not None and now is not None:
         order.level = now + offset if order.rises else now - offset
     naive.triggers.append(order)
+    if command.connection:
+        naive.connections[order.order_id] = command.connection
     terms = (command.time_in_force, command.price_micros, command.size_milli, command.post_only)
     names = (order.order_id, user_id, command.instrument_id, command.side, command.type, command.trigger)
     keys = (command.client_order_id, command.reduce_only, command.label, command.display_milli)
@@ -89,7 +91,8 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
 
 
 def _same(placed: PlaceTriggerOrder, command: PlaceTriggerOrder) -> bool:
-    return replace(placed, valid_until_us=UNSET) == replace(command, valid_until_us=UNSET)
+    other = {"valid_until_us": UNSET, "connection": UNSET}
+    return replace(placed, **other) == replace(command, **other)
 
 
 def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) -> Reason | None:
@@ -250,6 +253,7 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
             it.label,
             it.reprices,
             it.display_milli,
+            connection=naive.connections.get(order.order_id, UNSET),
         )
         naive.trigger_order_id = order.order_id
         naive.liquidated = [event.user_id for event in events if isinstance(event, LiquidationStarted)]

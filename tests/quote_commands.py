@@ -11,9 +11,11 @@ from exchange.domain.commands import (
     CancelQuotes,
     Command,
     Deposit,
+    Disconnect,
     InstrumentQuote,
     MassQuote,
     PlaceOrder,
+    PlaceTriggerOrder,
     QuoteSide,
     ResetMmp,
     SetCancelOnDisconnect,
@@ -59,8 +61,12 @@ class QuoteCommands(OrderCommands):
             command = self._quotes(command)
         elif isinstance(command, CancelAll) or (isinstance(command, Deposit) and not one_in(2)):
             command = self._cancel_quotes(command.user_id)
-        elif isinstance(command, SetCancelOnDisconnect) and not one_in(3):
-            command = replace(command, enabled=True)
+        elif isinstance(command, SetCancelOnDisconnect):
+            command = self._switched(command)
+        elif isinstance(command, Disconnect) and one_in(2):
+            command = replace(command, connection=1 + one_in(3))
+        if isinstance(command, PlaceOrder | PlaceTriggerOrder | MassQuote) and not one_in(4):
+            command = replace(command, connection=1 + one_in(3))
         self.last = command
         return command
 
@@ -76,6 +82,15 @@ class QuoteCommands(OrderCommands):
                 self.last = PlaceOrder(event.user_id, event.instrument_id, *terms, event.post_only)
             super().observe([event])
         self.last = quotes
+
+    def _switched(self, command: SetCancelOnDisconnect) -> SetCancelOnDisconnect:
+        """Switch cancel-on-disconnect for all orders, or for those of a connection."""
+        what = self.quoting.randrange(4)
+        if what == 0:
+            return replace(command, enabled=True)
+        if what == 1:
+            return replace(command, connection=1 + self.quoting.randrange(3))
+        return replace(command, released=1 + self.quoting.randrange(3)) if what == 2 else command
 
     def _quotes(self, order: PlaceOrder) -> Command:
         """Return a mass quote of the order's user; sometimes what it needs, or what follows it."""

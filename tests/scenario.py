@@ -48,6 +48,8 @@ Actions (parts in brackets are optional):
     USER cancels all [calls|puts] [on SOL] [labelled L]
     USER turns cancel-on-disconnect on|off
     USER disconnects [, another connection stays]
+    over connection 7: LINE                of a connection that has cancel-on-disconnect for its own orders: it places
+                                           orders, quotes, turns it on or off, or disconnects
     pause C   resume C
     pause|resume all [of SOL] [expiring 28FEB26]
     halt   end the halt
@@ -120,6 +122,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from exchange.domain.commands import (
     CancelAll,
@@ -294,6 +297,7 @@ class Table:
         self.state = State()
         self.founded = False
         self.ts_us = clock_us(DEFAULT_CLOCK)
+        self.connection = 0
         self.ids: dict[str, str] = {}  # instrument ids, by the name a line uses
         self.names: dict[str, str] = {}  # and back
         self.series: list[Series] = []  # of the rules that come next
@@ -304,6 +308,12 @@ class Table:
         """Carry out a line. Return the expected and the actual text of a question or of effects."""
         if match := re.fullmatch(r"(\d+) times (.*)", text):
             return [self.read(match[2]) for _ in range(int(match[1]))][-1]
+        if match := re.fullmatch(r"over connection (\d+): (.*)", text):
+            self.connection = int(match[1])
+            try:
+                return self.read(match[2])
+            finally:
+                self.connection = 0
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
@@ -341,6 +351,8 @@ class Table:
             if not isinstance(command, Genesis):
                 self.send(Genesis())
         self.ts_us += 1
+        if self.connection:
+            command = of_connection(command, self.connection)
         events = apply(self.state, self.ts_us, command)
         for event in events:
             match event:
@@ -792,6 +804,18 @@ def iso(ts_us: int) -> str:
 
 def order_name(text: str) -> dict[str, Any]:
     return {"order_id": int(text)} if text.isdigit() else {"client_order_id": text}
+
+
+def of_connection(command: Command, connection: int) -> Command:
+    """The command as a connection sends it that has cancel-on-disconnect for its own orders."""
+    match command:
+        case SetCancelOnDisconnect(enabled=True):
+            return replace(command, enabled=False, connection=connection)
+        case SetCancelOnDisconnect():
+            return replace(command, released=connection)
+        case PlaceOrder() | PlaceTriggerOrder() | MassQuote() | Disconnect():
+            return replace(command, connection=connection)
+    return command
 
 
 def side_of(text: str) -> QuoteSide | UnsetType:

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.cli import account_simulate, admin, admin_rules, output, recovery_plan, top
+from exchange.cli import account_simulate, admin, admin_rules, mmp, output, recovery_plan, top
 from exchange.cli.current_views import read_views
 from exchange.cli.main import main
 from exchange.cli.output import TextTable, add_rows, table_lines
@@ -38,7 +38,12 @@ from exchange.history.recovery_plan import RecoveryPlan
 from exchange.keys.key import Key
 from exchange.keys.key_file import change_keys, write_uses
 from exchange.projections.black_scholes import Greeks
-from exchange.projections.wire_types import HistoricalVolatility, SimulatedAccount, SimulatedPositionView
+from exchange.projections.wire_types import (
+    HistoricalVolatility,
+    MmpGroupView,
+    SimulatedAccount,
+    SimulatedPositionView,
+)
 from tests.market_story import CALL, LATER, story, write_steps, write_story
 from tests.test_top import busy_reading
 
@@ -74,6 +79,7 @@ COMMANDS = {
     "journal_info": "journal info",
     "journal_tail": "journal tail -n 8",
     "journal_verify": "journal verify",
+    "mmp_list": "mmp list --user carol",
     "order_list": "order list --user carol",
     "recovery_plan": "recovery-plan",
     "replay": "replay --from 16 --to 20",
@@ -135,6 +141,10 @@ class _Exchange:
         answers: dict[str, Any] = {
             "admin/get_account": lambda: self.views.account("carol"),
             "admin/get_metrics": self._next_reading,
+            "private/get_mmp_config": lambda: [
+                MmpGroupView("near", "SOL", 10, 5, 20_000, None, None, None),
+                MmpGroupView("far", "SOL", 60, 0, None, 5_000, 2_500_000, 0),
+            ],
             "public/get_head": lambda: {"seq": self.views.seq, "ts_us": self.views.ts_us, "hash": "00"},
             "public/get_instruments": self.views.live_instruments,
             "public/get_rules": lambda: {"rules": Rules(), "seq": self.views.seq, "rules_version": 1},
@@ -186,6 +196,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         patch.delenv("NO_COLOR", raising=False)
         patch.setattr(output, "is_terminal", lambda: True)
         patch.setattr(admin_rules, "admin_client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr(mmp, "client_of", lambda path: contextlib.nullcontext(running))
+        patch.setattr(mmp, "log_in", lambda client, user_id: None)
         patch.setattr(admin, "admin_client_of", lambda path: contextlib.nullcontext(running))
         patch.setattr("exchange.cli.version._versions", lambda: VERSIONS)
         patch.setattr(account_simulate, "client_of", lambda path: contextlib.nullcontext(running))

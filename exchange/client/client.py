@@ -26,7 +26,7 @@ from exchange.client.results import (
     QuoteOptions,
 )
 from exchange.client.subscription import Subscription
-from exchange.domain.enums import InstrumentKind, Side
+from exchange.domain.enums import CancelScope, InstrumentKind, Side
 from exchange.domain.rules import Rules
 from exchange.keys.client_key import ClientKey
 from exchange.projections.wire_types import (
@@ -103,7 +103,7 @@ class Client:
             self._login = key.login
         elif user_id is not None:
             self._login = partial(_credentials, user_id, secret)
-        self._cancels_on_disconnect = False
+        self._cancel_scope: CancelScope | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._resubscribing: set[asyncio.Task[None]] = set()
         callbacks = Callbacks(self._on_connect, self._on_notification, self._on_end)
@@ -263,13 +263,17 @@ class Client:
         order = {"instrument_id": instrument_id, "type": kind, "price": price, "receipt": receipt or None}
         return await self._typed("private/close_position", PlaceResult, **order)
 
-    async def cancel_on_disconnect(self, enabled: bool = True) -> None:
-        """Turn on or off that the exchange cancels the user's open orders when the connection breaks.
+    async def cancel_on_disconnect(self, enabled: bool = True, scope: CancelScope = "account") -> None:
+        """Turn on or off that the exchange cancels open orders when the connection breaks.
 
-        The client turns it on again after it has reconnected.
+        With the scope `account` these are all orders of the user; with `connection` only those that this connection
+        placed since. The client turns it on again after it has reconnected.
         """
-        await self.call(f"private/{'enable' if enabled else 'disable'}_cancel_on_disconnect")
-        self._cancels_on_disconnect = enabled
+        if enabled:
+            await self.call("private/enable_cancel_on_disconnect", scope=scope)
+        else:
+            await self.call("private/disable_cancel_on_disconnect")
+        self._cancel_scope = scope if enabled else None
 
     # Queries: with `at_seq` or `at_ts_us` as they were answered at that moment.
 
@@ -482,8 +486,8 @@ class Client:
         """Log in and restore cancel-on-disconnect and the subscriptions on a new connection."""
         if self._login is not None:
             await send("public/auth", self._login())
-        if self._cancels_on_disconnect:
-            await send("private/enable_cancel_on_disconnect", {})
+        if self._cancel_scope is not None:
+            await send("private/enable_cancel_on_disconnect", {"scope": self._cancel_scope})
         for subscription in dict.fromkeys(self._subscriptions.values()):
             if subscription.has_start:
                 try:

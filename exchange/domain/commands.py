@@ -109,6 +109,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     same one. `reprices` is True or missing: a post-only order that would trade then gets the best price at which it
     rests; without it the order is refused. `display_milli` is the part of an iceberg order that the book shows at once.
     If the command comes after `valid_until_us`, it is refused.
+    `connection` is the number of the connection that sent it, if that has cancel-on-disconnect for its own orders.
     """
 
     user_id: str
@@ -125,6 +126,7 @@ class PlaceOrder(_Command, frozen=True, tag="place_order"):
     reprices: bool | UnsetType = UNSET
     display_milli: int | UnsetType = UNSET
     valid_until_us: int | UnsetType = UNSET
+    connection: int | UnsetType = UNSET
 
 
 class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
@@ -151,6 +153,7 @@ class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
     reprices: bool | UnsetType = UNSET
     display_milli: int | UnsetType = UNSET
     valid_until_us: int | UnsetType = UNSET
+    connection: int | UnsetType = UNSET
 
 
 class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):
@@ -228,6 +231,7 @@ class MassQuote(_Command, frozen=True, tag="mass_quote"):
     mmp_group: str
     quote_id: str
     quotes: list[InstrumentQuote]
+    connection: int | UnsetType = UNSET
 
 
 class CancelQuotes(_Command, frozen=True, tag="cancel_quotes"):
@@ -270,17 +274,27 @@ class ResetMmp(_Command, frozen=True, tag="reset_mmp"):
 
 
 class SetCancelOnDisconnect(_Command, frozen=True, tag="set_cancel_on_disconnect"):
-    """Switch cancel-on-disconnect: if enabled, a lost connection or a stopped server cancels the user's orders."""
+    """Switch cancel-on-disconnect: if enabled, a lost connection or a stopped server cancels the user's orders.
+
+    `enabled` is about all orders of the user. `connection` is one that has it for its own orders from now on; commands
+    that place orders name it. The orders of `released` no longer depend on that connection.
+    """
 
     user_id: str
     enabled: bool
+    connection: int | UnsetType = UNSET
+    released: int | UnsetType = UNSET
 
 
 class Disconnect(_Command, frozen=True, tag="disconnect"):
-    """A connection with cancel-on-disconnect was lost. `still_enabled`: the user has another such connection."""
+    """A connection with cancel-on-disconnect was lost. `still_enabled`: the user has another such connection.
+
+    If `connection` is given, only the orders of that connection are cancelled.
+    """
 
     user_id: str
     still_enabled: bool
+    connection: int | UnsetType = UNSET
 
 
 class SetIndexPrice(_Command, frozen=True, tag="set_index_price"):

@@ -36,3 +36,5 @@ CancelReason = Literal[
 ]
 # Why the exchange itself made an order smaller.
 EditCause = Literal["reduce_only"]
+# The orders that cancel-on-disconnect cancels: those that the connection placed, or all of the user.
+CancelScope = Literal["connection", "account"]

@@ -361,10 +361,15 @@ class BalanceChanged(_Event, frozen=True, tag="balance_changed"):
 
 
 class CancelOnDisconnectSet(_Event, frozen=True, tag="cancel_on_disconnect_set"):
-    """Cancel-on-disconnect of a user was switched on or off."""
+    """Cancel-on-disconnect was switched on or off: `enabled` for all orders of a user, or for those of `connection`.
+
+    The orders of `released` no longer depend on that connection.
+    """
 
     user_id: str
     enabled: bool
+    connection: int | UnsetType = UNSET
+    released: int | UnsetType = UNSET
 
 
 class DayEnded(_Event, frozen=True, tag="day_ended"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from msgspec import UnsetType
+
+from exchange.domain.enums import CancelScope
 from exchange.gateway.channels import Channel
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.quotas import ConnectionQuota
@@ -37,8 +40,13 @@ class CallerConnection(Protocol):
         """The client called `public/test`."""
         ...
 
-    def set_cancel_on_disconnect(self, enabled: bool) -> bool:
-        """Switch it for this connection. Returns True if any connection of the user has it enabled."""
+    @property
+    def order_mark(self) -> int | UnsetType:
+        """The number of this connection if the orders that it places depend on it."""
+        ...
+
+    def set_cancel_on_disconnect(self, scope: CancelScope | None) -> bool:
+        """Switch it for this connection; None: off. Returns True if one of the user's has it for all orders."""
         ...
 
     def undo_cancel_on_disconnect(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from msgspec import UNSET
 
 from exchange import __version__
 from exchange.domain.commands import Command, SetCancelOnDisconnect
+from exchange.domain.enums import CancelScope
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
@@ -51,14 +52,20 @@ def disable_heartbeat(caller: Caller, _params: p.NoParams) -> r.Ok:
     return "ok"
 
 
-def set_cancel_on_disconnect(enabled: bool) -> Callable[[Caller, p.CommandParams], Command]:
-    """The handler that enables, or disables, cancel-on-disconnect for the caller's connection."""
+def enable_cancel_on_disconnect(caller: Caller, params: p.CancelOnDisconnectParams) -> Command:
+    return _switch_cancel_on_disconnect(caller, params.scope)
 
-    def switch(caller: Caller, _params: p.CommandParams) -> Command:
-        is_enabled_for_user = caller.connection.set_cancel_on_disconnect(enabled)
-        return SetCancelOnDisconnect(caller.user_id, is_enabled_for_user)
 
-    return switch
+def disable_cancel_on_disconnect(caller: Caller, _params: p.CommandParams) -> Command:
+    return _switch_cancel_on_disconnect(caller, None)
+
+
+def _switch_cancel_on_disconnect(caller: Caller, scope: CancelScope | None) -> Command:
+    """Switch it for the caller's connection; None: off. The command says which orders depend on the connection."""
+    before = caller.connection.order_mark
+    is_enabled_for_user = caller.connection.set_cancel_on_disconnect(scope)
+    now = caller.connection.order_mark
+    return SetCancelOnDisconnect(caller.user_id, is_enabled_for_user, now, before if now is UNSET else UNSET)
 
 
 def cancel_on_disconnect_answer(_caller: Caller, change: Change) -> r.SeqResult:

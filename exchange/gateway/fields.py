@@ -194,6 +194,9 @@ FIELDS: dict[str, Field] = {
     "MmpConfigParams.vega_limit": Field(
         "Net vega of the fills for a percentage point, in either direction, that freezes the group.", MICROS
     ),
+    "CancelOnDisconnectParams.scope": Field(
+        "connection: only the orders that this connection places from now on; account: all orders of the user."
+    ),
     "MmpGroupFilter.mmp_group": Field("Only this group."),
     "AuthParams.client_id": Field(
         "Id of a key, such as `alice:0a1b2c3d`; or of a user: 1 to 64 letters, digits and `_ . @ -`."

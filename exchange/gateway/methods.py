@@ -96,9 +96,8 @@ def _order(summary: str, side: Side) -> Method:
     return method._replace(dry_run=trading.dry_run(side), dry_run_result=r.DryRunResult)
 
 
-def _cancel_on_disconnect(summary: str, enabled: bool) -> Method:
-    handle = connection.set_cancel_on_disconnect(enabled)
-    method = _private(summary, p.CommandParams, handle, r.SeqResult, connection.cancel_on_disconnect_answer)
+def _cancel_on_disconnect(summary: str, params: type[p.Params], handle: Handler) -> Method:
+    method = _private(summary, params, handle, r.SeqResult, connection.cancel_on_disconnect_answer)
     return method._replace(undo=connection.undo_cancel_on_disconnect, waits=True)
 
 
@@ -397,10 +396,14 @@ _METHODS: dict[str, Method] = {
         AccountView,
     ),
     "private/enable_cancel_on_disconnect": _cancel_on_disconnect(
-        "Cancel the user's open orders when this connection ends.", True
+        "Cancel the open orders of this connection, or all of the user, when it ends.",
+        p.CancelOnDisconnectParams,
+        connection.enable_cancel_on_disconnect,
     ),
     "private/disable_cancel_on_disconnect": _cancel_on_disconnect(
-        "Keep the user's open orders when this connection ends.", False
+        "Keep the open orders when this connection ends.",
+        p.CommandParams,
+        connection.disable_cancel_on_disconnect,
     ),
     "admin/create_instrument": _admin(
         "List an instrument.",

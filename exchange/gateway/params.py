@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from exchange.domain.enums import InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
+from exchange.domain.enums import CancelScope, InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.domain.rules import Rules
 from exchange.domain.units import (
     CLIENT_ORDER_ID_MAX,
@@ -80,6 +80,10 @@ class CommandParams(Params, frozen=True, kw_only=True):
     """The parameters of a method that records a command; many such methods have no others."""
 
     receipt: bool = False
+
+
+class CancelOnDisconnectParams(CommandParams, frozen=True):
+    scope: CancelScope = "connection"
 
 
 class ReadParams(Params, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ def mass_quote(caller: Caller, params: p.MassQuoteParams) -> Command:
         _check_uncrossed(where, instrument_id, bid, ask)
         set_id = UNSET if quote.quote_set_id is None else quote.quote_set_id
         quotes.append(InstrumentQuote(instrument_id, bid, ask, set_id))
-    return MassQuote(caller.user_id, params.mmp_group, params.quote_id, quotes)
+    return MassQuote(caller.user_id, params.mmp_group, params.quote_id, quotes, caller.connection.order_mark)
 
 
 def mass_quote_answer(caller: Caller, change: Change) -> w.MassQuoteResult:

@@ -25,7 +25,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from exchange.domain.commands import Disconnect
+from exchange.domain.enums import CancelScope
 from exchange.gateway import jsonrpc
 from exchange.gateway.authentication import why_login_ended
 from exchange.gateway.caller import Caller
@@ -93,8 +96,10 @@ class Session:
         self._requests = RequestQueue(self._caller, self._turn, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
         self._heartbeat: Heartbeat | None = None
-        self._cancels_on_disconnect = False
-        self._previous_cancels_on_disconnect = False
+        self._cancel_scope: CancelScope | None = None
+        self._previous_cancel_scope: CancelScope | None = None
+        # The number of this connection among those of the server's run, from when orders depend on it.
+        self._number = 0
         self._is_backpressured = False
         self.is_closed = False
 
@@ -180,28 +185,35 @@ class Session:
         if self._heartbeat is not None:
             self._heartbeat.on_test_reply()
 
-    def set_cancel_on_disconnect(self, enabled: bool) -> bool:
-        """Switch it for this connection. Returns True if any connection of the user has it enabled."""
-        self._previous_cancels_on_disconnect = self._cancels_on_disconnect
-        self._cancels_on_disconnect = enabled
-        return self._subscriptions.set_cancel_on_disconnect(self.channels, enabled)
+    @property
+    def order_mark(self) -> int | UnsetType:
+        """The number of this connection if the orders that it places depend on it."""
+        return self._number if self._cancel_scope == "connection" else UNSET
+
+    def set_cancel_on_disconnect(self, scope: CancelScope | None) -> bool:
+        """Switch it for this connection; None: off. Returns True if one of the user's has it for all orders."""
+        self._previous_cancel_scope = self._cancel_scope
+        self._cancel_scope = scope
+        if scope == "connection" and not self._number:
+            self._number = self._subscriptions.number_connection()
+        return self._subscriptions.set_cancel_on_disconnect(self.channels, scope == "account")
 
     def undo_cancel_on_disconnect(self) -> None:
         """Take back the last switch, because it could not be recorded."""
-        self.set_cancel_on_disconnect(self._previous_cancels_on_disconnect)
+        self.set_cancel_on_disconnect(self._previous_cancel_scope)
 
     def reject(self, reason: str) -> None:
         """Close the connection with code 1008, after the answer of this request."""
         self._reject_connection(reason)
 
     def _on_requests_drained(self) -> None:
-        if self._cancels_on_disconnect:
-            self._disconnect()
+        if self._cancel_scope is not None:
+            self._disconnect(self.order_mark)
 
-    def _disconnect(self) -> None:
-        """Cancel the user's orders. Repeat until that is recorded: the client is not there to do it."""
-        command = Disconnect(self._caller.user_id, self.set_cancel_on_disconnect(False))
-        self._exchange.submit(command, lambda change: self._disconnect() if change is None else None)
+    def _disconnect(self, connection: int | UnsetType) -> None:
+        """Cancel the orders of this connection, or of the user. Repeat until that is recorded: the client is gone."""
+        command = Disconnect(self._caller.user_id, self.set_cancel_on_disconnect(None), connection)
+        self._exchange.submit(command, lambda change: self._disconnect(connection) if change is None else None)
 
     def _receive_batch(self, text: bytes) -> None:
         """Take a batch: its requests start like others, and their answers leave together after the last one."""

@@ -29,6 +29,7 @@ class Subscriptions:
         # Streams with a state that begin after the command that is published next.
         self._waiting: list[tuple[Subscriber, Channel]] = []
         self._cancel_on_disconnect: dict[str, set[Subscriber]] = {}
+        self._last_connection = 0
 
     def subscribe(self, session: Subscriber, channel: Channel) -> None:
         """Start to send a channel. A book begins with a snapshot, a ticker, quote or candle with its values."""
@@ -78,8 +79,16 @@ class Subscriptions:
         for channel in session.subscribed.values():
             self.unsubscribe(session, channel)
 
+    def number_connection(self) -> int:
+        """Return a number for a connection that orders depend on: from 1, each once in a run of the server."""
+        self._last_connection += 1
+        return self._last_connection
+
     def set_cancel_on_disconnect(self, session: Subscriber, enabled: bool) -> bool:
-        """Switch cancel-on-disconnect of one connection. Returns True if any connection of its user has it."""
+        """Switch cancel-on-disconnect of a connection for all orders of its user.
+
+        Returns True if any connection of the user has it.
+        """
         sessions = self._cancel_on_disconnect.setdefault(session.user_id, set())
         (sessions.add if enabled else sessions.discard)(session)
         return bool(sessions)

@@ -79,6 +79,7 @@ def _place_plain(side: Side) -> Callable[[Caller, p.PlaceParams], PlaceOrder]:
             True if params.post_only and not params.reject_post_only else UNSET,
             UNSET if params.display_amount is None else params.display_amount,
             UNSET if params.valid_until_us is None else params.valid_until_us,
+            caller.connection.order_mark,
         )
 
     return place_on_side

@@ -51,6 +51,7 @@ def trigger_order(caller: Caller, params: p.PlaceParams, side: Side) -> PlaceTri
         True if params.post_only and not params.reject_post_only else UNSET,
         UNSET if params.display_amount is None else params.display_amount,
         UNSET if params.valid_until_us is None else params.valid_until_us,
+        caller.connection.order_mark,
     )
 
 

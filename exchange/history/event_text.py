@@ -2,6 +2,8 @@
 
 from itertools import islice
 
+from msgspec import UNSET
+
 from exchange.amounts import cash, contracts, short_time, usdc
 from exchange.domain.events import (
     AccountOpened,
@@ -270,7 +272,10 @@ def _describe_administration(event: Event) -> str:
         case InstrumentStateChanged():
             return f"{event.instrument_id} is now {event.state}"
         case CancelOnDisconnectSet():
-            return f"cancel-on-disconnect of {event.user_id} is {'on' if event.enabled else 'off'}"
+            switch = f"cancel-on-disconnect of {event.user_id} is {'on' if event.enabled else 'off'}"
+            if event.connection is not UNSET:
+                return f"{switch}; on for the orders of connection {event.connection}"
+            return switch if event.released is UNSET else f"{switch}; off for those of connection {event.released}"
         case DayEnded():
             return f"the day ends, {short_time(event.day_end_us)}"
         case SeriesPaused():

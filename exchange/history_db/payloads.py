@@ -30,6 +30,7 @@ def _is_in_tables(command: c.Command, first: e.Event) -> bool:
             is_plain = is_plain and command.label != ""
             is_plain = is_plain and command.reprices is UNSET and command.display_milli is UNSET
             is_plain = is_plain and command.valid_until_us is UNSET and command.type != "market_limit"
+            is_plain = is_plain and command.connection is UNSET
             return is_whole and command.reduce_only is not False and is_plain
         case c.EditOrder():
             new = (command.price_micros, command.size_milli)

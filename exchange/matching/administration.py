@@ -63,6 +63,7 @@ from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.book import OrderBook
 from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
 from exchange.matching.closed_orders import ClosedOrders
+from exchange.matching.connections import cancel_of_connection, cancel_of_lost_connections, release_orders
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index import IndexState
 from exchange.matching.index_update import sum_bid_locks, update_margins, within_limits
@@ -103,6 +104,9 @@ def start_session(state: State, command: StartSession) -> list[Event]:
     for account in state.accounts.values():
         if account.cancel_on_disconnect:
             _cut_off(state, changes, account, still_enabled=False)
+        else:
+            # No connection of the run before is left.
+            cancel_of_lost_connections(state, changes, account)
     changes.events += reopen(state, after_run=True)
     return changes.take_events()
 
@@ -307,16 +311,22 @@ def set_cancel_on_disconnect(state: State, command: SetCancelOnDisconnect) -> Re
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
     account.cancel_on_disconnect = command.enabled
-    return [CancelOnDisconnectSet(command.user_id, command.enabled)]
+    if command.released is not UNSET:
+        release_orders(account, command.released)
+    return [CancelOnDisconnectSet(command.user_id, command.enabled, command.connection, command.released)]
 
 
 def disconnect(state: State, command: Disconnect) -> Result:
-    """Cancel the user's orders, because a connection with cancel-on-disconnect was lost."""
+    """Cancel the user's orders, or those of one connection, because one with cancel-on-disconnect was lost."""
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
     changes = Changes()
-    _cut_off(state, changes, account, command.still_enabled)
+    if command.connection is UNSET:
+        _cut_off(state, changes, account, command.still_enabled)
+    else:
+        account.cancel_on_disconnect = command.still_enabled
+        cancel_of_connection(state, changes, account, command.connection)
     return changes.take_events()
 
 

@@ -19,6 +19,7 @@ class Order:
     `level`, `before` and `after` are set while the order rests. `display_milli` is not 0 for an iceberg order: the book
     shows at most so much of it, and now `shown_milli`.
     A quote of a mass quote has an `mmp_group` of its user and a `quote_set_id`, empty if it is in none.
+    `connection` is the one whose loss cancels the order, 0 if none does.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class Order:
         "before",
         "book",
         "client_order_id",
+        "connection",
         "display_milli",
         "label",
         "level",
@@ -67,6 +69,7 @@ class Order:
         reprices: bool = False,
         display_milli: int = 0,
         shown_milli: int = 0,
+        connection: int = 0,
     ) -> None:
         self.order_id = order_id
         self.user_id = user_id
@@ -86,6 +89,7 @@ class Order:
         self.reprices = reprices
         self.display_milli = display_milli
         self.shown_milli = shown_milli
+        self.connection = connection
         self.mmp_group: str | None = None
         self.quote_set_id = ""
         self.level: PriceLevel | None = None

@@ -41,12 +41,12 @@ def mass_quote(state: State, ts_us: int, command: MassQuote) -> Result:
     group = account.mmp_groups.get(command.mmp_group)
     if group is None:
         return FailedCheck(Reason.MMP_GROUP_UNKNOWN)
-    if not account.cancel_on_disconnect:
+    if not account.cancel_on_disconnect and command.connection is UNSET:
         return FailedCheck(Reason.CANCEL_ON_DISCONNECT_OFF)
     group.thaw(ts_us)
     if group.frozen_until_us is not None:
         return FailedCheck(Reason.MMP_FROZEN, {"ts_us": ts_us, "frozen_until_us": group.frozen_until_us})
-    quoting = _Quoting(state, ts_us, account, group)
+    quoting = _Quoting(state, ts_us, account, group, command.connection or 0)
     for quote in command.quotes:
         quoting.apply(quote)
     changes = quoting.changes
@@ -76,11 +76,12 @@ def cancel_quotes(state: State, command: CancelQuotes) -> Result:
 class _Quoting:
     """One mass quote under way: the orders that it placed or changed, with their sets, and those that it left."""
 
-    def __init__(self, state: State, ts_us: int, account: Account, group: MmpGroup) -> None:
+    def __init__(self, state: State, ts_us: int, account: Account, group: MmpGroup, connection: int) -> None:
         self.state = state
         self.ts_us = ts_us
         self.account = account
         self.group = group
+        self.connection = connection
         self.changes = Changes()
         self.changed: list[tuple[int, str]] = []
         self.unchanged: list[int] = []
@@ -101,6 +102,9 @@ class _Quoting:
         if terms is UNSET:
             return
         old = self.group.quote(quote.instrument_id, side)
+        if old is not None:
+            # The quote belongs to the connection that sent it last, also if its terms stay.
+            old.connection = self.connection
         if terms.size_milli == 0:
             if old is not None:
                 cancel_resting(self.state, self.changes, old, "user_request")
@@ -139,6 +143,7 @@ class _Quoting:
             size_milli,
             price,
             size_milli,
+            connection=self.connection,
         )
         order.mmp_group, order.quote_set_id = group.name, quote.quote_set_id or NO_SET
         group.orders[book.instrument_id, side] = order

@@ -93,6 +93,7 @@ def place(
             command.label or None,
             command.reprices is True,
             command.display_milli or 0,
+            connection=command.connection or 0,
         ),
         trigger_order_id=trigger_order_id,
     )

@@ -29,7 +29,7 @@ _encoder = msgspec.msgpack.Encoder()
 _ACCOUNT_FIELDS = 11
 # The fields of a trigger order before its original terms.
 _TRIGGER_TERMS = 14
-# Untriggered orders, and those that ended. The MMP groups follow.
+# Untriggered orders, and those that ended. The MMP groups follow, and the orders that depend on a connection.
 _TRIGGER_GROUPS = 2
 # The fields, the positions, and the encoded closed orders.
 _AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
@@ -97,8 +97,10 @@ def decode_state(image: bytes) -> State:
         account = state.accounts[fields[0]]
         groups = fields[_ACCOUNT_FIELDS:]
         _restore_triggers(state, account, groups[:_TRIGGER_GROUPS])
-        for rows in groups[_TRIGGER_GROUPS:]:
+        for rows in groups[_TRIGGER_GROUPS : _TRIGGER_GROUPS + 1]:
             _restore_mmp_groups(account, rows)
+        for rows in groups[_TRIGGER_GROUPS + 1 :]:
+            _restore_connections(account, rows)
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
             # Most positions are empty, and an empty one is no exposure.
@@ -121,7 +123,9 @@ def _index_row(asset: str, index: IndexState) -> list[Any]:
 
 def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
     triggers: list[Any] = []
-    if account.triggers or account.closed_triggers or account.mmp_groups:
+    dependent = [[it.order_id, it.connection] for it in account.open_orders.values() if it.connection]
+    dependent += [[it.order_id, it.connection] for it in account.triggers.values() if it.connection]
+    if account.triggers or account.closed_triggers or account.mmp_groups or dependent:
         triggers = [[_trigger_row(it) for it in some.values()] for some in (account.triggers, account.closed_triggers)]
     return [
         [
@@ -139,7 +143,8 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
             # bytes stay as they are.
             *((account.prices_below,) if account.prices_below or triggers else ()),
             *triggers,
-            *(([_group_row(group) for group in account.mmp_groups.values()],) if account.mmp_groups else ()),
+            *(([_group_row(it) for it in account.mmp_groups.values()],) if account.mmp_groups or dependent else ()),
+            *((dependent,) if dependent else ()),
         ],
         [
             [
@@ -219,6 +224,15 @@ def _restore_mmp_groups(account: Account, rows: list[Any]) -> None:
             order.mmp_group, order.quote_set_id = name, quote_set_id
             group.orders[order.book.instrument_id, order.side] = order
         account.mmp_groups[name] = group
+
+
+def _restore_connections(account: Account, rows: list[Any]) -> None:
+    """Restore which orders depend on their connections. Orders and trigger orders must be there already."""
+    for order_id, connection in rows:
+        if order_id in account.open_orders:
+            account.open_orders[order_id].connection = connection
+        else:
+            account.triggers[order_id].connection = connection
 
 
 def _book_row(book: OrderBook) -> list[Any]:

@@ -57,6 +57,7 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
         (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli),
         reprices=command.reprices is True,
         display_milli=command.display_milli or 0,
+        connection=command.connection or 0,
     )
     if reference_micros is not None and command.trigger_offset_micros is not None:
         _begin_to_trail(placed, reference_micros)

@@ -28,6 +28,7 @@ class TriggerOrder:
     __slots__ = (
         "book",
         "client_order_id",
+        "connection",
         "display_milli",
         "label",
         "level_micros",
@@ -70,7 +71,9 @@ class TriggerOrder:
         status: TriggerEnd | None = None,
         reprices: bool = False,
         display_milli: int = 0,
+        connection: int = 0,
     ) -> None:
+        self.connection = connection
         self.order_id = order_id
         self.user_id = user_id
         self.book = book

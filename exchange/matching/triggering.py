@@ -133,6 +133,7 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str
         order.label or UNSET,
         order.reprices or UNSET,
         order.display_milli or UNSET,
+        connection=order.connection or UNSET,
     )
     names = (order.order_id, order.user_id, order.book.instrument_id)
     result = place(state, ts_us, command, order.order_id, liquidated)
