@@ -321,7 +321,9 @@ class Fold:
             order.quote_set_id = quote_set_id or None
             change.quotes.append(order)
         for order_id in event.unchanged:
-            change.quotes.append(self.orders.users[event.user_id].open[order_id])
+            # A later quote of the same command may have frozen the group, and so cancelled this one.
+            ended = change.orders.get(order_id)
+            change.quotes.append(self.orders.users[event.user_id].open[order_id] if ended is None else ended)
 
     def _on_mmp(self, change: Change, event: MmpConfigSet | MmpTriggered | MmpResetDone) -> None:
         groups = self.mmp_groups.setdefault(event.user_id, {})
