@@ -16,6 +16,8 @@ from exchange.domain.instruments import ASSET_PATTERN, parse_instrument_id
 from exchange.domain.units import NAME_PATTERN
 from exchange.times import FORMS, Moment, is_epoch, parse_given_time_us
 
+# Of a strike in capital letters. A day is followed by the letters of a month.
+_DECIMAL_POINT = re.compile(r"(?<=\d)[D.](?=\d)")
 NEGATIVE_NUMBER = re.compile(r"-\.?[0-9][0-9.]*")
 DEFAULT_PATH = Path(DEFAULT_JOURNAL)
 
@@ -84,7 +86,8 @@ DURATION_US = Parsed("duration", _duration_us)
 
 
 def _instrument_id(text: str) -> str:
-    return parse_instrument_id(text.upper()).instrument_id
+    """An id in small or capital letters; a decimal strike may have a full stop (0.625 for 0d625)."""
+    return parse_instrument_id(_DECIMAL_POINT.sub("d", text.upper())).instrument_id
 
 
 def _user_id(text: str) -> str:

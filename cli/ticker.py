@@ -11,7 +11,7 @@ from exchange.cli.options import ASSET, EXPIRATION, INSTRUMENT, command_line, db
 from exchange.cli.output import TextTable, add_rows, print_json, print_tables, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.cli.questions import Present
-from exchange.domain.units import MICROS_PER_USDC, PPM
+from exchange.domain.units import PPM
 from exchange.projections.wire_types import Instrument, Ticker
 from exchange.times import Moment
 
@@ -149,7 +149,7 @@ def _chain(series: list[Instrument], shown: dict[str, Ticker]) -> list[TextTable
     wide = table(*_SIDE, ">strike", *_SIDE, title=f"{title}: calls, strike, puts")
     calls, puts = (table(">strike", *_SIDE, title=f"{title}: {of}", optional=_OPTIONAL) for of in ("calls", "puts"))
     for strike_micros in sorted({one.strike_micros for one in series}):
-        strike = str(strike_micros // MICROS_PER_USDC)
+        strike = usdc(strike_micros, 0)
         call, put = (_half(tickers.get((strike_micros, side)), figures, marks) for side in ("call", "put"))
         add_rows(wide, [(*call, strike, *put)])
         add_rows(calls, [(strike, *call)])

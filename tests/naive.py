@@ -662,6 +662,8 @@ class NaiveExchange:
             terms = parse_instrument_id(command.instrument_id)
         except ValueError:
             return [Refused(None, Reason.INVALID_TERMS)]
+        if "d" in command.instrument_id and command.decimal_strike is UNSET:
+            return [Refused(None, Reason.INVALID_TERMS)]
         good_tick = command.tick_micros > 0 and command.tick_micros % 1000 == 0
         good_size = 0 < command.min_size_milli <= SIZE_MAX_MILLI
         if not good_tick or not good_size or terms.expiration_s * 1_000_000 <= ts_us:

@@ -481,7 +481,8 @@ class Table:
 
     def list_instrument(self, groups: dict[str, Any]) -> Command:
         self.set_name({**groups, "id": parse_instrument_id(groups["id"]).instrument_id})
-        return CreateInstrument(groups["id"], micros(groups["tick"]), milli(groups["size"]))
+        decimal = True if "d" in groups["id"] else UNSET
+        return CreateInstrument(groups["id"], micros(groups["tick"]), milli(groups["size"]), decimal)
 
     def set_clock(self, groups: dict[str, Any]) -> None:
         ts_us = clock_us(groups["clock"])
@@ -848,7 +849,7 @@ def _pattern(text: str) -> re.Pattern[str]:
         "cash": r"-?\d+\.\d{2,6}",
         "tick": r"\d+\.\d{2,6}",
         "clock": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{6})?",
-        "id": r"[A-Z0-9_-]+",
+        "id": r"[A-Z0-9d_-]+",
         "in_force": r"gtc|day|ioc|fok",
         "post_only": r"post-only",
         "reprices": r"or near",

@@ -3,11 +3,19 @@
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
+import msgspec
 import pytest
 
+from exchange.domain.commands import CreateInstrument, Genesis, decode_command, encode_command
 from exchange.domain.enums import OptionType
+from exchange.domain.events import InstrumentCreated, Refused
 from exchange.domain.instruments import InstrumentTerms, instrument_id_of, parse_instrument_id
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Rules
 from exchange.domain.units import PRICE_MAX_MICROS
+from exchange.matching.apply import apply
+from exchange.matching.state import State
+from exchange.matching.state_codec import decode_state, encode_state
 
 
 def seconds(year: int, month: int, day: int) -> int:
@@ -84,6 +92,14 @@ def test_months_that_do_not_exist() -> None:
         "SOL_USDC-28FEB26-0150-C",
         "SOL_USDC-28FEB26--150-C",
         "SOL_USDC-28FEB26-1.5-C",
+        "SOL_USDC-28FEB26-1D5-C",
+        "SOL_USDC-28FEB26-1d-C",
+        "SOL_USDC-28FEB26-d5-C",
+        "SOL_USDC-28FEB26-00d5-C",
+        "SOL_USDC-28FEB26-0d0-C",
+        "SOL_USDC-28FEB26-0d000-C",
+        "SOL_USDC-28FEB26-0d0001-C",
+        "SOL_USDC-28FEB26-1d5d5-C",
         "SOL_USDC-28FEB26-12345678901-C",
         " SOL_USDC-28FEB26-150-C",
         "SOL_USDC-28FEB26-150-C\n",
@@ -95,7 +111,43 @@ def test_invalid_instrument_ids(text: str) -> None:
         parse_instrument_id(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "strike_micros", "canonical"),
+    [
+        ("0d625", 625_000, "0d625"),
+        ("0d5", 500_000, "0d5"),
+        ("0d50", 500_000, "0d5"),
+        ("0d001", 1_000, "0d001"),
+        ("12d340", 12_340_000, "12d34"),
+        ("150d0", 150_000_000, "150"),
+        ("9999999d999", 9_999_999_999_000, "9999999d999"),
+    ],
+)
+def test_a_decimal_strike(text: str, strike_micros: int, canonical: str) -> None:
+    terms = parse_instrument_id(f"XRP_USDC-28FEB26-{text}-P")
+    assert (terms.strike_micros, terms.instrument_id) == (strike_micros, f"XRP_USDC-28FEB26-{canonical}-P")
+    assert parse_instrument_id(terms.instrument_id) == terms
+
+
+def test_only_a_command_that_allows_it_lists_a_decimal_strike() -> None:
+    """Journals from before hold such commands without the field, and their refusals."""
+    for instrument_id in ("XRP_USDC-28FEB30-0d625-C", "XRP_USDC-28FEB30-150d0-C"):
+        state = State()
+        apply(state, 1, Genesis(Rules()))
+        old = decode_command(
+            f'{{"kind":"create_instrument","instrument_id":"{instrument_id}","tick_micros":1000,"min_size_milli":1}}'
+        )
+        assert apply(state, 2, old) == [Refused(None, Reason.INVALID_TERMS)] and not state.books
+        assert isinstance(old, CreateInstrument) and b"decimal" not in encode_command(old)
+        (created, *_) = apply(state, 3, msgspec.structs.replace(old, decimal_strike=True))
+        assert isinstance(created, InstrumentCreated)
+        assert decode_state(encode_state(state)).books.keys() == state.books.keys() == {created.instrument_id}
+        state.check()
+
+
 def test_the_largest_strike() -> None:
+    with pytest.raises(ValueError, match="has a strike that is too high"):
+        parse_instrument_id("SOL_USDC-28FEB26-10000000d001-C")
     assert parse_instrument_id("SOL_USDC-28FEB26-10000000-C").strike_micros == PRICE_MAX_MICROS
     with pytest.raises(ValueError, match="has a strike that is too high: expected at most 10000000 USDC"):
         parse_instrument_id("SOL_USDC-28FEB26-10000001-C")

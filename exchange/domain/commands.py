@@ -82,11 +82,15 @@ class ResetAccount(_Command, frozen=True, tag="reset_account"):
 
 
 class CreateInstrument(_Command, frozen=True, tag="create_instrument"):
-    """List the option that `instrument_id` describes."""
+    """List the option that `instrument_id` describes.
+
+    `decimal_strike`: the strike may have decimals. Without it such an id is refused, as it was before there were any.
+    """
 
     instrument_id: str
     tick_micros: int
     min_size_milli: int
+    decimal_strike: bool | UnsetType = UNSET
 
 
 class PauseInstrument(_Command, frozen=True, tag="pause_instrument"):

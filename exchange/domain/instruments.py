@@ -1,6 +1,10 @@
 """Instrument ids: `{ASSET}_USDC-{D}{MMM}{YY}-{STRIKE}-{C|P}`, such as `SOL_USDC-28FEB26-150-C`.
 
-A day may have a leading zero (`03MAR26`): it names the same instrument. The canonical id has none.
+A strike that is no whole number has the letter `d` as its decimal point, as on Deribit. `XRP_USDC-28FEB26-0d625-C` has
+the strike 0.625; it may have three decimals. A full stop separates the parts of channel names, so ids have none.
+
+A day may have a leading zero (`03MAR26`), and a decimal strike zeros at its end (`0d50`): it is the same instrument.
+The canonical id has none.
 """
 
 import calendar
@@ -14,7 +18,9 @@ from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 ASSET_PATTERN = "[A-Z][A-Z0-9]{0,9}"
-_ID = re.compile(rf"({ASSET_PATTERN})_USDC-(\d{{1,2}})([A-Z]{{3}})(\d{{2}})-([1-9]\d{{0,9}})-([CP])", re.ASCII)
+_ID = re.compile(
+    rf"({ASSET_PATTERN})_USDC-(\d{{1,2}})([A-Z]{{3}})(\d{{2}})-(0|[1-9]\d{{0,9}})(?:d(\d{{1,3}}))?-([CP])", re.ASCII
+)
 # An id has two digits of the year. Rules list dates up to a year ahead, which must not reach the next century.
 LAST_YEAR = 2098
 LAST_EXPIRATION_S = calendar.timegm((LAST_YEAR, 12, 31, 8, 0, 0))
@@ -37,27 +43,42 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
     Raises ValueError for a wrong shape, an unknown month, a day that the month does not have, a strike out of range.
     """
     match = _ID.fullmatch(text)
-    if match is None:
+    strike_micros = 0 if match is None else int(match[5]) * MICROS_PER_USDC + _decimals_micros(match[6])
+    if match is None or not strike_micros:
         raise ValueError(f"{text!r} is not an instrument id: {_EXPECTED}")
-    asset, day_text, month_name, year_text, strike_text, letter = match.groups()
+    asset, day_text, month_name, year_text, _, _, letter = match.groups()
     day, year = int(day_text), 2000 + int(year_text)
     if month_name not in _MONTHS:
         raise ValueError(f"{text!r} has an unknown month {month_name!r}: expected one of {', '.join(_MONTHS)}")
     month = _MONTHS.index(month_name) + 1
     if not 1 <= day <= calendar.monthrange(year, month)[1]:
         raise ValueError(f"{text!r} names a day that does not exist: {month_name} {year} has no day {day}")
-    strike_micros = int(strike_text) * MICROS_PER_USDC
     if strike_micros > PRICE_MAX_MICROS:
         raise ValueError(
             f"{text!r} has a strike that is too high: expected at most {PRICE_MAX_MICROS // MICROS_PER_USDC} USDC"
         )
     return InstrumentTerms(
-        instrument_id=f"{asset}_USDC-{day}{month_name}{year_text}-{strike_text}-{letter}",
+        instrument_id=f"{asset}_USDC-{day}{month_name}{year_text}-{strike_name(strike_micros)}-{letter}",
         asset=asset,
         option_type="call" if letter == "C" else "put",
         strike_micros=strike_micros,
         expiration_s=calendar.timegm((year, month, day, 8, 0, 0)),
     )
+
+
+def has_decimal_strike(instrument_id: str) -> bool:
+    """True if the strike in an id is written with a decimal point. Ids had none in the first journals."""
+    return "d" in instrument_id
+
+
+def strike_name(strike_micros: int) -> str:
+    """Return the strike as canonical ids have it: `150`, or `0d625`."""
+    whole, part = divmod(strike_micros, MICROS_PER_USDC)
+    return f"{whole}d{part:06d}".rstrip("0") if part else str(whole)
+
+
+def _decimals_micros(digits: str | None) -> int:
+    return 0 if digits is None else int(digits.ljust(6, "0"))
 
 
 @lru_cache(maxsize=10_000)

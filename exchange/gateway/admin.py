@@ -28,6 +28,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import LiquidationStarted, Refused
 from exchange.domain.expirations import expirations_error
 from exchange.domain.forwards import distance_error
+from exchange.domain.instruments import has_decimal_strike
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import floor_error, validation_error, version_error
 from exchange.gateway import params as p
@@ -41,7 +42,9 @@ from exchange.projections.wire_types import AccountView, Balance, IndexPrice, Se
 
 
 def create_instrument(caller: Caller, params: p.NewInstrumentParams) -> Command:
-    return CreateInstrument(canonical_id(params.instrument_id, caller.views), params.tick_size, params.min_size)
+    instrument_id = canonical_id(params.instrument_id, caller.views)
+    is_decimal = True if has_decimal_strike(instrument_id) else UNSET
+    return CreateInstrument(instrument_id, params.tick_size, params.min_size, is_decimal)
 
 
 def instrument_answer(_caller: Caller, change: Change) -> r.InstrumentResult:

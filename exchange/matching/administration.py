@@ -45,7 +45,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.expirations import expirations_error
 from exchange.domain.forwards import basis_of, distance_error
-from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, parse_instrument_id
+from exchange.domain.instruments import LAST_EXPIRATION_S, InstrumentTerms, has_decimal_strike, parse_instrument_id
 from exchange.domain.margin_rates import MarginRates, margin_rates
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
@@ -443,6 +443,8 @@ def _terms(command: CreateInstrument) -> InstrumentTerms | None:
     """Parse the instrument's id; None if the id, the tick or the minimum size is not valid."""
     tick, min_size = command.tick_micros, command.min_size_milli
     if tick <= 0 or tick % PRICE_STEP_MICROS or not 0 < min_size <= SIZE_MAX_MILLI:
+        return None
+    if has_decimal_strike(command.instrument_id) and command.decimal_strike is UNSET:
         return None
     try:
         return parse_instrument_id(command.instrument_id)
