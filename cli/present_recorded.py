@@ -10,6 +10,7 @@ from exchange.client import OrderBookSnapshot
 from exchange.domain.rules import Rules
 from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.order_trail import UnknownOrderError
+from exchange.history_db.past_views import TooMuchToReadError
 from exchange.history_db.transactions import transactions_of
 from exchange.projections.candles import range_of
 from exchange.projections.record_page import RecordPage
@@ -120,10 +121,13 @@ class RecordedPresent:
             wanted = range_of(resolution, start_us, None, count, views.ts_us)
         except ValueError as error:
             raise click.ClickException(str(error)) from error
-        if "_" not in of:
-            return Candles(index_candles(views, of, wanted), views.seq)
-        require_instrument(views, of, self._path)
-        return Candles(trade_candles(views, of, wanted), views.seq)
+        try:
+            if "_" not in of:
+                return Candles(index_candles(views, of, wanted), views.seq)
+            require_instrument(views, of, self._path)
+            return Candles(trade_candles(views, of, wanted), views.seq)
+        except TooMuchToReadError as error:
+            raise click.ClickException("that is too long a time to read at once: use -n, or a later --since") from error
 
     def volatilities(self, asset: str, count: int) -> list[HistoricalVolatility]:
         views = past_views(self._path, self.views)

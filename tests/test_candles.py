@@ -275,6 +275,19 @@ def test_bad_questions_name_the_parameter_and_what_to_do(week: tuple[Path, list[
         assert ask(answers, COUNT, asset="SOL", resolution="1s", count=CANDLES_MAX)[-1].volume_milli == 0
 
 
+def test_an_answer_reads_a_bounded_number_of_rows(
+    week: tuple[Path, list[Step]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.history_db.past_views._STEPS_A_CALL", 10)
+    with closing(PastAnswers(week[0], lambda end: True)) as answers:
+        assert ask(answers, COUNT, asset="SOL", resolution="1d", count=20)
+        monkeypatch.setattr("exchange.history_db.candles._STEPS_MAX", 100)
+        detail = "the candles of this time follow from too many trades or prices: ask for a shorter time"
+        assert ask(answers, COUNT, asset="SOL", resolution="1d", count=20) == detail
+        monkeypatch.undo()
+        assert ask(answers, COUNT, asset="SOL", resolution="1d", count=20), "the connection can read again"
+
+
 def test_every_resolution_divides_a_day() -> None:
     """So that intervals begin at UTC midnight, and the statistics of a day hold each running candle of minutes."""
     assert all(86_400 % seconds == 0 for seconds in RESOLUTIONS.values())

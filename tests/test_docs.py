@@ -258,6 +258,24 @@ def test_the_program_about_the_client_runs_as_printed(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
+def test_the_bot_that_asks_for_everything_runs_as_printed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with server(tmp_path / "exchange.db") as (_, url):
+            code = program("bots.md").replace("ws://127.0.0.1:8765/", url)
+            bot = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+            lines = (await bot.communicate())[0].decode().splitlines()
+        assert bot.returncode == 0
+        assert lines[0] == "candles [1000]"
+        assert lines[1].startswith("tickers ['SOL_USDC-") and INSTRUMENT in lines[1]
+        assert lines[2] == "simulated [-3000, -2000]"
+        assert lines[3].startswith("volatility ") and lines[3].endswith(" []")
+        assert lines[4].startswith("day 1000 ")
+        assert lines[5] == "past ['trade', 'opening'] ['ask']"
+
+    asyncio.run(run())
+
+
 async def place_order(url: str) -> int:
     """Place an order of the user that the program on the protocol page follows, and return its seq."""
     async with connect_client(url, "follower") as client:

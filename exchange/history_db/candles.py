@@ -1,5 +1,7 @@
 """Candles and historical volatilities of any time, from the trades and index prices of the history."""
 
+from typing import Any
+
 from exchange.domain.units import US_PER_DAY, US_PER_SECOND
 from exchange.history_db.past_views import PastViews
 from exchange.projections.candles import CandleRange, RunningCandle, filled
@@ -7,15 +9,18 @@ from exchange.projections.historical_volatility import DAYS, historical_volatili
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import Candle, HistoricalVolatility
 
+# Of one answer: about 5,000,000 trades or prices, which take some seconds. Other questions wait so long.
+_STEPS_MAX = 150_000_000
 _US_PER_HOUR = 3_600 * US_PER_SECOND
 
 
 def trade_candles(views: PastViews, instrument_id: str, wanted: CandleRange) -> list[Candle]:
-    """Return the candles of the trades in the intervals. O(trades in them)."""
+    """Return the candles of the trades in the intervals. O(trades in them). Raises TooMuchToReadError."""
     expiration_us = views.instruments[instrument_id].expiration_s * US_PER_SECOND
     # The premium of a trade is a whole number, because prices are multiples of 1,000 micros. Sums of high and low parts
     # stay within 64 bits.
-    rows = views.query(
+    rows = _read(
+        views,
         "SELECT begin_us, opened.price_micros, high, low, closed.price_micros, size, high_part, low_part FROM ("
         "SELECT ts_us - ts_us % :length_us AS begin_us, min(trade_id) AS first_id, max(trade_id) AS last_id, "
         "max(price_micros) AS high, min(price_micros) AS low, sum(size_milli) AS size, "
@@ -45,9 +50,10 @@ def trade_candles(views: PastViews, instrument_id: str, wanted: CandleRange) -> 
 
 
 def index_candles(views: PastViews, asset: str, wanted: CandleRange) -> list[Candle]:
-    """Return the candles of the index in the intervals. O(prices in them)."""
+    """Return the candles of the index in the intervals. O(prices in them). Raises TooMuchToReadError."""
     first_seq, last_seq = views.seqs_of(RecordPage(0, None, wanted.first_us, wanted.last_us + wanted.length_us - 1))
-    rows = views.query(
+    rows = _read(
+        views,
         "SELECT begin_us, opened.price_micros, high, low, closed.price_micros FROM ("
         "SELECT ts_us - ts_us % :length_us AS begin_us, min(seq) AS first_seq, max(seq) AS last_seq, "
         "max(price_micros) AS high, min(price_micros) AS low FROM index_price WHERE asset = :asset "
@@ -98,3 +104,8 @@ def _price_at(views: PastViews, asset: str, ts_us: int) -> int | None:
         ts_us=ts_us,
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def _read(views: PastViews, sql: str, **values: Any) -> list[Any]:
+    with views.bounded(_STEPS_MAX):
+        return views.query(sql, **values).fetchall()

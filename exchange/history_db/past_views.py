@@ -7,7 +7,8 @@ reads each part of the history when a question needs it.
 import json
 import sqlite3
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -81,6 +82,8 @@ _TRIGGER_ORDER = """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.typ
         ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
     JOIN instrument i ON i.instrument = o.instrument JOIN user u ON u.user = o.user
     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
+# Between two looks at how far a bounded query is: a few milliseconds.
+_STEPS_A_CALL = 100_000
 _WAITING = ("open", "partially_filled", "untriggered")
 # The trigger orders of a user that ended at or before a command, with the seq and number of the event.
 _ENDED_TRIGGERS = """SELECT o.order_id, v.seq AS updated_seq, v.n FROM trigger_order o
@@ -124,6 +127,10 @@ class _OnDemand(dict[str, _V]):
         return self.get(str(key)) is not None
 
 
+class TooMuchToReadError(Exception):
+    """A question that would read too many rows of the history."""
+
+
 class PastViews(Views):
     """The views after command `seq` of the history in `connection`. Raises HistoryError if it does not hold `seq`."""
 
@@ -161,6 +168,26 @@ class PastViews(Views):
     def query(self, sql: str, **values: Any) -> sqlite3.Cursor:
         """Run a query with the parameter `:seq`."""
         return self._connection.execute(sql, {"seq": self.seq, **values})
+
+    @contextmanager
+    def bounded(self, steps_max: int) -> Iterator[None]:
+        """Stop queries after about so many steps of SQLite's machine. Raises TooMuchToReadError."""
+        calls_left = steps_max // _STEPS_A_CALL
+
+        def has_ended() -> bool:
+            nonlocal calls_left
+            calls_left -= 1
+            return calls_left < 0
+
+        self._connection.set_progress_handler(has_ended, _STEPS_A_CALL)
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if calls_left >= 0:
+                raise
+            raise TooMuchToReadError from error
+        finally:
+            self._connection.set_progress_handler(None, 0)
 
     def key_of_instrument(self, instrument_id: str) -> int | None:
         """The integer of an instrument in the history; None if it is not listed yet."""

@@ -1,6 +1,7 @@
 """The exchange at a moment of the past, as the handlers of the gateway see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
 from exchange.domain.commands import ChangeRules, Command, PlaceOrder
@@ -8,9 +9,10 @@ from exchange.domain.events import Event
 from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion, SimulatedMargins
+from exchange.gateway.jsonrpc import invalid_params
 from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.order_trail import order_named, own_order_timeline
-from exchange.history_db.past_views import PastViews
+from exchange.history_db.past_views import PastViews, TooMuchToReadError
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
 from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
@@ -72,10 +74,12 @@ class PastExchange(ExchangePort):
         return orders_in(self._views, user_id, page, instrument_id, label)
 
     def candles_of(self, instrument_id: str, wanted: CandleRange) -> list[Candle]:
-        return trade_candles(self._views, instrument_id, wanted)
+        with _refusing_much():
+            return trade_candles(self._views, instrument_id, wanted)
 
     def index_candles(self, asset: str, wanted: CandleRange) -> list[Candle]:
-        return index_candles(self._views, asset, wanted)
+        with _refusing_much():
+            return index_candles(self._views, asset, wanted)
 
     def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
         return historical_volatilities(self._views, asset, count, end_us)
@@ -114,6 +118,15 @@ class PastExchange(ExchangePort):
 
     def catch_up(self, request: CatchUpRequest, take: Take, done: Done) -> CatchUpHandle:
         raise AssertionError(_READS_ONLY)
+
+
+@contextmanager
+def _refusing_much() -> Iterator[None]:
+    try:
+        yield
+    except TooMuchToReadError as error:
+        detail = "the candles of this time follow from too many trades or prices: ask for a shorter time"
+        raise invalid_params("start_us", detail) from error
 
 
 class PastCaller(Caller):
