@@ -222,6 +222,28 @@ def test_refusals_are_printed(server: Server, arguments: tuple[object, ...], ans
     assert text.count("\n") == 1
 
 
+def test_terms_of_orders(server: Server) -> None:
+    name, at = _instrument(server, 33), ("--user", "terms.a", "--db", server.path)
+    other = ("--user", "terms.b", "--db", server.path)
+    said(exchange("order", "sell", name, 1, "1.50", *other))
+    text = said(exchange("order", "buy", name, 1, "1.60", "--post-only", *at))
+    assert re.fullmatch(rf"order \d+ open: buy 1\.000 {name} @ 1\.49\n", text)
+    text = complained(exchange("order", "buy", name, 1, "1.60", "--post-only", "--reject-post-only", *at))
+    assert text.startswith("error 1021: ")
+    order_id = said(exchange("order", "buy", name, 3, "1.40", "--display", 1, *at)).split()[1]
+    assert "showing 1.0 of 1.0" in said(exchange("order", "show", order_id, *at))
+    text = complained(exchange("order", "buy", name, 3, "1.40", "--display", 4, *at))
+    assert text.startswith("error 1006: Invalid size: the part to show is larger than SIZE")
+    text = said(exchange("order", "buy", name, 2, "--market-limit", *at))
+    assert re.match(rf"order \d+ partially filled: buy 2\.000 {name} @ 1\.50, filled 1\.000 at 1\.50\n", text)
+    text = complained(exchange("order", "edit", order_id, "--size", 2, "--valid-until", "2020-01-01T00:00:00Z", *at))
+    assert text == "error -32602: Invalid params: the time until which the order is valid has passed\n"
+    text = said(exchange("order", "sell", name, 9, "2.00", "--reduce-only", "--tif", "day", *at))
+    assert re.fullmatch(rf"order \d+ open: sell 1\.000 {name} @ 2\.00\n", text)
+    text = complained(exchange("order", "buy", name, 1, "--market", "--market-limit", *at), exit_code=2)
+    assert "--market and --market-limit are two types of orders" in text
+
+
 def test_deposit_and_withdraw(server: Server) -> None:
     _order(server, "cancel", "--all", "--user", "pay.a")  # opens the account
     at = ("--db", server.path)
