@@ -161,7 +161,7 @@ class OrderCommands(RandomCommands):
         """Let the order wait for a price, mostly one near the price now."""
         choose = self.more.choice
         trigger: Trigger = choose(("index_price", "mark_price", "mark_price", "last_price", "last_price"))
-        if order.type == "limit" and self._one_in(3):
+        if order.type == "market_limit" or (order.type == "limit" and self._one_in(3)):
             order = replace(order, type="market", time_in_force="ioc", price_micros=None, post_only=False)
         kinds: tuple[TriggerType, ...] = ("stop_market", "take_market", "trailing_stop")
         if order.type == "limit":
