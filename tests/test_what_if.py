@@ -238,6 +238,15 @@ def test_set_rules(tmp_path: Path) -> None:
         (encode_command(replace(STOP_LIMIT, reprices=True)).decode(), "set post_only too"),
         (encode_command(buy("alice", 1_000, 1_500_000, reprices=True)).decode(), "set post_only too"),
         (
+            encode_command(buy("alice", 1_000, 1_500_000, time_in_force="ioc", display_milli=100)).decode(),
+            "must be able to rest: gtc or day",
+        ),
+        (encode_command(replace(STOP_LIMIT, time_in_force="fok", display_milli=100)).decode(), "must be able to rest"),
+        (
+            encode_command(replace(buy("alice", 1_000, None), type="market_limit")).decode(),
+            "a market_limit order must be gtc or day, and not post_only",
+        ),
+        (
             encode_command(buy("alice", 1_000, 1_500_000, time_in_force="ioc", post_only=True)).decode(),
             "must be gtc or day, because it must be able to rest",
         ),
