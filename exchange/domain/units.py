@@ -37,9 +37,9 @@ MMP_GROUPS_MAX = 16
 # The longest interval and the longest freeze of an MMP group, as on Deribit.
 MMP_SECONDS_MAX = 3_600
 RESERVED_USERS = ("admin", "fees", "insurance")
-# An iceberg order shows at least so many times the smallest size of the instrument, and hides less than so many times
-# the part that it shows.
+# The visible part of an iceberg order is at least this multiple of the smallest size of the instrument.
 DISPLAY_MIN_SIZES = 100
+# The hidden part is smaller than this multiple of the visible one.
 HIDDEN_TIMES_VISIBLE_MAX = 100
 
 

@@ -227,8 +227,9 @@ def why_bad_size(
 def why_bad_display(book: OrderBook, display_milli: int, size_milli: int) -> FailedCheck | None:
     """Fail if an iceberg order of this size cannot show so much at once.
 
-    The limits are Deribit's for `display_amount` (https://docs.deribit.com/api-reference/trading/private-buy): 100
-    times the minimum size, and a hidden part less than 100 times as large as the visible one.
+    The limits are Deribit's for `display_amount`: 100 times the minimum size, and a hidden part less than 100 times as
+    large as the visible one (its private/buy, copied at
+    https://docs-rfq.signalplus.com/deribit/rest/trading/buy-order.html).
     """
     if display_milli > size_milli:
         return FailedCheck(Reason.DISPLAY_ABOVE_SIZE, {"display_milli": display_milli, "size_milli": size_milli})
@@ -310,7 +311,7 @@ def best_price_micros(
     """Return the price of the first resting order that an order on `side` would trade with; None if there is none.
 
     This is the price of a market_limit order: it trades at the best price alone, and the rest stays there as a limit
-    order (FIX 4.4, OrdType K, "market with left over as limit"; Deribit has the name and states no other rule).
+    order (FIX 4.4, OrdType K, "market with left over as limit"; Deribit lists the type and states no rule).
     """
     opposite = book.opposite(side)
     best = opposite.best
