@@ -17,6 +17,7 @@ from exchange.cli.options import DURATION_US, command_line
 from exchange.cli.progress import ReplayBar
 from exchange.domain.rules import market_of
 from exchange.file_modes import more_open_files
+from exchange.gateway.deribit import API_PATH, WEBSOCKET_PATH
 from exchange.journal.opening import open_journal_reader
 from exchange.logs import LogChoice, set_up_log
 from exchange.projections.views import Views
@@ -173,6 +174,7 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
         '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
     )
+    of_deribit = url.rstrip("/")
     return "\n".join(
         (
             *_demo_notes(settings, views),
@@ -180,6 +182,7 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
             *(f"  {command_line(arguments, path)}" for arguments in _first_steps(views)),
             f"Or with any WebSocket client: connect to {url} and send",
             f"  {auth}",
+            f"Clients of Deribit connect to {of_deribit}{WEBSOCKET_PATH} and http{of_deribit[2:]}{API_PATH}",
             "Ctrl-C stops the exchange.",
         )
     )

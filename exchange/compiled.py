@@ -24,6 +24,8 @@ MODULES = (
     "exchange.domain.smile",
     "exchange.domain.units",
     "exchange.engine.digests",
+    "exchange.gateway.deribit.dialect",
+    "exchange.gateway.dialect",
     "exchange.gateway.jsonrpc",
     "exchange.gateway.measured_call",
     "exchange.gateway.quotas",

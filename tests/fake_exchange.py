@@ -25,6 +25,7 @@ from exchange.domain.units import next_day_end_us
 from exchange.engine.engine import Engine
 from exchange.engine.recovery import replay_step
 from exchange.gateway import jsonrpc
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.exchange_port import PastDone, PastQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import NO_RATES, GatewayLimits
@@ -84,7 +85,7 @@ class Connection:
         # Messages for the lawyer. It reads them later, because the session must not see its exceptions.
         self._unread: list[bytes] = []
         self.reasons: list[str] = []
-        self.session = Session(exchange, METHODS, exchange.subscriptions, self._on_text, self.reasons.append)
+        self.session = Session(exchange, Dialect(METHODS), exchange.subscriptions, self._on_text, self.reasons.append)
 
     def send(self, text: str | bytes) -> None:
         """Send one frame."""

@@ -9,7 +9,7 @@ import pytest
 from exchange.gateway import turns
 from exchange.gateway.limits import CROWDED_UNANSWERED, FRAME_MAX
 from exchange.gateway.turns import Turns
-from tests.wire import TEXT, exchange, frame_bytes, request
+from tests.wire import TEXT, exchange, frame_bytes, request, unread_of
 
 
 class Taker:
@@ -164,7 +164,7 @@ def test_one_large_read_is_worked_off_in_many_turns(
             bad.writer.write(frames)
             await bad.frame()
             assert "result" in await good.ask("public/test")
-            left = [one for one in server.node.gateway._connections if one._unread or one.unanswered]
+            left = [one for one in server.node.gateway._connections if unread_of(one) or one.unanswered]
             assert len(left) == 1, "the other client had to wait until the whole read was worked off"
             bad.writer.transport.abort()
 

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from exchange.catch_up.streams import RecentUpdates
 from exchange.engine.recovery import recover
+from exchange.gateway.deribit.http_connection import HttpConnection
 from exchange.gateway.handshake import AllowedPeers, Authority
+from exchange.gateway.socket_connection import SocketConnection
 from exchange.journal.protocols import JournalWriter
 from exchange.runtime.node import Node, open_journal
 from exchange.runtime.server_settings import ServerSettings, admin_secret_file
@@ -218,3 +220,9 @@ async def exchange(path: Path, **settings: Any) -> AsyncIterator[Server]:
         "somebody is still listened for"
     )
     server.engine.state.check()
+
+
+def unread_of(connection: SocketConnection | HttpConnection) -> bytes:
+    """The bytes of a WebSocket's client that wait for a turn."""
+    assert isinstance(connection, SocketConnection)
+    return connection._unread

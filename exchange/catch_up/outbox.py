@@ -53,6 +53,16 @@ class Outbox:
         self._catching_up: dict[str, Buffer] = {}  # by channel name; the channels of one catch-up share a buffer
         self._batch: Buffer | None = None
 
+    def translate(self, translate: Callable[[bytes], list[bytes]]) -> None:
+        """Send, for each notification, these texts instead."""
+        send = self._send
+
+        def send_translated(text: bytes) -> None:
+            for translated in translate(text):
+                send(translated)
+
+        self._send = send_translated
+
     def notify(self, channel_name: str, text: bytes) -> None:
         """Send a live notification, or buffer it while its channel catches up."""
         if not self._catching_up and self._batch is None:

@@ -13,7 +13,7 @@ from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.jsonrpc import RpcError, invalid_params, rate_limited
 from exchange.keys.credentials import CredentialsError, Login, SignedRequest
-from exchange.keys.key import TRADE, user_of
+from exchange.keys.key import NOBODY, TRADE, user_of
 from exchange.keys.throttle import FAILURES_MAX
 from exchange.projections.fold import Change
 
@@ -57,6 +57,12 @@ def log_in(caller: Caller, login: Login) -> r.LoginResult:
         return r.LoginResult(login.user_id)
     expires_us = login.key.expires_us
     return r.LoginResult(login.user_id, login.key.right, UNSET if expires_us is None else expires_us)
+
+
+def log_out(caller: Caller) -> None:
+    """Log the connection out, without a check."""
+    caller.user_id, caller.level, caller.login = "", NOBODY, None
+    caller.quota.log_out()
 
 
 def why_login_ended(caller: Caller) -> str | None:

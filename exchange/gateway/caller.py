@@ -32,6 +32,10 @@ class CallerConnection(Protocol):
         """Unsubscribe from channels. Returns the names of those that were subscribed."""
         ...
 
+    def translate(self, translate: Callable[[bytes], list[bytes]]) -> None:
+        """Send, for each notification, these texts instead."""
+        ...
+
     def set_heartbeat(self, interval_seconds: int | None) -> None:
         """Send test requests after this many seconds of silence; None: never."""
         ...
@@ -63,10 +67,23 @@ class Caller:
 
     `level` is its rights (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
     its account is open. `quota` is its share. `address` is the client's IP address, empty for a client in this
-    process.
+    process. `asked` and `channels` belong to a dialect: the parameters of a question to the history, which it needs for
+    the answer, and its subscriptions.
     """
 
-    __slots__ = ("address", "connection", "exchange", "failed_logins", "level", "login", "opening", "quota", "user_id")
+    __slots__ = (
+        "address",
+        "asked",
+        "channels",
+        "connection",
+        "exchange",
+        "failed_logins",
+        "level",
+        "login",
+        "opening",
+        "quota",
+        "user_id",
+    )
 
     def __init__(
         self, exchange: ExchangePort, connection: CallerConnection, quota: ConnectionQuota, address: str = ""
@@ -80,6 +97,8 @@ class Caller:
         self.login: Login | None = None
         self.opening: Login | None = None
         self.failed_logins = 0
+        self.asked: Any = None
+        self.channels: Any = None
 
     @property
     def views(self) -> Views:

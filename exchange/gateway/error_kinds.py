@@ -41,6 +41,8 @@ ERROR_KINDS: dict[str, ErrorKind] = {
     "read_only_replay": ErrorKind(1027, "Replay is read-only"),
     "history_unavailable": ErrorKind(1031, "History unavailable"),
     "clock_jumped": ErrorKind(1032, "Clock jumped"),
+    "not_over_http": _INVALID_REQUEST,
+    "not_offered": _INVALID_REQUEST,
     **{reason.value: ErrorKind(refusal.code, refusal.message) for reason, refusal in REFUSALS.items()},
 }
 

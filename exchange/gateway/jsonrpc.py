@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from exchange.domain.reasons import REFUSALS, Reason
-from exchange.gateway.envelope import Envelope
+from exchange.gateway.envelope import Envelope, EnvelopeOfAnyVersion
 from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.limits import ID_MAX
 from exchange.projections.wire_types import Receipt
@@ -121,6 +121,7 @@ class Request:
 
 _NO_PARAMS = msgspec.Raw(b"{}")
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_any_version = msgspec.json.Decoder(EnvelopeOfAnyVersion).decode
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -144,10 +145,10 @@ def split_batch(text: bytes, count_max: int) -> list[bytes]:
     return [bytes(part) for part in parts]
 
 
-def parse_request(text: bytes) -> tuple[Request | None, RpcError | None, bytes | None]:
+def parse_request(text: bytes, needs_version: bool = True) -> tuple[Request | None, RpcError | None, bytes | None]:
     """Parse a request. Returns it; or an error and the id (raw JSON) for the answer."""
     try:
-        envelope = _decode_envelope(text)
+        envelope = _decode_envelope(text) if needs_version else _decode_any_version(text)
     except (msgspec.DecodeError, RecursionError) as error:
         return None, *_explain(text, error)
     params = _NO_PARAMS if envelope.params is msgspec.UNSET else envelope.params

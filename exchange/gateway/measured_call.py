@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.request_queue import Call, Reply
@@ -14,6 +15,7 @@ class MeasuredCall(Call):
 
     def __init__(
         self,
+        dialect: Dialect,
         raw_id: bytes | None,
         reply: Reply,
         name: str,
@@ -22,7 +24,7 @@ class MeasuredCall(Call):
         label: str,
         arrived_seconds: float,
     ) -> None:
-        super().__init__(raw_id, reply, name, error)
+        super().__init__(dialect, raw_id, reply, name, error)
         self.meter = meter
         self.label = label
         self.arrived_seconds = arrived_seconds

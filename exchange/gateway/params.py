@@ -400,9 +400,10 @@ _FIELD = re.compile(r"(?:unknown field|required field) `([^`]*)`")
 class Decoder:
     """Decodes the parameters of one method."""
 
-    def __init__(self, shape: type[Params]) -> None:
+    def __init__(self, shape: type[Params], is_strict: bool = True) -> None:
+        """`is_strict`: a number is not given as a text."""
         self.shape = shape
-        self._decode = msgspec.json.Decoder(shape).decode
+        self._decode = msgspec.json.Decoder(shape, strict=is_strict).decode
         self._expected = ", ".join(shape.__struct_fields__) or "none"
 
     def __call__(self, raw: msgspec.Raw) -> Any:

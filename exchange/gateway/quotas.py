@@ -126,8 +126,9 @@ class ConnectionQuota:
         # The requests that were refused because a rate was exceeded.
         self.refused = 0
         self._requests = _per_second(limits.requests_per_second, now_us)
-        own = None if quotas is None else _per_second(limits.credits_per_second_per_user, now_us)
-        self._buckets = self._with_credits(own)
+        # Its credits before a login.
+        self._own = None if quotas is None else _per_second(limits.credits_per_second_per_user, now_us)
+        self._buckets = self._with_credits(self._own)
 
     def take(self) -> None:
         """Count one request, which costs a credit. Raises RpcError 1007 if a rate is exceeded."""
@@ -164,6 +165,13 @@ class ConnectionQuota:
             self._user_id, self._user = user_id, self._quotas.user(user_id)
             self._user.connections += 1
             self._buckets = self._with_credits(self._user.credits)
+
+    def log_out(self) -> None:
+        """Use the connection's own credits again."""
+        if self._user is not None:
+            self._leave_user()
+            self._user_id = ""
+            self._buckets = self._with_credits(self._own)
 
     def open_account(self) -> None:
         """Count an account that a login opens. Raises RpcError 1007 if there were too many."""

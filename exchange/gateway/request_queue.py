@@ -40,6 +40,7 @@ from typing import Any
 from exchange.domain.commands import Command
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller, Inquiry
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import COMMAND_SECONDS
 from exchange.gateway.methods import Method
@@ -58,9 +59,14 @@ Reply = Callable[[bytes | None], None]
 class Call:
     """One request: its method and parameters, or the error to answer with; and `reply`, which takes the answer."""
 
-    __slots__ = ("error", "method", "name", "params", "raw_id", "reply")
+    __slots__ = ("arrived_us", "dialect", "error", "method", "name", "params", "raw_id", "reply")
 
-    def __init__(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> None:
+    def __init__(
+        self, dialect: Dialect, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None
+    ) -> None:
+        self.dialect = dialect
+        # In exchange time, if the dialect is timed.
+        self.arrived_us = 0
         self.raw_id = raw_id
         self.reply = reply
         self.name = name
@@ -75,11 +81,11 @@ class Call:
 
     def succeed(self, result: Any) -> None:
         """Answer with a result."""
-        self.reply(None if self.raw_id is None else jsonrpc.result_text(self.raw_id, result))
+        self.reply(None if self.raw_id is None else self.dialect.result_text(self.raw_id, result, self.arrived_us))
 
     def fail(self, error: RpcError) -> None:
         """Answer with an error."""
-        self.reply(None if self.raw_id is None else jsonrpc.error_text(self.raw_id, error))
+        self.reply(None if self.raw_id is None else self.dialect.error_text(self.raw_id, error, self.arrived_us))
 
 
 class RequestQueue:

@@ -16,6 +16,10 @@ from functools import cached_property, partial
 from websockets.frames import CloseCode
 
 from exchange.free_memory import give_back_memory
+from exchange.gateway.deribit import WEBSOCKET_PATH
+from exchange.gateway.deribit.dialect import DeribitDialects
+from exchange.gateway.deribit.http_connection import HttpConnection
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
 from exchange.gateway.limits import LAST_ANSWERS_SECONDS, LAST_CLOSES_SECONDS
@@ -41,22 +45,28 @@ OLD_CLOSED_MAX = 5_000
 FREED_CONNECTIONS = 20
 
 
+Connection = SocketConnection | HttpConnection
+
+
 class Gateway:
     """All connections. As the pipeline's publisher it sends the changes by commands to the subscribers."""
 
     def __init__(self, exchange: ExchangePort, methods: Mapping[str, Method] = METHODS) -> None:
         self._exchange = exchange
-        self._methods = methods
+        self._dialect = Dialect(methods)
+        # By the path of the handshake.
+        self._deribit = DeribitDialects(methods, exchange.now_us)
+        self.dialects: dict[str, Dialect] = {"/": self._dialect, WEBSOCKET_PATH: self._deribit.of_websocket}
         self._subscriptions = Subscriptions(exchange.views)
         self.recent = self._subscriptions.recent
         # The origins and hosts that a handshake may name besides the exchange's own.
         self.allowed_peers = AllowedPeers()
-        self._connections: dict[SocketConnection, None] = {}
-        self._unsent: dict[SocketConnection, None] = {}
+        self._connections: dict[Connection, None] = {}
+        self._unsent: dict[Connection, None] = {}
         # Done when messages were written; only while the gateway closes.
         self._sent: asyncio.Future[None] | None = None
         # Connections that wait until the client reads or some requests are answered.
-        self._blocked: dict[SocketConnection, None] = {}
+        self._blocked: dict[Connection, None] = {}
         # The bytes that clients have not received yet, as of their last writes.
         self._outboxes_bytes = 0
         # Old connections that were closed since the last whole collection of garbage.
@@ -91,7 +101,7 @@ class Gateway:
     async def open(self) -> None:
         """Start to accept connections."""
         assert self._server is not None, "open before bind"
-        for method in self._methods.values():
+        for method in self._dialect.methods.values():
             if method.prepare is not None:
                 method.prepare()
         await self._server.start_serving()
@@ -211,22 +221,41 @@ class Gateway:
         """The quota of a new connection, or the reason to refuse it."""
         return self._quotas.admit(connection.address)
 
-    def open_session(self, connection: SocketConnection) -> Session:
+    def open_session(self, connection: Connection) -> Session:
         """Register a connection and open its session."""
         self._connections[connection] = None
         close = partial(connection.close, CloseCode.INTERNAL_ERROR)
         peer = Peer(connection.address, connection.reject, connection.turn, connection.quota)
-        return Session(self._exchange, self._methods, self._subscriptions, connection.send, close, peer)
+        return Session(self._exchange, self._dialect, self._subscriptions, connection.send, close, peer)
+
+    def open_http_session(self, connection: HttpConnection) -> Session:
+        """Register an HTTP connection and open its session."""
+        return self.open_session(connection)
+
+    def serve_http(self, connection: SocketConnection, transport: asyncio.Transport, data: bytes) -> None:
+        """Serve a connection whose first bytes are no handshake, but a request for the API over HTTP."""
+        self.forget(connection)
+        http = HttpConnection(self, transport, connection.quota, self._deribit)
+        transport.set_protocol(http)
+        http.data_received(data)
+
+    def serve_websocket(self, connection: HttpConnection, transport: asyncio.Transport, data: bytes) -> None:
+        """Serve a connection whose client goes on with a WebSocket after requests over HTTP."""
+        self.forget(connection)
+        websocket = SocketConnection(self)
+        websocket.take_over(transport, connection.quota)
+        transport.set_protocol(websocket)
+        websocket.data_received(data)
 
     def open_local_session(self, send: Callable[[bytes], None], close: Callable[[str], None]) -> Session:
         """Open a session inside this process; `send` receives its messages. It need not share time with others."""
-        return Session(self._exchange, self._methods, self._subscriptions, send, close)
+        return Session(self._exchange, self._dialect, self._subscriptions, send, close)
 
-    def note_unsent(self, connection: SocketConnection) -> None:
+    def note_unsent(self, connection: Connection) -> None:
         """Note that this connection has queued messages: the next `send_all` writes them."""
         self._unsent[connection] = None
 
-    def note_blocked(self, connection: SocketConnection, is_blocked: bool) -> None:
+    def note_blocked(self, connection: Connection, is_blocked: bool) -> None:
         """Note that `send_all` must look if this connection can go on, or that it need not any more."""
         if is_blocked:
             self._blocked[connection] = None
@@ -243,7 +272,7 @@ class Gateway:
             quiet_log.warning("the unread messages of all clients take too much memory: the slowest is closed")
             slowest.abort()
 
-    def forget(self, connection: SocketConnection) -> None:
+    def forget(self, connection: Connection) -> None:
         """Remove a closed connection."""
         self._connections.pop(connection, None)
         self._closed += 1

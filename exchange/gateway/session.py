@@ -22,7 +22,7 @@ last command of a closed session is submitted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
@@ -30,9 +30,10 @@ from msgspec import UNSET, UnsetType
 from exchange.domain.commands import Disconnect
 from exchange.domain.enums import CancelScope
 from exchange.gateway import jsonrpc
-from exchange.gateway.authentication import why_login_ended
+from exchange.gateway.authentication import authentication_answer, checked_login, enter, log_out, why_login_ended
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.heartbeat import Heartbeat
 from exchange.gateway.jsonrpc import RpcError
@@ -47,13 +48,30 @@ from exchange.gateway.limits import (
 )
 from exchange.gateway.measured_call import MeasuredCall
 from exchange.gateway.meter import NO_METHOD
-from exchange.gateway.methods import Method
+from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.params import AuthParams
 from exchange.gateway.past_questions import as_inquiry, is_past
 from exchange.gateway.quotas import ConnectionQuota
 from exchange.gateway.request_queue import Call, Reply, RequestQueue
 from exchange.gateway.session_channels import SessionChannels
 from exchange.gateway.subscriptions import Subscriptions
 from exchange.gateway.turns import Turn
+from exchange.keys.credentials import Login
+
+
+class CheckedLogin(NamedTuple):
+    """A login that was checked, as the parameters of a request."""
+
+    login: Login
+    receipt: bool = False
+
+
+def _enter(caller: Caller, params: CheckedLogin) -> object:
+    return enter(caller, params.login)
+
+
+# The login of a request that brings its credentials with it.
+_LOG_IN = METHODS["public/auth"]._replace(handle=_enter, answer=authentication_answer)
 
 
 class Peer(NamedTuple):
@@ -68,6 +86,22 @@ class Peer(NamedTuple):
     quota: ConnectionQuota
 
 
+class _LoginCall(Call):
+    """A login that no request of the client asked for. Only a refusal is told."""
+
+    def __init__(self, dialect: Dialect, session: Session) -> None:
+        super().__init__(dialect, None, _ignore)
+        self.session = session
+
+    def fail(self, error: RpcError) -> None:
+        """Let the next request be refused."""
+        self.session.login_error = error
+
+
+def _ignore(_answer: bytes | None) -> None:
+    pass
+
+
 class Session:
     """The conversation with one client.
 
@@ -78,14 +112,14 @@ class Session:
     def __init__(
         self,
         exchange: ExchangePort,
-        methods: Mapping[str, Method],
+        dialect: Dialect,
         subscriptions: Subscriptions,
         send: Callable[[bytes], None],
         close_connection: Callable[[str], None],
         peer: Peer | None = None,
     ) -> None:
         self._exchange = exchange
-        self._methods = methods
+        self._dialect = dialect
         self._subscriptions = subscriptions
         self._send = send
         self._close_connection = close_connection
@@ -95,6 +129,8 @@ class Session:
         self._turn = None if peer is None else peer.turn
         self._requests = RequestQueue(self._caller, self._turn, self._on_requests_drained)
         self.channels = SessionChannels(self._caller, subscriptions, send, close_connection)
+        # Why the last login was refused.
+        self.login_error: RpcError | None = None
         self._heartbeat: Heartbeat | None = None
         self._cancel_scope: CancelScope | None = None
         self._previous_cancel_scope: CancelScope | None = None
@@ -107,6 +143,31 @@ class Session:
     def unanswered(self) -> int:
         """The number of requests that are not answered yet."""
         return self._requests.unanswered
+
+    def speak(self, dialect: Dialect) -> None:
+        """Take and give texts in this dialect from now on."""
+        self._dialect = dialect
+
+    def check_login(self, params: AuthParams) -> Login:
+        """The account that a client may enter: as `checked_login`."""
+        return checked_login(self._caller, params)
+
+    def log_in(self, login: Login) -> None:
+        """Log in before the next request, after a check. If that is refused, so is the next request."""
+        if (reason := self._exchange.credentials.why_ended(login)) is not None:
+            self.log_out()
+            self.login_error = RpcError("invalid_credentials", reason)
+        elif self._caller.login != login:
+            self.log_out()
+            call = _LoginCall(self._dialect, self)
+            call.method, call.params = _LOG_IN, CheckedLogin(login)
+            self._requests.add(call)
+
+    def log_out(self) -> None:
+        """Make the next request one of nobody."""
+        self.login_error = None
+        if self._caller.login is not None:
+            log_out(self._caller)
 
     def receive(self, text: bytes) -> None:
         """Take one frame: a request, a JSON-RPC notification, or a batch of them."""
@@ -153,7 +214,7 @@ class Session:
             return
         match self._heartbeat.on_tick():
             case "ask":
-                self._send(jsonrpc.TEST_REQUEST)
+                self._send(self._dialect.test_request)
             case "give up":
                 self._close_connection("the heartbeat's test_request was not answered with public/test")
                 # The client may not even answer the closing handshake.
@@ -175,6 +236,10 @@ class Session:
         """As in `SessionChannels`."""
         self._quota.charge(len(channels) // CHANNELS_PER_CREDIT)
         return self.channels.unsubscribe(channels)
+
+    def translate(self, translate: Callable[[bytes], list[bytes]]) -> None:
+        """Send, for each notification, these texts instead."""
+        self.channels.translate(translate)
 
     def set_heartbeat(self, interval_seconds: int | None) -> None:
         """Send test requests after this many seconds of silence; None: never."""
@@ -240,11 +305,14 @@ class Session:
 
     def _parse(self, text: bytes, reply: Reply) -> Call:
         """Turn a text into a request; one that cannot be parsed, or exceeds the rate, gets its error."""
-        request, error, raw_id = jsonrpc.parse_request(text)
+        request, error, raw_id = self._dialect.parse(text)
         if request is None:
             assert error is not None, "neither a request nor an error"
             return self._new_call(raw_id, reply, error=self._charged(error, MALFORMED_CREDITS))
         call = self._new_call(request.id, reply, request.method)
+        if self.login_error is not None:
+            call.error = self.login_error
+            return call
         try:
             self._quota.take()
             call.method = self._decode(call, request)
@@ -254,7 +322,7 @@ class Session:
 
     def _decode(self, call: Call, request: jsonrpc.Request) -> Method:
         """Decode the parameters, and find the method that answers them. Raises RpcError."""
-        method = self._methods.get(request.method)
+        method = self._dialect.methods.get(request.method)
         if method is None:
             self._quota.charge(REFUSED_CREDITS)
             raise jsonrpc.method_not_found(request.method)
@@ -281,12 +349,16 @@ class Session:
         return error.detached()
 
     def _new_call(self, raw_id: bytes | None, reply: Reply, name: str = "", error: RpcError | None = None) -> Call:
-        meter = self._exchange.meter
+        dialect, meter = self._dialect, self._exchange.meter
         if meter is None:
-            return Call(raw_id, reply, name, error)
-        label = name if name in self._methods else NO_METHOD
-        arrived_seconds = time.perf_counter() if self._turn is None else self._turn.read_seconds
-        return MeasuredCall(raw_id, reply, name, error, meter, label, arrived_seconds)
+            call = Call(dialect, raw_id, reply, name, error)
+        else:
+            label = name if name in dialect.methods else NO_METHOD
+            arrived_seconds = time.perf_counter() if self._turn is None else self._turn.read_seconds
+            call = MeasuredCall(dialect, raw_id, reply, name, error, meter, label, arrived_seconds)
+        if dialect.is_timed:
+            call.arrived_us = self._exchange.now_us()
+        return call
 
     def _reply(self, answer: bytes | None) -> None:
         """Send an answer, then the notifications that were held for it, then let subscribed channels go live."""

@@ -82,6 +82,10 @@ class SessionChannels:
         self._outbox.discard(names)
         return names
 
+    def translate(self, translate: Callable[[bytes], list[bytes]]) -> None:
+        """Send, for each notification, these texts instead."""
+        self._outbox.translate(translate)
+
     def start_pending(self) -> None:
         """Let pending channels go live: the answer that confirms them has left."""
         if self._pending:

@@ -17,6 +17,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from exchange.gateway.dialect import Dialect
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal, refusal_of
 from exchange.gateway.limits import (
     CLOSE_SECONDS,
@@ -38,11 +39,15 @@ from exchange.gateway.session import Session
 from exchange.gateway.turns import Turn, Turns
 from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
 
+# The first bytes of a request for the API over HTTP.
+HTTP_BEGINS = (b"POST /api/", b"GET /api/")
+
 
 class ConnectionOwner(Protocol):
     """The gateway as a connection sees it."""
 
     turns: Turns
+    dialects: dict[str, Dialect]
     allowed_peers: AllowedPeers
     limits: GatewayLimits
 
@@ -56,6 +61,10 @@ class ConnectionOwner(Protocol):
 
     def send_all(self) -> None:
         """Write the queued messages of all connections."""
+        ...
+
+    def serve_http(self, connection: SocketConnection, transport: asyncio.Transport, data: bytes) -> None:
+        """Serve a connection whose first bytes are no handshake, but a request for the API over HTTP."""
         ...
 
     def note_unsent(self, connection: SocketConnection) -> None:
@@ -100,6 +109,8 @@ class SocketConnection(asyncio.Protocol):
         self._has_ended = False
         self._is_lost = False
         self._is_refused = False
+        # The first bytes do not tell yet if they are a handshake.
+        self._is_new = True
         self._handshake_bytes = 0
         # Bytes that came after the connection stopped to listen.
         self._ignored_bytes = 0
@@ -123,6 +134,15 @@ class SocketConnection(asyncio.Protocol):
             self._refuse(admitted)
             return
         self.quota = admitted
+        self._session = self._owner.open_session(self)
+        self._timer = loop.call_later(self._owner.limits.handshake_s, self.abort)
+
+    def take_over(self, transport: asyncio.Transport, quota: ConnectionQuota) -> None:
+        """Begin with a connection that was admitted before."""
+        self._transport, self.quota = transport, quota
+        loop = asyncio.get_running_loop()
+        self.gone = loop.create_future()
+        quota.log_out()
         self._session = self._owner.open_session(self)
         self._timer = loop.call_later(self._owner.limits.handshake_s, self.abort)
 
@@ -193,6 +213,8 @@ class SocketConnection(asyncio.Protocol):
 
     def take_turn(self, ends_seconds: float) -> bool:
         """Decode bytes and start requests until that time of `perf_counter`. Returns True if some are left."""
+        if self._is_new and not self._is_handshake():
+            return False
         turn = self.turn
         refused_before = self.quota.refused
         turn.begin(ends_seconds)
@@ -352,6 +374,21 @@ class SocketConnection(asyncio.Protocol):
             self._websocket.send_ping(b"")
             self._owner.note_unsent(self)
 
+    def _is_handshake(self) -> bool:
+        """True if the bytes are no request for the API over HTTP. If they are, another object takes the connection."""
+        begin = self._unread[: len(HTTP_BEGINS[0])]
+        if begin.startswith(HTTP_BEGINS):
+            data = self._unread
+            self._stop_listening()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._owner.serve_http(self, self._transport, data)
+            return False
+        if any(known.startswith(begin) for known in HTTP_BEGINS) and not self._has_ended:
+            return False
+        self._is_new = False
+        return True
+
     def _decode_slice(self) -> None:
         """Decode the next bytes, and take their frames."""
         begin, end = self._unread_from, self._unread_from + SLICE_BYTES
@@ -426,10 +463,12 @@ class SocketConnection(asyncio.Protocol):
             response = self._websocket.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
         elif refusal is not None:
             response = self._websocket.reject(refusal.status, refusal.text)
-        elif request.path.partition("?")[0] == "/":
+        elif (dialect := self._owner.dialects.get(request.path.partition("?")[0])) is not None:
             response = self._websocket.accept(request)
+            self._session.speak(dialect)
         else:
-            text = f"nothing is served at {request.path:.100}: connect to the root path, /\n"
+            paths = " or ".join(self._owner.dialects)
+            text = f"nothing is served at {request.path:.100}: connect to {paths}\n"
             response = self._websocket.reject(HTTPStatus.NOT_FOUND, text)
         self._websocket.send_response(response)
         if self._websocket.state is not State.OPEN:

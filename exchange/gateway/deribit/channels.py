@@ -1,0 +1,322 @@
+"""Deribit's channels on those of `/`: each follows one channel there, or several, and translates its messages.
+
+All intervals are those of the exchange: `raw`, `agg2` and `100ms` name the same messages. Books, tickers and quotes
+merge the changes by several commands; all others tell each command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from exchange.gateway.caller import Caller
+from exchange.gateway.channels import Channel, parse_channel
+from exchange.gateway.deribit import shapes
+from exchange.gateway.deribit import units as u
+from exchange.gateway.deribit.market import CURRENCY, KINDS, asset_filter, asset_of_index, assets_of
+from exchange.gateway.deribit.past import RESOLUTIONS
+from exchange.gateway.instrument_ids import listed_id
+from exchange.gateway.jsonrpc import RpcError, encode
+from exchange.gateway.limits import BOOK_DEPTH_MAX
+from exchange.projections import wire_types as w
+
+# Takes the data of a native message, and returns that of Deribit's; None if it concerns others only.
+Translate = Callable[[bytes], Any]
+
+_INTERVAL = "(raw|agg2|100ms)"
+_NAME = r"([A-Za-z0-9_-]{1,64})"
+_BOOK = re.compile(rf"book\.{_NAME}(?:\.none\.(1|10|20))?\.{_INTERVAL}")
+_RECORDS = r"trades|user\.orders|user\.trades|user\.changes"
+_OF_INSTRUMENT = re.compile(rf"(ticker|incremental_ticker|{_RECORDS})\.{_NAME}\.{_INTERVAL}")
+_OF_KIND = re.compile(rf"({_RECORDS})\.(option|future|any|spot)\.{_NAME}\.{_INTERVAL}")
+_OF_ONE = re.compile(rf"(quote|deribit_price_index|user\.portfolio)\.{_NAME}")
+_CHART = re.compile(rf"chart\.trades\.{_NAME}\.([0-9]{{1,3}}|1D)")
+_EXPECTED = (
+    "expected book, ticker, quote, trades, chart.trades, deribit_price_index, user.orders, user.trades, user.changes "
+    "or user.portfolio, with the parts that docs/deribit.md lists"
+)
+
+
+class Following(msgspec.Struct):
+    """A channel of Deribit: the channels of `/` that it follows, and the translation of their messages."""
+
+    name: str
+    native: list[Channel]
+    translate: Translate
+
+
+class _Params(msgspec.Struct):
+    channel: str
+    data: msgspec.Raw
+
+
+class _Message(msgspec.Struct):
+    params: _Params
+
+
+class _Level(msgspec.Struct):
+    price: int
+    size: int
+
+
+class _BookMessage(msgspec.Struct):
+    type: str
+    seq: int
+    ts_us: int
+    bids: list[_Level]
+    asks: list[_Level]
+    prev_seq: int = 0
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_book = msgspec.json.Decoder(_BookMessage).decode
+_decode_orders = msgspec.json.Decoder(list[w.OrderView]).decode
+_decode_own_trades = msgspec.json.Decoder(list[w.UserTrade]).decode
+_decode_trades = msgspec.json.Decoder(list[w.Trade]).decode
+_decode_changes = msgspec.json.Decoder(w.UserChanges).decode
+_decode_index = msgspec.json.Decoder(w.IndexPrice).decode
+_decode_candles = msgspec.json.Decoder(w.Candles).decode
+_decode_quote = msgspec.json.Decoder(w.TopOfBook).decode
+
+
+class DeribitChannels:
+    """The channels of one connection."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._followed: dict[str, Following] = {}
+        # By the name of the native channel.
+        self._by_native: dict[str, dict[str, Following]] = {}
+
+    def subscribe(self, names: list[str]) -> list[str]:
+        """Subscribe to channels. Returns their names. Raises RpcError if there is no such channel."""
+        wanted = [self._following(name) for name in names]
+        for one in wanted:
+            self._drop(one.name)
+            self._followed[one.name] = one
+            for channel in one.native:
+                self._by_native.setdefault(channel.name, {})[one.name] = one
+        native = {channel.name: channel for one in wanted for channel in one.native}
+        self._caller.connection.subscribe(list(native.values()))
+        return [one.name for one in wanted]
+
+    def unsubscribe(self, names: list[str]) -> list[str]:
+        """Unsubscribe from channels. Returns the names of those that were subscribed."""
+        known = [name for name in names if name in self._followed]
+        for name in known:
+            gone = self._drop(name)
+            self._caller.connection.unsubscribe([one for one in gone if one.name not in self._by_native])
+        return known
+
+    def unsubscribe_all(self) -> None:
+        self.unsubscribe(list(self._followed))
+
+    def translate(self, text: bytes) -> list[bytes]:
+        """The messages of Deribit's channels for a message of a native one."""
+        message = _decode_message(text).params
+        texts = []
+        for one in list(self._by_native.get(message.channel, {}).values()):
+            data = one.translate(bytes(message.data))
+            if data is not None:
+                texts.append(
+                    b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}'
+                    % (encode(one.name), encode(data))
+                )
+        return texts
+
+    def _drop(self, name: str) -> list[Channel]:
+        one = self._followed.pop(name, None)
+        if one is None:
+            return []
+        for channel in one.native:
+            followers = self._by_native[channel.name]
+            del followers[name]
+            if not followers:
+                del self._by_native[channel.name]
+        return one.native
+
+    def _following(self, name: str) -> Following:
+        if found := _BOOK.fullmatch(name):
+            return self._book(name, *found.groups()[:2])
+        if found := _OF_INSTRUMENT.fullmatch(name):
+            instrument_id = listed_id(found[2], self._caller.views)
+            return self._of_instrument(name, found[1], instrument_id)
+        if found := _OF_KIND.fullmatch(name):
+            return self._of_kind(name, found[1], found[2], found[3])
+        if found := _CHART.fullmatch(name):
+            return self._chart(name, found[1], found[2])
+        if found := _OF_ONE.fullmatch(name):
+            return self._of_one(name, found[1], found[2])
+        raise RpcError("unknown_channel", f"{name!r:.120}: {_EXPECTED}", param="channels")
+
+    def _native(self, name: str) -> list[Channel]:
+        return [parse_channel(name, self._caller.views)]
+
+    def _book(self, name: str, of: str, depth: str | None) -> Following:
+        instrument_id = listed_id(of, self._caller.views)
+        if depth is not None:
+            translate = self._top_of_book(instrument_id)
+            return Following(name, self._native(f"book.{instrument_id}.{depth}"), translate(int(depth)))
+        return Following(name, self._native(f"book.{instrument_id}.{BOOK_DEPTH_MAX}"), _BookRows(instrument_id))
+
+    def _top_of_book(self, instrument_id: str) -> Callable[[int], Translate]:
+        def of_depth(depth: int) -> Translate:
+            def translate(data: bytes) -> dict[str, Any]:
+                message, levels = _decode_book(data), self._caller.views.depths[instrument_id]
+                return {
+                    "instrument_name": instrument_id,
+                    "timestamp": u.ms(message.ts_us),
+                    "change_id": message.seq,
+                    "bids": [(u.price(one.price_micros), u.amount(one.size_milli)) for one in levels.bids(depth)],
+                    "asks": [(u.price(one.price_micros), u.amount(one.size_milli)) for one in levels.asks(depth)],
+                }
+
+            return translate
+
+        return of_depth
+
+    def _of_instrument(self, name: str, kind: str, instrument_id: str) -> Following:
+        if kind in ("ticker", "incremental_ticker"):
+            return Following(name, self._native(f"tickers.{instrument_id}"), self._ticker(instrument_id))
+        if kind == "trades":
+            return Following(name, self._native(f"trades.{instrument_id}"), _trades)
+        return Following(name, self._private(kind), _own(kind, lambda one: one == instrument_id))
+
+    def _of_kind(self, name: str, kind: str, of_kind: str, currency: str) -> Following:
+        views = self._caller.views
+        asset = asset_filter(currency, views)
+        is_option = of_kind in KINDS
+        if kind == "trades":
+            assets = assets_of(views) if asset is None else [asset]
+            native = [channel for one in assets for channel in self._native(f"trades.{one}")] if is_option else []
+            return Following(name, native, _trades)
+        prefix = "" if asset is None else f"{asset}_"
+        return Following(name, self._private(kind), _own(kind, lambda one: is_option and one.startswith(prefix)))
+
+    def _of_one(self, name: str, kind: str, of: str) -> Following:
+        views = self._caller.views
+        if kind == "quote":
+            instrument_id = listed_id(of, views)
+            return Following(name, self._native(f"quote.{instrument_id}"), _quote)
+        if kind == "deribit_price_index":
+            return Following(name, self._native(f"index.{asset_of_index(of, views)}"), _index)
+        # Clients subscribe to every currency that Deribit has. An account here holds USDC, so the others stay silent.
+        native = self._private("user.balance") if of.upper() in (CURRENCY, "ANY") else []
+        return Following(name, native, self._portfolio)
+
+    def _chart(self, name: str, of: str, resolution: str) -> Following:
+        instrument_id = listed_id(of, self._caller.views)
+        if resolution not in RESOLUTIONS:
+            raise RpcError(
+                "unknown_channel", f"{name!r:.120}: resolutions are {', '.join(RESOLUTIONS)}", param="channels"
+            )
+        return Following(name, self._native(f"candles.{instrument_id}.{RESOLUTIONS[resolution]}"), _candle)
+
+    def _private(self, name: str) -> list[Channel]:
+        if not self._caller.user_id:
+            raise RpcError("must_authenticate", "log in before you subscribe to channels of a user")
+        return self._native(name)
+
+    def _ticker(self, instrument_id: str) -> Translate:
+        return lambda _data: shapes.ticker(self._caller.views, instrument_id)
+
+    def _portfolio(self, _data: bytes) -> shapes.AccountSummary:
+        return shapes.account_summary(self._caller.views, self._caller.user_id, False)
+
+
+class _BookRows:
+    """A book as rows: `new` for a price that the client does not know yet, else `change` or `delete`."""
+
+    def __init__(self, instrument_id: str) -> None:
+        self._instrument_id = instrument_id
+        self._known: tuple[dict[int, None], dict[int, None]] = ({}, {})
+
+    def __call__(self, data: bytes) -> dict[str, Any]:
+        """Translate a snapshot or a change."""
+        message = _decode_book(data)
+        if message.type == "snapshot":
+            self._known = ({}, {})
+        translated = {
+            "type": message.type,
+            "timestamp": u.ms(message.ts_us),
+            "instrument_name": self._instrument_id,
+            "change_id": message.seq,
+            "bids": [self._row(self._known[0], level) for level in message.bids],
+            "asks": [self._row(self._known[1], level) for level in message.asks],
+        }
+        return translated if message.type == "snapshot" else translated | {"prev_change_id": message.prev_seq}
+
+    def _row(self, known: dict[int, None], level: _Level) -> tuple[str, float, float]:
+        action = "change" if level.price in known else "new"
+        if level.size:
+            known[level.price] = None
+        else:
+            action = "delete"
+            known.pop(level.price, None)
+        return action, u.price(level.price), u.amount(level.size)
+
+
+def _trades(data: bytes) -> list[shapes.PublicTrade]:
+    found = _decode_trades(data)
+    return shapes.public_trades(found[::-1], len(found))[::-1]
+
+
+def _quote(data: bytes) -> dict[str, Any]:
+    quote = _decode_quote(data)
+    return {
+        "instrument_name": quote.instrument_id,
+        "timestamp": u.ms(quote.ts_us),
+        "best_bid_price": u.price_or_zero(quote.best_bid_micros),
+        "best_bid_amount": u.amount(quote.best_bid_size_milli),
+        "best_ask_price": u.price_or_zero(quote.best_ask_micros),
+        "best_ask_amount": u.amount(quote.best_ask_size_milli),
+    }
+
+
+def _index(data: bytes) -> dict[str, Any]:
+    index = _decode_index(data)
+    return {
+        "index_name": shapes.index_name(index.asset),
+        "price": u.price(index.price_micros),
+        "timestamp": u.ms(index.ts_us),
+    }
+
+
+def _candle(data: bytes) -> dict[str, Any] | None:
+    candles = _decode_candles(data).candles
+    if not candles:
+        return None
+    one = candles[-1]
+    return {
+        "tick": u.ms(one.ts_us),
+        "open": u.price(one.open_micros),
+        "high": u.price(one.high_micros),
+        "low": u.price(one.low_micros),
+        "close": u.price(one.close_micros),
+        "volume": u.amount(one.volume_milli),
+        "cost": u.price_or_zero(one.notional_micros),
+    }
+
+
+def _own(kind: str, is_wanted: Callable[[str], bool]) -> Translate:
+    """The translation of the user's orders, trades, or both with positions, in some instruments."""
+
+    def orders(data: bytes) -> list[shapes.Order] | None:
+        return [shapes.order(one) for one in _decode_orders(data) if is_wanted(one.instrument_id)] or None
+
+    def trades(data: bytes) -> list[shapes.OwnTrade] | None:
+        return [shapes.own_trade(one) for one in _decode_own_trades(data) if is_wanted(one.instrument_id)] or None
+
+    def changes(data: bytes) -> dict[str, Any] | None:
+        found = _decode_changes(data)
+        told = {
+            "orders": [shapes.order(one) for one in found.orders if is_wanted(one.instrument_id)],
+            "trades": [shapes.own_trade(one) for one in found.trades if is_wanted(one.instrument_id)],
+            "positions": [shapes.changed_position(one) for one in found.positions if is_wanted(one.instrument_id)],
+        }
+        return told if any(told.values()) else None
+
+    return {"user.orders": orders, "user.trades": trades, "user.changes": changes}[kind]

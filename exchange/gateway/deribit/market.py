@@ -1,0 +1,168 @@
+"""Market data: Deribit's public methods on the read models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exchange.domain.reasons import Reason
+from exchange.gateway.caller import Caller
+from exchange.gateway.deribit import params as d
+from exchange.gateway.deribit import shapes
+from exchange.gateway.deribit import units as u
+from exchange.gateway.instrument_ids import listed_id
+from exchange.gateway.jsonrpc import RpcError, invalid_params, refused
+from exchange.projections import wire_types as w
+from exchange.projections.views import Views
+
+CURRENCY = "USDC"
+KINDS = ("option", "any")
+
+
+def assets_of(views: Views) -> list[str]:
+    """The assets of the listed instruments, in order of listing."""
+    return list(dict.fromkeys(one.asset for one in views.instruments.values()))
+
+
+def asset_filter(currency: str, views: Views) -> str | None:
+    """The asset that a currency stands for; None for all. Raises RpcError if the exchange has no such currency."""
+    if currency in (CURRENCY, "any"):
+        return None
+    if not views.knows_asset(currency):
+        raise invalid_params("currency", f"unknown currency {currency!r}: use {CURRENCY}, an asset, or any")
+    return currency
+
+
+def asset_of_index(index_name: str, views: Views) -> str:
+    """The asset of an index such as `sol_usdc`. Raises RpcError if there is none."""
+    asset = index_name.removesuffix("_usdc").upper()
+    if shapes.index_name(asset) != index_name or not views.knows_asset(asset):
+        raise invalid_params("index_name", f"unknown index {index_name!r}: public/get_index_price_names lists them")
+    return asset
+
+
+def live(views: Views, params: d.CurrencyParams) -> list[w.Instrument]:
+    """The instruments that have not expired, of a currency and a kind. There are options only."""
+    asset = asset_filter(params.currency, views)
+    return views.live_instruments(asset) if params.kind in KINDS else []
+
+
+def instruments(caller: Caller, params: d.InstrumentsParams) -> list[shapes.Instrument]:
+    views = caller.views
+    asset = asset_filter(params.currency, views)
+    return [
+        shapes.instrument(views, number, one)
+        for number, one in enumerate(views.instruments.values(), 1)
+        if (one.state == "expired") == params.expired and asset in (None, one.asset) and params.kind in KINDS
+    ]
+
+
+def instrument(caller: Caller, params: d.InstrumentParams) -> shapes.Instrument:
+    wanted = listed_id(params.instrument_name, caller.views)
+    number = next(number for number, name in enumerate(caller.views.instruments, 1) if name == wanted)
+    return shapes.instrument(caller.views, number, caller.views.instruments[wanted])
+
+
+def contract_size(caller: Caller, params: d.InstrumentParams) -> dict[str, float]:
+    listed = caller.views.instruments[listed_id(params.instrument_name, caller.views)]
+    return {"contract_size": u.amount(listed.contract_size_milli)}
+
+
+def currencies(caller: Caller, _params: d.DeribitParams) -> list[dict[str, Any]]:
+    """USDC, in which all options are settled, and the assets."""
+    assets = {asset: asset for asset in assets_of(caller.views)}
+    return [
+        {
+            "coin_type": "INTERNAL",
+            "currency": currency,
+            "currency_long": name,
+            "fee_precision": 6,
+            "min_confirmations": 0,
+            "min_withdrawal_fee": 0.0,
+            "withdrawal_fee": 0.0,
+            "withdrawal_priorities": [],
+        }
+        for currency, name in ({CURRENCY: "USD Coin"} | assets).items()
+    ]
+
+
+def index_price(caller: Caller, params: d.IndexParams) -> dict[str, float]:
+    index = caller.views.indexes.get(asset_of_index(params.index_name, caller.views))
+    if index is None:
+        raise refused(Reason.INDEX_STALE)
+    price = u.price(index.price_micros)
+    return {"index_price": price, "estimated_delivery_price": price}
+
+
+def index_names(caller: Caller, _params: d.DeribitParams) -> list[str]:
+    return [shapes.index_name(asset) for asset in assets_of(caller.views)]
+
+
+def ticker(caller: Caller, params: d.InstrumentParams) -> shapes.Ticker:
+    return shapes.ticker(caller.views, listed_id(params.instrument_name, caller.views))
+
+
+def order_book(caller: Caller, params: d.BookParams) -> shapes.Book:
+    return shapes.book(caller.views, listed_id(params.instrument_name, caller.views), params.depth)
+
+
+def book_summaries(caller: Caller, params: d.CurrencyParams) -> list[shapes.BookSummary]:
+    return [shapes.book_summary(caller.views, one.instrument_id) for one in live(caller.views, params)]
+
+
+def book_summary(caller: Caller, params: d.InstrumentParams) -> list[shapes.BookSummary]:
+    return [shapes.book_summary(caller.views, listed_id(params.instrument_name, caller.views))]
+
+
+def last_trades(caller: Caller, params: d.TradesParams) -> dict[str, Any]:
+    instrument_id = listed_id(params.instrument_name, caller.views)
+    # One more gives the oldest its tick direction, and tells if there are more.
+    found = caller.views.trades(instrument_id, params.count + 1)
+    trades = shapes.public_trades(found, params.count)
+    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
+
+
+def last_trades_of_currency(caller: Caller, params: d.CurrencyLastTradesParams) -> dict[str, Any]:
+    views, count = caller.views, params.count
+    asset = asset_filter(params.currency, views)
+    of_each = [
+        shapes.public_trades(found, count)
+        for name, one in views.instruments.items()
+        if asset in (None, one.asset) and params.kind in KINDS and (found := views.trades(name, count + 1))
+    ]
+    newest = sorted((one for trades in of_each for one in trades), key=lambda one: -one.trade_seq)
+    trades = newest[:count]
+    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(newest) > count}
+
+
+def no_transfers(_caller: Caller, _params: d.DeribitParams) -> dict[str, Any]:
+    """Deposits, withdrawals or transfers of coins: there are none, because accounts hold play money."""
+    return {"count": 0, "data": []}
+
+
+def not_offered(_caller: Caller, _params: d.DeribitParams) -> None:
+    """Refuse a method that makes no sense here."""
+    raise RpcError("not_offered", "this exchange has options in USDC only, and neither coins, combos nor block trades")
+
+
+def delivery_prices(caller: Caller, params: d.DeliveryPricesParams) -> dict[str, Any]:
+    asset = asset_of_index(params.index_name, caller.views)
+    settled = caller.views.settlements.delivered(asset, params.offset + params.count, None)
+    total = len(settled)
+    data = [
+        {"date": shapes.date_of(one.expiration_s), "delivery_price": u.price(one.delivery_price_micros)}
+        for one in settled[params.offset :]
+        if one.delivery_price_micros is not None
+    ]
+    return {"data": data, "records_total": total}
+
+
+def time(caller: Caller, _params: d.DeribitParams) -> int:
+    return u.ms(caller.exchange.now_us())
+
+
+def status(caller: Caller, _params: d.DeribitParams) -> dict[str, Any]:
+    """Whether trading is locked: everywhere, or for the assets that are reopening."""
+    if caller.exchange.is_halted:
+        return {"locked": "true", "locked_indices": [shapes.index_name(asset) for asset in assets_of(caller.views)]}
+    reopening = [shapes.index_name(asset) for asset in caller.exchange.reopening()]
+    return {"locked": "partial" if reopening else "false", "locked_indices": reopening}

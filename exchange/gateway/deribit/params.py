@@ -1,0 +1,218 @@
+"""The parameters of Deribit's methods. As on Deribit, unknown ones are ignored."""
+
+from decimal import Decimal
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from exchange.domain.enums import CancelScope, OrderType, TriggerType
+from exchange.gateway import params as p
+from exchange.gateway.limits import BOOK_DEPTH_MAX, HEARTBEAT_SECONDS_MAX, HEARTBEAT_SECONDS_MIN
+
+Direction = Literal["buy", "sell"]
+Kind = Literal["option", "future", "spot", "future_combo", "option_combo", "combo", "any"]
+Sorting = Literal["asc", "desc", "default"]
+OrderTypeName = OrderType | TriggerType
+OrderFilter = Literal[
+    "all", "limit", "trigger_all", "stop_all", "stop_limit", "stop_market", "take_all", "take_limit", "take_market",
+    "trailing_all", "trailing_stop",
+]  # fmt: skip
+Timestamp = Annotated[int, Meta(ge=0, le=9_007_199_254_740)]
+Count = Annotated[int, Meta(ge=1, le=1_000)]
+Label = Annotated[str, Meta(max_length=64)]
+
+
+class DeribitParams(p.Params, frozen=True, forbid_unknown_fields=False, kw_only=True):
+    """The parameters of a method, without any."""
+
+    # No answer has a receipt, and no method a dry run.
+    receipt: ClassVar[bool] = False
+    dry_run: ClassVar[bool] = False
+
+
+class AuthParams(DeribitParams, frozen=True, kw_only=True):
+    grant_type: Literal["client_credentials", "client_signature", "refresh_token"]
+    client_id: str | None = None
+    client_secret: str | None = None
+    refresh_token: str | None = None
+    timestamp: p.Number | None = None
+    nonce: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    data: Annotated[str, Meta(max_length=1024)] = ""
+    signature: Annotated[str, Meta(max_length=128)] | None = None
+    state: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class HelloParams(DeribitParams, frozen=True, kw_only=True):
+    client_name: str
+    client_version: str
+
+
+class TestParams(DeribitParams, frozen=True, kw_only=True):
+    expected_result: Literal["exception"] | None = None
+
+
+class HeartbeatParams(DeribitParams, frozen=True, kw_only=True):
+    interval: Annotated[int, Meta(ge=HEARTBEAT_SECONDS_MIN, le=HEARTBEAT_SECONDS_MAX)]
+
+
+class CurrencyParams(DeribitParams, frozen=True, kw_only=True):
+    """`currency` is USDC, in which all options are settled, the underlying asset, or `any`."""
+
+    currency: p.Asset = "any"
+    kind: Kind = "any"
+
+
+class InstrumentsParams(CurrencyParams, frozen=True, kw_only=True):
+    expired: bool = False
+
+
+class InstrumentParams(DeribitParams, frozen=True, kw_only=True):
+    instrument_name: p.InstrumentId
+
+
+class IndexParams(DeribitParams, frozen=True, kw_only=True):
+    index_name: Annotated[str, Meta(max_length=32)]
+
+
+class BookParams(InstrumentParams, frozen=True, kw_only=True):
+    depth: Annotated[int, Meta(ge=1, le=10_000)] = BOOK_DEPTH_MAX
+
+
+class TradesParams(InstrumentParams, frozen=True, kw_only=True):
+    count: Count = 10
+    sorting: Sorting = "default"
+
+
+class DeliveryPricesParams(IndexParams, frozen=True, kw_only=True):
+    offset: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    count: Count = 10
+
+
+class OrderParams(InstrumentParams, frozen=True, kw_only=True):
+    amount: Decimal | None = None
+    contracts: Decimal | None = None
+    type: OrderTypeName = "limit"
+    label: Label = ""
+    price: Decimal | None = None
+    time_in_force: Literal["good_til_cancelled", "good_til_day", "fill_or_kill", "immediate_or_cancel"] = (
+        "good_til_cancelled"
+    )
+    post_only: bool = False
+    reject_post_only: bool = False
+    reduce_only: bool = False
+    display_amount: Decimal | None = None
+    max_show: Decimal | None = None
+    valid_until: Timestamp | None = None
+    trigger_price: Decimal | None = None
+    trigger_offset: Decimal | None = None
+    trigger: Literal["index_price", "mark_price", "last_price"] | None = None
+
+
+class EditParams(DeribitParams, frozen=True, kw_only=True):
+    order_id: str
+    amount: Decimal | None = None
+    contracts: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_offset: Decimal | None = None
+
+
+class EditByLabelParams(InstrumentParams, frozen=True, kw_only=True):
+    label: Label
+    amount: Decimal | None = None
+    contracts: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class OrderIdParams(DeribitParams, frozen=True, kw_only=True):
+    order_id: str
+
+
+class LabelParams(DeribitParams, frozen=True, kw_only=True):
+    label: Label
+    currency: p.Asset = "any"
+
+
+class ClosePositionParams(InstrumentParams, frozen=True, kw_only=True):
+    type: Literal["limit", "market"]
+    price: Decimal | None = None
+
+
+class OpenOrdersParams(CurrencyParams, frozen=True, kw_only=True):
+    type: OrderFilter = "all"
+    label: Label | None = None
+
+
+class OpenOrdersOfInstrumentParams(InstrumentParams, frozen=True, kw_only=True):
+    type: OrderFilter = "all"
+
+
+class HistoryParams(CurrencyParams, frozen=True, kw_only=True):
+    count: Count = 20
+    sorting: Sorting = "default"
+
+
+class HistoryOfInstrumentParams(InstrumentParams, frozen=True, kw_only=True):
+    count: Count = 20
+    sorting: Sorting = "default"
+
+
+class TradesOfOrderParams(OrderIdParams, frozen=True, kw_only=True):
+    sorting: Sorting = "default"
+
+
+class MarginsParams(InstrumentParams, frozen=True, kw_only=True):
+    amount: Decimal
+    price: Decimal
+
+
+class AccountParams(DeribitParams, frozen=True, kw_only=True):
+    currency: p.Asset = "USDC"
+    extended: bool = False
+
+
+class ScopeParams(DeribitParams, frozen=True, kw_only=True):
+    scope: CancelScope = "connection"
+
+
+class ChannelsParams(DeribitParams, frozen=True, kw_only=True):
+    channels: p.Channels
+
+
+class TimesParams(DeribitParams, frozen=True, kw_only=True):
+    start_timestamp: Timestamp | None = None
+    end_timestamp: Timestamp | None = None
+
+
+class ChartParams(InstrumentParams, frozen=True, kw_only=True):
+    start_timestamp: Timestamp
+    end_timestamp: Timestamp
+    resolution: str
+
+
+class TradesOfTimeParams(TimesParams, frozen=True, kw_only=True):
+    instrument_name: p.InstrumentId
+    count: Count = 10
+    sorting: Sorting = "default"
+
+
+class CurrencyTradesOfTimeParams(TimesParams, frozen=True, kw_only=True):
+    currency: p.Asset = "any"
+    count: Count = 10
+    sorting: Sorting = "default"
+
+
+class TransactionLogParams(TimesParams, frozen=True, kw_only=True):
+    currency: p.Asset = "USDC"
+    count: Annotated[int, Meta(ge=1, le=250)] = 100
+    continuation: Annotated[int, Meta(ge=1, le=9_007_199_254_740_991)] | None = None
+
+
+class CurrencyLastTradesParams(CurrencyParams, frozen=True, kw_only=True):
+    count: Count = 10
+    sorting: Sorting = "default"
+
+
+class VolatilityParams(DeribitParams, frozen=True, kw_only=True):
+    currency: p.Asset

@@ -1,0 +1,592 @@
+"""The results of Deribit's methods: objects with the names, units and shapes of its documentation.
+
+A field that Deribit documents as optional is left out if it does not apply here. `docs/deribit.md` has the others that
+differ. Source: the schemas of https://docs.deribit.com/api-reference.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from exchange.domain.rules import market_of
+from exchange.domain.units import US_PER_SECOND
+from exchange.gateway.deribit import units as u
+from exchange.matching.fees import is_friday
+from exchange.projections import wire_types as w
+from exchange.projections.black_scholes import Greeks
+from exchange.projections.views import Views
+
+PPM = 1_000_000
+PERCENT = 100
+_DIRECTIONS = {"bid": "buy", "ask": "sell"}
+_TIMES_IN_FORCE = {
+    "gtc": "good_til_cancelled",
+    "day": "good_til_day",
+    "ioc": "immediate_or_cancel",
+    "fok": "fill_or_kill",
+}
+
+
+class Order(msgspec.Struct, omit_defaults=True):
+    """An order of the user."""
+
+    order_id: str
+    order_state: str
+    order_type: str
+    time_in_force: str
+    instrument_name: str
+    direction: str
+    price: float | str
+    amount: float
+    filled_amount: float
+    average_price: float
+    label: str
+    post_only: bool
+    reduce_only: bool
+    api: bool
+    is_liquidation: bool
+    creation_timestamp: int
+    last_update_timestamp: int
+    contracts: float
+    max_show: float
+    cancel_reason: str | UnsetType = UNSET
+    trigger: str | UnsetType = UNSET
+    trigger_price: float | UnsetType = UNSET
+    trigger_offset: float | UnsetType = UNSET
+    trigger_reference_price: float | UnsetType = UNSET
+    trigger_order_id: str | UnsetType = UNSET
+    triggered: bool | UnsetType = UNSET
+
+
+class PublicTrade(msgspec.Struct):
+    """A trade, without its users. `trade_seq` is the id of the trade: it rises in each instrument, with gaps."""
+
+    trade_id: str
+    trade_seq: int
+    instrument_name: str
+    timestamp: int
+    direction: str
+    price: float
+    amount: float
+    contracts: float
+    tick_direction: int
+    liquidation: str | UnsetType = UNSET
+
+
+class OwnTrade(msgspec.Struct):
+    """A trade as one of its users sees it."""
+
+    trade_id: str
+    trade_seq: int
+    instrument_name: str
+    timestamp: int
+    direction: str
+    price: float
+    amount: float
+    contracts: float
+    order_id: str
+    fee: float
+    fee_currency: str
+    liquidity: str
+    label: str
+    matching_id: None
+    self_trade: bool
+    liquidation: str | UnsetType = UNSET
+
+
+class Placed(msgspec.Struct):
+    """An order and its trades, as the answer to buy, sell and edit."""
+
+    order: Order
+    trades: list[OwnTrade]
+
+
+class Instrument(msgspec.Struct):
+    """An option."""
+
+    instrument_name: str
+    instrument_id: int
+    kind: str
+    instrument_type: str
+    base_currency: str
+    counter_currency: str
+    quote_currency: str
+    settlement_currency: str
+    settlement_period: str
+    price_index: str
+    option_type: str
+    strike: float
+    expiration_timestamp: int
+    contract_size: float
+    tick_size: float
+    tick_size_steps: list[dict[str, float]]
+    min_trade_amount: float
+    maker_commission: float
+    taker_commission: float
+    is_active: bool
+    state: str
+    rfq: bool
+
+
+class Stats(msgspec.Struct):
+    """The trades of the last 24 hours. `price_change` is in percent."""
+
+    high: float | None
+    low: float | None
+    price_change: float | None
+    volume: float
+    volume_usd: float
+
+
+class OptionGreeks(msgspec.Struct):
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+    rho: float
+
+
+class Ticker(msgspec.Struct, kw_only=True):
+    """The prices, volumes and Greeks of one option. Volatilities are in percent."""
+
+    instrument_name: str
+    timestamp: int
+    state: str
+    stats: Stats
+    open_interest: float
+    best_bid_price: float
+    best_bid_amount: float
+    best_ask_price: float
+    best_ask_amount: float
+    last_price: float | None
+    mark_price: float | None
+    min_price: float | None
+    max_price: float | None
+    index_price: float | None
+    underlying_price: float | None
+    underlying_index: str
+    estimated_delivery_price: float | None
+    settlement_price: float | None
+    interest_rate: float
+    mark_iv: float
+    bid_iv: float
+    ask_iv: float
+    greeks: OptionGreeks
+
+
+class Book(Ticker, kw_only=True):
+    """A book and the ticker. `change_id` is the seq of the last command."""
+
+    change_id: int
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+
+
+class BookSummary(msgspec.Struct, kw_only=True):
+    """The ticker in short."""
+
+    instrument_name: str
+    creation_timestamp: int
+    base_currency: str
+    quote_currency: str
+    bid_price: float | None
+    ask_price: float | None
+    mid_price: float | None
+    last: float | None
+    high: float | None
+    low: float | None
+    price_change: float | None
+    mark_price: float | None
+    mark_iv: float
+    volume: float
+    volume_usd: float
+    volume_notional: float
+    open_interest: float
+    underlying_price: float | None
+    underlying_index: str
+    estimated_delivery_price: float | None
+    interest_rate: float
+
+
+class Position(msgspec.Struct):
+    """A position in one option, with its margins and profits in USDC."""
+
+    instrument_name: str
+    kind: str
+    direction: str
+    size: float
+    average_price: float
+    mark_price: float
+    index_price: float
+    initial_margin: float
+    maintenance_margin: float
+    floating_profit_loss: float
+    realized_profit_loss: float
+    total_profit_loss: float
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+
+
+class AccountSummary(msgspec.Struct):
+    """The account in USDC."""
+
+    currency: str
+    balance: float
+    equity: float
+    available_funds: float
+    available_withdrawal_funds: float
+    margin_balance: float
+    initial_margin: float
+    maintenance_margin: float
+    total_pl: float
+    session_rpl: float
+    session_upl: float
+    options_pl: float
+    options_session_rpl: float
+    options_session_upl: float
+    options_value: float
+    options_delta: float
+    options_gamma: float
+    options_vega: float
+    options_theta: float
+    delta_total: float
+    delta_total_map: dict[str, float]
+    options_gamma_map: dict[str, float]
+    options_vega_map: dict[str, float]
+    options_theta_map: dict[str, float]
+    portfolio_margining_enabled: bool
+    cross_collateral_enabled: bool
+    margin_model: str
+    fee_balance: float
+    username: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+
+def order(view: w.OrderView) -> Order:
+    """An order as Deribit shows it."""
+    is_priced = view.price_micros is not None
+    has_trigger = view.trigger is not None
+    return Order(
+        str(view.order_id),
+        "open" if view.status == "partially_filled" else view.status,
+        view.type,
+        _TIMES_IN_FORCE[view.time_in_force],
+        view.instrument_id,
+        _DIRECTIONS[view.side],
+        u.price_or_zero(view.price_micros) if is_priced else "market_price",
+        u.amount(view.size_milli),
+        u.amount(view.filled_milli),
+        u.price_or_zero(view.average_price_micros),
+        view.label or "",
+        view.post_only,
+        view.reduce_only,
+        not view.liquidation,
+        view.liquidation,
+        u.ms(view.created_us),
+        u.ms(view.updated_us),
+        u.amount(view.size_milli),
+        u.amount(view.size_milli if view.displayed_milli is None else view.displayed_milli),
+        UNSET if view.cancel_reason is None else view.cancel_reason,
+        UNSET if view.trigger is None else view.trigger,
+        UNSET if view.trigger_price_micros is None else u.price(view.trigger_price_micros),
+        UNSET if view.trigger_offset_micros is None else u.price(view.trigger_offset_micros),
+        UNSET if view.trigger_reference_price_micros is None else u.price(view.trigger_reference_price_micros),
+        UNSET if view.trigger_order_id is None else str(view.trigger_order_id),
+        view.status == "triggered" if has_trigger else UNSET,
+    )
+
+
+def own_trade(trade: w.UserTrade) -> OwnTrade:
+    """A trade of the user as Deribit shows it: `direction` is that of the user's order."""
+    return OwnTrade(
+        str(trade.trade_id),
+        trade.trade_id,
+        trade.instrument_id,
+        u.ms(trade.ts_us),
+        _DIRECTIONS[trade.side],
+        u.price(trade.price_micros),
+        u.amount(trade.size_milli),
+        u.amount(trade.size_milli),
+        str(trade.order_id),
+        u.price(trade.fee_micros),
+        "USDC",
+        "M" if trade.liquidity == "maker" else "T",
+        trade.label or "",
+        None,
+        False,
+        _liquidated(trade),
+    )
+
+
+def public_trades(newest_first: list[w.Trade], count: int) -> list[PublicTrade]:
+    """The newest `count` trades as Deribit shows them. The trade before them, if there is one, gives a tick its sign.
+
+    `tick_direction`: 0 a higher price, 1 the same after a rise, 2 a lower one, 3 the same after a fall.
+    """
+    ticks: dict[int, int] = {}
+    tick, before_micros = 0, None
+    for trade in reversed(newest_first):
+        if before_micros is not None and trade.price_micros != before_micros:
+            tick = 0 if trade.price_micros > before_micros else 2
+        elif before_micros is not None:
+            tick |= 1
+        ticks[trade.trade_id], before_micros = tick, trade.price_micros
+    return [_public_trade(trade, ticks[trade.trade_id]) for trade in newest_first[:count]]
+
+
+def _public_trade(trade: w.Trade, tick: int) -> PublicTrade:
+    return PublicTrade(
+        str(trade.trade_id),
+        trade.trade_id,
+        trade.instrument_id,
+        u.ms(trade.ts_us),
+        _DIRECTIONS[trade.taker_side],
+        u.price(trade.price_micros),
+        u.amount(trade.size_milli),
+        u.amount(trade.size_milli),
+        tick,
+        _liquidated(trade),
+    )
+
+
+def _liquidated(trade: w.Trade | w.UserTrade) -> str | UnsetType:
+    # Only the exchange's own incoming orders liquidate.
+    return "T" if trade.liquidation else UNSET
+
+
+def instrument(views: Views, number: int, listed: w.Instrument) -> Instrument:
+    """An option as Deribit shows it; `number` is its place in the order of listing."""
+    market = market_of(views.rules)
+    maker_ppm = 0 if market is None else market.fees.maker_ppm
+    taker_ppm = 0 if market is None else market.fees.taker_ppm
+    return Instrument(
+        listed.instrument_id,
+        number,
+        "option",
+        "linear",
+        listed.asset,
+        "USDC",
+        "USDC",
+        "USDC",
+        _settlement_period(listed.expiration_s),
+        index_name(listed.asset),
+        listed.option_type,
+        u.price(listed.strike_micros),
+        1_000 * listed.expiration_s,
+        u.amount(listed.contract_size_milli),
+        u.price(listed.tick_micros),
+        [],
+        u.amount(listed.min_size_milli),
+        maker_ppm / PPM,
+        taker_ppm / PPM,
+        listed.state == "open",
+        "closed" if listed.state == "expired" else "open" if listed.state == "open" else "halted",
+        False,
+    )
+
+
+def ticker(views: Views, instrument_id: str) -> Ticker:
+    """The ticker of an option as Deribit shows it."""
+    return Ticker(**_ticker_fields(views, views.ticker(instrument_id)))
+
+
+def book(views: Views, instrument_id: str, depth: int) -> Book:
+    """The best levels of a book, and the ticker, as Deribit shows them."""
+    levels = views.depths[instrument_id]
+    return Book(
+        **_ticker_fields(views, views.ticker(instrument_id)),
+        change_id=views.seq,
+        bids=[(u.price(level.price_micros), u.amount(level.size_milli)) for level in levels.bids(depth)],
+        asks=[(u.price(level.price_micros), u.amount(level.size_milli)) for level in levels.asks(depth)],
+    )
+
+
+def book_summary(views: Views, instrument_id: str) -> BookSummary:
+    """The ticker in short as Deribit shows it."""
+    of, listed = views.ticker(instrument_id), views.instruments[instrument_id]
+    stats = of.stats
+    return BookSummary(
+        instrument_name=instrument_id,
+        creation_timestamp=u.ms(of.ts_us),
+        base_currency=listed.asset,
+        quote_currency="USDC",
+        bid_price=u.price_or_none(of.best_bid_micros),
+        ask_price=u.price_or_none(of.best_ask_micros),
+        mid_price=u.price_or_none(of.mid_micros),
+        last=u.price_or_none(of.last_micros),
+        high=u.price_or_none(stats.high_micros),
+        low=u.price_or_none(stats.low_micros),
+        price_change=_percent(stats.price_change_ppm),
+        mark_price=u.price_or_none(of.mark_micros),
+        mark_iv=_volatility(of.mark_iv),
+        volume=u.amount(stats.volume_milli),
+        volume_usd=u.price_or_zero(stats.notional_micros),
+        volume_notional=u.price_or_zero(stats.notional_micros),
+        open_interest=u.amount(of.open_interest_milli),
+        underlying_price=_underlying(of),
+        underlying_index=index_name(listed.asset),
+        estimated_delivery_price=u.price_or_none(of.estimated_delivery_price_micros),
+        interest_rate=0.0,
+    )
+
+
+def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
+    listed, stats = views.instruments[of.instrument_id], of.stats
+    greeks = of.greeks or _NO_GREEKS
+    return {
+        "instrument_name": of.instrument_id,
+        "timestamp": u.ms(of.ts_us),
+        "state": "closed" if of.state == "expired" else "open" if of.state == "open" else "halted",
+        "stats": Stats(
+            u.price_or_none(stats.high_micros),
+            u.price_or_none(stats.low_micros),
+            _percent(stats.price_change_ppm),
+            u.amount(stats.volume_milli),
+            u.price_or_zero(stats.notional_micros),
+        ),
+        "open_interest": u.amount(of.open_interest_milli),
+        "best_bid_price": u.price_or_zero(of.best_bid_micros),
+        "best_bid_amount": u.amount(of.best_bid_size_milli),
+        "best_ask_price": u.price_or_zero(of.best_ask_micros),
+        "best_ask_amount": u.amount(of.best_ask_size_milli),
+        "last_price": u.price_or_none(of.last_micros),
+        "mark_price": u.price_or_none(of.mark_micros),
+        "min_price": u.price_or_none(of.min_price_micros),
+        "max_price": u.price_or_none(of.max_price_micros),
+        "index_price": u.price_or_none(of.index_micros),
+        "underlying_price": _underlying(of),
+        "underlying_index": index_name(listed.asset),
+        "estimated_delivery_price": u.price_or_none(of.estimated_delivery_price_micros),
+        "settlement_price": u.price_or_none(listed.delivery_price_micros),
+        # The model has no interest: forwards come from the rules.
+        "interest_rate": 0.0,
+        "mark_iv": _volatility(of.mark_iv),
+        "bid_iv": _volatility(of.bid_iv),
+        "ask_iv": _volatility(of.ask_iv),
+        "greeks": OptionGreeks(greeks.delta, greeks.gamma, greeks.vega, greeks.theta, greeks.rho),
+    }
+
+
+def position(details: w.PositionDetails) -> Position:
+    """A position as Deribit shows it."""
+    greeks = details.greeks or _NO_GREEKS
+    size_milli = details.quantity_milli
+    return Position(
+        details.instrument_id,
+        "option",
+        "buy" if size_milli > 0 else "sell" if size_milli else "zero",
+        u.amount(size_milli),
+        u.price_or_zero(details.average_price_micros),
+        u.price_or_zero(details.mark_micros),
+        u.price_or_zero(details.index_micros),
+        u.price(details.initial_margin_micros),
+        u.price(details.maintenance_margin_micros),
+        u.price_or_zero(details.unrealised_pnl_micros),
+        u.price_or_zero(details.realised_pnl_micros),
+        u.price_or_zero(details.total_pnl_micros),
+        greeks.delta,
+        greeks.gamma,
+        greeks.vega,
+        greeks.theta,
+    )
+
+
+def changed_position(view: w.PositionView) -> dict[str, Any]:
+    """A position in a message: without margins and Greeks, which `private/get_positions` has."""
+    size_milli = view.quantity_milli
+    return {
+        "instrument_name": view.instrument_id,
+        "kind": "option",
+        "direction": "buy" if size_milli > 0 else "sell" if size_milli else "zero",
+        "size": u.amount(size_milli),
+        "average_price": u.price_or_zero(view.average_price_micros),
+        "mark_price": u.price_or_zero(view.mark_micros),
+        "floating_profit_loss": u.price_or_zero(view.unrealised_pnl_micros),
+        "realized_profit_loss": u.price_or_zero(view.realised_pnl_micros),
+    }
+
+
+def account_summary(views: Views, user_id: str, is_extended: bool) -> AccountSummary:
+    """The account as Deribit shows it. A session is the whole life of the account: profits are not set back to 0."""
+    of = views.account(user_id)
+    cash_micros = of.available_micros + of.locked_micros
+    equity_micros = cash_micros if of.equity_micros is None else of.equity_micros
+    total, realised, unrealised = (
+        u.price_or_zero(micros) for micros in (of.total_pnl_micros, of.realised_pnl_micros, of.unrealised_pnl_micros)
+    )
+    greeks = of.greeks
+    return AccountSummary(
+        currency="USDC",
+        balance=u.price(cash_micros),
+        equity=u.price(equity_micros),
+        available_funds=u.price(of.available_micros),
+        available_withdrawal_funds=u.price(of.available_micros),
+        margin_balance=u.price(cash_micros),
+        initial_margin=u.price(of.locked_micros),
+        maintenance_margin=u.price(of.maintenance_micros),
+        total_pl=total,
+        session_rpl=realised,
+        session_upl=unrealised,
+        options_pl=total,
+        options_session_rpl=realised,
+        options_session_upl=unrealised,
+        options_value=u.price(equity_micros - cash_micros),
+        options_delta=_sum(one.delta for one in greeks.values()),
+        options_gamma=_sum(one.gamma for one in greeks.values()),
+        options_vega=_sum(one.vega for one in greeks.values()),
+        options_theta=_sum(one.theta for one in greeks.values()),
+        delta_total=_sum(one.delta for one in greeks.values()),
+        delta_total_map={index_name(asset): one.delta for asset, one in greeks.items()},
+        options_gamma_map={index_name(asset): one.gamma for asset, one in greeks.items()},
+        options_vega_map={index_name(asset): one.vega for asset, one in greeks.items()},
+        options_theta_map={index_name(asset): one.theta for asset, one in greeks.items()},
+        portfolio_margining_enabled=False,
+        cross_collateral_enabled=False,
+        margin_model="segregated_sm",
+        fee_balance=0.0,
+        username=user_id if is_extended else UNSET,
+        type="main" if is_extended else UNSET,
+    )
+
+
+def index_name(asset: str) -> str:
+    """The name of the index of an asset: `sol_usdc`."""
+    return f"{asset.lower()}_usdc"
+
+
+def date_of(expiration_s: int) -> str:
+    """The UTC day of an expiration: `2026-02-28`."""
+    return datetime.fromtimestamp(expiration_s, UTC).date().isoformat()
+
+
+def _settlement_period(expiration_s: int) -> str:
+    """`month` for the last Friday of a month, `week` for other Fridays, else `day`."""
+    day = datetime.fromtimestamp(expiration_s, UTC)
+    if not is_friday(expiration_s * US_PER_SECOND):
+        return "day"
+    return "month" if (day + timedelta(days=7)).month != day.month else "week"
+
+
+def _underlying(of: w.Ticker) -> float | None:
+    return u.price_or_none(of.index_micros if of.forward_micros is UNSET else of.forward_micros)
+
+
+def _volatility(volatility: float | None) -> float:
+    """A volatility in percent, with two digits as on Deribit; 0 if there is none."""
+    return 0.0 if volatility is None else round(PERCENT * volatility, 2)
+
+
+def _percent(ppm: int | None) -> float | None:
+    return None if ppm is None else ppm * PERCENT / PPM
+
+
+def _sum(parts: Iterable[float]) -> float:
+    return round(sum(parts), 9)
+
+
+_NO_GREEKS = Greeks(0.0, 0.0, 0.0, 0.0, 0.0)

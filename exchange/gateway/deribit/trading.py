@@ -1,0 +1,229 @@
+"""Orders: Deribit's trading methods, translated into those of the exchange and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from exchange.domain.reasons import Reason
+from exchange.gateway import params as p
+from exchange.gateway import results as r
+from exchange.gateway.caller import Caller
+from exchange.gateway.deribit import params as d
+from exchange.gateway.deribit import shapes
+from exchange.gateway.deribit import units as u
+from exchange.gateway.deribit.market import asset_filter
+from exchange.gateway.instrument_ids import listed_id
+from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.projections import wire_types as w
+
+_STOPS = ("stop_market", "stop_limit")
+_TAKES = ("take_market", "take_limit")
+_TYPES: dict[str, tuple[str, ...]] = {
+    "trigger_all": (*_STOPS, *_TAKES, "trailing_stop"),
+    "stop_all": _STOPS,
+    "take_all": _TAKES,
+    "trailing_all": ("trailing_stop",),
+}
+# The most finished orders that a question by currency looks at.
+LOOKED_AT_MAX = 1_000
+
+
+def place(params: d.OrderParams) -> p.PlaceParams:
+    """The parameters of `private/buy` or `private/sell` on `/`."""
+    is_market = params.type == "market"
+    return p.PlaceParams(
+        params.instrument_name,
+        _amount(params.amount, params.contracts),
+        params.type,
+        _price_or_none(params.price, "price"),
+        # A market order does not rest here either, whatever the default of Deribit says.
+        None if is_market and params.time_in_force == "good_til_cancelled" else params.time_in_force,
+        params.post_only,
+        reduce_only=params.reduce_only,
+        label=params.label or None,
+        trigger=params.trigger,
+        trigger_price=_price_or_none(params.trigger_price, "trigger_price"),
+        trigger_offset=_price_or_none(params.trigger_offset, "trigger_offset"),
+        reject_post_only=params.reject_post_only,
+        display_amount=_amount_or_none(params.display_amount, params.max_show),
+        valid_until_us=None if params.valid_until is None else u.us_of(params.valid_until),
+    )
+
+
+def edit(params: d.EditParams) -> p.EditParams:
+    """The parameters of `private/edit` on `/`."""
+    return p.EditParams(
+        order_id=order_id_of(params.order_id),
+        amount=_amount_or_none(params.amount, params.contracts),
+        price=_price_or_none(params.price, "price"),
+        trigger_price=_price_or_none(params.trigger_price, "trigger_price"),
+        trigger_offset=_price_or_none(params.trigger_offset, "trigger_offset"),
+    )
+
+
+def edit_by_label(params: d.EditByLabelParams) -> p.EditParams:
+    return p.EditParams(
+        label=_label(params.label),
+        instrument_id=params.instrument_name,
+        amount=_amount_or_none(params.amount, params.contracts),
+        price=_price_or_none(params.price, "price"),
+        trigger_price=_price_or_none(params.trigger_price, "trigger_price"),
+    )
+
+
+def cancel(params: d.OrderIdParams) -> p.CancelParams:
+    return p.CancelParams(order_id=order_id_of(params.order_id))
+
+
+def cancel_all(_params: d.DeribitParams) -> p.CancelAllParams:
+    return p.CancelAllParams()
+
+
+def cancel_all_of_instrument(params: d.InstrumentParams) -> p.CancelAllParams:
+    return p.CancelAllParams(instrument_id=params.instrument_name)
+
+
+def cancel_all_by_currency(params: d.CurrencyParams) -> p.CancelAllParams:
+    return p.CancelAllParams(asset=None if params.currency in ("USDC", "any") else params.currency)
+
+
+def cancel_by_label(params: d.LabelParams) -> p.CancelAllParams:
+    asset = None if params.currency in ("USDC", "any") else params.currency
+    return p.CancelAllParams(asset=asset, label=_label(params.label))
+
+
+def close_position(params: d.ClosePositionParams) -> p.ClosePositionParams:
+    return p.ClosePositionParams(params.instrument_name, params.type, _price_or_none(params.price, "price"))
+
+
+def placed(_caller: Caller, result: r.OrderResult) -> shapes.Placed:
+    return shapes.Placed(shapes.order(result.order), [shapes.own_trade(trade) for trade in result.trades])
+
+
+def cancelled(_caller: Caller, result: w.CancelResult) -> shapes.Order:
+    return shapes.order(result.order)
+
+
+def count_cancelled(_caller: Caller, result: w.CancelAllResult) -> int:
+    return result.cancelled
+
+
+def open_orders(caller: Caller, params: d.OpenOrdersParams) -> list[shapes.Order]:
+    asset = asset_filter(params.currency, caller.views)
+    if params.kind not in ("option", "any"):
+        return []
+    return _open(caller, None, params.type, lambda one: _is_on(one, asset) and params.label in (None, one.label))
+
+
+def open_orders_of_instrument(caller: Caller, params: d.OpenOrdersOfInstrumentParams) -> list[shapes.Order]:
+    return _open(caller, listed_id(params.instrument_name, caller.views), params.type, lambda _one: True)
+
+
+def open_orders_by_label(caller: Caller, params: d.LabelParams) -> list[shapes.Order]:
+    asset = asset_filter(params.currency, caller.views)
+    return _open(caller, None, "all", lambda one: one.label == params.label and _is_on(one, asset))
+
+
+def order_state(caller: Caller, params: d.OrderIdParams) -> shapes.Order:
+    found = caller.views.find_order(caller.user_id, order_id_of(params.order_id))
+    if found is None:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return shapes.order(found)
+
+
+def order_states_by_label(caller: Caller, params: d.LabelParams) -> list[shapes.Order]:
+    """The open orders with this label, and the finished ones that are kept."""
+    label, asset = _label(params.label), asset_filter(params.currency, caller.views)
+    views, user_id = caller.views, caller.user_id
+    found = [
+        *views.open_orders(user_id, None, label),
+        *views.finished_orders(user_id, LOOKED_AT_MAX, None, None, label),
+    ]
+    return [shapes.order(one) for one in found if _is_on(one, asset)]
+
+
+def order_history(caller: Caller, params: d.HistoryParams) -> list[shapes.Order]:
+    asset = asset_filter(params.currency, caller.views)
+    found = caller.views.finished_orders(caller.user_id, LOOKED_AT_MAX)
+    return [shapes.order(one) for one in found if _is_on(one, asset)][: params.count]
+
+
+def order_history_of_instrument(caller: Caller, params: d.HistoryOfInstrumentParams) -> list[shapes.Order]:
+    instrument_id = listed_id(params.instrument_name, caller.views)
+    found = caller.views.finished_orders(caller.user_id, params.count, None, instrument_id)
+    return [shapes.order(one) for one in found]
+
+
+def user_trades(caller: Caller, params: d.HistoryParams) -> dict[str, Any]:
+    asset = asset_filter(params.currency, caller.views)
+    found = caller.views.user_trades(caller.user_id, LOOKED_AT_MAX)
+    return _trades([one for one in found if _is_on(one, asset)], params.count, params.sorting)
+
+
+def user_trades_of_instrument(caller: Caller, params: d.HistoryOfInstrumentParams) -> dict[str, Any]:
+    instrument_id = listed_id(params.instrument_name, caller.views)
+    found = caller.views.user_trades(caller.user_id, params.count + 1, None, instrument_id)
+    return _trades(found, params.count, params.sorting)
+
+
+def user_trades_of_order(caller: Caller, params: d.TradesOfOrderParams) -> list[shapes.OwnTrade]:
+    order_id = order_id_of(params.order_id)
+    if caller.views.find_order(caller.user_id, order_id) is None:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    found = [shapes.own_trade(trade) for trade in caller.views.tape.trades_of_order(caller.user_id, order_id)]
+    return found if params.sorting == "asc" else found[::-1]
+
+
+def order_id_of(text: str) -> int:
+    """The number of an order id. Raises RpcError order_not_found if it is none of ours."""
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise refused(Reason.ORDER_NOT_FOUND)
+    return int(text)
+
+
+def _open(
+    caller: Caller, instrument_id: str | None, type_filter: str, matches: Callable[[w.OrderView], bool]
+) -> list[shapes.Order]:
+    types = _TYPES.get(type_filter, (type_filter,))
+    return [
+        shapes.order(one)
+        for one in caller.views.open_orders(caller.user_id, instrument_id)
+        if (type_filter == "all" or one.type in types) and matches(one)
+    ]
+
+
+def _trades(newest_first: list[w.UserTrade], count: int, sorting: str) -> dict[str, Any]:
+    trades = [shapes.own_trade(trade) for trade in newest_first[:count]]
+    return {"trades": trades[::-1] if sorting == "asc" else trades, "has_more": len(newest_first) > count}
+
+
+def _is_on(record: w.OrderView | w.UserTrade, asset: str | None) -> bool:
+    return asset is None or record.instrument_id.startswith(f"{asset}_")
+
+
+def _label(label: str) -> str:
+    if not label:
+        raise invalid_params("label", "give a label of 1 to 64 characters", "missing_param")
+    return label
+
+
+def _amount(amount: Decimal | None, contracts: Decimal | None) -> int:
+    milli = _amount_or_none(amount, contracts)
+    if milli is None:
+        raise invalid_params("amount", "give an amount, or contracts", "missing_param")
+    return milli
+
+
+def _amount_or_none(amount: Decimal | None, contracts: Decimal | None) -> int | None:
+    """The size in millicontracts. A contract is one unit of the asset, so that both parameters mean the same."""
+    if amount is not None and contracts is not None and amount != contracts:
+        raise invalid_params("contracts", "amount and contracts differ: give one of them")
+    if amount is not None:
+        return u.milli_of(amount, "amount")
+    return None if contracts is None else u.milli_of(contracts, "contracts")
+
+
+def _price_or_none(price: Decimal | None, param: str) -> int | None:
+    return None if price is None else u.micros_of(price, param)
