@@ -51,7 +51,7 @@ def set_mmp_config(state: State, command: SetMmpConfig) -> Result:
     else:
         group = MmpGroup(command.mmp_group, command.asset, command.interval_s, command.frozen_s, *limits)
         if known is not None:
-            group.orders, group.frozen_until_us = known.orders, known.frozen_until_us
+            group.bids, group.asks, group.frozen_until_us = known.bids, known.asks, known.frozen_until_us
         account.mmp_groups[group.name] = group
     changes.events.append(
         MmpConfigSet(account.user_id, command.mmp_group, command.asset, command.interval_s, command.frozen_s, *limits)

@@ -146,7 +146,7 @@ class _Quoting:
             connection=self.connection,
         )
         order.mmp_group, order.quote_set_id = group.name, quote.quote_set_id or NO_SET
-        group.orders[book.instrument_id, side] = order
+        group.file(order)
         self.changed.append((order.order_id, order.quote_set_id))
         accept(state, self.changes, order)
         return None

@@ -20,19 +20,20 @@ class MmpGroup:
     `quantity_milli` is the sum of all fills. `delta` and `vega` are net: of bids less of asks, in billionths of a
     contract's delta times millicontracts, and in micros for a volatility higher by 1 times millicontracts. They are
     counted only if the group has a limit of one of them. `frozen_until_us` is None if the group is not frozen, 0 if
-    only a reset ends the freeze; a freeze that has ended stays noted until the next mass quote. `orders` are the last
-    orders of the group by instrument and side; those that no longer rest are left in it.
+    only a reset ends the freeze; a freeze that has ended stays noted until the next mass quote. `bids` and `asks` are
+    the last orders of the group by instrument; those that no longer rest are left in them.
     """
 
     __slots__ = (
+        "asks",
         "asset",
+        "bids",
         "delta",
         "delta_limit_milli",
         "frozen_s",
         "frozen_until_us",
         "interval_s",
         "name",
-        "orders",
         "quantity_limit_milli",
         "quantity_milli",
         "started_us",
@@ -58,7 +59,8 @@ class MmpGroup:
         self.delta_limit_milli = delta_limit_milli
         self.vega_limit_micros = vega_limit_micros
         self.frozen_until_us: int | None = None
-        self.orders: dict[tuple[str, Side], Order] = {}
+        self.bids: dict[str, Order] = {}
+        self.asks: dict[str, Order] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -84,16 +86,22 @@ class MmpGroup:
 
     def quote(self, instrument_id: str, side: Side) -> Order | None:
         """Return the group's resting quote; None if there is none."""
-        order = self.orders.get((instrument_id, side))
+        order = (self.bids if side == "bid" else self.asks).get(instrument_id)
         return None if order is None or order.level is None else order
+
+    def file(self, order: Order) -> None:
+        """Take an order as the quote of its instrument and side."""
+        (self.bids if order.side == "bid" else self.asks)[order.book.instrument_id] = order
 
     def resting(self) -> list[Order]:
         """Return the resting quotes, oldest first."""
-        return sorted([order for order in self.orders.values() if order.level is not None], key=_order_id)
+        known = [*self.bids.values(), *self.asks.values()]
+        return sorted([order for order in known if order.level is not None], key=_order_id)
 
     def check(self, open_orders: dict[int, Order]) -> None:
         """Check every invariant of the group; AssertionError names the broken one."""
-        for (instrument_id, side), order in self.orders.items():
+        filed = [("bid", *item) for item in self.bids.items()] + [("ask", *item) for item in self.asks.items()]
+        for side, instrument_id, order in filed:
             assert (order.book.instrument_id, order.side) == (instrument_id, side), "a quote is misfiled"
             assert order.mmp_group == self.name, "a quote is filed in another group"
             assert (order.level is not None) == (order.order_id in open_orders), "a quote rests and is not open"

@@ -222,7 +222,7 @@ def _restore_mmp_groups(account: Account, rows: list[Any]) -> None:
         for order_id, quote_set_id in quotes:
             order = account.open_orders[order_id]
             order.mmp_group, order.quote_set_id = name, quote_set_id
-            group.orders[order.book.instrument_id, order.side] = order
+            group.file(order)
         account.mmp_groups[name] = group
 
 
