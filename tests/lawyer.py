@@ -209,7 +209,8 @@ class Lawyer:
             self._on_earlier(method, params, result)
         elif isinstance(result, dict) and "seq" in result and "at_seq" in params:
             assert result["seq"] == params["at_seq"], "an answer about another moment"
-        elif isinstance(result, dict) and "seq" in result and "at_ts_us" not in params:
+        elif isinstance(result, dict) and "seq" in result and "at_ts_us" not in params and not _is_past(method):
+            # The history answers as of the command at which it was asked. Notifications go on in the meantime.
             assert self._last_seq <= result["seq"], f"{method}: older than a notification before it"
 
     def _on_earlier(self, method: str, params: dict[str, Any], result: dict[str, Any]) -> None:
@@ -372,3 +373,8 @@ def _levels(side: dict[int, tuple[int, int]], reverse: bool) -> list[dict[str, i
     return [
         {"price": price, "size": size, "count": count} for price, (size, count) in sorted(side.items(), reverse=reverse)
     ]
+
+
+def _is_past(method: str) -> bool:
+    """True if the history always answers this method."""
+    return method in METHODS and METHODS[method].always_past
