@@ -35,8 +35,8 @@ def test_ccxt_trades_and_watches(tmp_path: Path) -> None:
             _check(told, instrument_id)
             alice = (await bob.ask("public/get_trades", instrument_id=instrument_id))["result"]
             assert [(one["price"], one["size"]) for one in alice] == [(1_400_000, 500), (1_500_000, 1_000)]
-            funds = server.engine.views.balance("alice")
-            assert told["balance"]["USDC"]["total"] == (funds.available_micros + funds.locked_micros) / 1e6
+            equity_micros = server.engine.views.account("alice").equity_micros
+            assert equity_micros is not None and told["balance"]["USDC"]["total"] == equity_micros / 1e6
 
     asyncio.run(conversation())
 
