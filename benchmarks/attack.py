@@ -4,7 +4,7 @@
 exchange; in the run before, which is the reference, the same clients attack a sink. The exchange with its processes
 has one core, all clients and the sink have the other. Each kind of attack meets a new exchange.
 
-    python -m benchmarks.attack [--only KIND] [--seconds 3] [--markdown]
+    python -m benchmarks.attack [--only KIND] [--seconds 3]
 """
 
 from __future__ import annotations

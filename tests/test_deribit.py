@@ -16,6 +16,7 @@ import pytest
 from exchange.domain.reasons import Reason
 from exchange.gateway.deribit import units
 from exchange.gateway.deribit.errors import ERRORS, error_of
+from exchange.gateway.deribit.http_connection import HttpConnection
 from exchange.gateway.deribit.tokens import ACCESS_SECONDS, REFRESH_SECONDS, TOKENS_MAX, Tokens
 from exchange.gateway.error_kinds import ERROR_KINDS, METHOD_REASONS
 from exchange.gateway.jsonrpc import RpcError
@@ -355,6 +356,51 @@ def test_requests_in_one_read_and_in_many(run: Run, db: Path) -> None:
             assert await slow.reader.read() == b""
 
     run(conversation())
+
+
+def test_http_clients_that_hang_up_and_requests_without_id(run: Run, db: Path) -> None:
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            http = await Http.dial(server)
+            # Nobody waits for the answer. `exchange` checks that nothing of the connection is left.
+            target = f"/api/v2/private/buy?instrument_name={INSTRUMENT}&amount=1&price=1.2"
+            http.writer.write(
+                f"GET {target} HTTP/1.1\r\nHost: {http.host}\r\nAuthorization: {basic('alice')}\r\n\r\n".encode()
+            )
+            await http.writer.drain()
+            http.writer.transport.abort()
+            while not server.engine.state.books[INSTRUMENT].bids:  # noqa: ASYNC110 - a book does not tell
+                await asyncio.sleep(0)
+            http = await Http.dial(server)
+            body = {"jsonrpc": "2.0", "method": "public/test", "params": {}}
+            status, answer = await http.post("/api/v2", body)
+            assert (status, "id" in answer, "version" in answer["result"]) == (200, False, True)
+            assert (await http.post("/api/v2", [body]))[0] == 400
+            assert (await http.post("/api/v2", b"{}"))[0] == 400
+            # An answer that is queued leaves before the connection goes on as a WebSocket.
+            http.writer.write(f"GET /api/v2/public/test HTTP/1.1\r\nHost: {http.host}\r\n\r\n".encode())
+            head = await Wire(http.reader, http.writer).shake_hands(PATH)
+            assert head.startswith("HTTP/1.1 200 ")
+
+    run(conversation())
+
+
+def test_an_incomplete_request_ends_with_its_time(db: Path) -> None:
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            http = await Http.dial(server)
+            http.writer.write(b"POST /api/v2 HTTP/1.1\r\nContent-Length: 100\r\nHost: ")
+            gateway = server.node.gateway
+            while not any(isinstance(one, HttpConnection) for one in gateway._connections):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+            (connection,) = gateway._connections
+            for _ in range(gateway.limits.handshake_s + 1):
+                assert not connection.gone.done()
+                http.writer.write(b"x")
+                connection.on_tick()
+            await connection.gone
+
+    asyncio.run(conversation())
 
 
 def test_tokens_end() -> None:

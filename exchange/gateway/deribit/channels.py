@@ -6,6 +6,7 @@ merge the changes by several commands; all others tell each command.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,8 @@ from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import RpcError, encode
 from exchange.gateway.limits import BOOK_DEPTH_MAX
 from exchange.projections import wire_types as w
+
+_log = logging.getLogger(__name__)
 
 # Takes the data of a native message, and returns that of Deribit's; None if it concerns others only.
 Translate = Callable[[bytes], Any]
@@ -116,10 +119,17 @@ class DeribitChannels:
 
     def translate(self, text: bytes) -> list[bytes]:
         """The messages of Deribit's channels for a message of a native one."""
-        message = _decode_message(text).params
         texts = []
-        for one in list(self._by_native.get(message.channel, {}).values()):
-            data = one.translate(bytes(message.data))
+        try:
+            message = _decode_message(text).params
+            followers = list(self._by_native.get(message.channel, {}).values())
+            translated = [(one, one.translate(bytes(message.data))) for one in followers]
+        except msgspec.MsgspecError:
+            # A fault of this dialect must not stop the exchange.
+            _log.exception("a notification could not be translated")
+            self._caller.connection.reject("a notification could not be translated: the exchange's log has the details")
+            return []
+        for one, data in translated:
             if data is not None:
                 texts.append(
                     b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}'

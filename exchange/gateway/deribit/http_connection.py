@@ -84,6 +84,8 @@ class HttpConnection(asyncio.Protocol):
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.age_ticks = 0
         self._silent_s = 0
+        # The seconds for which a request has been incomplete.
+        self._partial_s = 0
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=owner.limits.handshake_bytes_max)
         self._session = owner.open_http_session(self)
         self._request: h11.Request | None = None
@@ -164,23 +166,26 @@ class HttpConnection(asyncio.Protocol):
         return self.turn.has_waiting or not (self._is_busy or self._is_ending)
 
     def send(self, text: bytes) -> None:
-        """Take the answer of the session to the request."""
-        if self._is_busy:
+        """Take the answer of the session to the request. Nobody waits for it if the connection is lost."""
+        if self._is_busy and not self.gone.done():
             self._answer(_status_of(text), text)
 
     def write(self) -> None:
-        """Hand the queued answers to the transport."""
+        """Hand the queued answers to the transport, and close it after the last one."""
+        self._flush()
+        if self._is_ending and not self._is_busy and not self._transport.is_closing():
+            self._transport.close()
+
+    def _flush(self) -> None:
         if self._unsent and not self._transport.is_closing():
             self._transport.write(b"".join(self._unsent))
             if self._transport.get_write_buffer_size() > OUTBOX_MAX:
                 self.abort()
         self._unsent.clear()
-        if self._is_ending and not self._transport.is_closing():
-            self._transport.close()
 
     def close(self, _code: CloseCode, _reason: str) -> None:
         """End the connection, after the answers that are queued."""
-        self.stop_reading()
+        self._is_ending, self._is_busy = True, False
         self.write()
 
     def reject(self, _reason: str) -> None:
@@ -208,8 +213,11 @@ class HttpConnection(asyncio.Protocol):
         self.turn.worked_seconds /= 2
         self.age_ticks += 1
         self._silent_s += 1
-        limit_s = self._owner.limits.unauthenticated_s
-        if limit_s and self._silent_s >= limit_s and not self._is_busy:
+        limits = self._owner.limits
+        is_partial = bool(self._http.trailing_data[0]) or self._http.their_state is h11.SEND_BODY
+        self._partial_s = self._partial_s + 1 if is_partial and not self._is_busy else 0
+        is_idle = limits.unauthenticated_s and self._silent_s >= limits.unauthenticated_s
+        if self._partial_s > limits.handshake_s or (is_idle and not self._is_busy):
             self.close(CloseCode.POLICY_VIOLATION, "")
         self._session.on_tick()
 
@@ -229,6 +237,7 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(event, h11.Request):
             self._request, self._body, self._body_bytes = event, [], 0
             if _wants_websocket(event):
+                self._flush()
                 self._is_ending = True
                 data = _bytes_of(event) + self._http.trailing_data[0]
                 self._owner.serve_websocket(self, self._transport, data)
@@ -303,7 +312,7 @@ class HttpConnection(asyncio.Protocol):
             raise invalid_request("send GET or POST")
         self._session.speak(self._dialects.of_numbers)
         if not name:
-            return body
+            return _with_id(body)
         if body.lstrip()[:1] != b"{":
             raise invalid_request("the body must be a JSON object: the parameters, or a JSON-RPC request")
         try:
@@ -390,6 +399,19 @@ def _status_of(answer: bytes) -> HTTPStatus:
 
 def _status_of_error(error: RpcError) -> HTTPStatus:
     return _STATUS_OF_CODE.get(error_of(error.data["reason"]).code, HTTPStatus.BAD_REQUEST)
+
+
+def _with_id(body: bytes) -> bytes:
+    """A request that is answered, also if it has no id. Raises RpcError if it is a batch."""
+    begin = body.lstrip()
+    if not begin.startswith(b"{"):
+        raise invalid_request("send one request in a body: a JSON object")
+    try:
+        has_id = "id" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        # The session says why.
+        return body
+    return body if has_id else b'{"id":null,' + begin[1:]
 
 
 def _wants_websocket(request: h11.Request) -> bool:
