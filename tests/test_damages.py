@@ -229,6 +229,23 @@ def test_the_undamaged_files_are_sound_and_start(whole: Path, tmp_path: Path) ->
     assert start(path).seq == LAST
 
 
+def test_no_page_of_the_history_is_passed_over(whole: Path, tmp_path: Path) -> None:
+    """Half a page of zeros can be rows with the seq 0, which look like a history without commands."""
+    shutil.copytree(whole, tmp_path / "copy")
+    path = tmp_path / "copy" / "exchange.db"
+    content = history_path(path).read_bytes()
+    with closing(sqlite3.connect(history_path(whole / "exchange.db"))) as connection:
+        (last,) = connection.execute(
+            "SELECT payload FROM command WHERE payload IS NOT NULL ORDER BY seq DESC"
+        ).fetchone()
+    at = content.index(last.encode()) // 4096 * 4096
+    for start_at in (at - 4096, at, at + 4096):
+        damaged = content[:start_at] + bytes(4096) + content[start_at + 4096 :]
+        history_path(path).write_bytes(damaged)
+        verdict = verify(path, False, no_bar)
+        assert verdict.damage is not None, start_at
+
+
 @pytest.mark.slow
 def test_no_damage_is_passed_over(whole: Path, tmp_path: Path) -> None:
     assert run_damages(whole, tmp_path, range(FEW)) == ""

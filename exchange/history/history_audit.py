@@ -118,6 +118,10 @@ class HistoryAudit:
             _copy_names(self._history, self._fresh_file)
         self._fresh = self._open.enter_context(closing(HistoryWriter(self._fresh_file)))
         last = self._last_seq = head_of(self._history).seq
+        if not last:
+            # It has commands, and the first one has the seq 1.
+            fault = f"{history_path(self._reader.path)} is damaged: its last command has the seq 0"
+            raise DamageError(None, f"{fault}; `exchange history rebuild` writes it again from the journal")
         self._seq = last if until is None else min(last, until)
 
     def begin(self, engine: Engine) -> None:
