@@ -183,29 +183,24 @@ def _possible_fills(
     """
     own_trade = state.rules.self_trade_prevention == "off"
     fills = []
+    # By user, the position that is left after all orders that trade before.
+    left_milli: dict[str, int] = {}
     for maker in book.opposite(side).crosses(book.limit_micros(side, limit_micros)):
         if size_milli == 0:
             break
         if own_trade or maker.user_id != user_id:
             size = min(size_milli, maker.remaining_milli)
-            if maker.reduce_only and maker.user_id != user_id:
-                size = min(size, _left_to_reduce_milli(state, maker))
+            account = state.accounts[maker.user_id]
+            if account.reduce_only_orders and maker.user_id != user_id:
+                position_milli = left_milli.get(maker.user_id, abs(account.position_milli(book.instrument_id)))
+                if maker.reduce_only:
+                    size = min(size, position_milli)
+                left_milli[maker.user_id] = max(0, position_milli - maker.remaining_milli)
             assert maker.price_micros is not None
             if size:
                 fills.append((maker.price_micros, size))
                 size_milli -= size
     return fills
-
-
-def _left_to_reduce_milli(state: State, maker: Order) -> int:
-    """Return the position that a reduce-only order reduces after all orders of its user that trade before it."""
-    left_milli = abs(state.accounts[maker.user_id].position_milli(maker.book.instrument_id))
-    for before in maker.book.side(maker.side).crosses(None):
-        if before is maker or not left_milli:
-            break
-        if before.user_id == maker.user_id:
-            left_milli = max(0, left_milli - before.remaining_milli)
-    return left_milli
 
 
 def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int, size: int) -> int:
@@ -261,7 +256,8 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
     elif refilled is not UNSET:
         book.side(maker.side).remove(maker)
         book.side(maker.side).append(maker, price)
-    if maker_account.reduce_only_orders:
+    # A fill of a resting reduce-only order makes the position and the orders that reduce it smaller by the same size.
+    if maker_account.reduce_only_orders and not maker.reduce_only:
         shrink_reduce_only(state, changes, maker_account, book)
     if taker_account.reduce_only_orders:
         shrink_reduce_only(state, changes, taker_account, book)
