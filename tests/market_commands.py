@@ -484,7 +484,8 @@ class FairMarketCommands(MarketCommands):
             )
         )
         ages, times = choose((0, 1, 600, 1_800, 90_000)), choose((0, 0, 300))
-        settlement = choose((UNSET, SettlementRules(ages, times), SettlementRules(ages, times)))
+        kept = self.terms.choice((UNSET, 1, 1, 2))
+        settlement = choose((UNSET, SettlementRules(ages, times, kept), SettlementRules(ages, times, kept)))
         rules = {"fees": fees, "liquidation": liquidation, "settlement": settlement, "forwards": self._forwards()}
         band = self.terms.choice((None, None, None, UNSET, Band(400_000), Band(0, 300_000)))
         return replace(super()._market(), band=band, **rules)

@@ -82,6 +82,7 @@ from exchange.domain.events import (
     PostOnlyBegan,
     Refused,
     RulesChanged,
+    SeriesDelisted,
     SeriesPaused,
     SeriesResumed,
     SessionEnded,
@@ -851,7 +852,7 @@ class NaiveExchange:
     def set_state(self, ts_us: int, instrument_id: str, state: InstrumentState) -> list[Event]:
         instrument = self.instruments.get(instrument_id)
         if instrument is None:
-            return [Refused(None, Reason.INSTRUMENT_NOT_FOUND)]
+            return [Refused(None, self.unknown(instrument_id))]
         if instrument.is_over(ts_us):
             return [Refused(None, Reason.INSTRUMENT_EXPIRED)]
         instrument.state = state
@@ -903,7 +904,42 @@ class NaiveExchange:
             return events
         by_expiration = sorted(dict.fromkeys(due), key=lambda series: series[1])
         events += self.settle([(series, self.delivery_price_of(series)) for series in by_expiration])
+        events += self.delist(command.day_end_us)
         return events + self.list_missing_series(ts_us) + self.liquidate(ts_us, self.users)
+
+    def delist(self, day_end_us: int) -> list[Event]:
+        """Forget the series that were settled and whose expiration is as many days ago as the rules say."""
+        market = market_of(self.rules)
+        days = UNSET if market is None or market.settlement is UNSET else market.settlement.settled_kept_days
+        if days is UNSET:
+            return []
+        events: list[Event] = []
+        for asset, expiration_s in sorted(dict.fromkeys(self.settled), key=lambda series: (series[1], series[0])):
+            is_old = expiration_s + days * 86_400 <= day_end_us // 1_000_000
+            if is_old and (names := [it.instrument_id for it in self.instruments_of((asset, expiration_s))]):
+                for name in names:
+                    del self.instruments[name]
+                events.append(SeriesDelisted(asset, expiration_s))
+        return events
+
+    def unknown(self, instrument_id: str) -> Reason:
+        """Return why there is no such instrument: where series are forgotten, one of the past has expired."""
+        market = market_of(self.rules)
+        if market is None or market.settlement is UNSET or market.settlement.settled_kept_days is UNSET:
+            return Reason.INSTRUMENT_NOT_FOUND
+        try:
+            terms = parse_instrument_id(instrument_id)
+        except ValueError:
+            return Reason.INSTRUMENT_NOT_FOUND
+        is_known = terms.asset in [*self.history, *[it.terms.asset for it in self.instruments.values()]]
+        is_over = terms.expiration_s * 1_000_000 <= self.now_us
+        return Reason.INSTRUMENT_EXPIRED if is_known and is_over else Reason.INSTRUMENT_NOT_FOUND
+
+    def is_unknown(self, instrument_id: str | UnsetType | None) -> bool:
+        """True for an id that a cancellation may not name."""
+        if not isinstance(instrument_id, str) or instrument_id in self.instruments:
+            return False
+        return self.unknown(instrument_id) is Reason.INSTRUMENT_NOT_FOUND
 
     def instruments_of(self, series: tuple[str, int]) -> list[NaiveInstrument]:
         return [instrument for instrument in self.instruments.values() if instrument.series == series]
@@ -1106,7 +1142,7 @@ class NaiveExchange:
 
     def find(self, command: CancelOrder | EditOrder) -> NaiveOrder | Reason:
         """Return the open order that the command names, or the reason why there is none."""
-        if command.instrument_id not in (None, UNSET, *self.instruments):
+        if self.is_unknown(command.instrument_id):
             return Reason.INSTRUMENT_NOT_FOUND
         if command.user_id not in self.users:
             return Reason.ORDER_NOT_FOUND
@@ -1159,7 +1195,7 @@ class NaiveExchange:
         user_id, instrument_id = command.user_id, command.instrument_id
         if user_id not in self.users:
             return [Refused(user_id, Reason.UNKNOWN_USER)]
-        if instrument_id is not None and instrument_id not in self.instruments:
+        if self.is_unknown(instrument_id):
             return [Refused(user_id, Reason.INSTRUMENT_NOT_FOUND)]
         if command.asset is not UNSET and command.asset not in [it.terms.asset for it in self.instruments.values()]:
             return [Refused(user_id, Reason.UNKNOWN_ASSET)]
@@ -1282,7 +1318,7 @@ class NaiveExchange:
             return Reason.USER_SUSPENDED
         instrument = self.instruments.get(command.instrument_id)
         if instrument is None:
-            return Reason.INSTRUMENT_NOT_FOUND
+            return self.unknown(command.instrument_id)
         if reason := self.why_closed(ts_us, instrument):
             return reason
         if reason := self.why_not_reopened(ts_us, instrument.terms.asset, command.post_only):

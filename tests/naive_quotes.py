@@ -241,7 +241,7 @@ def _why_not_quoted(
     if group.frozen is not None:
         return Reason.MMP_FROZEN
     if instrument is None:
-        return Reason.INSTRUMENT_NOT_FOUND
+        return naive.unknown(wanted.instrument_id)
     if instrument.terms.asset != group.config.asset:
         return Reason.MMP_GROUP_OF_OTHER_ASSET
     other: Side = "ask" if wanted.side == "bid" else "bid"
@@ -261,7 +261,7 @@ def cancel_quotes(naive: NaiveExchange, command: CancelQuotes) -> list[Event]:
     user_id = command.user_id
     if user_id not in naive.users:
         return [Refused(user_id, Reason.UNKNOWN_USER)]
-    if command.instrument_id is not UNSET and command.instrument_id not in naive.instruments:
+    if naive.is_unknown(command.instrument_id):
         return [Refused(user_id, Reason.INSTRUMENT_NOT_FOUND)]
     if command.asset is not UNSET and command.asset not in [it.terms.asset for it in naive.instruments.values()]:
         return [Refused(user_id, Reason.UNKNOWN_ASSET)]

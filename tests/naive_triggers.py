@@ -100,7 +100,7 @@ def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder)
     if naive.users[user_id].suspended:
         return Reason.USER_SUSPENDED
     if instrument is None:
-        return Reason.INSTRUMENT_NOT_FOUND
+        return naive.unknown(command.instrument_id)
     if reason := naive.why_closed(ts_us, instrument):
         return reason
     if reason := naive.why_not_these_terms(

@@ -190,6 +190,7 @@ from exchange.domain.events import (
     PostOnlyBegan,
     QuoteRefused,
     Refused,
+    SeriesDelisted,
     SeriesPaused,
     SeriesResumed,
     SettlementDelayed,
@@ -736,6 +737,8 @@ class Table:
                 return [f"{event.asset} {day} delivered at {money(event.price_micros)}"]
             case SettlementDelayed():
                 return [f"{event.asset} {day_of(event.expiration_s * 1_000_000)} waits"]
+            case SeriesDelisted():
+                return [f"{event.asset} {day_of(event.expiration_s * 1_000_000)} delisted"]
             case PositionSettled():
                 what = f"{contracts(event.quantity_milli)} of {self.name_of(event.instrument_id)}"
                 fee = f" fee {money(event.fee_micros)}" if event.fee_micros else ""

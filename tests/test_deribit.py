@@ -197,10 +197,12 @@ def test_refusals_have_the_codes_of_deribit(run: Run, db: Path) -> None:
             assert await refusal(wire, buy, **order | {"price": 1.501}) == (10043, "price_wrong_tick")
             assert await refusal(wire, buy, **order | {"price": 1.0000001}) == (10043, "price_wrong_tick")
             assert await refusal(wire, buy, **order | {"amount": 100_000}) == (10009, "not_enough_funds")
-            assert await refusal(wire, buy, **order | {"instrument_name": "SOL_USDC-1JAN26-1-C"}) == (
+            unknown, expired = "SOL_USDC-1JAN98-1-C", "SOL_USDC-1JAN26-1-C"
+            assert await refusal(wire, buy, **order | {"instrument_name": unknown}) == (
                 10020,
                 "invalid_or_unsupported_instrument",
             )
+            assert await refusal(wire, buy, **order | {"instrument_name": expired}) == (10012, "book_closed")
             for wrong in ({"amount": 1.0005}, {"price": 1e300}, {"amount": -1e-9}, {"amount": "NaN"}, {"amount": None}):
                 assert (await refusal(wire, buy, **order | wrong))[0] == -32602, wrong
             assert (await refusal(wire, "private/cancel", order_id="SOL-1"))[0] == 10004

@@ -76,6 +76,7 @@ from exchange.domain.events import (
     QuoteRefused,
     Refused,
     RulesChanged,
+    SeriesDelisted,
     SeriesPaused,
     SeriesResumed,
     SettlementDelayed,
@@ -410,6 +411,7 @@ _SHARED_REASONS = [
 _ORDER_ENDS = ["nothing_to_reduce"]
 _SHOWING = (Traded, IndexPriceSet, MarksSet)
 _FAIR_EVENTS = [
+    SeriesDelisted,
     *[LiquidationFeeCharged, PositionTakenOver, DebtRepaid, LossShared, AccountReset],
     *[MarketReopening, PostOnlyBegan],
 ]

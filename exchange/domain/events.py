@@ -428,6 +428,13 @@ class SettlementDelayed(_Event, frozen=True, tag="settlement_delayed"):
     expiration_s: int
 
 
+class SeriesDelisted(_Event, frozen=True, tag="series_delisted"):
+    """A series that was settled long ago is no longer listed. Its instruments stay expired for ever."""
+
+    asset: str
+    expiration_s: int
+
+
 class PositionSettled(_Event, frozen=True, tag="position_settled"):
     """A position of `quantity_milli` was settled for `payout_micros` (negative: the user pays), less the fee."""
 
@@ -583,6 +590,7 @@ Event = (
     | LiquidationStarted
     | DeliveryPriceSet
     | SettlementDelayed
+    | SeriesDelisted
     | PositionSettled
     | ShortfallCovered
     | LiquidationFeeCharged

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from exchange.domain.enums import OptionType
-from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS
+from exchange.domain.units import MICROS_PER_USDC, PRICE_MAX_MICROS, US_PER_SECOND
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 ASSET_PATTERN = "[A-Z][A-Z0-9]{0,9}"
@@ -64,6 +64,15 @@ def parse_instrument_id(text: str) -> InstrumentTerms:
         strike_micros=strike_micros,
         expiration_s=calendar.timegm((year, month, day, 8, 0, 0)),
     )
+
+
+def asset_of_expired(instrument_id: str, ts_us: int) -> str | None:
+    """Return the asset of an id whose expiration is over at `ts_us`; None for another one, and for any other text."""
+    try:
+        terms = parse_instrument_id(instrument_id)
+    except ValueError:
+        return None
+    return terms.asset if terms.expiration_s * US_PER_SECOND <= ts_us else None
 
 
 def has_decimal_strike(instrument_id: str) -> bool:

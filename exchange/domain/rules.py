@@ -90,11 +90,17 @@ class SettlementRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `price_age_max_s`: a series whose newest index price is older than this at its expiration waits for the
     administrator's delivery price; 0: any age will do. `post_only_s`: after a halt or a crash, orders can only be
     cancelled until the next index price, and then only post-only orders are accepted for so long; 0: the market reopens
-    at once.
+    at once. `settled_kept_days`: a settled series is delisted at the first end of a day that comes so long after its
+    expiration; missing: it stays listed.
     """
 
     price_age_max_s: Count = 0
     post_only_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    settled_kept_days: Annotated[int, Meta(ge=1, le=36_500)] | UnsetType = UNSET
+
+
+# The rules of settlement of a new exchange. Without settled_kept_days, an older one keeps all series for ever.
+NEW_SETTLEMENT = SettlementRules(settled_kept_days=30)
 
 
 class Surface(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -235,7 +241,7 @@ def complete_rules(rules: Rules) -> Rules:
     if market is None:
         return rules
     liquidation = LiquidationRules() if market.liquidation is UNSET else market.liquidation
-    settlement = SettlementRules() if market.settlement is UNSET else market.settlement
+    settlement = NEW_SETTLEMENT if market.settlement is UNSET else market.settlement
     surface = Surface() if market.surface is UNSET else market.surface
     band = Band() if market.band is UNSET else market.band
     parts = {"liquidation": liquidation, "settlement": settlement, "surface": surface, "band": band}

@@ -102,7 +102,7 @@ _NO_OPEN_ORDER = (
     Reason.ORDER_ALREADY_FILLED,
     Reason.ORDER_ALREADY_CANCELLED,
 )
-_INSTRUMENT = (Reason.INSTRUMENT_NOT_FOUND,)
+_INSTRUMENT = (Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED)
 _PAUSE = (*_COMMAND, Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED, Reason.UNKNOWN_SERIES)
 _USER = (*_COMMAND, Reason.UNKNOWN_USER)
 
@@ -151,7 +151,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "private/get_mmp_config": (Reason.MMP_GROUP_UNKNOWN,),
     "private/close_position": (*_ANY_ORDER, *_NEW),
     "private/get_margin": (*_INSTRUMENT, "read_only_replay"),
-    "private/simulate": (*_INSTRUMENT, Reason.INSTRUMENT_EXPIRED),
+    "private/simulate": _INSTRUMENT,
     "private/explain_order": (Reason.ORDER_NOT_FOUND, "order_archived"),
     "private/get_order": (Reason.ORDER_NOT_FOUND,),
     "private/get_open_orders": _INSTRUMENT,

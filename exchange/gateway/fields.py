@@ -533,6 +533,9 @@ FIELDS: dict[str, Field] = {
     "SettlementRules.post_only_s": Field(
         "How long only post-only orders are accepted after a halt or a crash; 0: the market reopens at once."
     ),
+    "SettlementRules.settled_kept_days": Field(
+        "How long after its expiration a settled series is delisted; left out: it stays listed.", "days"
+    ),
     "Market.fees": Field("Fees on the index price."),
     "Market.liquidation": Field("How accounts are liquidated, from rules version 2 on; left out: the defaults."),
     "Market.settlement": Field("How series settle, from rules version 2 on; left out: the defaults."),

@@ -1,7 +1,6 @@
 """Finds instruments by the ids that clients use."""
 
 from exchange.domain.instruments import parse_instrument_id
-from exchange.domain.reasons import Reason
 from exchange.gateway.jsonrpc import refused
 from exchange.projections.views import Views
 
@@ -21,10 +20,13 @@ def canonical_id_or_none(instrument_id: str | None, views: Views) -> str | None:
 
 
 def listed_id(instrument_id: str, views: Views) -> str:
-    """The canonical id of a listed instrument, expired ones included. Raises RpcError 1004 if it is not listed."""
+    """The canonical id of a listed instrument, expired ones included.
+
+    Raises RpcError 1004 if it never was listed, and 1009 if it no longer is.
+    """
     instrument_id = canonical_id(instrument_id, views)
     if instrument_id not in views.instruments:
-        raise refused(Reason.INSTRUMENT_NOT_FOUND)
+        raise refused(views.why_not_listed(instrument_id))
     return instrument_id
 
 

@@ -45,6 +45,7 @@ from exchange.domain.events import (
     QuoteRefused,
     Refused,
     RulesChanged,
+    SeriesDelisted,
     SeriesPaused,
     SeriesResumed,
     SessionEnded,
@@ -192,6 +193,8 @@ def _describe_market(event: Event, instrument_id: str | None) -> str:
             return f"{_series(event.asset, event.expiration_s)} settle at {usdc(event.price_micros)}"
         case SettlementDelayed():
             return f"{_series(event.asset, event.expiration_s)} cannot settle yet: there is no delivery price"
+        case SeriesDelisted():
+            return f"{_series(event.asset, event.expiration_s)} are no longer listed"
         case PositionSettled():
             verb = "receives" if event.payout_micros > 0 else "pays"
             amount = f"{cash(abs(event.payout_micros))} USDC" if event.payout_micros else "nothing"

@@ -56,6 +56,7 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.MmpConfigSet,
     e.MmpTriggered,
     e.MmpResetDone,
+    e.SeriesDelisted,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

@@ -70,6 +70,14 @@ class MarketRows:
         self._new.tables["series_settlement"].append(row)
         return _NO_KEYS
 
+    def delisted(self, n: int, event: e.SeriesDelisted) -> Keys:
+        """A series that is no longer listed: the last state of its instruments."""
+        new = self._new
+        for instrument in new.memory.series.pop((event.asset, event.expiration_s)):
+            new.tables["instrument_version"].append((instrument, new.seq, n, "delisted"))
+            new.instrument_states.append(("delisted", instrument))
+        return _NO_KEYS
+
     def configured(self, _n: int, event: e.Configured | e.RulesChanged) -> Keys:
         """A set of rules."""
         self._set("rules", event)

@@ -246,6 +246,8 @@ class PastViews(Views):
             "FROM instrument i WHERE created_seq <= :seq ORDER BY number"
         )
         for key, *terms, delivery_micros in rows:
+            if terms[-1] == "delisted":
+                continue
             instrument = Instrument(*terms)
             instrument.delivery_price_micros = delivery_micros
             self._instrument_keys[instrument.instrument_id] = key

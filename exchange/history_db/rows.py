@@ -83,6 +83,7 @@ class HistoryRows:
             e.InstrumentStateChanged: market.state_changed,
             e.DeliveryPriceSet: market.delivered,
             e.SettlementDelayed: market.delayed,
+            e.SeriesDelisted: market.delisted,
             e.Configured: market.configured,
             e.RulesChanged: market.configured,
             e.HaltSet: market.halted,

@@ -80,7 +80,7 @@ from exchange.matching.listing import (
 )
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.reopening import end_run, reopen, reopen_before_start
-from exchange.matching.settlement import expired_series, settle
+from exchange.matching.settlement import delist, expired_series, settle
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, model_marks, set_all_bands, tell_smiles
 from exchange.matching.trigger_changes import cancel_trigger, cancel_triggers
@@ -207,7 +207,7 @@ def change_instrument_state(state: State, ts_us: int, instrument_id: str, new_st
     """Pause or resume an instrument. An expired instrument stays expired."""
     book = state.books.get(instrument_id)
     if book is None:
-        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
+        return FailedCheck(state.why_not_listed(instrument_id))
     if book.state == "expired" or ts_us >= book.expiration_us:
         return FailedCheck(Reason.INSTRUMENT_EXPIRED)
     book.state = new_state
@@ -356,6 +356,7 @@ def end_day(state: State, ts_us: int, command: EndDay) -> list[Event]:
         _end_day_of_triggers(state, changes)
     if state.market is not None:
         settle(state, changes, expired_series(state, expired))
+        delist(state, changes, command.day_end_us)
         list_all_series(state, changes, ts_us)
         liquidate(state, ts_us, changes, state.accounts.values())
     return changes.take_events()

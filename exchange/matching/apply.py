@@ -96,6 +96,7 @@ def why_refused(state: State, ts_us: int, command: Command) -> FailedCheck:
     The caller must know that `state` refuses the command: a command that is accepted changes the state, and raises
     AssertionError here. A refusal changes nothing, so the state after it serves as well as the state before it.
     """
+    state.now_us = ts_us
     result = _execute(state, ts_us, command)
     assert isinstance(result, FailedCheck), "the command was not refused"
     return result

@@ -321,6 +321,11 @@ class OrderBook:
         copied.band = self.band
         return copied
 
+    @staticmethod
+    def delisted(instrument_id: str) -> OrderBook:
+        """Return a book in the place of one that is no longer listed, for the closed orders of its instrument."""
+        return OrderBook(parse_instrument_id(instrument_id), 1, 1, "expired", 0)
+
     def limit_micros(self, side: Side, price_micros: int | None) -> int | None:
         """Return the limit of an order: its price, for a market order the end of the band, None without a band."""
         if price_micros is not None or self.band is None:

@@ -105,9 +105,13 @@ class ClosedOrders(Mapping[int, Order]):
                 rows = rows[len(rows) - self._image_count :]
             self._image, self._image_count = b"", None
             self._orders = OrderedDict()
+            delisted: dict[str, OrderBook] = {}
             # Each row is the instrument, then the order.
             for row in rows:
-                self._file(Order(row[1], self._user_id, self._books[row[0]], *row[2:]))
+                book = self._books.get(row[0]) or delisted.get(row[0])
+                if book is None:
+                    book = delisted[row[0]] = OrderBook.delisted(row[0])
+                self._file(Order(row[1], self._user_id, book, *row[2:]))
             self._orders.update(newer)
         return self._orders
 

@@ -41,7 +41,7 @@ def margin_quote(state: State, ts_us: int, command: PlaceOrder) -> OrderMargins:
     if account is None:
         return OrderMargins(0, None, None, Reason.UNKNOWN_USER)
     if book is None:
-        return OrderMargins(0, None, None, Reason.INSTRUMENT_NOT_FOUND)
+        return OrderMargins(0, None, None, state.why_not_listed(command.instrument_id))
     size = size_to_place_milli(account, book, command)
     failed = why_not_placed(state, ts_us, account, book, None, command, size)
     reason = failed.reason if failed is not None else None

@@ -27,7 +27,7 @@ def list_instrument(
     state: State, changes: Changes, terms: InstrumentTerms, tick_micros: int, min_size_milli: int
 ) -> OrderBook:
     """List one instrument. Its shorts lock the strike until `set_marks` sets other rates."""
-    book = OrderBook(terms, tick_micros, min_size_milli, "open", len(state.books))
+    book = OrderBook(terms, tick_micros, min_size_milli, "open", state.next_number)
     state.add(book)
     set_margin_rates(book, cash_secured_rates(book.strike_micros))
     changes.events.append(

@@ -60,7 +60,7 @@ def cancel_quotes(state: State, command: CancelQuotes) -> Result:
     account = state.accounts.get(command.user_id)
     if account is None:
         return FailedCheck(Reason.UNKNOWN_USER)
-    if command.instrument_id is not UNSET and command.instrument_id not in state.books:
+    if command.instrument_id is not UNSET and not state.knows(command.instrument_id):
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if command.asset is not UNSET and not any(book.asset == command.asset for book in state.books.values()):
         return FailedCheck(Reason.UNKNOWN_ASSET)
@@ -120,7 +120,7 @@ class _Quoting:
             return Reason.NO_QUOTE
         state, account, group = self.state, self.account, self.group
         book = state.books.get(quote.instrument_id)
-        if reason := self._why_not_in_group(book, side, terms.price_micros):
+        if reason := self._why_not_in_group(quote.instrument_id, book, side, terms.price_micros):
             return reason
         command = PlaceOrder(
             account.user_id, quote.instrument_id, side, "limit", "gtc", terms.price_micros, size_milli, terms.post_only
@@ -163,7 +163,7 @@ class _Quoting:
         ):
             self.unchanged.append(order.order_id)
             return None
-        if reason := self._why_not_in_group(order.book, order.side, terms.price_micros):
+        if reason := self._why_not_in_group(order.book.instrument_id, order.book, order.side, terms.price_micros):
             return reason
         size_milli = order.size_milli - order.remaining_milli + open_milli
         edit = Edit(order, terms.price_micros, size_milli, open_milli)
@@ -177,13 +177,15 @@ class _Quoting:
         change_terms(state, self.changes, edit, keeps_place)
         return None
 
-    def _why_not_in_group(self, book: OrderBook | None, side: Side, price_micros: int) -> Reason | None:
+    def _why_not_in_group(
+        self, instrument_id: str, book: OrderBook | None, side: Side, price_micros: int
+    ) -> Reason | None:
         """Return why the group cannot have a quote on this side at this price."""
         group = self.group
         if group.frozen_until_us is not None:
             return Reason.MMP_FROZEN
         if book is None:
-            return Reason.INSTRUMENT_NOT_FOUND
+            return self.state.why_not_listed(instrument_id)
         if book.asset != group.asset:
             return Reason.MMP_GROUP_OF_OTHER_ASSET
         other = group.quote(book.instrument_id, "ask" if side == "bid" else "bid")

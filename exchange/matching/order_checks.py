@@ -53,7 +53,7 @@ def why_not_placed(
     if account.is_suspended:
         return FailedCheck(Reason.USER_SUSPENDED)
     if book is None:
-        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
+        return FailedCheck(state.why_not_listed(command.instrument_id))
     if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
         return why_closed(state, ts_us, book)
     if state.has_fair_market and (failed := why_not_reopened(state, ts_us, book, command.post_only)):

@@ -43,7 +43,7 @@ def named_order(state: State, command: EditOrder | CancelOrder) -> Order | Faile
     (https://docs.deribit.com/api-reference/trading/private-edit_by_label).
     """
     instrument_id = None if command.instrument_id is UNSET else command.instrument_id
-    if instrument_id is not None and instrument_id not in state.books:
+    if instrument_id is not None and not state.knows(instrument_id):
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     account = state.accounts.get(command.user_id)
     if command.label is not UNSET and account is not None:
@@ -60,7 +60,7 @@ def named_order(state: State, command: EditOrder | CancelOrder) -> Order | Faile
 
 def why_no_group(state: State, command: CancelAll | CancelUserOrders) -> FailedCheck | None:
     """Fail if the command names an instrument or an asset that was never listed."""
-    if command.instrument_id is not None and command.instrument_id not in state.books:
+    if command.instrument_id is not None and not state.knows(command.instrument_id):
         return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
     if isinstance(command, CancelUserOrders) or command.asset is UNSET:
         return None

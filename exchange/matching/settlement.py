@@ -2,15 +2,25 @@
 
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from exchange.domain.commands import SettleSeries
 from exchange.domain.events import (
     DeliveryPriceSet,
     PositionSettled,
+    SeriesDelisted,
     SettlementDelayed,
     ShortfallCovered,
 )
 from exchange.domain.reasons import Reason
-from exchange.domain.units import MILLI_PER_CONTRACT, NUMBER_MAX, PRICE_MAX_MICROS, PRICE_STEP_MICROS, US_PER_SECOND
+from exchange.domain.units import (
+    MILLI_PER_CONTRACT,
+    NUMBER_MAX,
+    PRICE_MAX_MICROS,
+    PRICE_STEP_MICROS,
+    US_PER_DAY,
+    US_PER_SECOND,
+)
 from exchange.matching.accounts import FEES, INSURANCE, Account, Position
 from exchange.matching.apportion import apportion
 from exchange.matching.book import OrderBook
@@ -111,6 +121,20 @@ def settle(state: State, changes: Changes, series: list[ExpiredSeries]) -> None:
         _pay(state, changes, nets)
     for account in state.accounts.values():
         cancel_unaffordable_bids(state, changes, account)
+
+
+def delist(state: State, changes: Changes, day_end_us: int) -> None:
+    """Delist the series that were settled long enough before this end of a day, oldest first."""
+    kept_days = state.settlement_rules.settled_kept_days
+    if kept_days is UNSET:
+        return
+    newest_us = day_end_us - kept_days * US_PER_DAY
+    settled = [book for book in state.books.values() if book.delivery_micros is not None]
+    gone = [book for book in settled if book.expiration_us <= newest_us]
+    if gone:
+        state.delist(gone)
+        series = dict.fromkeys((book.expiration_us // US_PER_SECOND, book.asset) for book in gone)
+        changes.events += [SeriesDelisted(asset, expiration_s) for expiration_s, asset in sorted(series)]
 
 
 def _why_not_settled(state: State, ts_us: int, expired: ExpiredSeries, price_micros: int) -> FailedCheck | None:

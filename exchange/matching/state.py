@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
+from exchange.domain.instruments import asset_of_expired
+from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
     FAIR_MARKET_VERSION,
     FIRST_RULES_VERSION,
@@ -24,7 +26,8 @@ from exchange.matching.trigger_orders import TriggerLists
 class State:
     """Everything that decides the outcome of a command. A new state is empty; its first command is the genesis.
 
-    `live` holds the books that have not expired, by asset; it has every asset on which an instrument was ever listed.
+    `books` are those of all listed instruments, in order of listing. `live` holds the books that have not expired, by
+    asset; it has every asset on which an instrument is listed, even if all have expired.
     `market` and `fee_schedule` are derived from the rules, and `has_fair_market` is true if they have a market and
     version 2 or later.
     """
@@ -39,6 +42,7 @@ class State:
         "liquidation_rules",
         "live",
         "market",
+        "next_number",
         "next_order_id",
         "next_trade_id",
         "now_us",
@@ -52,6 +56,7 @@ class State:
 
     def __init__(self, rules: Rules = Rules(), rules_version: int = FIRST_RULES_VERSION) -> None:
         self.set_rules(rules, rules_version)
+        self.next_number = 0
         self.next_order_id = 1
         self.next_trade_id = 1
         # The time of the command that is carried out. It is no part of what the commands before left.
@@ -79,6 +84,7 @@ class State:
     def add(self, book: OrderBook) -> None:
         """Add an instrument."""
         self.books[book.instrument_id] = book
+        self.next_number = book.number + 1
         live = self.live.setdefault(book.asset, {})
         if book.state != "expired":
             live[book.instrument_id] = book
@@ -87,6 +93,32 @@ class State:
         """Mark an instrument as expired."""
         book.state = "expired"
         del self.live[book.asset][book.instrument_id]
+
+    def delist(self, books: list[OrderBook]) -> None:
+        """Remove settled instruments."""
+        for book in books:
+            del self.books[book.instrument_id]
+        assets = dict.fromkeys(book.asset for book in self.books.values())
+        self.live = {asset: self.live[asset] for asset in assets}
+
+    def is_delisted(self, instrument_id: str) -> bool:
+        """True if the id names an option that is no longer listed, as far as the state can tell.
+
+        Where series are delisted, the names of the past are not remembered: each option on a known asset whose
+        expiration is over has expired, whether it was ever listed or not.
+        """
+        if self.settlement_rules.settled_kept_days is UNSET or instrument_id in self.books:
+            return False
+        asset = asset_of_expired(instrument_id, self.now_us)
+        return asset is not None and (asset in self.live or asset in self.indexes)
+
+    def knows(self, instrument_id: str) -> bool:
+        """True if the instrument is listed, or was."""
+        return instrument_id in self.books or self.is_delisted(instrument_id)
+
+    def why_not_listed(self, instrument_id: str) -> Reason:
+        """Return why no book has this id."""
+        return Reason.INSTRUMENT_EXPIRED if self.is_delisted(instrument_id) else Reason.INSTRUMENT_NOT_FOUND
 
     @property
     def cash_room_micros(self) -> int:
@@ -150,7 +182,11 @@ class State:
             wanted = sorted(dict.fromkeys(expirations)) if self.has_fair_market else []
             assert sorted(index.smiles) == wanted, "the smiles are not those of the live expirations"
         numbers = [book.number for book in self.books.values()]
-        assert numbers == list(range(len(numbers))), "listings are misnumbered"
+        assert numbers == sorted(dict.fromkeys(numbers)), "listings are misnumbered"
+        assert not numbers or numbers[-1] < self.next_number, "the number of the next listing is taken"
+        assert list(self.live) == list(dict.fromkeys(book.asset for book in self.books.values())), (
+            "the assets are not those of the listed instruments"
+        )
 
 
 class Changes:

@@ -191,7 +191,8 @@ def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None
             order_id, instrument_id, *terms = row[:_TRIGGER_TERMS]
             original, *ends = row[_TRIGGER_TERMS:]
             values: list[Any] = [*terms, tuple(original), *ends]
-            order = TriggerOrder(order_id, account.user_id, state.books[instrument_id], *values)
+            book = state.books.get(instrument_id) or OrderBook.delisted(instrument_id)
+            order = TriggerOrder(order_id, account.user_id, book, *values)
             account.file_trigger(order)
             if order.status is None:
                 add_trigger(state, order)
@@ -268,7 +269,7 @@ def _restore_book(
     bids: list[Any],
     asks: list[Any],
 ) -> None:
-    book = OrderBook(parse_instrument_id(instrument_id), tick, min_size, book_state, len(state.books))
+    book = OrderBook(parse_instrument_id(instrument_id), tick, min_size, book_state, state.next_number)
     state.add(book)
     book.last_micros, book.index_micros, book.mark_micros = values[:3]
     book.initial_nanos, book.maintenance_nanos, book.delivery_micros = values[3:]

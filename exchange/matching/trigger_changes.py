@@ -229,7 +229,7 @@ def _why_not_placed(
     if account.is_suspended:
         return FailedCheck(Reason.USER_SUSPENDED)
     if book is None:
-        return FailedCheck(Reason.INSTRUMENT_NOT_FOUND)
+        return FailedCheck(state.why_not_listed(command.instrument_id))
     if failed := _why_not_open(state, ts_us, account, book):
         return failed
     price, size_min_milli = command.price_micros, _size_min_milli(state, book, command.reduce_only is True)

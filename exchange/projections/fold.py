@@ -35,6 +35,7 @@ from exchange.domain.events import (
     QuoteRefused,
     Refused,
     RulesChanged,
+    SeriesDelisted,
     SeriesPaused,
     SeriesResumed,
     SettlementDelayed,
@@ -261,6 +262,8 @@ class Fold:
                     self._deliver(change, event)
                 case SettlementDelayed():
                     self._conclude(change, Settlement(seq, ts_us, event.asset, event.expiration_s, None, "delayed"))
+                case SeriesDelisted():
+                    self._delist(event)
                 case PositionSettled():
                     self._on_settled(change, event)
                 case ShortfallCovered() | DebtRepaid():
@@ -424,6 +427,15 @@ class Fold:
                 self.marks.pop(instrument_id, None)
                 self.closing_indexes.pop(instrument_id, None)
         self._conclude(change, Settlement(change.seq, change.ts_us, asset, expiration_s, price_micros, "settled"))
+
+    def _delist(self, event: SeriesDelisted) -> None:
+        """Forget the instruments of a series, with their books and trades. Its settlement stays."""
+        series = event.asset, event.expiration_s
+        delisted = [name for name, one in self.instruments.items() if (one.asset, one.expiration_s) == series]
+        for instrument_id in delisted:
+            del self.instruments[instrument_id], self.depths[instrument_id]
+            self.tape.instruments.pop(instrument_id, None)
+            self.balances.open_interest_milli.pop(instrument_id, None)
 
     def _conclude(self, change: Change, settlement: Settlement) -> None:
         self.settlements.on_series(settlement)

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from exchange.domain.events import Event
 from exchange.domain.forwards import ForwardCurve, basis_of, basis_of_option, forward_micros
 from exchange.domain.index_window import WINDOW_US
+from exchange.domain.instruments import asset_of_expired
 from exchange.domain.margin_rates import margin_rates, nanos_to_micros
-from exchange.domain.rules import Band, Rules, band_of, market_of
+from exchange.domain.reasons import Reason
+from exchange.domain.rules import Band, Rules, band_of, market_of, settlement_rules_of
 from exchange.domain.units import US_PER_SECOND
 from exchange.projections.balances import AccountBalances, PositionRecord, null_if_unsafe
 from exchange.projections.black_scholes import Greeks, Volatility, greeks_of_portfolio
@@ -402,6 +404,14 @@ class Views:
             or (market is not None and any(series.asset == asset for series in market.series))
             or any(instrument.asset == asset for instrument in self.instruments.values())
         )
+
+    def why_not_listed(self, instrument_id: str) -> Reason:
+        """Return why no instrument has this id, as the matcher does: it has expired, or never was one."""
+        if settlement_rules_of(self.rules).settled_kept_days is UNSET:
+            return Reason.INSTRUMENT_NOT_FOUND
+        asset = asset_of_expired(instrument_id, self.ts_us)
+        is_known = asset is not None and self.knows_asset(asset)
+        return Reason.INSTRUMENT_EXPIRED if is_known else Reason.INSTRUMENT_NOT_FOUND
 
     def live_instruments(self, asset: str | None = None) -> list[Instrument]:
         """Return the instruments that have not expired, in order of listing."""

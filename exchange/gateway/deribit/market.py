@@ -50,16 +50,14 @@ def instruments(caller: Caller, params: d.InstrumentsParams) -> list[shapes.Inst
     views = caller.views
     asset = asset_filter(params.currency, views)
     return [
-        shapes.instrument(views, number, one)
-        for number, one in enumerate(views.instruments.values(), 1)
+        shapes.instrument(views, one)
+        for one in views.instruments.values()
         if (one.state == "expired") == params.expired and asset in (None, one.asset) and params.kind in KINDS
     ]
 
 
 def instrument(caller: Caller, params: d.InstrumentParams) -> shapes.Instrument:
-    wanted = listed_id(params.instrument_name, caller.views)
-    number = next(number for number, name in enumerate(caller.views.instruments, 1) if name == wanted)
-    return shapes.instrument(caller.views, number, caller.views.instruments[wanted])
+    return shapes.instrument(caller.views, caller.views.instruments[listed_id(params.instrument_name, caller.views)])
 
 
 def contract_size(caller: Caller, params: d.InstrumentParams) -> dict[str, float]:

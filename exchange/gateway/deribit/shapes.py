@@ -4,6 +4,7 @@ A field that Deribit documents as optional is left out if it does not apply here
 differ. Source: the schemas of https://docs.deribit.com/api-reference.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -359,14 +360,19 @@ def _liquidated(trade: w.Trade | w.UserTrade) -> str | UnsetType:
     return "T" if trade.liquidation else UNSET
 
 
-def instrument(views: Views, number: int, listed: w.Instrument) -> Instrument:
-    """An option as Deribit shows it; `number` is its place in the order of listing."""
+def instrument_number(instrument_id: str) -> int:
+    """Return the number of an option. It follows from the name alone, so it never changes."""
+    return int.from_bytes(hashlib.sha256(instrument_id.encode()).digest()[:6], "big")
+
+
+def instrument(views: Views, listed: w.Instrument) -> Instrument:
+    """An option as Deribit shows it."""
     market = market_of(views.rules)
     maker_ppm = 0 if market is None else market.fees.maker_ppm
     taker_ppm = 0 if market is None else market.fees.taker_ppm
     return Instrument(
         listed.instrument_id,
-        number,
+        instrument_number(listed.instrument_id),
         "option",
         "linear",
         listed.asset,
