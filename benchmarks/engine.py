@@ -35,7 +35,7 @@ UNIT = "commands/s"
 def run(scale: Scale) -> list[Row]:
     """Return the rows of each recorded stream."""
     if not DATA.is_dir():
-        return [skipped("engine", f"the recorded order flow is not at {DATA}")]
+        return [skipped("engine", "the recorded order flow is not in ../shared/data")]
     return [row for make in RECORDED for row in measure(make(scale.share), scale, NO_GOAL)]
 
 
