@@ -69,6 +69,7 @@ MODULES = (
     "exchange.matching.order_checks",
     "exchange.matching.order_lookup",
     "exchange.matching.orders",
+    "exchange.matching.possible_fills",
     "exchange.matching.reduce_only",
     "exchange.matching.reopening",
     "exchange.matching.settlement",

@@ -6,6 +6,7 @@ the rules (docs/protocol.md, reasons, events, docs/market.md), not from `exchang
 """
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -1575,17 +1576,20 @@ class NaiveExchange:
         ]
 
     def offers(self, taker: PlaceOrder) -> list[tuple[NaiveOrder, int]]:
-        """Return the orders that the taker would trade with, and how much of each would be left at its turn."""
-        moved: dict[str, int] = {}
-        found = []
-        for maker in self.makers(taker):
-            size = maker.remaining
-            if maker.placed.reduce_only is True and maker.user_id != taker.user_id:
-                position = abs(self.position(maker.user_id, maker.instrument_id))
-                size = max(0, min(size, position - moved.get(maker.user_id, 0)))
-            moved[maker.user_id] = moved.get(maker.user_id, 0) + size
-            found.append((maker, size))
-        return found
+        """Return the orders that the taker would trade with, and how much it would get of each."""
+        makers = self.makers(taker)
+        if not any(maker.placed.reduce_only is True for maker in makers):
+            return [(maker, maker.remaining) for maker in makers]
+        # Reduce-only orders shrink meanwhile: a copy of the exchange shows what is left of them.
+        copied = deepcopy(self)
+        size = max(0, taker.size_milli)
+        events = copied.trade_within_budget(NaiveOrder(0, taker, taker.price_micros, size, size, 0), lambda *_: True)
+        found: dict[int, int] = {}
+        for trade in events:
+            if isinstance(trade, Traded):
+                found[trade.maker_order_id] = found.get(trade.maker_order_id, 0) + trade.size_milli
+        by_id = {maker.order_id: maker for maker in makers}
+        return [(by_id[order_id], size) for order_id, size in found.items()]
 
     def tradable(self, taker: PlaceOrder) -> int:
         return sum(size for _, size in self.offers(taker))

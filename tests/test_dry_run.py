@@ -1,5 +1,7 @@
 """A dry run returns the events of the order and changes nothing: random streams, each order dry-run first."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from exchange.domain.commands import PlaceOrder
@@ -9,25 +11,30 @@ from exchange.domain.events import (
     LiquidationStarted,
     OrderAccepted,
     OrderCancelled,
+    OrderEdited,
     OrderRepeated,
     PositionChanged,
     Traded,
+    TriggerOrderEnded,
 )
 from exchange.matching.apply import apply
 from exchange.matching.dry_run import dry_run
 from exchange.matching.state import State
 from exchange.matching.state_codec import encode_state
 from tests.market_commands import market_steps
+from tests.random_commands import Step
+from tests.reducing_commands import reducing_steps
 
 SEEDS = 12
 COMMANDS = 300
 
 
+@pytest.mark.parametrize("steps", [market_steps, reducing_steps])
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_dry_run_returns_the_events_of_the_order(seed: int) -> None:
+def test_a_dry_run_returns_the_events_of_the_order(steps: Callable[[int, int], Iterator[Step]], seed: int) -> None:
     state = State()
     tried_count = 0
-    for ts_us, command, _ in market_steps(seed, COMMANDS):
+    for ts_us, command, _ in steps(seed, COMMANDS):
         if not isinstance(command, PlaceOrder):
             apply(state, ts_us, command)
             continue
@@ -35,7 +42,9 @@ def test_a_dry_run_returns_the_events_of_the_order(seed: int) -> None:
         tried = dry_run(state, ts_us, command)
         assert encode_state(state) == image, f"seed {seed}: the dry run of {command} changed the state"
         happened = apply(state, ts_us, command)
-        if isinstance(happened[0], OrderRepeated) or any(isinstance(it, LiquidationStarted) for it in happened):
+        if isinstance(happened[0], OrderRepeated) or any(
+            isinstance(it, LiquidationStarted | TriggerOrderEnded) for it in happened
+        ):
             # Of a repeated order the dry run knows only the id, not the effects on others.
             continue
         assert facts(tried, command.user_id) == facts(happened, command.user_id), f"seed {seed}: {command}"
@@ -54,10 +63,17 @@ def facts(events: list[Event], user_id: str) -> list[object]:
                 maker = event.maker_order_id, event.maker_user_id, event.maker_fee_micros
                 found.append((event.price_micros, event.size_milli, *maker, event.taker_fee_micros))
             case OrderCancelled():
-                found.append((event.user_id, event.side, event.price_micros, event.remaining_milli, event.reason))
+                if event.user_id == user_id or event.reason != "nothing_to_reduce":
+                    found.append((event.user_id, event.side, event.price_micros, event.remaining_milli, event.reason))
             case PositionChanged() | BalanceChanged():
                 if event.user_id == user_id:
                     found.append(event)
+            case OrderEdited():
+                # The dry run knows only those of others that it meets.
+                if event.user_id == user_id:
+                    found.append(
+                        (event.side, event.price_micros, event.previous_remaining_milli, event.remaining_milli)
+                    )
             case _:
                 found.append(event)
     return found

@@ -100,6 +100,7 @@ from tests.naive import NaiveExchange, NaiveOrder
 from tests.order_commands import OrderCommands, OrderMarketCommands, order_steps
 from tests.quote_commands import QuoteCommands, QuoteMarketCommands, quote_steps
 from tests.random_commands import RandomCommands, Step, random_steps
+from tests.reducing_commands import ReducingCommands
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 200
@@ -161,6 +162,12 @@ def test_chunk_of_streams_with_mass_quotes_is_the_same_as_in_the_naive_exchange(
         run_stream(QuoteMarketCommands if seed % 2 else QuoteCommands, seed, ORDER_COMMANDS)
 
 
+@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=20, long_from=40))
+def test_chunk_of_streams_with_reducing_orders_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(ReducingCommands, seed, COMMANDS)
+
+
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
     """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
@@ -178,6 +185,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
         run_stream(FairMarketCommands, seed, 1_000)
         run_stream(OrderMarketCommands, seed, 1_000)
         run_stream(QuoteMarketCommands, seed, 1_000)
+        run_stream(ReducingCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:

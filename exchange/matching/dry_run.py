@@ -118,12 +118,20 @@ def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, 
     scratch.add(copied)
     _copy_position(scratch, account, copied)
     wanted_milli = command.size_milli
-    for maker in book.opposite(command.side).crosses(book.limit_micros(command.side, command.price_micros)):
-        if wanted_milli <= 0:
+    opposite, limit_micros = book.opposite(command.side), book.limit_micros(command.side, command.price_micros)
+    for level in opposite:
+        if wanted_milli <= 0 or (limit_micros is not None and not opposite.reaches(level, limit_micros)):
             break
-        _copy_order(scratch, state, maker, copied)
-        if maker.user_id != account.user_id or state.rules.self_trade_prevention == "off":
-            wanted_milli -= maker.remaining_milli
+        in_turn = False
+        for maker in level:
+            # Of an iceberg order a part trades, and then the orders behind it; a reduce-only order may shrink instead.
+            in_turn = in_turn or maker.reduce_only or maker.display_milli > 0
+            if wanted_milli <= 0 and not in_turn:
+                break
+            _copy_order(scratch, state, maker, copied)
+            counts = maker.user_id != account.user_id or state.rules.self_trade_prevention == "off"
+            if counts and not maker.reduce_only:
+                wanted_milli -= maker.remaining_milli
     for order in account.open_orders.values():
         if order.book is book and order.side == command.side:
             _copy_order(scratch, state, order, copied)

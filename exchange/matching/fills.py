@@ -18,6 +18,7 @@ from exchange.matching.cancellation import cancel_resting
 from exchange.matching.fees import FeeSchedule
 from exchange.matching.maker_protection import protect
 from exchange.matching.margin_profiles import collateral_micros, coverable_milli
+from exchange.matching.possible_fills import possible_fills
 from exchange.matching.reduce_only import shrink_reduce_only
 from exchange.matching.state import Changes, State
 
@@ -66,7 +67,7 @@ def traders(state: State, events: list[Event]) -> list[Account]:
 
 def fillable(state: State, order: Order) -> int:
     """Return how much of `order` the book can fill now, up to its remainder; the user's own orders do not count."""
-    fills = _possible_fills(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
+    fills = possible_fills(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
     return sum(size for _, size in fills)
 
 
@@ -78,7 +79,7 @@ def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_mi
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
-    fills = _possible_fills(state, account.user_id, book, side, None, size_milli)
+    fills = possible_fills(state, account.user_id, book, side, None, size_milli)
     if not in_full:
         return not fills or budget.affords_milli(fills[0][0], fills[0][1]) > 0
     if sum(size for _, size in fills) < size_milli:
@@ -172,35 +173,6 @@ class BuyingPower:
             self._bought_milli += size_milli
         self._free_micros -= paid_micros
         self._cash_micros -= paid_micros
-
-
-def _possible_fills(
-    state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
-) -> list[tuple[int, int]]:
-    """Return (price, size) of the fills that an order of the user with these terms would get now.
-
-    `limit_micros` is None for a market order. The user's own orders are skipped if self-trades are prevented.
-    """
-    own_trade = state.rules.self_trade_prevention == "off"
-    fills = []
-    # By user, the position that is left after all orders that trade before.
-    left_milli: dict[str, int] = {}
-    for maker in book.opposite(side).crosses(book.limit_micros(side, limit_micros)):
-        if size_milli == 0:
-            break
-        if own_trade or maker.user_id != user_id:
-            size = min(size_milli, maker.remaining_milli)
-            account = state.accounts[maker.user_id]
-            if account.reduce_only_orders and maker.user_id != user_id:
-                position_milli = left_milli.get(maker.user_id, abs(account.position_milli(book.instrument_id)))
-                if maker.reduce_only:
-                    size = min(size, position_milli)
-                left_milli[maker.user_id] = max(0, position_milli - maker.remaining_milli)
-            assert maker.price_micros is not None
-            if size:
-                fills.append((maker.price_micros, size))
-                size_milli -= size
-    return fills
 
 
 def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int, size: int) -> int:

@@ -8,6 +8,7 @@ orders at one price, that with the lower id keeps its size.
 from msgspec import UNSET, UnsetType
 
 from exchange.domain.events import OrderEdited
+from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_resting
@@ -24,7 +25,7 @@ def shrink_reduce_only(state: State, changes: Changes, account: Account, book: O
     """Shrink the account's resting reduce-only orders in an instrument to its position; cancel those without a rest."""
     position_milli = account.position_milli(book.instrument_id)
     left_milli = abs(position_milli)
-    for order in _first_to_trade(account, book):
+    for order in first_to_trade(account, book):
         if (order.side == "ask") != (position_milli > 0):
             left_milli = 0
         kept_milli = min(order.remaining_milli, left_milli)
@@ -35,7 +36,8 @@ def shrink_reduce_only(state: State, changes: Changes, account: Account, book: O
             _shrink(state, changes, account, order, kept_milli)
 
 
-def _first_to_trade(account: Account, book: OrderBook) -> list[Order]:
+def first_to_trade(account: Account, book: OrderBook) -> list[Order]:
+    """Return the account's resting reduce-only orders in an instrument, the first to trade first."""
     # An order that is edited is filed, and does not rest while it trades.
     orders = [it for it in account.reduce_only_orders.values() if it.book is book and it.level is not None]
     return sorted(orders, key=_rank) if len(orders) > 1 else orders
@@ -43,7 +45,8 @@ def _first_to_trade(account: Account, book: OrderBook) -> list[Order]:
 
 def _rank(order: Order) -> tuple[int, int]:
     assert order.price_micros is not None, "a market order rests"
-    return order.price_micros if order.side == "ask" else -order.price_micros, order.order_id
+    # An order of a dry run has no id yet, and is the newest.
+    return order.price_micros if order.side == "ask" else -order.price_micros, order.order_id or NUMBER_MAX
 
 
 def _shrink(state: State, changes: Changes, account: Account, order: Order, remaining_milli: int) -> None:

@@ -1,0 +1,74 @@
+"""Random command streams in which orders that shrink and orders that show a part meet those that need all of a size.
+
+One instrument, three prices, many reduce-only and iceberg orders, and fill-or-kill orders against them.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from msgspec import UNSET
+
+from exchange.domain.commands import Command, Deposit, EditOrder, PlaceOrder
+from exchange.domain.enums import Side
+from tests.naive import NaiveExchange
+from tests.order_commands import OrderCommands
+from tests.random_commands import USERS, Step
+
+PRICES = (100_000, 200_000, 300_000)
+
+
+def reducing_steps(seed: int, count: int) -> Iterator[Step]:
+    """Yield the first `count` commands of the stream of `seed`, with the naive exchange's events."""
+    naive = NaiveExchange()
+    source = ReducingCommands(seed, naive)
+    for _ in range(count):
+        command = source.next_command()
+        events = naive.apply(source.ts_us, command)
+        source.observe(events)
+        yield Step(source.ts_us, command, events)
+
+
+class ReducingCommands(OrderCommands):
+    """A stream in which most orders are placed in the instrument listed first."""
+
+    def __init__(self, seed: int, naive: NaiveExchange) -> None:
+        super().__init__(seed, naive)
+        self.reducing = Random(f"reducing {seed}")
+        # Some users can hardly pay for what they want.
+        self.queue += [Deposit(user_id, self.reducing.choice((10**7, 10**10, 10**10))) for user_id in USERS]
+
+    def next_command(self) -> Command:
+        """Return the next command, and advance `ts_us`."""
+        command, one_in = super().next_command(), self.reducing.randrange
+        if isinstance(command, PlaceOrder) and self.live and one_in(4):
+            command = self._meeting(self.live[0])
+        elif isinstance(command, EditOrder) and self.open_ids:
+            # It loses its place, so that orders at one price do not trade in the order of their ids.
+            order_id = self.reducing.choice(self.open_ids)
+            user_id, choose = self.placed[order_id].user_id, self.reducing.choice
+            command = EditOrder(user_id, order_id, None, choose(PRICES), choose((None, 500, 1_500)))
+        self.last = command
+        return command
+
+    def _meeting(self, instrument_id: str) -> PlaceOrder:
+        choose, user_id = self.reducing.choice, self.reducing.choice(USERS)
+        position = self.naive.position(user_id, instrument_id)
+        side: Side = choose(("bid", "ask"))
+        closing: Side = "ask" if position > 0 else "bid"
+        price, size, kind = choose(PRICES), choose((300, 500, 1_000, 2_000)), self.reducing.randrange(5)
+        if kind == 0:
+            return PlaceOrder(user_id, instrument_id, side, "market", "fok", None, size * choose((1, 2, 3)))
+        if kind == 1:
+            return PlaceOrder(user_id, instrument_id, side, "limit", "fok", price, size * choose((1, 2, 3)))
+        is_reducing = kind < 4 and position != 0
+        return PlaceOrder(
+            user_id,
+            instrument_id,
+            closing if is_reducing else choose((side, closing)),
+            "limit",
+            "gtc",
+            price,
+            size,
+            reduce_only=is_reducing or UNSET,
+            display_milli=choose((UNSET, 100, 200)),
+        )
