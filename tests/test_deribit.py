@@ -1,15 +1,12 @@
 """Deribit's dialect, over WebSocket and HTTP, against a real server: names, units, errors, rights and channels."""
 
 import asyncio
-import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
@@ -24,9 +21,9 @@ from exchange.gateway.limits import FRAME_MAX
 from exchange.keys.credentials import Login
 from exchange.keys.key import TRADE, new_key
 from exchange.keys.key_file import change_keys
-from tests.wire import INSTRUMENT, TEXT, Server, Wire, exchange, frame_bytes, request
+from tests.deribit_wire import PATH, Http, basic, call, deribit_client, message, refusal, text_frame
+from tests.wire import INSTRUMENT, Wire, exchange, request
 
-PATH = "/ws/api/v2"
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -45,80 +42,6 @@ def run(request: pytest.FixtureRequest) -> Run:
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
     return tmp_path / "exchange.db"
-
-
-async def deribit_client(server: Server, user_id: str = "") -> Wire:
-    """A client on Deribit's path, logged in as a user if one is given."""
-    wire = await server.dial()
-    assert (await wire.shake_hands(PATH)).startswith("HTTP/1.1 101 ")
-    if user_id:
-        answer = await call(wire, "public/auth", grant_type="client_credentials", client_id=user_id, client_secret="")
-        assert answer["token_type"] == "bearer"
-    return wire
-
-
-async def answer_to(wire: Wire, method: str, **params: Any) -> Any:
-    """The whole answer. Notifications before it are skipped."""
-    wire.writer.write(_frame(request(method, 7, **params)))
-    while "id" not in (answer := await message(wire)):
-        pass
-    return answer
-
-
-async def call(wire: Wire, method: str, **params: Any) -> Any:
-    answer = await answer_to(wire, method, **params)
-    assert "error" not in answer, answer
-    return answer["result"]
-
-
-async def refusal(wire: Wire, method: str, **params: Any) -> tuple[int, str]:
-    error = (await answer_to(wire, method, **params))["error"]
-    return error["code"], error["message"]
-
-
-async def message(wire: Wire) -> Any:
-    return json.loads((await wire.frame()).payload)
-
-
-def _frame(text: str) -> bytes:
-    return frame_bytes(TEXT, text.encode())
-
-
-class Http:
-    """A client over one HTTP connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
-        self.reader, self.writer, self.host = reader, writer, host
-
-    @classmethod
-    async def dial(cls, server: Server) -> "Http":
-        wire = await server.dial()
-        return cls(wire.reader, wire.writer, wire.host)
-
-    async def get(self, method: str, authorization: str = "", **params: Any) -> tuple[int, Any]:
-        query = urlencode(params)
-        target = f"/api/v2/{method}" + (f"?{query}" if query else "")
-        return await self.send(f"GET {target} HTTP/1.1", authorization)
-
-    async def post(self, path: str, body: Any, authorization: str = "") -> tuple[int, Any]:
-        text = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.send(f"POST {path} HTTP/1.1", authorization, f"Content-Length: {len(text)}", body=text)
-
-    async def send(self, line: str, authorization: str = "", *more: str, body: bytes = b"") -> tuple[int, Any]:
-        headers = [line, f"Host: {self.host}", *more]
-        if authorization:
-            headers.append(f"Authorization: {authorization}")
-        self.writer.write("\r\n".join([*headers, "", ""]).encode() + body)
-        return await self.answer()
-
-    async def answer(self) -> tuple[int, Any]:
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        length = next(int(row.split(":")[1]) for row in head.split("\r\n") if row.lower().startswith("content-length"))
-        return int(head.split()[1]), json.loads(await self.reader.readexactly(length))
-
-
-def basic(user_id: str, secret: str = "") -> str:
-    return "Basic " + base64.b64encode(f"{user_id}:{secret}".encode()).decode()
 
 
 def test_a_conversation_in_the_words_of_deribit(run: Run, db: Path) -> None:
@@ -174,7 +97,7 @@ def test_answers_say_when_their_requests_arrived(run: Run, db: Path) -> None:
         async with exchange(db) as server:
             wire = await deribit_client(server)
             # As on Deribit, the version of JSON-RPC may be missing.
-            wire.writer.write(_frame('{"id":3,"method":"public/test","params":{}}'))
+            wire.writer.write(text_frame('{"id":3,"method":"public/test","params":{}}'))
             answer = await message(wire)
             assert (answer["id"], answer["testnet"], answer["jsonrpc"]) == (3, True, "2.0")
             assert answer["usOut"] - answer["usIn"] == answer["usDiff"] >= 0
@@ -413,7 +336,7 @@ def test_tokens_end() -> None:
     assert tokens.login_of(pair.refresh) is None
     now[0] = ACCESS_SECONDS
     assert tokens.login_of(pair.access) is None
-    assert tokens.take_refresh(pair.refresh) == login
+    assert tokens.take_refresh(pair.refresh) == (login, pair.session)
     assert tokens.take_refresh(pair.refresh) is None
     late = tokens.give(login)
     now[0] += REFRESH_SECONDS
@@ -485,7 +408,7 @@ def test_own_channels_tell_of_own_orders_only(run: Run, db: Path) -> None:
             names = [f"user.orders.{INSTRUMENT}.raw", "user.trades.option.SOL.raw", "user.changes.any.any.raw"]
             await call(alice, "private/subscribe", channels=names)
             await call(bob, "private/buy", instrument_name=INSTRUMENT, price=1.2, amount=1)
-            alice.writer.write(_frame(request("private/sell", 7, instrument_name=INSTRUMENT, price=1.2, amount=1)))
+            alice.writer.write(text_frame(request("private/sell", 7, instrument_name=INSTRUMENT, price=1.2, amount=1)))
             told: dict[str, Any] = {}
             while set(told) != set(names):
                 got = await message(alice)

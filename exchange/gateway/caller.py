@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import UnsetType
+from websockets.frames import CloseCode
 
 from exchange.domain.enums import CancelScope
 from exchange.gateway.channels import Channel
@@ -57,8 +58,8 @@ class CallerConnection(Protocol):
         """Take back the last switch, because it could not be recorded."""
         ...
 
-    def reject(self, reason: str) -> None:
-        """Close the connection with code 1008, after the answer of this request."""
+    def reject(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
+        """Close the connection, after the answer of this request."""
         ...
 
 
@@ -67,8 +68,8 @@ class Caller:
 
     `level` is its rights (`exchange.keys.key`), `login` how it authenticated, `opening` the login that waits until
     its account is open. `quota` is its share. `address` is the client's IP address, empty for a client in this
-    process. `asked` and `channels` belong to a dialect: the parameters of a question to the history, which it needs for
-    the answer, and its subscriptions.
+    process. `asked` has the parameters of the request that is being answered. `channels` and `tokens` belong to a
+    dialect: its subscriptions, and the tokens of the login.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class Caller:
         "login",
         "opening",
         "quota",
+        "tokens",
         "user_id",
     )
 
@@ -99,6 +101,7 @@ class Caller:
         self.failed_logins = 0
         self.asked: Any = None
         self.channels: Any = None
+        self.tokens: Any = None
 
     @property
     def views(self) -> Views:

@@ -24,6 +24,10 @@ class Dialect:
         """Parse a request: as `jsonrpc.parse_request`."""
         return jsonrpc.parse_request(text)
 
+    def method(self, request: Request) -> Method | None:
+        """The method of a request; None if there is none. Raises RpcError."""
+        return self.methods.get(request.method)
+
     def result_text(self, raw_id: bytes, result: Any, arrived_us: int) -> bytes:
         """The answer with a result. `arrived_us` is 0 unless the dialect is timed."""
         return jsonrpc.result_text(raw_id, result)

@@ -252,6 +252,7 @@ class RequestQueue:
     def _answer(self, call: Call, method: Method, outcome: Any, receipt: Receipt | None = None) -> None:
         """Answer with the changes of a command, or with the outcome of an inquiry."""
         assert method.answer is not None, "a command or an inquiry without an answer"
+        self._caller.asked = call.params
         try:
             result = method.answer(self._caller, outcome)
             call.succeed(result if receipt is None else jsonrpc.result_with(result, receipt))

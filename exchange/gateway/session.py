@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
+from websockets.frames import CloseCode
 
 from exchange.domain.commands import Disconnect
 from exchange.domain.enums import CancelScope
@@ -77,11 +78,12 @@ _LOG_IN = METHODS["public/auth"]._replace(handle=_enter, answer=authentication_a
 class Peer(NamedTuple):
     """The other end of a socket.
 
-    `reject` closes the connection with code 1008, a moment later. Requests start in the `turn` and use up the `quota`.
+    `reject` closes the connection with a reason and a code, a moment later. Requests start in the `turn` and use up the
+    `quota`.
     """
 
     address: str
-    reject: Callable[[str], None]
+    reject: Callable[[str, CloseCode], None]
     turn: Turn
     quota: ConnectionQuota
 
@@ -123,7 +125,7 @@ class Session:
         self._subscriptions = subscriptions
         self._send = send
         self._close_connection = close_connection
-        self._reject_connection = close_connection if peer is None else peer.reject
+        self._reject_connection = (lambda reason, _code: close_connection(reason)) if peer is None else peer.reject
         self._quota = ConnectionQuota(exchange.limits, exchange.now_us) if peer is None else peer.quota
         self._caller = Caller(exchange, self, self._quota, "" if peer is None else peer.address)
         self._turn = None if peer is None else peer.turn
@@ -267,9 +269,9 @@ class Session:
         """Take back the last switch, because it could not be recorded."""
         self.set_cancel_on_disconnect(self._previous_cancel_scope)
 
-    def reject(self, reason: str) -> None:
-        """Close the connection with code 1008, after the answer of this request."""
-        self._reject_connection(reason)
+    def reject(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
+        """Close the connection, after the answer of this request."""
+        self._reject_connection(reason, code)
 
     def _on_requests_drained(self) -> None:
         if self._cancel_scope is not None:
@@ -322,7 +324,7 @@ class Session:
 
     def _decode(self, call: Call, request: jsonrpc.Request) -> Method:
         """Decode the parameters, and find the method that answers them. Raises RpcError."""
-        method = self._dialect.methods.get(request.method)
+        method = self._dialect.method(request)
         if method is None:
             self._quota.charge(REFUSED_CREDITS)
             raise jsonrpc.method_not_found(request.method)

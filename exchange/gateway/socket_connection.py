@@ -280,9 +280,9 @@ class SocketConnection(asyncio.Protocol):
             self.abort()
         self._stop_listening()
 
-    def reject(self, reason: str) -> None:
+    def reject(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
         """Close the connection because of what the client did, after the messages of this turn are written."""
-        asyncio.get_running_loop().call_soon(self.close, CloseCode.POLICY_VIOLATION, reason)
+        asyncio.get_running_loop().call_soon(self.close, code, reason)
 
     @property
     def address(self) -> str:

@@ -87,6 +87,16 @@ class ImpliedVolatilities:
         return known[1]
 
 
+def volatility_of_price(
+    instrument: Instrument, price_micros: int, forward_micros: int | None, ts_us: int
+) -> Volatility | None:
+    """Return the implied volatility of a price at `ts_us`, to the minute; None if it has none."""
+    minutes_left = _minutes_left(instrument, ts_us)
+    if forward_micros is None or minutes_left <= 0:
+        return None
+    return _volatility(instrument, price_micros, forward_micros, minutes_left)
+
+
 def _minutes_left(instrument: Instrument, ts_us: int) -> int:
     return (instrument.expiration_s * US_PER_SECOND - ts_us) // US_PER_MINUTE
 

@@ -18,7 +18,7 @@ from exchange.projections.balances import AccountBalances, PositionRecord, null_
 from exchange.projections.black_scholes import Greeks, Volatility, greeks_of_portfolio
 from exchange.projections.candles import RunningCandle
 from exchange.projections.fold import Change, Fold
-from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing
+from exchange.projections.implied_volatility import ImpliedVolatilities, Pricing, volatility_of_price
 from exchange.projections.wire_types import (
     AccountSummary,
     AccountView,
@@ -245,6 +245,15 @@ class Views:
             self._volatilities.of_quote(instrument, "bid", bid_micros, forward_micros, self.ts_us),
             self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
         )
+
+    def volatility_of(self, instrument_id: str, price_micros: int) -> Volatility | None:
+        """Return the implied volatility of a price, as of best bid and best ask; None if it has none."""
+        instrument = self.instruments[instrument_id]
+        series = self._shared(instrument)
+        if series.index_price is None:
+            return None
+        forward_micros = series.index_price.price_micros if series.smile is None else series.forward_micros
+        return volatility_of_price(instrument, price_micros, forward_micros, self.ts_us)
 
     def quote(self, instrument_id: str) -> TopOfBook:
         """Return best bid and best ask of a listed instrument."""

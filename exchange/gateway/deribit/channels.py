@@ -18,7 +18,10 @@ from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import CURRENCY, KINDS, asset_filter, asset_of_index, assets_of
+from exchange.gateway.deribit.not_offered import why_no_channel
 from exchange.gateway.deribit.past import RESOLUTIONS
+from exchange.gateway.deribit.quoting import mmp_trigger
+from exchange.gateway.deribit.trades import moment_now, own_trades_now, public_trade
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import RpcError, encode
 from exchange.gateway.limits import BOOK_DEPTH_MAX
@@ -26,8 +29,8 @@ from exchange.projections import wire_types as w
 
 _log = logging.getLogger(__name__)
 
-# Takes the data of a native message, and returns that of Deribit's; None if it concerns others only.
-Translate = Callable[[bytes], Any]
+# Takes the data of a native message, and returns that of each message of Deribit's; none if it concerns others only.
+Translate = Callable[[bytes], list[Any]]
 
 _INTERVAL = "(raw|agg2|100ms)"
 _NAME = r"([A-Za-z0-9_-]{1,64})"
@@ -35,11 +38,11 @@ _BOOK = re.compile(rf"book\.{_NAME}(?:\.none\.(1|10|20))?\.{_INTERVAL}")
 _RECORDS = r"trades|user\.orders|user\.trades|user\.changes"
 _OF_INSTRUMENT = re.compile(rf"(ticker|incremental_ticker|{_RECORDS})\.{_NAME}\.{_INTERVAL}")
 _OF_KIND = re.compile(rf"({_RECORDS})\.(option|future|any|spot)\.{_NAME}\.{_INTERVAL}")
-_OF_ONE = re.compile(rf"(quote|deribit_price_index|user\.portfolio)\.{_NAME}")
+_OF_ONE = re.compile(rf"(quote|deribit_price_index|user\.portfolio|user\.mmp_trigger)\.{_NAME}")
 _CHART = re.compile(rf"chart\.trades\.{_NAME}\.([0-9]{{1,3}}|1D)")
 _EXPECTED = (
-    "expected book, ticker, quote, trades, chart.trades, deribit_price_index, user.orders, user.trades, user.changes "
-    "or user.portfolio, with the parts that docs/deribit.md lists"
+    "expected book, ticker, quote, trades, chart.trades, deribit_price_index, user.orders, user.trades, user.changes, "
+    "user.portfolio or user.mmp_trigger, with the parts that docs/deribit.md lists"
 )
 
 
@@ -82,6 +85,7 @@ _decode_trades = msgspec.json.Decoder(list[w.Trade]).decode
 _decode_changes = msgspec.json.Decoder(w.UserChanges).decode
 _decode_index = msgspec.json.Decoder(w.IndexPrice).decode
 _decode_candles = msgspec.json.Decoder(w.Candles).decode
+_decode_mmp = msgspec.json.Decoder(list[w.MmpTriggerView]).decode
 _decode_quote = msgspec.json.Decoder(w.TopOfBook).decode
 
 
@@ -119,7 +123,6 @@ class DeribitChannels:
 
     def translate(self, text: bytes) -> list[bytes]:
         """The messages of Deribit's channels for a message of a native one."""
-        texts = []
         try:
             message = _decode_message(text).params
             followers = list(self._by_native.get(message.channel, {}).values())
@@ -129,13 +132,12 @@ class DeribitChannels:
             _log.exception("a notification could not be translated")
             self._caller.connection.reject("a notification could not be translated: the exchange's log has the details")
             return []
-        for one, data in translated:
-            if data is not None:
-                texts.append(
-                    b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}'
-                    % (encode(one.name), encode(data))
-                )
-        return texts
+        return [
+            b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":%b,"data":%b}}'
+            % (encode(one.name), encode(data))
+            for one, messages in translated
+            for data in messages
+        ]
 
     def _drop(self, name: str) -> list[Channel]:
         one = self._followed.pop(name, None)
@@ -160,6 +162,8 @@ class DeribitChannels:
             return self._chart(name, found[1], found[2])
         if found := _OF_ONE.fullmatch(name):
             return self._of_one(name, found[1], found[2])
+        if (why := why_no_channel(name)) is not None:
+            raise RpcError("not_offered", why, param="channels")
         raise RpcError("unknown_channel", f"{name!r:.120}: {_EXPECTED}", param="channels")
 
     def _native(self, name: str) -> list[Channel]:
@@ -174,15 +178,16 @@ class DeribitChannels:
 
     def _top_of_book(self, instrument_id: str) -> Callable[[int], Translate]:
         def of_depth(depth: int) -> Translate:
-            def translate(data: bytes) -> dict[str, Any]:
+            def translate(data: bytes) -> list[dict[str, Any]]:
                 message, levels = _decode_book(data), self._caller.views.depths[instrument_id]
-                return {
+                told = {
                     "instrument_name": instrument_id,
                     "timestamp": u.ms(message.ts_us),
                     "change_id": message.seq,
                     "bids": [(u.price(one.price_micros), u.amount(one.size_milli)) for one in levels.bids(depth)],
                     "asks": [(u.price(one.price_micros), u.amount(one.size_milli)) for one in levels.asks(depth)],
                 }
+                return [told]
 
             return translate
 
@@ -192,8 +197,8 @@ class DeribitChannels:
         if kind in ("ticker", "incremental_ticker"):
             return Following(name, self._native(f"tickers.{instrument_id}"), self._ticker(instrument_id))
         if kind == "trades":
-            return Following(name, self._native(f"trades.{instrument_id}"), _trades)
-        return Following(name, self._private(kind), _own(kind, lambda one: one == instrument_id))
+            return Following(name, self._native(f"trades.{instrument_id}"), self._trades)
+        return Following(name, self._private(kind), self._own(kind, lambda one: one == instrument_id))
 
     def _of_kind(self, name: str, kind: str, of_kind: str, currency: str) -> Following:
         views = self._caller.views
@@ -202,9 +207,9 @@ class DeribitChannels:
         if kind == "trades":
             assets = assets_of(views) if asset is None else [asset]
             native = [channel for one in assets for channel in self._native(f"trades.{one}")] if is_option else []
-            return Following(name, native, _trades)
+            return Following(name, native, self._trades)
         prefix = "" if asset is None else f"{asset}_"
-        return Following(name, self._private(kind), _own(kind, lambda one: is_option and one.startswith(prefix)))
+        return Following(name, self._private(kind), self._own(kind, lambda one: is_option and one.startswith(prefix)))
 
     def _of_one(self, name: str, kind: str, of: str) -> Following:
         views = self._caller.views
@@ -213,6 +218,9 @@ class DeribitChannels:
             return Following(name, self._native(f"quote.{instrument_id}"), _quote)
         if kind == "deribit_price_index":
             return Following(name, self._native(f"index.{asset_of_index(of, views)}"), _index)
+        if kind == "user.mmp_trigger":
+            asset = None if of in ("any", "all") else asset_of_index(of, views)
+            return Following(name, self._private("user.mmp_trigger"), self._mmp_trigger(asset))
         # Clients subscribe to every currency that Deribit has. An account here holds USDC, so the others stay silent.
         native = self._private("user.balance") if of.upper() in (CURRENCY, "ANY") else []
         return Following(name, native, self._portfolio)
@@ -230,11 +238,45 @@ class DeribitChannels:
             raise RpcError("must_authenticate", "log in before you subscribe to channels of a user")
         return self._native(name)
 
-    def _ticker(self, instrument_id: str) -> Translate:
-        return lambda _data: shapes.ticker(self._caller.views, instrument_id)
+    def _trades(self, data: bytes) -> list[list[shapes.PublicTrade]]:
+        # A message of a command leaves before the next one is applied, so that prices are still those of the trades.
+        views = self._caller.views
+        return [[public_trade(one, moment_now(views, one)) for one in _decode_trades(data)]]
 
-    def _portfolio(self, _data: bytes) -> shapes.AccountSummary:
-        return shapes.account_summary(self._caller.views, self._caller.user_id, False)
+    def _own(self, kind: str, is_wanted: Callable[[str], bool]) -> Translate:
+        """The translation of the user's orders, trades, or both with positions, in some instruments."""
+
+        def own_trades(found: list[w.UserTrade]) -> list[shapes.OwnTrade]:
+            wanted = [one for one in found if is_wanted(one.instrument_id)]
+            return own_trades_now(self._caller.views, self._caller.user_id, wanted)
+
+        def orders(data: bytes) -> list[Any]:
+            told = [shapes.order(one) for one in _decode_orders(data) if is_wanted(one.instrument_id)]
+            return [told] if told else []
+
+        def trades(data: bytes) -> list[Any]:
+            told = own_trades(_decode_own_trades(data))
+            return [told] if told else []
+
+        def changes(data: bytes) -> list[Any]:
+            found = _decode_changes(data)
+            told = {
+                "orders": [shapes.order(one) for one in found.orders if is_wanted(one.instrument_id)],
+                "trades": own_trades(found.trades),
+                "positions": [shapes.changed_position(one) for one in found.positions if is_wanted(one.instrument_id)],
+            }
+            return [told] if any(told.values()) else []
+
+        return {"user.orders": orders, "user.trades": trades, "user.changes": changes}[kind]
+
+    def _mmp_trigger(self, asset: str | None) -> Translate:
+        return lambda data: [mmp_trigger(one) for one in _decode_mmp(data) if asset in (None, one.asset)]
+
+    def _ticker(self, instrument_id: str) -> Translate:
+        return lambda _data: [shapes.ticker(self._caller.views, instrument_id)]
+
+    def _portfolio(self, _data: bytes) -> list[shapes.AccountSummary]:
+        return [shapes.account_summary(self._caller.views, self._caller.user_id, False)]
 
 
 class _BookRows:
@@ -244,7 +286,7 @@ class _BookRows:
         self._instrument_id = instrument_id
         self._known: tuple[dict[int, None], dict[int, None]] = ({}, {})
 
-    def __call__(self, data: bytes) -> dict[str, Any]:
+    def __call__(self, data: bytes) -> list[dict[str, Any]]:
         """Translate a snapshot or a change."""
         message = _decode_book(data)
         if message.type == "snapshot":
@@ -257,7 +299,7 @@ class _BookRows:
             "bids": [self._row(self._known[0], level) for level in message.bids],
             "asks": [self._row(self._known[1], level) for level in message.asks],
         }
-        return translated if message.type == "snapshot" else translated | {"prev_change_id": message.prev_seq}
+        return [translated if message.type == "snapshot" else translated | {"prev_change_id": message.prev_seq}]
 
     def _row(self, known: dict[int, None], level: _Level) -> tuple[str, float, float]:
         action = "change" if level.price in known else "new"
@@ -269,14 +311,9 @@ class _BookRows:
         return action, u.price(level.price), u.amount(level.size)
 
 
-def _trades(data: bytes) -> list[shapes.PublicTrade]:
-    found = _decode_trades(data)
-    return shapes.public_trades(found[::-1], len(found))[::-1]
-
-
-def _quote(data: bytes) -> dict[str, Any]:
+def _quote(data: bytes) -> list[dict[str, Any]]:
     quote = _decode_quote(data)
-    return {
+    told = {
         "instrument_name": quote.instrument_id,
         "timestamp": u.ms(quote.ts_us),
         "best_bid_price": u.price_or_zero(quote.best_bid_micros),
@@ -284,49 +321,30 @@ def _quote(data: bytes) -> dict[str, Any]:
         "best_ask_price": u.price_or_zero(quote.best_ask_micros),
         "best_ask_amount": u.amount(quote.best_ask_size_milli),
     }
+    return [told]
 
 
-def _index(data: bytes) -> dict[str, Any]:
+def _index(data: bytes) -> list[dict[str, Any]]:
     index = _decode_index(data)
-    return {
+    told = {
         "index_name": shapes.index_name(index.asset),
         "price": u.price(index.price_micros),
         "timestamp": u.ms(index.ts_us),
     }
+    return [told]
 
 
-def _candle(data: bytes) -> dict[str, Any] | None:
+def _candle(data: bytes) -> list[dict[str, Any]]:
     candles = _decode_candles(data).candles
-    if not candles:
-        return None
-    one = candles[-1]
-    return {
-        "tick": u.ms(one.ts_us),
-        "open": u.price(one.open_micros),
-        "high": u.price(one.high_micros),
-        "low": u.price(one.low_micros),
-        "close": u.price(one.close_micros),
-        "volume": u.amount(one.volume_milli),
-        "cost": u.price_or_zero(one.notional_micros),
-    }
-
-
-def _own(kind: str, is_wanted: Callable[[str], bool]) -> Translate:
-    """The translation of the user's orders, trades, or both with positions, in some instruments."""
-
-    def orders(data: bytes) -> list[shapes.Order] | None:
-        return [shapes.order(one) for one in _decode_orders(data) if is_wanted(one.instrument_id)] or None
-
-    def trades(data: bytes) -> list[shapes.OwnTrade] | None:
-        return [shapes.own_trade(one) for one in _decode_own_trades(data) if is_wanted(one.instrument_id)] or None
-
-    def changes(data: bytes) -> dict[str, Any] | None:
-        found = _decode_changes(data)
-        told = {
-            "orders": [shapes.order(one) for one in found.orders if is_wanted(one.instrument_id)],
-            "trades": [shapes.own_trade(one) for one in found.trades if is_wanted(one.instrument_id)],
-            "positions": [shapes.changed_position(one) for one in found.positions if is_wanted(one.instrument_id)],
+    return [
+        {
+            "tick": u.ms(one.ts_us),
+            "open": u.price(one.open_micros),
+            "high": u.price(one.high_micros),
+            "low": u.price(one.low_micros),
+            "close": u.price(one.close_micros),
+            "volume": u.amount(one.volume_milli),
+            "cost": u.price_or_zero(one.notional_micros),
         }
-        return told if any(told.values()) else None
-
-    return {"user.orders": orders, "user.trades": trades, "user.changes": changes}[kind]
+        for one in candles[-1:]
+    ]

@@ -9,6 +9,7 @@ from exchange.gateway import params as p
 from exchange.gateway.caller import Caller
 from exchange.gateway.deribit import WEBSOCKET_PATH
 from exchange.gateway.deribit.errors import error_of
+from exchange.gateway.deribit.login import token_in, with_token
 from exchange.gateway.deribit.methods import deribit_methods
 from exchange.gateway.deribit.tokens import Tokens
 from exchange.gateway.dialect import Dialect
@@ -27,20 +28,35 @@ _OF_CONNECTIONS = (
     "public/disable_heartbeat",
     "private/enable_cancel_on_disconnect",
     "private/disable_cancel_on_disconnect",
+    "private/logout",
 )
 
 
 class DeribitDialect(Dialect):
     """Deribit's methods on those of the exchange."""
 
-    def __init__(self, methods: Mapping[str, Method], now_us: Callable[[], int]) -> None:
+    def __init__(self, methods: Mapping[str, Method], now_us: Callable[[], int], tokens: Tokens) -> None:
         super().__init__(methods)
         self._now_us = now_us
+        self._tokens = tokens
         self.is_timed = True
 
     def parse(self, text: bytes) -> tuple[Request | None, RpcError | None, bytes | None]:
         """Parse a request. As on Deribit, it need not name the version of JSON-RPC."""
         return jsonrpc.parse_request(text, needs_version=False)
+
+    def method(self, request: Request) -> Method | None:
+        """The method of a request. One with an access token in its parameters is of the account of that token."""
+        method = super().method(request)
+        if method is None or method.access != "private" or b'"access_token"' not in bytes(request.params):
+            return method
+        token = token_in(request.params)
+        if token is None:
+            return method
+        login = self._tokens.login_of(token)
+        if login is None:
+            raise RpcError("must_authenticate", "the token is unknown or expired: get another one with public/auth")
+        return with_token(method, login)
 
     def result_text(self, raw_id: bytes, result: Any, arrived_us: int) -> bytes:
         """The answer with a result."""
@@ -73,18 +89,19 @@ class DeribitDialects:
         self.now_us = now_us
         self.tokens = Tokens(time.monotonic)
         methods = deribit_methods(native, self.tokens)
-        self.of_websocket = DeribitDialect(methods, now_us)
+        self.of_websocket = DeribitDialect(methods, now_us, self.tokens)
         without_connection = {
             name: method._replace(handle=_needs_websocket) if name in _OF_CONNECTIONS else method
             for name, method in methods.items()
         }
-        self.of_numbers = DeribitDialect(without_connection, now_us)
+        self.of_numbers = DeribitDialect(without_connection, now_us, self.tokens)
         self.of_texts = DeribitDialect(
             {
                 name: method._replace(decode=p.Decoder(method.params, is_strict=False))
                 for name, method in without_connection.items()
             },
             now_us,
+            self.tokens,
         )
 
 

@@ -188,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_ending, self._is_busy = True, False
         self.write()
 
-    def reject(self, _reason: str) -> None:
+    def reject(self, _reason: str, _code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
         """End the connection after the next answer."""
         self._is_ending = True
 

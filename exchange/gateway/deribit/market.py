@@ -9,8 +9,9 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
+from exchange.gateway.deribit.trades import without_prices
 from exchange.gateway.instrument_ids import listed_id
-from exchange.gateway.jsonrpc import RpcError, invalid_params, refused
+from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
 from exchange.projections.views import Views
 
@@ -32,11 +33,11 @@ def asset_filter(currency: str, views: Views) -> str | None:
     return currency
 
 
-def asset_of_index(index_name: str, views: Views) -> str:
+def asset_of_index(index_name: str, views: Views, param: str = "index_name") -> str:
     """The asset of an index such as `sol_usdc`. Raises RpcError if there is none."""
     asset = index_name.removesuffix("_usdc").upper()
     if shapes.index_name(asset) != index_name or not views.knows_asset(asset):
-        raise invalid_params("index_name", f"unknown index {index_name!r}: public/get_index_price_names lists them")
+        raise invalid_params(param, f"unknown index {index_name!r}: public/get_index_price_names lists them")
     return asset
 
 
@@ -115,7 +116,7 @@ def last_trades(caller: Caller, params: d.TradesParams) -> dict[str, Any]:
     instrument_id = listed_id(params.instrument_name, caller.views)
     # One more gives the oldest its tick direction, and tells if there are more.
     found = caller.views.trades(instrument_id, params.count + 1)
-    trades = shapes.public_trades(found, params.count)
+    trades = without_prices(found, params.count)
     return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
 
 
@@ -123,7 +124,7 @@ def last_trades_of_currency(caller: Caller, params: d.CurrencyLastTradesParams) 
     views, count = caller.views, params.count
     asset = asset_filter(params.currency, views)
     of_each = [
-        shapes.public_trades(found, count)
+        without_prices(found, count)
         for name, one in views.instruments.items()
         if asset in (None, one.asset) and params.kind in KINDS and (found := views.trades(name, count + 1))
     ]
@@ -135,11 +136,6 @@ def last_trades_of_currency(caller: Caller, params: d.CurrencyLastTradesParams) 
 def no_transfers(_caller: Caller, _params: d.DeribitParams) -> dict[str, Any]:
     """Deposits, withdrawals or transfers of coins: there are none, because accounts hold play money."""
     return {"count": 0, "data": []}
-
-
-def not_offered(_caller: Caller, _params: d.DeribitParams) -> None:
-    """Refuse a method that makes no sense here."""
-    raise RpcError("not_offered", "this exchange has options in USDC only, and neither coins, combos nor block trades")
 
 
 def delivery_prices(caller: Caller, params: d.DeliveryPricesParams) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from exchange.domain.enums import CancelScope, OrderType, TriggerType
+from exchange.domain.units import MMP_SECONDS_MAX, QUOTES_MAX
 from exchange.gateway import params as p
 from exchange.gateway.limits import BOOK_DEPTH_MAX, HEARTBEAT_SECONDS_MAX, HEARTBEAT_SECONDS_MIN
 
@@ -20,6 +21,9 @@ OrderFilter = Literal[
 Timestamp = Annotated[int, Meta(ge=0, le=9_007_199_254_740)]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
 Label = Annotated[str, Meta(max_length=64)]
+Token = Annotated[str, Meta(max_length=128)]
+IndexName = Annotated[str, Meta(max_length=32)]
+MmpSeconds = Annotated[int, Meta(ge=0, le=MMP_SECONDS_MAX)]
 
 
 class DeribitParams(p.Params, frozen=True, forbid_unknown_fields=False, kw_only=True):
@@ -40,6 +44,16 @@ class AuthParams(DeribitParams, frozen=True, kw_only=True):
     data: Annotated[str, Meta(max_length=1024)] = ""
     signature: Annotated[str, Meta(max_length=128)] | None = None
     state: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class ExchangeTokenParams(DeribitParams, frozen=True, kw_only=True):
+    refresh_token: Token
+    subject_id: int
+
+
+class ForkTokenParams(DeribitParams, frozen=True, kw_only=True):
+    refresh_token: Token
+    session_name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 
 
 class HelloParams(DeribitParams, frozen=True, kw_only=True):
@@ -71,7 +85,7 @@ class InstrumentParams(DeribitParams, frozen=True, kw_only=True):
 
 
 class IndexParams(DeribitParams, frozen=True, kw_only=True):
-    index_name: Annotated[str, Meta(max_length=32)]
+    index_name: IndexName
 
 
 class BookParams(InstrumentParams, frozen=True, kw_only=True):
@@ -132,6 +146,112 @@ class OrderIdParams(DeribitParams, frozen=True, kw_only=True):
 class LabelParams(DeribitParams, frozen=True, kw_only=True):
     label: Label
     currency: p.Asset = "any"
+
+
+class QuoteSideParams(DeribitParams, frozen=True, kw_only=True):
+    amount: Decimal | None = None
+    price: Decimal | None = None
+    post_only: bool = False
+    reject_post_only: bool = False
+
+
+class QuoteParams(InstrumentParams, frozen=True, kw_only=True):
+    quote_set_id: p.Label | None = None
+    bid: QuoteSideParams | None = None
+    ask: QuoteSideParams | None = None
+
+
+class MassQuoteParams(DeribitParams, frozen=True, kw_only=True):
+    quote_id: p.Label
+    mmp_group: p.Label
+    quotes: Annotated[list[QuoteParams], Meta(min_length=1, max_length=QUOTES_MAX)]
+    detailed: bool = False
+    wait_for_response: bool = True
+    valid_until: Timestamp | None = None
+
+
+class CancelManyParams(DeribitParams, frozen=True, kw_only=True):
+    detailed: bool = False
+    freeze_quotes: bool = False
+
+
+class CancelQuotesParams(CancelManyParams, frozen=True, kw_only=True):
+    cancel_type: Literal["delta", "quote_set_id", "instrument", "instrument_kind", "currency", "currency_pair", "all"]
+    min_delta: p.Delta | None = None
+    max_delta: p.Delta | None = None
+    quote_set_id: p.Label | None = None
+    instrument_name: p.InstrumentId | None = None
+    kind: Kind = "any"
+    currency: p.Asset = "any"
+    currency_pair: IndexName | None = None
+
+
+class CancelOfInstrumentParams(CancelManyParams, frozen=True, kw_only=True):
+    instrument_name: p.InstrumentId
+    type: OrderFilter = "all"
+
+
+class CancelOfCurrencyParams(CancelManyParams, frozen=True, kw_only=True):
+    currency: p.Asset
+    kind: Kind = "any"
+    type: OrderFilter = "all"
+
+
+class CancelOfPairParams(CancelManyParams, frozen=True, kw_only=True):
+    currency_pair: IndexName
+    kind: Kind = "any"
+    type: OrderFilter = "all"
+
+
+class CancelOfKindParams(CancelManyParams, frozen=True, kw_only=True):
+    currency: p.Asset | Annotated[list[p.Asset], Meta(min_length=1, max_length=100)]
+    kind: Kind = "any"
+    type: OrderFilter = "all"
+
+
+class CancelOfLabelParams(CancelManyParams, frozen=True, kw_only=True):
+    label: Label
+    currency: p.Asset = "any"
+
+
+class MmpConfigParams(DeribitParams, frozen=True, kw_only=True):
+    index_name: IndexName
+    interval: MmpSeconds
+    frozen_time: MmpSeconds
+    mmp_group: p.Label | None = None
+    quantity_limit: Decimal | None = None
+    delta_limit: Decimal | None = None
+    vega_limit: Decimal | None = None
+    # Deribit's clients must send it. Here each quote locks its own margin, so that it limits nothing.
+    max_quote_quantity: Decimal | None = None
+    block_rfq: bool = False
+
+
+class MmpGroupParams(DeribitParams, frozen=True, kw_only=True):
+    index_name: IndexName
+    mmp_group: p.Label | None = None
+    block_rfq: bool = False
+
+
+class MmpFilterParams(DeribitParams, frozen=True, kw_only=True):
+    index_name: IndexName | None = None
+    mmp_group: p.Label | None = None
+    block_rfq: bool = False
+
+
+class OrderIdsParams(DeribitParams, frozen=True, kw_only=True):
+    ids: Annotated[list[str], Meta(min_length=1, max_length=100)]
+
+
+class TriggerHistoryParams(DeribitParams, frozen=True, kw_only=True):
+    currency: p.Asset = "any"
+    instrument_name: p.InstrumentId | None = None
+    count: Count = 20
+    continuation: Annotated[str, Meta(max_length=32)] | None = None
+
+
+class LogoutParams(DeribitParams, frozen=True, kw_only=True):
+    invalidate_token: bool = True
 
 
 class ClosePositionParams(InstrumentParams, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import CURRENCY, asset_filter
+from exchange.gateway.deribit.trades import UNKNOWN, own_trade, without_prices
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params
 from exchange.gateway.limits import PAST_CREDITS
@@ -106,8 +107,6 @@ def _past(
 
     def handle(caller: Caller, given: Any) -> Any:
         caller.quota.charge(PAST_CREDITS)
-        # Later requests wait for this one, so that its parameters are still those when it is answered.
-        caller.asked = given
         return inquiry.handle(caller, to(caller, given))
 
     def answered(caller: Caller, change: Any) -> Any:
@@ -196,7 +195,7 @@ def _chart(_caller: Caller, _params: d.ChartParams, found: w.Candles) -> dict[st
 
 
 def _last_trades(_caller: Caller, params: d.TradesOfTimeParams, found: list[w.Trade]) -> dict[str, Any]:
-    trades = shapes.public_trades(found, params.count)
+    trades = without_prices(found, params.count)
     return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
 
 
@@ -205,7 +204,7 @@ def _own_trades(
 ) -> dict[str, Any]:
     asset = asset_filter(params.currency, caller.views) if isinstance(params, d.CurrencyTradesOfTimeParams) else None
     kept = [one for one in found if asset is None or one.instrument_id.startswith(f"{asset}_")]
-    trades = [shapes.own_trade(one) for one in kept[: params.count]]
+    trades = [own_trade(one, UNKNOWN) for one in kept[: params.count]]
     return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
 
 

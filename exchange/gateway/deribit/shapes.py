@@ -22,12 +22,19 @@ from exchange.projections.views import Views
 
 PPM = 1_000_000
 PERCENT = 100
-_DIRECTIONS = {"bid": "buy", "ask": "sell"}
+DIRECTIONS = {"bid": "buy", "ask": "sell"}
 _TIMES_IN_FORCE = {
     "gtc": "good_til_cancelled",
     "day": "good_til_day",
     "ioc": "immediate_or_cancel",
     "fok": "fill_or_kill",
+}
+
+# The reasons that Deribit names in its own way.
+_CANCEL_REASONS = {
+    "liquidation": "autoliquidation",
+    "instrument_expired": "settlement",
+    "mmp_removed": "mmp_config_curtailment",
 }
 
 
@@ -53,6 +60,16 @@ class Order(msgspec.Struct, omit_defaults=True):
     last_update_timestamp: int
     contracts: float
     max_show: float
+    display_amount: float
+    mmp: bool
+    web: bool
+    original_order_type: str | UnsetType = UNSET
+    refresh_amount: float | UnsetType = UNSET
+    quote: bool | UnsetType = UNSET
+    mmp_group: str | UnsetType = UNSET
+    quote_set_id: str | UnsetType = UNSET
+    quote_id: str | UnsetType = UNSET
+    mmp_cancelled: bool | UnsetType = UNSET
     cancel_reason: str | UnsetType = UNSET
     trigger: str | UnsetType = UNSET
     trigger_price: float | UnsetType = UNSET
@@ -74,6 +91,9 @@ class PublicTrade(msgspec.Struct):
     amount: float
     contracts: float
     tick_direction: int
+    index_price: float | UnsetType = UNSET
+    mark_price: float | UnsetType = UNSET
+    iv: float | UnsetType = UNSET
     liquidation: str | UnsetType = UNSET
 
 
@@ -88,13 +108,19 @@ class OwnTrade(msgspec.Struct):
     price: float
     amount: float
     contracts: float
+    tick_direction: int
+    state: str
     order_id: str
     fee: float
     fee_currency: str
     liquidity: str
     label: str
     matching_id: None
-    self_trade: bool
+    mmp: bool
+    api: bool
+    index_price: float | UnsetType = UNSET
+    mark_price: float | UnsetType = UNSET
+    iv: float | UnsetType = UNSET
     liquidation: str | UnsetType = UNSET
 
 
@@ -264,7 +290,9 @@ class AccountSummary(msgspec.Struct):
     cross_collateral_enabled: bool
     margin_model: str
     fee_balance: float
+    id: int | UnsetType = UNSET
     username: str | UnsetType = UNSET
+    system_name: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
 
 
@@ -272,13 +300,14 @@ def order(view: w.OrderView) -> Order:
     """An order as Deribit shows it."""
     is_priced = view.price_micros is not None
     has_trigger = view.trigger is not None
+    shown = u.amount(view.size_milli if view.displayed_milli is None else view.displayed_milli)
     return Order(
         str(view.order_id),
         "open" if view.status == "partially_filled" else view.status,
         view.type,
         _TIMES_IN_FORCE[view.time_in_force],
         view.instrument_id,
-        _DIRECTIONS[view.side],
+        DIRECTIONS[view.side],
         u.price_or_zero(view.price_micros) if is_priced else "market_price",
         u.amount(view.size_milli),
         u.amount(view.filled_milli),
@@ -291,8 +320,18 @@ def order(view: w.OrderView) -> Order:
         u.ms(view.created_us),
         u.ms(view.updated_us),
         u.amount(view.size_milli),
-        u.amount(view.size_milli if view.displayed_milli is None else view.displayed_milli),
-        UNSET if view.cancel_reason is None else view.cancel_reason,
+        shown,
+        shown,
+        False,
+        False,
+        UNSET if view.type != "market_limit" else "market_limit",
+        UNSET if view.refresh_milli is None else u.amount(view.refresh_milli),
+        UNSET if view.mmp_group is None else True,
+        UNSET if view.mmp_group is None else view.mmp_group,
+        UNSET if view.quote_set_id is None else view.quote_set_id,
+        UNSET if view.quote_id is None else view.quote_id,
+        True if view.cancel_reason == "mmp_trigger" else UNSET,
+        UNSET if view.cancel_reason is None else _CANCEL_REASONS.get(view.cancel_reason, view.cancel_reason),
         UNSET if view.trigger is None else view.trigger,
         UNSET if view.trigger_price_micros is None else u.price(view.trigger_price_micros),
         UNSET if view.trigger_offset_micros is None else u.price(view.trigger_offset_micros),
@@ -300,64 +339,6 @@ def order(view: w.OrderView) -> Order:
         UNSET if view.trigger_order_id is None else str(view.trigger_order_id),
         view.status == "triggered" if has_trigger else UNSET,
     )
-
-
-def own_trade(trade: w.UserTrade) -> OwnTrade:
-    """A trade of the user as Deribit shows it: `direction` is that of the user's order."""
-    return OwnTrade(
-        str(trade.trade_id),
-        trade.trade_id,
-        trade.instrument_id,
-        u.ms(trade.ts_us),
-        _DIRECTIONS[trade.side],
-        u.price(trade.price_micros),
-        u.amount(trade.size_milli),
-        u.amount(trade.size_milli),
-        str(trade.order_id),
-        u.price(trade.fee_micros),
-        "USDC",
-        "M" if trade.liquidity == "maker" else "T",
-        trade.label or "",
-        None,
-        False,
-        _liquidated(trade),
-    )
-
-
-def public_trades(newest_first: list[w.Trade], count: int) -> list[PublicTrade]:
-    """The newest `count` trades as Deribit shows them. The trade before them, if there is one, gives a tick its sign.
-
-    `tick_direction`: 0 a higher price, 1 the same after a rise, 2 a lower one, 3 the same after a fall.
-    """
-    ticks: dict[int, int] = {}
-    tick, before_micros = 0, None
-    for trade in reversed(newest_first):
-        if before_micros is not None and trade.price_micros != before_micros:
-            tick = 0 if trade.price_micros > before_micros else 2
-        elif before_micros is not None:
-            tick |= 1
-        ticks[trade.trade_id], before_micros = tick, trade.price_micros
-    return [_public_trade(trade, ticks[trade.trade_id]) for trade in newest_first[:count]]
-
-
-def _public_trade(trade: w.Trade, tick: int) -> PublicTrade:
-    return PublicTrade(
-        str(trade.trade_id),
-        trade.trade_id,
-        trade.instrument_id,
-        u.ms(trade.ts_us),
-        _DIRECTIONS[trade.taker_side],
-        u.price(trade.price_micros),
-        u.amount(trade.size_milli),
-        u.amount(trade.size_milli),
-        tick,
-        _liquidated(trade),
-    )
-
-
-def _liquidated(trade: w.Trade | w.UserTrade) -> str | UnsetType:
-    # Only the exchange's own incoming orders liquidate.
-    return "T" if trade.liquidation else UNSET
 
 
 def instrument_number(instrument_id: str) -> int:
@@ -555,9 +536,16 @@ def account_summary(views: Views, user_id: str, is_extended: bool) -> AccountSum
         cross_collateral_enabled=False,
         margin_model="segregated_sm",
         fee_balance=0.0,
+        id=account_number(views, user_id) if is_extended else UNSET,
         username=user_id if is_extended else UNSET,
+        system_name=user_id if is_extended else UNSET,
         type="main" if is_extended else UNSET,
     )
+
+
+def account_number(views: Views, user_id: str) -> int:
+    """The number of an account: its place in the order in which accounts were opened. O(accounts)."""
+    return next(number for number, name in enumerate(views.balances.users, 1) if name == user_id)
 
 
 def index_name(asset: str) -> str:

@@ -14,12 +14,15 @@ from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import asset_filter
+from exchange.gateway.deribit.trades import UNKNOWN, own_trade, own_trades_now
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
 
 _STOPS = ("stop_market", "stop_limit")
 _TAKES = ("take_market", "take_limit")
+# The order filters that stand for all types.
+ORDER_TYPES = ("all",)
 _TYPES: dict[str, tuple[str, ...]] = {
     "trigger_all": (*_STOPS, *_TAKES, "trailing_stop"),
     "stop_all": _STOPS,
@@ -65,7 +68,7 @@ def edit(params: d.EditParams) -> p.EditParams:
 
 def edit_by_label(params: d.EditByLabelParams) -> p.EditParams:
     return p.EditParams(
-        label=_label(params.label),
+        label=label_given(params.label),
         instrument_id=params.instrument_name,
         amount=_amount_or_none(params.amount, params.contracts),
         price=_price_or_none(params.price, "price"),
@@ -77,37 +80,16 @@ def cancel(params: d.OrderIdParams) -> p.CancelParams:
     return p.CancelParams(order_id=order_id_of(params.order_id))
 
 
-def cancel_all(_params: d.DeribitParams) -> p.CancelAllParams:
-    return p.CancelAllParams()
-
-
-def cancel_all_of_instrument(params: d.InstrumentParams) -> p.CancelAllParams:
-    return p.CancelAllParams(instrument_id=params.instrument_name)
-
-
-def cancel_all_by_currency(params: d.CurrencyParams) -> p.CancelAllParams:
-    return p.CancelAllParams(asset=None if params.currency in ("USDC", "any") else params.currency)
-
-
-def cancel_by_label(params: d.LabelParams) -> p.CancelAllParams:
-    asset = None if params.currency in ("USDC", "any") else params.currency
-    return p.CancelAllParams(asset=asset, label=_label(params.label))
-
-
 def close_position(params: d.ClosePositionParams) -> p.ClosePositionParams:
     return p.ClosePositionParams(params.instrument_name, params.type, _price_or_none(params.price, "price"))
 
 
-def placed(_caller: Caller, result: r.OrderResult) -> shapes.Placed:
-    return shapes.Placed(shapes.order(result.order), [shapes.own_trade(trade) for trade in result.trades])
+def placed(caller: Caller, result: r.OrderResult) -> shapes.Placed:
+    return shapes.Placed(shapes.order(result.order), own_trades_now(caller.views, caller.user_id, result.trades))
 
 
 def cancelled(_caller: Caller, result: w.CancelResult) -> shapes.Order:
     return shapes.order(result.order)
-
-
-def count_cancelled(_caller: Caller, result: w.CancelAllResult) -> int:
-    return result.cancelled
 
 
 def open_orders(caller: Caller, params: d.OpenOrdersParams) -> list[shapes.Order]:
@@ -135,7 +117,7 @@ def order_state(caller: Caller, params: d.OrderIdParams) -> shapes.Order:
 
 def order_states_by_label(caller: Caller, params: d.LabelParams) -> list[shapes.Order]:
     """The open orders with this label, and the finished ones that are kept."""
-    label, asset = _label(params.label), asset_filter(params.currency, caller.views)
+    label, asset = label_given(params.label), asset_filter(params.currency, caller.views)
     views, user_id = caller.views, caller.user_id
     found = [
         *views.open_orders(user_id, None, label),
@@ -172,7 +154,7 @@ def user_trades_of_order(caller: Caller, params: d.TradesOfOrderParams) -> list[
     order_id = order_id_of(params.order_id)
     if caller.views.find_order(caller.user_id, order_id) is None:
         raise refused(Reason.ORDER_NOT_FOUND)
-    found = [shapes.own_trade(trade) for trade in caller.views.tape.trades_of_order(caller.user_id, order_id)]
+    found = [own_trade(trade, UNKNOWN) for trade in caller.views.tape.trades_of_order(caller.user_id, order_id)]
     return found if params.sorting == "asc" else found[::-1]
 
 
@@ -195,7 +177,7 @@ def _open(
 
 
 def _trades(newest_first: list[w.UserTrade], count: int, sorting: str) -> dict[str, Any]:
-    trades = [shapes.own_trade(trade) for trade in newest_first[:count]]
+    trades = [own_trade(trade, UNKNOWN) for trade in newest_first[:count]]
     return {"trades": trades[::-1] if sorting == "asc" else trades, "has_more": len(newest_first) > count}
 
 
@@ -203,7 +185,8 @@ def _is_on(record: w.OrderView | w.UserTrade, asset: str | None) -> bool:
     return asset is None or record.instrument_id.startswith(f"{asset}_")
 
 
-def _label(label: str) -> str:
+def label_given(label: str) -> str:
+    """The label. Raises RpcError if there is none."""
     if not label:
         raise invalid_params("label", "give a label of 1 to 64 characters", "missing_param")
     return label
