@@ -15,7 +15,9 @@ from exchange.cli.server_process import (
     run_server,
 )
 from exchange.cli.watch_options import Watching, watch_options
+from exchange.gateway.chaos import ChaosPlan
 from exchange.gateway.limits import GatewayLimits
+from exchange.runtime.chaos_settings import ChaosError, read_chaos
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.limit_settings import LimitsError, read_limits
 from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
@@ -47,6 +49,13 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read limits of clients from this TOML or JSON file. Limits that the file does not set keep their defaults.",
 )
+@click.option(
+    "--chaos",
+    "chaos_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="For tests of bots: let clients meet faults on purpose, as this TOML or JSON file says: latency, broken "
+    "connections, lost answers, refusals by rate, maintenance.",
+)
 @accept_loss_option
 @watch_options(None)
 @archive_options(None, None)
@@ -60,6 +69,7 @@ def serve(
     clock_start_us: int | None,
     rate_limit: int | None,
     limits_file: Path | None,
+    chaos_file: Path | None,
     accept_loss: bool,
     archive_after_us: int | None,
     delete_after_us: int | None,
@@ -73,6 +83,7 @@ def serve(
       exchange serve --demo
       exchange serve --port 9000 --clock-start 2026-02-20T00:00:00Z
       exchange serve --limits limits.toml
+      exchange serve --demo --chaos chaos.toml
     """
     rules = DEMO_RULES if demo else DEFAULT_RULES
     run_server(
@@ -88,6 +99,7 @@ def serve(
             accept_loss=accept_loss,
             metrics_port=watching.metrics_port,
             metrics_host=watching.metrics_host,
+            chaos=_chaos(chaos_file),
             archive_after_us=archive_after_us,
             delete_archives_after_us=delete_after_us,
             **access._asdict(),
@@ -103,3 +115,10 @@ def _limits(file: Path | None, requests_per_second: int | None) -> GatewayLimits
     except LimitsError as error:
         raise click.UsageError(str(error)) from error
     return limits if requests_per_second is None else replace(limits, requests_per_second=requests_per_second)
+
+
+def _chaos(file: Path | None) -> ChaosPlan | None:
+    try:
+        return None if file is None else read_chaos(file)
+    except ChaosError as error:
+        raise click.UsageError(str(error)) from error

@@ -3,11 +3,14 @@
 import codecs
 import gzip
 import sys
+import tomllib
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
+
+import msgspec
 
 STANDARD_INPUT = Path("-")
 # The longest command has at most 64 KiB, the limit of a frame. The rest is room for its envelope and for rules.
@@ -143,3 +146,16 @@ def _decoded(line: bytes, where: str) -> str:
             f"{where}: byte {error.start + 1} (0x{line[error.start]:02x}) is not UTF-8; expected text in UTF-8: if the "
             "file is Latin-1, convert it with `iconv -f LATIN1 -t UTF-8`"
         ) from error
+
+
+class TableError(ValueError):
+    """A file that is neither TOML nor JSON. The message names it and its fault."""
+
+
+def read_table(file: Path) -> Any:
+    """Read a TOML or JSON file. Raises TableError, InputError."""
+    text = read_text(file)
+    try:
+        return msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise TableError(f"{file} is neither TOML nor JSON: {error}") from error

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
@@ -25,6 +26,7 @@ from exchange.client import connect as connect_client
 from exchange.client.messages import BookMessage
 from exchange.domain.enums import CancelReason
 from exchange.gateway.channel_document import CHANNEL_KINDS
+from exchange.gateway.chaos import ChaosPlan
 from exchange.gateway.error_kinds import ERROR_KINDS
 from exchange.gateway.limits import GatewayLimits
 from exchange.gateway.methods import METHODS
@@ -32,6 +34,7 @@ from exchange.history.sql import SqlSession
 from exchange.history_db.descriptions import descriptions
 from exchange.history_db.file import history_path
 from exchange.history_db.update import update_history
+from exchange.runtime.chaos_settings import read_chaos
 from exchange.runtime.limit_settings import read_limits
 from exchange.runtime.rule_settings import read_rules
 from exchange.runtime.server_settings import DEFAULT_RULES
@@ -149,6 +152,9 @@ def test_every_file_of_rules_or_limits_is_valid(page: str, text: str, tmp_path: 
     file.write_text(text)
     if "connections" in text:
         assert read_limits(file) != GatewayLimits()
+        return
+    if "latency_ms" in text:
+        assert read_chaos(file) != ChaosPlan()
         return
     assert read_rules(file).market != DEFAULT_RULES.market
 
@@ -274,6 +280,37 @@ def test_the_bot_that_asks_for_everything_runs_as_printed(tmp_path: Path) -> Non
         assert lines[5] == "past ['trade', 'opening'] ['ask']"
 
     asyncio.run(run())
+
+
+def test_the_page_about_tests_shows_the_examples() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for file in (ROOT / "examples" / "testing").glob("*.py"):
+        assert f"```python\n{file.read_text(encoding='utf-8')}```" in page, f"the page has another {file.name}"
+
+
+@pytest.mark.slow
+def test_the_bot_of_the_page_about_tests_passes_its_tests() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "exchange.testing.plugin",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ".",
+    ]
+    run = subprocess.run(command, cwd=ROOT / "examples" / "testing", capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "5 passed" in run.stdout, run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_the_venue_of_the_page_about_tests_runs_as_printed() -> None:
+    code = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8").rpartition("```python\n")[2].partition("```")[0]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and run.stdout.splitlines()[-1] == "trades True", run.stdout + run.stderr
 
 
 async def place_order(url: str) -> int:

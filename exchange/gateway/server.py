@@ -16,6 +16,7 @@ from functools import cached_property, partial
 from websockets.frames import CloseCode
 
 from exchange.free_memory import give_back_memory
+from exchange.gateway.chaos import Chaos
 from exchange.gateway.deribit import WEBSOCKET_PATH
 from exchange.gateway.deribit.dialect import DeribitDialects
 from exchange.gateway.deribit.http_connection import HttpConnection
@@ -59,6 +60,8 @@ class Gateway:
         self.dialects: dict[str, Dialect] = {"/": self._dialect, WEBSOCKET_PATH: self._deribit.of_websocket}
         self._subscriptions = Subscriptions(exchange.views)
         self.recent = self._subscriptions.recent
+        # Faults on purpose; None: there are none.
+        self.chaos: Chaos | None = None
         # The origins and hosts that a handshake may name besides the exchange's own.
         self.allowed_peers = AllowedPeers()
         self._connections: dict[Connection, None] = {}
@@ -120,13 +123,18 @@ class Gateway:
                 while self.unanswered:
                     self._sent = asyncio.get_running_loop().create_future()
                     await self._sent
-        connections = list(self._connections)
-        for connection in connections:
-            connection.close(CloseCode.GOING_AWAY, "the exchange is stopping")
+        connections = self.close_all(CloseCode.GOING_AWAY, "the exchange is stopping")
         if connections:
             await asyncio.wait([connection.gone for connection in connections], timeout=LAST_CLOSES_SECONDS)
         for connection in list(self._connections):
             connection.abort()
+
+    def close_all(self, code: CloseCode, reason: str) -> list[Connection]:
+        """Close all connections, and return them."""
+        connections = list(self._connections)
+        for connection in connections:
+            connection.close(code, reason)
+        return connections
 
     def abort(self) -> None:
         """Abort all connections."""
@@ -198,6 +206,8 @@ class Gateway:
         self._tick_later()
         self._exchange.credentials.refresh()
         self._quotas.on_tick()
+        if self.chaos is not None and self.chaos.is_maintenance_due():
+            self.close_all(CloseCode.SERVICE_RESTART, "maintenance")
         for connection in list(self._connections):
             connection.on_tick()
         self.send_all()
@@ -219,6 +229,8 @@ class Gateway:
 
     def admit(self, connection: SocketConnection) -> ConnectionQuota | HandshakeRefusal:
         """The quota of a new connection, or the reason to refuse it."""
+        if self.chaos is not None and (refusal := self.chaos.why_refused()) is not None:
+            return refusal
         return self._quotas.admit(connection.address)
 
     def open_session(self, connection: Connection) -> Session:
@@ -226,7 +238,10 @@ class Gateway:
         self._connections[connection] = None
         close = partial(connection.close, CloseCode.INTERNAL_ERROR)
         peer = Peer(connection.address, connection.reject, connection.turn, connection.quota)
-        return Session(self._exchange, self._dialect, self._subscriptions, connection.send, close, peer)
+        if self.chaos is None:
+            return Session(self._exchange, self._dialect, self._subscriptions, connection.send, close, peer)
+        chaos = self.chaos.of_connection(connection.send, self.send_all, connection.abort)
+        return Session(self._exchange, self._dialect, self._subscriptions, chaos.send, close, peer, chaos.on_request)
 
     def open_http_session(self, connection: HttpConnection) -> Session:
         """Register an HTTP connection and open its session."""

@@ -71,6 +71,9 @@ def _enter(caller: Caller, params: CheckedLogin) -> object:
     return enter(caller, params.login)
 
 
+# Decides what happens to a request for a method: returns what takes its answer, or raises RpcError.
+Interfere = Callable[[str, Reply], Reply]
+
 # The login of a request that brings its credentials with it.
 _LOG_IN = METHODS["public/auth"]._replace(handle=_enter, answer=authentication_answer)
 
@@ -108,7 +111,7 @@ class Session:
     """The conversation with one client.
 
     `send` takes every text for the client, in order; `close_connection` takes the reason to close the connection for.
-    `peer` is None for a client in this process.
+    `peer` is None for a client in this process. `interfere` lets requests fail on purpose; None: it does not.
     """
 
     def __init__(
@@ -119,7 +122,9 @@ class Session:
         send: Callable[[bytes], None],
         close_connection: Callable[[str], None],
         peer: Peer | None = None,
+        interfere: Interfere | None = None,
     ) -> None:
+        self._interfere = interfere
         self._exchange = exchange
         self._dialect = dialect
         self._subscriptions = subscriptions
@@ -316,6 +321,8 @@ class Session:
             call.error = self.login_error
             return call
         try:
+            if self._interfere is not None:
+                call.reply = self._interfere(request.method, reply)
             self._quota.take()
             call.method = self._decode(call, request)
         except RpcError as raised:

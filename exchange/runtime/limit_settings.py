@@ -1,13 +1,12 @@
 """Limits as operators write them: a TOML or JSON file of `GatewayLimits`."""
 
 import ipaddress
-import tomllib
 from pathlib import Path
 
 import msgspec
 
 from exchange.gateway.limits import GatewayLimits
-from exchange.outside_text import read_text
+from exchange.outside_text import TableError, read_table
 from exchange.runtime.rule_faults import sentence_of
 
 
@@ -17,13 +16,8 @@ class LimitsError(ValueError):
 
 def read_limits(file: Path) -> GatewayLimits:
     """Read limits. Those that the file does not set keep their defaults. Raises LimitsError, InputError."""
-    text = read_text(file)
     try:
-        fields = msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise LimitsError(f"{file} is neither TOML nor JSON: {error}") from error
-    try:
-        limits = msgspec.convert(fields, GatewayLimits)
+        limits = msgspec.convert(read_table(file), GatewayLimits)
         for address in limits.exempt_addresses:
             ipaddress.ip_network(address)
     except msgspec.ValidationError as error:
@@ -31,6 +25,8 @@ def read_limits(file: Path) -> GatewayLimits:
         if "unknown field" in sentence:
             sentence += f"; the limits are {', '.join(GatewayLimits.__struct_fields__)}"
         raise LimitsError(f"{file}: {sentence}") from error
+    except TableError as error:
+        raise LimitsError(str(error)) from error
     except ValueError as error:
         raise LimitsError(f"{file}: exempt_addresses: {error}; expected addresses or networks") from error
     return limits

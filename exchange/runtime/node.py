@@ -21,6 +21,7 @@ from exchange.engine.chain import check_unreplayed
 from exchange.engine.engine import STATE_SUBJECT, Engine
 from exchange.engine.recovery import Progress, Report, no_garbage_collection, recover
 from exchange.free_space import SpaceGuard, why_no_space
+from exchange.gateway.chaos import Chaos
 from exchange.gateway.limits import CROWDED_QUEUE, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.gateway.session import Session
@@ -232,6 +233,8 @@ class Node(ServedExchange):
         if recent is not None:
             self.gateway.recent.take_over(recent)
         self.gateway.allowed_peers = settings.allowed_peers
+        if settings.chaos is not None:
+            self.gateway.chaos = Chaos(settings.chaos)
         self._clock = clock or Clock(settings.clock_start_us, engine.head.ts_us)
         self._journal = journal
         self.journal_meter = JournalMeter()

@@ -1,6 +1,5 @@
 """Rules as operators write them: settings like `market.fees=deribit`, TOML or JSON files, series rules as `SOL:10`."""
 
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from msgspec.structs import replace
 
 from exchange.amounts import parse_usdc
 from exchange.domain.rules import FEE_PROFILES, Fees, Rules, Series, market_of, validation_error
-from exchange.outside_text import read_text
+from exchange.outside_text import TableError, read_table
 from exchange.runtime.rule_faults import sentence_of
 from exchange.runtime.server_settings import DEFAULT_RULES
 
 _FORWARDS = ["market", "forwards"]
+# Rules that may be missing.
+_WITHOUT_DEFAULT = ("market", "market.forwards", "market.settlement.settled_kept_days")
 _PROFILES = " or ".join(FEE_PROFILES)
 
 
@@ -35,7 +36,7 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
         for part in groups:
             group = _part_of(group, part)
         # These have no default, and any expiration may be added.
-        is_new = name in ("market", "market.forwards") or groups == _FORWARDS
+        is_new = name in _WITHOUT_DEFAULT or groups == _FORWARDS
         if groups == _FORWARDS and group is None and isinstance(market := fields.get("market"), dict):
             group = market["forwards"] = {}
         if not equals or not isinstance(group, dict) or (last not in group and not is_new):
@@ -47,11 +48,10 @@ def edited_rules(rules: Rules, settings: Iterable[str]) -> Rules:
 
 def read_rules(file: Path) -> Rules:
     """Read rules from a TOML or JSON file. Others are those of a new journal. Raises RulesError, InputError."""
-    text = read_text(file)
     try:
-        fields = msgspec.json.decode(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise RulesError(f"{file} is neither TOML nor JSON: {error}") from error
+        fields = read_table(file)
+    except TableError as error:
+        raise RulesError(str(error)) from error
     market, fees = fields.setdefault("market", {}), fields.get("fees")
     if isinstance(fees, str) and fees in FEE_PROFILES and isinstance(market, dict) and "fees" in market:
         raise RulesError(f"{file}: fees = {fees!r} and market.fees set the same fees: remove one of them")

@@ -7,6 +7,7 @@ import msgspec
 
 from exchange.atomic_write import create_private
 from exchange.domain.rules import Market, Rules, complete_rules
+from exchange.gateway.chaos import ChaosPlan
 from exchange.gateway.handshake import AllowedPeers
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.keys.key_file import SECRET_MIN, KeyFileError, read_private
@@ -34,6 +35,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     - `needs_keys`: no account is open without a key.
     - `limits`: those of the gateway.
     - `tls`: the certificate of the server (None: no TLS).
+    - `chaos`: faults on purpose (None: there are none).
     - `allowed_peers`: the origins and hosts that a client may name besides the exchange's own.
     """
 
@@ -54,6 +56,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     needs_keys: bool = False
     limits: GatewayLimits = GatewayLimits()
     tls: TlsFiles | None = None
+    chaos: ChaosPlan | None = None
 
 
 def admin_secret_file(path: Path) -> Path:

@@ -64,6 +64,13 @@ class LocalClient:
         assert answer.error is None, f"{method}: {answer.error}"
         return answer.result
 
+    async def ask(self, method: str, **params: Any) -> bytes:
+        """Call a method and return its result as JSON. Raises ExchangeError if the exchange answers with an error."""
+        answer = await self._request(method, params)
+        if answer.error is not None:
+            raise answer.error.as_exception()
+        return answer.result
+
     def attach(self, runner: BotRunner) -> None:
         """Deliver results and channel messages to the view of this runner from now on."""
         self._runner = runner
