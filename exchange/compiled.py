@@ -71,6 +71,7 @@ MODULES = (
     "exchange.matching.orders",
     "exchange.matching.possible_fills",
     "exchange.matching.reduce_only",
+    "exchange.matching.reducing_orders",
     "exchange.matching.reopening",
     "exchange.matching.settlement",
     "exchange.matching.slices",

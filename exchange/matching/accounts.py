@@ -19,6 +19,7 @@ from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.fees import FeeSchedule, fee_schedule_of
 from exchange.matching.margin_profiles import collateral_micros
 from exchange.matching.mmp_groups import MmpGroup
+from exchange.matching.reducing_orders import ReducingOrders
 from exchange.matching.trigger_orders import TriggerOrder
 
 # The exchange's own accounts: the insurance pays what an account cannot, and every fee is paid to "fees".
@@ -70,10 +71,10 @@ class Account:
     `exposures` are the positions with contracts or open asks, by asset and instrument: most positions are empty, and an
     index price changes the margins of these alone. `open_orders` are in order of placing, `closed_orders` in order of
     closing. `client_orders` are the open orders that have a client_order_id, by it. `open_bids_milli` are the sums
-    of the remainders of open bids, by instrument; a position has that of its asks. `reduce_only_orders` are those that
-    rest, by id. `triggers` are the untriggered orders, and `closed_triggers` the newest of those that ended;
-    `client_triggers` those of both that have a client_order_id, by it. `trigger_counts` are the numbers of untriggered
-    orders, by instrument. `mmp_groups` are those of its quotes, by name.
+    of the remainders of open bids, by instrument; a position has that of its asks. `reducing` are the reduce-only
+    orders that rest, by instrument. `triggers` are the untriggered orders, and `closed_triggers` the newest of those
+    that ended; `client_triggers` those of both that have a client_order_id, by it. `trigger_counts` are the numbers of
+    untriggered orders, by instrument. `mmp_groups` are those of its quotes, by name.
     """
 
     __slots__ = (
@@ -95,7 +96,7 @@ class Account:
         "position_max_milli",
         "positions",
         "prices_below",
-        "reduce_only_orders",
+        "reducing",
         "shortfall_micros",
         "trigger_counts",
         "triggers",
@@ -133,7 +134,7 @@ class Account:
         self.open_orders: dict[int, Order] = {}
         self.closed_orders = ClosedOrders()
         self.client_orders: dict[str, Order] = {}
-        self.reduce_only_orders: dict[int, Order] = {}
+        self.reducing: dict[str, ReducingOrders] = {}
         self.triggers: dict[int, TriggerOrder] = {}
         self.closed_triggers: dict[int, TriggerOrder] = {}
         self.client_triggers: dict[str, TriggerOrder] = {}
@@ -188,9 +189,28 @@ class Account:
         if order.side == "bid":
             self.move_bids(order.book, order.remaining_milli)
         if order.reduce_only:
-            self.reduce_only_orders[order.order_id] = order
+            self.file_reducing(order)
         if order.client_order_id is not None:
             self.client_orders[order.client_order_id] = order
+
+    def file_reducing(self, order: Order) -> None:
+        """Add a reduce-only order that rests to the others in its instrument."""
+        reducing = self.reducing.get(order.book.instrument_id)
+        if reducing is None:
+            reducing = self.reducing[order.book.instrument_id] = ReducingOrders()
+        reducing.add(order)
+
+    def unfile_reducing(self, order: Order) -> None:
+        """Take a reduce-only order out of those that rest, before its price changes, if it is there."""
+        reducing = self.reducing.get(order.book.instrument_id)
+        if reducing is not None:
+            reducing.remove(order)
+            if not reducing:
+                del self.reducing[order.book.instrument_id]
+
+    def change_reducing(self, order: Order, more_milli: int) -> None:
+        """Note that the remainder of a resting reduce-only order became larger by this, or smaller if negative."""
+        self.reducing[order.book.instrument_id].change(more_milli)
 
     def position(self, book: OrderBook) -> Position:
         """Return the position in the instrument of `book`; create an empty one if there is none."""
@@ -270,8 +290,8 @@ class Account:
     def close_order(self, order: Order, kept: int) -> None:
         """Move an order from the open to the closed ones, and keep the newest `kept` of those."""
         del self.open_orders[order.order_id]
-        if order.reduce_only:
-            self.reduce_only_orders.pop(order.order_id, None)
+        if order.reduce_only and order.price_micros is not None:
+            self.unfile_reducing(order)
         if order.client_order_id is not None:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)
@@ -389,7 +409,12 @@ class Account:
 
     def _check_reduce_only(self) -> None:
         reducing = {order_id: order for order_id, order in self.open_orders.items() if order.reduce_only}
-        assert self.reduce_only_orders == reducing, "a reduce-only order is not filed"
+        filed = {order.order_id: order for some in self.reducing.values() for order in some.first_to_trade()}
+        assert filed == reducing, "a reduce-only order is not filed"
+        for instrument_id, some in self.reducing.items():
+            orders = some.first_to_trade()
+            assert orders and all(it.book.instrument_id == instrument_id for it in orders), "an order is misfiled"
+            assert some.sum_milli == sum(it.remaining_milli for it in orders), "reduce-only orders are misadded"
         sums: dict[str, int] = {}
         for order in reducing.values():
             instrument_id = order.book.instrument_id

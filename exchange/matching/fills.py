@@ -222,6 +222,8 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
         collector = state.accounts[FEES]
         changes.track(collector)
         collector.cash_micros += maker_fee + taker_fee
+    if maker.reduce_only:
+        maker_account.change_reducing(maker, -size)
     if not maker_remaining:
         book.side(maker.side).remove(maker)
         maker_account.close_order(maker, state.rules.finished_orders_kept)
@@ -229,9 +231,9 @@ def _fill(state: State, changes: Changes, maker: Order, taker: Order, price: int
         book.side(maker.side).remove(maker)
         book.side(maker.side).append(maker, price)
     # A fill of a resting reduce-only order makes the position and the orders that reduce it smaller by the same size.
-    if maker_account.reduce_only_orders and not maker.reduce_only:
+    if maker_account.reducing and not maker.reduce_only:
         shrink_reduce_only(state, changes, maker_account, book)
-    if taker_account.reduce_only_orders:
+    if taker_account.reducing:
         shrink_reduce_only(state, changes, taker_account, book)
     return cost + taker_fee
 

@@ -16,6 +16,8 @@ def change_terms(state: State, changes: Changes, terms: Edit, keeps_place: bool)
     assert previous_price is not None, "a market order rests"
     changes.track_order(account, order)
     account.release(order, state.fee_schedule)
+    if order.reduce_only:
+        account.unfile_reducing(order)
     if not keeps_place:
         order.book.side(order.side).remove(order)
         order.price_micros = terms.price_micros
@@ -47,5 +49,7 @@ def change_terms(state: State, changes: Changes, terms: Edit, keeps_place: bool)
     )
     if keeps_place:
         account.reserve(order, state.fee_schedule)
+        if order.reduce_only:
+            account.file_reducing(order)
     else:
         trade_and_rest(state, changes, order)

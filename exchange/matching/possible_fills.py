@@ -9,7 +9,6 @@ from collections import deque
 
 from exchange.domain.enums import Side
 from exchange.matching.book import Order, OrderBook, PriceLevel
-from exchange.matching.reduce_only import first_to_trade
 from exchange.matching.state import State
 
 
@@ -137,7 +136,8 @@ class _Taker:
         if reduction is None:
             account = self._state.accounts[user_id]
             position_milli = abs(account.position_milli(self._book.instrument_id))
-            reduction = _Reduction(first_to_trade(account, self._book), position_milli)
+            orders = account.reducing[self._book.instrument_id].first_to_trade()
+            reduction = _Reduction(orders, position_milli)
             reduction.shrink(self._moved_milli.get(user_id, 0))
             self._reductions[user_id] = reduction
         return reduction
@@ -145,7 +145,7 @@ class _Taker:
     def _move(self, maker: Order, size_milli: int) -> None:
         """Note the fill of an order that is not reduce-only, for the reduce-only orders of its user."""
         user_id = maker.user_id
-        if user_id == self._user_id or not self._state.accounts[user_id].reduce_only_orders:
+        if user_id == self._user_id or not self._state.accounts[user_id].reducing:
             return
         reduction = self._reductions.get(user_id)
         if reduction is None:

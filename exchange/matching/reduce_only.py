@@ -8,7 +8,6 @@ orders at one price, that with the lower id keeps its size.
 from msgspec import UNSET, UnsetType
 
 from exchange.domain.events import OrderEdited
-from exchange.domain.units import NUMBER_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_resting
@@ -17,36 +16,29 @@ from exchange.matching.state import Changes, State
 
 def rest_reduce_only(state: State, changes: Changes, account: Account, order: Order) -> None:
     """File a reduce-only order that rests from now on, and shrink those behind it."""
-    account.reduce_only_orders[order.order_id] = order
+    account.file_reducing(order)
     shrink_reduce_only(state, changes, account, order.book)
 
 
 def shrink_reduce_only(state: State, changes: Changes, account: Account, book: OrderBook) -> None:
     """Shrink the account's resting reduce-only orders in an instrument to its position; cancel those without a rest."""
+    reducing = account.reducing.get(book.instrument_id)
+    if reducing is None:
+        return
     position_milli = account.position_milli(book.instrument_id)
-    left_milli = abs(position_milli)
-    for order in first_to_trade(account, book):
-        if (order.side == "ask") != (position_milli > 0):
-            left_milli = 0
-        kept_milli = min(order.remaining_milli, left_milli)
-        left_milli -= kept_milli
-        if not kept_milli:
-            cancel_resting(state, changes, order, "nothing_to_reduce")
-        elif kept_milli < order.remaining_milli:
+    if reducing.sum_milli <= abs(position_milli) and reducing.reduces(position_milli):
+        return
+    allowed_milli = abs(position_milli) if reducing.reduces(position_milli) else 0
+    kept_milli = allowed_milli - reducing.sum_milli
+    orders = reducing.too_large(allowed_milli)
+    # The first of them keeps what the others leave of the position.
+    kept_milli += sum(order.remaining_milli for order in orders)
+    for order in orders:
+        if kept_milli:
             _shrink(state, changes, account, order, kept_milli)
-
-
-def first_to_trade(account: Account, book: OrderBook) -> list[Order]:
-    """Return the account's resting reduce-only orders in an instrument, the first to trade first."""
-    # An order that is edited is filed, and does not rest while it trades.
-    orders = [it for it in account.reduce_only_orders.values() if it.book is book and it.level is not None]
-    return sorted(orders, key=_rank) if len(orders) > 1 else orders
-
-
-def _rank(order: Order) -> tuple[int, int]:
-    assert order.price_micros is not None, "a market order rests"
-    # An order of a dry run has no id yet, and is the newest.
-    return order.price_micros if order.side == "ask" else -order.price_micros, order.order_id or NUMBER_MAX
+            kept_milli = 0
+        else:
+            cancel_resting(state, changes, order, "nothing_to_reduce")
 
 
 def _shrink(state: State, changes: Changes, account: Account, order: Order, remaining_milli: int) -> None:
@@ -57,6 +49,7 @@ def _shrink(state: State, changes: Changes, account: Account, order: Order, rema
     account.release(order, state.fee_schedule)
     order.size_milli -= previous_milli - remaining_milli
     order.remaining_milli = remaining_milli
+    account.change_reducing(order, remaining_milli - previous_milli)
     account.reserve(order, state.fee_schedule)
     shown: int | UnsetType = UNSET
     previous_shown: int | UnsetType = UNSET
