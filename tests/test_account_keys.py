@@ -114,6 +114,7 @@ def test_the_owner_acts_for_every_user_and_others_need_a_key(tmp_path: Path) -> 
         assert all(one["last_use_us"] is not None for one in listed)
 
 
+@pytest.mark.slow
 def test_the_client_signs_with_a_key(tmp_path: Path) -> None:
     """After a break too: it cannot send the same signature again."""
     path = tmp_path / "exchange.db"

@@ -157,6 +157,7 @@ def test_imports_point_one_way(package: str) -> None:
         assert target in (None, package) or target in ALLOWED[package], f"{file} may not import {module}"
 
 
+@pytest.mark.slow
 def test_class_names_are_unique() -> None:
     """A name means one class in the whole project, private classes included."""
     places: dict[str, list[str]] = {}
@@ -197,10 +198,12 @@ def _circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert not (circle := _circle(_imports_of_modules())), " -> ".join(circle)
 
 
+@pytest.mark.slow
 def test_no_packages_import_each_other_in_a_circle() -> None:
     packages: dict[str, set[str]] = {}
     for module, imported in _imports_of_modules().items():
@@ -242,6 +245,7 @@ MAY_NAME_SQLITE = {
 }
 
 
+@pytest.mark.slow
 def test_only_the_journal_names_its_implementation() -> None:
     """Every other package opens a journal through `exchange.journal.opening` and uses its protocols."""
     hidden = {"exchange.journal.sqlite_reader", "exchange.journal.sqlite_writer"}

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from benchmarks.attackers import KINDS, attacking
@@ -37,6 +38,7 @@ async def is_work_left(server: Server) -> bool:
     return bool(gateway.connected or gateway.turns._ready or gateway.turns._parked)
 
 
+@pytest.mark.slow
 def test_good_clients_are_answered_during_all_attacks_at_once(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with exchange(tmp_path / "exchange.db", limits=LIMITS, rules=RULES, demo=True) as server:

@@ -32,6 +32,7 @@ LONG = ("latency", "where", "recover", "growth", "memory", "metrics", "follower"
 UNTRIED = ("history",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in command.BENCHMARKS if name not in (*LONG, *UNTRIED)])
 def test_benchmark_measures(name: str) -> None:
     _measure(name)
@@ -120,6 +121,7 @@ def test_cash_of_the_largest_exchange_is_possible() -> None:
     assert cash_micros + 50 * genesis.rules.starting_cash_micros < NUMBER_MAX
 
 
+@pytest.mark.slow
 def test_each_stage_begins_with_functions_that_exist() -> None:
     """A stage whose function was renamed would be counted as the one before it."""
     paths = [*(ROOT / "exchange").rglob("*.py"), *(ROOT / "journal").glob("*.py")]
@@ -165,6 +167,7 @@ def test_page_gets_new_figures_and_keeps_the_others(tmp_path: Path) -> None:
     assert text.partition(document.PATH[0])[2] == document.PAGE.read_text("utf-8").partition(document.PATH[0])[2]
 
 
+@pytest.mark.slow
 def test_page_gets_the_stages_and_their_picture(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(document.PAGE.read_text("utf-8"), encoding="utf-8")

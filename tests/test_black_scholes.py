@@ -79,6 +79,7 @@ def test_whatever_comes_there_is_a_finite_answer_or_none(
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(KINDS),

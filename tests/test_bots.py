@@ -324,6 +324,7 @@ def test_requests_become_protocol_methods() -> None:
     assert method_and_params(ClosePositionRequest("x")) == ("private/close_position", {"instrument_id": "x"})
 
 
+@pytest.mark.slow
 def test_a_maker_and_a_taker_against_a_server(tmp_path: Path) -> None:
     """Every option is offered, most are bid for, both bots trade, and the quotes follow the index after a break."""
 

@@ -213,6 +213,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
     return path, recorded(path, SEED, COUNT)
 
 
+@pytest.mark.slow
 def test_candles_of_a_week_equal_a_recomputation(week: tuple[Path, list[Step]]) -> None:
     """Live, across restarts, with sessions that join at any moment; and from the history at any moment."""
     path, steps = week
@@ -315,6 +316,7 @@ def test_the_first_candle_is_unknown_until_the_next_interval_begins(monkeypatch:
             assert recomputed(prices[of], length_us, begin_us, begin_us, 2**62) == [candle]
 
 
+@pytest.mark.slow
 def test_a_trade_counts_once_for_a_channel_that_began_between_it_and_its_message() -> None:
     engine, prices, joined = Engine(), dict[str, list[Price]](), 0
     for ts_us, command, _ in market_steps(SEED, 300):
@@ -366,6 +368,7 @@ def test_a_replay_that_moves_begins_again_with_the_candles_of_that_moment() -> N
         assert list(candles.values()) == recomputed(known[of], length_us, begin_us, begin_us, 2**62)
 
 
+@pytest.mark.slow
 def test_a_client_has_all_candles_while_the_history_lags_and_after_a_restart(tmp_path: Path) -> None:
     """The answer waits for the history, and the channel does not."""
     path = tmp_path / "exchange.db"

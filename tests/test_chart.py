@@ -229,6 +229,7 @@ def specification(page: Path) -> Any:
     return json.loads(text[1])
 
 
+@pytest.mark.slow
 def test_outermost_price_has_an_area(path: Path, tmp_path: Path) -> None:
     """A side with a single price has no area, so its step is extended outwards."""
     out = tmp_path / "depth.html"

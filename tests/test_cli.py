@@ -45,6 +45,7 @@ def _order(server: Server, *arguments: object) -> Any:
     return said_json(exchange("order", *arguments, "--db", server.path, "--json"))
 
 
+@pytest.mark.slow
 def test_serve_prints_its_url_first(server: Server) -> None:
     assert re.fullmatch(r"listening on ws://127\.0\.0\.1:[1-9]\d*/\n", server.first_line)
 

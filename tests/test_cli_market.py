@@ -48,6 +48,7 @@ def _order(server: Server, *arguments: object) -> Any:
     return said_json(exchange("order", *arguments, "--db", server.path, "--json"))
 
 
+@pytest.mark.slow
 def test_the_first_index_price_lists_the_series(server: Server) -> None:
     listed = said_json(exchange("instrument", "list", "--asset", "SOL", "--json", "--db", server.path))
     assert [one["strike"] // 10**6 for one in listed[:6]] == [140, 140, 150, 150, 160, 160]
@@ -155,6 +156,7 @@ def test_a_short_is_margined_and_shown_with_its_profit(server: Server) -> None:
     assert re.search(rf"{instrument_id} +" + more.replace("\\ ", " +") + "\n", text), "as many decimals as needed"
 
 
+@pytest.mark.slow
 def test_candles_of_the_index_and_a_simulated_position(server: Server) -> None:
     (candle,) = said_json(exchange("candles", "ETH", "--resolution", "1d", "-n", 1, "--db", server.path, "--json"))
     assert (candle["high"], candle["volume"]) == (5_000_000_000, 0)
@@ -274,6 +276,7 @@ def test_suspend_cancel_and_reinstate_a_user(server: Server) -> None:
         assert "there is no account nobody; known accounts: " in _refused(server, "admin", name, "nobody")
 
 
+@pytest.mark.slow
 def test_limits_of_a_user(server: Server) -> None:
     instrument_id = _instrument(server, 16)
     _order(server, "buy", instrument_id, 1, 1, "--user", "limits.a")

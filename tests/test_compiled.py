@@ -35,6 +35,7 @@ def _files(cwd: Path, **environment: str) -> tuple[set[str], str]:
     return {Path(file).suffix for file in files}, reason
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(WHY_PURE == "not compiled", reason="nothing is compiled here; `make test-compiled` runs this test")
 def test_compiled_modules_give_the_same_digests_as_their_source() -> None:
     """Of the events, the state and the views, after the golden streams and random ones."""
@@ -56,12 +57,14 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_process_runs_the_source_if_nothing_is_compiled(checkout: Path) -> None:
     for file in checkout.glob("**/*.so"):
         file.unlink()
     assert _files(checkout) == ({".py"}, "not compiled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "is_pure"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_the_environment_chooses_the_source(checkout: Path, value: str, is_pure: bool) -> None:
     if is_pure:
@@ -70,6 +73,7 @@ def test_the_environment_chooses_the_source(checkout: Path, value: str, is_pure:
         assert "ImportError" in _run("-c", FILES, cwd=checkout, EXCHANGE_PURE=value).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ("exchange.compiled", MODULES[0], MODULES[-1]))
 def test_one_changed_source_makes_a_process_run_all_sources(checkout: Path, module: str) -> None:
     source = (checkout / module.replace(".", "/")).with_suffix(".py")

@@ -71,6 +71,7 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> list[Quote]:
     ]
 
 
+@pytest.mark.slow
 def test_near_strikes_have_quotes_on_both_sides_and_sane_spreads(hour: list[Quote]) -> None:
     near = [one for one in hour if 0.96 < one.moneyness < 1.04]
     assert len(near) >= 12

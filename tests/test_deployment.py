@@ -92,6 +92,7 @@ def test_the_commands_that_start_the_exchange_are_valid(words: list[str]) -> Non
         assert found["tls_cert"] is not None and not found["insecure"]
 
 
+@pytest.mark.slow
 def test_the_container_does_not_start_until_an_option_says_who_may_trade() -> None:
     words = yaml.safe_load(re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[0])
     done = subprocess.run(
@@ -101,6 +102,7 @@ def test_the_container_does_not_start_until_an_option_says_who_may_trade() -> No
     assert "--insecure" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("compose.yaml", "deploy/compose.public.yaml"))
 def test_the_compose_files_follow_the_specification(name: str) -> None:
     _checked_by("check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / name)

@@ -422,6 +422,7 @@ def test_own_channels_tell_of_own_orders_only(run: Run, db: Path) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_candles_and_the_transaction_log_come_from_the_history(db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:

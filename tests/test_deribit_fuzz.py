@@ -164,6 +164,7 @@ def _check(text: bytes) -> int:
     return 1
 
 
+@pytest.mark.slow
 def test_no_frame_breaks_the_dialect(past: PastAnswers) -> None:
     assert fuzz_many(0, 3, past) > 1_000
 

@@ -76,6 +76,7 @@ def journals(journal: Path) -> list[Path]:
     return [journal, *markets]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "query"), blocks("sql"))
 def test_every_query_runs_and_finds_rows(journals: list[Path], page: str, query: str) -> None:
     """It runs in `exchange sql`. Without functions of `exchange sql`, plain SQLite gives the same rows."""

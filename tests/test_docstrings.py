@@ -2,6 +2,8 @@
 
 import ast
 
+import pytest
+
 from tests.test_architecture import ALLOWED, ROOT
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -56,6 +58,7 @@ def undocumented(node: Definition) -> list[str]:
     return [part.name for part in parts if not ast.get_docstring(part)]
 
 
+@pytest.mark.slow
 def test_whatever_another_package_imports_has_a_docstring() -> None:
     found = {
         f"{module}.{name}": missing

@@ -410,6 +410,7 @@ def steps_of(answer: Any) -> list[str]:
     return [step["step"] for step in answer["result"]["steps"]]
 
 
+@pytest.mark.slow
 def test_an_order_is_explained_right_after_its_answer(tmp_path: Path) -> None:
     """The answer waits until the follower has written the history up to the order."""
 
@@ -427,6 +428,7 @@ def test_an_order_is_explained_right_after_its_answer(tmp_path: Path) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 def test_others_trade_during_an_explanation(tmp_path: Path) -> None:
     """Only later requests of the same connection wait."""
 
@@ -450,6 +452,7 @@ def test_others_trade_during_an_explanation(tmp_path: Path) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 def test_a_disconnect_during_an_explanation_cancels_orders(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:
@@ -486,6 +489,7 @@ def stopped_reader(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_stopping_does_not_wait_for_an_explanation(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with running_exchange(tmp_path / "exchange.db") as server:

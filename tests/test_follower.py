@@ -322,6 +322,7 @@ def test_a_follower_that_begins_within_a_span_compares_its_digest_too(path: Path
         follow_to_the_end(path)
 
 
+@pytest.mark.slow
 def test_digests_that_an_earlier_version_recorded_are_compared_too(path: Path) -> None:
     async def record() -> None:
         with open_journal_reader(path) as reader:
@@ -371,6 +372,7 @@ class SetPace(FollowerPace):
         return True
 
 
+@pytest.mark.slow
 def test_an_overloaded_follower_saves_snapshots_and_writes_the_history_later(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -97,6 +97,7 @@ def test_follower_saves_snapshots_again_once_there_is_space(
     ]
 
 
+@pytest.mark.slow
 def test_follower_compares_digests_while_space_is_low(
     set_free: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_follower_compares_digests_while_space_is_low(
         assert head_of(history).seq == 0
 
 
+@pytest.mark.slow
 def test_follower_writes_the_history_once_there_is_space(
     set_free: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,6 +167,7 @@ def test_snapshot_create_refuses(set_free: Callable[[int], None], tmp_path: Path
     assert "less than 5 % of the disk" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_history_stays_as_it_is(set_free: Callable[[int], None], tmp_path: Path) -> None:
     """Commands answer from the history that there is; nothing writes it, writes it again, or exports it."""
     path = tmp_path / "exchange.db"

@@ -48,6 +48,7 @@ def test_every_method_is_mutated() -> None:
     assert set(golden_requests()) == {*METHODS, ""}
 
 
+@pytest.mark.slow
 def test_hostile_frames_cost_work_in_proportion_to_their_length(past: PastAnswers) -> None:
     fuzz_many(0, 2, past, counts_calls=True)
 
@@ -78,6 +79,7 @@ def fuzz_gateways(first_seed: int, gateways: int) -> Tally:
     return tally
 
 
+@pytest.mark.slow
 def test_hostile_bytes() -> None:
     fuzz_gateways(0, 2)
 

@@ -53,6 +53,7 @@ def _values(labels: dict[str, str]) -> list[str]:
     return [labels[name] for name in sorted(labels, key=lambda name: name == "le")]
 
 
+@pytest.mark.slow
 def test_every_metric_of_the_table_is_served_and_no_other(tmp_path: Path) -> None:
     async def conversation() -> None:
         async with exchange(tmp_path / "exchange.db", metrics_port=0) as server:

@@ -64,6 +64,7 @@ def expected(ts_us: int, known: list[tuple[int, int]]) -> float:
     return statistics.stdev(returns) * math.sqrt(365)
 
 
+@pytest.mark.slow
 def test_each_value_is_the_deviation_of_fifteen_daily_returns(answers: PastAnswers) -> None:
     known = prices()
     found = ask(answers, len(known) + 2, count=1_000)

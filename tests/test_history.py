@@ -87,6 +87,7 @@ def path(request: pytest.FixtureRequest) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_every_event_is_in_the_history_as_the_exchange_encodes_it(path: Path) -> None:
     expected = []
     with open_journal_reader(path) as reader:
@@ -102,6 +103,7 @@ def test_every_event_is_in_the_history_as_the_exchange_encodes_it(path: Path) ->
         assert recorded == [tuple(record) for record in reader.records_where(1, COUNT * 10)]
 
 
+@pytest.mark.slow
 def test_every_moment_in_the_history_is_that_of_a_replay(path: Path) -> None:
     """All answers of the read models, at every seq of the story and at random seqs of the stream."""
     with open_journal_reader(path) as reader, closing(open_history(path)) as connection:
@@ -121,6 +123,7 @@ def test_every_moment_in_the_history_is_that_of_a_replay(path: Path) -> None:
                 assert past.journal_hash == record.hash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 14])
 def test_lists_of_orders_in_the_history_are_those_of_a_replay(tmp_path: Path, seed: int) -> None:
     """Ended orders and trigger orders together, as many as the live views keep, also by label."""
@@ -166,6 +169,7 @@ def test_300_random_questions_about_the_past(tmp_path: Path) -> None:
                 assert answers[0] == answers[1], f"seq {record.seq}, {name}, seed {seed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pieces", ((1, 1, 15), (7,), (100,)))
 def test_a_history_written_in_pieces_is_the_one_written_at_once(
     path: Path, tmp_path: Path, pieces: tuple[int, ...]
@@ -266,6 +270,7 @@ def test_the_history_refers_only_to_rows_that_exist(path: Path) -> None:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+@pytest.mark.slow
 def test_a_history_of_another_journal_is_kept_aside_and_written_anew(tmp_path: Path) -> None:
     path, other = tmp_path / "exchange.db", tmp_path / "other.db"
     write_story(path, 40)
@@ -279,6 +284,7 @@ def test_a_history_of_another_journal_is_kept_aside_and_written_anew(tmp_path: P
     assert _dump(history_path(path)) == _dump_of_fresh(path, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_history_keeps_the_commands_that_the_journal_lost(tmp_path: Path) -> None:
     long, short = tmp_path / "long.db", tmp_path / "short.db"
     write_story(long, 40)
@@ -323,6 +329,7 @@ def test_two_processes_do_not_write_one_history(tmp_path: Path) -> None:
         update_history(path, print, _no_progress, anew=True)
 
 
+@pytest.mark.slow
 def test_a_history_can_begin_with_the_state_of_a_journal_without_its_archive(tmp_path: Path) -> None:
     """The state before the first command becomes the first row of everything."""
     path = tmp_path / "exchange.db"
@@ -339,6 +346,7 @@ def test_a_history_can_begin_with_the_state_of_a_journal_without_its_archive(tmp
             assert _present(past) == _present(engine.views), f"seq {record.seq} of seed {SEED}"
 
 
+@pytest.mark.slow
 def test_the_follower_continues_a_history_from_its_snapshot(tmp_path: Path) -> None:
     """A writer that ended in the middle of the journal is continued from the journal's newest usable snapshot."""
     path = tmp_path / "exchange.db"

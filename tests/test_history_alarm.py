@@ -126,6 +126,7 @@ def forget_the_forged(path: Path) -> None:
         connection.execute("DELETE FROM digests WHERE seq = ?", (FORGED,))
 
 
+@pytest.mark.slow
 def test_commands_say_that_an_alarm_ended_the_history(path: Path) -> None:
     with pytest.raises(DivergedError):
         follow(path)

@@ -60,6 +60,7 @@ def tables(path: Path) -> list[str]:
         return [name for name in names if connection.execute(f"SELECT 1 FROM {name}").fetchone()]
 
 
+@pytest.mark.slow
 def test_a_sound_history_is_compared_as_a_whole(path: Path) -> None:
     progress: list[tuple[int, int]] = []
     verdict = verify(path, False, no_bar, row_progress=lambda done, total: progress.append((done, total)))
@@ -71,6 +72,7 @@ def test_a_sound_history_is_compared_as_a_whole(path: Path) -> None:
     assert progress[0][1] == pytest.approx(sum(counts), rel=0.1) and progress[-1] == (sum(counts), sum(counts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ("missing", "changed"))
 def test_a_row_of_any_table_that_is_missing_or_changed_is_found(path: Path, fault: str) -> None:
     for table in (names := tables(path)):
@@ -117,6 +119,7 @@ def test_of_two_differences_the_earlier_one_is_named(path: Path) -> None:
     assert "seq 17, table trade, trade_id 3: the row is missing" in (verdict_of(path).damage or "")
 
 
+@pytest.mark.slow
 def test_a_bound_compares_only_what_was_known_then(path: Path) -> None:
     """Also the newest states of orders and instruments, which change later, are no difference."""
     last = verdict_of(path).last_seq
@@ -128,6 +131,7 @@ def test_a_bound_compares_only_what_was_known_then(path: Path) -> None:
     assert verdict_of(path, last).damage is not None
 
 
+@pytest.mark.slow
 def test_a_history_that_is_behind_is_compared_up_to_its_end(path: Path, tmp_path: Path) -> None:
     short = tmp_path / "short" / "exchange.db"
     short.parent.mkdir()
@@ -160,6 +164,7 @@ def test_a_missing_or_older_history_is_only_mentioned(path: Path) -> None:
     assert "not compared" in CliRunner().invoke(main, ["journal", "verify", "--db", str(path)]).stdout
 
 
+@pytest.mark.slow
 def test_a_history_that_begins_with_the_journal_is_compared(tmp_path: Path) -> None:
     """The archive with the first commands is gone."""
     path = tmp_path / "exchange.db"
@@ -186,6 +191,7 @@ def test_a_history_that_begins_with_the_journal_is_compared(tmp_path: Path) -> N
     assert (verdict.damage, verdict.history_seq) == (None, 300)
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_comparison(path: Path) -> None:
     run = CliRunner().invoke(main, ["journal", "verify", "--until", "30", "--db", str(path)])
     assert (run.exit_code, "rows match, up to seq 30" in run.stdout) == (0, True)

@@ -38,6 +38,7 @@ def _views(journal: Path) -> Iterator[tuple[str, list[str], list[tuple[Any, ...]
             yield view, [column[0] for column in cursor.description], cursor.fetchall()
 
 
+@pytest.mark.slow
 def test_csv_has_the_rows_of_each_view(journal: Path) -> None:
     folder = _export(journal, "csv")
     for view, columns, rows in _views(journal):
@@ -48,6 +49,7 @@ def test_csv_has_the_rows_of_each_view(journal: Path) -> None:
         assert written == shown, view
 
 
+@pytest.mark.slow
 def test_parquet_has_the_rows_of_each_view_and_the_units(journal: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
     folder = _export(journal, "parquet")

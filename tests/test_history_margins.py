@@ -91,6 +91,7 @@ def _replayed(path: Path) -> Iterator[tuple[int, list[Event], dict[str, list[tup
             )
 
 
+@pytest.mark.slow
 def test_positions_and_events_are_those_of_a_replay_at_every_command(path: Path) -> None:
     with closing(sqlite3.connect(history_path(path))) as connection:
         for seq, events, positions in _replayed(path):

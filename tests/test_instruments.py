@@ -153,6 +153,7 @@ def test_the_largest_strike() -> None:
         parse_instrument_id("SOL_USDC-28FEB26-10000001-C")
 
 
+@pytest.mark.slow
 def test_every_day_of_the_century_round_trip() -> None:
     day, end = date(2000, 1, 1), date(2100, 1, 1)
     while day < end:

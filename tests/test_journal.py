@@ -197,6 +197,7 @@ def test_a_full_disk_records_nothing_of_the_batch_and_the_journal_goes_on(path: 
         assert len(list(reader.records(Head()))) == 2_010
 
 
+@pytest.mark.slow
 def test_a_foreign_write_transaction_records_nothing_and_the_journal_goes_on(path: Path) -> None:
     async def go() -> None:
         async with opened(path) as journal:
@@ -342,6 +343,7 @@ def owning_process(path: Path) -> Iterator[multiprocessing.Process]:
     process.join()
 
 
+@pytest.mark.slow
 def test_a_killed_owner_leaves_no_lock(path: Path, owning_process: multiprocessing.Process) -> None:
     owner = lock_owner(path)
     assert owner is not None and owner.pid == owning_process.pid

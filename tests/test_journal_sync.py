@@ -40,6 +40,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read in /proc")
 @pytest.mark.parametrize(
     "command",
@@ -59,6 +60,7 @@ def test_a_command_first_syncs_the_journal(path: Path, synced: list[str], comman
     assert (run.exit_code, synced[0]) == (0, "exchange.db-wal"), run.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are read in /proc")
 def test_the_processes_of_the_exchange_first_sync_the_journal(path: Path, synced: list[str]) -> None:
     archiver.seal(path, 100)

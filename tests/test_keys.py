@@ -223,6 +223,7 @@ def test_a_damaged_key_file_is_refused(path: Path, content: bytes) -> None:
         Credentials(path)
 
 
+@pytest.mark.slow
 def test_changes_at_the_same_time_are_all_kept(path: Path) -> None:
     threads = [threading.Thread(target=add_key, args=(path, f"user-{n}")) for n in range(20)]
     for thread in threads:

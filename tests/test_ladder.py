@@ -138,6 +138,7 @@ class Journal:
         assert len(automatic) - len(recent) <= doublings * (DENSE_COMMANDS // dense_gap + 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 1_000),

@@ -112,6 +112,7 @@ def test_a_long_handshake_is_refused(tmp_path: Path) -> None:
     serving(tmp_path, GatewayLimits(handshake_headers_max=20, handshake_bytes_max=2_000), conversation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("does", ["nothing", "subscribe", "log in"])
 def test_a_silent_client_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
     """Soon if it has no login and no channel, else later. It gets a ping before, and a pong ends the silence."""
@@ -206,6 +207,7 @@ COSTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", COSTS)
 def test_requests_cost_credits(tmp_path: Path, text: str) -> None:
     async def conversation(server: Server) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from itertools import islice
 
+import pytest
+
 from benchmarks.live_journal import applied_commands
 from benchmarks.live_market import LiveMarket
 from exchange.domain.commands import decode_command
@@ -34,6 +36,7 @@ def test_the_first_commands_do_what_a_market_does() -> None:
     assert set(caused_kinds.split()) <= set(events)
 
 
+@pytest.mark.slow
 def test_a_seed_always_gives_the_same_journal() -> None:
     assert _head_after(COUNT, seed=3) == _head_after(COUNT, seed=3)
     assert _head_after(COUNT, seed=3) != _head_after(COUNT, seed=4)

@@ -90,6 +90,7 @@ def timed(shock_percent: int) -> Iterator[tuple[int, Command]]:
         yield ts_us, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shock_percent", SHOCKS)
 def test_cash_is_conserved_at_every_command(shock_percent: int) -> None:
     """`State.check` compares the cash of all accounts with what was paid in. At the end, all is settled."""
@@ -104,6 +105,7 @@ def test_cash_is_conserved_at_every_command(shock_percent: int) -> None:
     assert not owing or state.accounts["insurance"].cash_micros == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shock_percent", SHOCKS)
 def test_sql_recomputes_liquidations_and_shared_losses(shock_percent: int, tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
@@ -129,6 +131,7 @@ def test_sql_recomputes_liquidations_and_shared_losses(shock_percent: int, tmp_p
         assert all(abs(amount * won - loss * one_won) < won for _, amount, one_won, loss in of_command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_check_fails_on_a_changed_history(name: str, tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
@@ -137,6 +140,7 @@ def test_each_check_fails_on_a_changed_history(name: str, tmp_path: Path) -> Non
     assert name in [outcome.check.name for outcome in run_checks(path, known_checks()) if outcome.rows]
 
 
+@pytest.mark.slow
 def test_the_history_tells_the_same_as_the_live_views(tmp_path: Path) -> None:
     path, state, views = tmp_path / "exchange.db", State(), Views()
     write_steps(path, timed(80))

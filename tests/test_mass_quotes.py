@@ -1,5 +1,7 @@
 """Mass quotes beyond the scenario tables: the read models, and a snapshot of them."""
 
+import pytest
+
 from exchange.domain.events import MmpTriggered
 from exchange.matching.apply import apply
 from exchange.matching.state import State
@@ -11,6 +13,7 @@ from tests.quote_commands import quote_steps
 SEEDS = range(20, 26)
 
 
+@pytest.mark.slow
 def test_the_read_models_of_quotes_agree_with_the_matcher_and_survive_a_snapshot() -> None:
     assert sum(_frozen_in(seed) for seed in SEEDS) > 2, "no MMP group freezes in these streams"
 

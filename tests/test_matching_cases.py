@@ -209,6 +209,7 @@ def test_named_case(name: str) -> None:
     assert hashlib.sha256("\n".join(got).encode()).hexdigest() == case["sha256_liquibook"]
 
 
+@pytest.mark.slow
 @needs_data
 @pytest.mark.parametrize("name", STREAMS)
 def test_stream(name: str) -> None:

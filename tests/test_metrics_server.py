@@ -31,6 +31,7 @@ def fetch(server: MetricsServer) -> bytes:
         return body
 
 
+@pytest.mark.slow
 def test_connections_above_the_limit_are_closed_at_once(
     server: MetricsServer, capfd: pytest.CaptureFixture[str]
 ) -> None:

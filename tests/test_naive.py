@@ -132,18 +132,21 @@ def chunks(seeds: int, slow_from: int = CHUNK, long_from: int = 1_000) -> list[p
     return [pytest.param(seed, marks=[marks[seed]] if seed in marks else []) for seed in range(0, seeds, CHUNK)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_seed", chunks(SEEDS))
 def test_chunk_of_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(RandomCommands, seed, COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_seed", chunks(MARKET_SEEDS))
 def test_chunk_of_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
         run_stream(MarketCommands, seed, COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_seed", chunks(FAIR_SEEDS, long_from=20))
 def test_chunk_of_fair_market_streams_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):

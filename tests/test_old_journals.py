@@ -98,6 +98,7 @@ def run(path: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["journal", *arguments, "--db", str(path)])
 
 
+@pytest.mark.slow
 def test_it_verifies_before_and_after_it_is_brought_up_to_date(path: Path) -> None:
     for _ in range(2):
         verdict = verify(path, False, no_progress)
@@ -132,6 +133,7 @@ def test_the_history_has_the_rows_of_the_old_views(path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_sql_knows_all_views_before_it_is_brought_up_to_date(path: Path) -> None:
     before = path.read_bytes()
     for view, columns in COLUMNS.items():
@@ -226,6 +228,7 @@ def schema_number(path: Path) -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+@pytest.mark.slow
 def test_a_migration_writes_a_backup_that_the_earlier_release_can_open(path: Path) -> None:
     """It has the rows and the schema of before, and a second start makes no other one."""
     schema, objects, before = schema_number(path), schema_of(path), contents(path)

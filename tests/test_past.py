@@ -96,6 +96,7 @@ def questions(exchange: FakeExchange) -> Iterator[tuple[str, str, dict[str, Any]
         yield from ((name, user, params) for user in users for params in every)
 
 
+@pytest.mark.slow
 def test_answers_about_the_past_are_those_of_that_moment(tmp_path: Path) -> None:
     """Byte for byte, at random moments of a random market, whatever was asked before."""
     path = tmp_path / "exchange.db"
@@ -147,6 +148,7 @@ async def kill(pid: int | None) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_running_exchange_answers_about_its_past(tmp_path: Path) -> None:
     """Right after the command, to each user about the own account, and also if the process that reads is killed."""
     pids: list[int | None] = []
@@ -192,6 +194,7 @@ def test_a_running_exchange_answers_about_its_past(tmp_path: Path) -> None:
     asyncio.run(conversation())
 
 
+@pytest.mark.slow
 def test_the_error_tells_a_follower_that_is_behind_from_one_that_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def _seq(path: Path) -> int:
     return seq
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
 @pytest.mark.parametrize("form", ((), ("--json",)), ids=("table", "json"))
 def test_the_running_exchange_answers_as_its_journal(

@@ -143,6 +143,7 @@ def _best(depth: Depth) -> tuple[int, int, int, int]:
     )
 
 
+@pytest.mark.slow
 def test_an_hour_of_aapl(tmp_path: Path) -> None:
     player, quotes = Player(), aapl_best_quotes()
     actions = list(nasdaq_actions("aapl"))
@@ -161,6 +162,7 @@ def test_an_hour_of_aapl(tmp_path: Path) -> None:
     player.check_through_the_journal(tmp_path / "aapl.db")
 
 
+@pytest.mark.slow
 def test_a_day_of_arl_from_an_empty_book(tmp_path: Path) -> None:
     player = Player()
     books = {sequence: (bids, asks) for sequence, bids, asks in arl_books()}

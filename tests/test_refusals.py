@@ -103,6 +103,7 @@ def assert_no_cycles() -> None:
         gc.garbage.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collections")
 @pytest.mark.parametrize("kind", KINDS)
 def test_refusals_leave_no_reference_cycles(kind: str) -> None:

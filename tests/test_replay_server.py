@@ -495,6 +495,7 @@ def test_a_step_forward_is_published_and_one_back_begins_books_again(path: Path)
     asyncio.run(go())
 
 
+@pytest.mark.slow
 def test_a_state_left_behind_needs_no_garbage_collection(path: Path) -> None:
     """No collection looks at the state of a replay. So each move must free the state before it."""
 
@@ -594,6 +595,7 @@ def test_a_move_leaves_copies_for_the_next_one(tmp_path: Path, monkeypatch: pyte
     assert counts(100, 200, 300, 390, 190) == [100, 120, 120, 110, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_history", [False, True])
 def test_a_trade_is_found_from_image_to_image(
     tmp_path: Path, has_history: bool, monkeypatch: pytest.MonkeyPatch
@@ -673,6 +675,7 @@ def test_replay_methods_are_unknown_to_the_live_exchange(tmp_path: Path) -> None
     asyncio.run(go())
 
 
+@pytest.mark.slow
 def test_streams_catch_up_on_a_replay_too(path: Path) -> None:
     async def go() -> None:
         async with (

@@ -124,12 +124,14 @@ def put_away_log(path: Path) -> None:
         path.with_name(path.name + ending).unlink()
 
 
+@pytest.mark.slow
 def test_a_crash_alone_loses_nothing(long_ago: Crash, tmp_path: Path) -> None:
     path = long_ago.files(tmp_path)
     assert open_once(path) == head_of(path) == long_ago.head
     assert verify(path, False, no_bar).damage is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["short_ago", "long_ago"])
 def test_a_backup_is_not_mixed_with_the_log_of_a_crash(
     name: str, request: pytest.FixtureRequest, tmp_path: Path

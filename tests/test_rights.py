@@ -79,6 +79,7 @@ def close(path: Path, folder_mode: int) -> None:
     path.parent.chmod(folder_mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder_mode", [0o555, 0o777])
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_journal_with_read_access_only(path: Path, look: tuple[str, ...], folder_mode: int) -> None:

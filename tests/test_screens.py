@@ -263,6 +263,7 @@ def _readable(screen: str) -> str:
     return re.sub(r"\x1b\[([\d;]*)m", lambda code: "</>" if code[1] == "0" else f"<{code[1]}>", screen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_golden_screens(printed: Printed, name: str) -> None:
     file, now = FOLDER / f"{name}.txt", _file(printed, name)

@@ -95,6 +95,7 @@ def sql_count(path: Path) -> list[int]:
     return [ask_past(path, f"SELECT count(*) FROM {table}")[0][0] for table in ("commands", "events", "orders")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rounds",
     [None, 0, 1, 1_000],
@@ -212,6 +213,7 @@ def test_archiver_seals_with_its_subprocess(path: Path, monkeypatch: pytest.Monk
     assert everything(path) == before
 
 
+@pytest.mark.slow
 def test_merge_keeps_every_row(path: Path) -> None:
     """Three archives, one of them of the first kind, become one; also if a crash leaves the old ones."""
     before, counts = everything(path), sql_count(path)

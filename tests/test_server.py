@@ -75,6 +75,7 @@ def assert_in_order(answers: list[Any]) -> None:
     assert [answer["id"] for answer in answers] == list(range(len(answers)))
 
 
+@pytest.mark.slow
 def test_a_message_may_come_in_fragments(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -96,6 +97,7 @@ def test_a_message_may_come_in_fragments(run: Run, db: Path) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_the_longest_message_is_answered(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -151,6 +153,7 @@ WRONG_FRAMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG_FRAMES)
 def test_a_wrong_frame_closes_the_connection(run: Run, db: Path, name: str) -> None:
     async def conversation() -> None:
@@ -187,6 +190,7 @@ WRONG_HANDSHAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG_HANDSHAKES)
 def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
     async def conversation() -> None:
@@ -205,6 +209,7 @@ def test_a_wrong_handshake_is_refused(run: Run, db: Path, name: str) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_query_after_the_path_is_ignored(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -215,6 +220,7 @@ def test_a_query_after_the_path_is_ignored(run: Run, db: Path) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_client_without_a_handshake_is_closed(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -227,6 +233,7 @@ def test_a_client_without_a_handshake_is_closed(run: Run, db: Path) -> None:
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_client_that_closes_its_writing_side_is_closed(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -307,6 +314,7 @@ def test_a_client_with_many_requests_does_not_delay_others(run: Run, db: Path, m
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_taken_address_leaves_no_files_behind(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -361,6 +369,7 @@ def test_a_client_that_never_reads_is_closed_without_effect_on_others(
     run(conversation())
 
 
+@pytest.mark.slow
 def test_clients_that_disconnect_in_the_middle_of_their_commands(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -386,6 +395,7 @@ def test_clients_that_disconnect_in_the_middle_of_their_commands(run: Run, db: P
     run(conversation())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enabled", [False, True])
 @pytest.mark.parametrize("turn_seconds", [0, 1_000])
 def test_commands_sent_before_closing_are_carried_out(
@@ -453,6 +463,7 @@ def test_channels_subscribed_and_unsubscribed_again_and_again(run: Run, db: Path
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_broken_journal_stops_the_exchange_at_once_and_answers_nothing(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -480,6 +491,7 @@ def test_a_broken_journal_stops_the_exchange_at_once_and_answers_nothing(
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_journal_that_breaks_while_times_are_recorded_stops_the_exchange(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +515,7 @@ def test_a_journal_that_breaks_while_times_are_recorded_stops_the_exchange(
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_survived_without_a_gap(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -547,6 +560,7 @@ def check_journal(db: Path, server: Server) -> None:
     assert engine.snapshot() == server.engine.snapshot()
 
 
+@pytest.mark.slow
 def test_stopping_answers_accepted_commands_and_closes_connections(run: Run, db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:
@@ -599,6 +613,7 @@ def _ignore(*_: object) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worked_us = iter([0, DRY_RUN_US, 0, DRY_RUN_US + 1, 0])
     monkeypatch.setattr(node, "thread_cpu_us", lambda: next(worked_us))
@@ -617,6 +632,7 @@ def test_a_dry_run_that_took_long_is_followed_by_a_rest(run: Run, db: Path, monk
     run(conversation())
 
 
+@pytest.mark.slow
 def test_a_client_that_floods_a_broken_connection_is_not_read_any_more(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -636,6 +652,7 @@ def test_a_client_that_floods_a_broken_connection_is_not_read_any_more(
     run(conversation())
 
 
+@pytest.mark.slow
 def test_no_collection_of_garbage_waits_for_more_than_a_tick(run: Run, db: Path) -> None:
     """Python would wait until there are thousands of objects more than before, however many were replaced."""
 
@@ -653,6 +670,7 @@ def test_no_collection_of_garbage_waits_for_more_than_a_tick(run: Run, db: Path)
         gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("age_ticks", "is_collected"), [(1, True), (0, False)])
 def test_memory_of_old_connections_is_free_after_some_were_closed(
     run: Run, db: Path, age_ticks: int, is_collected: bool, monkeypatch: pytest.MonkeyPatch
@@ -684,6 +702,7 @@ def test_memory_of_old_connections_is_free_after_some_were_closed(
         gc.enable()
 
 
+@pytest.mark.slow
 def test_memory_is_given_back_after_many_connections_were_closed(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

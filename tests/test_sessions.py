@@ -17,6 +17,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "UNAVAILABLE_PAUSE_SECONDS", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_session(path: Path) -> None:
     try:

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from exchange.cli.main import main
@@ -19,6 +20,7 @@ def no_bar(_done: int, _total: int) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_a_journal_without_its_events_is_smaller_and_sound(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     live = play(path, events_up_to=COMMANDS - 10)
@@ -35,6 +37,7 @@ def test_a_journal_without_its_events_is_smaller_and_sound(tmp_path: Path) -> No
     assert again.stdout.startswith("deleted 0 events")
 
 
+@pytest.mark.slow
 def test_no_events_are_shed_while_an_exchange_runs(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path)

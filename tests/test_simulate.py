@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from exchange.domain.commands import encode_command
 from exchange.domain.events import Event, OrderAccepted, Traded
 from exchange.engine.engine import Engine
@@ -27,6 +29,7 @@ def run(seed: int, count: int, look: Callable[[Engine, State, list[Event]], None
         look(engine, before, events)
 
 
+@pytest.mark.slow
 def test_margins_are_those_after_trades() -> None:
     """An order that trades whole and at once leaves the margins that a simulation of its contracts shows."""
     compared = 0

@@ -59,6 +59,7 @@ def test_two_simulations_across_a_settlement_end_in_the_same_digest(tmp_path: Pa
     assert (verdict.damage, verdict.digest) == (None, first.digest)
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_result_and_does_nothing_the_second_time(tmp_path: Path) -> None:
     arguments = ["simulate", "--db", str(tmp_path / "a.db"), "--from", "2026-02-26T09:00:00Z", "--hours", "1"]
     output = CliRunner().invoke(main, [*arguments, "--step", "600"])

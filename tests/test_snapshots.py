@@ -40,6 +40,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "exchange.db"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> None:
     live = play(path, seed, snapshots_at=(100, 333))
@@ -57,6 +58,7 @@ def test_a_start_with_a_snapshot_equals_one_without(path: Path, seed: int) -> No
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("is_restored", [False, True])
 def test_a_copy_changes_independently(path: Path, seed: int, is_restored: bool) -> None:
@@ -112,6 +114,7 @@ def test_a_cut_off_snapshot_is_damaged(path: Path, length: int) -> None:
         load(file)
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_another_journal_is_not_used(path: Path, tmp_path: Path) -> None:
     live = play(path, seed=1)
     other = tmp_path / "other.db"

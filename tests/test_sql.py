@@ -123,6 +123,7 @@ def test_the_columns_are_the_documented_ones(played: Played) -> None:
             assert found == [name for name in COLUMNS[view].split() if name not in ("outcome", "reason")], view
 
 
+@pytest.mark.slow
 def test_orders_are_in_their_last_state(played: Played, ask: Ask) -> None:
     found = {row["order_id"]: row for row in ask("SELECT * FROM orders")}
     assert len(found) == played.engine.state.next_order_id - 1 > 100
@@ -234,6 +235,7 @@ def run(path: Path, *arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(main, ["sql", "--db", str(path), *arguments], input=typed)
 
 
+@pytest.mark.slow
 def test_the_functions_return_the_answers_of_the_exchange(played: Played) -> None:
     live: dict[int, tuple[Any, Any]] = {}
 
@@ -312,6 +314,7 @@ def test_bad_queries_are_refused(played: Played, query: str, message: str) -> No
     assert not Path("other.db").exists()
 
 
+@pytest.mark.slow
 def test_a_journal_of_an_older_program_has_the_views_as_well(played: Played, tmp_path: Path) -> None:
     old = tmp_path / "old.db"
     shutil.copy(played.path, old)

@@ -44,6 +44,7 @@ def write(path: Path, *commands: Command) -> Engine:
     return write_journal(path, ((START_US + n, command) for n, command in enumerate((Genesis(Rules()), *commands))))
 
 
+@pytest.mark.slow
 def test_without_its_archive_a_journal_shows_nothing_wrong(tmp_path: Path) -> None:
     """The history begins with the state that the journal continues from, so every change is known."""
     path = tmp_path / "exchange.db"
@@ -95,6 +96,7 @@ def test_a_command_that_can_cancel_several_orders_names_none(tmp_path: Path) -> 
     assert found == [("place_order", 1), ("place_order", 2), ("cancel_all", None)]
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_journal_stand_next_to_the_history(tmp_path: Path) -> None:
     """Digests also of the archives, the base of the journal, and the times of answers."""
     path = tmp_path / "exchange.db"
@@ -117,6 +119,7 @@ def test_the_tables_of_the_journal_stand_next_to_the_history(tmp_path: Path) -> 
     assert "digests" in said(run(path, ".tables"))
 
 
+@pytest.mark.slow
 def test_a_half_read_query_does_not_keep_the_log_of_the_journal(tmp_path: Path) -> None:
     """SQLite can only truncate the -wal if no connection reads an old state of the journal."""
     path = tmp_path / "exchange.db"
@@ -137,6 +140,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_history_is_written_leaves_no_half_of_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +200,7 @@ def test_ctrl_c_discards_the_unfinished_statement(path: Path) -> None:
         terminal.wait_for("sql> ")
 
 
+@pytest.mark.slow
 def test_dot_commands_also_come_from_standard_input(path: Path) -> None:
     assert "commands_decoded" in said(run(path, typed=".tables\n.quit\nSELECT nonsense;\n"))
     assert said(run(path, ".schema open_orders")).startswith("CREATE VIEW open_orders AS\n")

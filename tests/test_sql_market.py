@@ -92,6 +92,7 @@ def compare(path: Path, state: State) -> None:
     assert broken_checks(path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last_seq", [25, 31, SETTLED_SEQ - 1, SETTLED_SEQ, None])
 def test_the_story_up_to(last_seq: int | None, tmp_path: Path) -> None:
     compare(tmp_path / "exchange.db", write_story(tmp_path / "exchange.db", last_seq))
@@ -293,6 +294,7 @@ def test_an_average_of_the_largest_prices_is_exact(tmp_path: Path) -> None:
     assert broken_checks(path) == ["delivery_prices_are_averages"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_check_fails_on_a_changed_history(name: str, story: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(story, tmp_path / "exchange.db"))

@@ -42,6 +42,7 @@ def placed(path: Path) -> int:
         return sum("place_order" in record.payload for record in reader.records(Head()))
 
 
+@pytest.mark.slow
 def test_requests_that_have_begun_are_answered(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
 
@@ -116,6 +117,7 @@ async def flood(url: str, process: subprocess.Popen[str], path: Path) -> tuple[i
     return 1 + len(answers), code
 
 
+@pytest.mark.slow
 def test_a_process_stops_at_sigterm(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     process, url = start(path)
@@ -149,6 +151,7 @@ def accepts(url: str) -> bool:
         return stranger.connect_ex((host, int(port))) == 0
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_the_process_at_once(tmp_path: Path) -> None:
     process, url = start(tmp_path / "exchange.db")
     asyncio.run(signal_twice(url, process))

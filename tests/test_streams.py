@@ -418,6 +418,7 @@ def test_memory_and_journal_give_the_same_notifications(tmp_path: Path, steps: S
             assert live or last - first < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_streams_with_listeners_are_remembered_and_nothing_else(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams get and lose their listeners at random. All updates, with everything, are the reference."""

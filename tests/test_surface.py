@@ -272,6 +272,7 @@ def marks_in_words() -> str:
     return digest(fair.state)
 
 
+@pytest.mark.slow
 def test_marks_do_not_depend_on_the_hash_seed() -> None:
     script = "from tests.test_surface import marks_in_words; print(marks_in_words())"
     told = subprocess.run(

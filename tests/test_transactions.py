@@ -52,6 +52,7 @@ def _views(path: Path, connection: sqlite3.Connection) -> PastViews:
         return PastViews(connection, reader.head().seq)
 
 
+@pytest.mark.slow
 def test_the_log_of_each_account_sums_to_its_cash_at_every_seq(path: Path, logs: dict[str, list[Transaction]]) -> None:
     changes: defaultdict[tuple[str, int], list[Transaction]] = defaultdict(list)
     for user_id, log in logs.items():

@@ -80,6 +80,7 @@ def test_export_and_import_are_byte_identical(path: Path, tmp_path: Path, name: 
     assert verify(copy, False, no_bar).damage is None
 
 
+@pytest.mark.slow
 def test_export_includes_archives(path: Path) -> None:
     before = run("journal", "export", db=path).stdout
     compact(path, 300, lambda s: None, no_bar)
@@ -106,6 +107,7 @@ def wrong_lines(lines: list[str]) -> list[tuple[list[str], str]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(9))
 def test_failed_import_names_the_line_and_leaves_no_file(path: Path, tmp_path: Path, case: int) -> None:
     lines, message = wrong_lines(run("journal", "export", db=path).stdout.splitlines())[case]
@@ -119,6 +121,7 @@ def test_failed_import_names_the_line_and_leaves_no_file(path: Path, tmp_path: P
     assert list(copy.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_existing_files_are_not_overwritten(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "lines.jsonl"
     run("journal", "export", out, db=path)
@@ -140,6 +143,7 @@ def test_existing_files_are_not_overwritten(path: Path, tmp_path: Path) -> None:
 ENDS = ("", "-wal", "-shm", "-journal", ".lock", ".admin", ".follower", ".archives/1.db", ".snapshots/1.snapshot")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ENDS)
 def test_companion_files_of_a_journal_are_refused(path: Path, end: str) -> None:
     """The path is refused even if the file does not exist at the moment."""
@@ -156,6 +160,7 @@ def test_companion_files_of_a_journal_are_refused(path: Path, end: str) -> None:
         assert rows(path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
 def test_links_to_the_journal_are_refused(path: Path, tmp_path: Path, link: str) -> None:
     before, other = rows(path), tmp_path / "lines.jsonl"
@@ -203,6 +208,7 @@ def test_export_to_a_pipe(path: Path, tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+@pytest.mark.slow
 def test_link_resolves_to_its_journal(path: Path, tmp_path: Path) -> None:
     """A link uses the lock and the archives of its target. Otherwise two exchanges could write to one journal."""
     link = tmp_path / "elsewhere" / "link.db"
@@ -284,6 +290,7 @@ def test_fork_has_the_same_past(path: Path, tmp_path: Path, seq: int) -> None:
     assert digest_of(new) == digest_of(path, seq)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seq", [1, COUNT // 2, COUNT - 1, COUNT])
 def test_both_ways_to_copy_a_journal_give_the_same(path: Path, tmp_path: Path, seq: int) -> None:
     """A copy of pages leaves nothing of the tail, and both have the triggers of a journal."""
@@ -302,6 +309,7 @@ def test_both_ways_to_copy_a_journal_give_the_same(path: Path, tmp_path: Path, s
     assert dumps[0] == dumps[1]
 
 
+@pytest.mark.slow
 def test_fork_with_missing_events(tmp_path: Path) -> None:
     path, new = tmp_path / "exchange.db", tmp_path / "fork.db"
     play(path, events_up_to=380)
@@ -354,6 +362,7 @@ def make_other(tmp_path: Path, at_seq: int, **changes: Any) -> Path:
     return other
 
 
+@pytest.mark.slow
 def test_diff_names_the_command_its_fields_and_the_fills(path: Path, tmp_path: Path) -> None:
     ((seq,),) = ask_past(path, "SELECT max(placed_seq) FROM orders WHERE filled_milli > 0")
     other = make_other(tmp_path, seq, user_id="nobody")
@@ -390,6 +399,7 @@ def test_diff_of_equal_longer_and_unrelated_journals(path: Path, tmp_path: Path)
     assert run("diff", path, tmp_path / "text.db").exit_code == 2
 
 
+@pytest.mark.slow
 def test_diff_compares_from_the_end_of_a_missing_archive(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     run("journal", "backup", copy, db=path)
@@ -402,6 +412,7 @@ def test_diff_compares_from_the_end_of_a_missing_archive(path: Path, tmp_path: P
     assert (found["first_seq"], found["same"]) == (100, True)
 
 
+@pytest.mark.slow
 def test_diff_of_results_that_another_version_recorded(path: Path, tmp_path: Path) -> None:
     """The digests after the same command are compared: an equal one, then one that differs."""
     copy = tmp_path / "copy.db"
@@ -424,6 +435,7 @@ def test_diff_of_results_that_another_version_recorded(path: Path, tmp_path: Pat
     )
 
 
+@pytest.mark.slow
 def test_diff_finds_the_same_fills_in_a_history_and_by_a_replay(path: Path, tmp_path: Path) -> None:
     longer = tmp_path / "longer.db"
     play(longer, seed=3, count=COUNT + 50)
@@ -433,6 +445,7 @@ def test_diff_finds_the_same_fills_in_a_history_and_by_a_replay(path: Path, tmp_
     assert json.loads(run("diff", path, longer, "--json").stdout) == replayed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alteration", "common_seq", "fields"),
     [
@@ -470,6 +483,7 @@ def test_diff_of_a_copy_that_was_altered(
     assert f"{copy}: seq {common_seq + 1} was altered after it was recorded" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "name"), [(1, "d.jsonl"), (50, "d.jsonl.gz")])
 def test_bisect_finds_the_first_different_command(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, name: str
@@ -515,6 +529,7 @@ def test_malformed_digests_are_reported(path: Path, tmp_path: Path) -> None:
         assert (outcome.exit_code, message in outcome.stderr) == (2, True), outcome.output
 
 
+@pytest.mark.slow
 def test_fork_command_does_not_change_the_state(path: Path) -> None:
     engine = recover(path, lambda s: None, no_bar).engine
     before = digest(engine.state)

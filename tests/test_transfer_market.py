@@ -57,6 +57,7 @@ def is_sound(path: Path) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_market_journal_is_sound_and_rebuilds(path: Path) -> None:
     before = events(path)
     assert is_sound(path)
@@ -77,6 +78,7 @@ def test_damage_in_a_settlement_is_found(path: Path) -> None:
     assert verdict.damage is not None and "position_settled" in verdict.damage
 
 
+@pytest.mark.slow
 def test_export_and_import(path: Path, tmp_path: Path) -> None:
     lines, again = tmp_path / "lines.jsonl", tmp_path / "again.db"
     assert export_lines(path, 1, LAST, lines, no_bar) == LAST
@@ -98,6 +100,7 @@ def test_views_are_the_same_after_compaction(seam: int, path: Path) -> None:
     assert is_sound(path), "what is left is not taken for the whole"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seam", SEAMS)
 def test_fork_continues_like_the_original(seam: int, path: Path, tmp_path: Path) -> None:
     """With the same later commands, the fork ends in the same state."""

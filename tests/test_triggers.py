@@ -280,6 +280,7 @@ def told(path: Path, order_id: int) -> list[str]:
     return [f"{line.split()[0]} {line[39:]}" if line[:8].strip().isdigit() else line for line in lines[2:] if line]
 
 
+@pytest.mark.slow
 def test_the_life_of_trigger_orders_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     write_journal(path, history(*stories()))

@@ -167,6 +167,7 @@ def contents(path: Path) -> list[list[tuple[object, ...]]]:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "seq", "message"),
     [
@@ -218,6 +219,7 @@ def test_swapped_rows_are_found(path: Path) -> None:
     assert full_verdict(path).damaged_seq == 40
 
 
+@pytest.mark.slow
 def test_a_forged_chain_differs_from_the_recorded_events(path: Path) -> None:
     """An attacker recomputes every hash after a change. The recorded events still show the change."""
     with closing(sqlite3.connect(path)) as connection:
@@ -391,6 +393,7 @@ def test_a_foreign_trigger_is_damage_but_an_index_is_not(path: Path) -> None:
     assert "trigger mine is not one of the exchange's" in (full_verdict(path).damage or "")
 
 
+@pytest.mark.slow
 def test_the_schema_of_an_archive_is_verified(path: Path) -> None:
     archive = compact_into_journal(path, 1_001)
     archive.chmod(0o644)
@@ -436,6 +439,7 @@ def test_recorded_digests_are_compared(path: Path) -> None:
     assert (full_verdict(path).digests, full_verdict(path).damage) == (1, None)
 
 
+@pytest.mark.slow
 def test_broken_invariants_name_the_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug breaks the state at one command. Everything recorded agrees with the replay."""
 
@@ -472,6 +476,7 @@ def test_files_that_are_not_readable_journals_exit_with_2(path: Path, tmp_path: 
     assert (outcome.exit_code, "written by a newer program" in outcome.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_events_not_recorded_yet_are_not_damage(tmp_path: Path) -> None:
     path = tmp_path / "exchange.db"
     play(path, events_up_to=390)
@@ -517,6 +522,7 @@ def test_verify_and_check_change_nothing(path: Path) -> None:
     assert everything() == before
 
 
+@pytest.mark.slow
 def test_verify_prints_a_table_or_json(path: Path) -> None:
     outcome = run(path, "verify")
     assert outcome.stdout.endswith("sound\n")
@@ -613,6 +619,7 @@ def test_rebuild_without_a_journal_creates_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_rebuild_leaves_archives_alone(path: Path) -> None:
     compact(path, 1_001, lambda s: None, no_bar)
     change(path, "DELETE FROM events WHERE seq = 1500")

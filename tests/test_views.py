@@ -127,6 +127,7 @@ def owners(state: State, instrument_id: str) -> list[Any]:
     return [account for account in state.accounts.values() if instrument_id in account.positions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FULL_SEEDS)
 def test_equity_is_deposits_and_profit(seed: int) -> None:
     """equity = deposits - withdrawals + total_pnl + shortfall, for every account but the exchange's own."""
@@ -246,6 +247,7 @@ def test_a_change_of_the_price_is_rounded_half_up() -> None:
     assert day_statistics(1, 1, 1, NUMBER_MAX + 1, 1, None) == DayStatistics(1, 1, 1, None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FULL_SEEDS[:1])
 def test_an_image_of_version_4_has_the_statistics_of_its_trades(seed: int) -> None:
     engine = Engine()
@@ -267,6 +269,7 @@ def test_an_image_of_version_4_has_the_statistics_of_its_trades(seed: int) -> No
         decode_views(msgspec.msgpack.encode(fields), None, lambda: _indexes_of(engine.state))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FULL_SEEDS)
 def test_the_estimated_delivery_price_becomes_the_delivery_price(seed: int) -> None:
     """The estimate at the end of the day is the price that the matcher then settles at."""

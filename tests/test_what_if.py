@@ -355,6 +355,7 @@ def edits_of(seed: int, last: int) -> Edits:
     return choices[seed % len(choices)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_differences_are_consistent(tmp_path: Path, seed: int) -> None:
     """Differences of cash come from deposits and withdrawals. Differences of positions sum to zero."""
@@ -377,6 +378,7 @@ def test_differences_are_consistent(tmp_path: Path, seed: int) -> None:
         assert user.cash_micros.real == account.available_micros + account.locked_micros
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_orders_named_by_id_or_by_client_order_id_give_the_same_result(tmp_path: Path, seed: int) -> None:
     """An edited history shifts order ids but not client_order_ids, so both must lead to the same comparison."""
@@ -427,6 +429,7 @@ def test_what_if_writes_nothing(path: Path) -> None:
     assert files() == before
 
 
+@pytest.mark.slow
 def test_an_archived_beginning(tmp_path: Path) -> None:
     """Archives are part of the history. Without them, only commands after them can be edited."""
     path = tmp_path / "exchange.db"

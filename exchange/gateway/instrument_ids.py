@@ -1,6 +1,7 @@
 """Finds instruments by the ids that clients use."""
 
 from exchange.domain.instruments import parse_instrument_id
+from exchange.domain.reasons import Reason
 from exchange.gateway.jsonrpc import refused
 from exchange.projections.views import Views
 
@@ -30,5 +31,13 @@ def listed_id(instrument_id: str, views: Views) -> str:
     return instrument_id
 
 
-def listed_id_or_none(instrument_id: str | None, views: Views) -> str | None:
-    return None if instrument_id is None else listed_id(instrument_id, views)
+def known_id(instrument_id: str, views: Views) -> str:
+    """The same for questions about the past: an instrument that is no longer listed has one."""
+    instrument_id = canonical_id(instrument_id, views)
+    if instrument_id not in views.instruments and views.why_not_listed(instrument_id) is Reason.INSTRUMENT_NOT_FOUND:
+        raise refused(Reason.INSTRUMENT_NOT_FOUND)
+    return instrument_id
+
+
+def known_id_or_none(instrument_id: str | None, views: Views) -> str | None:
+    return None if instrument_id is None else known_id(instrument_id, views)

@@ -6,7 +6,7 @@ from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
-from exchange.gateway.instrument_ids import listed_id, listed_id_or_none
+from exchange.gateway.instrument_ids import known_id, known_id_or_none, listed_id
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
 from exchange.projections.balances import null_if_unsafe
@@ -40,10 +40,9 @@ def order_book(caller: Caller, params: p.OrderBookParams) -> r.OrderBookResult:
 
 
 def trades(caller: Caller, params: p.TradesParams) -> list[Trade]:
-    instrument_id = listed_id(params.instrument_id, caller.views)
     if params.needs_history:
-        return caller.exchange.trades_in(instrument_id, _page(params))
-    return caller.views.trades(instrument_id, params.count, params.before)
+        return caller.exchange.trades_in(known_id(params.instrument_id, caller.views), _page(params))
+    return caller.views.trades(listed_id(params.instrument_id, caller.views), params.count, params.before)
 
 
 def ticker(caller: Caller, params: p.InstrumentRef) -> Ticker:
@@ -143,7 +142,7 @@ def rules(caller: Caller, _params: p.ReadParams) -> w.RulesResult:
 
 
 def open_orders(caller: Caller, params: p.OpenOrdersParams) -> list[OrderView]:
-    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    instrument_id = known_id_or_none(params.instrument_id, caller.views)
     return caller.views.open_orders(caller.user_id, instrument_id, params.label)
 
 
@@ -156,14 +155,14 @@ def order(caller: Caller, params: p.LabelledOrderRef) -> OrderView:
 
 
 def order_history(caller: Caller, params: p.OrderHistoryParams) -> list[OrderView]:
-    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    instrument_id = known_id_or_none(params.instrument_id, caller.views)
     if params.needs_history:
         return caller.exchange.orders_in(caller.user_id, _page(params), instrument_id, params.label)
     return caller.views.finished_orders(caller.user_id, params.count, params.before, instrument_id, params.label)
 
 
 def user_trades(caller: Caller, params: p.UserTradesParams) -> list[UserTrade]:
-    instrument_id = listed_id_or_none(params.instrument_id, caller.views)
+    instrument_id = known_id_or_none(params.instrument_id, caller.views)
     if params.needs_history:
         found = caller.exchange.user_trades_in(caller.user_id, _page(params), instrument_id, params.order_id)
         if found is None:

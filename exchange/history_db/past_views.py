@@ -246,11 +246,11 @@ class PastViews(Views):
             "FROM instrument i WHERE created_seq <= :seq ORDER BY number"
         )
         for key, *terms, delivery_micros in rows:
+            self._instrument_keys[terms[0]] = key
             if terms[-1] == "delisted":
                 continue
             instrument = Instrument(*terms)
             instrument.delivery_price_micros = delivery_micros
-            self._instrument_keys[instrument.instrument_id] = key
             self.instruments[instrument.instrument_id] = instrument
 
     def _load_prices(self) -> None:

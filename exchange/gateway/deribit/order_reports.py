@@ -12,7 +12,7 @@ from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import CURRENCY, asset_filter
 from exchange.gateway.deribit.trading import LOOKED_AT_MAX, order_id_of
-from exchange.gateway.instrument_ids import listed_id_or_none
+from exchange.gateway.instrument_ids import known_id_or_none
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.matching.fees import fee_schedule_of
 from exchange.projections import wire_types as w
@@ -34,7 +34,7 @@ def order_margins(caller: Caller, params: d.OrderIdsParams) -> list[dict[str, An
 def trigger_history(caller: Caller, params: d.TriggerHistoryParams) -> dict[str, Any]:
     """The trigger orders of the user that are kept, the newest first, in their last states."""
     views, user_id = caller.views, caller.user_id
-    asset, instrument_id = asset_filter(params.currency, views), listed_id_or_none(params.instrument_name, views)
+    asset, instrument_id = asset_filter(params.currency, views), known_id_or_none(params.instrument_name, views)
     before = _before(params.continuation)
     finished, waiting = views.finished_orders(user_id, LOOKED_AT_MAX), views.open_orders(user_id)
     placed = {one.trigger_order_id: one.order_id for one in (*finished, *waiting) if one.trigger_order_id is not None}

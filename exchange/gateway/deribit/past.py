@@ -14,7 +14,7 @@ from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import CURRENCY, asset_filter
 from exchange.gateway.deribit.trades import UNKNOWN, own_trade, without_prices
-from exchange.gateway.instrument_ids import listed_id
+from exchange.gateway.instrument_ids import known_id, listed_id
 from exchange.gateway.jsonrpc import invalid_params
 from exchange.gateway.limits import PAST_CREDITS
 from exchange.gateway.methods import Method
@@ -138,7 +138,7 @@ def _more(params: d.TradesOfTimeParams | d.CurrencyTradesOfTimeParams) -> int:
 
 
 def _trades_params(caller: Caller, params: d.TradesOfTimeParams) -> p.TradesParams:
-    instrument_id = listed_id(params.instrument_name, caller.views)
+    instrument_id = known_id(params.instrument_name, caller.views)
     return p.TradesParams(instrument_id, count=_more(params), start_us=_start_us(params), end_us=_end_us(params))
 
 
@@ -147,7 +147,7 @@ def _own_trades_params(
 ) -> p.UserTradesParams:
     instrument_id = None
     if isinstance(params, d.TradesOfTimeParams):
-        instrument_id = listed_id(params.instrument_name, caller.views)
+        instrument_id = known_id(params.instrument_name, caller.views)
     return p.UserTradesParams(
         instrument_id=instrument_id, count=_more(params), start_us=_start_us(params), end_us=_end_us(params)
     )
