@@ -150,7 +150,18 @@ def test_prices_are_exact_both_ways(text: str) -> None:
     assert Decimal(repr(units.price(micros))) == Decimal(text)
 
 
-@pytest.mark.parametrize("text", ["0.0000001", "1.00000000000000000000000000000000001", "1E+400", "Infinity", "NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.0000001",
+        "1.00000000000000000000000000000000001",
+        "1E+400",
+        "1E+999999999",
+        "-1E-999999999",
+        "Infinity",
+        "NaN",
+    ],
+)
 def test_no_price_is_rounded(text: str) -> None:
     with pytest.raises(RpcError):
         units.micros_of(Decimal(text), "price")
@@ -245,6 +256,11 @@ def test_a_signature_authorizes_one_request(run: Run, db: Path) -> None:
         ("POST /api/v2/public/test HTTP/1.1\r\nContent-Length: 3\r\n\r\n[1]", 400),
         (f"POST /api/v2 HTTP/1.1\r\nContent-Length: {FRAME_MAX + 1}\r\n\r\n{'x' * (FRAME_MAX + 1)}", 413),
         (f"GET /api/v2/public/test?x={'x' * 70_000} HTTP/1.1", 431),
+        (f"GET /api/v2/public/test?{'&'.join(f'x{n}=1' for n in range(101))} HTTP/1.1", 400),
+        (f'POST /api/v2/public/test HTTP/1.1\r\nContent-Length: 40008\r\n\r\n{{"id":{"[" * 40_000}}}}}', 400),
+        (f'POST /api/v2 HTTP/1.1\r\nContent-Length: 40008\r\n\r\n{{"id":{"[" * 40_000}}}}}', 400),
+        ("GET /api/v2/private/get_positions HTTP/1.1\r\nAuthorization: Basic ÿþ", 401),
+        ("GET /api/v2/private/get_positions HTTP/1.1\r\nAuthorization: deri-hmac-sha256 id=a,ts=²,nonce=x,sig=y", 401),
         ("GET /api/v2/public/test HTTP/1.1\r\n" + "\r\n".join(f"A{n}: b" for n in range(80)), 431),
     ],
 )
@@ -302,6 +318,9 @@ def test_http_clients_that_hang_up_and_requests_without_id(run: Run, db: Path) -
             assert (status, "id" in answer, "version" in answer["result"]) == (200, False, True)
             assert (await http.post("/api/v2", [body]))[0] == 400
             assert (await http.post("/api/v2", b"{}"))[0] == 400
+            # An answer repeats the id, so a body that is not UTF-8 has none.
+            status, answer = await http.post("/api/v2", b'{"id":"\xff","method":"public/test"}')
+            assert (status, answer["error"]["code"], "id" in answer) == (400, -32700, False)
             # An answer that is queued leaves before the connection goes on as a WebSocket.
             http.writer.write(f"GET /api/v2/public/test HTTP/1.1\r\nHost: {http.host}\r\n\r\n".encode())
             head = await Wire(http.reader, http.writer).shake_hands(PATH)

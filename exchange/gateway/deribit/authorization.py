@@ -6,7 +6,7 @@ Source: https://docs.deribit.com/articles/authentication.
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from exchange.keys.credentials import Login
 
 _SCHEMES = "Bearer TOKEN, Basic, or deri-hmac-sha256 id=…,ts=…,nonce=…,sig=…"
 _PARTS = ("id", "ts", "nonce", "sig")
+# In milliseconds.
+_TIMESTAMP = re.compile("[0-9]{1,15}")
 
 
 class Authorization(NamedTuple):
@@ -50,7 +52,7 @@ class Authorization(NamedTuple):
     def _basic(self) -> p.AuthParams:
         try:
             client_id, colon, secret = base64.b64decode(self.value, validate=True).decode().rpartition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise _invalid("what follows Basic must be the base64 text of CLIENT_ID:SECRET") from error
         if not colon:
             raise _invalid("what follows Basic must be the base64 text of CLIENT_ID:SECRET")
@@ -58,7 +60,7 @@ class Authorization(NamedTuple):
 
     def _signature(self, signed: str) -> p.AuthParams:
         parts = dict(part.strip().split("=", 1) for part in self.value.split(",") if "=" in part)
-        if any(not parts.get(name) for name in _PARTS) or not parts["ts"].isdigit() or len(parts["ts"]) > 15:
+        if any(not parts.get(name) for name in _PARTS) or not _TIMESTAMP.fullmatch(parts["ts"]):
             raise _invalid("what follows deri-hmac-sha256 must be id=…,ts=…,nonce=…,sig=…")
         return p.AuthParams(
             "client_signature", parts["id"], None, int(parts["ts"]), parts["nonce"][:64], signed, parts["sig"][:128]

@@ -7,6 +7,7 @@ more. Each request becomes one of the session: rights, limits, methods and answe
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from http import HTTPStatus
 from typing import Protocol
@@ -22,12 +23,16 @@ from exchange.gateway.deribit.authorization import Authorization, signed_text
 from exchange.gateway.deribit.dialect import DeribitDialects
 from exchange.gateway.deribit.errors import error_of
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal, refusal_of
-from exchange.gateway.jsonrpc import RpcError, encode, invalid_request
-from exchange.gateway.limits import FRAME_MAX, OUTBOX_MAX, UNREAD_MAX, GatewayLimits
+from exchange.gateway.jsonrpc import RpcError, encode, internal_error, invalid_request
+from exchange.gateway.limits import FRAME_MAX, OUTBOX_MAX, REFUSED_CREDITS, UNREAD_MAX, GatewayLimits
 from exchange.gateway.quotas import ConnectionQuota
 from exchange.gateway.session import Session
 from exchange.gateway.turns import Turn, Turns
 
+_log = logging.getLogger(__name__)
+
+# Parameters in a query string.
+QUERY_FIELDS_MAX = 100
 _FOREIGN_SITES = ("cross-site", "same-site")
 _STATUS_OF_REASON = {
     "must_authenticate": HTTPStatus.UNAUTHORIZED,
@@ -289,16 +294,22 @@ class HttpConnection(asyncio.Protocol):
         name = unquote(path).removeprefix(API_PATH).strip("/")
         self._is_busy = True
         if not path.startswith(API_PATH) or (path != API_PATH and not path.startswith(f"{API_PATH}/")):
-            self._answer(HTTPStatus.NOT_FOUND, self._error(invalid_request(f"nothing is served at {path:.100}")))
+            error = self._charged(invalid_request(f"nothing is served at {path:.100}"))
+            is_limited = error.data["reason"] == "rate_limit_exceeded"
+            status = HTTPStatus.TOO_MANY_REQUESTS if is_limited else HTTPStatus.NOT_FOUND
+            self._answer(status, self._error(error))
             return
         body = b"".join(self._body)
         try:
             text = self._text_of(request.method, name, query, body)
             self._authorize(request, body)
         except RpcError as error:
-            self._answer(_status_of_error(error), self._error(error))
-            return
-        self._session.receive(text)
+            self._answer_error(self._charged(error))
+        except Exception:
+            _log.exception("a request over HTTP failed: %.100r", path)
+            self._answer_error(internal_error())
+        else:
+            self._session.receive(text)
 
     def _text_of(self, method: bytes, name: str, query: str, body: bytes) -> bytes:
         """The request as JSON-RPC. Raises RpcError."""
@@ -306,10 +317,17 @@ class HttpConnection(asyncio.Protocol):
             if not name:
                 raise invalid_request(f"name a method in the path, such as {API_PATH}/public/test")
             self._session.speak(self._dialects.of_texts)
-            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+            try:
+                pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+            except ValueError:
+                raise invalid_request(f"a query may have at most {QUERY_FIELDS_MAX} parameters") from None
             return encode({"jsonrpc": "2.0", "id": None, "method": name, "params": dict(pairs)})
         if method != b"POST":
             raise invalid_request("send GET or POST")
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise RpcError("parse_error", "the body is not UTF-8") from error
         self._session.speak(self._dialects.of_numbers)
         if not name:
             return _with_id(body)
@@ -317,7 +335,7 @@ class HttpConnection(asyncio.Protocol):
             raise invalid_request("the body must be a JSON object: the parameters, or a JSON-RPC request")
         try:
             given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise RpcError("parse_error", f"the body is not JSON: {error}") from error
         # As on Deribit, the body is a whole request, or the parameters alone.
         params = given.get("params", msgspec.Raw(b"{}")) if "jsonrpc" in given else msgspec.Raw(body)
@@ -340,6 +358,18 @@ class HttpConnection(asyncio.Protocol):
             self._authorized = given
 
     # Answers.
+
+    def _answer_error(self, error: RpcError) -> None:
+        self._answer(_status_of_error(error), self._error(error))
+
+    def _charged(self, error: RpcError) -> RpcError:
+        """The error of a request that the session never sees; the error of the rate if that is exceeded."""
+        try:
+            self.quota.take()
+            self.quota.charge(REFUSED_CREDITS)
+        except RpcError as limited:
+            return limited
+        return error
 
     def _answer(self, status: HTTPStatus, body: bytes) -> None:
         self._is_busy = False
@@ -408,7 +438,7 @@ def _with_id(body: bytes) -> bytes:
         raise invalid_request("send one request in a body: a JSON object")
     try:
         has_id = "id" in msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         # The session says why.
         return body
     return body if has_id else b'{"id":null,' + begin[1:]

@@ -63,5 +63,5 @@ def ms(us: int) -> int:
 
 
 def _is_in_range(number: Decimal, scale: int) -> bool:
-    # Compared before it is multiplied: a short text may be a number of a billion digits.
-    return number.is_finite() and abs(number) <= NUMBER_MAX // scale
+    # Compared before it is multiplied: a short text may be a number of a billion digits. `abs` would round it.
+    return number.is_finite() and -(NUMBER_MAX // scale) <= number <= NUMBER_MAX // scale
