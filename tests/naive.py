@@ -33,6 +33,7 @@ from exchange.domain.commands import (
     OpenAccount,
     PauseInstrument,
     PauseSeries,
+    PlaceLinkedOrders,
     PlaceOrder,
     PlaceTriggerOrder,
     RecordLoss,
@@ -93,6 +94,7 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderEnded,
     TriggersContinued,
     Withdrawn,
 )
@@ -101,6 +103,14 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules, band_of, market_of, surface_of, validation_error
 from exchange.domain.smile import Smile
 from exchange.domain.units import NUMBER_MAX, PRICE_MAX_MICROS, SIZE_MAX_MILLI
+from tests.naive_links import (
+    NaivePair,
+    NaivePrimary,
+    after_fill,
+    end_links,
+    pair_of,
+    place_linked,
+)
 from tests.naive_market import (
     IndexHistory,
     cash_secured_margins,
@@ -269,6 +279,13 @@ class NaiveExchange:
         # By user and name; and of each quote its group and its set, by order_id.
         self.mmp_groups: dict[tuple[str, str], NaiveGroup] = {}
         self.quoted: dict[int, tuple[str, str]] = {}
+        # Linked orders, and the primaries that were just filled; an order that is checked as if it rested already; and
+        # the order that trades now, which no link cancels.
+        self.pairs: list[NaivePair] = []
+        self.primaries: list[NaivePrimary] = []
+        self.just_filled: list[NaivePrimary] = []
+        self.promised: NaiveOrder | None = None
+        self.taker: NaiveOrder | None = None
         self.now_us = 0
         # The connections on which orders and trigger orders depend, by order_id.
         self.connections: dict[int, int] = {}
@@ -287,11 +304,15 @@ class NaiveExchange:
 
     def apply_one(self, ts_us: int, command: Command) -> list[Event]:
         """Carry out `command`; return its events, and after them changed margins, positions and balances."""
+        return self.told(lambda: self.decide(ts_us, command))
+
+    def told(self, do: Callable[[], list[Event]]) -> list[Event]:
+        """Return the events of `do`, and after them changed margins, positions and balances."""
         self.changed_users, self.changed_positions, self.changed_margins = [], [], []
         before = {user_id: self.locks_of(user_id) for user_id in self.users}
         cash_before = {user_id: user.cash for user_id, user in self.users.items()}
         positions_before = dict(self.positions)
-        events = self.decide(ts_us, command)
+        events = do()
         margins: dict[str, dict[str, int]] = {}
         for user_id, instrument_id in dict.fromkeys(self.changed_margins):
             locked = self.collateral(user_id, instrument_id)
@@ -322,6 +343,8 @@ class NaiveExchange:
                 return self.place(ts_us, command)
             case PlaceTriggerOrder():
                 return place_trigger(self, ts_us, command)
+            case PlaceLinkedOrders():
+                return place_linked(self, ts_us, command)
             case ContinueTriggers():
                 return [TriggersContinued(sum(order.shown is not None for order in self.triggers))]
             case CancelOrder():
@@ -585,7 +608,7 @@ class NaiveExchange:
         triggers = [it for it in self.triggers if it.placed.user_id == user_id and depends(it.order_id)]
         events = [*self.cancel_each(mine, "cancel_on_disconnect")]
         events += cancel_triggers(self, triggers, "cancel_on_disconnect")
-        return [*events, AllCancelled(user_id, len(mine) + len(triggers))]
+        return [*events, AllCancelled(user_id, count_ended(events))]
 
     def open_own_accounts(self) -> list[Event]:
         """Open the missing accounts of the exchange."""
@@ -654,7 +677,7 @@ class NaiveExchange:
         for user_id in self.users:
             bids = [order for order in self.orders if order.user_id == user_id and order.side == "bid"]
             while bids and max(0, self.users[user_id].cash) < self.locks_of(user_id).bids:
-                events.append(self.close_order(bids.pop(), "insufficient_balance"))
+                events += self.close_order(bids.pop(), "insufficient_balance")
         return events
 
     # Instruments, the index and marks
@@ -1106,30 +1129,38 @@ class NaiveExchange:
 
     # Closing of orders
 
-    def close_order(self, order: NaiveOrder, reason: CancelReason | None = None) -> OrderCancelled:
+    def close_order(
+        self, order: NaiveOrder, reason: CancelReason | None = None, cause: int | UnsetType = UNSET
+    ) -> list[Event]:
         """Take the order off the list of open ones, and drop the user's oldest finished orders beyond the limit.
 
-        With remaining size 0 it was filled, and the caller ignores the event.
+        Without a reason it was filled. An order that is closed already, because it was linked to another, stays closed.
         """
+        if order not in self.orders:
+            return []
         self.note_order(order)
         self.orders.remove(order)
         finished = self.users[order.user_id].finished
         finished.append(order)
         while len(finished) > self.rules.finished_orders_kept:
             finished.pop(0)
-        return OrderCancelled(
+        if reason is None:
+            return []
+        cancelled = OrderCancelled(
             order.order_id,
             order.user_id,
             order.instrument_id,
             order.side,
             order.price,
             order.remaining,
-            reason or "user_request",
+            reason,
             UNSET if order.placed.display_milli is UNSET else order.shown or 0,
+            cause,
         )
+        return [cancelled, *end_links(self, order.order_id)]
 
     def cancel_each(self, orders: Iterable[NaiveOrder], reason: CancelReason) -> list[Event]:
-        return [self.close_order(order, reason) for order in orders]
+        return [event for order in orders for event in self.close_order(order, reason)]
 
     def known_orders(self, user_id: str) -> list[NaiveOrder]:
         """Return open orders, and finished ones that are still kept."""
@@ -1190,7 +1221,7 @@ class NaiveExchange:
             order = trigger
         if isinstance(order, Reason):
             return [Refused(command.user_id, order)]
-        return [self.close_order(order, "user_request")]
+        return self.close_order(order, "user_request")
 
     def cancel_all(self, command: CancelAll, reason: CancelReason) -> list[Event]:
         user_id, instrument_id = command.user_id, command.instrument_id
@@ -1203,7 +1234,7 @@ class NaiveExchange:
         chosen = [order for order in self.orders if self.is_in_group(command, order.placed)]
         triggers = group(self, command)
         events = [*self.cancel_each(chosen, reason), *cancel_triggers(self, triggers, reason)]
-        return [*events, AllCancelled(user_id, len(chosen) + len(triggers))]
+        return [*events, AllCancelled(user_id, count_ended(events))]
 
     def is_in_group(self, command: CancelAll, order: PlaceOrder | PlaceTriggerOrder) -> bool:
         """True if the mass cancellation names the order."""
@@ -1238,12 +1269,17 @@ class NaiveExchange:
         if reason := self.why_not_place(ts_us, command, size, namesake):
             return [self.refused(command.user_id, reason, command.instrument_id)]
 
+        _, events = self.enter(command, size, placed)
+        return events + self.liquidate_traders(ts_us, events)
+
+    def enter(self, command: PlaceOrder, size: int, placed: PlaceOrder) -> tuple[NaiveOrder, list[Event]]:
+        """Accept an order that passed every check, and let it trade and rest. `placed` is the request."""
         order, accepted = self.accept(command, size)
         order.placed = placed
         events: list[Event] = [accepted]
-        if command.time_in_force == "fok" and self.tradable(command) < size:
+        if command.time_in_force == "fok" and self.tradable(command, order.order_id) < size:
             self.orders.append(order)
-            return [*events, self.close_order(order, "fok_unfilled")]
+            return order, [*events, *self.close_order(order, "fok_unfilled")]
         if command.type == "market":
             events += self.trade_at_market(order)
         else:
@@ -1251,12 +1287,12 @@ class NaiveExchange:
             self.note_order(order)
             events += self.trade(order)
             if order.remaining and command.time_in_force == "ioc":
-                events.append(self.close_order(order, "ioc_remainder"))
+                events += self.close_order(order, "ioc_remainder")
             if order.remaining and command.display_milli is not UNSET:
                 order.show_anew()
             if order.remaining and command.time_in_force in ("gtc", "day"):
                 events += self.shrink_reduce_only(command.user_id, command.instrument_id)
-        return events + self.liquidate_traders(ts_us, events)
+        return order, events
 
     def reducible(self, command: PlaceOrder) -> int:
         """Return the position that the order would reduce."""
@@ -1559,7 +1595,10 @@ class NaiveExchange:
         opposite = [
             order
             for order in self.orders
-            if order.instrument_id == taker.instrument_id and order.side != taker.side and order.price is not None
+            if order.instrument_id == taker.instrument_id
+            and order.side != taker.side
+            and order.price is not None
+            and order is not self.promised
         ]
         sign = 1 if taker.side == "bid" else -1
         return sorted(opposite, key=lambda order: (sign * (order.price or 0), order.place))
@@ -1575,15 +1614,18 @@ class NaiveExchange:
             if self.may_trade(taker, maker) and maker.would_trade_at(self.limit(taker))
         ]
 
-    def offers(self, taker: PlaceOrder) -> list[tuple[NaiveOrder, int]]:
+    def offers(self, taker: PlaceOrder, order_id: int | None = None) -> list[tuple[NaiveOrder, int]]:
         """Return the orders that the taker would trade with, and how much it would get of each."""
         makers = self.makers(taker)
-        if not any(maker.placed.reduce_only is True for maker in makers):
+        changing = [it for it in makers if it.placed.reduce_only is True or pair_of(self, it.order_id)]
+        if not changing:
             return [(maker, maker.remaining) for maker in makers]
-        # Reduce-only orders shrink meanwhile: a copy of the exchange shows what is left of them.
+        # Reduce-only orders shrink meanwhile, and linked orders end: a copy of the exchange shows what is left of them.
         copied = deepcopy(self)
         size = max(0, taker.size_milli)
-        events = copied.trade_within_budget(NaiveOrder(0, taker, taker.price_micros, size, size, 0), lambda *_: True)
+        new_id = self.last_order_id + 1 if order_id is None else order_id
+        order = NaiveOrder(new_id, taker, taker.price_micros, size, size, 0)
+        events = copied.trade_within_budget(order, lambda *_: True)
         found: dict[int, int] = {}
         for trade in events:
             if isinstance(trade, Traded):
@@ -1591,8 +1633,8 @@ class NaiveExchange:
         by_id = {maker.order_id: maker for maker in makers}
         return [(by_id[order_id], size) for order_id, size in found.items()]
 
-    def tradable(self, taker: PlaceOrder) -> int:
-        return sum(size for _, size in self.offers(taker))
+    def tradable(self, taker: PlaceOrder, order_id: int | None = None) -> int:
+        return sum(size for _, size in self.offers(taker, order_id))
 
     def shrink_reduce_only(self, user_id: str, instrument_id: str, taker: NaiveOrder | None = None) -> list[Event]:
         """Make the user's reduce-only orders together as small as the position: the first to trade stays largest.
@@ -1610,9 +1652,11 @@ class NaiveExchange:
         ]
         left = abs(position)
         for _, _, order in sorted(mine, key=lambda it: it[:2]):
+            if order not in self.orders:
+                continue
             can = left if (order.side == "ask") == (position > 0) else 0
             if can == 0:
-                events.append(self.close_order(order, "nothing_to_reduce"))
+                events += self.close_order(order, "nothing_to_reduce")
                 continue
             if can < order.remaining:
                 self.note_order(order)
@@ -1629,6 +1673,15 @@ class NaiveExchange:
 
     def trade(self, taker: NaiveOrder) -> list[Event]:
         """Trade a limit order as far as it goes. It is among the open orders meanwhile, because its cash is locked."""
+        self.taker = taker
+        events = self.trade_until(taker)
+        self.taker = None
+        if taker.remaining and is_frozen(self, taker):
+            events += self.close_order(taker, "mmp_trigger")
+        return events
+
+    def trade_until(self, taker: NaiveOrder) -> list[Event]:
+        """Trade a limit order until it is filled, nothing crosses it, or its MMP group is frozen."""
         events: list[Event] = []
         while taker.remaining:
             makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(taker.price)]
@@ -1637,9 +1690,9 @@ class NaiveExchange:
             if self.may_trade(taker.placed, makers[0]):
                 events += self.fill(makers[0], taker, min(makers[0].visible, taker.remaining))
                 if taker.remaining and is_frozen(self, taker):
-                    return [*events, self.close_order(taker, "mmp_trigger")]
+                    return events
             else:
-                events.append(self.close_order(makers[0], "self_trade_prevention"))
+                events += self.close_order(makers[0], "self_trade_prevention")
         return events
 
     def fill(self, maker: NaiveOrder, taker: NaiveOrder, size: int) -> list[Event]:
@@ -1687,10 +1740,11 @@ class NaiveExchange:
             refilled,
         )
         shrunk = [self.shrink_reduce_only(it, maker.instrument_id, taker) for it in (maker.user_id, taker.user_id)]
+        linked = [*after_fill(self, maker, maker.price, size), *after_fill(self, taker, maker.price, size)]
         protected = protect(self, maker, taker, size)
         if taker.remaining == 0:
             self.close_order(taker)
-        return [trade, *shrunk[0], *shrunk[1], *protected]
+        return [trade, *shrunk[0], *shrunk[1], *linked, *protected]
 
     def fee(self, instrument: NaiveInstrument, liquidity: Liquidity, price: int, size: int) -> int:
         cost, of_premium, market = price * size // 1000, self.rules.fees, market_of(self.rules)
@@ -1759,19 +1813,26 @@ class NaiveExchange:
 
     def trade_within_budget(self, taker: NaiveOrder, budget: Budget) -> list[Event]:
         """Trade an order that never rests within its budget; then close it."""
-        events: list[Event] = []
         self.orders.append(taker)
+        self.taker = taker
+        events, reason = self.trade_until_spent(taker, budget)
+        self.taker = None
+        return [*events, *self.close_order(taker, reason)] if taker.remaining else events
+
+    def trade_until_spent(self, taker: NaiveOrder, budget: Budget) -> tuple[list[Event], CancelReason]:
+        """Trade within the budget; return also why the rest, if there is one, is not traded."""
+        events: list[Event] = []
         paid = traded = 0
         limit = taker.price if taker.price is not None else self.limit(taker.placed)
         while taker.remaining:
             makers = [maker for maker in self.opposite_orders(taker.placed) if maker.would_trade_at(limit)]
             if not makers:
                 reason: CancelReason = "market_remainder" if taker.price is None else "ioc_remainder"
-                return [*events, self.close_order(taker, reason)]
+                return events, reason
             maker = makers[0]
             assert maker.price is not None
             if not self.may_trade(taker.placed, maker):
-                events.append(self.close_order(maker, "self_trade_prevention"))
+                events += self.close_order(maker, "self_trade_prevention")
                 continue
             wanted = min(maker.visible, taker.remaining)
             size = self.largest_within(budget, maker, wanted, paid, traded)
@@ -1780,11 +1841,16 @@ class NaiveExchange:
                 traded += size
                 events += self.fill(maker, taker, size)
             if size < wanted:  # once the budget has cut a fill short, nothing more is bought
-                return [*events, self.close_order(taker, "insufficient_balance")]
-        return events
+                return events, "insufficient_balance"
+        return events, "insufficient_balance"
 
     def largest_within(self, budget: Budget, maker: NaiveOrder, wanted: int, paid: int, traded: int) -> int:
         return largest(wanted, lambda size: budget(paid + self.taker_cost(maker, size), traded + size))
+
+
+def count_ended(events: list[Event]) -> int:
+    """Return the number of orders that were cancelled, those that were linked to others included."""
+    return sum(isinstance(event, OrderCancelled | TriggerOrderEnded) for event in events)
 
 
 def same_request(placed: PlaceOrder | PlaceTriggerOrder, command: PlaceOrder | PlaceTriggerOrder) -> bool:

@@ -179,7 +179,7 @@ def _set_side(
         if command.connection:
             naive.connections[old.order_id] = command.connection
     if terms.size_milli == 0:
-        return [] if old is None else [naive.close_order(old, "user_request")]
+        return [] if old is None else naive.close_order(old, "user_request")
     set_id = quote.quote_set_id or ""
     open_size = terms.size_milli
     if open_size is None:

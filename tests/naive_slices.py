@@ -98,13 +98,15 @@ def cancel_risk(exchange: NaiveExchange, user_id: str) -> list[Event]:
     events: list[Event] = []
     kept: dict[str, int] = {}
     for order in [order for order in exchange.orders if order.user_id == user_id]:
+        if order not in exchange.orders:
+            continue
         position = exchange.position(user_id, order.instrument_id)
         reduces = position < 0 if order.side == "bid" else position > 0
         size = kept.get(order.instrument_id, 0) + order.remaining
         if reduces and size <= abs(position):
             kept[order.instrument_id] = size
         else:
-            events.append(exchange.close_order(order, "liquidation"))
+            events += exchange.close_order(order, "liquidation")
     return events + cancel_bids(exchange, user_id)
 
 
@@ -113,7 +115,7 @@ def cancel_bids(exchange: NaiveExchange, user_id: str) -> list[Event]:
     events: list[Event] = []
     bids = [order for order in exchange.orders if order.user_id == user_id and order.side == "bid"]
     while bids and exchange.locks_of(user_id).bids > max(0, exchange.users[user_id].cash):
-        events.append(exchange.close_order(bids.pop(), "insufficient_balance"))
+        events += exchange.close_order(bids.pop(), "insufficient_balance")
     return events
 
 

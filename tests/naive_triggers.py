@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from exchange.domain.commands import CancelAll, CancelOrder, EditOrder, PlaceOrder, PlaceTriggerOrder
-from exchange.domain.enums import CancelReason, TriggerEnd
+from exchange.domain.enums import CancelReason, OrderType, TriggerEnd
 from exchange.domain.events import (
     BalanceChanged,
     Event,
@@ -27,6 +28,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.reasons import Reason
 from exchange.domain.units import PRICE_MAX_MICROS
+from tests import naive_links as links
 
 if TYPE_CHECKING:
     from tests.naive import NaiveExchange, NaiveInstrument
@@ -41,13 +43,15 @@ class NaiveTrigger:
     """`level` is the price that triggers it, `shown` the price that did; `end` is None while it waits."""
 
     order_id: int
-    placed: PlaceTriggerOrder
+    placed: PlaceTriggerOrder | PlaceOrder
     level: int
     offset: int | None
     price: int | None
     size: int
     shown: int | None = None
     end: TriggerEnd | None = None
+    # The order whose fills it waits for.
+    primary: int | None = None
 
     @property
     def rises(self) -> bool:
@@ -90,12 +94,20 @@ def place_trigger(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) 
     return [TriggerOrderPlaced(*names, level, offset, now, *terms, *keys)]
 
 
-def _same(placed: PlaceTriggerOrder, command: PlaceTriggerOrder) -> bool:
+def _same(placed: PlaceTriggerOrder | PlaceOrder, command: PlaceTriggerOrder) -> bool:
     other = {"valid_until_us": UNSET, "connection": UNSET}
     return replace(placed, **other) == replace(command, **other)
 
 
 def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder) -> Reason | None:
+    return why_not_wait(naive, ts_us, command) or why_bad_level(
+        naive, NaiveTrigger(0, command, command.trigger_price_micros or 0, command.trigger_offset_micros, None, 0)
+    )
+
+
+def why_not_wait(
+    naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder | PlaceOrder, before: int = 0
+) -> Reason | None:
     user_id, instrument = command.user_id, naive.instruments.get(command.instrument_id)
     if naive.users[user_id].suspended:
         return Reason.USER_SUSPENDED
@@ -118,19 +130,18 @@ def _why_not_place(naive: NaiveExchange, ts_us: int, command: PlaceTriggerOrder)
         it for it in naive.triggers if (it.placed.user_id, it.placed.instrument_id) == (user_id, command.instrument_id)
     ]
     in_all = [it for it in naive.triggers if it.placed.user_id == user_id]
-    if len(waiting) >= MOST_WAITING or len(in_all) >= MOST_WAITING_IN_ALL:
+    if len(waiting) + before >= MOST_WAITING or len(in_all) + before >= MOST_WAITING_IN_ALL:
         return Reason.TOO_MANY_TRIGGER_ORDERS
-    return _why_bad_level(
-        naive, NaiveTrigger(0, command, command.trigger_price_micros or 0, command.trigger_offset_micros, None, 0)
-    )
+    return None
 
 
-def smallest(naive: NaiveExchange, order: PlaceTriggerOrder) -> int:
+def smallest(naive: NaiveExchange, order: PlaceTriggerOrder | PlaceOrder) -> int:
     """From rules version 2 on, a position below the minimum can be closed."""
     return 1 if order.reduce_only is True and naive.version > 1 else naive.instruments[order.instrument_id].min_size
 
 
-def _why_bad_level(naive: NaiveExchange, order: NaiveTrigger) -> Reason | None:
+def why_bad_level(naive: NaiveExchange, order: NaiveTrigger) -> Reason | None:
+    assert isinstance(order.placed, PlaceTriggerOrder)
     wanted = order.level if order.offset is None else order.offset
     if not 0 < wanted <= PRICE_MAX_MICROS:
         return Reason.TRIGGER_PRICE_INVALID
@@ -170,10 +181,14 @@ def edit_trigger(naive: NaiveExchange, ts_us: int, order: NaiveTrigger, command:
     price = order.price if command.price_micros is None else command.price_micros
     size = order.size if command.size_milli is None else command.size_milli
     wrong = offset if order.offset is None else level
+    if isinstance(order.placed, PlaceOrder) and level is not UNSET:
+        wrong = level
     if wrong is not UNSET or (order.price is None and price is not None):
         return [Refused(user_id, Reason.TERMS_DO_NOT_FIT)]
     reason = Reason.USER_SUSPENDED if naive.users[user_id].suspended else naive.why_closed(ts_us, instrument)
-    reason = reason or naive.why_not_these_terms(price, size, 0, instrument.tick, smallest(naive, order.placed))
+    released = [it.released[order.order_id] for it in naive.primaries if order in it.waiting]
+    least = smallest(naive, order.placed)
+    reason = reason or naive.why_not_these_terms(price, size, sum(released), instrument.tick, least)
     shows = order.placed.display_milli
     if not reason and shows is not UNSET:
         reason = naive.why_not_display(shows, max(size, shows), instrument)
@@ -182,10 +197,15 @@ def edit_trigger(naive: NaiveExchange, ts_us: int, order: NaiveTrigger, command:
     if level is not UNSET or offset is not UNSET:
         wanted = NaiveTrigger(0, order.placed, 0, order.offset, None, 0)
         wanted.level, wanted.offset = (level, None) if level is not UNSET else (0, offset or 0)
-        if reason := _why_bad_level(naive, wanted):
+        reason = why_bad_level(naive, wanted)
+        if order.primary is not None and reason is not Reason.TRIGGER_PRICE_INVALID:
+            # Its price counts from the fill of its primary on.
+            reason = None
+        if reason:
             return [Refused(user_id, reason)]
+        assert isinstance(order.placed, PlaceTriggerOrder)
         now = reference(naive, instrument, order.placed.trigger)
-        if order.offset is not None and wanted.offset is not None and now is not None:
+        if order.primary is None and order.offset is not None and wanted.offset is not None and now is not None:
             best = order.level - order.offset if order.rises else order.level + order.offset
             wanted.level = best + wanted.offset if order.rises else best - wanted.offset
             if wanted.meets(now):
@@ -194,18 +214,25 @@ def edit_trigger(naive: NaiveExchange, ts_us: int, order: NaiveTrigger, command:
                 ]
         order.level, order.offset = wanted.level, wanted.offset
     order.price, order.size = price, size
-    shown_level = order.level if order.offset is None else None
+    has_level = order.offset is None and isinstance(order.placed, PlaceTriggerOrder)
+    shown_level = order.level if has_level else None
     return [
         TriggerOrderEdited(order.order_id, user_id, instrument.instrument_id, shown_level, order.offset, price, size)
     ]
 
 
-def cancel_triggers(naive: NaiveExchange, orders: list[NaiveTrigger], reason: CancelReason) -> list[Event]:
+def cancel_triggers(
+    naive: NaiveExchange, orders: list[NaiveTrigger], reason: CancelReason, cause: int | UnsetType = UNSET
+) -> list[Event]:
     events: list[Event] = []
     for order in orders:
+        if order.end is not None:
+            continue
         end(naive, order, "cancelled")
         names = (order.order_id, order.placed.user_id, order.placed.instrument_id)
-        events.append(TriggerOrderEnded(*names, "cancelled", cancel_reason=reason))
+        events.append(TriggerOrderEnded(*names, "cancelled", cancel_reason=reason, linked_order_id=cause))
+        links.leave(naive, order)
+        events += links.end_links(naive, order.order_id)
     return events
 
 
@@ -228,22 +255,26 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
         for event in events[seen:]:
             show(naive, ts_us, event)
         seen = len(events)
+        events += naive.told(lambda: links.release(naive, ts_us))
         due = sorted((it.level, it.order_id) for it in naive.triggers if it.shown is not None)
         if not due or placed == MOST_AT_ONCE:
             return told_once(events) if placed else events
         order = next(it for it in naive.triggers if it.order_id == due[0][1])
-        if not is_open(naive, ts_us, order):
+        if isinstance(order.placed, PlaceTriggerOrder) and not is_open(naive, ts_us, order):
             order.shown = None
             continue
         placed += 1
         assert order.shown is not None
         end(naive, order, "triggered")
         it = order.placed
+        events += naive.told(partial(links.hand_over, naive, order))
+        new_id = naive.last_order_id + 1
+        kind: OrderType = "market" if order.price is None else "limit"
         command = PlaceOrder(
             it.user_id,
             it.instrument_id,
             it.side,
-            "market" if order.price is None else "limit",
+            it.type if isinstance(it, PlaceOrder) else kind,
             it.time_in_force,
             order.price,
             order.size,
@@ -263,6 +294,7 @@ def trigger_all(naive: NaiveExchange, ts_us: int, events: list[Event]) -> list[E
         if isinstance(result[0], Refused):
             order.end = "rejected"
             events.append(TriggerOrderEnded(*names, "rejected", order.shown, result[0].reason))
+            events += naive.told(partial(links.end_links, naive, new_id))
         else:
             events += [TriggerOrderEnded(*names, "triggered", order.shown), *result]
 
@@ -295,6 +327,8 @@ def show(naive: NaiveExchange, ts_us: int, event: Event) -> None:
     """Let the waiting orders see the price in an event, if there is one."""
     for order in naive.triggers:
         price, instrument_id = None, order.placed.instrument_id
+        if order.primary is not None or isinstance(order.placed, PlaceOrder):
+            continue
         match event, order.placed.trigger:
             case Traded(instrument_id=traded), "last_price" if traded == instrument_id:
                 price = event.price_micros

@@ -36,6 +36,8 @@ Actions (parts in brackets are optional):
                                            a trigger order: at market, or with a limit; what follows is as above
     USER trail-buys|trail-sells 1.000 by 0.20 from last|mark|index [ioc|fok] [in C]
     USER moves 7 to 1.70                   USER moves 7 by 0.30     another trigger price, or offset
+    USER links oco|oto|otoco [complete_fill|incremental]: buys 1.000 @ 1.50; stop-sells 1.000 when last is 1.40
+                                           linked orders in one command; the first is the primary
     the triggers continue
     USER sets group G on SOL: 10 s, frozen 5 s [, quantity 3.000] [, delta 0.500] [, vega 2.50]
     USER removes group G on SOL            USER resets group G
@@ -72,6 +74,11 @@ The effects follow `->`, separated by commas: all of them, in order, except bala
     order 1 edited to 2.000 @ 1.50, kept place    (or: lost place; then trades, then the remainder)
     order 1 cancelled 0.400 user_request   the cancelled remainder, and the reason
     order 1 waits                          a trigger order was placed
+    orders 1 2 linked                      then the effects of each
+    order 2 waits for order 1              it is placed, or waits for its price, after fills of order 1
+    order 2 waits for its price            from now on: a fill of its primary was enough
+    order 3 split from 2                   the part of a waiting order that a fill released
+    order 2 shrinks to 0.500               because of its link, or because it only reduces a position
     order 1 waits for 1.70                 it was edited; of a trailing stop: waits 0.30 behind
     order 1 triggered at 1.60              the price that met it; what follows is the order that it placed
     order 2 placed by 1                    then effects as with any other
@@ -144,6 +151,7 @@ from exchange.domain.commands import (
     OpenAccount,
     PauseInstrument,
     PauseSeries,
+    PlaceLinkedOrders,
     PlaceOrder,
     PlaceTriggerOrder,
     QuoteSide,
@@ -172,6 +180,7 @@ from exchange.domain.events import (
     HaltSet,
     InstrumentCreated,
     InstrumentStateChanged,
+    LinkedOrdersPlaced,
     LiquidationFeeCharged,
     LiquidationStarted,
     LossShared,
@@ -197,6 +206,7 @@ from exchange.domain.events import (
     ShortfallCovered,
     SuspensionSet,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -219,6 +229,7 @@ from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
 from exchange.matching.state import State
 
+OCO, OTO, OTOCO = "one_cancels_other", "one_triggers_other", "one_triggers_one_cancels_other"
 DEFAULT_CASH = "10000.00"
 DEFAULT_INSTRUMENT = "list C = SOL_USDC-28FEB26-150-C tick 0.01 min 0.001"
 DEFAULT_CLOCK = "2026-02-27 10:00:00"
@@ -315,6 +326,8 @@ class Table:
                 return self.read(match[2])
             finally:
                 self.connection = 0
+        if match := re.fullmatch(r"([a-z]+) links (oco|oto|otoco)(?: (complete_fill|incremental))?: (.*)", text):
+            return None, self.outcome(self.send(self.linked(*match.groups())))
         for pattern, handler in LOOKS:
             if match := pattern.fullmatch(text):
                 self.settle_in(match.groupdict())
@@ -546,6 +559,27 @@ class Table:
             PlaceTriggerOrder,
         )
 
+    def linked(self, user: str, link: str, condition: str | None, orders: str) -> Command:
+        self.settle_in({"user": user})
+        commands = []
+        for text in orders.split(";"):
+            line = f"{user} {text.strip()}"
+            found = [(action, match.groupdict()) for pattern, action in ACTIONS if (match := pattern.fullmatch(line))]
+            action, groups = found[0]
+            command = action(self, groups)
+            assert isinstance(command, PlaceOrder | PlaceTriggerOrder), f"{line}: not an order"
+            commands.append(of_connection(command, self.connection) if self.connection else command)
+        return msgspec.convert(
+            {
+                "kind": "place_linked_orders",
+                "user_id": user,
+                "link": {"oco": OCO, "oto": OTO, "otoco": OTOCO}[link],
+                "fill_condition": condition or "first_hit",
+                "orders": [msgspec.to_builtins(it) for it in commands],
+            },
+            PlaceLinkedOrders,
+        )
+
     def move_trigger(self, groups: dict[str, Any]) -> Command:
         level, offset = groups.get("level"), groups.get("offset")
         return EditOrder(
@@ -664,15 +698,27 @@ class Table:
                     shown = event.shown_micros if isinstance(event.shown_micros, int) else 0
                     why = f" {event.refusal}" if event.refusal else ""
                     words.append(f"order {event.order_id} {event.status} at {money(shown)}{why}")
+                case TriggerOrderPlaced(primary_order_id=int(primary)):
+                    words.append(f"order {event.order_id} waits for order {primary}")
+                case TriggerOrderPlaced(part_of=int(whole)):
+                    words.append(f"order {event.order_id} split from {whole}")
                 case TriggerOrderPlaced():
                     words.append(f"order {event.order_id} waits")
+                case TriggerOrderActivated():
+                    words.append(f"order {event.order_id} waits for its price")
+                case LinkedOrdersPlaced():
+                    words.append(f"orders {' '.join(map(str, event.order_ids))} linked")
+                case TriggerOrderEdited(cause="linked_order"):
+                    words.append(f"order {event.order_id} shrinks to {contracts(event.size_milli)}")
+                case TriggerOrderEdited(trigger_price_micros=None, trigger_offset_micros=None):
+                    words.append(f"order {event.order_id} edited to {contracts(event.size_milli)}")
                 case TriggerOrderEdited(trigger_price_micros=int(level)):
                     words.append(f"order {event.order_id} waits for {money(level)}")
                 case TriggerOrderEdited():
                     words.append(f"order {event.order_id} waits {money(event.trigger_offset_micros or 0)} behind")
                 case TriggersContinued():
                     words.append(f"{event.count} due")
-                case OrderEdited(cause="reduce_only"):
+                case OrderEdited() if event.cause is not UNSET:
                     left = event.remaining_milli if event.order_id == subject else left
                     words.append(f"order {event.order_id} shrinks to {contracts(event.remaining_milli)}")
                 case OrderEdited():

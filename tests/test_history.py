@@ -27,6 +27,7 @@ from exchange.journal.opening import open_journal_reader
 from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
 from exchange.projections.wire_types import OrderView
+from tests.link_commands import link_steps
 from tests.market_commands import market_steps
 from tests.market_story import write_steps, write_story
 from tests.order_commands import LABELS, order_steps
@@ -37,6 +38,7 @@ SEED = 20260228
 ORDERS_SEED = 7
 # With this one, many MMP groups freeze and are reset.
 QUOTES_SEED = 30
+LINKS_SEED = 21
 COUNT = 600
 
 
@@ -81,7 +83,16 @@ def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=("story", "stream", "orders", "quotes"))
+@pytest.fixture(scope="module")
+def links(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random market with linked orders."""
+    path = tmp_path_factory.mktemp("links") / "exchange.db"
+    write_steps(path, ((step.ts_us, step.command) for step in link_steps(LINKS_SEED, COUNT)))
+    _update(path)
+    return path
+
+
+@pytest.fixture(params=("story", "stream", "orders", "quotes", "links"))
 def path(request: pytest.FixtureRequest) -> Path:
     found: Path = request.getfixturevalue(request.param)
     return found

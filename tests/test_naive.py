@@ -28,6 +28,7 @@ from exchange.domain.commands import (
     EndDay,
     MassQuote,
     PauseSeries,
+    PlaceLinkedOrders,
     PlaceOrder,
     PlaceTriggerOrder,
     RecordLoss,
@@ -43,7 +44,7 @@ from exchange.domain.commands import (
     decode_command,
     encode_command,
 )
-from exchange.domain.enums import CancelReason, MmpLimit, TriggerType
+from exchange.domain.enums import CancelReason, FillCondition, LinkType, MmpLimit, TriggerType
 from exchange.domain.events import (
     AccountOpened,
     AccountReset,
@@ -56,6 +57,7 @@ from exchange.domain.events import (
     HaltSet,
     IndexPriceSet,
     LimitsSet,
+    LinkedOrdersPlaced,
     LiquidationFeeCharged,
     LiquidationStarted,
     LossShared,
@@ -84,6 +86,7 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -95,6 +98,7 @@ from exchange.matching.apply import apply
 from exchange.matching.book import BookSide
 from exchange.matching.state import State
 from exchange.matching.state_codec import decode_state, digest, encode_state
+from tests.link_commands import LinkCommands, LinkMarketCommands, link_steps
 from tests.market_commands import FairMarketCommands, MarketCommands, fair_steps, market_steps
 from tests.naive import NaiveExchange, NaiveOrder
 from tests.order_commands import OrderCommands, OrderMarketCommands, order_steps
@@ -171,6 +175,12 @@ def test_chunk_of_streams_with_reducing_orders_is_the_same_as_in_the_naive_excha
         run_stream(ReducingCommands, seed, COMMANDS)
 
 
+@pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=0, long_from=10))
+def test_chunk_of_streams_with_linked_orders_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
+    for seed in range(first_seed, first_seed + CHUNK):
+        run_stream(LinkMarketCommands if seed % 2 else LinkCommands, seed, ORDER_COMMANDS)
+
+
 @pytest.mark.soak
 def test_fresh_streams_are_the_same_as_in_the_naive_exchange() -> None:
     """A failure names the seed; `run_stream(RandomCommands, seed, 1_000)` runs that stream again."""
@@ -189,6 +199,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
         run_stream(OrderMarketCommands, seed, 1_000)
         run_stream(QuoteMarketCommands, seed, 1_000)
         run_stream(ReducingCommands, seed, 1_000)
+        run_stream(LinkMarketCommands, seed, 1_000)
 
 
 def run_stream(stream: type[RandomCommands], seed: int, count: int) -> None:
@@ -379,7 +390,7 @@ def test_the_quote_streams_cover_everything() -> None:
         *[f"event {it.__name__}" for it in _QUOTE_EVENTS],
         *[f"refused {it}" for it in _QUOTE_REASONS if it not in _QUOTE_SIDE_REASONS],
         *[f"quote refused {it}" for it in _QUOTE_SIDE_REASONS],
-        *[f"cancelled {it}" for it in _MMP],
+        *[f"cancelled {it}" for it in _MMP[:2]],
         *[f"limit of {limit}" for limit in get_args(MmpLimit)],
         *["quote edited", "quote kept place", "quote unchanged", "quote traded", "quotes cancelled"],
     }
@@ -387,7 +398,25 @@ def test_the_quote_streams_cover_everything() -> None:
     assert not rare, f"these occur less than four times: {rare}"
 
 
-_MMP = ("mmp_trigger", "mmp_removed")
+@pytest.mark.long
+def test_the_link_streams_cover_everything() -> None:
+    """The same for linked orders."""
+    counts = Counter(word for seed in range(50) for word in occurrences_links(link_steps(seed, ORDER_COMMANDS)))
+    links = [f"{link} {condition}" for link in get_args(LinkType) for condition in get_args(FillCondition)]
+    expected = {
+        *[f"placed {link}" for link in links],
+        *["repeated", f"refused {Reason.INVALID_LINKED_ORDERS}", "refused insufficient_balance"],
+        *["order cancelled", "order shrinks", "waiting order cancelled", "waiting order shrinks"],
+        *["plain part", "trigger part", "activated", "activated and met", "plain placed", "plain rejected"],
+        *["second cancelled at once", "primary traded at once"],
+    }
+    rare = {word: counts[word] for word in sorted(expected) if counts[word] < 4}
+    assert not rare, f"these occur less than four times: {rare}"
+
+
+_LINK_COMMANDS = [PlaceLinkedOrders]
+_LINK_EVENTS = [LinkedOrdersPlaced, TriggerOrderActivated]
+_MMP = ("mmp_trigger", "mmp_removed", "linked_order")
 _QUOTE_COMMANDS = [MassQuote, CancelQuotes, SetMmpConfig, ResetMmp]
 _QUOTE_EVENTS = [MassQuoted, QuoteRefused, MmpConfigSet, MmpTriggered, MmpResetDone]
 _QUOTE_SIDE_REASONS = [
@@ -410,6 +439,7 @@ _ORDER_REASONS = [
     *_DISPLAY_REASONS,
     *[Reason.VALID_UNTIL_PASSED, Reason.NO_OPPOSITE_PRICE],
     *_QUOTE_REASONS,
+    Reason.INVALID_LINKED_ORDERS,
 ]
 _ORDER_COMMANDS = [PlaceTriggerOrder, ContinueTriggers]
 _ORDER_EVENTS = [TriggerOrderPlaced, TriggerOrderEdited, TriggerOrderEnded, TriggersContinued]
@@ -437,8 +467,8 @@ _MARKET_REASONS = [
     *_ORDER_REASONS,
 ]
 # tests/test_repair.py has the one that is recorded only in place of a lost command.
-_COMMANDS = [it for it in get_args(Command) if it not in (RecordLoss, *_QUOTE_COMMANDS)]
-_EVENTS = [event_type for event_type in get_args(Event) if event_type not in (CommandLost, *_QUOTE_EVENTS)]
+_COMMANDS = [it for it in get_args(Command) if it not in (RecordLoss, *_QUOTE_COMMANDS, *_LINK_COMMANDS)]
+_EVENTS = [it for it in get_args(Event) if it not in (CommandLost, *_QUOTE_EVENTS, *_LINK_EVENTS)]
 _MARKET_COMMANDS = [
     *[SetIndexPrice, SettleSeries, PauseSeries, ResumeSeries, SetHalt, SetSuspended, SetLimits, CancelUserOrders],
     ChangeRules,
@@ -562,6 +592,49 @@ def occurrences_triggers(placed: dict[int, PlaceTriggerOrder], events: list[Even
     ids = [event.order_id for event in events if isinstance(event, OrderAccepted) and event.trigger_order_id]
     if any(isinstance(event, Traded) and event.taker_order_id in ids for event in events):
         yield "triggered traded"
+
+
+def occurrences_links(steps: Iterable[Step]) -> Iterator[str]:
+    """Yield a word for each thing that happens to linked orders in a stream."""
+    plain: list[int] = []
+    for _, command, events in steps:
+        first = events[0]
+        if isinstance(command, PlaceLinkedOrders):
+            match first:
+                case LinkedOrdersPlaced():
+                    yield f"placed {first.link} {first.fill_condition}"
+                    own = [it for it in events if isinstance(it, OrderCancelled) and it.linked_order_id is UNSET]
+                    if first.link == "one_cancels_other" and first.order_ids[1] in [it.order_id for it in own]:
+                        yield "second cancelled at once"
+                    if any(isinstance(it, Traded) and it.taker_order_id == first.order_ids[0] for it in events):
+                        yield "primary traded at once"
+                case OrderRepeated():
+                    yield "repeated"
+                case Refused():
+                    yield f"refused {first.reason}"
+        active: list[int] = []
+        for event in events:
+            match event:
+                case TriggerOrderPlaced():
+                    if event.trigger is None:
+                        plain.append(event.order_id)
+                    if event.part_of is not UNSET:
+                        yield "plain part" if event.trigger is None else "trigger part"
+                case OrderCancelled(reason="linked_order"):
+                    yield "order cancelled"
+                case OrderEdited(cause="linked_order"):
+                    yield "order shrinks"
+                case TriggerOrderEdited(cause="linked_order"):
+                    yield "waiting order shrinks"
+                case TriggerOrderActivated():
+                    active.append(event.order_id)
+                    yield "activated"
+                case TriggerOrderEnded(cancel_reason="linked_order"):
+                    yield "waiting order cancelled"
+                case TriggerOrderEnded(order_id=order_id) if order_id in plain and event.status != "cancelled":
+                    yield "plain placed" if event.status == "triggered" else "plain rejected"
+                case TriggerOrderEnded(order_id=order_id) if order_id in active and event.status != "cancelled":
+                    yield "activated and met"
 
 
 def occurrences_labels(kind: str, command: Command, events: list[Event]) -> Iterator[str]:

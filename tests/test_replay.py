@@ -26,6 +26,7 @@ from exchange.matching.state_codec import digest
 from tests import market_story
 from tests.history_sql import ask_past
 from tests.journals import play, write_journal
+from tests.link_commands import link_steps
 from tests.market_commands import fair_steps
 from tests.market_story import write_story
 from tests.order_commands import order_steps
@@ -142,6 +143,8 @@ def test_every_event_has_a_description(tmp_path: Path) -> None:
     events += [event for step in order_steps(4, 300) for event in step.events]
     # Mass quotes.
     events += [event for step in quote_steps(30, 400) for event in step.events]
+    # Linked orders.
+    events += [event for step in link_steps(3, 400) for event in step.events]
     events += [event for ts_us, command in crash_of(80) for event in apply(state, ts_us, command)]
     # Only the administrator of a journal that lost commands causes this one.
     events.append(CommandLost(next_order_id=7, next_trade_id=3))

@@ -7,7 +7,16 @@ has a default. The JSON is canonical because its fields are in the order of this
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exchange.domain.enums import OptionType, OrderType, Side, TimeInForce, Trigger, TriggerType
+from exchange.domain.enums import (
+    FillCondition,
+    LinkType,
+    OptionType,
+    OrderType,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerType,
+)
 from exchange.domain.rules import FIRST_RULES_VERSION, Rules
 
 
@@ -158,6 +167,21 @@ class PlaceTriggerOrder(_Command, frozen=True, tag="place_trigger_order"):
     display_milli: int | UnsetType = UNSET
     valid_until_us: int | UnsetType = UNSET
     connection: int | UnsetType = UNSET
+
+
+class PlaceLinkedOrders(_Command, frozen=True, tag="place_linked_orders"):
+    """Place two or three orders of one user, of which a fill or the end of one acts on the others. All or none.
+
+    The first order is the primary. `link` is OCO (two orders), OTO (two) or OTOCO (three): the primary of OTO and OTOCO
+    places the others when it fills, and in OCO, and between the last two of OTOCO, one cancels the other.
+    `fill_condition`: any fill acts in full (first_hit), only that of the last contract (complete_fill), or each fill in
+    proportion (incremental).
+    """
+
+    user_id: str
+    link: LinkType
+    fill_condition: FillCondition
+    orders: list[PlaceOrder | PlaceTriggerOrder]
 
 
 class ContinueTriggers(_Command, frozen=True, tag="continue_triggers"):
@@ -410,6 +434,7 @@ Command = (
     | CancelQuotes
     | SetMmpConfig
     | ResetMmp
+    | PlaceLinkedOrders
     | Genesis
 )
 

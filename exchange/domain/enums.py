@@ -33,8 +33,12 @@ CancelReason = Literal[
     "nothing_to_reduce",
     "mmp_trigger",
     "mmp_removed",
+    "linked_order",
 ]
 # Why the exchange itself made an order smaller.
-EditCause = Literal["reduce_only"]
+EditCause = Literal["reduce_only", "linked_order"]
+# How orders are linked, and which fills of one act on the others, with the names of Deribit.
+LinkType = Literal["one_cancels_other", "one_triggers_other", "one_triggers_one_cancels_other"]
+FillCondition = Literal["first_hit", "complete_fill", "incremental"]
 # The orders that cancel-on-disconnect cancels: those that the connection placed, or all of the user.
 CancelScope = Literal["connection", "account"]

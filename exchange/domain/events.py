@@ -10,7 +10,9 @@ from msgspec import UNSET, UnsetType
 from exchange.domain.enums import (
     CancelReason,
     EditCause,
+    FillCondition,
     InstrumentState,
+    LinkType,
     MmpLimit,
     OptionType,
     OrderType,
@@ -189,7 +191,8 @@ class Traded(_Event, frozen=True, tag="traded"):
 class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
     """An order was cancelled with this remainder. `price_micros` is None for a market order.
 
-    `displayed_milli` is the part of an iceberg order that the book showed; missing for others.
+    `displayed_milli` is the part of an iceberg order that the book showed; missing for others. `linked_order_id`: the
+    fill or the end of this order of the user caused it.
     """
 
     order_id: int
@@ -200,6 +203,7 @@ class OrderCancelled(_Event, frozen=True, tag="order_cancelled"):
     remaining_milli: int
     reason: CancelReason
     displayed_milli: int | UnsetType = UNSET
+    linked_order_id: int | UnsetType = UNSET
 
 
 class AllCancelled(_Event, frozen=True, tag="all_cancelled"):
@@ -272,14 +276,17 @@ class TriggerOrderPlaced(_Event, frozen=True, tag="trigger_order_placed"):
     """A new order that waits for a price. The fields are those of the command.
 
     `reference_micros` is the price that it waits for, as it is now; None for a last price before the first trade.
+    `primary_order_id`: it waits for fills of this order first, and then, if it has a `trigger`, for that price. Such an
+    order can be a plain one, without a trigger. `part_of`: a fill split it from this order, which waits on with the
+    rest.
     """
 
     order_id: int
     user_id: str
     instrument_id: str
     side: Side
-    type: TriggerType
-    trigger: Trigger
+    type: TriggerType | OrderType
+    trigger: Trigger | None
     trigger_price_micros: int | None
     trigger_offset_micros: int | None
     reference_micros: int | None
@@ -291,10 +298,12 @@ class TriggerOrderPlaced(_Event, frozen=True, tag="trigger_order_placed"):
     reduce_only: bool | UnsetType = UNSET
     label: str | UnsetType = UNSET
     display_milli: int | UnsetType = UNSET
+    primary_order_id: int | UnsetType = UNSET
+    part_of: int | UnsetType = UNSET
 
 
 class TriggerOrderEdited(_Event, frozen=True, tag="trigger_order_edited"):
-    """An untriggered order has new terms."""
+    """An untriggered order has new terms. `cause`: the exchange made it smaller; missing if its user edited it."""
 
     order_id: int
     user_id: str
@@ -303,13 +312,15 @@ class TriggerOrderEdited(_Event, frozen=True, tag="trigger_order_edited"):
     trigger_offset_micros: int | None
     price_micros: int | None
     size_milli: int
+    cause: EditCause | UnsetType = UNSET
 
 
 class TriggerOrderEnded(_Event, frozen=True, tag="trigger_order_ended"):
     """A trigger order ended. The order that it placed, if any, is the next event.
 
-    `shown_micros` is the price that met it; missing if it was cancelled, and then `cancel_reason` is there. `refusal`
-    says why the order to place was refused, if it was.
+    `shown_micros` is the price that met it, or that of the fill which it waited for; missing if it was cancelled, and
+    then `cancel_reason` is there. `refusal` says why the order to place was refused, if it was. `linked_order_id`: the
+    fill or the end of this order of the user cancelled it.
     """
 
     order_id: int
@@ -319,6 +330,31 @@ class TriggerOrderEnded(_Event, frozen=True, tag="trigger_order_ended"):
     shown_micros: int | UnsetType = UNSET
     refusal: Reason | UnsetType = UNSET
     cancel_reason: CancelReason | UnsetType = UNSET
+    linked_order_id: int | UnsetType = UNSET
+
+
+class LinkedOrdersPlaced(_Event, frozen=True, tag="linked_orders_placed"):
+    """The first event of linked orders. `order_ids` are in the order of the command: the first is the primary."""
+
+    user_id: str
+    link: LinkType
+    fill_condition: FillCondition
+    order_ids: list[int]
+
+
+class TriggerOrderActivated(_Event, frozen=True, tag="trigger_order_activated"):
+    """A trigger order that waited for fills of its primary waits for its price from now on.
+
+    `shown_micros` is the price of the fill, `trigger_price_micros` the price that triggers the order now, and
+    `reference_micros` the price that it waits for.
+    """
+
+    order_id: int
+    user_id: str
+    instrument_id: str
+    shown_micros: int
+    trigger_price_micros: int
+    reference_micros: int | None
 
 
 class TriggersContinued(_Event, frozen=True, tag="triggers_continued"):
@@ -615,6 +651,8 @@ Event = (
     | MmpConfigSet
     | MmpTriggered
     | MmpResetDone
+    | LinkedOrdersPlaced
+    | TriggerOrderActivated
 )
 
 _encoder = msgspec.json.Encoder()

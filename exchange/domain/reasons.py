@@ -51,6 +51,8 @@ class Reason(StrEnum):
     ORDER_ALREADY_FILLED = "order_already_filled"
     ORDER_ALREADY_CANCELLED = "order_already_cancelled"
 
+    INVALID_LINKED_ORDERS = "invalid_linked_orders"
+
     INVALID_QUOTES = "invalid_quotes"
     MMP_GROUP_UNKNOWN = "mmp_group_unknown"
     CANCEL_ON_DISCONNECT_OFF = "cancel_on_disconnect_off"
@@ -187,6 +189,13 @@ REFUSALS: dict[Reason, Refusal] = {
     ),
     Reason.ORDER_ALREADY_FILLED: Refusal(1008, "Order already cancelled or filled", "the order was filled"),
     Reason.ORDER_ALREADY_CANCELLED: Refusal(1008, "Order already cancelled or filled", "the order was cancelled"),
+    Reason.INVALID_LINKED_ORDERS: Refusal(
+        -32602,
+        "Invalid params",
+        "linked orders are two, for one_triggers_one_cancels_other three, without a client_order_id twice; those that "
+        "cancel each other must be limit orders with gtc or day, or trigger orders, and must not cross each other",
+        "orders",
+    ),
     Reason.INVALID_QUOTES: Refusal(
         -32602,
         "Invalid params",

@@ -24,6 +24,7 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
+    LinkedOrdersPlaced,
     LiquidationFeeCharged,
     LiquidationStarted,
     LossShared,
@@ -55,6 +56,7 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -89,7 +91,7 @@ def describe(event: Event, instrument_id: str | None = None) -> str:
             )
         case OrderCancelled():
             return (
-                f"order {event.order_id} of {event.user_id} is cancelled ({event.reason}), "
+                f"order {event.order_id} of {event.user_id} is cancelled ({_reason(event)}), "
                 f"{contracts(event.remaining_milli)} remaining"
             )
         case OrderRepeated():
@@ -175,6 +177,8 @@ def _describe_market(event: Event, instrument_id: str | None) -> str:
     match event:
         case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded() | TriggersContinued():
             return describe_trigger(event)
+        case LinkedOrdersPlaced() | TriggerOrderActivated():
+            return describe_trigger(event)
         case MassQuoted() | QuoteRefused() | MmpConfigSet() | MmpTriggered() | MmpResetDone():
             return describe_quotes(event)
         case IndexPriceSet():
@@ -237,6 +241,10 @@ def _selection(asset: str | None, expiration_s: int | None) -> str:
     on = f" on {asset}" if asset is not None else ""
     of = f" of {short_time(expiration_s * US_PER_SECOND)}" if expiration_s is not None else ""
     return on + of
+
+
+def _reason(event: OrderCancelled) -> str:
+    return event.reason if event.linked_order_id is UNSET else f"{event.reason} {event.linked_order_id}"
 
 
 def _counted(count: int, one: str) -> str:

@@ -1,11 +1,27 @@
 """Events and steps of trigger orders as sentences for people."""
 
+from msgspec import UNSET
+
 from exchange.amounts import contracts, usdc
 from exchange.domain.enums import Side
-from exchange.domain.events import TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced, TriggersContinued
+from exchange.domain.events import (
+    LinkedOrdersPlaced,
+    TriggerOrderActivated,
+    TriggerOrderEdited,
+    TriggerOrderEnded,
+    TriggerOrderPlaced,
+    TriggersContinued,
+)
 from exchange.projections.order_timeline import TriggerEditedStep, TriggerEndedStep, TriggerPlacedStep
 
-_TriggerEvent = TriggerOrderPlaced | TriggerOrderEdited | TriggerOrderEnded | TriggersContinued
+_TriggerEvent = (
+    TriggerOrderPlaced
+    | TriggerOrderEdited
+    | TriggerOrderEnded
+    | TriggersContinued
+    | LinkedOrdersPlaced
+    | TriggerOrderActivated
+)
 _NAMES = {"index_price": "the index price", "mark_price": "the mark price", "last_price": "the last price"}
 
 
@@ -14,19 +30,25 @@ def describe_trigger(event: _TriggerEvent) -> str:
     match event:
         case TriggerOrderPlaced():
             wanted = wanted_text(event.side, event.size_milli, event.price_micros)
-            when = waiting_text(event.trigger_price_micros, event.trigger_offset_micros)
-            terms = _terms(event)
             return (
                 f"trigger order {event.order_id}: {event.user_id} wants to {wanted} {event.instrument_id}, "
-                f"{event.type} on {_NAMES[event.trigger]} {when}{terms}"
+                f"{_kind(event)}{_primary(event)}{_terms(event)}"
             )
         case TriggerOrderEdited():
-            when = waiting_text(event.trigger_price_micros, event.trigger_offset_micros)
             price = "at market" if event.price_micros is None else f"@ {usdc(event.price_micros)}"
-            terms = f"{contracts(event.size_milli)} {price} {when}"
+            when = waiting_text(event.trigger_price_micros, event.trigger_offset_micros)
+            terms = f"{contracts(event.size_milli)} {price}{when and ' '}{when}"
+            if event.cause is not UNSET:
+                return f"trigger order {event.order_id} of {event.user_id} is made smaller by its link, to {terms}"
             return f"trigger order {event.order_id} of {event.user_id} is edited to {terms}"
         case TriggerOrderEnded():
             return f"trigger order {event.order_id} of {event.user_id} {_end(event)}"
+        case LinkedOrdersPlaced():
+            ids = ", ".join(str(order_id) for order_id in event.order_ids)
+            return f"linked orders {ids} of {event.user_id}: {event.link}, {event.fill_condition}"
+        case TriggerOrderActivated():
+            name, price = f"trigger order {event.order_id} of {event.user_id}", usdc(event.trigger_price_micros)
+            return f"{name} waits for its price {price} since a fill of its primary at {usdc(event.shown_micros)}"
         case TriggersContinued():
             return f"{event.count} trigger orders that a price met before continue"
 
@@ -36,18 +58,18 @@ def step_text(step: TriggerPlacedStep | TriggerEditedStep | TriggerEndedStep, us
     match step:
         case TriggerPlacedStep():
             wanted = wanted_text(step.side, step.size_milli, step.price_micros)
-            when = waiting_text(step.trigger_price_micros, step.trigger_offset_micros)
+            if step.trigger is None:
+                return f"placed by {user_id}: {wanted}, {_kind(step)}{_terms(step)}"
             now = (
                 "no price yet"
                 if step.trigger_reference_price_micros is None
                 else f"now {usdc(step.trigger_reference_price_micros)}"
             )
-            terms = _terms(step)
-            return f"placed by {user_id}: {wanted}, {step.type} on {_NAMES[step.trigger]} {when} ({now}){terms}"
+            return f"placed by {user_id}: {wanted}, {_kind(step)} ({now}){_terms(step)}"
         case TriggerEditedStep():
             when = waiting_text(step.trigger_price_micros, step.trigger_offset_micros)
             price = "at market" if step.price_micros is None else f"at {usdc(step.price_micros)}"
-            return f"edited by {user_id} to {contracts(step.size_milli)} {price} {when}"
+            return f"edited by {user_id} to {contracts(step.size_milli)} {price}{when and ' '}{when}"
         case TriggerEndedStep():
             if step.status == "cancelled":
                 return f"cancelled ({step.reason})"
@@ -64,10 +86,24 @@ def wanted_text(side: Side, size_milli: int, price_micros: int | None) -> str:
 
 
 def waiting_text(trigger_price_micros: int | None, trigger_offset_micros: int | None) -> str:
-    """The price that a trigger order waits for: `at 150.00`, or `2.00 from its best`."""
+    """The price that a trigger order waits for: `at 150.00`, or `2.00 from its best`; nothing for a plain order."""
     if trigger_price_micros is not None:
         return f"at {usdc(trigger_price_micros)}"
-    return f"{usdc(trigger_offset_micros or 0)} from its best"
+    return "" if trigger_offset_micros is None else f"{usdc(trigger_offset_micros)} from its best"
+
+
+def _kind(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
+    """`stop_market on the last price at 1.50`, or only `limit` for a plain order."""
+    if order.trigger is None:
+        return order.type
+    when = waiting_text(order.trigger_price_micros, order.trigger_offset_micros)
+    return f"{order.type} on {_NAMES[order.trigger]} {when}"
+
+
+def _primary(event: TriggerOrderPlaced) -> str:
+    if event.part_of is not UNSET:
+        return f", a part of order {event.part_of}"
+    return "" if event.primary_order_id is UNSET else f" after fills of order {event.primary_order_id}"
 
 
 def _terms(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
@@ -84,7 +120,8 @@ def _terms(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
 
 def _end(event: TriggerOrderEnded) -> str:
     if event.status == "cancelled":
-        return f"is cancelled ({event.cancel_reason})"
+        of = "" if event.linked_order_id is UNSET else f" {event.linked_order_id}"
+        return f"is cancelled ({event.cancel_reason}{of})"
     shown = usdc(event.shown_micros) if isinstance(event.shown_micros, int) else "?"
     if event.refusal:
         return f"is triggered by the price {shown}, and its order is refused: {event.refusal.value}"

@@ -57,6 +57,8 @@ EVENT_KINDS: tuple[type[e.Event], ...] = (
     e.MmpTriggered,
     e.MmpResetDone,
     e.SeriesDelisted,
+    e.LinkedOrdersPlaced,
+    e.TriggerOrderActivated,
 )
 KIND_NUMBERS = {kind: number for number, kind in enumerate(EVENT_KINDS, 1)}
 # The view `events` makes the JSON of these from the other tables; all others are stored as JSON.

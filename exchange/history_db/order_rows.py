@@ -3,7 +3,7 @@
 from msgspec import UNSET
 
 from exchange.domain import events as e
-from exchange.domain.commands import PlaceTriggerOrder
+from exchange.domain.commands import PlaceLinkedOrders, PlaceTriggerOrder
 from exchange.domain.units import cost_micros
 from exchange.history_db.iceberg_rows import IcebergRows
 from exchange.history_db.memory import OpenOrder
@@ -67,7 +67,9 @@ class OrderRows:
 
     def repeated(self, n: int, event: e.OrderRepeated) -> Keys:
         """An order that was sent again, which changes nothing. A trigger order has no version of that."""
-        if isinstance(self._new.command, PlaceTriggerOrder):
+        command = self._new.command
+        first = command.orders[0] if isinstance(command, PlaceLinkedOrders) else command
+        if isinstance(first, PlaceTriggerOrder):
             return self._new.user(event.user_id), NULL, event.order_id
         self._versions.append((event.order_id, self._new.seq, n, "repeated", NULL, 0, 0, 0, 0, NULL, NULL, NULL))
         return self._new.user(event.user_id), NULL, event.order_id

@@ -22,7 +22,7 @@ from exchange.history_db.trigger_rows import TriggerRows
 from exchange.journal.records import Record
 from exchange.projections.fold import Change
 
-_ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder, c.PlaceTriggerOrder)
+_ORDER_COMMANDS = (c.PlaceOrder, c.EditOrder, c.CancelOrder, c.PlaceTriggerOrder, c.PlaceLinkedOrders)
 _BALANCE, _POSITION, _TRADED = KIND_NUMBERS[BalanceChanged], KIND_NUMBERS[PositionChanged], KIND_NUMBERS[Traded]
 _ACCEPTED, _CANCELLED = KIND_NUMBERS[OrderAccepted], KIND_NUMBERS[OrderCancelled]
 
@@ -59,6 +59,7 @@ class HistoryRows:
             e.TriggerOrderPlaced: triggers.placed,
             e.TriggerOrderEdited: triggers.edited,
             e.TriggerOrderEnded: triggers.ended,
+            e.TriggerOrderActivated: triggers.activated,
             e.MassQuoted: self._quotes.quoted,
             e.MmpConfigSet: self._quotes.configured,
             e.MmpTriggered: self._quotes.triggered,
@@ -138,7 +139,7 @@ class HistoryRows:
                 is_stored = is_stored or event.display_milli is not UNSET
             case OrderCancelled():
                 number, keys = _CANCELLED, self._orders.cancelled(n, event)
-                is_stored = event.displayed_milli is not UNSET
+                is_stored = event.displayed_milli is not UNSET or event.linked_order_id is not UNSET
             case Traded():
                 number, keys = _TRADED, self._orders.traded(n, event)
                 is_stored = event.maker_refilled_milli is not UNSET

@@ -83,17 +83,13 @@ def _quotes(orders: list[OrderView]) -> Iterator[e.MassQuoted]:
 
 def _placed(order: OrderView) -> e.TriggerOrderPlaced:
     """An untriggered order as if it were placed with its terms now."""
-    kind, trigger = order.type, order.trigger
-    assert kind != "limit" and kind != "market" and kind != "market_limit" and trigger is not None, (
-        "an order that waits for nothing"
-    )
     return e.TriggerOrderPlaced(
         order.order_id,
         order.user_id,
         order.instrument_id,
         order.side,
-        kind,
-        trigger,
+        order.type,
+        order.trigger,
         order.trigger_price_micros,
         order.trigger_offset_micros,
         order.trigger_reference_price_micros,

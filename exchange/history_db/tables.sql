@@ -123,7 +123,7 @@ CREATE TABLE trigger_order (
     label            TEXT,
     side             TEXT NOT NULL,
     type             TEXT NOT NULL,
-    trigger          TEXT NOT NULL,
+    trigger          TEXT,
     time_in_force    TEXT NOT NULL,
     post_only        INTEGER NOT NULL,
     reduce_only      INTEGER NOT NULL,

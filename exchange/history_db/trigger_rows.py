@@ -27,7 +27,7 @@ class TriggerRows:
                 event.label or NULL,
                 event.side,
                 event.type,
-                event.trigger,
+                _or_null(event.trigger),
                 event.time_in_force,
                 int(event.post_only),
                 int(event.reduce_only is True),
@@ -46,6 +46,11 @@ class TriggerRows:
         """New terms of an untriggered order."""
         terms = (event.trigger_price_micros, event.trigger_offset_micros, event.price_micros, event.size_milli)
         self._orders[event.order_id] = UntriggeredOrder(*terms)
+        self._changed(n, event.order_id, "untriggered")
+        return self._new.user(event.user_id), self._new.instrument(event.instrument_id), event.order_id
+
+    def activated(self, n: int, event: e.TriggerOrderActivated) -> Keys:
+        """A trigger order that waits for its price from now on, with the terms that it has."""
         self._changed(n, event.order_id, "untriggered")
         return self._new.user(event.user_id), self._new.instrument(event.instrument_id), event.order_id
 

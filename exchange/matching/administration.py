@@ -61,7 +61,7 @@ from exchange.domain.rules import (
 from exchange.domain.units import NUMBER_MAX, PRICE_STEP_MICROS, SIZE_MAX_MILLI, US_PER_SECOND
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.book import OrderBook
-from exchange.matching.cancellation import cancel_each, cancel_unaffordable_bids
+from exchange.matching.cancellation import cancel_each, cancel_triggers, cancel_unaffordable_bids
 from exchange.matching.closed_orders import ClosedOrders
 from exchange.matching.connections import cancel_of_connection, cancel_of_lost_connections, release_orders
 from exchange.matching.fees import fee_schedule_of
@@ -83,7 +83,6 @@ from exchange.matching.reopening import end_run, reopen, reopen_before_start
 from exchange.matching.settlement import delist, expired_series, settle
 from exchange.matching.state import Changes, State
 from exchange.matching.surface import Smiles, add_smiles, model_marks, set_all_bands, tell_smiles
-from exchange.matching.trigger_changes import cancel_trigger, cancel_triggers
 
 
 def initialize(state: State, command: Genesis) -> list[Event]:
@@ -179,7 +178,7 @@ def reset_account(state: State, command: ResetAccount) -> Result:
     changes = Changes()
     changes.events.append(AccountReset(account.user_id, amount_micros))
     cancel_each(state, changes, list(account.open_orders.values()), "admin")
-    changes.events += cancel_triggers(state, list(account.triggers.values()), "admin")
+    cancel_triggers(state, changes, list(account.triggers.values()), "admin")
     _pay(state, changes, account, amount_micros)
     if state.has_fair_market:
         repay_debt(state, changes, account)
@@ -367,9 +366,9 @@ def _end_day_of_triggers(state: State, changes: Changes) -> None:
     assert state.triggers is not None, "there are no trigger orders"
     for _, order in sorted(state.triggers.orders.items()):
         if order.book.state == "expired":
-            changes.events.append(cancel_trigger(state, order, "instrument_expired"))
+            cancel_triggers(state, changes, [order], "instrument_expired")
         elif order.time_in_force == "day":
-            changes.events.append(cancel_trigger(state, order, "day_end"))
+            cancel_triggers(state, changes, [order], "day_end")
 
 
 def _open_own_accounts(state: State) -> list[Event]:
@@ -463,7 +462,8 @@ def _pay(state: State, changes: Changes, account: Account, amount_micros: int) -
 def _cut_off(state: State, changes: Changes, account: Account, still_enabled: bool) -> None:
     """Carry out cancel-on-disconnect."""
     orders, triggers = list(account.open_orders.values()), list(account.triggers.values())
+    ended = changes.count_ended()
     cancel_each(state, changes, orders, "cancel_on_disconnect")
-    changes.events += cancel_triggers(state, triggers, "cancel_on_disconnect")
+    cancel_triggers(state, changes, triggers, "cancel_on_disconnect")
     account.cancel_on_disconnect = still_enabled
-    changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))
+    changes.events.append(AllCancelled(account.user_id, changes.count_ended() - ended))

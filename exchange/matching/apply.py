@@ -20,6 +20,7 @@ from exchange.domain.commands import (
     OpenAccount,
     PauseInstrument,
     PauseSeries,
+    PlaceLinkedOrders,
     PlaceOrder,
     PlaceTriggerOrder,
     RecordLoss,
@@ -60,6 +61,7 @@ from exchange.matching.administration import (
     withdraw_cash,
 )
 from exchange.matching.index_update import set_index_price
+from exchange.matching.linked_orders import place_linked
 from exchange.matching.maker_protection import reset_mmp, set_mmp_config
 from exchange.matching.mass_quotes import cancel_quotes, mass_quote
 from exchange.matching.orders import cancel, cancel_all, edit, place
@@ -114,6 +116,8 @@ def _execute(state: State, ts_us: int, command: Command) -> Result:
             return cancel_all(state, command, "user_request")
         case PlaceTriggerOrder():
             return place_trigger(state, ts_us, command)
+        case PlaceLinkedOrders():
+            return place_linked(state, ts_us, command)
         case ContinueTriggers():
             return continue_triggers(state)
         case MassQuote():

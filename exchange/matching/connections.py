@@ -7,9 +7,8 @@ connections remain active. The command that places an order names the connection
 from exchange.domain.events import AllCancelled
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order
-from exchange.matching.cancellation import cancel_each
+from exchange.matching.cancellation import cancel_each, cancel_triggers
 from exchange.matching.state import Changes, State
-from exchange.matching.trigger_changes import cancel_triggers
 from exchange.matching.trigger_orders import TriggerOrder
 
 
@@ -44,6 +43,7 @@ def _of_connection(account: Account, connection: int) -> tuple[list[Order], list
 def _cancel(
     state: State, changes: Changes, account: Account, orders: list[Order], triggers: list[TriggerOrder]
 ) -> None:
+    ended = changes.count_ended()
     cancel_each(state, changes, orders, "cancel_on_disconnect")
-    changes.events += cancel_triggers(state, triggers, "cancel_on_disconnect")
-    changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))
+    cancel_triggers(state, changes, triggers, "cancel_on_disconnect")
+    changes.events.append(AllCancelled(account.user_id, changes.count_ended() - ended))

@@ -19,10 +19,12 @@ def accept(
     budget: BuyingPower | None = None,
     is_liquidation: bool = False,
     trigger_order_id: int | None = None,
+    ends_at_once: CancelReason | None = None,
 ) -> None:
     """Accept and execute an order that passed every check.
 
-    The exchange places liquidation orders itself. They may have a budget, as market orders have.
+    The exchange places liquidation orders itself. They may have a budget, as market orders have. With `ends_at_once`, a
+    limit order is cancelled before it trades.
     """
     account = state.accounts[order.user_id]
     state.next_order_id += 1
@@ -48,6 +50,11 @@ def accept(
     if order.client_order_id is not None:
         account.client_orders[order.client_order_id] = order
     account.open_orders[order.order_id] = order
+    if ends_at_once is not None:
+        changes.track_order(account, order)
+        account.reserve(order, state.fee_schedule)
+        close_order(state, changes, order, ends_at_once)
+        return
     trade_and_rest(state, changes, order, budget)
 
 

@@ -16,6 +16,7 @@ from exchange.matching.accounts import FEES, Account
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.cancellation import cancel_resting
 from exchange.matching.fees import FeeSchedule
+from exchange.matching.linked_fills import after_fill
 from exchange.matching.maker_protection import protect
 from exchange.matching.margin_profiles import collateral_micros, coverable_milli
 from exchange.matching.possible_fills import possible_fills
@@ -28,6 +29,7 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
     opposite = taker.book.opposite(taker.side)
     limit_micros, user_id = taker.book.limit_micros(taker.side, taker.price_micros), taker.user_id
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
+    has_links = state.links is not None
     while taker.remaining_milli:
         level = opposite.best
         if level is None or (limit_micros is not None and not opposite.reaches(level, limit_micros)):
@@ -46,6 +48,9 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
             paid = _fill(state, changes, maker, taker, level.price_micros, size)
             if budget is not None:
                 budget.spend(paid, size)
+            if has_links:
+                after_fill(state, changes, maker, level.price_micros, size)
+                after_fill(state, changes, taker, level.price_micros, size)
             if (maker.mmp_group is not None or taker.mmp_group is not None) and protect(
                 state, changes, maker, taker, size
             ):
@@ -67,7 +72,8 @@ def traders(state: State, events: list[Event]) -> list[Account]:
 
 def fillable(state: State, order: Order) -> int:
     """Return how much of `order` the book can fill now, up to its remainder; the user's own orders do not count."""
-    fills = possible_fills(state, order.user_id, order.book, order.side, order.price_micros, order.remaining_milli)
+    terms = order.user_id, order.book, order.side, order.price_micros, order.remaining_milli
+    fills = possible_fills(state, order.order_id, *terms)
     return sum(size for _, size in fills)
 
 
@@ -79,7 +85,7 @@ def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_mi
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
-    fills = possible_fills(state, account.user_id, book, side, None, size_milli)
+    fills = possible_fills(state, state.next_order_id, account.user_id, book, side, None, size_milli)
     if not in_full:
         return not fills or budget.affords_milli(fills[0][0], fills[0][1]) > 0
     if sum(size for _, size in fills) < size_milli:

@@ -10,7 +10,7 @@ from exchange.domain.reasons import Reason
 from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order
-from exchange.matching.cancellation import cancel_each, cancel_resting
+from exchange.matching.cancellation import cancel_each, cancel_resting, cancel_trigger, cancel_triggers
 from exchange.matching.execution import accept
 from exchange.matching.liquidation import liquidate_traders
 from exchange.matching.order_changes import change_terms
@@ -26,12 +26,7 @@ from exchange.matching.order_checks import (
 from exchange.matching.order_lookup import group_of, named_order, why_no_group
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import Changes, State
-from exchange.matching.trigger_changes import (
-    cancel_trigger,
-    cancel_triggers,
-    edit_trigger,
-    named_trigger,
-)
+from exchange.matching.trigger_changes import edit_trigger, named_trigger
 
 
 def place(
@@ -52,8 +47,25 @@ def place(
     if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
         return too_late(ts_us, command.valid_until_us)
     known = account.find_client_order(command.client_order_id) if command.client_order_id is not None else None
-    if known is not None and _same_order(known, command):
+    if known is not None and same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
+    order = new_order(state, ts_us, account, command, known)
+    if isinstance(order, FailedCheck):
+        return order
+
+    changes = Changes()
+    accept(state, changes, order, trigger_order_id=trigger_order_id)
+    liquidate_traders(state, ts_us, changes, liquidated)
+    return changes.take_events()
+
+
+def new_order(
+    state: State, ts_us: int, account: Account, command: PlaceOrder, known: Order | None
+) -> Order | FailedCheck:
+    """Return the order that the command places, with the next id; or why it is refused. Nothing changes.
+
+    `known` is the order of the user with the same client_order_id.
+    """
     book = state.books.get(command.instrument_id)
     size = command.size_milli if command.reduce_only is UNSET else size_to_place_milli(account, book, command)
     wanted_micros = command.price_micros
@@ -70,35 +82,26 @@ def place(
     if failed := why_not_placed(state, ts_us, account, book, used_by_id, command, size):
         return failed
     assert book is not None, "an order in no instrument passed every check"
-
-    changes = Changes()
-    accept(
-        state,
-        changes,
-        Order(
-            state.next_order_id,
-            account.user_id,
-            book,
-            command.side,
-            command.type,
-            command.time_in_force,
-            command.post_only,
-            command.client_order_id,
-            command.price_micros,
-            size,
-            size,
-            wanted_micros,
-            command.size_milli,
-            command.reduce_only is True,
-            command.label or None,
-            command.reprices is True,
-            command.display_milli or 0,
-            connection=command.connection or 0,
-        ),
-        trigger_order_id=trigger_order_id,
+    return Order(
+        state.next_order_id,
+        account.user_id,
+        book,
+        command.side,
+        command.type,
+        command.time_in_force,
+        command.post_only,
+        command.client_order_id,
+        command.price_micros,
+        size,
+        size,
+        wanted_micros,
+        command.size_milli,
+        command.reduce_only is True,
+        command.label or None,
+        command.reprices is True,
+        command.display_milli or 0,
+        connection=command.connection or 0,
     )
-    liquidate_traders(state, ts_us, changes, liquidated)
-    return changes.take_events()
 
 
 def edit(state: State, ts_us: int, command: EditOrder) -> Result:
@@ -139,7 +142,11 @@ def cancel(state: State, command: CancelOrder) -> Result:
     order = named_order(state, command)
     if isinstance(order, FailedCheck):
         trigger = named_trigger(state, command, order)
-        return trigger if isinstance(trigger, FailedCheck) else [cancel_trigger(state, trigger, "user_request")]
+        if isinstance(trigger, FailedCheck):
+            return trigger
+        changes = Changes()
+        cancel_trigger(state, changes, trigger, "user_request")
+        return changes.take_events()
     if order.level is None:
         return FailedCheck(_why_closed(order))
     changes = Changes()
@@ -158,12 +165,12 @@ def cancel_all(state: State, command: CancelAll | CancelUserOrders, reason: Canc
     changes = Changes()
     cancel_each(state, changes, orders, reason)
     triggers = group_of(list(account.triggers.values()), command) if account.triggers else []
-    changes.events += cancel_triggers(state, triggers, reason)
-    changes.events.append(AllCancelled(account.user_id, len(orders) + len(triggers)))
+    cancel_triggers(state, changes, triggers, reason)
+    changes.events.append(AllCancelled(account.user_id, changes.count_ended()))
     return changes.take_events()
 
 
-def _same_order(known: Order, command: PlaceOrder) -> bool:
+def same_order(known: Order, command: PlaceOrder) -> bool:
     """True if `command` repeats the one that placed `known`."""
     return (
         known.book.instrument_id == command.instrument_id

@@ -9,11 +9,18 @@ from collections import deque
 
 from exchange.domain.enums import Side
 from exchange.matching.book import Order, OrderBook, PriceLevel
+from exchange.matching.linked_sweep import Sweep
 from exchange.matching.state import State
 
 
 def possible_fills(
-    state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None, size_milli: int
+    state: State,
+    order_id: int,
+    user_id: str,
+    book: OrderBook,
+    side: Side,
+    limit_micros: int | None,
+    size_milli: int,
 ) -> list[tuple[int, int]]:
     """Return price and size of the fills that an order of the user with these terms would get, by resting order.
 
@@ -21,6 +28,8 @@ def possible_fills(
     """
     opposite = book.opposite(side)
     limit_micros = book.limit_micros(side, limit_micros)
+    if state.links is not None:
+        return Sweep(state, order_id, user_id, book, size_milli).fills(side, limit_micros)
     taker = _Taker(state, user_id, book, size_milli)
     for level in opposite:
         if not taker.left_milli or (limit_micros is not None and not opposite.reaches(level, limit_micros)):

@@ -5,12 +5,9 @@ order that can trade first keeps its size, those behind it shrink, and none grow
 orders at one price, that with the lower id keeps its size.
 """
 
-from msgspec import UNSET, UnsetType
-
-from exchange.domain.events import OrderEdited
 from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
-from exchange.matching.cancellation import cancel_resting
+from exchange.matching.cancellation import cancel_resting, shrink
 from exchange.matching.state import Changes, State
 
 
@@ -34,42 +31,11 @@ def shrink_reduce_only(state: State, changes: Changes, account: Account, book: O
     # The first of them keeps what the others leave of the position.
     kept_milli += sum(order.remaining_milli for order in orders)
     for order in orders:
+        if order.level is None:
+            # It ended with an order before it, to which it is linked.
+            continue
         if kept_milli:
-            _shrink(state, changes, account, order, kept_milli)
+            shrink(state, changes, account, order, kept_milli, "reduce_only")
             kept_milli = 0
         else:
             cancel_resting(state, changes, order, "nothing_to_reduce")
-
-
-def _shrink(state: State, changes: Changes, account: Account, order: Order, remaining_milli: int) -> None:
-    """Make a resting order smaller. It keeps its place in the queue."""
-    assert order.price_micros is not None, "a market order rests"
-    previous_milli = order.remaining_milli
-    changes.track_order(account, order)
-    account.release(order, state.fee_schedule)
-    order.size_milli -= previous_milli - remaining_milli
-    order.remaining_milli = remaining_milli
-    account.change_reducing(order, remaining_milli - previous_milli)
-    account.reserve(order, state.fee_schedule)
-    shown: int | UnsetType = UNSET
-    previous_shown: int | UnsetType = UNSET
-    if order.display_milli:
-        previous_shown = order.shown_milli
-        order.shown_milli = shown = min(order.shown_milli, remaining_milli)
-    changes.events.append(
-        OrderEdited(
-            order.order_id,
-            account.user_id,
-            order.book.instrument_id,
-            order.side,
-            order.price_micros,
-            order.size_milli,
-            remaining_milli,
-            True,
-            order.price_micros,
-            previous_milli,
-            "reduce_only",
-            shown,
-            previous_shown,
-        )
-    )

@@ -109,6 +109,9 @@ def _cancel_risk(state: State, changes: Changes, account: Account) -> None:
     """Cancel the orders that could do more than reduce a position, oldest first, and bids that the cash cannot pay."""
     left: dict[str, int] = {}
     for order in list(account.open_orders.values()):
+        if order.level is None:
+            # It ended with an order before it, to which it is linked.
+            continue
         instrument_id = order.book.instrument_id
         position_milli = left.get(instrument_id, account.position_milli(instrument_id))
         change_milli = order.remaining_milli if order.side == "bid" else -order.remaining_milli

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from exchange.domain.events import INSTRUMENTS_MAX, BalanceChanged, Event, MarginsChanged, PositionChanged
+from exchange.domain.events import (
+    INSTRUMENTS_MAX,
+    BalanceChanged,
+    Event,
+    MarginsChanged,
+    OrderCancelled,
+    PositionChanged,
+    TriggerOrderEnded,
+)
 from exchange.domain.instruments import asset_of_expired
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import (
@@ -20,7 +28,8 @@ from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.fees import fee_schedule_of
 from exchange.matching.index import IndexState
-from exchange.matching.trigger_orders import TriggerLists
+from exchange.matching.links import Links
+from exchange.matching.trigger_orders import TriggerLists, TriggerOrder
 
 
 class State:
@@ -39,6 +48,7 @@ class State:
         "has_fair_market",
         "indexes",
         "is_halted",
+        "links",
         "liquidation_rules",
         "live",
         "market",
@@ -66,6 +76,8 @@ class State:
         self.is_halted = False
         # None while no order waits for a price, so that a command pays for one test then.
         self.triggers: TriggerLists | None = None
+        # None while no order is linked to another one, so that a match pays for one test then.
+        self.links: Links | None = None
         self.accounts: dict[str, Account] = {}
         self.books: dict[str, OrderBook] = {}
         self.live: dict[str, dict[str, OrderBook]] = {}
@@ -177,6 +189,7 @@ class State:
             due = sorted(order.rank for order in waiting.values() if order.shown_micros is not None)
             assert self.triggers.due == due, "the due orders are out of order"
             assert all(order.book.state != "expired" for order in waiting.values()), "an order waits in an expired book"
+        self._check_links(waiting)
         for asset, index in self.indexes.items():
             expirations = [book.expiration_us for book in self.live.get(asset, {}).values()]
             wanted = sorted(dict.fromkeys(expirations)) if self.has_fair_market else []
@@ -187,6 +200,30 @@ class State:
         assert list(self.live) == list(dict.fromkeys(book.asset for book in self.books.values())), (
             "the assets are not those of the listed instruments"
         )
+
+    def _check_links(self, waiting: dict[int, TriggerOrder]) -> None:
+        """Check every invariant of the links; `waiting` are the untriggered orders of all accounts, by id."""
+        links = self.links
+        secondaries = {order_id: it.primary_order_id for order_id, it in waiting.items() if it.primary_order_id}
+        if links is None:
+            assert not secondaries, "an order waits for no primary"
+            return
+        assert not links.are_none and not links.filled, "links are empty, or a fill has placed no secondary"
+        for order_id, pair in links.pairs.items():
+            assert order_id in (pair.first_id, pair.second_id) and pair.first_id != pair.second_id, "a pair is misfiled"
+            assert links.pairs.get(pair.other(order_id)) is pair, "an order has lost the other one of its pair"
+            account = self.accounts[pair.user_id]
+            assert order_id in account.open_orders or order_id in account.triggers, "an order that ended is in a pair"
+        placed: dict[int, int] = {}
+        for order_id, primary in links.primaries.items():
+            assert primary.order_id == order_id and primary.secondaries, "a primary is misfiled, or has no secondary"
+            account = self.accounts[primary.user_id]
+            assert order_id in account.open_orders or order_id in account.triggers, "a primary ended"
+            for secondary_id, held_milli in primary.secondaries.items():
+                placed[secondary_id] = order_id
+                assert secondary_id in account.triggers, "a secondary does not wait"
+                assert 0 <= held_milli < waiting[secondary_id].size_milli, "a fill has released all, and placed nothing"
+        assert placed == secondaries, "secondaries and primaries disagree"
 
 
 class Changes:
@@ -202,6 +239,10 @@ class Changes:
         self._balances: dict[str, tuple[Account, int, int, int]] = {}
         self._positions: dict[tuple[str, str], tuple[Position, int, int]] = {}
         self._margins: dict[str, list[tuple[Position, int]]] = {}
+
+    def count_ended(self) -> int:
+        """Return the number of orders that were cancelled so far, those that ended with linked ones included."""
+        return sum(1 for event in self.events if type(event) is OrderCancelled or type(event) is TriggerOrderEnded)
 
     def track(self, account: Account) -> None:
         """Note cash, lock and maintenance margin of the account."""

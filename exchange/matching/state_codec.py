@@ -18,6 +18,7 @@ from exchange.matching.accounts import INSURANCE, Account, Position
 from exchange.matching.book import BookSide, Order, OrderBook
 from exchange.matching.closed_orders import NO_ORDERS, ClosedOrders, order_row
 from exchange.matching.index import IndexState
+from exchange.matching.links import Links, OrderPair, Primary
 from exchange.matching.mmp_groups import MmpGroup
 from exchange.matching.state import State
 from exchange.matching.surface import set_all_bands
@@ -29,7 +30,7 @@ _encoder = msgspec.msgpack.Encoder()
 _ACCOUNT_FIELDS = 11
 # The fields of a trigger order before its original terms.
 _TRIGGER_TERMS = 14
-# Untriggered orders, and those that ended. The MMP groups follow, and the orders that depend on a connection.
+# Untriggered orders, and those that ended. MMP groups follow, orders that depend on a connection, and links.
 _TRIGGER_GROUPS = 2
 # The fields, the positions, and the encoded closed orders.
 _AccountRow = tuple[list[Any], list[Any], msgspec.Raw]
@@ -53,6 +54,7 @@ def copy_state(state: State) -> State:
 
 
 def _encode(state: State, closed_orders: Callable[[Account], bytes]) -> bytes:
+    links = _link_rows(state.links)
     return _encoder.encode(
         [
             msgspec.to_builtins(state.rules),
@@ -62,7 +64,7 @@ def _encode(state: State, closed_orders: Callable[[Account], bytes]) -> bytes:
             state.total_cash_micros,
             state.is_halted,
             [_index_row(asset, index) for asset, index in state.indexes.items()],
-            [_account_row(account, closed_orders(account)) for account in state.accounts.values()],
+            [_account_row(it, closed_orders(it), links.get(it.user_id)) for it in state.accounts.values()],
             [_book_row(book) for book in state.books.values()],
         ]
     )
@@ -99,8 +101,10 @@ def decode_state(image: bytes) -> State:
         _restore_triggers(state, account, groups[:_TRIGGER_GROUPS])
         for rows in groups[_TRIGGER_GROUPS : _TRIGGER_GROUPS + 1]:
             _restore_mmp_groups(account, rows)
-        for rows in groups[_TRIGGER_GROUPS + 1 :]:
+        for rows in groups[_TRIGGER_GROUPS + 1 : _TRIGGER_GROUPS + 2]:
             _restore_connections(account, rows)
+        for pairs, primaries in groups[_TRIGGER_GROUPS + 2 :]:
+            _restore_links(state, account, pairs, primaries)
         for instrument_id, *numbers in positions:
             position = account.positions[instrument_id] = Position(state.books[instrument_id], *numbers)
             # Most positions are empty, and an empty one is no exposure.
@@ -121,11 +125,14 @@ def _index_row(asset: str, index: IndexState) -> list[Any]:
     return [asset, index.price_micros, index.ts_us, str(index.window_sum), index.window_us, *smiles, *phase]
 
 
-def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
+def _account_row(account: Account, closed_orders: bytes, links: list[Any] | None) -> list[Any]:
     triggers: list[Any] = []
     dependent = [[it.order_id, it.connection] for it in account.open_orders.values() if it.connection]
     dependent += [[it.order_id, it.connection] for it in account.triggers.values() if it.connection]
-    if account.triggers or account.closed_triggers or account.mmp_groups or dependent:
+    # Each list is there if it, or one after it, has items, so that the bytes of states without them stay as they are.
+    has_dependent = bool(dependent or links)
+    has_groups = bool(account.mmp_groups or has_dependent)
+    if account.triggers or account.closed_triggers or has_groups:
         triggers = [[_trigger_row(it) for it in some.values()] for some in (account.triggers, account.closed_triggers)]
     return [
         [
@@ -143,8 +150,9 @@ def _account_row(account: Account, closed_orders: bytes) -> list[Any]:
             # bytes stay as they are.
             *((account.prices_below,) if account.prices_below or triggers else ()),
             *triggers,
-            *(([_group_row(it) for it in account.mmp_groups.values()],) if account.mmp_groups or dependent else ()),
-            *((dependent,) if dependent else ()),
+            *(([_group_row(it) for it in account.mmp_groups.values()],) if has_groups else ()),
+            *((dependent,) if has_dependent else ()),
+            *((links,) if links else ()),
         ],
         [
             [
@@ -180,8 +188,16 @@ def _trigger_row(order: TriggerOrder) -> list[Any]:
         order.shown_micros,
         order.status,
         # Not in the rows of other orders, whose bytes stay as they are.
-        *((order.reprices, order.display_milli) if order.display_milli else (True,) if order.reprices else ()),
+        *_optional_fields(order),
     ]
+
+
+def _optional_fields(order: TriggerOrder) -> tuple[Any, ...]:
+    if order.primary_order_id:
+        return order.reprices, order.display_milli, order.primary_order_id
+    if order.display_milli:
+        return order.reprices, order.display_milli
+    return (True,) if order.reprices else ()
 
 
 def _restore_triggers(state: State, account: Account, groups: list[Any]) -> None:
@@ -234,6 +250,33 @@ def _restore_connections(account: Account, rows: list[Any]) -> None:
             account.open_orders[order_id].connection = connection
         else:
             account.triggers[order_id].connection = connection
+
+
+def _link_rows(links: Links | None) -> dict[str, list[Any]]:
+    """Return the pairs and the primaries of each user that has some, in order of their ids."""
+    rows: dict[str, list[Any]] = {}
+    if links is None:
+        return rows
+    for order_id, pair in sorted(links.pairs.items()):
+        # A pair is filed under both of its orders.
+        if order_id == pair.first_id:
+            pairs, _ = rows.setdefault(pair.user_id, [[], []])
+            pairs.append([pair.condition, pair.first_id, pair.second_id])
+    for order_id, primary in sorted(links.primaries.items()):
+        _, primaries = rows.setdefault(primary.user_id, [[], []])
+        secondaries = list(primary.secondaries.items())
+        primaries.append([primary.condition, order_id, secondaries, primary.price_micros])
+    return rows
+
+
+def _restore_links(state: State, account: Account, pairs: list[Any], primaries: list[Any]) -> None:
+    links = state.links
+    if links is None:
+        links = state.links = Links()
+    for condition, first_id, second_id in pairs:
+        links.add_pair(OrderPair(account.user_id, condition, first_id, second_id))
+    for condition, order_id, secondaries, price_micros in primaries:
+        links.primaries[order_id] = Primary(account.user_id, condition, order_id, dict(secondaries), price_micros)
 
 
 def _book_row(book: OrderBook) -> list[Any]:

@@ -1,17 +1,15 @@
 """Trigger orders: place, edit and cancel them while they wait. They lock nothing until they are triggered."""
 
-from collections.abc import Iterable
+from msgspec import UNSET, UnsetType
 
-from msgspec import UNSET
-
-from exchange.domain.commands import CancelOrder, EditOrder, PlaceTriggerOrder
-from exchange.domain.enums import CancelReason, Trigger
-from exchange.domain.events import Event, OrderRepeated, TriggerOrderEdited, TriggerOrderEnded, TriggerOrderPlaced
+from exchange.domain.commands import CancelOrder, EditOrder, PlaceOrder, PlaceTriggerOrder
+from exchange.domain.enums import Trigger
+from exchange.domain.events import Event, OrderRepeated, TriggerOrderEdited, TriggerOrderPlaced
 from exchange.domain.reasons import Reason
-from exchange.domain.rules import FAIR_MARKET_VERSION
 from exchange.domain.units import INSTRUMENT_TRIGGERS_MAX, PRICE_MAX_MICROS, USER_TRIGGERS_MAX
 from exchange.matching.accounts import Account
 from exchange.matching.book import OrderBook
+from exchange.matching.cancellation import remove_trigger, smallest_milli
 from exchange.matching.order_checks import too_late, why_bad_display, why_bad_price, why_bad_size, why_closed
 from exchange.matching.refusal import FailedCheck, Result
 from exchange.matching.state import State
@@ -26,19 +24,23 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
     if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
         return too_late(ts_us, command.valid_until_us)
     known = account.find_trigger(None, command.client_order_id)
-    if known is not None and _same_order(known, command):
+    if known is not None and same_trigger(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
     book = state.books.get(command.instrument_id)
     used_by_id = None if known is None else known.order_id
     if used_by_id is None and (order := account.find_client_order(command.client_order_id)) is not None:
         used_by_id = order.order_id
-    if failed := _why_not_placed(state, ts_us, account, book, used_by_id, command):
+    if failed := why_trigger_not_placed(state, ts_us, account, book, used_by_id, command):
         return failed
     assert book is not None, "a trigger order in no instrument passed every check"
-    reference_micros = reference_of(state, book, command.trigger)
-    order_id = state.next_order_id
+    placed = new_trigger(account, book, command, state.next_order_id)
     state.next_order_id += 1
-    placed = TriggerOrder(
+    return [file_new_trigger(state, account, placed)]
+
+
+def new_trigger(account: Account, book: OrderBook, command: PlaceTriggerOrder, order_id: int) -> TriggerOrder:
+    """Return the trigger order of a command, which waits for nothing yet."""
+    return TriggerOrder(
         order_id,
         account.user_id,
         book,
@@ -59,31 +61,38 @@ def place_trigger(state: State, ts_us: int, command: PlaceTriggerOrder) -> Resul
         display_milli=command.display_milli or 0,
         connection=command.connection or 0,
     )
-    if reference_micros is not None and command.trigger_offset_micros is not None:
-        _begin_to_trail(placed, reference_micros)
-    account.file_trigger(placed)
-    add_trigger(state, placed)
-    return [
-        TriggerOrderPlaced(
-            order_id,
-            account.user_id,
-            book.instrument_id,
-            command.side,
-            command.type,
-            command.trigger,
-            command.trigger_price_micros,
-            command.trigger_offset_micros,
-            reference_micros,
-            command.time_in_force,
-            command.price_micros,
-            command.size_milli,
-            command.post_only,
-            command.client_order_id,
-            command.reduce_only or UNSET,
-            command.label or UNSET,
-            command.display_milli,
-        )
-    ]
+
+
+def file_new_trigger(state: State, account: Account, order: TriggerOrder, part_of: int | UnsetType = UNSET) -> Event:
+    """Let a new order wait, for fills of its primary or else for its price, and tell that it was placed."""
+    reference_micros = None
+    if order.trigger is not None:
+        reference_micros = reference_of(state, order.book, order.trigger)
+        if not order.primary_order_id:
+            begin_to_trail(order, reference_micros)
+    account.file_trigger(order)
+    add_trigger(state, order)
+    return TriggerOrderPlaced(
+        order.order_id,
+        account.user_id,
+        order.book.instrument_id,
+        order.side,
+        order.type,
+        order.trigger,
+        order.original[0],
+        order.original[1],
+        reference_micros,
+        order.time_in_force,
+        order.price_micros,
+        order.size_milli,
+        order.post_only,
+        order.client_order_id,
+        order.reduce_only or UNSET,
+        order.label or UNSET,
+        order.display_milli or UNSET,
+        order.primary_order_id or UNSET,
+        part_of,
+    )
 
 
 def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrder) -> Result:
@@ -94,6 +103,7 @@ def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrd
         (is_trailing and command.trigger_price_micros is not UNSET)
         or (not is_trailing and command.trigger_offset_micros is not UNSET)
         or (not has_limit and command.price_micros is not None)
+        or (order.trigger is None and command.trigger_price_micros is not UNSET)
     ):
         return FailedCheck(Reason.TERMS_DO_NOT_FIT, {"order_id": order.order_id})
     level, offset = command.trigger_price_micros or None, command.trigger_offset_micros or None
@@ -101,15 +111,23 @@ def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrd
     size = order.size_milli if command.size_milli is None else command.size_milli
     if failed := _why_not_open(state, ts_us, account, order.book):
         return failed
-    size_min_milli = _size_min_milli(state, order.book, order.reduce_only)
-    if failed := why_bad_size(size_min_milli, size, 0, price) or why_bad_price(order.book, price):
+    size_min_milli = smallest_milli(state, order.book, order.reduce_only)
+    # The part that fills of the primary have released cannot be taken back.
+    released_milli = _released_milli(state, order)
+    if failed := why_bad_size(size_min_milli, size, released_milli, price) or why_bad_price(order.book, price):
         return failed
     display = order.display_milli
     if display and (failed := why_bad_display(order.book, display, max(size, display))):
         return failed
     if command.trigger_price_micros is not UNSET or command.trigger_offset_micros is not UNSET:
+        assert order.trigger is not None, "a plain order has a trigger price"
         reference_micros = reference_of(state, order.book, order.trigger)
-        if failed := _why_bad_level(reference_micros, level, offset, order.waits_for_rise, order.trigger):
+        if order.primary_order_id:
+            # Its price counts from the fill of its primary on.
+            if failed := why_invalid_level(level, offset):
+                return failed
+            level = level or 0
+        elif failed := _why_bad_level(reference_micros, level, offset, order.waits_for_rise, order.trigger):
             return failed
         if level is None:
             level = _level_at_offset(order, offset)
@@ -120,28 +138,16 @@ def edit_trigger(state: State, ts_us: int, order: TriggerOrder, command: EditOrd
         order.level_micros, order.offset_micros = level, offset
         add_trigger(state, order)
     order.price_micros, order.size_milli = price, size
-    shown_level = None if is_trailing else order.level_micros
+    shown_level = None if is_trailing or order.trigger is None else order.level_micros
     names = (order.order_id, account.user_id, order.book.instrument_id)
     return [TriggerOrderEdited(*names, shown_level, order.offset_micros, price, size)]
 
 
-def cancel_triggers(state: State, orders: Iterable[TriggerOrder], reason: CancelReason) -> list[Event]:
-    """Cancel these untriggered orders, in the given order."""
-    return [cancel_trigger(state, order, reason) for order in orders]
-
-
-def cancel_trigger(state: State, order: TriggerOrder, reason: CancelReason) -> Event:
-    """Cancel an untriggered order."""
-    end_trigger(state, order)
-    order.status = "cancelled"
-    names = (order.order_id, order.user_id, order.book.instrument_id)
-    return TriggerOrderEnded(*names, "cancelled", cancel_reason=reason)
-
-
-def end_trigger(state: State, order: TriggerOrder) -> None:
-    """Take an order out of the lists, and file it among the ended ones."""
-    remove_trigger(state, order)
-    state.accounts[order.user_id].close_trigger(order, state.rules.finished_orders_kept)
+def _released_milli(state: State, order: TriggerOrder) -> int:
+    if not order.primary_order_id:
+        return 0
+    assert state.links is not None, "a secondary without a primary"
+    return state.links.primaries[order.primary_order_id].secondaries[order.order_id]
 
 
 def add_trigger(state: State, order: TriggerOrder) -> None:
@@ -149,14 +155,6 @@ def add_trigger(state: State, order: TriggerOrder) -> None:
     if state.triggers is None:
         state.triggers = TriggerLists()
     state.triggers.add(order)
-
-
-def remove_trigger(state: State, order: TriggerOrder) -> None:
-    """Take an order out of the lists."""
-    assert state.triggers is not None, "an order waits in no list"
-    state.triggers.remove(order)
-    if not state.triggers.orders:
-        state.triggers = None
 
 
 def named_trigger(state: State, command: EditOrder | CancelOrder, failed: FailedCheck) -> TriggerOrder | FailedCheck:
@@ -192,8 +190,11 @@ def reference_of(state: State, book: OrderBook, trigger: Trigger) -> int | None:
     return book.mark_micros if trigger == "mark_price" else book.last_micros
 
 
-def _begin_to_trail(order: TriggerOrder, reference_micros: int) -> None:
-    assert order.offset_micros is not None, "only a trailing stop trails"
+def begin_to_trail(order: TriggerOrder, reference_micros: int | None) -> None:
+    """Let a trailing stop follow the price from now on. Other orders keep their level."""
+    if order.offset_micros is None:
+        return
+    assert reference_micros is not None, "a trailing stop without a reference"
     order.level_micros = reference_micros + (order.offset_micros if order.waits_for_rise else -order.offset_micros)
 
 
@@ -212,12 +213,7 @@ def _why_not_open(state: State, ts_us: int, account: Account, book: OrderBook) -
     return None
 
 
-def _size_min_milli(state: State, book: OrderBook, reduce_only: bool) -> int:
-    """Return the smallest size of a trigger order. The position that a reduce-only order reduces is known only then."""
-    return 1 if reduce_only and state.rules_version >= FAIR_MARKET_VERSION else book.min_size_milli
-
-
-def _why_not_placed(
+def why_trigger_not_placed(
     state: State,
     ts_us: int,
     account: Account,
@@ -226,13 +222,37 @@ def _why_not_placed(
     command: PlaceTriggerOrder,
 ) -> FailedCheck | None:
     """Return the first check that a new trigger order fails. Those of the order that it places come when it does."""
+    if failed := why_not_waiting(state, ts_us, account, book, used_by_id, command):
+        return failed
+    assert book is not None, "a trigger order in no instrument passed a check"
+    reference_micros = reference_of(state, book, command.trigger)
+    is_take = command.type == "take_market" or command.type == "take_limit"
+    waits_for_rise = (command.side == "bid") != is_take
+    return _why_bad_level(
+        reference_micros, command.trigger_price_micros, command.trigger_offset_micros, waits_for_rise, command.trigger
+    )
+
+
+def why_not_waiting(
+    state: State,
+    ts_us: int,
+    account: Account,
+    book: OrderBook | None,
+    used_by_id: int | None,
+    command: PlaceTriggerOrder | PlaceOrder,
+    before: int = 0,
+) -> FailedCheck | None:
+    """Return the first check that an order fails which waits for a price or a fill, but for those of its price.
+
+    `before`: as many orders of the same command wait, too.
+    """
     if account.is_suspended:
         return FailedCheck(Reason.USER_SUSPENDED)
     if book is None:
         return FailedCheck(state.why_not_listed(command.instrument_id))
     if failed := _why_not_open(state, ts_us, account, book):
         return failed
-    price, size_min_milli = command.price_micros, _size_min_milli(state, book, command.reduce_only is True)
+    price, size_min_milli = command.price_micros, smallest_milli(state, book, command.reduce_only is True)
     if failed := why_bad_size(size_min_milli, command.size_milli, 0, price) or why_bad_price(book, price):
         return failed
     if command.display_milli is not UNSET and (
@@ -241,15 +261,28 @@ def _why_not_placed(
         return failed
     if used_by_id is not None:
         return FailedCheck(Reason.CLIENT_ORDER_ID_USED, {"used_by_order_id": used_by_id})
-    in_instrument = account.trigger_counts.get(book.instrument_id, 0)
-    if in_instrument >= INSTRUMENT_TRIGGERS_MAX or len(account.triggers) >= USER_TRIGGERS_MAX:
+    in_instrument = account.trigger_counts.get(book.instrument_id, 0) + before
+    if in_instrument >= INSTRUMENT_TRIGGERS_MAX or len(account.triggers) + before >= USER_TRIGGERS_MAX:
         return FailedCheck(Reason.TOO_MANY_TRIGGER_ORDERS, {"trigger_orders": len(account.triggers)})
-    reference_micros = reference_of(state, book, command.trigger)
-    is_take = command.type == "take_market" or command.type == "take_limit"
-    waits_for_rise = (command.side == "bid") != is_take
-    return _why_bad_level(
-        reference_micros, command.trigger_price_micros, command.trigger_offset_micros, waits_for_rise, command.trigger
-    )
+    return None
+
+
+def why_invalid_level(level_micros: int | None, offset_micros: int | None) -> FailedCheck | None:
+    """Fail if no order can have this trigger price, or this offset, whatever the market is."""
+    wanted = level_micros if offset_micros is None else offset_micros
+    if wanted is None or not 0 < wanted <= PRICE_MAX_MICROS:
+        return FailedCheck(Reason.TRIGGER_PRICE_INVALID, {"max_price_micros": PRICE_MAX_MICROS})
+    return None
+
+
+def why_no_reference(reference_micros: int | None, offset_micros: int | None, trigger: Trigger) -> FailedCheck | None:
+    """Fail if there is no price to wait for.
+
+    Before its first trade, an instrument has no last price, and no order for it is met.
+    """
+    if reference_micros is not None or (trigger == "last_price" and offset_micros is None):
+        return None
+    return FailedCheck(Reason.NO_TRIGGER_PRICE)
 
 
 def _why_bad_level(
@@ -259,17 +292,12 @@ def _why_bad_level(
     waits_for_rise: bool,
     trigger: Trigger,
 ) -> FailedCheck | None:
-    """Fail if the price meets the order already, as on Deribit, or if there is no price to wait for.
-
-    Before its first trade, an instrument has no last price, and no order for it is met.
-    """
-    wanted = level_micros if offset_micros is None else offset_micros
-    if wanted is None or not 0 < wanted <= PRICE_MAX_MICROS:
-        return FailedCheck(Reason.TRIGGER_PRICE_INVALID, {"max_price_micros": PRICE_MAX_MICROS})
-    if reference_micros is None:
-        can_wait = trigger == "last_price" and offset_micros is None
-        return None if can_wait else FailedCheck(Reason.NO_TRIGGER_PRICE)
-    if level_micros is None:
+    """Fail if the price meets the order already, as on Deribit, or if there is no price to wait for."""
+    if failed := why_invalid_level(level_micros, offset_micros) or why_no_reference(
+        reference_micros, offset_micros, trigger
+    ):
+        return failed
+    if level_micros is None or reference_micros is None:
         return None
     return _why_met(reference_micros, level_micros, waits_for_rise)
 
@@ -285,7 +313,7 @@ def _why_met(reference_micros: int, level_micros: int, waits_for_rise: bool) -> 
     return FailedCheck(reason, {"trigger_price_micros": level_micros, "shown_micros": reference_micros})
 
 
-def _same_order(known: TriggerOrder, command: PlaceTriggerOrder) -> bool:
+def same_trigger(known: TriggerOrder, command: PlaceTriggerOrder) -> bool:
     """True if `command` repeats the one that placed `known`."""
     terms = (command.trigger_price_micros, command.trigger_offset_micros, command.price_micros, command.size_milli)
     return (

@@ -3,6 +3,9 @@
 The names and the states are those of Deribit
 (https://docs.deribit.com/api-reference/trading/private-get_trigger_order_history): a trigger order is untriggered
 until a price meets it. Then it places another order, and is triggered, or rejected if that order is refused.
+
+A secondary order of linked orders waits here for fills of its primary. A fill makes it due, if it is a plain order, or
+lets it wait for its price, if it is a trigger order.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable
 
-from exchange.domain.enums import Side, TimeInForce, Trigger, TriggerEnd, TriggerType
+from exchange.domain.enums import OrderType, Side, TimeInForce, Trigger, TriggerEnd, TriggerType
 from exchange.matching.book import OrderBook
 
 # What a price belongs to: its kind, and the asset (of an index price) or the instrument.
@@ -22,7 +25,8 @@ class TriggerOrder:
 
     `level_micros` is the price that triggers it; that of a trailing stop follows the best price since its placing at
     `offset_micros`. `shown_micros` is the price that met the order: then it is due, and triggers as soon as the limit
-    of a command allows. `original` are trigger price, offset, price and size when it was placed.
+    of a command allows. `original` are trigger price, offset, price and size when it was placed. `primary_order_id` is
+    the order whose fills it waits for, 0 if for none. `trigger` is None for a plain order, which waits for no price.
     """
 
     __slots__ = (
@@ -37,6 +41,7 @@ class TriggerOrder:
         "original",
         "post_only",
         "price_micros",
+        "primary_order_id",
         "reduce_only",
         "reprices",
         "shown_micros",
@@ -55,8 +60,8 @@ class TriggerOrder:
         user_id: str,
         book: OrderBook,
         side: Side,
-        order_type: TriggerType,
-        trigger: Trigger,
+        order_type: TriggerType | OrderType,
+        trigger: Trigger | None,
         level_micros: int,
         offset_micros: int | None,
         time_in_force: TimeInForce,
@@ -71,6 +76,7 @@ class TriggerOrder:
         status: TriggerEnd | None = None,
         reprices: bool = False,
         display_milli: int = 0,
+        primary_order_id: int = 0,
         connection: int = 0,
     ) -> None:
         self.connection = connection
@@ -78,8 +84,8 @@ class TriggerOrder:
         self.user_id = user_id
         self.book = book
         self.side: Side = side
-        self.type: TriggerType = order_type
-        self.trigger: Trigger = trigger
+        self.type: TriggerType | OrderType = order_type
+        self.trigger: Trigger | None = trigger
         self.level_micros = level_micros
         self.offset_micros = offset_micros
         self.time_in_force: TimeInForce = time_in_force
@@ -94,6 +100,14 @@ class TriggerOrder:
         self.status: TriggerEnd | None = status
         self.reprices = reprices
         self.display_milli = display_milli
+        self.primary_order_id = primary_order_id
+
+    @property
+    def order_type(self) -> OrderType:
+        """The type of the order to place."""
+        if self.type == "limit" or self.type == "market" or self.type == "market_limit":
+            return self.type
+        return "market" if self.price_micros is None else "limit"
 
     @property
     def waits_for_rise(self) -> bool:
@@ -107,6 +121,7 @@ class TriggerOrder:
     @property
     def key(self) -> PriceKey:
         """The price that the order waits for."""
+        assert self.trigger is not None, "a plain order waits for no price"
         return self.trigger, self.book.asset if self.trigger == "index_price" else self.book.instrument_id
 
     @property
@@ -142,7 +157,10 @@ class _WaitingOrders:
 
 
 class TriggerLists:
-    """All untriggered orders by id, those that wait by their price, and the ranks of those that are due, in order."""
+    """All untriggered orders by id, those that wait by their price, and the ranks of those that are due, in order.
+
+    Those that wait for fills of their primary are by id only.
+    """
 
     __slots__ = ("_waiting", "due", "orders")
 
@@ -154,6 +172,8 @@ class TriggerLists:
     def add(self, order: TriggerOrder) -> None:
         """Add an order, which is due if a price has met it."""
         self.orders[order.order_id] = order
+        if order.primary_order_id:
+            return
         if order.shown_micros is not None:
             insort(self.due, order.rank)
             return
@@ -168,6 +188,8 @@ class TriggerLists:
     def remove(self, order: TriggerOrder) -> None:
         """Take an order out."""
         del self.orders[order.order_id]
+        if order.primary_order_id:
+            return
         if order.shown_micros is not None:
             _remove(self.due, order.rank)
             return

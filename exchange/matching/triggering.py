@@ -2,7 +2,8 @@
 
 They trigger in the order of their trigger prices, then of their ids. What they trade shows prices, too, which may meet
 others. A command triggers TRIGGERED_MAX orders at most, so that it ends soon; those that are left stay due, and the
-next commands continue. After a command that leaves some, the server records a ContinueTriggers.
+next commands continue. After a command that leaves some, the server records a ContinueTriggers. Secondary orders that
+fills of their primary have released are due as well.
 """
 
 from msgspec import UNSET
@@ -21,11 +22,12 @@ from exchange.domain.events import (
     TriggersContinued,
 )
 from exchange.domain.units import TRIGGERED_MAX
+from exchange.matching.cancellation import end_links, end_trigger, remove_trigger
 from exchange.matching.orders import place
 from exchange.matching.refusal import FailedCheck
-from exchange.matching.reopening import why_not_reopened
-from exchange.matching.state import State
-from exchange.matching.trigger_changes import add_trigger, end_trigger, remove_trigger
+from exchange.matching.secondary_orders import hand_over_links, is_open, release_secondaries
+from exchange.matching.state import Changes, State
+from exchange.matching.trigger_changes import add_trigger
 from exchange.matching.trigger_orders import TriggerOrder
 
 
@@ -39,10 +41,13 @@ def trigger_orders(state: State, ts_us: int, events: list[Event]) -> None:
             if type(event) is LiquidationStarted:
                 liquidated[event.user_id] = None
         seen = len(events)
+        if state.links is not None:
+            release_secondaries(state, ts_us, events)
         if triggered == TRIGGERED_MAX or state.triggers is None or not state.triggers.due:
             break
         order = state.triggers.orders[state.triggers.due[0][1]]
-        if _is_open(state, ts_us, order):
+        # A plain order waits for no price: if its instrument is not open, it is refused.
+        if order.trigger is None or is_open(state, ts_us, order):
             events += _trigger(state, ts_us, order, liquidated)
             triggered += 1
         else:
@@ -91,25 +96,17 @@ def _show(state: State, ts_us: int, events: list[Event], seen: int) -> None:
     lists = state.triggers
     assert lists is not None, "there are no trigger orders"
 
-    def is_open(order: TriggerOrder) -> bool:
-        return _is_open(state, ts_us, order)
+    def can_trade(order: TriggerOrder) -> bool:
+        return is_open(state, ts_us, order)
 
     for event in events[seen:]:
         if type(event) is Traded:
-            lists.show(("last_price", event.instrument_id), event.price_micros, is_open)
+            lists.show(("last_price", event.instrument_id), event.price_micros, can_trade)
         elif type(event) is IndexPriceSet:
-            lists.show(("index_price", event.asset), event.price_micros, is_open)
+            lists.show(("index_price", event.asset), event.price_micros, can_trade)
         elif type(event) is MarksSet:
             for instrument_id, mark_micros in event.marks.items():
-                lists.show(("mark_price", instrument_id), mark_micros, is_open)
-
-
-def _is_open(state: State, ts_us: int, order: TriggerOrder) -> bool:
-    """True if orders of the instrument can trade now. While they cannot, no price triggers one."""
-    book = order.book
-    if state.is_halted or book.state != "open" or ts_us >= book.expiration_us:
-        return False
-    return not state.has_fair_market or why_not_reopened(state, ts_us, book, False) is None
+                lists.show(("mark_price", instrument_id), mark_micros, can_trade)
 
 
 def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str, None]) -> list[Event]:
@@ -119,11 +116,13 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str
     """
     assert order.shown_micros is not None, "no price has met the order"
     end_trigger(state, order)
+    new_id = state.next_order_id
+    events = [] if state.links is None else hand_over_links(state, order, new_id)
     command = PlaceOrder(
         order.user_id,
         order.book.instrument_id,
         order.side,
-        "market" if order.price_micros is None else "limit",
+        order.order_type,
         order.time_in_force,
         order.price_micros,
         order.size_milli,
@@ -139,6 +138,11 @@ def _trigger(state: State, ts_us: int, order: TriggerOrder, liquidated: dict[str
     result = place(state, ts_us, command, order.order_id, liquidated)
     if isinstance(result, FailedCheck):
         order.status = "rejected"
-        return [TriggerOrderEnded(*names, "rejected", order.shown_micros, result.reason)]
+        events.append(TriggerOrderEnded(*names, "rejected", order.shown_micros, result.reason))
+        if state.links is not None:
+            changes = Changes()
+            end_links(state, changes, order.user_id, new_id)
+            events += changes.take_events()
+        return events
     order.status = "triggered"
-    return [TriggerOrderEnded(*names, "triggered", order.shown_micros), *result]
+    return [*events, TriggerOrderEnded(*names, "triggered", order.shown_micros), *result]

@@ -43,6 +43,7 @@ from exchange.domain.events import (
     SurfaceSet,
     SuspensionSet,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -289,9 +290,16 @@ class Fold:
                     self.balances.on_limits(event)
                     change.user_id = event.user_id
                 case TriggerOrderPlaced():
-                    change.order = change.orders[event.order_id] = self.orders.on_trigger_placed(event, ts_us)
+                    order = change.orders[event.order_id] = self.orders.on_trigger_placed(event, ts_us)
+                    # A part of another order is placed by a fill.
+                    if event.part_of is UNSET:
+                        change.order = order
                 case TriggerOrderEdited():
-                    change.order = change.orders[event.order_id] = self.orders.on_trigger_edited(event, ts_us)
+                    order = change.orders[event.order_id] = self.orders.on_trigger_edited(event, ts_us)
+                    if event.cause is UNSET:
+                        change.order = order
+                case TriggerOrderActivated():
+                    change.orders[event.order_id] = self.orders.on_trigger_activated(event, ts_us)
                 case TriggerOrderEnded():
                     order = change.orders[event.order_id] = self.orders.on_trigger_ended(event, ts_us)
                     if change.order is None:

@@ -137,14 +137,17 @@ class CancelledStep(_TimelineStep, frozen=True, kw_only=True, tag="cancelled"):
 
 
 class TriggerPlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_placed"):
-    """The trigger order was placed. `trigger_reference_price_micros` is the price that it waits for, as it was then."""
+    """The trigger order was placed. `trigger_reference_price_micros` is the price that it waits for, as it was then.
+
+    `trigger` is None for a plain order, which waits for fills of another order alone.
+    """
 
     order_id: int
     user_id: str
     instrument_id: str
     side: Side
-    type: TriggerType
-    trigger: Trigger
+    type: TriggerType | OrderType
+    trigger: Trigger | None
     trigger_price_micros: int | None
     trigger_offset_micros: int | None
     trigger_reference_price_micros: int | None
@@ -310,7 +313,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
             return CancelledStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=None if event.reason == "nothing_to_reduce" else kind,
+                command=None if event.reason == "nothing_to_reduce" or event.reason == "linked_order" else kind,
                 remaining_milli=event.remaining_milli,
                 reason=event.reason,
                 by_order_id=_entering(record.events, event) if event.reason == "self_trade_prevention" else None,
@@ -365,7 +368,7 @@ def _trigger_step(
             return TriggerEditedStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=kind,
+                command=kind if event.cause is UNSET else None,
                 trigger_price_micros=event.trigger_price_micros,
                 trigger_offset_micros=event.trigger_offset_micros,
                 price_micros=event.price_micros,
@@ -377,7 +380,7 @@ def _trigger_step(
             return TriggerEndedStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=kind if event.status == "cancelled" else None,
+                command=kind if event.status == "cancelled" and event.cancel_reason != "linked_order" else None,
                 status=event.status,
                 shown_price_micros=event.shown_micros or None,
                 placed_order_id=next(placed, None),

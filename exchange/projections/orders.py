@@ -9,6 +9,7 @@ from exchange.domain.events import (
     OrderCancelled,
     OrderEdited,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -183,6 +184,12 @@ class Orders:
         order.trigger_offset_micros = event.trigger_offset_micros
         order.price_micros = event.price_micros
         order.size_milli = order.remaining_milli = event.size_milli
+        order.updated_us = ts_us
+        return order
+
+    def on_trigger_activated(self, event: TriggerOrderActivated, ts_us: int) -> OrderView:
+        """Let a trigger order wait for its price from now on."""
+        order = self.users[event.user_id].triggers[event.order_id]
         order.updated_us = ts_us
         return order
 

@@ -1,0 +1,158 @@
+"""Linked orders beyond the scenario tables: many at once, snapshots, states without links, and replays."""
+
+import pytest
+from msgspec import UNSET
+
+from exchange.domain.commands import (
+    CancelOrder,
+    Command,
+    ContinueTriggers,
+    CreateInstrument,
+    Genesis,
+    OpenAccount,
+    PlaceLinkedOrders,
+    PlaceOrder,
+    PlaceTriggerOrder,
+    decode_command,
+    encode_command,
+)
+from exchange.domain.enums import FillCondition, LinkType
+from exchange.domain.events import Event, OrderCancelled, Refused, Traded, TriggerOrderEnded
+from exchange.domain.rules import Rules
+from exchange.matching.apply import apply
+from exchange.matching.state import State
+from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
+from tests.naive import NaiveExchange
+from tests.small_market import CALL, START_US, USDC, buy, sell
+
+CENT = 10_000
+OCO: LinkType = "one_cancels_other"
+OTO: LinkType = "one_triggers_other"
+OTOCO: LinkType = "one_triggers_one_cancels_other"
+
+
+def linked(link: LinkType, *orders: PlaceOrder | PlaceTriggerOrder, on: FillCondition = "first_hit") -> Command:
+    return PlaceLinkedOrders(orders[0].user_id, link, on, list(orders))
+
+
+def stop_sale(user_id: str, level_micros: int, size_milli: int) -> PlaceTriggerOrder:
+    terms = ("stop_market", "last_price", level_micros, None, "ioc", None, size_milli)
+    return PlaceTriggerOrder(user_id, CALL, "ask", *terms)  # type: ignore[arg-type]
+
+
+def opening(users: int) -> list[Command]:
+    names = ("alice", "bob", "carol", *[f"user-{n}" for n in range(users)])
+    accounts = [OpenAccount(name, 1_000_000 * USDC) for name in names]
+    return [Genesis(Rules(open_orders_max=20_000)), CreateInstrument(CALL, CENT, 1), *accounts]
+
+
+class Market:
+    """A state, and the events of each command."""
+
+    def __init__(self, users: int = 0) -> None:
+        self.state, self.ts_us = State(), START_US
+        for command in opening(users):
+            self.do(command)
+
+    def do(self, command: Command) -> list[Event]:
+        self.ts_us += 1
+        events = apply(self.state, self.ts_us, command)
+        assert not isinstance(events[0], Refused), events
+        return events
+
+
+@pytest.mark.long
+def test_a_sweep_of_10000_pairs_fills_one_order_of_each() -> None:
+    market = Market(100)
+    for n in range(10_000):
+        user_id = f"user-{n % 100}"
+        market.do(linked(OCO, sell(user_id, 1, USDC), sell(user_id, 1, 2 * USDC)))
+    events = market.do(buy("carol", 20_000, 2 * USDC))
+    assert sum(isinstance(event, Traded) for event in events) == 10_000
+    assert sum(isinstance(event, OrderCancelled) for event in events) == 10_000
+    assert market.state.links is None
+    market.state.check()
+
+
+@pytest.mark.long
+def test_10000_primaries_that_one_sweep_fills_place_100_orders_in_a_command() -> None:
+    market = Market(100)
+    for n in range(10_000):
+        user_id = f"user-{n % 100}"
+        market.do(linked(OTO, buy(user_id, 1, USDC), sell(user_id, 1, 3 * USDC)))
+    placed = [_placed(market.do(sell("carol", 10_000, USDC)))]
+    while market.state.triggers is not None:
+        placed.append(_placed(market.do(ContinueTriggers())))
+    assert placed == [100] * 100
+    assert market.state.links is None
+    market.state.check()
+
+
+def _placed(events: list[Event]) -> int:
+    return sum(isinstance(event, TriggerOrderEnded) and event.status == "triggered" for event in events)
+
+
+def test_a_state_without_links_has_the_bytes_that_it_always_had() -> None:
+    """What links add to a state is gone with the last of them."""
+    with_links, without = Market(), Market()
+    with_links.do(linked(OCO, buy("alice", 1_000, USDC), buy("alice", 1_000, 2 * USDC)))
+    without.do(buy("alice", 1_000, USDC))
+    without.do(buy("alice", 1_000, 2 * USDC))
+    assert digest(with_links.state) != digest(without.state)
+    assert with_links.state.links is not None
+    with_links.do(CancelOrder("alice", 1))
+    without.do(CancelOrder("alice", 1))
+    without.do(CancelOrder("alice", 2))
+    assert with_links.state.links is None
+    assert encode_state(with_links.state) == encode_state(without.state)
+
+
+def test_links_survive_a_snapshot_and_a_copy() -> None:
+    market = Market()
+    market.do(linked(OCO, buy("alice", 1_000, USDC), stop_sale("alice", CENT, 500), on="incremental"))
+    market.do(linked(OTO, buy("bob", 1_000, USDC), sell("bob", 900, 2 * USDC), on="incremental"))
+    market.do(
+        linked(OTOCO, buy("bob", 300, USDC), sell("bob", 300, 3 * USDC), stop_sale("bob", CENT, 300), on="incremental")
+    )
+    market.do(sell("carol", 1_300, USDC))
+    state, ts_us = market.state, market.ts_us + 1
+    expected = apply(copy_state(state), ts_us, sell("carol", 900, USDC))
+    for restored in (decode_state(encode_state(state)), copy_state(state)):
+        restored.check()
+        assert digest(restored) == digest(state)
+        assert apply(restored, ts_us, sell("carol", 900, USDC)) == expected
+        restored.check()
+
+
+def test_a_part_counts_towards_the_limit_of_trigger_orders() -> None:
+    """At the limit, what fills release waits until the primary is filled: then it is no new order."""
+    state, naive, ts_us = State(), NaiveExchange(), START_US
+    orders: list[Command] = [stop_sale("alice", CENT, 1) for _ in range(99)]
+    orders.append(linked(OTO, buy("alice", 10, USDC), stop_sale("alice", CENT, 10), on="incremental"))
+    orders += [sell("carol", 4, USDC), sell("carol", 6, USDC)]
+    for command in [*opening(0), *orders]:
+        ts_us += 1
+        events = apply(state, ts_us, command)
+        assert events == naive.apply(ts_us, command)
+        assert not isinstance(events[0], Refused), events
+        state.check()
+    assert len(state.accounts["alice"].triggers) == 100
+    assert state.links is None
+
+
+def test_a_refused_command_leaves_no_trace_of_the_locks_that_it_was_checked_with() -> None:
+    market = Market()
+    image = encode_state(market.state)
+    too_much = linked(OCO, sell("alice", 1_000, 150 * USDC), sell("alice", 10**9, 160 * USDC))
+    events = apply(market.state, market.ts_us + 1, too_much)
+    assert isinstance(events[0], Refused)
+    assert encode_state(market.state) == image
+
+
+def test_the_command_is_canonical_json_with_its_orders_tagged() -> None:
+    command = linked(OTO, buy("alice", 1_000, USDC), stop_sale("alice", CENT, 500))
+    text = encode_command(command)
+    assert text.startswith(b'{"kind":"place_linked_orders","user_id":"alice","link":"one_triggers_other",')
+    assert text.count(b'"kind":"place_') == 3
+    assert decode_command(text) == command
+    assert isinstance(command, PlaceLinkedOrders) and command.orders[0].label is UNSET
