@@ -14,7 +14,7 @@ from exchange.domain.reasons import Reason
 from exchange.gateway.deribit import units
 from exchange.gateway.deribit.errors import ERRORS, error_of
 from exchange.gateway.deribit.http_connection import HttpConnection
-from exchange.gateway.deribit.tokens import ACCESS_SECONDS, REFRESH_SECONDS, TOKENS_MAX, Tokens
+from exchange.gateway.deribit.tokens import ACCESS_SECONDS, REFRESH_SECONDS, USER_TOKENS_MAX, Tokens
 from exchange.gateway.error_kinds import ERROR_KINDS, METHOD_REASONS
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import FRAME_MAX
@@ -360,10 +360,13 @@ def test_tokens_end() -> None:
     late = tokens.give(login)
     now[0] += REFRESH_SECONDS
     assert tokens.take_refresh(late.refresh) is None
-    first = tokens.give(login)
-    for _ in range(TOKENS_MAX):
+    first, of_bob = tokens.give(login), tokens.give(Login("bob", TRADE))
+    for _ in range(USER_TOKENS_MAX):
         tokens.give(login)
     assert tokens.login_of(first.access) is None
+    # No user can end the tokens of others.
+    assert tokens.login_of(of_bob.access) is not None
+    assert tokens.login_of_refresh(of_bob.refresh) is not None
 
 
 def test_books_from_rows_are_equal_to_those_of_the_exchange(run: Run, db: Path) -> None:

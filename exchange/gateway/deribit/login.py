@@ -151,7 +151,7 @@ class _LoginMethods:
 
     def _end(self, caller: Caller, params: d.LogoutParams) -> str:
         if params.invalidate_token and caller.tokens is not None:
-            self._tokens.end(caller.tokens.session)
+            self._tokens.end(caller.user_id, caller.tokens.session)
         caller.connection.reject("the client logged out", CloseCode.NORMAL_CLOSURE)
         return "ok"
 
