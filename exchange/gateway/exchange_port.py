@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +19,7 @@ from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
 from exchange.projections.candles import CandleRange
 from exchange.projections.fold import Change
+from exchange.projections.market_moment import MarkPrice, OptionSettlement, TradeMoment
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
 from exchange.projections.views import Views
@@ -211,6 +212,28 @@ class ExchangePort(ABC):
     def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
         """The volatilities of an index at the last full hours. Only the past knows its prices."""
         raise AssertionError(f"the index prices of {asset} are in the history")
+
+    def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
+        """What held when these trades happened. Only the past knows earlier prices."""
+        raise AssertionError(f"the prices at the times of {len(trades)} trades are in the history")
+
+    def trades_on(self, asset: str | None, page: RecordPage) -> list[Trade]:
+        """The trades of the options on an asset, or of all, at the times of the page. Only the past knows them."""
+        raise AssertionError(f"all trades on {asset} are in the history")
+
+    def mark_prices_in(self, instrument_id: str, page: RecordPage) -> list[MarkPrice]:
+        """The mark prices of an instrument at the times of the page, the oldest first. Only the past knows them."""
+        raise AssertionError(f"the mark prices of {instrument_id} are in the history")
+
+    def settlements_in(
+        self, user_id: str | None, asset: str | None, instrument_id: str | None, page: RecordPage
+    ) -> list[OptionSettlement]:
+        """The settlements of a user's positions, or of all, at the times of the page. Only the past knows them."""
+        raise AssertionError(f"all settlements of {user_id} are in the history")
+
+    def created_us(self, instrument_ids: list[str]) -> dict[str, int]:
+        """When these instruments were listed. Only the past knows it."""
+        raise AssertionError(f"the times of {instrument_ids} are in the history")
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """The life of the user's own order, given by one of its ids; empty if the user has no such order.

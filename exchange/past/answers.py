@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from exchange.gateway import jsonrpc
+from exchange.gateway.deribit.questions import QUESTIONS as DERIBIT_QUESTIONS
 from exchange.gateway.exchange_port import PastQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
@@ -101,7 +102,7 @@ class PastAnswers:
         return 0
 
     def _result(self, connection: sqlite3.Connection, question: PastQuestion) -> Any:
-        method = METHODS[question.method]
+        method = METHODS.get(question.method) or DERIBIT_QUESTIONS[question.method]
         views = self._views_at(connection, question)
         if method.access == "private" and question.user_id not in views.balances.users:
             raise unknown_moment(_param_of(question), f"{question.user_id} had no account at seq {views.seq}")

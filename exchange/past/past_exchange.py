@@ -1,6 +1,6 @@
 """The exchange at a moment of the past, as the handlers of the gateway see it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from exchange.catch_up.request import CatchUpHandle, CatchUpRequest, Done, Take
@@ -11,6 +11,7 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion, SimulatedMargins
 from exchange.gateway.jsonrpc import invalid_params
 from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
+from exchange.history_db.market_moments import Moments, created_us, mark_prices_in, settlements_in, trades_on
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews, TooMuchToReadError
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
@@ -18,6 +19,7 @@ from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
 from exchange.projections.candles import CandleRange
 from exchange.projections.fold import Change
+from exchange.projections.market_moment import MarkPrice, OptionSettlement, TradeMoment
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
 from exchange.projections.wire_types import Candle, HistoricalVolatility, OrderView, Trade, Transaction, UserTrade
@@ -83,6 +85,24 @@ class PastExchange(ExchangePort):
 
     def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
         return historical_volatilities(self._views, asset, count, end_us)
+
+    def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
+        moments = Moments(self._views)
+        return [moments.of(trade) for trade in trades]
+
+    def trades_on(self, asset: str | None, page: RecordPage) -> list[Trade]:
+        return trades_on(self._views, asset, page)
+
+    def mark_prices_in(self, instrument_id: str, page: RecordPage) -> list[MarkPrice]:
+        return mark_prices_in(self._views, instrument_id, page)
+
+    def settlements_in(
+        self, user_id: str | None, asset: str | None, instrument_id: str | None, page: RecordPage
+    ) -> list[OptionSettlement]:
+        return settlements_in(self._views, user_id, asset, instrument_id, page)
+
+    def created_us(self, instrument_ids: list[str]) -> dict[str, int]:
+        return created_us(self._views, instrument_ids)
 
     def order_timeline(self, user_id: str, order_id: int | None, client_order_id: str | None) -> list[TimelineStep]:
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""

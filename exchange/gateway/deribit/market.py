@@ -9,7 +9,6 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
-from exchange.gateway.deribit.trades import without_prices
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
@@ -45,20 +44,6 @@ def live(views: Views, params: d.CurrencyParams) -> list[w.Instrument]:
     """The instruments that have not expired, of a currency and a kind. There are options only."""
     asset = asset_filter(params.currency, views)
     return views.live_instruments(asset) if params.kind in KINDS else []
-
-
-def instruments(caller: Caller, params: d.InstrumentsParams) -> list[shapes.Instrument]:
-    views = caller.views
-    asset = asset_filter(params.currency, views)
-    return [
-        shapes.instrument(views, one)
-        for one in views.instruments.values()
-        if (one.state == "expired") == params.expired and asset in (None, one.asset) and params.kind in KINDS
-    ]
-
-
-def instrument(caller: Caller, params: d.InstrumentParams) -> shapes.Instrument:
-    return shapes.instrument(caller.views, caller.views.instruments[listed_id(params.instrument_name, caller.views)])
 
 
 def contract_size(caller: Caller, params: d.InstrumentParams) -> dict[str, float]:
@@ -110,27 +95,6 @@ def book_summaries(caller: Caller, params: d.CurrencyParams) -> list[shapes.Book
 
 def book_summary(caller: Caller, params: d.InstrumentParams) -> list[shapes.BookSummary]:
     return [shapes.book_summary(caller.views, listed_id(params.instrument_name, caller.views))]
-
-
-def last_trades(caller: Caller, params: d.TradesParams) -> dict[str, Any]:
-    instrument_id = listed_id(params.instrument_name, caller.views)
-    # One more gives the oldest its tick direction, and tells if there are more.
-    found = caller.views.trades(instrument_id, params.count + 1)
-    trades = without_prices(found, params.count)
-    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
-
-
-def last_trades_of_currency(caller: Caller, params: d.CurrencyLastTradesParams) -> dict[str, Any]:
-    views, count = caller.views, params.count
-    asset = asset_filter(params.currency, views)
-    of_each = [
-        without_prices(found, count)
-        for name, one in views.instruments.items()
-        if asset in (None, one.asset) and params.kind in KINDS and (found := views.trades(name, count + 1))
-    ]
-    newest = sorted((one for trades in of_each for one in trades), key=lambda one: -one.trade_seq)
-    trades = newest[:count]
-    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(newest) > count}
 
 
 def no_transfers(_caller: Caller, _params: d.DeribitParams) -> dict[str, Any]:

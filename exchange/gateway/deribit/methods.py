@@ -13,12 +13,14 @@ from exchange.gateway.deribit import account, market, order_reports, shapes, tra
 from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit.cancelling import cancelling_methods
 from exchange.gateway.deribit.channels import DeribitChannels
+from exchange.gateway.deribit.listings import listing_methods
 from exchange.gateway.deribit.login import login_methods
 from exchange.gateway.deribit.method_kinds import read, translated
 from exchange.gateway.deribit.not_offered import methods_not_offered
 from exchange.gateway.deribit.past import past_methods
 from exchange.gateway.deribit.quoting import quoting_methods
 from exchange.gateway.deribit.tokens import Tokens
+from exchange.gateway.deribit.trade_lists import trade_list_methods
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import Method, public
 
@@ -31,6 +33,8 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
     return (
         past_methods(native)
         | methods_not_offered()
+        | trade_list_methods()
+        | listing_methods()
         | quoting_methods(native)
         | cancelling_methods(native)
         | login_methods(native, tokens)
@@ -42,10 +46,6 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
             "public/get_time": public("The time.", d.DeribitParams, market.time, int),
             "public/status": public("Whether trading is locked.", d.DeribitParams, market.status, dict[str, Any]),
             "public/get_currencies": public("USDC.", d.DeribitParams, market.currencies, list[dict[str, Any]]),
-            "public/get_instruments": public(
-                "The options.", d.InstrumentsParams, market.instruments, list[shapes.Instrument]
-            ),
-            "public/get_instrument": public("One option.", d.InstrumentParams, market.instrument, shapes.Instrument),
             "public/get_contract_size": public(
                 "The size of a contract.", d.InstrumentParams, market.contract_size, dict[str, float]
             ),
@@ -58,12 +58,6 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
             ),
             "public/get_book_summary_by_instrument": public(
                 "A short ticker.", d.InstrumentParams, market.book_summary, list[shapes.BookSummary]
-            ),
-            "public/get_last_trades_by_instrument": public(
-                "The newest trades.", d.TradesParams, market.last_trades, dict[str, Any]
-            ),
-            "public/get_last_trades_by_currency": public(
-                "The newest trades.", d.CurrencyLastTradesParams, market.last_trades_of_currency, dict[str, Any]
             ),
             "private/get_deposits": read("None.", d.DeribitParams, market.no_transfers, dict[str, Any]),
             "private/get_withdrawals": read("None.", d.DeribitParams, market.no_transfers, dict[str, Any]),
@@ -133,18 +127,6 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
             "private/get_order_history_by_currency": read("Ended orders.", d.HistoryParams, trading.order_history),
             "private/get_order_history_by_instrument": read(
                 "Ended orders in one option.", d.HistoryOfInstrumentParams, trading.order_history_of_instrument
-            ),
-            "private/get_user_trades_by_currency": read(
-                "The user's trades.", d.HistoryParams, trading.user_trades, dict[str, Any]
-            ),
-            "private/get_user_trades_by_instrument": read(
-                "The user's trades in one option.",
-                d.HistoryOfInstrumentParams,
-                trading.user_trades_of_instrument,
-                dict[str, Any],
-            ),
-            "private/get_user_trades_by_order": read(
-                "The trades of one order.", d.TradesOfOrderParams, trading.user_trades_of_order, list[shapes.OwnTrade]
             ),
             "private/get_order_margin_by_ids": read(
                 "What orders lock.", d.OrderIdsParams, order_reports.order_margins, list[dict[str, Any]]

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from exchange.domain.enums import CancelScope, OrderType, TriggerType
-from exchange.domain.units import MMP_SECONDS_MAX, QUOTES_MAX
+from exchange.domain.units import MMP_SECONDS_MAX, NUMBER_MAX, QUOTES_MAX
 from exchange.gateway import params as p
 from exchange.gateway.limits import BOOK_DEPTH_MAX, HEARTBEAT_SECONDS_MAX, HEARTBEAT_SECONDS_MIN
 
@@ -20,6 +20,8 @@ OrderFilter = Literal[
 ]  # fmt: skip
 Timestamp = Annotated[int, Meta(ge=0, le=9_007_199_254_740)]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
+TradeSeq = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+TradeId = Annotated[str, Meta(max_length=32)]
 Label = Annotated[str, Meta(max_length=64)]
 Token = Annotated[str, Meta(max_length=128)]
 IndexName = Annotated[str, Meta(max_length=32)]
@@ -92,9 +94,55 @@ class BookParams(InstrumentParams, frozen=True, kw_only=True):
     depth: Annotated[int, Meta(ge=1, le=10_000)] = BOOK_DEPTH_MAX
 
 
-class TradesParams(InstrumentParams, frozen=True, kw_only=True):
+class TimesParams(DeribitParams, frozen=True, kw_only=True):
+    start_timestamp: Timestamp | None = None
+    end_timestamp: Timestamp | None = None
+
+
+class RangeParams(TimesParams, frozen=True, kw_only=True):
+    """The newest records, or those of some times."""
+
     count: Count = 10
     sorting: Sorting = "default"
+
+
+class TradesParams(RangeParams, frozen=True, kw_only=True):
+    instrument_name: p.InstrumentId
+    start_seq: TradeSeq | None = None
+    end_seq: TradeSeq | None = None
+
+
+class CurrencyTradesParams(RangeParams, frozen=True, kw_only=True):
+    currency: p.Asset = "any"
+    kind: Kind = "any"
+    start_id: TradeId | None = None
+    end_id: TradeId | None = None
+
+
+class MarkHistoryParams(InstrumentParams, frozen=True, kw_only=True):
+    start_timestamp: Timestamp
+    end_timestamp: Timestamp
+
+
+class SettlementsParams(DeribitParams, frozen=True, kw_only=True):
+    """Of the methods by currency, and of those by instrument."""
+
+    currency: p.Asset = "any"
+    instrument_name: p.InstrumentId | None = None
+    type: Literal["settlement", "delivery", "bankruptcy"] | None = None
+    count: Count = 20
+    continuation: TradeId | None = None
+    search_start_timestamp: Timestamp | None = None
+
+
+class InstrumentSettlementsParams(SettlementsParams, frozen=True, kw_only=True):
+    instrument_name: p.InstrumentId
+
+
+class NamesParams(DeribitParams, frozen=True, kw_only=True):
+    """Names of instruments, which the dialect itself asks about."""
+
+    names: list[str]
 
 
 class DeliveryPricesParams(IndexParams, frozen=True, kw_only=True):
@@ -300,38 +348,16 @@ class ChannelsParams(DeribitParams, frozen=True, kw_only=True):
     channels: p.Channels
 
 
-class TimesParams(DeribitParams, frozen=True, kw_only=True):
-    start_timestamp: Timestamp | None = None
-    end_timestamp: Timestamp | None = None
-
-
 class ChartParams(InstrumentParams, frozen=True, kw_only=True):
     start_timestamp: Timestamp
     end_timestamp: Timestamp
     resolution: str
 
 
-class TradesOfTimeParams(TimesParams, frozen=True, kw_only=True):
-    instrument_name: p.InstrumentId
-    count: Count = 10
-    sorting: Sorting = "default"
-
-
-class CurrencyTradesOfTimeParams(TimesParams, frozen=True, kw_only=True):
-    currency: p.Asset = "any"
-    count: Count = 10
-    sorting: Sorting = "default"
-
-
 class TransactionLogParams(TimesParams, frozen=True, kw_only=True):
     currency: p.Asset = "USDC"
     count: Annotated[int, Meta(ge=1, le=250)] = 100
     continuation: Annotated[int, Meta(ge=1, le=9_007_199_254_740_991)] | None = None
-
-
-class CurrencyLastTradesParams(CurrencyParams, frozen=True, kw_only=True):
-    count: Count = 10
-    sorting: Sorting = "default"
 
 
 class VolatilityParams(DeribitParams, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Deribit's methods that only the history can answer: candles, trades and the cash of an account at past times."""
+"""Deribit's methods that only the history can answer: candles, volatilities and the cash of an account."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import CURRENCY, asset_filter
-from exchange.gateway.deribit.trades import UNKNOWN, own_trade, without_prices
-from exchange.gateway.instrument_ids import known_id, listed_id
+from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params
 from exchange.gateway.limits import PAST_CREDITS
 from exchange.gateway.methods import Method
@@ -32,7 +31,6 @@ _TRANSACTION_TYPES = {"opening": "deposit", "settlement": "delivery", "reset": "
 
 def past_methods(native: Mapping[str, Method]) -> dict[str, Method]:
     """The methods on these of the exchange."""
-    of_user = "private/get_user_trades"
     return {
         "public/get_tradingview_chart_data": _past(
             native, "public/get_candles", "Candles.", d.ChartParams, _candle_params, w.Candles, _chart, dict[str, Any]
@@ -46,36 +44,6 @@ def past_methods(native: Mapping[str, Method]) -> dict[str, Method]:
             list[w.HistoricalVolatility],
             _volatilities,
             list[tuple[int, float]],
-        ),
-        "public/get_last_trades_by_instrument_and_time": _past(
-            native,
-            "public/get_trades",
-            "Trades of a time.",
-            d.TradesOfTimeParams,
-            _trades_params,
-            list[w.Trade],
-            _last_trades,
-            dict[str, Any],
-        ),
-        "private/get_user_trades_by_instrument_and_time": _past(
-            native,
-            of_user,
-            "The user's trades of a time in one option.",
-            d.TradesOfTimeParams,
-            _own_trades_params,
-            list[w.UserTrade],
-            _own_trades,
-            dict[str, Any],
-        ),
-        "private/get_user_trades_by_currency_and_time": _past(
-            native,
-            of_user,
-            "The user's trades of a time.",
-            d.CurrencyTradesOfTimeParams,
-            _own_trades_params,
-            list[w.UserTrade],
-            _own_trades,
-            dict[str, Any],
         ),
         "private/get_transaction_log": _past(
             native,
@@ -132,27 +100,6 @@ def _end_us(params: d.TimesParams) -> int | None:
     return None if params.end_timestamp is None else u.us_of(params.end_timestamp) + u.US_PER_MS - 1
 
 
-def _more(params: d.TradesOfTimeParams | d.CurrencyTradesOfTimeParams) -> int:
-    # One more tells if there are more.
-    return min(params.count + 1, 1_000)
-
-
-def _trades_params(caller: Caller, params: d.TradesOfTimeParams) -> p.TradesParams:
-    instrument_id = known_id(params.instrument_name, caller.views)
-    return p.TradesParams(instrument_id, count=_more(params), start_us=_start_us(params), end_us=_end_us(params))
-
-
-def _own_trades_params(
-    caller: Caller, params: d.TradesOfTimeParams | d.CurrencyTradesOfTimeParams
-) -> p.UserTradesParams:
-    instrument_id = None
-    if isinstance(params, d.TradesOfTimeParams):
-        instrument_id = known_id(params.instrument_name, caller.views)
-    return p.UserTradesParams(
-        instrument_id=instrument_id, count=_more(params), start_us=_start_us(params), end_us=_end_us(params)
-    )
-
-
 def _candle_params(caller: Caller, params: d.ChartParams) -> p.CandlesParams:
     resolution = RESOLUTIONS.get(params.resolution)
     if resolution is None:
@@ -192,20 +139,6 @@ def _chart(_caller: Caller, _params: d.ChartParams, found: w.Candles) -> dict[st
         "volume": [u.amount(one.volume_milli) for one in candles],
         "cost": [u.price_or_zero(one.notional_micros) for one in candles],
     }
-
-
-def _last_trades(_caller: Caller, params: d.TradesOfTimeParams, found: list[w.Trade]) -> dict[str, Any]:
-    trades = without_prices(found, params.count)
-    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
-
-
-def _own_trades(
-    caller: Caller, params: d.TradesOfTimeParams | d.CurrencyTradesOfTimeParams, found: list[w.UserTrade]
-) -> dict[str, Any]:
-    asset = asset_filter(params.currency, caller.views) if isinstance(params, d.CurrencyTradesOfTimeParams) else None
-    kept = [one for one in found if asset is None or one.instrument_id.startswith(f"{asset}_")]
-    trades = [own_trade(one, UNKNOWN) for one in kept[: params.count]]
-    return {"trades": trades[::-1] if params.sorting == "asc" else trades, "has_more": len(found) > params.count}
 
 
 def _log_params(_caller: Caller, params: d.TransactionLogParams) -> p.RangeParams:

@@ -156,6 +156,8 @@ class Instrument(msgspec.Struct):
     is_active: bool
     state: str
     rfq: bool
+    underlying_type: str
+    creation_timestamp: int | UnsetType = UNSET
 
 
 class Stats(msgspec.Struct):
@@ -372,9 +374,17 @@ def instrument(views: Views, listed: w.Instrument) -> Instrument:
         maker_ppm / PPM,
         taker_ppm / PPM,
         listed.state == "open",
-        "closed" if listed.state == "expired" else "open" if listed.state == "open" else "halted",
+        state_of(listed),
         False,
+        "crypto",
     )
+
+
+def state_of(listed: w.Instrument) -> str:
+    """The state of an option in the words of Deribit. Orders in a paused one can be cancelled, so it is locked."""
+    if listed.state == "expired":
+        return "settlement" if listed.delivery_price_micros is None else "delivered"
+    return "open" if listed.state == "open" else "locked"
 
 
 def ticker(views: Views, instrument_id: str) -> Ticker:
@@ -428,7 +438,7 @@ def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
     return {
         "instrument_name": of.instrument_id,
         "timestamp": u.ms(of.ts_us),
-        "state": "closed" if of.state == "expired" else "open" if of.state == "open" else "halted",
+        "state": state_of(listed),
         "stats": Stats(
             u.price_or_none(stats.high_micros),
             u.price_or_none(stats.low_micros),

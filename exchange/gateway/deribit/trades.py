@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
@@ -12,20 +11,11 @@ from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.projections import wire_types as w
 from exchange.projections.black_scholes import Volatility
+from exchange.projections.market_moment import TradeMoment
 from exchange.projections.views import Views
 
 # Trades before one that are looked at to find its tick direction.
 LOOKED_BACK_MAX = 20
-
-
-class TradeMoment(NamedTuple):
-    """What held when a trade happened. `before` are the prices of the trades before it, the newest first."""
-
-    index_micros: int | None
-    mark_micros: int | None
-    volatility: Volatility | None
-    before: Sequence[int] = ()
-    completes_order: bool = False
 
 
 # Of a trade for which the history was not asked.

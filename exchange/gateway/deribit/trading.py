@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
@@ -14,7 +13,7 @@ from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import asset_filter
-from exchange.gateway.deribit.trades import UNKNOWN, own_trade, own_trades_now
+from exchange.gateway.deribit.trades import own_trades_now
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
@@ -138,26 +137,6 @@ def order_history_of_instrument(caller: Caller, params: d.HistoryOfInstrumentPar
     return [shapes.order(one) for one in found]
 
 
-def user_trades(caller: Caller, params: d.HistoryParams) -> dict[str, Any]:
-    asset = asset_filter(params.currency, caller.views)
-    found = caller.views.user_trades(caller.user_id, LOOKED_AT_MAX)
-    return _trades([one for one in found if _is_on(one, asset)], params.count, params.sorting)
-
-
-def user_trades_of_instrument(caller: Caller, params: d.HistoryOfInstrumentParams) -> dict[str, Any]:
-    instrument_id = listed_id(params.instrument_name, caller.views)
-    found = caller.views.user_trades(caller.user_id, params.count + 1, None, instrument_id)
-    return _trades(found, params.count, params.sorting)
-
-
-def user_trades_of_order(caller: Caller, params: d.TradesOfOrderParams) -> list[shapes.OwnTrade]:
-    order_id = order_id_of(params.order_id)
-    if caller.views.find_order(caller.user_id, order_id) is None:
-        raise refused(Reason.ORDER_NOT_FOUND)
-    found = [own_trade(trade, UNKNOWN) for trade in caller.views.tape.trades_of_order(caller.user_id, order_id)]
-    return found if params.sorting == "asc" else found[::-1]
-
-
 def order_id_of(text: str) -> int:
     """The number of an order id. Raises RpcError order_not_found if it is none of ours."""
     if not text.isascii() or not text.isdigit() or len(text) > 15:
@@ -174,11 +153,6 @@ def _open(
         for one in caller.views.open_orders(caller.user_id, instrument_id)
         if (type_filter == "all" or one.type in types) and matches(one)
     ]
-
-
-def _trades(newest_first: list[w.UserTrade], count: int, sorting: str) -> dict[str, Any]:
-    trades = [own_trade(trade, UNKNOWN) for trade in newest_first[:count]]
-    return {"trades": trades[::-1] if sorting == "asc" else trades, "has_more": len(newest_first) > count}
 
 
 def _is_on(record: w.OrderView | w.UserTrade, asset: str | None) -> bool:
