@@ -9,6 +9,7 @@ import click
 from benchmarks import (
     append,
     cpu,
+    deribit,
     document,
     engine,
     fan_out,
@@ -34,6 +35,7 @@ from benchmarks.table import Row, as_json, show
 BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "orders": orders.run,
     "latency": latency.run,
+    "deribit": deribit.run,
     "marks": marks.run,
     "where": where.run,
     "engine": engine.run,

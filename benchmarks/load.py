@@ -26,12 +26,14 @@ from benchmarks.order_flow import (
     FIN_TEXT,
     FIRST_ID,
     ID_DIGITS,
+    DeribitFlow,
     EchoFlow,
     Flow,
     OrderFlow,
     masked_frame,
     request_frame,
 )
+from exchange.gateway.deribit import WEBSOCKET_PATH
 
 SETUP_SECONDS_MAX = 10.0
 FAREWELL_SECONDS_MAX = 2.0
@@ -120,7 +122,7 @@ class LoadConnection(asyncio.Protocol):
         if self._client_id is None:
             self.ready.set()
             return
-        params = {"grant_type": "client_credentials", "client_id": self._client_id}
+        params = {"grant_type": "client_credentials", "client_id": self._client_id, **self._flow.login}
         self._transport.write(request_frame(0, "public/auth", params))
 
     def _receive_frames(self, data: bytes) -> None:
@@ -211,14 +213,15 @@ async def first_open_instrument(url: str) -> str:
 
 
 async def open_connection(
-    uri: WebSocketURI, meter: Meter, slots: int, instrument_id: str, number: int | None
+    uri: WebSocketURI, meter: Meter, slots: int, instrument_id: str, mode: str, number: int
 ) -> LoadConnection:
-    """Connect client `load-{number}`, or one that only echoes if it has no number."""
+    """Connect client `load-{number}`, or one that only echoes."""
     flow: Flow
-    if number is None:
+    if mode == "echo":
         flow, client_id = EchoFlow(instrument_id, slots), None
     else:
-        flow, client_id = OrderFlow(instrument_id, slots, seed=number), f"load-{number}"
+        flow_type = DeribitFlow if mode == "deribit" else OrderFlow
+        flow, client_id = flow_type(instrument_id, slots, seed=number), f"load-{number}"
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(
         lambda: LoadConnection(uri, flow, meter, slots, client_id), uri.host, uri.port
@@ -240,14 +243,13 @@ async def measure(
     server_pid: int | None,
 ) -> Report:
     """Run the load and return its report. Raises LoadError if a connection fails."""
-    trades = mode == "orders"
     if instrument_id is None:
-        instrument_id = await first_open_instrument(url) if trades else ECHO_INSTRUMENT_ID
-    uri, meter = parse_uri(url), Meter(server_pid)
+        instrument_id = ECHO_INSTRUMENT_ID if mode == "echo" else await first_open_instrument(url)
+    uri = parse_uri(url.rstrip("/") + WEBSOCKET_PATH if mode == "deribit" else url)
+    meter = Meter(server_pid)
     async with asyncio.timeout(SETUP_SECONDS_MAX):
         clients = [
-            await open_connection(uri, meter, in_flight, instrument_id, number if trades else None)
-            for number in range(connections)
+            await open_connection(uri, meter, in_flight, instrument_id, mode, number) for number in range(connections)
         ]
     for client in clients:
         client.start()
@@ -292,7 +294,11 @@ def fastest_event_loop() -> asyncio.AbstractEventLoop:
 @click.command()
 @click.option("--url", required=True, help="URL of the server, such as ws://127.0.0.1:8765/.")
 @click.option(
-    "--mode", type=click.Choice(["echo", "orders"]), default="orders", show_default=True, help="Kind of requests."
+    "--mode",
+    type=click.Choice(["echo", "orders", "deribit"]),
+    default="orders",
+    show_default=True,
+    help="Kind of requests.",
 )
 @click.option(
     "--connections", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of connections."

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Protocol
 
+from exchange.domain.units import MICROS_PER_USDC, MILLI_PER_CONTRACT
+
 MID_PRICE_MICROS = 1_500_000
 TICK_MICROS = 10_000
 AMOUNT_MILLI = 1_000
@@ -62,6 +64,9 @@ def limit_order_frame(slot: int, side: str, instrument_id: str, price_micros: in
 class Flow(Protocol):
     """Chooses the requests of a connection, and reads their answers."""
 
+    # Further parameters of the login.
+    login: Mapping[str, str]
+
     def next_frame(self, slot: int) -> bytes: ...
 
     def answered(self, slot: int, data: bytes, start: int, end: int) -> None: ...
@@ -71,6 +76,8 @@ class Flow(Protocol):
 
 class EchoFlow:
     """Order frames for a server that only sends them back."""
+
+    login: Mapping[str, str] = {}
 
     def __init__(self, instrument_id: str, slots: int) -> None:
         self._frames = [limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS) for slot in range(slots)]
@@ -88,11 +95,15 @@ class EchoFlow:
 class OrderFlow:
     """Buys, sells and cancels of one client; see the top of this file."""
 
+    login: Mapping[str, str] = {}
+    # What comes before the digits of an order's id in an answer.
+    before_order_id = b'"order_id":'
+
     def __init__(self, instrument_id: str, slots: int, seed: int) -> None:
         self._instrument_id = instrument_id
         self._random = Random(seed).random
-        self._touch = [_touch_frames(slot, instrument_id) for slot in range(slots)]
-        self._far = [_far_frames(slot, instrument_id) for slot in range(slots)]
+        self._touch = [self._touch_frames(slot) for slot in range(slots)]
+        self._far = [self._far_frames(slot) for slot in range(slots)]
         self._touch_turn = seed % 4
         self._is_far = [False] * slots
         self._far_open: deque[int] = deque()
@@ -113,14 +124,17 @@ class OrderFlow:
         """Note the order_id of a resting order; an answer with an error has none."""
         if not self._is_far[slot]:
             return
-        found = data.find(b'"order_id":', start, end)
+        found = data.find(self.before_order_id, start, end)
         if found >= 0:
-            digits = found + len(b'"order_id":')
-            self._far_open.append(int(data[digits : data.index(b",", digits, end)]))
+            digits = found + len(self.before_order_id)
+            self._far_open.append(int(data[digits : data.index(b",", digits, end)].rstrip(b'"')))
 
     def farewells(self) -> list[bytes]:
         """Return the requests that cancel all orders of this client."""
         return [request_frame(0, "private/cancel_all", {"instrument_id": self._instrument_id})]
+
+    def _order_frame(self, slot: int, side: str, price_micros: int) -> bytes:
+        return limit_order_frame(slot, side, self._instrument_id, price_micros)
 
     def _cancel_frame(self, slot: int, order_id: int) -> bytes:
         return masked_frame(
@@ -129,18 +143,49 @@ class OrderFlow:
             % (FIRST_ID + slot, order_id, self._instrument_id.encode())
         )
 
+    def _touch_frames(self, slot: int) -> list[bytes]:
+        above, below = MID_PRICE_MICROS + TICK_MICROS, MID_PRICE_MICROS - TICK_MICROS
+        turns = (("sell", above), ("buy", above), ("buy", below), ("sell", below))
+        return [self._order_frame(slot, side, price) for side, price in turns]
 
-def _touch_frames(slot: int, instrument_id: str) -> list[bytes]:
-    above, below = MID_PRICE_MICROS + TICK_MICROS, MID_PRICE_MICROS - TICK_MICROS
-    turns = (("sell", above), ("buy", above), ("buy", below), ("sell", below))
-    return [limit_order_frame(slot, side, instrument_id, price) for side, price in turns]
+    def _far_frames(self, slot: int) -> list[bytes]:
+        frames = []
+        for ticks in FAR_TICKS:
+            away_micros = ticks * TICK_MICROS
+            frames += [
+                self._order_frame(slot, "buy", MID_PRICE_MICROS - away_micros),
+                self._order_frame(slot, "sell", MID_PRICE_MICROS + away_micros),
+            ]
+        return frames
 
 
-def _far_frames(slot: int, instrument_id: str) -> list[bytes]:
-    frames = []
-    for ticks in FAR_TICKS:
-        away_micros = ticks * TICK_MICROS
-        bid = limit_order_frame(slot, "buy", instrument_id, MID_PRICE_MICROS - away_micros)
-        ask = limit_order_frame(slot, "sell", instrument_id, MID_PRICE_MICROS + away_micros)
-        frames += [bid, ask]
-    return frames
+class DeribitFlow(OrderFlow):
+    """The same requests in the dialect of Deribit."""
+
+    # Deribit's logins have a secret. Accounts without a key take any.
+    login: Mapping[str, str] = {"client_secret": "any"}
+    before_order_id = b'"order_id":"'
+
+    def farewells(self) -> list[bytes]:
+        return [request_frame(0, "private/cancel_all_by_instrument", {"instrument_name": self._instrument_id})]
+
+    def _order_frame(self, slot: int, side: str, price_micros: int) -> bytes:
+        return request_frame(slot, f"private/{side}", deribit_order(self._instrument_id, price_micros))
+
+    def _cancel_frame(self, slot: int, order_id: int) -> bytes:
+        return masked_frame(
+            b'{"jsonrpc":"2.0","id":%d,"method":"private/cancel","params":{"order_id":"%d"}}'
+            % (FIRST_ID + slot, order_id)
+        )
+
+
+def deribit_order(instrument_id: str, price_micros: int) -> dict[str, object]:
+    """The parameters of a limit order as Deribit names them."""
+    return {
+        "instrument_name": instrument_id,
+        "type": "limit",
+        "price": price_micros / MICROS_PER_USDC,
+        "amount": AMOUNT_MILLI // MILLI_PER_CONTRACT,
+        "time_in_force": "good_til_cancelled",
+        "post_only": False,
+    }
