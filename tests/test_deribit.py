@@ -329,6 +329,21 @@ def test_http_clients_that_hang_up_and_requests_without_id(run: Run, db: Path) -
     run(conversation())
 
 
+def test_a_websocket_on_a_path_of_http_is_refused(run: Run, db: Path) -> None:
+    """Each side gave the connection to the other one, for ever, and the server did nothing else."""
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            for upgrade in ("Upgrade: websocket", "Connection: Upgrade\r\nUpgrade: websocket"):
+                http = await Http.dial(server)
+                head = f"GET /api/v2/public/test HTTP/1.1\r\nHost: {http.host}\r\n{upgrade}\r\n\r\n"
+                http.writer.write(head.encode())
+                answer = await asyncio.wait_for(http.reader.read(), 5)
+                assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 426 ")), answer
+
+    run(conversation())
+
+
 def test_an_incomplete_request_ends_with_its_time(db: Path) -> None:
     async def conversation() -> None:
         async with exchange(db) as server:

@@ -140,6 +140,8 @@ class SocketConnection(asyncio.Protocol):
     def take_over(self, transport: asyncio.Transport, quota: ConnectionQuota) -> None:
         """Begin with a connection that was admitted before."""
         self._transport, self.quota = transport, quota
+        # The client asked for a WebSocket, on whatever path, and does not go back to HTTP.
+        self._is_new = False
         loop = asyncio.get_running_loop()
         self.gone = loop.create_future()
         quota.log_out()
