@@ -108,6 +108,14 @@ def test_the_journal_of_a_venue_is_like_any_other(venue: Venue, tmp_path: Path) 
     assert verdict.damage is None and verdict.history_seq == 0
 
 
+def test_a_user_with_a_key_signs_in_with_it(venue: Venue) -> None:
+    key = venue.key("alice")
+    assert venue.key("alice") == key and key.user_id == "alice"
+    order = {"instrument_name": CALL, "amount": 1, "price": 2}
+    assert venue.deribit("private/buy", "alice", **order)["result"]["order"]["order_state"] == "open"
+    assert len(venue.call("private/get_open_orders", "alice")) == 1
+
+
 def test_floats_and_unknown_amounts_are_refused(venue: Venue) -> None:
     with pytest.raises(TypeError, match="is a float, which is not exact: write"):
         venue.quote(CALL, ask=5.3)  # type: ignore[arg-type]

@@ -24,6 +24,8 @@ from exchange.domain.units import MICROS_PER_USDC, US_PER_SECOND, next_day_end_u
 from exchange.engine.recovery import recover
 from exchange.gateway.chaos import Chaos, ChaosEntry, ChaosPlan, Fault
 from exchange.gateway.deribit import API_PATH, WEBSOCKET_PATH
+from exchange.keys.key import Key, new_key
+from exchange.keys.key_file import change_keys
 from exchange.projections.wire_types import AccountView, Instrument, OrderView, Ticker, Trade
 from exchange.runtime.demo import DEMO_RULES
 from exchange.runtime.node import open_journal
@@ -149,10 +151,18 @@ class Venue:
         """A typed client of the native API, to use with `async with`. It is not connected yet."""
         return Client(self.url, user_id)
 
+    def key(self, user_id: str) -> Key:
+        """The key of a user, made when it is first asked for, for clients that sign their requests.
+
+        From then on, other clients of the user need it, too.
+        """
+        return self._ask(lambda exchange: self._key_of(user_id))
+
     def ccxt(self, user_id: str, module: Any = None) -> Any:
-        """A ccxt exchange that trades here as the user. `module`: `ccxt` by default, or `ccxt.pro`."""
+        """A ccxt exchange that trades here with a key of the user. `module`: `ccxt` by default, or `ccxt.pro`."""
         library = importlib.import_module("ccxt") if module is None else module
-        exchange = library.deribit({"apiKey": user_id, "secret": "any"})
+        key = self.key(user_id)
+        exchange = library.deribit({"apiKey": key.client_id, "secret": key.secret})
         exchange.urls["api"] = {"rest": self.http_url.removesuffix(API_PATH), "ws": self.deribit_url}
         return exchange
 
@@ -166,7 +176,9 @@ class Venue:
         """Call a method of Deribit's API over HTTP, as this user if it is private. Returns the whole answer."""
         headers = {"Content-Type": "application/json"}
         if user_id is not None:
-            headers["Authorization"] = "Basic " + b64encode(f"{user_id}:any".encode()).decode()
+            key = self._ask(lambda exchange: self._keys.get(user_id))
+            credentials = f"{user_id}:any" if key is None else f"{key.client_id}:{key.secret}"
+            headers["Authorization"] = "Basic " + b64encode(credentials.encode()).decode()
         connection = HTTPConnection("127.0.0.1", self._port, timeout=_HTTP_SECONDS)
         with contextlib.closing(connection):
             body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
@@ -295,6 +307,7 @@ class Venue:
         self._port = int(url.rstrip("/").rsplit(":", 1)[1])
         self._is_open = True
         self._clients: dict[str, LocalClient] = {}
+        self._keys: dict[str, Key] = {}
         self._crowd: DemoCrowd | None = None
         if self._has_crowd:
             plan = SimulationPlan(self._seed, self._start_us, 2**62, STEP_US)
@@ -315,10 +328,20 @@ class Venue:
         client = self._clients.get(user_id)
         if client is None:
             client = self._exchange.client()
-            secret = admin_secret(self.path) if user_id == "admin" else None
-            await client.ask("public/auth", grant_type="client_credentials", client_id=user_id, client_secret=secret)
+            name, secret = user_id, admin_secret(self.path) if user_id == "admin" else None
+            if user_id in self._keys:
+                name, secret = self._keys[user_id].client_id, self._keys[user_id].secret
+            await client.ask("public/auth", grant_type="client_credentials", client_id=name, client_secret=secret)
             self._clients[user_id] = client
         return client
+
+    def _key_of(self, user_id: str) -> Key:
+        key = self._keys.get(user_id)
+        if key is None:
+            key = self._keys[user_id] = new_key(user_id, "trade", self._clock.ts_us)
+            change_keys(self.path, lambda keys: [*keys, key])
+            self._exchange.credentials.refresh()
+        return key
 
     async def _call(self, method: str, user_id: str | None, params: dict[str, Any]) -> bytes:
         client = self._exchange.client() if user_id is None else await self._client_of(user_id)
