@@ -292,6 +292,8 @@ class Account:
         del self.open_orders[order.order_id]
         if order.reduce_only and order.price_micros is not None:
             self.unfile_reducing(order)
+        if order.mmp_group is not None:
+            self.mmp_groups[order.mmp_group].drop(order)
         if order.client_order_id is not None:
             del self.client_orders[order.client_order_id]
         self.closed_orders.add(order, kept)

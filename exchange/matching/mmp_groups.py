@@ -21,7 +21,7 @@ class MmpGroup:
     contract's delta times millicontracts, and in micros for a volatility higher by 1 times millicontracts. They are
     counted only if the group has a limit of one of them. `frozen_until_us` is None if the group is not frozen, 0 if
     only a reset ends the freeze; a freeze that has ended stays noted until the next mass quote. `bids` and `asks` are
-    the last orders of the group by instrument; those that no longer rest are left in them.
+    the open orders of the group by instrument.
     """
 
     __slots__ = (
@@ -93,6 +93,12 @@ class MmpGroup:
         """Take an order as the quote of its instrument and side."""
         (self.bids if order.side == "bid" else self.asks)[order.book.instrument_id] = order
 
+    def drop(self, order: Order) -> None:
+        """Forget a quote that closed, unless there is another one on its side already."""
+        quotes = self.bids if order.side == "bid" else self.asks
+        if quotes.get(order.book.instrument_id) is order:
+            del quotes[order.book.instrument_id]
+
     def resting(self) -> list[Order]:
         """Return the resting quotes, oldest first."""
         known = [*self.bids.values(), *self.asks.values()]
@@ -104,7 +110,7 @@ class MmpGroup:
         for side, instrument_id, order in filed:
             assert (order.book.instrument_id, order.side) == (instrument_id, side), "a quote is misfiled"
             assert order.mmp_group == self.name, "a quote is filed in another group"
-            assert (order.level is not None) == (order.order_id in open_orders), "a quote rests and is not open"
+            assert order.level is not None and order.order_id in open_orders, "a closed quote is not forgotten"
         quotes = [order for order in open_orders.values() if order.mmp_group == self.name]
         assert quotes == self.resting(), "a group has two quotes on one side, or misses one"
         assert self.frozen_until_us is None or not quotes, "a frozen group has quotes"
