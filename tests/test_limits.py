@@ -231,6 +231,22 @@ def test_requests_cost_credits(tmp_path: Path, text: str) -> None:
     serving(tmp_path, limits, slow_clock)
 
 
+def test_each_quote_of_a_mass_quote_costs_a_credit(tmp_path: Path) -> None:
+    async def conversation(server: Server) -> None:
+        now_us = server.node.now_us()
+        server.node.gateway._quotas.now_us = lambda: now_us
+        wire: Wire = await server.connect()
+        await wire.log_in("alice")
+        side = {"price": 1_500_000, "amount": 1_000}
+        quotes = [{"instrument_id": f"SOL_USDC-28FEB26-{150 + number}-C", "bid": side} for number in range(9)]
+        params = {"mmp_group": "g", "quote_id": "q", "quotes": quotes}
+        assert (await wire.ask("private/mass_quote", **params))["error"]["code"] != 1007
+        assert "result" in await wire.ask("public/test")
+        assert (await wire.ask("public/test"))["error"]["code"] == 1007
+
+    serving(tmp_path, GatewayLimits(credits_per_second_per_user=10), conversation)
+
+
 # Accounts
 
 

@@ -26,7 +26,10 @@ from exchange.projections.fold import Change
 
 
 def mass_quote(caller: Caller, params: p.MassQuoteParams) -> Command:
-    """Make the command. Raises RpcError -32602, which names the quote, if the quotes contradict each other."""
+    """Make the command. Raises RpcError -32602, which names the quote, if the quotes contradict each other.
+
+    Each quote costs a credit, because it is as much work as an order.
+    """
     numbers: dict[str, int] = {}
     quotes: list[InstrumentQuote] = []
     for number, quote in enumerate(params.quotes):
@@ -42,6 +45,8 @@ def mass_quote(caller: Caller, params: p.MassQuoteParams) -> Command:
         _check_uncrossed(where, instrument_id, bid, ask)
         set_id = UNSET if quote.quote_set_id is None else quote.quote_set_id
         quotes.append(InstrumentQuote(instrument_id, bid, ask, set_id))
+    # The request itself costs one.
+    caller.quota.charge(max(0, len(quotes) - 1))
     return MassQuote(caller.user_id, params.mmp_group, params.quote_id, quotes, caller.connection.order_mark)
 
 
