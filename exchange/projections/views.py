@@ -255,6 +255,11 @@ class Views:
         forward_micros = series.index_price.price_micros if series.smile is None else series.forward_micros
         return volatility_of_price(instrument, price_micros, forward_micros, self.ts_us)
 
+    def mark_volatility(self, instrument_id: str) -> Volatility | None:
+        """Return the volatility of the mark price, as in the ticker."""
+        instrument = self.instruments[instrument_id]
+        return self._pricing(instrument, self._shared(instrument), self.marks.get(instrument_id))[0]
+
     def quote(self, instrument_id: str) -> TopOfBook:
         """Return best bid and best ask of a listed instrument."""
         bid, ask = self.depths[instrument_id].tops()

@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 
+from exchange.domain.index_window import WINDOW_US
+from exchange.domain.units import US_PER_SECOND
 from exchange.gateway.caller import Caller
 from exchange.gateway.channels import Channel, parse_channel
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
+from exchange.gateway.deribit.account import no_position
 from exchange.gateway.deribit.market import CURRENCY, KINDS, asset_filter, asset_of_index, assets_of
 from exchange.gateway.deribit.not_offered import why_no_channel
 from exchange.gateway.deribit.past import RESOLUTIONS
@@ -38,10 +41,16 @@ _BOOK = re.compile(rf"book\.{_NAME}(?:\.none\.(1|10|20))?\.{_INTERVAL}")
 _RECORDS = r"trades|user\.orders|user\.trades|user\.changes"
 _OF_INSTRUMENT = re.compile(rf"(ticker|incremental_ticker|{_RECORDS})\.{_NAME}\.{_INTERVAL}")
 _OF_KIND = re.compile(rf"({_RECORDS})\.(option|future|any|spot)\.{_NAME}\.{_INTERVAL}")
-_OF_ONE = re.compile(rf"(quote|deribit_price_index|user\.portfolio|user\.mmp_trigger)\.{_NAME}")
+_OF_ONE = re.compile(
+    rf"(quote|deribit_price_index|estimated_expiration_price|markprice\.options|user\.portfolio|user\.mmp_trigger)\.{_NAME}"
+)
+_STATE = re.compile(rf"instrument\.state\.(option|future|any|spot|future_combo|option_combo)\.{_NAME}")
+# Nothing happens here that they would tell.
+_SILENT = ("announcements", "platform_state.public_methods_state", "user.access_log", "user.lock")
 _CHART = re.compile(rf"chart\.trades\.{_NAME}\.([0-9]{{1,3}}|1D)")
 _EXPECTED = (
-    "expected book, ticker, quote, trades, chart.trades, deribit_price_index, user.orders, user.trades, user.changes, "
+    "expected book, ticker, incremental_ticker, quote, trades, chart.trades, instrument.state, platform_state, "
+    "deribit_price_index, estimated_expiration_price, markprice.options, user.orders, user.trades, user.changes, "
     "user.portfolio or user.mmp_trigger, with the parts that docs/deribit.md lists"
 )
 
@@ -86,6 +95,8 @@ _decode_changes = msgspec.json.Decoder(w.UserChanges).decode
 _decode_index = msgspec.json.Decoder(w.IndexPrice).decode
 _decode_candles = msgspec.json.Decoder(w.Candles).decode
 _decode_mmp = msgspec.json.Decoder(list[w.MmpTriggerView]).decode
+_decode_instruments = msgspec.json.Decoder(list[w.Instrument]).decode
+_decode_status = msgspec.json.Decoder(w.MarketStatus).decode
 _decode_quote = msgspec.json.Decoder(w.TopOfBook).decode
 
 
@@ -127,7 +138,7 @@ class DeribitChannels:
             message = _decode_message(text).params
             followers = list(self._by_native.get(message.channel, {}).values())
             translated = [(one, one.translate(bytes(message.data))) for one in followers]
-        except msgspec.MsgspecError:
+        except Exception:
             # A fault of this dialect must not stop the exchange.
             _log.exception("a notification could not be translated")
             self._caller.connection.reject("a notification could not be translated: the exchange's log has the details")
@@ -162,6 +173,14 @@ class DeribitChannels:
             return self._chart(name, found[1], found[2])
         if found := _OF_ONE.fullmatch(name):
             return self._of_one(name, found[1], found[2])
+        if found := _STATE.fullmatch(name):
+            return self._states(name, found[1], found[2])
+        if name == "platform_state":
+            return Following(name, self._native("status"), _platform_state)
+        if name in _SILENT:
+            if name.startswith("user."):
+                self._private("user.orders")
+            return Following(name, [], _nothing)
         if (why := why_no_channel(name)) is not None:
             raise RpcError("not_offered", why, param="channels")
         raise RpcError("unknown_channel", f"{name!r:.120}: {_EXPECTED}", param="channels")
@@ -194,8 +213,11 @@ class DeribitChannels:
         return of_depth
 
     def _of_instrument(self, name: str, kind: str, instrument_id: str) -> Following:
-        if kind in ("ticker", "incremental_ticker"):
+        if kind == "ticker":
             return Following(name, self._native(f"tickers.{instrument_id}"), self._ticker(instrument_id))
+        if kind == "incremental_ticker":
+            ticker = self._ticker(instrument_id)
+            return Following(name, self._native(f"tickers.{instrument_id}"), _TickerChanges(ticker))
         if kind == "trades":
             return Following(name, self._native(f"trades.{instrument_id}"), self._trades)
         return Following(name, self._private(kind), self._own(kind, lambda one: one == instrument_id))
@@ -218,6 +240,10 @@ class DeribitChannels:
             return Following(name, self._native(f"quote.{instrument_id}"), _quote)
         if kind == "deribit_price_index":
             return Following(name, self._native(f"index.{asset_of_index(of, views)}"), _index)
+        if kind in ("estimated_expiration_price", "markprice.options"):
+            asset_of = asset_of_index(of, views)
+            tell = self._expiration(asset_of) if kind == "estimated_expiration_price" else self._marks(asset_of)
+            return Following(name, self._native(f"index.{asset_of}"), tell)
         if kind == "user.mmp_trigger":
             asset = None if of in ("any", "all") else asset_of_index(of, views)
             return Following(name, self._private("user.mmp_trigger"), self._mmp_trigger(asset))
@@ -232,6 +258,56 @@ class DeribitChannels:
                 "unknown_channel", f"{name!r:.120}: resolutions are {', '.join(RESOLUTIONS)}", param="channels"
             )
         return Following(name, self._native(f"candles.{instrument_id}.{RESOLUTIONS[resolution]}"), _candle)
+
+    def _states(self, name: str, kind: str, currency: str) -> Following:
+        views = self._caller.views
+        asset = asset_filter(currency, views)
+        assets = assets_of(views) if asset is None else [asset]
+        native = [channel for one in assets for channel in self._native(f"instruments.{one}")] if kind in KINDS else []
+        return Following(name, native, self._state)
+
+    def _state(self, data: bytes) -> list[dict[str, Any]]:
+        timestamp = u.ms(self._caller.views.ts_us)
+        return [
+            {"timestamp": timestamp, "state": shapes.state_of(one), "instrument_name": one.instrument_id}
+            for one in _decode_instruments(data)
+        ]
+
+    def _marks(self, asset: str) -> Translate:
+        """The marks of all options on an asset. They change with its index price alone."""
+
+        def translate(data: bytes) -> list[Any]:
+            views, timestamp = self._caller.views, u.ms(_decode_index(data).ts_us)
+            told = [
+                {
+                    "instrument_name": one.instrument_id,
+                    "mark_price": u.price(views.marks[one.instrument_id]),
+                    "iv": shapes.volatility_or_zero(views.mark_volatility(one.instrument_id)),
+                    "timestamp": timestamp,
+                }
+                for one in views.live_instruments(asset)
+                if one.instrument_id in views.marks
+            ]
+            return [told] if told else []
+
+        return translate
+
+    def _expiration(self, asset: str) -> Translate:
+        """The price at which the next series to expire would be delivered, after each index price."""
+
+        def translate(data: bytes) -> list[Any]:
+            views, index = self._caller.views, _decode_index(data)
+            soonest = min(views.live_instruments(asset), key=lambda one: one.expiration_s, default=None)
+            if soonest is None:
+                return []
+            left_us = soonest.expiration_s * US_PER_SECOND - index.ts_us
+            estimated = views.estimated_delivery_price_micros(soonest.instrument_id)
+            price = index.price_micros if estimated is None else estimated
+            is_estimated = left_us <= WINDOW_US
+            told = {"seconds": max(0, left_us // US_PER_SECOND), "price": u.price(price), "is_estimated": is_estimated}
+            return [told | {"timestamp": u.ms(index.ts_us)}]
+
+        return translate
 
     def _private(self, name: str) -> list[Channel]:
         if not self._caller.user_id:
@@ -263,11 +339,23 @@ class DeribitChannels:
             told = {
                 "orders": [shapes.order(one) for one in found.orders if is_wanted(one.instrument_id)],
                 "trades": own_trades(found.trades),
-                "positions": [shapes.changed_position(one) for one in found.positions if is_wanted(one.instrument_id)],
+                "positions": self._positions(
+                    [one.instrument_id for one in found.positions if is_wanted(one.instrument_id)]
+                ),
             }
             return [told] if any(told.values()) else []
 
         return {"user.orders": orders, "user.trades": trades, "user.changes": changes}[kind]
+
+    def _positions(self, instrument_ids: list[str]) -> list[shapes.Position]:
+        """The positions with margins and Greeks; one that is closed has the size 0."""
+        views, user_id = self._caller.views, self._caller.user_id
+        held = {one.instrument_id: one for one in views.positions(user_id).positions} if instrument_ids else {}
+        return [
+            shapes.position(held[name]) if name in held else no_position(views, name)
+            for name in instrument_ids
+            if name in views.instruments
+        ]
 
     def _mmp_trigger(self, asset: str | None) -> Translate:
         return lambda data: [mmp_trigger(one) for one in _decode_mmp(data) if asset in (None, one.asset)]
@@ -309,6 +397,34 @@ class _BookRows:
             action = "delete"
             known.pop(level.price, None)
         return action, u.price(level.price), u.amount(level.size)
+
+
+class _TickerChanges:
+    """A ticker as a snapshot, then the fields that changed."""
+
+    def __init__(self, ticker: Translate) -> None:
+        self._ticker = ticker
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, data: bytes) -> list[dict[str, Any]]:
+        """Translate the next ticker."""
+        told = []
+        for one in self._ticker(data):
+            fields = msgspec.structs.asdict(one)
+            always = {"type": "change" if self._known else "snapshot"}
+            always |= {name: fields[name] for name in ("instrument_name", "timestamp")}
+            changed = {name: value for name, value in fields.items() if self._known.get(name, self) != value}
+            self._known = fields
+            told.append(changed | always)
+        return told
+
+
+def _nothing(_data: bytes) -> list[Any]:
+    return []
+
+
+def _platform_state(data: bytes) -> list[dict[str, Any]]:
+    return [{"maintenance": _decode_status(data).halted}]
 
 
 def _quote(data: bytes) -> list[dict[str, Any]]:

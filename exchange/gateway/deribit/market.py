@@ -12,6 +12,7 @@ from exchange.gateway.deribit import units as u
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params, refused
 from exchange.projections import wire_types as w
+from exchange.projections.settlements import SERIES_KEPT
 from exchange.projections.views import Views
 
 CURRENCY = "USDC"
@@ -60,6 +61,8 @@ def currencies(caller: Caller, _params: d.DeribitParams) -> list[dict[str, Any]]
             "currency": currency,
             "currency_long": name,
             "fee_precision": 6,
+            "decimals": 6,
+            "in_cross_collateral_pool": False,
             "min_confirmations": 0,
             "min_withdrawal_fee": 0.0,
             "withdrawal_fee": 0.0,
@@ -77,8 +80,62 @@ def index_price(caller: Caller, params: d.IndexParams) -> dict[str, float]:
     return {"index_price": price, "estimated_delivery_price": price}
 
 
-def index_names(caller: Caller, _params: d.DeribitParams) -> list[str]:
-    return [shapes.index_name(asset) for asset in assets_of(caller.views)]
+def index_names(caller: Caller, params: d.IndexNamesParams) -> list[Any]:
+    names = [shapes.index_name(asset) for asset in assets_of(caller.views)]
+    if not params.extended:
+        return list(names)
+    no_combos = {"future_combo_creation_enabled": False, "option_combo_creation_enabled": False}
+    return [{"name": name} | no_combos for name in names]
+
+
+def expirations(caller: Caller, params: d.ExpirationsParams) -> dict[str, Any]:
+    """The expirations of the options that have not expired; `grouped` groups them by asset."""
+    views, is_grouped = caller.views, params.currency == "grouped"
+    asset = None if is_grouped else asset_filter(params.currency, views)
+    if params.currency_pair is not None:
+        asset = asset_of_index(params.currency_pair, views, "currency_pair")
+    found: dict[str, dict[int, str]] = {}
+    for one in views.live_instruments(asset) if params.kind in KINDS else []:
+        by_time = found.setdefault(one.asset if is_grouped else "", {})
+        by_time[one.expiration_s] = one.instrument_id.split("-")[1]
+    options = {of: {"option": [by_time[at] for at in sorted(by_time)]} for of, by_time in found.items()}
+    if is_grouped:
+        return {of.lower(): expiring for of, expiring in options.items()}
+    return options.get("", {"option": []})
+
+
+def trade_volumes(caller: Caller, _params: d.DeribitParams) -> list[dict[str, Any]]:
+    """The contracts that were traded in the last 24 hours, by asset."""
+    views, found = caller.views, []
+    for asset in assets_of(views):
+        volumes = {"call": 0, "put": 0}
+        for one in views.live_instruments(asset):
+            volumes[one.option_type] += views.day_statistics(one.instrument_id).volume_milli
+        found.append(
+            {
+                "currency": asset,
+                "currency_pair": shapes.index_name(asset),
+                "calls_volume": u.amount(volumes["call"]),
+                "puts_volume": u.amount(volumes["put"]),
+                "futures_volume": 0.0,
+                "spot_volume": 0.0,
+            }
+        )
+    return found
+
+
+def no_announcements(_caller: Caller, _params: d.DeribitParams) -> list[Any]:
+    """There are none."""
+    return []
+
+
+def order_book_by_id(caller: Caller, params: d.BookByIdParams) -> shapes.Book:
+    """The book of the option with this number."""
+    wanted = params.instrument_id
+    found = next((name for name in caller.views.instruments if shapes.instrument_number(name) == wanted), None)
+    if found is None:
+        raise refused(Reason.INSTRUMENT_NOT_FOUND)
+    return shapes.book(caller.views, found, params.depth)
 
 
 def ticker(caller: Caller, params: d.InstrumentParams) -> shapes.Ticker:
@@ -104,11 +161,11 @@ def no_transfers(_caller: Caller, _params: d.DeribitParams) -> dict[str, Any]:
 
 def delivery_prices(caller: Caller, params: d.DeliveryPricesParams) -> dict[str, Any]:
     asset = asset_of_index(params.index_name, caller.views)
-    settled = caller.views.settlements.delivered(asset, params.offset + params.count, None)
+    settled = caller.views.settlements.delivered(asset, SERIES_KEPT, None)
     total = len(settled)
     data = [
         {"date": shapes.date_of(one.expiration_s), "delivery_price": u.price(one.delivery_price_micros)}
-        for one in settled[params.offset :]
+        for one in settled[params.offset : params.offset + params.count]
         if one.delivery_price_micros is not None
     ]
     return {"data": data, "records_total": total}

@@ -50,7 +50,33 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
                 "The size of a contract.", d.InstrumentParams, market.contract_size, dict[str, float]
             ),
             "public/get_index_price": public("An index price.", d.IndexParams, market.index_price, dict[str, float]),
-            "public/get_index_price_names": public("The indexes.", d.DeribitParams, market.index_names, list[str]),
+            "public/get_index_price_names": public("The indexes.", d.IndexNamesParams, market.index_names, list[Any]),
+            "public/get_supported_index_names": public(
+                "The indexes.", d.IndexNamesParams, market.index_names, list[Any]
+            ),
+            "public/get_expirations": public(
+                "The expirations.", d.ExpirationsParams, market.expirations, dict[str, Any]
+            ),
+            "public/get_trade_volumes": public(
+                "The volumes of a day.", d.DeribitParams, market.trade_volumes, list[dict[str, Any]]
+            ),
+            "public/get_order_book_by_instrument_id": public(
+                "A book and its ticker.", d.BookByIdParams, market.order_book_by_id, shapes.Book
+            ),
+            "public/get_announcements": public("None.", d.DeribitParams, market.no_announcements, list[Any]),
+            "private/get_new_announcements": read("None.", d.DeribitParams, market.no_announcements, list[Any]),
+            "private/get_subaccounts": read(
+                "The account.", d.SubaccountsParams, account.subaccounts, list[dict[str, Any]]
+            ),
+            "private/get_subaccounts_details": read(
+                "The account.", d.SubaccountsDetailsParams, account.subaccounts_details, list[dict[str, Any]]
+            ),
+            "private/get_user_locks": read(
+                "Whether the account is suspended.", d.DeribitParams, account.user_locks, list[dict[str, Any]]
+            ),
+            "private/simulate_portfolio": read(
+                "The account with other positions.", d.SimulatePortfolioParams, account.simulation, dict[str, Any]
+            ),
             "public/ticker": public("The ticker of an option.", d.InstrumentParams, market.ticker, shapes.Ticker),
             "public/get_order_book": public("A book and its ticker.", d.BookParams, market.order_book, shapes.Book),
             "public/get_book_summary_by_currency": public(

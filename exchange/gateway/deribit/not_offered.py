@@ -129,6 +129,8 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
 CHANNELS = {
     "block_rfq": _BLOCKS,
     "block_trade_confirmations": _BLOCKS,
+    "deribit_price_ranking": "the operator sets each index price: there are no sources to rank",
+    "deribit_price_statistics": "no statistics are kept of the index: the channel candles of `/` has its candles",
     "deribit_volatility_index": _INDEX,
     "perpetual": _FUTURES,
     "user.combo_trades": _COMBOS,

@@ -119,6 +119,38 @@ class CurrencyTradesParams(RangeParams, frozen=True, kw_only=True):
     end_id: TradeId | None = None
 
 
+class IndexNamesParams(DeribitParams, frozen=True, kw_only=True):
+    extended: bool = False
+
+
+class ExpirationsParams(DeribitParams, frozen=True, kw_only=True):
+    currency: p.Asset = "any"
+    kind: Kind = "any"
+    currency_pair: IndexName | None = None
+
+
+class BookByIdParams(DeribitParams, frozen=True, kw_only=True):
+    instrument_id: Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
+    depth: Annotated[int, Meta(ge=1, le=10_000)] = BOOK_DEPTH_MAX
+
+
+class SubaccountsParams(DeribitParams, frozen=True, kw_only=True):
+    with_portfolio: bool = False
+
+
+class SubaccountsDetailsParams(DeribitParams, frozen=True, kw_only=True):
+    currency: p.Asset = "any"
+    with_open_orders: bool = False
+
+
+class SimulatePortfolioParams(DeribitParams, frozen=True, kw_only=True):
+    """`simulated_positions` has sizes by `instrument_name`, as an object or as its text."""
+
+    currency: p.Asset = "USDC"
+    add_positions: bool = True
+    simulated_positions: dict[str, Decimal] | str | None = None
+
+
 class MarkHistoryParams(InstrumentParams, frozen=True, kw_only=True):
     start_timestamp: Timestamp
     end_timestamp: Timestamp
@@ -318,11 +350,15 @@ class OpenOrdersOfInstrumentParams(InstrumentParams, frozen=True, kw_only=True):
 
 class HistoryParams(CurrencyParams, frozen=True, kw_only=True):
     count: Count = 20
+    offset: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    include_unfilled: bool = True
     sorting: Sorting = "default"
 
 
 class HistoryOfInstrumentParams(InstrumentParams, frozen=True, kw_only=True):
     count: Count = 20
+    offset: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    include_unfilled: bool = True
     sorting: Sorting = "default"
 
 

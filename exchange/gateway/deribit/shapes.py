@@ -5,7 +5,7 @@ differ. Source: the schemas of https://docs.deribit.com/api-reference.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from exchange.projections.views import Views
 
 PPM = 1_000_000
 PERCENT = 100
+MARGIN_MODEL = "segregated_sm"
 DIRECTIONS = {"bid": "buy", "ask": "sell"}
 _TIMES_IN_FORCE = {
     "gtc": "good_til_cancelled",
@@ -168,6 +169,7 @@ class Stats(msgspec.Struct):
     price_change: float | None
     volume: float
     volume_usd: float
+    volume_notional: float
 
 
 class OptionGreeks(msgspec.Struct):
@@ -292,6 +294,14 @@ class AccountSummary(msgspec.Struct):
     cross_collateral_enabled: bool
     margin_model: str
     fee_balance: float
+    projected_initial_margin: float
+    projected_maintenance_margin: float
+    projected_delta_total: float
+    futures_pl: float
+    futures_session_rpl: float
+    futures_session_upl: float
+    spot_reserve: float
+    additional_reserve: float
     id: int | UnsetType = UNSET
     username: str | UnsetType = UNSET
     system_name: str | UnsetType = UNSET
@@ -420,7 +430,7 @@ def book_summary(views: Views, instrument_id: str) -> BookSummary:
         low=u.price_or_none(stats.low_micros),
         price_change=_percent(stats.price_change_ppm),
         mark_price=u.price_or_none(of.mark_micros),
-        mark_iv=_volatility(of.mark_iv),
+        mark_iv=volatility_or_zero(of.mark_iv),
         volume=u.amount(stats.volume_milli),
         volume_usd=u.price_or_zero(stats.notional_micros),
         volume_notional=u.price_or_zero(stats.notional_micros),
@@ -445,6 +455,7 @@ def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
             _percent(stats.price_change_ppm),
             u.amount(stats.volume_milli),
             u.price_or_zero(stats.notional_micros),
+            u.price_or_zero(stats.notional_micros),
         ),
         "open_interest": u.amount(of.open_interest_milli),
         "best_bid_price": u.price_or_zero(of.best_bid_micros),
@@ -462,9 +473,9 @@ def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
         "settlement_price": u.price_or_none(listed.delivery_price_micros),
         # The model has no interest: forwards come from the rules.
         "interest_rate": 0.0,
-        "mark_iv": _volatility(of.mark_iv),
-        "bid_iv": _volatility(of.bid_iv),
-        "ask_iv": _volatility(of.ask_iv),
+        "mark_iv": volatility_or_zero(of.mark_iv),
+        "bid_iv": volatility_or_zero(of.bid_iv),
+        "ask_iv": volatility_or_zero(of.ask_iv),
         "greeks": OptionGreeks(greeks.delta, greeks.gamma, greeks.vega, greeks.theta, greeks.rho),
     }
 
@@ -493,21 +504,6 @@ def position(details: w.PositionDetails) -> Position:
     )
 
 
-def changed_position(view: w.PositionView) -> dict[str, Any]:
-    """A position in a message: without margins and Greeks, which `private/get_positions` has."""
-    size_milli = view.quantity_milli
-    return {
-        "instrument_name": view.instrument_id,
-        "kind": "option",
-        "direction": "buy" if size_milli > 0 else "sell" if size_milli else "zero",
-        "size": u.amount(size_milli),
-        "average_price": u.price_or_zero(view.average_price_micros),
-        "mark_price": u.price_or_zero(view.mark_micros),
-        "floating_profit_loss": u.price_or_zero(view.unrealised_pnl_micros),
-        "realized_profit_loss": u.price_or_zero(view.realised_pnl_micros),
-    }
-
-
 def account_summary(views: Views, user_id: str, is_extended: bool) -> AccountSummary:
     """The account as Deribit shows it. A session is the whole life of the account: profits are not set back to 0."""
     of = views.account(user_id)
@@ -533,24 +529,37 @@ def account_summary(views: Views, user_id: str, is_extended: bool) -> AccountSum
         options_session_rpl=realised,
         options_session_upl=unrealised,
         options_value=u.price(equity_micros - cash_micros),
-        options_delta=_sum(one.delta for one in greeks.values()),
-        options_gamma=_sum(one.gamma for one in greeks.values()),
-        options_vega=_sum(one.vega for one in greeks.values()),
-        options_theta=_sum(one.theta for one in greeks.values()),
-        delta_total=_sum(one.delta for one in greeks.values()),
-        delta_total_map={index_name(asset): one.delta for asset, one in greeks.items()},
-        options_gamma_map={index_name(asset): one.gamma for asset, one in greeks.items()},
-        options_vega_map={index_name(asset): one.vega for asset, one in greeks.items()},
-        options_theta_map={index_name(asset): one.theta for asset, one in greeks.items()},
+        **greeks_fields(greeks),
         portfolio_margining_enabled=False,
         cross_collateral_enabled=False,
-        margin_model="segregated_sm",
+        margin_model=MARGIN_MODEL,
         fee_balance=0.0,
+        projected_initial_margin=u.price(of.locked_micros),
+        projected_maintenance_margin=u.price(of.maintenance_micros),
+        projected_delta_total=_sum(one.delta for one in greeks.values()),
+        futures_pl=0.0,
+        futures_session_rpl=0.0,
+        futures_session_upl=0.0,
+        spot_reserve=0.0,
+        additional_reserve=0.0,
         id=account_number(views, user_id) if is_extended else UNSET,
         username=user_id if is_extended else UNSET,
         system_name=user_id if is_extended else UNSET,
         type="main" if is_extended else UNSET,
     )
+
+
+def greeks_fields(greeks: Mapping[str, Greeks]) -> dict[str, Any]:
+    """The Greeks of an account: their sums, and those of each index."""
+    by_index = {index_name(asset): one for asset, one in greeks.items()}
+    names = ("gamma", "vega", "theta")
+    return {
+        "options_delta": _sum(one.delta for one in greeks.values()),
+        "delta_total": _sum(one.delta for one in greeks.values()),
+        "delta_total_map": {name: one.delta for name, one in by_index.items()},
+        **{f"options_{name}": _sum(getattr(one, name) for one in greeks.values()) for name in names},
+        **{f"options_{name}_map": {of: getattr(one, name) for of, one in by_index.items()} for name in names},
+    }
 
 
 def account_number(views: Views, user_id: str) -> int:
@@ -580,7 +589,7 @@ def _underlying(of: w.Ticker) -> float | None:
     return u.price_or_none(of.index_micros if of.forward_micros is UNSET else of.forward_micros)
 
 
-def _volatility(volatility: float | None) -> float:
+def volatility_or_zero(volatility: float | None) -> float:
     """A volatility in percent, with two digits as on Deribit; 0 if there is none."""
     return 0.0 if volatility is None else round(PERCENT * volatility, 2)
 

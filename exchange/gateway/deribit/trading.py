@@ -128,13 +128,12 @@ def order_states_by_label(caller: Caller, params: d.LabelParams) -> list[shapes.
 def order_history(caller: Caller, params: d.HistoryParams) -> list[shapes.Order]:
     asset = asset_filter(params.currency, caller.views)
     found = caller.views.finished_orders(caller.user_id, LOOKED_AT_MAX)
-    return [shapes.order(one) for one in found if _is_on(one, asset)][: params.count]
+    return _history_page([one for one in found if _is_on(one, asset)], params)
 
 
 def order_history_of_instrument(caller: Caller, params: d.HistoryOfInstrumentParams) -> list[shapes.Order]:
     instrument_id = listed_id(params.instrument_name, caller.views)
-    found = caller.views.finished_orders(caller.user_id, params.count, None, instrument_id)
-    return [shapes.order(one) for one in found]
+    return _history_page(caller.views.finished_orders(caller.user_id, LOOKED_AT_MAX, None, instrument_id), params)
 
 
 def order_id_of(text: str) -> int:
@@ -153,6 +152,13 @@ def _open(
         for one in caller.views.open_orders(caller.user_id, instrument_id)
         if (type_filter == "all" or one.type in types) and matches(one)
     ]
+
+
+def _history_page(
+    newest_first: list[w.OrderView], params: d.HistoryParams | d.HistoryOfInstrumentParams
+) -> list[shapes.Order]:
+    wanted = [one for one in newest_first if params.include_unfilled or one.filled_milli]
+    return [shapes.order(one) for one in wanted[params.offset : params.offset + params.count]]
 
 
 def _is_on(record: w.OrderView | w.UserTrade, asset: str | None) -> bool:
