@@ -38,6 +38,7 @@ MODULES = (
     "exchange.gateway.turns",
     "exchange.gateway.websocket",
     "exchange.history_db.account_rows",
+    "exchange.history_db.link_rows",
     "exchange.history_db.market_rows",
     "exchange.history_db.memory",
     "exchange.history_db.new_rows",

@@ -22,7 +22,7 @@ CODES = {-32700, -32600, -32601, -32602, 1001, 1002, 1003, 1004, 1005, 1006, 100
 # Never -32603: that would be a fault of the exchange.
 CODES |= {1020, 1021, 1022, 1023, 1024, 1025, 1026, 1028, 1029, 1030, 1031, 1032, 1033, 1035, 1036}
 COMMANDS = {"private/buy", "private/sell", "private/edit", "private/cancel", "private/cancel_all"}
-COMMANDS |= {"private/close_position", "private/mass_quote", "private/cancel_quotes"}
+COMMANDS |= {"private/close_position", "private/mass_quote", "private/cancel_quotes", "private/place_linked_orders"}
 # The methods whose result has the seq of an earlier command, which set it, and the channel with the same values.
 EARLIER = {"public/get_index_price": "index", "public/get_mark_surface": "surface"}
 # The channels that are no streams: their messages are states, and merge several commands.

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exchange.client import Client, ExchangeError, Receipt, Subscription, connect
+from exchange.client import Client, ExchangeError, LinkedOrderOptions, Receipt, Subscription, connect
 from exchange.client.book import Book, BookUpdate
 from exchange.client.messages import (
     BalanceMessage,
@@ -261,6 +261,22 @@ def test_an_order_whose_answer_is_lost_is_placed_once(tmp_path: Path) -> None:
             placed = await first
             assert placed.duplicate and placed.order.status == "open" and alice.reconnect_count == 1
             assert [one.order_id for one in await alice.get_open_orders()] == [placed.order.order_id]
+
+    with_server(tmp_path, use)
+
+
+def test_linked_orders_whose_answer_is_lost_are_placed_once(tmp_path: Path) -> None:
+    bid: LinkedOrderOptions = {"side": "bid", "instrument_id": INSTRUMENT, "amount": SIZE, "price": PRICE}
+    ask: LinkedOrderOptions = {"side": "ask", "instrument_id": INSTRUMENT, "amount": SIZE, "price": 2 * PRICE}
+
+    async def use(running: Server) -> None:
+        async with bad_network(running.url) as network, connect(network.url, "alice") as alice:
+            placing = asyncio.create_task(alice.place_linked_orders("one_triggers_other", [bid, ask]))
+            await _lose_answer(network, placing)
+            placed = await placing
+            assert placed.duplicate and [order.status for order in placed.orders] == ["open", "untriggered"]
+            assert [one.order_id for one in await alice.get_open_orders()] == placed.orders[0].linked_order_ids
+            assert placed.orders[1].primary_order_id == placed.orders[0].order_id
 
     with_server(tmp_path, use)
 

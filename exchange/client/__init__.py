@@ -29,6 +29,7 @@ from exchange.client.messages import (
     UserTradesMessage,
 )
 from exchange.client.results import (
+    LinkedOrderOptions,
     OrderBookSnapshot,
     OrderOptions,
     PastMoment,
@@ -67,6 +68,7 @@ __all__ = [
     "ExchangeError",
     "IndexMessage",
     "InstrumentsMessage",
+    "LinkedOrderOptions",
     "LossesMessage",
     "MarginResult",
     "Message",

@@ -17,6 +17,7 @@ import msgspec
 from exchange.client.connection import Callbacks, Connection, SendRequest
 from exchange.client.errors import CONNECTION, ExchangeError
 from exchange.client.results import (
+    LinkedOrderOptions,
     OrderBookSnapshot,
     OrderOptions,
     PastMoment,
@@ -26,7 +27,7 @@ from exchange.client.results import (
     QuoteOptions,
 )
 from exchange.client.subscription import Subscription
-from exchange.domain.enums import CancelScope, InstrumentKind, Side
+from exchange.domain.enums import CancelScope, FillCondition, InstrumentKind, LinkType, Side
 from exchange.domain.rules import Rules
 from exchange.keys.client_key import ClientKey
 from exchange.projections.wire_types import (
@@ -40,6 +41,7 @@ from exchange.projections.wire_types import (
     HistoricalVolatility,
     IndexPrice,
     Instrument,
+    LinkedOrdersResult,
     MarginResult,
     MarkSurface,
     MassQuoteResult,
@@ -133,7 +135,15 @@ class Client:
         """
         if method in _ORDERS and params.get("client_order_id") is None and not params.get("dry_run"):
             params = params | {"client_order_id": next(self._order_ids)}
+        elif method == "private/place_linked_orders":
+            params = params | {"orders": self._linked(params["orders"])}
         return await self._connection.call(method, params, not method.startswith(_NEVER_REPEATED))
+
+    def _linked(self, orders: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Give the first of linked orders a client_order_id, by which a repetition of all of them is known."""
+        if not orders or orders[0].get("client_order_id") is not None:
+            return list(orders)
+        return [{**orders[0], "client_order_id": next(self._order_ids)}, *orders[1:]]
 
     async def call(self, method: str, **params: Any) -> Any:
         """Call any method, also those of the administrator, and return its decoded result."""
@@ -158,6 +168,21 @@ class Client:
     ) -> PlaceResult:
         """Sell `amount` at `price` or higher. Without a price it is a market order."""
         return await self._place("private/sell", instrument_id, amount, price, options)
+
+    async def place_linked_orders(
+        self,
+        link: LinkType,
+        orders: Sequence[LinkedOrderOptions],
+        *,
+        fill_condition: FillCondition = "first_hit",
+        receipt: bool = False,
+    ) -> LinkedOrdersResult:
+        """Place two or three linked orders at once; the first is the primary, whose fills place the others.
+
+        After a break they are repeated as an order is, under the client_order_id of the primary.
+        """
+        given = {"link": link, "fill_condition": fill_condition, "orders": list(orders)}
+        return await self._typed("private/place_linked_orders", LinkedOrdersResult, **given, receipt=receipt or None)
 
     async def edit(
         self,

@@ -4,7 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
-from exchange.domain.enums import OrderType, TimeInForce, Trigger, TriggerType
+from exchange.domain.enums import OrderType, Side, TimeInForce, Trigger, TriggerType
 from exchange.projections.wire_types import Balance, BookLevel, OrderView, PositionView, Receipt, UserTrade
 
 
@@ -67,6 +67,15 @@ class OrderOptions(TypedDict, total=False):
     reject_post_only: bool
     display_amount: int
     valid_until_us: int
+
+
+class LinkedOrderOptions(OrderOptions, total=False):
+    """One order of `private/place_linked_orders`: `side`, `instrument_id`, `amount`, `price`, and the options."""
+
+    side: Side
+    instrument_id: str
+    amount: int
+    price: int
 
 
 class PlaceResult(msgspec.Struct):

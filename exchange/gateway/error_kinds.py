@@ -120,6 +120,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_historical_volatility": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
+    "private/place_linked_orders": (*_PLACE, Reason.INVALID_LINKED_ORDERS),
     "private/edit": (
         *_ORDER_OR_EDIT,
         *_INSTRUMENT,

@@ -175,6 +175,28 @@ FIELDS: dict[str, Field] = {
     "QuoteSideParams.post_only": Field("True to refuse the side if it would trade on arrival."),
     "QuoteParams.bid": Field("The side that buys. Default: it stays as it is."),
     "QuoteParams.ask": Field("The side that sells. Default: it stays as it is."),
+    "LinkedOrdersParams.link": Field(
+        "one_cancels_other (two orders), one_triggers_other (two) or one_triggers_one_cancels_other (three)."
+    ),
+    "LinkedOrdersParams.orders": Field("The orders; the first is the primary, whose fills place the others."),
+    "LinkedOrdersParams.fill_condition": Field(
+        "Which fills act on the other orders: any (first_hit), only the one that fills the order (complete_fill), or "
+        "each in proportion (incremental)."
+    ),
+    "LinkedOrderParams.price": Field("Limit price of one contract. Required for a limit order."),
+    "LinkedOrderParams.time_in_force": Field("Default: gtc for a limit order, ioc for a market order."),
+    "LinkedOrderParams.display_amount": Field("The part of an iceberg order that the book shows at once.", MILLI),
+    "link": Field("How the order is linked to others. Left out for other orders."),
+    "fill_condition": Field("Which fills act on the linked orders. Left out for other orders."),
+    "linked_order_ids": Field(
+        "The orders that were linked together, this one or the one that it follows from included; the first is the "
+        "primary. Left out for other orders."
+    ),
+    "primary_order_id": Field("The order whose fills this one waits for. Left out if it waits for none."),
+    "LinkedOrdersResult.orders": Field("The orders as they are after the command, in the order of the request."),
+    "LinkedOrdersResult.trades": Field("The trades that the orders made on arrival."),
+    "LinkedOrdersResult.receipt": Field(_RECEIPT),
+    "LinkedOrdersResult.duplicate": Field("True if the client_order_id of the first order was used before."),
     "MassQuoteParams.quotes": Field("1 to 100 quotes, each of another instrument."),
     "CancelQuotesParams.instrument_id": Field("Only quotes in this instrument."),
     "CancelQuotesParams.asset": Field("Only quotes on this asset."),

@@ -28,6 +28,12 @@ class RpcError(Exception):
         self.data: dict[str, Any] = {"reason": reason, "detail": detail, **data}
         self.body = {"code": code, "message": message, "data": self.data}
 
+    def within(self, where: str) -> Self:
+        """This error, about a parameter of the part `where` of the request."""
+        if self.data.get("param") is not None:
+            self.data["param"] = f"{where}.{self.data['param']}"
+        return self
+
     def detached(self) -> Self:
         """This error without its origin. An error that is kept must not hold the frames that raised it.
 

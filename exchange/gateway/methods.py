@@ -10,7 +10,7 @@ import msgspec
 
 from exchange.domain.enums import Side
 from exchange.domain.reasons import Reason
-from exchange.gateway import admin, connection, queries, quoting, trading
+from exchange.gateway import admin, connection, linking, queries, quoting, trading
 from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.api_document import openrpc_document
@@ -267,6 +267,13 @@ _METHODS: dict[str, Method] = {
         trading.edit,
         r.OrderResult,
         trading.order_answer,
+    ),
+    "private/place_linked_orders": _private(
+        "Place two or three orders of which a fill or the end of one places or cancels the others.",
+        p.LinkedOrdersParams,
+        linking.place_linked_orders,
+        w.LinkedOrdersResult,
+        linking.linked_orders_answer,
     ),
     "private/cancel": _private(
         "Cancel an open order.",

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from exchange.domain.enums import CancelScope, InstrumentKind, OrderType, Side, TimeInForce, Trigger, TriggerType
+from exchange.domain.enums import (
+    CancelScope,
+    FillCondition,
+    InstrumentKind,
+    LinkType,
+    OrderType,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerType,
+)
 from exchange.domain.rules import Rules
 from exchange.domain.units import (
     CLIENT_ORDER_ID_MAX,
@@ -122,6 +132,33 @@ class PlaceParams(CommandParams, frozen=True):
     reject_post_only: bool = False
     display_amount: Number | None = None
     valid_until_us: Time | None = None
+
+
+class LinkedOrderParams(Params, frozen=True):
+    """One order of linked orders: its side, and what `private/buy` and `private/sell` take."""
+
+    side: Side
+    instrument_id: InstrumentId
+    amount: Number
+    type: OrderType | TriggerType = "limit"
+    price: Number | None = None
+    time_in_force: TimeInForceName | None = None
+    post_only: bool = False
+    client_order_id: ClientOrderId | None = None
+    reduce_only: bool = False
+    label: Label | None = None
+    trigger: Trigger | None = None
+    trigger_price: Number | None = None
+    trigger_offset: Number | None = None
+    reject_post_only: bool = False
+    display_amount: Number | None = None
+    valid_until_us: Time | None = None
+
+
+class LinkedOrdersParams(CommandParams, frozen=True):
+    link: LinkType
+    orders: Annotated[list[LinkedOrderParams], Meta(min_length=2, max_length=3)]
+    fill_condition: FillCondition = "first_hit"
 
 
 class ClosePositionParams(CommandParams, frozen=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from exchange.domain.commands import Command, Genesis, PlaceOrder, PlaceTriggerOrder, decode_command
+from exchange.domain.commands import Command, Genesis, PlaceLinkedOrders, PlaceOrder, PlaceTriggerOrder, decode_command
 from exchange.outside_text import opened_lines
 
 
@@ -127,6 +127,9 @@ def _checked(where: str, command: Command) -> Command:
         may_rest = command.time_in_force not in ("ioc", "fok")
         if command.post_only and not may_rest:
             raise EditError(f"{where}: a post_only trigger order must be gtc or day, because it must be able to rest")
+    if isinstance(command, PlaceLinkedOrders):
+        for number, order in enumerate(command.orders):
+            _checked(f"{where}, orders[{number}]", order)
     return command
 
 

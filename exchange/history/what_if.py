@@ -15,6 +15,7 @@ Rules that are set hold from the first command on, and through every later chang
 from collections import Counter
 from pathlib import Path
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from exchange.domain.commands import CancelOrder, ChangeRules, Command, EditOrder, Genesis, decode_command
@@ -22,6 +23,7 @@ from exchange.domain.events import (
     BalanceChanged,
     DebtRepaid,
     Event,
+    LinkedOrdersPlaced,
     LiquidationStarted,
     MarginsChanged,
     MarksSet,
@@ -35,6 +37,7 @@ from exchange.domain.events import (
     RulesChanged,
     ShortfallCovered,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -108,6 +111,18 @@ class _OrderIds:
             case OrderRepeated(order_id=real_id), OrderAccepted() as event if self.edited(real_id) == _NO_ORDER:
                 # The edited history dropped the first placing, so the repetition places the order.
                 self._edited[real_id] = event.order_id
+            case LinkedOrdersPlaced(order_ids=real_ids), LinkedOrdersPlaced(order_ids=edited_ids):
+                self._edited.update(zip(real_ids, edited_ids, strict=False))
+            case LinkedOrdersPlaced(order_ids=real_ids), OrderRepeated() as event:
+                self._edited[real_ids[0]] = event.order_id
+            case OrderRepeated(order_id=real_id), LinkedOrdersPlaced() as event if self.edited(real_id) == _NO_ORDER:
+                self._edited[real_id] = event.order_ids[0]
+        # A fill releases at most one part of an order in a command.
+        parts = {event.part_of: event.order_id for event in _parts(edited)}
+        for part in _parts(real):
+            made = parts.get(self.edited(part.part_of or _NO_ORDER))
+            if made is not None:
+                self._edited[part.order_id] = made
         triggered = {event.trigger_order_id: event.order_id for event in _triggered(edited)}
         for accepted in _triggered(real):
             placed = triggered.get(self.edited(accepted.trigger_order_id or _NO_ORDER))
@@ -269,15 +284,31 @@ def _comparable(events: list[Event], order_ids: _OrderIds | None = None) -> list
                 maker, taker = ids if order_ids is None else map(order_ids.edited, ids)
                 compared.append(replace(event, trade_id=0, maker_order_id=maker, taker_order_id=taker))
             case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded() if order_ids is not None:
-                compared.append(replace(event, order_id=order_ids.edited(event.order_id)))
+                compared.append(_translated(order_ids, event))
+            case TriggerOrderActivated() if order_ids is not None:
+                compared.append(_translated(order_ids, event))
+            case LinkedOrdersPlaced() if order_ids is not None:
+                compared.append(replace(event, order_ids=[order_ids.edited(it) for it in event.order_ids]))
             case OrderAccepted(trigger_order_id=int(trigger_order_id)) if order_ids is not None:
                 names = {"order_id": event.order_id, "trigger_order_id": trigger_order_id}
                 compared.append(replace(event, **{name: order_ids.edited(old) for name, old in names.items()}))
             case OrderAccepted() | OrderEdited() | OrderCancelled() | OrderRepeated() if order_ids is not None:
-                compared.append(replace(event, order_id=order_ids.edited(event.order_id)))
+                compared.append(_translated(order_ids, event))
             case _:
                 compared.append(event)
     return compared
+
+
+def _translated(order_ids: _OrderIds, event: Event) -> Event:
+    """Return the event with the order ids of the edited history, those of linked orders included."""
+    names = ("order_id", "linked_order_id", "primary_order_id", "part_of")
+    given = {name: getattr(event, name, UNSET) for name in names}
+    return replace(event, **{name: order_ids.edited(old) for name, old in given.items() if isinstance(old, int)})
+
+
+def _parts(events: list[Event]) -> list[TriggerOrderPlaced]:
+    """Return the parts of waiting orders that fills released."""
+    return [event for event in events if isinstance(event, TriggerOrderPlaced) and event.part_of]
 
 
 def _triggered(events: list[Event]) -> list[OrderAccepted]:

@@ -37,7 +37,7 @@ class OpenOrder:
 class UntriggeredOrder:
     """The terms of an untriggered order as of the last command."""
 
-    __slots__ = ("price_micros", "size_milli", "trigger_offset_micros", "trigger_price_micros")
+    __slots__ = ("price_micros", "primary_order_id", "size_milli", "trigger_offset_micros", "trigger_price_micros")
 
     def __init__(
         self,
@@ -45,7 +45,9 @@ class UntriggeredOrder:
         trigger_offset_micros: int | None,
         price_micros: int | None,
         size_milli: int,
+        primary_order_id: int | None,
     ) -> None:
+        self.primary_order_id = primary_order_id
         self.trigger_price_micros = trigger_price_micros
         self.trigger_offset_micros = trigger_offset_micros
         self.price_micros = price_micros
@@ -83,11 +85,17 @@ class Memory:
         self.untriggered = {
             row[0]: UntriggeredOrder(*row[1:])
             for row in query(
-                "SELECT order_id, trigger_price_micros, trigger_offset_micros, price_micros, size_milli "
-                "FROM trigger_version v WHERE status = 'untriggered' AND NOT EXISTS (SELECT 1 FROM trigger_version "
-                "later WHERE later.order_id = v.order_id AND (later.seq, later.n) > (v.seq, v.n))"
+                "SELECT order_id, trigger_price_micros, trigger_offset_micros, price_micros, size_milli, "
+                "primary_order_id FROM trigger_version v WHERE status = 'untriggered' AND NOT EXISTS (SELECT 1 FROM "
+                "trigger_version later WHERE later.order_id = v.order_id AND (later.seq, later.n) > (v.seq, v.n))"
             )
         }
+        # Of the untriggered orders: link, fill condition and ids.
+        self.links: dict[int, tuple[str, str, str]] = {}
+        for order_id in self.untriggered:
+            link = "SELECT link, fill_condition, order_ids FROM linked_order WHERE order_id = ?"
+            for row in query(link, (order_id,)):
+                self.links[order_id] = row
         self.positions: dict[tuple[int, int], tuple[int, int]] = {
             row[:2]: row[2:]
             for row in query(

@@ -56,12 +56,17 @@ _NO_ID = 2**63 - 1
 # The newest version of an order at or before a command. Repetitions change nothing.
 _VERSION_AT = """(SELECT v.seq, v.n FROM order_version v WHERE v.order_id = o.order_id AND v.seq <= :seq
     AND v.change <> 'repeated' ORDER BY v.seq DESC, v.n DESC LIMIT 1)"""
+_LINK = """(SELECT json_array(l.link, l.fill_condition, json(l.order_ids)) FROM linked_order l
+        WHERE l.order_id = o.order_id)"""
 _ORDER = (
     """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only, v.price_micros,
     v.size_milli, v.remaining_milli, v.cost_micros, v.change, placed.ts_us, updated.ts_us, o.client_order_id, v.reason,
     o.reduce_only, o.liquidation, o.label, o.trigger_order_id, b.displayed_milli, b.refresh_milli,
     (SELECT json_array(q.mmp_group, q.quote_set_id, q.quote_id) FROM quote_terms q
-        WHERE q.order_id = o.order_id AND q.seq <= :seq ORDER BY q.seq DESC LIMIT 1)
+        WHERE q.order_id = o.order_id AND q.seq <= :seq ORDER BY q.seq DESC LIMIT 1),
+    """
+    + _LINK
+    + """
     FROM {source}
     JOIN order_version v ON v.order_id = o.order_id AND (v.seq, v.n) = """
     + _VERSION_AT
@@ -73,10 +78,11 @@ _ORDER = (
     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq"""
 )
 # Trigger orders in their newest version at or before a command.
-_TRIGGER_ORDER = """SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only,
+_TRIGGER_ORDER = f"""SELECT o.order_id, i.instrument_id, u.user_id, o.side, o.type, o.time_in_force, o.post_only,
     v.price_micros, v.size_milli, v.status, placed.ts_us, updated.ts_us, o.client_order_id, v.reason, o.reduce_only,
     o.label, o.trigger, v.trigger_price_micros, v.trigger_offset_micros, o.reference_micros,
-    (SELECT b.refresh_milli FROM iceberg_version b WHERE b.order_id = o.order_id LIMIT 1) FROM trigger_order o
+    (SELECT b.refresh_milli FROM iceberg_version b WHERE b.order_id = o.order_id LIMIT 1), v.primary_order_id,
+    {_LINK} FROM trigger_order o
     JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (SELECT newest.seq, newest.n
         FROM trigger_version newest WHERE newest.order_id = o.order_id AND newest.seq <= :seq
         ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
@@ -698,8 +704,9 @@ class _Accounts(_OnDemand[AccountBalances]):
 def _order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, remaining, cost, change,
      created_us, updated_us, name, reason, reduce_only, liquidation, label, trigger_order_id, displayed,
-     refresh, quote) = row  # fmt: skip
+     refresh, quote, link) = row  # fmt: skip
     mmp_group, quote_set_id, quote_id = (None, None, None) if quote is None else json.loads(quote)
+    link, fill_condition, linked_order_ids = (None, None, None) if link is None else json.loads(link)
     filled = size - remaining
     status: OrderStatus = "partially_filled" if filled else "open"
     if change == "cancelled" or not remaining:
@@ -731,13 +738,17 @@ def _order(row: Any) -> OrderView:
         mmp_group=mmp_group,
         quote_set_id=quote_set_id,
         quote_id=quote_id,
+        link=link,
+        fill_condition=fill_condition,
+        linked_order_ids=linked_order_ids,
     )
 
 
 def _trigger_order(row: Any) -> OrderView:
     (order_id, instrument_id, user_id, side, kind, time_in_force, post_only, price, size, status, created_us,
      updated_us, name, reason, reduce_only, label, trigger, trigger_price, trigger_offset, reference,
-     refresh) = row  # fmt: skip
+     refresh, primary_order_id, link) = row  # fmt: skip
+    link, fill_condition, linked_order_ids = (None, None, None) if link is None else json.loads(link)
     return OrderView(
         order_id,
         instrument_id,
@@ -764,4 +775,8 @@ def _trigger_order(row: Any) -> OrderView:
         trigger_reference_price_micros=reference,
         reject_reason=Reason(reason) if status == "rejected" else None,
         refresh_milli=refresh,
+        link=link,
+        fill_condition=fill_condition,
+        linked_order_ids=linked_order_ids,
+        primary_order_id=primary_order_id,
     )

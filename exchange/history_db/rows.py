@@ -11,6 +11,7 @@ from exchange.domain.events import BalanceChanged, OrderAccepted, OrderCancelled
 from exchange.engine.engine import Engine
 from exchange.history_db.account_rows import AccountRows
 from exchange.history_db.event_kinds import KIND_NUMBERS, WITHOUT_PAYLOAD
+from exchange.history_db.link_rows import LinkRows
 from exchange.history_db.market_rows import MarketRows
 from exchange.history_db.memory import Memory
 from exchange.history_db.new_rows import NULL, Keys, NewRows
@@ -38,7 +39,8 @@ class HistoryRows:
     def __init__(self, memory: Memory) -> None:
         self.new = new = NewRows(memory)
         self._orders, self._accounts, self._market = OrderRows(new), AccountRows(new), MarketRows(new)
-        self._triggers, self._quotes = TriggerRows(new), QuoteRows(new)
+        self._links = LinkRows(new)
+        self._triggers, self._quotes = TriggerRows(new, self._links), QuoteRows(new)
         self._liquidations: list[e.LiquidationStarted] = []
         self._commands, self._events = new.tables["command"], new.tables["event"]
         adders = self._adders()
@@ -60,6 +62,7 @@ class HistoryRows:
             e.TriggerOrderEdited: triggers.edited,
             e.TriggerOrderEnded: triggers.ended,
             e.TriggerOrderActivated: triggers.activated,
+            e.LinkedOrdersPlaced: self._links.placed,
             e.MassQuoted: self._quotes.quoted,
             e.MmpConfigSet: self._quotes.configured,
             e.MmpTriggered: self._quotes.triggered,
@@ -123,6 +126,9 @@ class HistoryRows:
             for instrument_id, position in account.positions.items():
                 self._accounts.add_profit((user_id, instrument_id), position, account.realised_micros, False)
         self._orders.add_quotes(views.depths)
+        for orders in views.orders.users.values():
+            for order in (*orders.open.values(), *orders.triggers.values()):
+                self._links.add_state(order)
 
     def _add_event(self, n: int, event: e.Event) -> None:
         """Add the rows of an event, and the event itself."""
@@ -135,6 +141,7 @@ class HistoryRows:
                 number, keys = _POSITION, self._accounts.position(n, event)
             case OrderAccepted():
                 number, keys = _ACCEPTED, self._orders.accepted(n, event)
+                self._links.accepted(event)
                 is_stored = needs_json(event.client_order_id) or needs_json(event.label or None)
                 is_stored = is_stored or event.display_milli is not UNSET
             case OrderCancelled():
@@ -154,6 +161,7 @@ class HistoryRows:
     def _begin(self, record: Record, command: c.Command, events: list[e.Event], engine: Engine) -> None:
         self.new.begin(record, command, events, engine)
         self._accounts.begin()
+        self._links.begin()
         self._liquidations.clear()
 
     def _add_command(self, record: Record) -> None:
@@ -165,6 +173,8 @@ class HistoryRows:
         order_id = NULL
         if isinstance(command, _ORDER_COMMANDS):
             order_id = getattr(command, "order_id", None) or getattr(first, "order_id", None) or NULL
+            if isinstance(first, e.LinkedOrdersPlaced):
+                order_id = first.order_ids[0]
         outcome = "done"
         reason: str | int = NULL
         if isinstance(first, e.Refused):

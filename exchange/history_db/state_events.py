@@ -101,6 +101,7 @@ def _placed(order: OrderView) -> e.TriggerOrderPlaced:
         True if order.reduce_only else UNSET,
         UNSET if order.label is None else order.label,
         UNSET if order.refresh_milli is None else order.refresh_milli,
+        UNSET if order.primary_order_id is None else order.primary_order_id,
     )
 
 

@@ -133,6 +133,7 @@ CREATE TABLE trigger_order (
 CREATE INDEX trigger_order_by_user ON trigger_order (user, instrument);
 
 -- Every state of a trigger order. `shown_micros` is the price that met it; `reason` is that of a cancellation or a refusal.
+-- `primary_order_id` is the order whose fills it waits for, NULL once they were enough.
 CREATE TABLE trigger_version (
     order_id              INTEGER NOT NULL REFERENCES trigger_order,
     seq                   INTEGER NOT NULL REFERENCES command,
@@ -142,10 +143,20 @@ CREATE TABLE trigger_version (
     trigger_offset_micros INTEGER,
     price_micros          INTEGER,
     size_milli            INTEGER NOT NULL,
+    primary_order_id      INTEGER,
     shown_micros          INTEGER,
     reason                TEXT,
     PRIMARY KEY (order_id, seq, n)
 ) STRICT, WITHOUT ROWID;
+
+-- The link of each linked order, of the parts of it, and of the orders that those placed. `order_ids` are those of the
+-- command that linked them, as JSON, the primary first.
+CREATE TABLE linked_order (
+    order_id       INTEGER PRIMARY KEY,
+    link           TEXT NOT NULL,
+    fill_condition TEXT NOT NULL,
+    order_ids      TEXT NOT NULL
+) STRICT;
 
 -- The MMP group, the quote set and the id of the mass quote of each quote, for every mass quote that placed or changed it.
 CREATE TABLE quote_terms (

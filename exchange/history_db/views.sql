@@ -81,12 +81,14 @@ SELECT o.order_id, u.user_id, o.client_order_id, i.instrument_id, o.side, o.type
        o.fee_micros, o.status, o.cancel_reason, o.placed_seq, o.updated_seq,
        placed.ts_us AS created_us, updated.ts_us AS updated_us, o.reduce_only, o.liquidation, o.label,
        o.trigger_order_id, b.displayed_milli, b.refresh_milli,
+       l.link, l.fill_condition, l.order_ids AS linked_order_ids,
        o.price_micros / 1e6 AS price, o.size_milli / 1e3 AS size, o.filled_milli / 1e3 AS filled
 FROM book_order o JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
      JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = o.updated_seq
      LEFT JOIN iceberg_version b ON b.order_id = o.order_id AND (b.seq, b.n) = (
         SELECT newest.seq, newest.n FROM iceberg_version newest WHERE newest.order_id = o.order_id
-        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1);
+        ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
+     LEFT JOIN linked_order l ON l.order_id = o.order_id;
 
 -- The orders that are still in a book.
 CREATE VIEW open_orders AS
@@ -100,13 +102,15 @@ SELECT o.order_id, u.user_id, o.client_order_id, o.label, i.instrument_id, o.sid
        (SELECT placed.order_id FROM book_order placed WHERE placed.trigger_order_id = o.order_id) AS placed_order_id,
        o.placed_seq, v.seq AS updated_seq, placed.ts_us AS created_us, updated.ts_us AS updated_us,
        (SELECT b.refresh_milli FROM iceberg_version b WHERE b.order_id = o.order_id LIMIT 1) AS refresh_milli,
+       l.link, l.fill_condition, l.order_ids AS linked_order_ids, v.primary_order_id,
        v.trigger_price_micros / 1e6 AS trigger_price, v.price_micros / 1e6 AS price, v.size_milli / 1e3 AS size
 FROM trigger_order o
      JOIN trigger_version v ON v.order_id = o.order_id AND (v.seq, v.n) = (
         SELECT newest.seq, newest.n FROM trigger_version newest WHERE newest.order_id = o.order_id
         ORDER BY newest.seq DESC, newest.n DESC LIMIT 1)
      JOIN user u ON u.user = o.user JOIN instrument i ON i.instrument = o.instrument
-     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq;
+     JOIN command placed ON placed.seq = o.placed_seq JOIN command updated ON updated.seq = v.seq
+     LEFT JOIN linked_order l ON l.order_id = o.order_id;
 
 -- The quotes of mass quotes that are still in a book, with the last mass quote that changed each.
 CREATE VIEW mass_quotes AS

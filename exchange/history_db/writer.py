@@ -25,6 +25,7 @@ _INSERTED = (
     "iceberg_version",
     "trigger_order",
     "trigger_version",
+    "linked_order",
     "quote_terms",
     "mmp_config",
     "mmp_trigger",

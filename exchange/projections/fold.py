@@ -17,6 +17,7 @@ from exchange.domain.events import (
     InstrumentCreated,
     InstrumentStateChanged,
     LimitsSet,
+    LinkedOrdersPlaced,
     LiquidationFeeCharged,
     LossShared,
     MarginsChanged,
@@ -55,6 +56,7 @@ from exchange.projections.balances import Balances, PositionRecord
 from exchange.projections.candles import IndexCandles
 from exchange.projections.depth import Depth
 from exchange.projections.mmp import mmp_group_view, mmp_trigger_view
+from exchange.projections.new_orders import link_as
 from exchange.projections.orders import Orders
 from exchange.projections.settlements import SettlementHistory
 from exchange.projections.tape import Tape
@@ -84,7 +86,8 @@ class Change:
     user. `halted` is None if it did not change. `count` is the number of instruments that were paused or resumed
     together. `band` is that of a refused price. `quotes` are the orders that a mass quote placed, changed or left as
     they were, `quote_id` is its name, and `refused_quotes` are the sides that it refused. `mmp_triggers` are the MMP
-    groups that froze, by user, and `mmp_group` is the one that the command set or reset.
+    groups that froze, by user, and `mmp_group` is the one that the command set or reset. `linked` are the ids of the
+    orders that it linked.
     """
 
     __slots__ = (
@@ -97,6 +100,7 @@ class Change:
         "halted",
         "index",
         "instruments",
+        "linked",
         "losses",
         "mmp_group",
         "mmp_triggers",
@@ -127,6 +131,7 @@ class Change:
         self.duplicate = False
         self.orders: dict[int, OrderView] = {}
         self.cancelled: list[int] = []
+        self.linked: list[int] = []
         self.trades: list[Trade] = []
         self.user_trades: list[tuple[str, UserTrade]] = []
         self.positions: dict[tuple[str, str], PositionRecord] = {}
@@ -194,6 +199,8 @@ class Fold:
         """Apply the events of command `seq`, and return the changes."""
         change = Change(seq, ts_us)
         entering: OrderView | None = None
+        linked: LinkedOrdersPlaced | None = None
+        triggered: OrderView | None = None
         for event in events:
             match event:
                 case OrderAccepted():
@@ -201,6 +208,10 @@ class Fold:
                     self._come_to_rest(change, entering)
                     entering = self.orders.on_accepted(event, ts_us)
                     change.orders[event.order_id] = entering
+                    if linked is not None and event.order_id in linked.order_ids:
+                        _link(entering, linked)
+                    elif triggered is not None and event.trigger_order_id == triggered.order_id:
+                        link_as(entering, triggered)
                     if not entering.liquidation and entering.trigger_order_id is None:
                         change.order = entering
                 case BalanceChanged():
@@ -235,7 +246,9 @@ class Fold:
                     self._changed_depth(change, event.instrument_id).on_edited(event)
                     entering = None if event.kept_place else order
                 case AllCancelled():
-                    change.cancelled = sorted(change.orders)
+                    # A link may also have made an order smaller.
+                    ended = [order_id for order_id, it in change.orders.items() if it.status == "cancelled"]
+                    change.cancelled = sorted(ended)
                 case OrderRepeated():
                     change.order = self.orders.find(event.user_id, event.order_id)
                     change.duplicate = True
@@ -291,9 +304,13 @@ class Fold:
                     change.user_id = event.user_id
                 case TriggerOrderPlaced():
                     order = change.orders[event.order_id] = self.orders.on_trigger_placed(event, ts_us)
-                    # A part of another order is placed by a fill.
-                    if event.part_of is UNSET:
+                    if event.part_of is not UNSET:
+                        # A fill of its primary placed it.
+                        link_as(order, self.orders.users[event.user_id].triggers[event.part_of])
+                    else:
                         change.order = order
+                        if linked is not None:
+                            _link(order, linked)
                 case TriggerOrderEdited():
                     order = change.orders[event.order_id] = self.orders.on_trigger_edited(event, ts_us)
                     if event.cause is UNSET:
@@ -301,9 +318,12 @@ class Fold:
                 case TriggerOrderActivated():
                     change.orders[event.order_id] = self.orders.on_trigger_activated(event, ts_us)
                 case TriggerOrderEnded():
-                    order = change.orders[event.order_id] = self.orders.on_trigger_ended(event, ts_us)
+                    triggered = change.orders[event.order_id] = self.orders.on_trigger_ended(event, ts_us)
                     if change.order is None:
-                        change.order = order
+                        change.order = triggered
+                case LinkedOrdersPlaced():
+                    linked = event
+                    change.linked = event.order_ids
                 case MassQuoted():
                     self._on_mass_quoted(change, event)
                 case QuoteRefused():
@@ -466,3 +486,7 @@ class Fold:
                 event.fee_micros,
             ),
         )
+
+
+def _link(order: OrderView, linked: LinkedOrdersPlaced) -> None:
+    order.link, order.fill_condition, order.linked_order_ids = linked.link, linked.fill_condition, linked.order_ids

@@ -68,5 +68,12 @@ def add_trigger_order(triggers: dict[int, OrderView], event: TriggerOrderPlaced,
         trigger_offset_micros=event.trigger_offset_micros,
         trigger_reference_price_micros=event.reference_micros,
         refresh_milli=event.display_milli or None,
+        primary_order_id=event.primary_order_id or None,
     )
     return order
+
+
+def link_as(order: OrderView, other: OrderView) -> None:
+    """Give an order the link of the one that it was placed by, or that it is a part of."""
+    order.link, order.fill_condition = other.link, other.fill_condition
+    order.linked_order_ids = other.linked_order_ids

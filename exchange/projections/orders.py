@@ -190,6 +190,7 @@ class Orders:
     def on_trigger_activated(self, event: TriggerOrderActivated, ts_us: int) -> OrderView:
         """Let a trigger order wait for its price from now on."""
         order = self.users[event.user_id].triggers[event.order_id]
+        order.primary_order_id = None
         order.updated_us = ts_us
         return order
 

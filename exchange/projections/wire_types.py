@@ -8,7 +8,9 @@ from msgspec import UNSET, UnsetType
 
 from exchange.domain.enums import (
     CancelReason,
+    FillCondition,
     InstrumentState,
+    LinkType,
     Liquidity,
     MmpLimit,
     OptionType,
@@ -141,6 +143,10 @@ class OrderView(msgspec.Struct, gc=False, rename=WIRE_NAMES, omit_defaults=True)
     mmp_group: str | None = None
     quote_set_id: str | None = None
     quote_id: str | None = None
+    link: LinkType | None = None
+    fill_condition: FillCondition | None = None
+    linked_order_ids: list[int] | None = None
+    primary_order_id: int | None = None
 
 
 class MmpGroupView(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
@@ -613,6 +619,16 @@ class MassQuoteResult(msgspec.Struct, omit_defaults=True):
     trades: list[UserTrade]
     errors: list[QuoteError]
     seq: int
+    receipt: Receipt | UnsetType = UNSET
+
+
+class LinkedOrdersResult(msgspec.Struct, omit_defaults=True):
+    """The linked orders after the command, the primary first, and the trades that they made at once."""
+
+    orders: list[OrderView]
+    trades: list[UserTrade]
+    seq: int
+    duplicate: bool = False
     receipt: Receipt | UnsetType = UNSET
 
 
