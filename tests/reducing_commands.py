@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from random import Random
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from exchange.domain.commands import Command, Deposit, EditOrder, PlaceOrder
-from exchange.domain.enums import Side
+from exchange.domain.commands import Command, Deposit, EditOrder, PlaceLinkedOrders, PlaceOrder
+from exchange.domain.enums import FillCondition, Side
+from tests.link_commands import LinkCommands
 from tests.naive import NaiveExchange
 from tests.order_commands import OrderCommands
 from tests.random_commands import USERS, Step
@@ -72,3 +74,33 @@ class ReducingCommands(OrderCommands):
             reduce_only=is_reducing or UNSET,
             display_milli=choose((UNSET, 100, 200)),
         )
+
+
+class ReducingLinkCommands(ReducingCommands, LinkCommands):
+    """The same with pairs and primaries among these orders."""
+
+    def next_command(self) -> Command:
+        """Return the next command, and advance `ts_us`."""
+        command, one_in = super().next_command(), self.reducing.randrange
+        if isinstance(command, PlaceOrder) and self.live and command.time_in_force == "gtc" and not one_in(3):
+            command = self._pair(command) if one_in(3) else self._primary(command)
+            self.last = command
+        return command
+
+    def _pair(self, first: PlaceOrder) -> PlaceLinkedOrders:
+        choose = self.reducing.choice
+        terms = {"price_micros": choose(PRICES), "size_milli": choose((300, 500, 1_000)), "display_milli": UNSET}
+        orders = [first, replace(first, **terms, reduce_only=choose((first.reduce_only, UNSET)))]
+        if not self.reducing.randrange(2):
+            orders.reverse()
+        return PlaceLinkedOrders(first.user_id, "one_cancels_other", self._condition(), [*orders])
+
+    def _primary(self, first: PlaceOrder) -> PlaceLinkedOrders:
+        first = replace(first, reduce_only=UNSET)
+        back: Side = "ask" if first.side == "bid" else "bid"
+        second = replace(first, side=back, price_micros=self.reducing.choice(PRICES), display_milli=UNSET)
+        return PlaceLinkedOrders(first.user_id, "one_triggers_other", self._condition(), [first, second])
+
+    def _condition(self) -> FillCondition:
+        conditions: tuple[FillCondition, ...] = ("first_hit", "complete_fill", "incremental")
+        return self.reducing.choice(conditions)

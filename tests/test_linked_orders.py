@@ -1,5 +1,7 @@
 """Linked orders beyond the scenario tables: many at once, snapshots, states without links, and replays."""
 
+import time
+
 import pytest
 from msgspec import UNSET
 
@@ -156,3 +158,30 @@ def test_the_command_is_canonical_json_with_its_orders_tagged() -> None:
     assert text.count(b'"kind":"place_') == 3
     assert decode_command(text) == command
     assert isinstance(command, PlaceLinkedOrders) and command.orders[0].label is UNSET
+
+
+def test_a_primary_that_ends_with_its_secondaries_leaves_nothing_behind() -> None:
+    market = Market()
+    market.do(linked(OCO, buy("carol", 1_000, CENT), buy("carol", 1_000, CENT)))
+    market.do(sell("bob", 500, USDC))
+    events = market.do(linked(OTO, buy("alice", 1_000, None), sell("alice", 1_000, 2 * USDC), on="complete_fill"))
+    assert isinstance(events[3], Traded)
+    assert market.state.triggers is None and market.state.links is not None
+    market.state.check()
+
+
+def test_a_fok_is_checked_fast_while_orders_are_linked() -> None:
+    """Its check looked at all reduce-only orders of a maker for each fill: for 12 s with these orders."""
+    count = 4_000
+    market = Market()
+    market.do(linked(OCO, buy("carol", 1_000, CENT), buy("carol", 1_000, CENT)))
+    market.do(sell("bob", 2 * count, CENT))
+    market.do(buy("alice", 2 * count, CENT))
+    for number in range(count):
+        market.do(sell("alice", 2, 500 * USDC + CENT * number, reduce_only=True))
+    for number in range(count):
+        market.do(sell("alice", 1, 2 * CENT * (1 + number)))
+    began = time.process_time()
+    events = market.do(buy("bob", count + 1, 400 * USDC, time_in_force="fok"))
+    assert time.process_time() - began < 2
+    assert isinstance(events[1], OrderCancelled) and events[1].reason == "fok_unfilled"

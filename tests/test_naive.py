@@ -104,7 +104,7 @@ from tests.naive import NaiveExchange, NaiveOrder
 from tests.order_commands import OrderCommands, OrderMarketCommands, order_steps
 from tests.quote_commands import QuoteCommands, QuoteMarketCommands, quote_steps
 from tests.random_commands import RandomCommands, Step, random_steps
-from tests.reducing_commands import ReducingCommands
+from tests.reducing_commands import ReducingCommands, ReducingLinkCommands
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 200
@@ -172,7 +172,7 @@ def test_chunk_of_streams_with_mass_quotes_is_the_same_as_in_the_naive_exchange(
 @pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=20, long_from=40))
 def test_chunk_of_streams_with_reducing_orders_is_the_same_as_in_the_naive_exchange(first_seed: int) -> None:
     for seed in range(first_seed, first_seed + CHUNK):
-        run_stream(ReducingCommands, seed, COMMANDS)
+        run_stream(ReducingLinkCommands if seed % 2 else ReducingCommands, seed, COMMANDS)
 
 
 @pytest.mark.parametrize("first_seed", chunks(ORDER_SEEDS, slow_from=0, long_from=10))
@@ -199,6 +199,7 @@ def test_fresh_market_streams_are_the_same_as_in_the_naive_exchange() -> None:
         run_stream(OrderMarketCommands, seed, 1_000)
         run_stream(QuoteMarketCommands, seed, 1_000)
         run_stream(ReducingCommands, seed, 1_000)
+        run_stream(ReducingLinkCommands, seed, 1_000)
         run_stream(LinkMarketCommands, seed, 1_000)
 
 

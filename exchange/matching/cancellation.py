@@ -208,7 +208,7 @@ def leave_primary(state: State, order: TriggerOrder) -> None:
     if primary is not None:
         del primary.secondaries[order.order_id]
         if not primary.secondaries:
-            del links.primaries[primary.order_id]
+            links.drop_primary(primary)
 
 
 def can_place_parts(state: State, primary: Primary) -> bool:
@@ -233,7 +233,7 @@ def _end_primary(state: State, changes: Changes, links: Links, primary: Primary)
                 shrink_trigger(changes, order, held_milli)
         links.filled[primary.order_id] = None
         return
-    del links.primaries[primary.order_id]
+    links.drop_primary(primary)
     for order in secondaries:
         # They end because of the primary, and not because of each other.
         pair = links.pairs.get(order.order_id)

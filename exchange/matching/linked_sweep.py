@@ -16,9 +16,23 @@ class Sweep:
 
     `left` is what is left of the orders that a fill has changed, by id, and `shown` what such an iceberg order shows.
     `alone` are the orders whose pair is over. `moved` are the contracts that each user bought, or sold if negative.
+    `reducing` are the reduce-only orders of each user that may have something left, the first to trade first, and
+    `sums` what is left of them together: with these, a fill looks at no more orders than it changes.
     """
 
-    __slots__ = ("alone", "book", "left", "moved", "order_id", "shown", "size_milli", "state", "user_id")
+    __slots__ = (
+        "alone",
+        "book",
+        "left",
+        "moved",
+        "order_id",
+        "reducing",
+        "shown",
+        "size_milli",
+        "state",
+        "sums",
+        "user_id",
+    )
 
     def __init__(self, state: State, order_id: int, user_id: str, book: OrderBook, size_milli: int) -> None:
         self.state = state
@@ -30,6 +44,8 @@ class Sweep:
         self.shown: dict[int, int] = {}
         self.alone: dict[int, None] = {}
         self.moved: dict[str, int] = {}
+        self.reducing: dict[str, list[Order]] = {}
+        self.sums: dict[str, int] = {}
 
     def fills(self, side: Side, limit_micros: int | None) -> list[tuple[int, int]]:
         """Return price and size of the fills, by resting order. A limit of None stands for any price."""
@@ -66,7 +82,7 @@ class Sweep:
     def _fill(self, maker: Order, size_milli: int) -> bool:
         """Note a fill. True if the maker is an iceberg order that shows its next part at the back of its queue."""
         left_milli = self._left_milli(maker) - size_milli
-        self.left[maker.order_id] = left_milli
+        self._set_left(maker, left_milli)
         self.size_milli -= size_milli
         is_refilled = False
         if maker.display_milli:
@@ -91,32 +107,57 @@ class Sweep:
         if reducing is None:
             return
         position_milli = account.position_milli(self.book.instrument_id) + self.moved.get(account.user_id, 0)
-        room_milli = abs(position_milli)
-        for order in reducing.first_to_trade():
-            left_milli = self._left_milli(order)
-            if not left_milli:
-                continue
-            if (order.side == "ask") != (position_milli > 0):
-                room_milli = 0
-            kept_milli = min(left_milli, room_milli)
-            room_milli -= kept_milli
-            if kept_milli:
-                self._keep(order, kept_milli)
-            else:
-                self._end(order.order_id)
+        allowed_milli = abs(position_milli) if reducing.reduces(position_milli) else 0
+        self._know_reducing(account)
+        excess_milli = self.sums[account.user_id] - allowed_milli
+        orders, too_large = self.reducing[account.user_id], []
+        while excess_milli > 0:
+            order = orders[-1]
+            too_large.append(order)
+            excess_milli -= self._left_milli(order)
+            if excess_milli < 0:
+                # It keeps a part.
+                break
+            orders.pop()
+        for order in reversed(too_large):
+            if excess_milli < 0:
+                self._keep(order, -excess_milli)
+                excess_milli = 0
+            elif self._left_milli(order):
+                self._end(account, order.order_id)
+
+    def _know_reducing(self, account: Account) -> None:
+        """Add up the reduce-only orders of an account, before the first change of one of them."""
+        if account.user_id not in self.sums:
+            reducing = account.reducing[self.book.instrument_id]
+            self.sums[account.user_id] = reducing.sum_milli
+            self.reducing[account.user_id] = reducing.first_to_trade()
+
+    def _set_left(self, order: Order, left_milli: int) -> None:
+        if order.reduce_only and order.book is self.book:
+            account = self.state.accounts[order.user_id]
+            self._know_reducing(account)
+            self.sums[order.user_id] += left_milli - self._left_milli(order)
+        self.left[order.order_id] = left_milli
 
     def _keep(self, order: Order, left_milli: int) -> None:
-        self.left[order.order_id] = left_milli
+        self._set_left(order, left_milli)
         if order.display_milli:
             self.shown[order.order_id] = min(self.shown.get(order.order_id, order.shown_milli), left_milli)
 
-    def _end(self, order_id: int) -> None:
+    def _end(self, account: Account, order_id: int) -> None:
         """Note that an order is cancelled, and the other one of its pair with it."""
-        self.left[order_id] = 0
+        self._end_alone(account, order_id)
         pair = None if self.state.links is None else self.state.links.pairs.get(order_id)
         if pair is not None and order_id not in self.alone:
             self.alone[pair.first_id] = self.alone[pair.second_id] = None
-            self.left[pair.other(order_id)] = 0
+            self._end_alone(account, pair.other(order_id))
+
+    def _end_alone(self, account: Account, order_id: int) -> None:
+        """Note that an order is cancelled, if it rests."""
+        order = account.open_orders.get(order_id)
+        if order is not None and order.level is not None:
+            self._set_left(order, 0)
 
     def _after_fill(self, account: Account, order_id: int, fill_milli: int, left_milli: int) -> None:
         pair = None if self.state.links is None else self.state.links.pairs.get(order_id)
@@ -125,7 +166,7 @@ class Sweep:
         other_id = pair.other(order_id)
         if pair.condition == "first_hit" or not left_milli:
             self.alone[pair.first_id] = self.alone[pair.second_id] = None
-            self.left[other_id] = 0
+            self._end_alone(account, other_id)
         elif pair.condition == "incremental":
             other = account.open_orders.get(other_id)
             if other is not None and other.level is not None:

@@ -76,6 +76,11 @@ class Links:
         """Let both orders stand alone."""
         del self.pairs[pair.first_id], self.pairs[pair.second_id]
 
+    def drop_primary(self, primary: Primary) -> None:
+        """Forget a primary, which has no secondary left."""
+        del self.primaries[primary.order_id]
+        self.filled.pop(primary.order_id, None)
+
     def move(self, order_id: int, new_id: int) -> Primary | None:
         """Let the order that a trigger order places take its place; return it as a primary, if it is one."""
         pair = self.pairs.pop(order_id, None)
