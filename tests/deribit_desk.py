@@ -31,8 +31,10 @@ class Client:
         self.user_id = user_id
         self.messages: list[Any] = []
         self.answers: list[Any] = []
+        # Why the exchange closed the connection.
+        self.reasons: list[str] = []
         self.session = Session(
-            exchange, dialects.of_websocket, exchange.subscriptions, self._on_text, self.answers.append
+            exchange, dialects.of_websocket, exchange.subscriptions, self._on_text, self.reasons.append
         )
 
     async def answer_to(self, method: str, **params: Any) -> Any:
@@ -44,6 +46,7 @@ class Client:
                 break
             await asyncio.sleep(0)
             await self.exchange.settle()
+        assert not self.reasons, self.reasons
         (answer,) = self.answers
         return answer
 

@@ -48,17 +48,28 @@ class Moments:
             name=trade.instrument_id,
             **at,
         )
-        volatility = None
+        volatility = forward = None
         if index is not None:
             forward = self._forward(instrument, trade.seq, *index)
             volatility = volatility_of_price(instrument, trade.price_micros, forward, trade.ts_us)
-        completes = isinstance(trade, UserTrade) and self._completes(trade)
-        return TradeMoment(
+        moment = TradeMoment(
             None if index is None else index[0],
             None if mark is None else mark[0],
             volatility,
             self._before(trade),
-            completes,
+            forward_micros=forward,
+        )
+        return self._with_order(moment, trade) if isinstance(trade, UserTrade) else moment
+
+    def _with_order(self, moment: TradeMoment, trade: UserTrade) -> TradeMoment:
+        kind, is_reduce_only, is_post_only = self._first(
+            "SELECT type, reduce_only, post_only FROM book_order WHERE order_id = :order_id", order_id=trade.order_id
+        )
+        return moment._replace(
+            completes_order=self._completes(trade),
+            order_type=kind,
+            is_reduce_only=bool(is_reduce_only),
+            is_post_only=bool(is_post_only),
         )
 
     def _completes(self, trade: UserTrade) -> bool:

@@ -9,8 +9,8 @@ from exchange.projections.black_scholes import Volatility
 class TradeMoment(NamedTuple):
     """The prices when a trade happened, and the volatility that its price implies.
 
-    `before` are the prices of the trades before it, the newest first. `completes_order`: the user's order was filled by
-    it.
+    `before` are the prices of the trades before it, the newest first. `forward_micros` is the price of the asset that
+    the volatility is about. The others are about the user's order: `completes_order`, it was filled by the trade.
     """
 
     index_micros: int | None
@@ -18,6 +18,10 @@ class TradeMoment(NamedTuple):
     volatility: Volatility | None
     before: Sequence[int] = ()
     completes_order: bool = False
+    forward_micros: int | None = None
+    order_type: str = "limit"
+    is_reduce_only: bool = False
+    is_post_only: bool = False
 
 
 class OptionSettlement(NamedTuple):

@@ -246,14 +246,17 @@ class Views:
             self._volatilities.of_quote(instrument, "ask", ask_micros, forward_micros, self.ts_us),
         )
 
-    def volatility_of(self, instrument_id: str, price_micros: int) -> Volatility | None:
-        """Return the implied volatility of a price, as of best bid and best ask; None if it has none."""
-        instrument = self.instruments[instrument_id]
-        series = self._shared(instrument)
+    def forward_of(self, instrument_id: str) -> int | None:
+        """Return the price of the asset that implied volatilities of an instrument are about, in micros."""
+        series = self._shared(self.instruments[instrument_id])
         if series.index_price is None:
             return None
-        forward_micros = series.index_price.price_micros if series.smile is None else series.forward_micros
-        return volatility_of_price(instrument, price_micros, forward_micros, self.ts_us)
+        return series.index_price.price_micros if series.smile is None else series.forward_micros
+
+    def volatility_of(self, instrument_id: str, price_micros: int) -> Volatility | None:
+        """Return the implied volatility of a price, as of best bid and best ask; None if it has none."""
+        forward_micros = self.forward_of(instrument_id)
+        return volatility_of_price(self.instruments[instrument_id], price_micros, forward_micros, self.ts_us)
 
     def mark_volatility(self, instrument_id: str) -> Volatility | None:
         """Return the volatility of the mark price, as in the ticker."""

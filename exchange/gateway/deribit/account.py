@@ -29,6 +29,10 @@ _PORTFOLIO = (
     "currency", "balance", "margin_balance", "equity", "maintenance_margin", "initial_margin", "available_funds",
     "available_withdrawal_funds", "spot_reserve", "additional_reserve",
 )  # fmt: skip
+# There are no futures, no reserves, and fees have no balance of their own.
+_ZERO = (
+    "futures_pl", "futures_session_rpl", "futures_session_upl", "spot_reserve", "additional_reserve", "fee_balance",
+)  # fmt: skip
 _decode_sizes = msgspec.json.Decoder(dict[str, Decimal]).decode
 
 
@@ -144,6 +148,8 @@ def simulation(caller: Caller, params: d.SimulatePortfolioParams) -> dict[str, A
         "maintenance_margin": maintenance,
         "projected_initial_margin": initial,
         "projected_maintenance_margin": maintenance,
+        "projected_delta_total": greeks["delta_total"],
+        **dict.fromkeys(_ZERO, 0.0),
         "margin_model": shapes.MARGIN_MODEL,
         "portfolio_margining_enabled": False,
         "cross_collateral_enabled": False,

@@ -410,7 +410,7 @@ class _TickerChanges:
         """Translate the next ticker."""
         told = []
         for one in self._ticker(data):
-            fields = msgspec.structs.asdict(one)
+            fields = {name: value for name, value in msgspec.structs.asdict(one).items() if value is not msgspec.UNSET}
             always = {"type": "change" if self._known else "snapshot"}
             always |= {name: fields[name] for name in ("instrument_name", "timestamp")}
             changed = {name: value for name, value in fields.items() if self._known.get(name, self) != value}

@@ -149,12 +149,12 @@ def _log_params(_caller: Caller, params: d.TransactionLogParams) -> p.RangeParam
 
 
 def _log(caller: Caller, params: d.TransactionLogParams, found: w.TransactionsResult) -> dict[str, Any]:
-    entries = found.transactions
+    entries, number = found.transactions, shapes.account_number(caller.views, caller.user_id)
     logs = [
         {
             "id": one.id,
             "user_seq": one.id,
-            "user_id": caller.user_id,
+            "user_id": number,
             "username": caller.user_id,
             "type": _TRANSACTION_TYPES.get(one.type, one.type),
             "timestamp": u.ms(one.ts_us),

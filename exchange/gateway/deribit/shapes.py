@@ -119,6 +119,10 @@ class OwnTrade(msgspec.Struct):
     matching_id: None
     mmp: bool
     api: bool
+    order_type: str
+    reduce_only: bool
+    post_only: bool
+    underlying_price: float | UnsetType = UNSET
     index_price: float | UnsetType = UNSET
     mark_price: float | UnsetType = UNSET
     iv: float | UnsetType = UNSET
@@ -200,12 +204,13 @@ class Ticker(msgspec.Struct, kw_only=True):
     underlying_price: float | None
     underlying_index: str
     estimated_delivery_price: float | None
-    settlement_price: float | None
     interest_rate: float
     mark_iv: float
     bid_iv: float
     ask_iv: float
     greeks: OptionGreeks
+    settlement_price: float | UnsetType = UNSET
+    delivery_price: float | UnsetType = UNSET
 
 
 class Book(Ticker, kw_only=True):
@@ -445,6 +450,7 @@ def book_summary(views: Views, instrument_id: str) -> BookSummary:
 def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
     listed, stats = views.instruments[of.instrument_id], of.stats
     greeks = of.greeks or _NO_GREEKS
+    delivered = UNSET if listed.delivery_price_micros is None else u.price(listed.delivery_price_micros)
     return {
         "instrument_name": of.instrument_id,
         "timestamp": u.ms(of.ts_us),
@@ -470,7 +476,8 @@ def _ticker_fields(views: Views, of: w.Ticker) -> dict[str, Any]:
         "underlying_price": _underlying(of),
         "underlying_index": index_name(listed.asset),
         "estimated_delivery_price": u.price_or_none(of.estimated_delivery_price_micros),
-        "settlement_price": u.price_or_none(listed.delivery_price_micros),
+        "settlement_price": delivered,
+        "delivery_price": delivered,
         # The model has no interest: forwards come from the rules.
         "interest_rate": 0.0,
         "mark_iv": volatility_or_zero(of.mark_iv),

@@ -22,10 +22,10 @@ LOOKED_BACK_MAX = 20
 UNKNOWN = TradeMoment(None, None, None)
 
 
-def moment_now(views: Views, trade: w.Trade | w.UserTrade, completes_order: bool = False) -> TradeMoment:
+def moment_now(views: Views, trade: w.Trade | w.UserTrade) -> TradeMoment:
     """The moment of a trade of the last command. Of an older trade, the prices are not known any more."""
     if trade.seq != views.seq:
-        return UNKNOWN._replace(completes_order=completes_order)
+        return UNKNOWN
     instrument = views.instruments[trade.instrument_id]
     index = views.indexes.get(instrument.asset)
     kept = views.tape.instruments[trade.instrument_id]
@@ -35,7 +35,7 @@ def moment_now(views: Views, trade: w.Trade | w.UserTrade, completes_order: bool
         views.marks.get(trade.instrument_id),
         views.volatility_of(trade.instrument_id, trade.price_micros),
         list(islice(earlier, LOOKED_BACK_MAX)),
-        completes_order,
+        forward_micros=views.forward_of(trade.instrument_id),
     )
 
 
@@ -46,9 +46,15 @@ def own_trades_now(views: Views, user_id: str, trades: Iterable[w.UserTrade]) ->
     found = []
     for trade in trades:
         order = views.find_order(user_id, trade.order_id)
-        is_last = last[trade.order_id] == trade.trade_id
-        completes = is_last and order is not None and order.status == "filled"
-        found.append(own_trade(trade, moment_now(views, trade, completes)))
+        moment = moment_now(views, trade)
+        if order is not None:
+            moment = moment._replace(
+                completes_order=last[trade.order_id] == trade.trade_id and order.status == "filled",
+                order_type=order.type,
+                is_reduce_only=order.reduce_only,
+                is_post_only=order.post_only,
+            )
+        found.append(own_trade(trade, moment))
     return found
 
 
@@ -82,6 +88,10 @@ def own_trade(trade: w.UserTrade, moment: TradeMoment) -> shapes.OwnTrade:
         None,
         False,
         True,
+        "liquidation" if trade.liquidation else "market" if moment.order_type == "market" else "limit",
+        moment.is_reduce_only,
+        moment.is_post_only,
+        _price_or_unset(moment.forward_micros),
         _price_or_unset(moment.index_micros),
         _price_or_unset(moment.mark_micros),
         _volatility_or_unset(moment.volatility),

@@ -20,6 +20,7 @@ from exchange.projections import wire_types as w
 
 _STOPS = ("stop_market", "stop_limit")
 _TAKES = ("take_market", "take_limit")
+_AT_MARKET = ("market", "stop_market", "take_market", "trailing_stop")
 # The order filters that stand for all types.
 ORDER_TYPES = ("all",)
 _TYPES: dict[str, tuple[str, ...]] = {
@@ -34,14 +35,14 @@ LOOKED_AT_MAX = 1_000
 
 def place(params: d.OrderParams) -> p.PlaceParams:
     """The parameters of `private/buy` or `private/sell` on `/`."""
-    is_market = params.type == "market"
+    never_rests = params.type in _AT_MARKET
     return p.PlaceParams(
         params.instrument_name,
         _amount(params.amount, params.contracts),
         params.type,
         _price_or_none(params.price, "price"),
-        # A market order does not rest here either, whatever the default of Deribit says.
-        None if is_market and params.time_in_force == "good_til_cancelled" else params.time_in_force,
+        # An order at market does not rest here either, whatever the default of Deribit says.
+        None if never_rests and params.time_in_force == "good_til_cancelled" else params.time_in_force,
         params.post_only,
         reduce_only=params.reduce_only,
         label=params.label or None,
