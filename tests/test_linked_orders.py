@@ -174,7 +174,7 @@ def test_a_fok_is_checked_fast_while_orders_are_linked() -> None:
     """Its check looked at all reduce-only orders of a maker for each fill: for 12 s with these orders."""
     count = 4_000
     market = Market()
-    market.do(linked(OCO, buy("carol", 1_000, CENT), buy("carol", 1_000, CENT)))
+    market.do(linked(OCO, sell("carol", 1_000, 900 * USDC), sell("carol", 1_000, 900 * USDC)))
     market.do(sell("bob", 2 * count, CENT))
     market.do(buy("alice", 2 * count, CENT))
     for number in range(count):
