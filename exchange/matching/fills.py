@@ -19,7 +19,7 @@ from exchange.matching.fees import FeeSchedule
 from exchange.matching.linked_fills import after_fill
 from exchange.matching.maker_protection import protect
 from exchange.matching.margin_profiles import collateral_micros, coverable_milli
-from exchange.matching.possible_fills import possible_fills
+from exchange.matching.possible_fills import first_maker, possible_fills
 from exchange.matching.reduce_only import shrink_reduce_only
 from exchange.matching.state import Changes, State
 
@@ -85,9 +85,13 @@ def can_pay(state: State, account: Account, book: OrderBook, side: Side, size_mi
     budget = BuyingPower(state, account, book, side)
     if side == "ask":
         return budget.affords_milli(0, size_milli) >= (size_milli if in_full else 1)
-    fills = possible_fills(state, state.next_order_id, account.user_id, book, side, None, size_milli)
     if not in_full:
-        return not fills or budget.affords_milli(fills[0][0], fills[0][1]) > 0
+        first = first_maker(state, account.user_id, book, side, None)
+        if first is None:
+            return True
+        assert first.price_micros is not None, "a market order rests"
+        return budget.affords_milli(first.price_micros, min(size_milli, first.remaining_milli)) > 0
+    fills = possible_fills(state, state.next_order_id, account.user_id, book, side, None, size_milli)
     if sum(size for _, size in fills) < size_milli:
         return True
     return budget.pays(sum(budget.paid_micros(price, size) for price, size in fills), size_milli)

@@ -21,6 +21,7 @@ from exchange.matching.accounts import Account
 from exchange.matching.book import Order, OrderBook
 from exchange.matching.fills import BuyingPower, can_pay, released_micros
 from exchange.matching.margin_profiles import collateral_micros
+from exchange.matching.possible_fills import first_maker
 from exchange.matching.refusal import FailedCheck, Figures
 from exchange.matching.reopening import why_not_reopened
 from exchange.matching.state import State
@@ -318,11 +319,8 @@ def best_price_micros(
     limit_micros = book.limit_micros(side, limit_micros)
     if best is None or (limit_micros is not None and not opposite.reaches(best, limit_micros)):
         return None
-    own_trade = state.rules.self_trade_prevention == "off"
-    for maker in opposite.crosses(limit_micros):
-        if own_trade or maker.user_id != account.user_id:
-            return maker.price_micros
-    return None
+    maker = first_maker(state, account.user_id, book, side, limit_micros)
+    return None if maker is None else maker.price_micros
 
 
 def _is_stale(state: State, ts_us: int, book: OrderBook) -> bool:

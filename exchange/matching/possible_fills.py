@@ -38,6 +38,15 @@ def possible_fills(
     return taker.fills
 
 
+def first_maker(state: State, user_id: str, book: OrderBook, side: Side, limit_micros: int | None) -> Order | None:
+    """Return the first resting order that an order of the user would trade with; None if there is none."""
+    own_trade = state.rules.self_trade_prevention == "off"
+    for maker in book.opposite(side).crosses(book.limit_micros(side, limit_micros)):
+        if own_trade or maker.user_id != user_id:
+            return maker
+    return None
+
+
 class _Reduction:
     """The reduce-only orders of one maker in the instrument, and its position. `left_milli` are their remainders.
 
