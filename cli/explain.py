@@ -13,7 +13,7 @@ from exchange.domain.commands import encode_command
 from exchange.domain.reasons import REFUSALS
 from exchange.history.event_text import describe
 from exchange.history.explain import CommandStory, OrderStory, QueuePosition, explain_command, explain_order
-from exchange.history.trigger_text import step_text
+from exchange.history.trigger_text import link_text, linked_cause, step_text
 from exchange.projections.order_timeline import (
     CancelledStep,
     EditedStep,
@@ -22,6 +22,7 @@ from exchange.projections.order_timeline import (
     RefusedStep,
     RepeatedStep,
     TimelineStep,
+    TriggerActivatedStep,
     TriggerEditedStep,
     TriggerEndedStep,
     TriggerPlacedStep,
@@ -104,10 +105,13 @@ def _print_command(story: CommandStory) -> None:
 
 def _sentence(step: TimelineStep, placed: PlacedStep | TriggerPlacedStep) -> str:
     match step:
-        case TriggerPlacedStep() | TriggerEditedStep() | TriggerEndedStep():
+        case TriggerPlacedStep() | TriggerActivatedStep() | TriggerEditedStep() | TriggerEndedStep():
             return step_text(step, placed.user_id)
         case PlacedStep():
             return _placed(step)
+        case EditedStep(cause="linked_order"):
+            before = contracts(step.previous_remaining_milli)
+            return f"made smaller by a fill of its linked order, to {contracts(step.remaining_milli)}, before {before}"
         case EditedStep(cause="reduce_only"):
             before = contracts(step.previous_remaining_milli)
             return f"shrunk with the position to {contracts(step.remaining_milli)}, before {before}"
@@ -149,7 +153,7 @@ def _placed(step: PlacedStep) -> str:
     if step.liquidation:
         position = "short" if step.side == "bid" else "long"
         whose = f"the exchange for {step.user_id}, to liquidate a {position} position"
-    return f"placed by {whose}: {', '.join(terms)}"
+    return f"placed by {whose}: {', '.join(terms)}{link_text(step)}"
 
 
 def _filled(step: FilledStep, placed: PlacedStep | TriggerPlacedStep) -> str:
@@ -195,6 +199,8 @@ def _cancelled(step: CancelledStep, placed: PlacedStep | TriggerPlacedStep) -> s
             how = "by the administrator"
         case "nothing_to_reduce":
             how = "because no position was left for this reduce-only order"
+        case "linked_order":
+            how = linked_cause(step)
         case "liquidation":
             how = f"because {user_id} was liquidated: the cash was below the maintenance margin"
         case "mmp_trigger":

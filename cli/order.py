@@ -25,7 +25,7 @@ from exchange.cli.options import (
 )
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import at_option, offline_option, present
-from exchange.domain.enums import Trigger, TriggerType
+from exchange.domain.enums import FillCondition, Trigger, TriggerType
 from exchange.history.trigger_text import waiting_text
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 from exchange.times import Moment
@@ -75,7 +75,7 @@ def _placing(function: _Function) -> _Function:
             click.option(
                 "--trigger",
                 type=click.Choice(get_args(Trigger)),
-                help="Price that an order with --type waits for.",
+                help="Price that an order with --type or --stop-loss waits for.  [default: mark_price for --stop-loss]",
             ),
             click.option("--trigger-price", "trigger_price_micros", type=PRICE, help="Trigger at this price."),
             click.option(
@@ -96,6 +96,25 @@ def _placing(function: _Function) -> _Function:
                 is_flag=True,
                 help="Trade at the best price of the other side alone; the rest stays in the book at this price.",
             ),
+            click.option(
+                "--take-profit",
+                "take_profit_micros",
+                type=PRICE,
+                help="After the first fill, offer what was traded back at this price.",
+            ),
+            click.option(
+                "--stop-loss",
+                "stop_loss_micros",
+                type=PRICE,
+                help="After the first fill, trade back at market once the price of --trigger passes this one. With "
+                "--take-profit, what happens first cancels the other one.",
+            ),
+            click.option(
+                "--fill-condition",
+                type=click.Choice(get_args(FillCondition)),
+                help="Fills after which --take-profit and --stop-loss count: the first one (first_hit), the last one "
+                "(complete_fill), or each for its part (incremental).  [default: first_hit]",
+            ),
             valid_until_option,
             click.option("--dry-run", is_flag=True, help="Show the result without placing the order."),
             db_option,
@@ -115,6 +134,7 @@ def buy(**given: Any) -> None:
     Examples:
       exchange order buy SOL_USDC-28FEB26-150-C 1 1.50 --user alice
       exchange order buy SOL_USDC-28FEB26-150-C 0.5 --market --user alice
+      exchange order buy SOL_USDC-28FEB26-150-C 1 1.50 --take-profit 1.70 --stop-loss 1.40 --user alice
     """
     _place("private/buy", **given)
 
@@ -151,11 +171,19 @@ def _place(
     label: str | None,
     display_milli: int | None,
     market_limit: bool,
+    take_profit_micros: int | None,
+    stop_loss_micros: int | None,
+    fill_condition: str | None,
     valid_until_us: int | None,
     dry_run: bool,
     path: Path,
     as_json: bool,
 ) -> None:
+    has_exits = take_profit_micros is not None or stop_loss_micros is not None
+    if has_exits and dry_run:
+        raise click.UsageError("--dry-run shows one order: remove --take-profit and --stop-loss")
+    if fill_condition is not None and not has_exits:
+        raise click.UsageError("--fill-condition is about --take-profit and --stop-loss: add one")
     if market and market_limit:
         raise click.UsageError("--market and --market-limit are two types of orders: remove one")
     if kind is not None and (market or market_limit):
@@ -165,31 +193,58 @@ def _place(
         raise click.UsageError(
             "a market order has no PRICE: remove PRICE or --market" if market else "expected PRICE or --market"
         )
+    order = {
+        "instrument_id": instrument_id,
+        "amount": size_milli,
+        "type": kind or ("market_limit" if market_limit else "market" if market else "limit"),
+        "price": price_micros,
+        "trigger": trigger if kind is not None or not has_exits else None,
+        "trigger_price": trigger_price_micros,
+        "trigger_offset": trigger_offset_micros,
+        "time_in_force": tif,
+        "post_only": post_only,
+        "reject_post_only": reject_post_only or None,
+        "reduce_only": reduce_only or None,
+        "client_order_id": client_order_id,
+        "label": label,
+        "display_amount": display_milli,
+        "valid_until_us": valid_until_us,
+    }
     with client_of(path) as client:
         log_in(client, user_id)
-        result = client.call(
-            method,
-            instrument_id=instrument_id,
-            amount=size_milli,
-            type=kind or ("market_limit" if market_limit else "market" if market else "limit"),
-            price=price_micros,
-            trigger=trigger,
-            trigger_price=trigger_price_micros,
-            trigger_offset=trigger_offset_micros,
-            time_in_force=tif,
-            post_only=post_only,
-            reject_post_only=reject_post_only or None,
-            reduce_only=reduce_only or None,
-            client_order_id=client_order_id,
-            label=label,
-            display_amount=display_milli,
-            valid_until_us=valid_until_us,
-            dry_run=dry_run or None,
-        )
+        if has_exits:
+            orders = with_exits(order, method == "private/buy", take_profit_micros, stop_loss_micros, trigger)
+            link = "one_triggers_other" if len(orders) == 2 else "one_triggers_one_cancels_other"
+            given = {"link": link, "orders": orders, "fill_condition": fill_condition}
+            result = client.call("private/place_linked_orders", **given)
+        else:
+            result = client.call(method, **order, dry_run=dry_run or None)
         if as_json:
             print_json(result)
+        elif has_exits:
+            print_linked(result, client)
         else:
             print_placed(result, client)
+
+
+def with_exits(
+    order: dict[str, Any],
+    is_purchase: bool,
+    take_profit_micros: int | None,
+    stop_loss_micros: int | None,
+    trigger: str | None,
+) -> list[dict[str, Any]]:
+    """Return the order, then its take profit and its stop loss. They only reduce the position."""
+    entry = {"side": "bid" if is_purchase else "ask", **{name: it for name, it in order.items() if it is not None}}
+    shared = {"side": "ask" if is_purchase else "bid", "reduce_only": True}
+    shared |= {name: entry[name] for name in ("instrument_id", "amount", "label") if name in entry}
+    orders = [entry]
+    if take_profit_micros is not None:
+        orders.append({**shared, "price": take_profit_micros})
+    if stop_loss_micros is not None:
+        stop = {"type": "stop_market", "trigger": trigger or "mark_price", "trigger_price": stop_loss_micros}
+        orders.append({**shared, **stop})
+    return orders
 
 
 @order.command(cls=AmountCommand)
@@ -229,11 +284,7 @@ def print_placed(result: dict[str, Any], client: RunningExchange) -> None:
     figures = _figures_of_order(client, order, trades)
     click.echo(f"{'would be' if is_dry else f'order {order.order_id}'} {sentence(order, figures)}")
     for trade in trades:
-        name = "trade" if is_dry else f"trade {trade.trade_id}"
-        click.echo(
-            f"  {name}: {figures.size(trade.size_milli)} @ {figures.price(trade.price_micros)}, "
-            f"{trade.liquidity}, fee {usdc(trade.fee_micros)}"
-        )
+        click.echo(_trade_line(trade, "trade" if is_dry else f"trade {trade.trade_id}", figures))
     if result.get("duplicate"):
         click.echo("  an order with this client order id exists: nothing was changed")
     if is_dry:
@@ -242,6 +293,25 @@ def print_placed(result: dict[str, Any], client: RunningExchange) -> None:
         click.echo(f"  available {cash(balance.available_micros)}, locked {cash(balance.locked_micros)}")
         click.echo(f"  position {figures.size(position.quantity_milli)}, {cash(position.locked_micros)} locked for it")
         click.echo("  dry run: no order was placed")
+
+
+def print_linked(result: dict[str, Any], client: RunningExchange) -> None:
+    """Print linked orders, and the trades that they made at once."""
+    orders = msgspec.convert(result["orders"], list[OrderView])
+    trades = msgspec.convert(result["trades"], list[UserTrade])
+    for order in orders:
+        figures = _figures_of_order(client, order, trades)
+        click.echo(f"order {order.order_id} {sentence(order, figures)}")
+        for trade in trades:
+            if trade.order_id == order.order_id:
+                click.echo(_trade_line(trade, f"trade {trade.trade_id}", figures))
+    if result.get("duplicate"):
+        click.echo("  an order with this client order id exists: nothing was changed")
+
+
+def _trade_line(trade: UserTrade, name: str, figures: Figures) -> str:
+    size, price = figures.size(trade.size_milli), figures.price(trade.price_micros)
+    return f"  {name}: {size} @ {price}, {trade.liquidity}, fee {usdc(trade.fee_micros)}"
 
 
 @order.command()
@@ -341,7 +411,7 @@ def print_orders(
     if not orders:
         click.echo(f"{user_id} has no open orders ({moment})")
         return
-    waits = any(order.trigger is not None for order in orders)
+    waits = any(order.trigger is not None or order.primary_order_id is not None for order in orders)
     names = (">order", "instrument", "side", ">price", ">size", ">filled", *(("waits for",) if waits else ()))
     optional = ("client order id", "tif", *(("waits for",) if waits else ()))
     shown = table(*names, "tif", "client order id", caption=moment, optional=optional)
@@ -403,6 +473,8 @@ def sentence(order: OrderView, figures: Figures) -> str:
 
 def _awaited(order: OrderView) -> str:
     """The price that a trigger order waits for, in few words; a dash for other orders."""
+    if order.primary_order_id is not None:
+        return f"fills of {order.primary_order_id}"
     if order.trigger is None:
         return "-"
     of = order.trigger.removesuffix("_price")
@@ -413,9 +485,11 @@ def _awaited(order: OrderView) -> str:
 
 def waits_for(order: OrderView) -> str:
     """The price that a trigger order waits for, as the end of a phrase; nothing for other orders."""
+    fills = "" if order.primary_order_id is None else f" after fills of order {order.primary_order_id}"
     if order.trigger is None:
-        return ""
-    return f", {order.type} on {order.trigger} {waiting_text(order.trigger_price_micros, order.trigger_offset_micros)}"
+        return fills
+    when = waiting_text(order.trigger_price_micros, order.trigger_offset_micros)
+    return f", {order.type} on {order.trigger} {when}{fills}"
 
 
 def shown_text(order: OrderView) -> str:

@@ -66,6 +66,13 @@ def _terms(order: OrderView) -> list[str]:
     terms += [shown_text(order)] if order.refresh_milli is not None else []
     terms += ["liquidation"] if order.liquidation else []
     terms += [f"placed by trigger order {order.trigger_order_id}"] if order.trigger_order_id is not None else []
+    terms += [_linked(order)] if order.linked_order_ids is not None else []
     terms += [f"client order id {order.client_order_id}"] if order.client_order_id is not None else []
     terms += [f"label {order.label}"] if order.label is not None else []
     return terms
+
+
+def _linked(order: OrderView) -> str:
+    """The link of an order, and the orders that were sent with it."""
+    ids = " ".join(str(order_id) for order_id in order.linked_order_ids or ())
+    return f"{order.link} ({order.fill_condition}) of orders {ids}"

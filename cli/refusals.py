@@ -166,6 +166,9 @@ _WIRE_WORDS = re.compile(r"\b(" + "|".join(name for name in _PARAMS if "_" in na
 
 def translated(error: ExchangeError, params: Mapping[str, Any], ask: Ask) -> ExchangeError:
     """The error in the words of the command line. `params` are those of the refused request."""
+    if params.get("orders"):
+        # Linked orders of the command line are all in one instrument.
+        params = {**params["orders"][0], **params}
     param = error.data.get("param")
     found = TRANSLATIONS.get(error.reason)
     if found is None:

@@ -176,6 +176,42 @@ def test_trigger_orders(server: Server) -> None:
     assert text.startswith("error -32602: Invalid params: a stop_market order needs a --trigger-price")
 
 
+def test_an_order_with_a_take_profit_and_a_stop_loss(server: Server) -> None:
+    """The golden screens of linked orders: after each step, what the trader sees."""
+    name, at = _instrument(server, 33), ("--db", server.path)
+    buy = ("order", "buy", name, 1, "1.20", "--user", "link.a", *at)
+    exits = ("--take-profit", "1.50", "--stop-loss", "1.00", "--trigger", "last_price")
+    text = said(exchange(*buy, *exits))
+    first = int(text.split()[1])
+    assert text.splitlines() == [
+        f"order {first} open: buy 1.000 {name} @ 1.20",
+        f"order {first + 1} untriggered: sell 1.000 {name} @ 1.50 after fills of order {first}",
+        f"order {first + 2} untriggered: sell 1.000 {name} at market, stop_market on last_price at 1.00 "
+        f"after fills of order {first}",
+    ]
+    text = said(exchange("order", "list", "--user", "link.a", *at))
+    assert re.search(rf"{first + 1} +{name} +sell +1\.50 +1\.000 +0\.000 +fills of {first}", text)
+    _order(server, "sell", name, 1, "1.20", "--user", "link.b")
+    shown = said(exchange("order", "show", first + 2, "--user", "link.a", *at)).splitlines()
+    assert shown[0] == f"order {first + 2} untriggered: sell 1.000 {name} at market, stop_market on last_price at 1.00"
+    link = f"one_triggers_one_cancels_other (first_hit) of orders {first} {first + 1} {first + 2}"
+    assert shown[1] == f"  ioc, reduce-only, {link}"
+    _order(server, "buy", name, 1, "1.50", "--user", "link.b")
+    text = said(exchange("explain", first + 2, *at))
+    assert re.search(rf"cancelled because order {first + 4}, to which it is linked, was filled \(trade \d+\)\n", text)
+    text = said(exchange(*buy, "--take-profit", "1.50", "--fill-condition", "incremental", "--client-order-id", "mine"))
+    assert "after fills of order" in text
+    again = said(exchange(*buy, "--take-profit", "1.50", "--client-order-id", "mine"))
+    assert again.endswith("  an order with this client order id exists: nothing was changed\n")
+    assert said(exchange("order", "cancel", "--all", "--user", "link.a", *at)).startswith("cancelled ")
+    text = complained(exchange(*buy, "--stop-loss", "0"))
+    assert text.startswith("error 1005: Invalid price: a trigger price and an offset must be positive")
+    text = complained(exchange(*buy, "--take-profit", "1.5001"))
+    assert text.startswith("error 1005: Invalid price: ") and "0.01" in text
+    assert "--dry-run shows one order" in complained(exchange(*buy, *exits, "--dry-run"), 2)
+    assert "add one" in complained(exchange(*buy, "--fill-condition", "incremental"), 2)
+
+
 def test_control_characters_of_clients_are_not_printed(server: Server) -> None:
     _order(server, "buy", _instrument(server, 13), 1, 1, "--user", "steer.a", "--client-order-id", "\x1b[2Jx")
     assert "\x1b" not in said(exchange("order", "list", "--user", "steer.a", "--db", server.path))

@@ -1,6 +1,7 @@
 """Linked orders beyond the scenario tables: many at once, snapshots, states without links, and replays."""
 
 import time
+from pathlib import Path
 
 import pytest
 from msgspec import UNSET
@@ -24,8 +25,10 @@ from exchange.domain.rules import Rules
 from exchange.matching.apply import apply
 from exchange.matching.state import State
 from exchange.matching.state_codec import copy_state, decode_state, digest, encode_state
+from tests.journals import write_journal
 from tests.naive import NaiveExchange
-from tests.small_market import CALL, START_US, USDC, buy, sell
+from tests.small_market import CALL, START_US, USDC, buy, history, sell
+from tests.test_triggers import told
 
 CENT = 10_000
 OCO: LinkType = "one_cancels_other"
@@ -185,3 +188,35 @@ def test_a_fok_is_checked_fast_while_orders_are_linked() -> None:
     events = market.do(buy("bob", count + 1, 400 * USDC, time_in_force="fok"))
     assert time.process_time() - began < 2
     assert isinstance(events[1], OrderCancelled) and events[1].reason == "fok_unfilled"
+
+
+@pytest.mark.slow
+def test_the_life_of_linked_orders_is_explained(tmp_path: Path) -> None:
+    """An order's story names the order, and the fill of it, that placed or cancelled this one."""
+    path = tmp_path / "exchange.db"
+    entry = buy("alice", 1_000, USDC)
+    bracket = linked(OTOCO, entry, sell("alice", 1_000, 2 * USDC), stop_sale("alice", USDC // 2, 1_000))
+    halves = linked(OTO, entry, sell("alice", 1_000, 3 * USDC), on="incremental")
+    pair = linked(OCO, buy("alice", 1_000, USDC // 2), buy("alice", 2_000, USDC // 4), on="incremental")
+    trades = [sell("bob", 1_000, USDC), buy("bob", 400, 2 * USDC)]
+    write_journal(path, history(bracket, *trades, halves, sell("bob", 500, USDC), CancelOrder("alice", 7), pair))
+    assert told(path, 1)[0] == (
+        "6 placed by alice: buy 1.0 at 1.00, gtc, one_triggers_one_cancels_other with orders 2 and 3"
+    )
+    assert told(path, 2)[1] == "7 triggered at 1.00, and placed order 5"
+    assert told(path, 3) == [
+        "6 placed by alice: sell 1.0 at market, stop_market on the last price at 0.50 after fills of order 1 "
+        "(no price yet), ioc, one_triggers_one_cancels_other with orders 1 and 2",
+        "7 waits for its price 0.50 since its primary was filled at 1.00",
+        "8 cancelled because order 5, to which it is linked, was filled (trade 2)",
+    ]
+    assert told(path, 8) == [
+        "9 placed by alice: sell 1.0 at 3.00, limit after fills of order 7, gtc, one_triggers_other with order 7",
+        "10 made smaller by its link, to 0.5 at 3.00",
+        "11 cancelled because order 7, to which it is linked, was triggered or ended",
+    ]
+    assert told(path, 10) == [
+        "10 placed by a fill, as a part of order 8: sell 0.5 at 3.00, limit, gtc",
+        "10 triggered at 1.00, and placed order 11",
+    ]
+    assert told(path, 12)[0].endswith("one_cancels_other with order 13")

@@ -192,7 +192,7 @@ REFUSALS: dict[Reason, Refusal] = {
     Reason.INVALID_LINKED_ORDERS: Refusal(
         -32602,
         "Invalid params",
-        "linked orders are two, for one_triggers_one_cancels_other three, without a client_order_id twice; those that "
+        "two orders are linked, or three if one triggers a pair, none with the client_order_id of another; orders that "
         "cancel each other must be limit orders with gtc or day, or trigger orders, and must not cross each other",
         "orders",
     ),

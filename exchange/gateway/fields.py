@@ -498,8 +498,15 @@ FIELDS: dict[str, Field] = {
     "command": Field("Kind of the command that caused the step. Left out if another user's command caused a fill."),
     "step": Field("Kind of the step."),
     "reason": Field("Stable word for the reason."),
-    "CancelledStep.by_order_id": Field("For self_trade_prevention: the user's own order that would have traded."),
+    "CancelledStep.by_order_id": Field(
+        "For self_trade_prevention: the user's own order that would have traded; for linked_order: the linked order."
+    ),
     "CancelledStep.reason": Field("The reason of the cancellation."),
+    "by_trade_id": Field("The fill of the linked order that cancelled this one. Left out if no fill did."),
+    "part_of": Field("The waiting order of which a fill released this part. Left out for other orders."),
+    "TriggerEndedStep.by_order_id": Field("The linked order that cancelled this one. Left out for other ends."),
+    "TriggerActivatedStep.trigger_price": Field("Price that triggers the order from now on."),
+    "TriggerActivatedStep.shown_price": Field("Price of the last fill of the primary."),
     "TriggerEditedStep.price": Field("Price of the order to place; null for a market order."),
     "TriggerEditedStep.size": Field("Size of the order to place."),
     "TriggerEndedStep.reason": Field("The reason of the cancellation; only if the order was cancelled."),

@@ -12,7 +12,16 @@ from exchange.domain.events import (
     TriggerOrderPlaced,
     TriggersContinued,
 )
-from exchange.projections.order_timeline import TriggerEditedStep, TriggerEndedStep, TriggerPlacedStep
+from exchange.projections.order_timeline import (
+    CancelledStep,
+    PlacedStep,
+    TriggerActivatedStep,
+    TriggerEditedStep,
+    TriggerEndedStep,
+    TriggerPlacedStep,
+)
+
+TriggerStep = TriggerPlacedStep | TriggerActivatedStep | TriggerEditedStep | TriggerEndedStep
 
 _TriggerEvent = (
     TriggerOrderPlaced
@@ -53,30 +62,53 @@ def describe_trigger(event: _TriggerEvent) -> str:
             return f"{event.count} trigger orders that a price met before continue"
 
 
-def step_text(step: TriggerPlacedStep | TriggerEditedStep | TriggerEndedStep, user_id: str) -> str:
+def step_text(step: TriggerStep, user_id: str) -> str:
     """Describe a step in the life of a trigger order of this user."""
     match step:
         case TriggerPlacedStep():
             wanted = wanted_text(step.side, step.size_milli, step.price_micros)
+            whose = user_id if step.part_of is None else f"a fill, as a part of order {step.part_of}"
+            placed = f"placed by {whose}: {wanted}, {_kind(step)}{_primary(step)}"
             if step.trigger is None:
-                return f"placed by {user_id}: {wanted}, {_kind(step)}{_terms(step)}"
+                return f"{placed}{_terms(step)}{link_text(step)}"
             now = (
                 "no price yet"
                 if step.trigger_reference_price_micros is None
                 else f"now {usdc(step.trigger_reference_price_micros)}"
             )
-            return f"placed by {user_id}: {wanted}, {_kind(step)} ({now}){_terms(step)}"
+            return f"{placed} ({now}){_terms(step)}{link_text(step)}"
+        case TriggerActivatedStep():
+            price = usdc(step.trigger_price_micros)
+            return f"waits for its price {price} since its primary was filled at {usdc(step.shown_price_micros)}"
         case TriggerEditedStep():
             when = waiting_text(step.trigger_price_micros, step.trigger_offset_micros)
             price = "at market" if step.price_micros is None else f"at {usdc(step.price_micros)}"
-            return f"edited by {user_id} to {contracts(step.size_milli)} {price}{when and ' '}{when}"
+            terms = f"{contracts(step.size_milli)} {price}{when and ' '}{when}"
+            return f"made smaller by its link, to {terms}" if step.cause else f"edited by {user_id} to {terms}"
         case TriggerEndedStep():
             if step.status == "cancelled":
-                return f"cancelled ({step.reason})"
+                return (
+                    f"cancelled {linked_cause(step)}" if step.reason == "linked_order" else f"cancelled ({step.reason})"
+                )
             shown = "" if step.shown_price_micros is None else f" at {usdc(step.shown_price_micros)}"
             if step.reject_reason is not None:
                 return f"triggered{shown}, and the order was refused: {step.reject_reason.value}"
             return f"triggered{shown}, and placed order {step.placed_order_id}"
+
+
+def linked_cause(step: CancelledStep | TriggerEndedStep) -> str:
+    """Why the link of an order cancelled it: by which fill of which order."""
+    if step.by_trade_id is not None:
+        return f"because order {step.by_order_id}, to which it is linked, was filled (trade {step.by_trade_id})"
+    return f"because order {step.by_order_id}, to which it is linked, was triggered or ended"
+
+
+def link_text(step: PlacedStep | TriggerPlacedStep) -> str:
+    """`, one_cancels_other with order 2`; nothing for an order without a link."""
+    if step.link is None or step.linked_order_ids is None:
+        return ""
+    others = [str(order_id) for order_id in step.linked_order_ids if order_id != step.order_id]
+    return f", {step.link} with order{'s' if len(others) > 1 else ''} {' and '.join(others)}"
 
 
 def wanted_text(side: Side, size_milli: int, price_micros: int | None) -> str:
@@ -100,10 +132,10 @@ def _kind(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
     return f"{order.type} on {_NAMES[order.trigger]} {when}"
 
 
-def _primary(event: TriggerOrderPlaced) -> str:
-    if event.part_of is not UNSET:
-        return f", a part of order {event.part_of}"
-    return "" if event.primary_order_id is UNSET else f" after fills of order {event.primary_order_id}"
+def _primary(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:
+    if isinstance(order, TriggerOrderPlaced) and order.part_of is not UNSET:
+        return f", a part of order {order.part_of}"
+    return f" after fills of order {order.primary_order_id}" if order.primary_order_id else ""
 
 
 def _terms(order: TriggerOrderPlaced | TriggerPlacedStep) -> str:

@@ -1,7 +1,7 @@
 """The timeline of one order: placed, edited, filled, refused, cancelled, and the command that caused each step."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -10,6 +10,7 @@ from exchange.domain.commands import CancelOrder, Command, EditOrder, PlaceOrder
 from exchange.domain.enums import (
     CancelReason,
     EditCause,
+    LinkType,
     Liquidity,
     OrderType,
     Side,
@@ -20,12 +21,14 @@ from exchange.domain.enums import (
 )
 from exchange.domain.events import (
     Event,
+    LinkedOrdersPlaced,
     OrderAccepted,
     OrderCancelled,
     OrderEdited,
     OrderRepeated,
     Refused,
     Traded,
+    TriggerOrderActivated,
     TriggerOrderEdited,
     TriggerOrderEnded,
     TriggerOrderPlaced,
@@ -75,6 +78,8 @@ class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):
     trigger_order_id: int | None = None
     requested_price_micros: int | None = None
     display_milli: int | None = None
+    link: LinkType | None = None
+    linked_order_ids: list[int] | None = None
 
 
 class EditedStep(_TimelineStep, frozen=True, kw_only=True, tag="edited"):
@@ -128,18 +133,21 @@ class RefusedStep(_TimelineStep, frozen=True, kw_only=True, tag="refused"):
 class CancelledStep(_TimelineStep, frozen=True, kw_only=True, tag="cancelled"):
     """The order, or the rest of it, was cancelled.
 
-    `by_order_id`: the user's own order that would have traded with it.
+    `by_order_id`: the user's own order that would have traded with it, or that it is linked to and that caused it;
+    `by_trade_id` is then the fill, if a fill caused it.
     """
 
     remaining_milli: int
     reason: CancelReason
     by_order_id: int | None = None
+    by_trade_id: int | None = None
 
 
 class TriggerPlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_placed"):
     """The trigger order was placed. `trigger_reference_price_micros` is the price that it waits for, as it was then.
 
-    `trigger` is None for a plain order, which waits for fills of another order alone.
+    `trigger` is None for a plain order, which waits for fills of another order alone. `primary_order_id` is the order
+    whose fills it waits for first, `part_of` the waiting order of which a fill released this part.
     """
 
     order_id: int
@@ -159,21 +167,35 @@ class TriggerPlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_p
     reduce_only: bool = False
     label: str | None = None
     display_milli: int | None = None
+    link: LinkType | None = None
+    linked_order_ids: list[int] | None = None
+    primary_order_id: int | None = None
+    part_of: int | None = None
+
+
+class TriggerActivatedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_activated"):
+    """Fills of its primary, the last one at `shown_price_micros`, let the trigger order wait for its price."""
+
+    shown_price_micros: int
+    trigger_price_micros: int
+    trigger_reference_price_micros: int | None
 
 
 class TriggerEditedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_edited"):
-    """The untriggered order has new terms."""
+    """The untriggered order has new terms. `cause`: the exchange made it smaller."""
 
     trigger_price_micros: int | None
     trigger_offset_micros: int | None
     price_micros: int | None
     size_milli: int
+    cause: EditCause | None = None
 
 
 class TriggerEndedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_ended"):
     """The trigger order placed an order (`placed_order_id`), or that was refused, or the user or a rule cancelled it.
 
-    `shown_price_micros` is the price that met it.
+    `shown_price_micros` is the price that met it, or that of the fill which it waited for. `by_order_id` and
+    `by_trade_id` are the linked order, and its fill, that cancelled it.
     """
 
     status: TriggerEnd
@@ -181,6 +203,8 @@ class TriggerEndedStep(_TimelineStep, frozen=True, kw_only=True, tag="trigger_en
     placed_order_id: int | None = None
     reject_reason: Reason | None = None
     reason: CancelReason | None = None
+    by_order_id: int | None = None
+    by_trade_id: int | None = None
 
 
 TimelineStep = (
@@ -191,6 +215,7 @@ TimelineStep = (
     | RefusedStep
     | CancelledStep
     | TriggerPlacedStep
+    | TriggerActivatedStep
     | TriggerEditedStep
     | TriggerEndedStep
 )
@@ -224,7 +249,7 @@ def affects(event: Event, order_id: int) -> bool:
             return order_id in (event.maker_order_id, event.taker_order_id)
         case OrderAccepted() | OrderEdited() | OrderRepeated() | OrderCancelled():
             return event.order_id == order_id
-        case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded():
+        case TriggerOrderPlaced() | TriggerOrderActivated() | TriggerOrderEdited() | TriggerOrderEnded():
             return event.order_id == order_id
         case _:
             return False
@@ -292,6 +317,7 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 trigger_order_id=event.trigger_order_id or None,
                 requested_price_micros=_requested(record.command, event),
                 display_milli=event.display_milli or None,
+                **_link_of(record, event.order_id),
             )
         case OrderEdited():
             return EditedStep(
@@ -316,9 +342,10 @@ def _step(order_id: int, record: CommandRecord, event: Event, names_counterparti
                 command=None if event.reason == "nothing_to_reduce" or event.reason == "linked_order" else kind,
                 remaining_milli=event.remaining_milli,
                 reason=event.reason,
-                by_order_id=_entering(record.events, event) if event.reason == "self_trade_prevention" else None,
+                by_order_id=_cause(record.events, event),
+                by_trade_id=_trade_of_cause(record.events, event),
             )
-        case TriggerOrderPlaced() | TriggerOrderEdited() | TriggerOrderEnded():
+        case TriggerOrderPlaced() | TriggerOrderActivated() | TriggerOrderEdited() | TriggerOrderEnded():
             return _trigger_step(record, event)
         case _:
             return RepeatedStep(seq=seq, ts_us=ts_us, command=kind)
@@ -336,7 +363,8 @@ def _requested(command: Command, event: OrderAccepted | OrderEdited) -> int | No
 
 
 def _trigger_step(
-    record: CommandRecord, event: TriggerOrderPlaced | TriggerOrderEdited | TriggerOrderEnded
+    record: CommandRecord,
+    event: TriggerOrderPlaced | TriggerOrderActivated | TriggerOrderEdited | TriggerOrderEnded,
 ) -> TimelineStep:
     """Return the step of an event of a trigger order. What met it is shown, and not whose command showed that."""
     seq, ts_us, kind = record.seq, record.ts_us, kind_of(record.command)
@@ -345,7 +373,7 @@ def _trigger_step(
             return TriggerPlacedStep(
                 seq=seq,
                 ts_us=ts_us,
-                command=kind,
+                command=kind if event.part_of is UNSET else None,
                 order_id=event.order_id,
                 user_id=event.user_id,
                 instrument_id=event.instrument_id,
@@ -363,6 +391,18 @@ def _trigger_step(
                 reduce_only=event.reduce_only is True,
                 label=event.label or None,
                 display_milli=event.display_milli or None,
+                primary_order_id=event.primary_order_id or None,
+                part_of=event.part_of or None,
+                **_link_of(record, event.order_id),
+            )
+        case TriggerOrderActivated():
+            return TriggerActivatedStep(
+                seq=seq,
+                ts_us=ts_us,
+                command=None,
+                shown_price_micros=event.shown_micros,
+                trigger_price_micros=event.trigger_price_micros,
+                trigger_reference_price_micros=event.reference_micros,
             )
         case TriggerOrderEdited():
             return TriggerEditedStep(
@@ -373,6 +413,7 @@ def _trigger_step(
                 trigger_offset_micros=event.trigger_offset_micros,
                 price_micros=event.price_micros,
                 size_milli=event.size_milli,
+                cause=event.cause or None,
             )
         case TriggerOrderEnded():
             accepted = (it for it in record.events if isinstance(it, OrderAccepted))
@@ -386,6 +427,8 @@ def _trigger_step(
                 placed_order_id=next(placed, None),
                 reject_reason=event.refusal or None,
                 reason=event.cancel_reason or None,
+                by_order_id=event.linked_order_id or None,
+                by_trade_id=_trade_of_cause(record.events, event),
             )
 
 
@@ -419,6 +462,32 @@ def _taker(events: list[Event], trade: Traded) -> Counterparty:
         if isinstance(event, OrderAccepted) and event.order_id == trade.taker_order_id:
             return Counterparty(event.order_id, event.user_id, event.type, event.liquidation is True)
     return Counterparty(trade.taker_order_id, trade.taker_user_id, "limit")
+
+
+def _link_of(record: CommandRecord, order_id: int) -> dict[str, Any]:
+    """The link of an order that the command placed together with others, as fields of its step."""
+    for event in record.events:
+        if isinstance(event, LinkedOrdersPlaced) and order_id in event.order_ids:
+            return {"link": event.link, "linked_order_ids": event.order_ids}
+    return {}
+
+
+def _cause(events: list[Event], event: OrderCancelled) -> int | None:
+    """Return the user's own order because of which this one was cancelled, if one is the cause."""
+    if event.reason == "self_trade_prevention":
+        return _entering(events, event)
+    return event.linked_order_id or None
+
+
+def _trade_of_cause(events: list[Event], event: OrderCancelled | TriggerOrderEnded) -> int | None:
+    """Return the fill of the linked order that cancelled this one; None if the linked order did not trade before."""
+    cause = event.linked_order_id
+    if cause is UNSET:
+        return None
+    for before in reversed(events[: events.index(event)]):
+        if isinstance(before, Traded) and cause in (before.maker_order_id, before.taker_order_id):
+            return before.trade_id
+    return None
 
 
 def _entering(events: list[Event], cancelled: OrderCancelled) -> int | None:
