@@ -259,6 +259,7 @@ def test_a_signature_authorizes_one_request(run: Run, db: Path) -> None:
         (f"GET /api/v2/public/test?{'&'.join(f'x{n}=1' for n in range(101))} HTTP/1.1", 400),
         (f'POST /api/v2/public/test HTTP/1.1\r\nContent-Length: 40008\r\n\r\n{{"id":{"[" * 40_000}}}}}', 400),
         (f'POST /api/v2 HTTP/1.1\r\nContent-Length: 40008\r\n\r\n{{"id":{"[" * 40_000}}}}}', 400),
+        ("GET /api/v2/public/test HTTP/1.1\r\nX-Any: a\x15b", 400),
         ("GET /api/v2/private/get_positions HTTP/1.1\r\nAuthorization: Basic ÿþ", 401),
         ("GET /api/v2/private/get_positions HTTP/1.1\r\nAuthorization: deri-hmac-sha256 id=a,ts=²,nonce=x,sig=y", 401),
         ("GET /api/v2/public/test HTTP/1.1\r\n" + "\r\n".join(f"A{n}: b" for n in range(80)), 431),

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote
 import h11
 import msgspec
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.frames import CloseCode
 
 from exchange.gateway.deribit import API_PATH
@@ -264,7 +265,11 @@ class HttpConnection(asyncio.Protocol):
             self._owner.note_unsent(self)
 
     def _why_refused(self, request: h11.Request) -> HandshakeRefusal | None:
-        headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+        try:
+            headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers)
+        except InvalidHeader:
+            # h11 takes control characters in values, and websockets does not.
+            return HandshakeRefusal(HTTPStatus.BAD_REQUEST, "a header has characters that are not allowed")
         limits = self._owner.limits
         # h11 counts only heads that arrive in parts.
         if (
