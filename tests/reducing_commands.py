@@ -22,7 +22,16 @@ PRICES = (100_000, 200_000, 300_000)
 def reducing_steps(seed: int, count: int) -> Iterator[Step]:
     """Yield the first `count` commands of the stream of `seed`, with the naive exchange's events."""
     naive = NaiveExchange()
-    source = ReducingCommands(seed, naive)
+    return _steps(ReducingCommands(seed, naive), naive, count)
+
+
+def reducing_link_steps(seed: int, count: int) -> Iterator[Step]:
+    """Yield the first `count` commands of the stream of `seed` with linked orders, with the naive exchange's events."""
+    naive = NaiveExchange()
+    return _steps(ReducingLinkCommands(seed, naive), naive, count)
+
+
+def _steps(source: OrderCommands, naive: NaiveExchange, count: int) -> Iterator[Step]:
     for _ in range(count):
         command = source.next_command()
         events = naive.apply(source.ts_us, command)

@@ -23,7 +23,7 @@ from exchange.matching.state import State
 from exchange.matching.state_codec import encode_state
 from tests.market_commands import market_steps
 from tests.random_commands import Step
-from tests.reducing_commands import reducing_steps
+from tests.reducing_commands import reducing_link_steps, reducing_steps
 
 SEEDS = 12
 COMMANDS = 300
@@ -52,6 +52,27 @@ def test_a_dry_run_returns_the_events_of_the_order(steps: Callable[[int, int], I
     assert tried_count > 50
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_dry_run_trades_with_linked_orders_as_the_order_does(seed: int) -> None:
+    state = State()
+    fills = 0
+    for ts_us, command, _ in reducing_link_steps(seed, COMMANDS):
+        tried = dry_run(state, ts_us, command) if isinstance(command, PlaceOrder) else []
+        happened = apply(state, ts_us, command)
+        if tried and not isinstance(happened[0], OrderRepeated):
+            own = happened if isinstance(tried[0], OrderAccepted) else []
+            triggered = [index for index, it in enumerate(own) if isinstance(it, TriggerOrderEnded)]
+            own = own[: triggered[0]] if triggered else own
+            if not any(isinstance(it, LiquidationStarted) for it in own):
+                assert trades(tried) == trades(own), f"seed {seed}: {command}"
+                fills += len(trades(tried))
+    assert fills > 0
+
+
+def trades(events: list[Event]) -> list[tuple[int, int, int]]:
+    return [(it.maker_order_id, it.price_micros, it.size_milli) for it in events if isinstance(it, Traded)]
+
+
 def facts(events: list[Event], user_id: str) -> list[object]:
     """Return the facts about the order and its user, without the ids that a dry run does not know."""
     found: list[object] = []
@@ -63,7 +84,7 @@ def facts(events: list[Event], user_id: str) -> list[object]:
                 maker = event.maker_order_id, event.maker_user_id, event.maker_fee_micros
                 found.append((event.price_micros, event.size_milli, *maker, event.taker_fee_micros))
             case OrderCancelled():
-                if event.user_id == user_id or event.reason != "nothing_to_reduce":
+                if event.user_id == user_id or event.reason not in ("nothing_to_reduce", "linked_order"):
                     found.append((event.user_id, event.side, event.price_micros, event.remaining_milli, event.reason))
             case PositionChanged() | BalanceChanged():
                 if event.user_id == user_id:
@@ -74,6 +95,6 @@ def facts(events: list[Event], user_id: str) -> list[object]:
                     found.append(
                         (event.side, event.price_micros, event.previous_remaining_milli, event.remaining_milli)
                     )
-            case _:
+            case _ if getattr(event, "user_id", user_id) == user_id:
                 found.append(event)
     return found

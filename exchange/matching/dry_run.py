@@ -11,6 +11,7 @@ from exchange.domain.units import MILLI_PER_CONTRACT
 from exchange.matching.accounts import FEES, INSURANCE, Account
 from exchange.matching.apply import apply
 from exchange.matching.book import Order, OrderBook
+from exchange.matching.links import Links, OrderPair
 from exchange.matching.order_checks import lock_needed, size_to_place_milli, why_not_placed
 from exchange.matching.state import State
 
@@ -124,17 +125,35 @@ def _copy_book(scratch: State, state: State, book: OrderBook, account: Account, 
             break
         in_turn = False
         for maker in level:
-            # Of an iceberg order a part trades, and then the orders behind it; a reduce-only order may shrink instead.
-            in_turn = in_turn or maker.reduce_only or maker.display_milli > 0
+            is_paired = maker.user_id != account.user_id and _is_paired(state, maker)
+            # Of an iceberg order a part trades, and then the orders behind it; a reduce-only or a linked order may
+            # shrink or end instead.
+            in_turn = in_turn or maker.reduce_only or maker.display_milli > 0 or is_paired
             if wanted_milli <= 0 and not in_turn:
                 break
             _copy_order(scratch, state, maker, copied)
+            if is_paired:
+                _copy_pair(scratch, state, maker)
             counts = maker.user_id != account.user_id or state.rules.self_trade_prevention == "off"
-            if counts and not maker.reduce_only:
+            if counts and not maker.reduce_only and not is_paired:
                 wanted_milli -= maker.remaining_milli
     for order in account.open_orders.values():
         if order.book is book and order.side == command.side:
             _copy_order(scratch, state, order, copied)
+
+
+def _is_paired(state: State, order: Order) -> bool:
+    return state.links is not None and order.order_id in state.links.pairs
+
+
+def _copy_pair(scratch: State, state: State, order: Order) -> None:
+    """Let a fill of the order end the other one of its pair, if that is copied, too."""
+    assert state.links is not None, "an order in no pair"
+    if scratch.links is None:
+        scratch.links = Links()
+    if order.order_id not in scratch.links.pairs:
+        pair = state.links.pairs[order.order_id]
+        scratch.links.add_pair(OrderPair(pair.user_id, pair.condition, pair.first_id, pair.second_id))
 
 
 def _copy_position(scratch: State, account: Account, book: OrderBook) -> None:
