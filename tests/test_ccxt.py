@@ -1,6 +1,7 @@
-"""ccxt trades on a real server, unmodified but for its URLs. Its values are those of the exchange's own language.
+"""Clients of Deribit trade on a real server, unmodified but for their URLs: ccxt for Python and JavaScript, and others.
 
-`.ci/clients` makes the environment that CCXT_PYTHON names.
+Their values are those of the exchange's own language. `.ci/clients` makes the environments that CCXT_PYTHON and
+CCXT_JAVASCRIPT name.
 """
 
 import asyncio
@@ -13,14 +14,30 @@ import pytest
 
 from exchange.keys.key import new_key
 from exchange.keys.key_file import change_keys
-from tests.wire import Server, exchange
+from exchange.runtime.server_settings import admin_secret_file
+from tests.test_deribit_docs import example
+from tests.wire import INSTRUMENT, Server, exchange
 
 PYTHON = os.environ.get("CCXT_PYTHON", "")
-CALLS = Path(__file__).parent / "clients" / "ccxt_calls.py"
+# The file js/ccxt.js of the package.
+JAVASCRIPT = os.environ.get("CCXT_JAVASCRIPT", "")
+CLIENTS = Path(__file__).parent / "clients"
+CCXT_COMMANDS = [
+    pytest.param(
+        (PYTHON, str(CLIENTS / "ccxt_calls.py")),
+        id="python",
+        marks=pytest.mark.skipif(not PYTHON, reason="CCXT_PYTHON names no Python with ccxt; .ci/clients makes one"),
+    ),
+    pytest.param(
+        ("node", str(CLIENTS / "ccxt_calls.mjs"), JAVASCRIPT),
+        id="javascript",
+        marks=pytest.mark.skipif(not JAVASCRIPT, reason="CCXT_JAVASCRIPT names no ccxt.js; .ci/clients installs it"),
+    ),
+]
 
 
-@pytest.mark.skipif(not PYTHON, reason="CCXT_PYTHON names no Python with ccxt; .ci/clients makes one")
-def test_ccxt_trades_and_watches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", CCXT_COMMANDS)
+def test_ccxt_trades_and_watches(tmp_path: Path, command: tuple[str, ...]) -> None:
     key = new_key("alice", "trade", 0)
 
     async def conversation() -> None:
@@ -31,7 +48,7 @@ def test_ccxt_trades_and_watches(tmp_path: Path) -> None:
             for price, amount in ((1_500_000, 5_000), (1_600_000, 5_000)):
                 await bob.ask("private/sell", instrument_id=instrument_id, price=price, amount=amount)
             await bob.ask("private/buy", instrument_id=instrument_id, price=1_400_000, amount=3_000)
-            told = await _calls(server, key.client_id, key.secret)
+            told = await _calls(server, command, key.client_id, key.secret)
             _check(told, instrument_id)
             alice = (await bob.ask("public/get_trades", instrument_id=instrument_id))["result"]
             assert [(one["price"], one["size"]) for one in alice] == [(1_400_000, 500), (1_500_000, 1_000)]
@@ -41,11 +58,69 @@ def test_ccxt_trades_and_watches(tmp_path: Path) -> None:
     asyncio.run(conversation())
 
 
-async def _calls(server: Server, client_id: str, secret: str) -> dict[str, Any]:
+@pytest.mark.skipif(not PYTHON, reason="CCXT_PYTHON names no Python with the clients; .ci/clients makes one")
+def test_typed_deribit_finds_all_answers_valid(tmp_path: Path) -> None:
+    """It checks each answer against the types of Deribit's documentation."""
+    key = new_key("alice", "trade", 0)
+
+    async def conversation() -> None:
+        async with exchange(tmp_path / "exchange.db") as server:
+            change_keys(server.path, lambda keys: [*keys, key])
+            admin, bob = await server.connect(), await server.client("bob")
+            await admin.log_in("admin", client_secret=admin_secret_file(server.path).read_text().strip())
+            await admin.ask("admin/set_index_price", asset="SOL", price=150_000_000)
+            instrument_id = INSTRUMENT
+            for price, amount in ((8_500_000, 5_000), (8_600_000, 5_000)):
+                await bob.ask("private/sell", instrument_id=instrument_id, price=price, amount=amount)
+            command = (PYTHON, str(CLIENTS / "typed_deribit_calls.py"))
+            both = await _calls(server, command, key.client_id, key.secret)
+            told, wrapped = both["typed"], both["wrapped"]
+            assert told["name"] == instrument_id
+            assert told["book"]["asks"] == [[8.5, 5.0], [8.6, 5.0]]
+            assert (told["edited"]["order"]["amount"], told["cancelled"]["order_state"]) == (2.0, "cancelled")
+            assert told["margins"][0]["initial_margin"] >= 2 * 8.2
+            assert [one["price"] for one in told["trades"]["trades"]] == [8.5]
+            assert [one["size"] for one in told["positions"]] == [0.5]
+            assert told["subaccounts"][0]["username"] == "alice"
+            assert "USDC" in wrapped["currencies"] and wrapped["open"] == 0
+
+    asyncio.run(conversation())
+
+
+@pytest.mark.parametrize(
+    ("heading", "command"),
+    [
+        pytest.param(
+            "ccxt for Python", (PYTHON, "-c"), marks=pytest.mark.skipif(not PYTHON, reason="as above"), id="python"
+        ),
+        pytest.param(
+            "ccxt for JavaScript",
+            ("node", "--input-type=module", "-e"),
+            marks=pytest.mark.skipif(not JAVASCRIPT, reason="as above"),
+            id="javascript",
+        ),
+    ],
+)
+def test_the_examples_of_the_page_run_as_printed(tmp_path: Path, heading: str, command: tuple[str, ...]) -> None:
+    key = new_key("alice", "trade", 0)
+
+    async def conversation() -> None:
+        async with exchange(tmp_path / "exchange.db") as server:
+            change_keys(server.path, lambda keys: [*keys, key])
+            code = example(heading).replace("8765", server.url.rstrip("/").rsplit(":", 1)[1])
+            code = code.replace("alice:1a2b3c4d", key.client_id).replace("…", key.secret)
+            code = code.replace('from "ccxt"', f'from "{JAVASCRIPT}"')
+            process = await asyncio.create_subprocess_exec(*command, code, stdout=asyncio.subprocess.PIPE)
+            output, _ = await process.communicate()
+            words = output.decode().split()
+            assert words[0] == "open" and "2.5" in " ".join(words[1:])
+
+    asyncio.run(conversation())
+
+
+async def _calls(server: Server, command: tuple[str, ...], client_id: str, secret: str) -> dict[str, Any]:
     port = server.url.rstrip("/").rsplit(":", 1)[1]
-    process = await asyncio.create_subprocess_exec(
-        PYTHON, str(CALLS), port, client_id, secret, stdout=asyncio.subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec(*command, port, client_id, secret, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     assert process.returncode == 0
     told: dict[str, Any] = json.loads(output)

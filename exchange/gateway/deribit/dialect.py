@@ -42,8 +42,11 @@ class DeribitDialect(Dialect):
         self.is_timed = True
 
     def parse(self, text: bytes) -> tuple[Request | None, RpcError | None, bytes | None]:
-        """Parse a request. As on Deribit, it need not name the version of JSON-RPC."""
-        return jsonrpc.parse_request(text, needs_version=False)
+        """Parse a request. As on Deribit, it need not name the version of JSON-RPC, and a method may begin with `/`."""
+        request, error, raw_id = jsonrpc.parse_request(text, needs_version=False)
+        if request is not None and request.method.startswith("/"):
+            request.method = request.method[1:]
+        return request, error, raw_id
 
     def method(self, request: Request) -> Method | None:
         """The method of a request. One with an access token in its parameters is of the account of that token."""
