@@ -138,7 +138,7 @@ def test_every_event_has_a_description(tmp_path: Path) -> None:
             events += [decode_event(payload) for _, _, payload in reader.events(1, reader.head().seq)]
     # The market of rules version 2: a random one, and a rise by 80 % that ends in shared losses.
     state = State()
-    events += [event for step in fair_steps(3, 400) for event in step.events]
+    events += [event for step in fair_steps(39, 400) for event in step.events]
     # Trigger orders.
     events += [event for step in order_steps(4, 300) for event in step.events]
     # Mass quotes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
 from msgspec import UNSET, UnsetType
 
@@ -28,15 +27,25 @@ def moment_now(views: Views, trade: w.Trade | w.UserTrade) -> TradeMoment:
         return UNKNOWN
     instrument = views.instruments[trade.instrument_id]
     index = views.indexes.get(instrument.asset)
-    kept = views.tape.instruments[trade.instrument_id]
-    earlier = (one.price_micros for one in reversed(kept) if one.trade_id < trade.trade_id)
     return TradeMoment(
         None if index is None else index.price_micros,
         views.marks.get(trade.instrument_id),
         views.volatility_of(trade.instrument_id, trade.price_micros),
-        list(islice(earlier, LOOKED_BACK_MAX)),
+        _prices_before(views, trade),
         forward_micros=views.forward_of(trade.instrument_id),
     )
+
+
+def _prices_before(views: Views, trade: w.Trade | w.UserTrade) -> list[int]:
+    """The newest prices before a trade, the newest first."""
+    prices: list[int] = []
+    # No generator: the compiler makes a list of all its items.
+    for one in reversed(views.tape.instruments[trade.instrument_id]):
+        if one.trade_id < trade.trade_id:
+            prices.append(one.price_micros)
+        if len(prices) == LOOKED_BACK_MAX:
+            break
+    return prices
 
 
 def own_trades_now(views: Views, user_id: str, trades: Iterable[w.UserTrade]) -> list[shapes.OwnTrade]:
