@@ -29,7 +29,6 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
     opposite = taker.book.opposite(taker.side)
     limit_micros, user_id = taker.book.limit_micros(taker.side, taker.price_micros), taker.user_id
     prevents_self_trade = state.rules.self_trade_prevention == "cancel_resting"
-    has_links = state.links is not None
     while taker.remaining_milli:
         level = opposite.best
         if level is None or (limit_micros is not None and not opposite.reaches(level, limit_micros)):
@@ -48,7 +47,7 @@ def match(state: State, changes: Changes, taker: Order, budget: BuyingPower | No
             paid = _fill(state, changes, maker, taker, level.price_micros, size)
             if budget is not None:
                 budget.spend(paid, size)
-            if has_links:
+            if state.links is not None:
                 after_fill(state, changes, maker, level.price_micros, size)
                 after_fill(state, changes, taker, level.price_micros, size)
             if (maker.mmp_group is not None or taker.mmp_group is not None) and protect(

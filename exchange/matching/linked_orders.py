@@ -20,7 +20,7 @@ from exchange.matching.linked_fills import part_milli
 from exchange.matching.links import Links, OrderPair, Primary
 from exchange.matching.liquidation import liquidate_traders
 from exchange.matching.order_checks import is_available, lock_needed, too_late
-from exchange.matching.orders import new_order, same_order
+from exchange.matching.orders import place, same_order
 from exchange.matching.refusal import FailedCheck, Figures, Result
 from exchange.matching.state import Changes, State
 from exchange.matching.trigger_changes import (
@@ -186,20 +186,24 @@ def _checked_plain(
     state: State, ts_us: int, account: Account, command: PlaceOrder, before: list[Order]
 ) -> Order | FailedCheck:
     """Check an order that enters its book, with the locks of the order of the same command before it, if any."""
-    known = account.find_client_order(command.client_order_id)
+    checked: list[Order] = []
     if not before:
-        return new_order(state, ts_us, account, command, known)
+        failed = place(state, ts_us, command, checked=checked)
+        return failed if isinstance(failed, FailedCheck) else checked[0]
     first = before[0]
     # The locks are taken and given back: a refused command leaves no position behind that was not there.
     is_new_position = first.side == "ask" and first.book.instrument_id not in account.positions
     account.open_orders[first.order_id] = first
     account.reserve(first, state.fee_schedule)
-    order = new_order(state, ts_us, account, command, known)
+    failed = place(state, ts_us, command, checked=checked)
     account.release(first, state.fee_schedule)
     del account.open_orders[first.order_id]
     if is_new_position:
         del account.positions[first.book.instrument_id]
-    if not isinstance(order, FailedCheck) and _crosses(first, order):
+    if isinstance(failed, FailedCheck):
+        return failed
+    order = checked[0]
+    if _crosses(first, order):
         return FailedCheck(Reason.INVALID_LINKED_ORDERS, {"order": 1})
     return order
 

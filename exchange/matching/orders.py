@@ -35,11 +35,13 @@ def place(
     command: PlaceOrder,
     trigger_order_id: int | None = None,
     liquidated: dict[str, None] | None = None,
+    checked: list[Order] | None = None,
 ) -> Result:
     """Accept an order, trade it as far as it goes, and rest or cancel the remainder.
 
     `trigger_order_id`: the trigger order that places it, None if its user does. `liquidated`: the accounts whose
-    liquidation started in this command before; they are not liquidated again.
+    liquidation started in this command before; they are not liquidated again. `checked`: the list that gets the order,
+    with the next id, if it passes every check; then it is not accepted, and nothing changes.
     """
     account = state.accounts.get(command.user_id)
     if account is None:
@@ -47,25 +49,8 @@ def place(
     if command.valid_until_us is not UNSET and ts_us > command.valid_until_us:
         return too_late(ts_us, command.valid_until_us)
     known = account.find_client_order(command.client_order_id) if command.client_order_id is not None else None
-    if known is not None and same_order(known, command):
+    if known is not None and checked is None and same_order(known, command):
         return [OrderRepeated(known.order_id, account.user_id)]
-    order = new_order(state, ts_us, account, command, known)
-    if isinstance(order, FailedCheck):
-        return order
-
-    changes = Changes()
-    accept(state, changes, order, trigger_order_id=trigger_order_id)
-    liquidate_traders(state, ts_us, changes, liquidated)
-    return changes.take_events()
-
-
-def new_order(
-    state: State, ts_us: int, account: Account, command: PlaceOrder, known: Order | None
-) -> Order | FailedCheck:
-    """Return the order that the command places, with the next id; or why it is refused. Nothing changes.
-
-    `known` is the order of the user with the same client_order_id.
-    """
     book = state.books.get(command.instrument_id)
     size = command.size_milli if command.reduce_only is UNSET else size_to_place_milli(account, book, command)
     wanted_micros = command.price_micros
@@ -82,7 +67,7 @@ def new_order(
     if failed := why_not_placed(state, ts_us, account, book, used_by_id, command, size):
         return failed
     assert book is not None, "an order in no instrument passed every check"
-    return Order(
+    order = Order(
         state.next_order_id,
         account.user_id,
         book,
@@ -102,6 +87,13 @@ def new_order(
         command.display_milli or 0,
         connection=command.connection or 0,
     )
+    if checked is not None:
+        checked.append(order)
+        return []
+    changes = Changes()
+    accept(state, changes, order, trigger_order_id=trigger_order_id)
+    liquidate_traders(state, ts_us, changes, liquidated)
+    return changes.take_events()
 
 
 def edit(state: State, ts_us: int, command: EditOrder) -> Result:
