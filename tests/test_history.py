@@ -38,7 +38,7 @@ SEED = 20260228
 ORDERS_SEED = 7
 # With this one, many MMP groups freeze and are reset.
 QUOTES_SEED = 30
-LINKS_SEED = 21
+LINKS_SEED = 54
 COUNT = 600
 
 
