@@ -151,6 +151,24 @@ def test_mark_prices_of_the_past() -> None:
     asyncio.run(conversation())
 
 
+def test_prices_of_the_index() -> None:
+    async def conversation() -> None:
+        desk = DeribitDesk()
+        (alice,) = await desk.open("alice")
+        for usdc in (151, 152):
+            await desk.wait(MINUTE_US)
+            await desk.set_index(usdc)
+        method, now_ms = "public/get_index_chart_data", desk.exchange.now_us() // 1_000
+        minutes = await alice.call(method, index_name="sol_usdc", range="1h")
+        assert minutes[-2:] == [[now_ms - 60_000, 151.0], [now_ms, 152.0]]
+        for name in ("1d", "2d", "1m", "1y", "all"):
+            assert (await alice.call(method, index_name="sol_usdc", range=name))[-1][1] == 152.0, name
+        assert await alice.refusal(method, index_name="sol_usdc", range="3d") == -32602
+        assert await alice.refusal(method, index_name="xrp_usdc", range="1d") == -32602
+
+    asyncio.run(conversation())
+
+
 def test_settlements_of_options_and_of_positions() -> None:
     async def conversation() -> None:
         desk = DeribitDesk()

@@ -211,3 +211,18 @@ def test_simulated_portfolios_are_those_of_the_exchange() -> None:
         assert await alice.refusal(method, currency="BTC") == -32602
 
     asyncio.run(conversation())
+
+
+def test_whether_orders_depend_on_the_connection() -> None:
+    async def conversation() -> None:
+        desk = DeribitDesk()
+        (alice,) = await desk.open("alice")
+        method = "private/get_cancel_on_disconnect"
+        assert await alice.call(method) == {"scope": "connection", "enabled": False}
+        await alice.call("private/enable_cancel_on_disconnect", scope="account")
+        assert await alice.call(method) == {"scope": "connection", "enabled": False}
+        assert await alice.call(method, scope="account") == {"scope": "account", "enabled": True}
+        await alice.call("private/disable_cancel_on_disconnect")
+        assert await alice.call(method, scope="account") == {"scope": "account", "enabled": False}
+
+    asyncio.run(conversation())

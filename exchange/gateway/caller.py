@@ -50,6 +50,11 @@ class CallerConnection(Protocol):
         """The number of this connection if the orders that it places depend on it."""
         ...
 
+    @property
+    def cancel_scope(self) -> CancelScope | None:
+        """The orders that are cancelled when this connection ends; None: it has not asked for that."""
+        ...
+
     def set_cancel_on_disconnect(self, scope: CancelScope | None) -> bool:
         """Switch it for this connection; None: off. Returns True if one of the user's has it for all orders."""
         ...

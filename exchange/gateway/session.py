@@ -262,6 +262,11 @@ class Session:
         """The number of this connection if the orders that it places depend on it."""
         return self._number if self._cancel_scope == "connection" else UNSET
 
+    @property
+    def cancel_scope(self) -> CancelScope | None:
+        """The orders that are cancelled when this connection ends; None: it has not asked for that."""
+        return self._cancel_scope
+
     def set_cancel_on_disconnect(self, scope: CancelScope | None) -> bool:
         """Switch it for this connection; None: off. Returns True if one of the user's has it for all orders."""
         self._previous_cancel_scope = self._cancel_scope

@@ -28,6 +28,7 @@ _OF_CONNECTIONS = (
     "public/disable_heartbeat",
     "private/enable_cancel_on_disconnect",
     "private/disable_cancel_on_disconnect",
+    "private/get_cancel_on_disconnect",
     "private/logout",
 )
 

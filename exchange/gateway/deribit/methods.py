@@ -138,6 +138,15 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
                 _ok,
                 str,
             ),
+            "private/get_cancel_on_disconnect": read(
+                "Whether orders are cancelled when the connection ends.",
+                d.ScopeParams,
+                lambda caller, params: {
+                    "scope": params.scope,
+                    "enabled": caller.connection.cancel_scope == params.scope,
+                },
+                dict[str, Any],
+            ),
             "private/get_open_orders": read("The open orders.", d.OpenOrdersParams, trading.open_orders),
             "private/get_open_orders_by_currency": read("The open orders.", d.OpenOrdersParams, trading.open_orders),
             "private/get_open_orders_by_instrument": read(

@@ -106,6 +106,10 @@ class RangeParams(TimesParams, frozen=True, kw_only=True):
     sorting: Sorting = "default"
 
 
+class IndexChartParams(IndexParams, frozen=True, kw_only=True):
+    range: Literal["1h", "1d", "2d", "1m", "1y", "all"]
+
+
 class TradesParams(RangeParams, frozen=True, kw_only=True):
     instrument_name: p.InstrumentId
     start_seq: TradeSeq | None = None

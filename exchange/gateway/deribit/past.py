@@ -12,17 +12,23 @@ from exchange.gateway.caller import Caller
 from exchange.gateway.deribit import params as d
 from exchange.gateway.deribit import shapes
 from exchange.gateway.deribit import units as u
-from exchange.gateway.deribit.market import CURRENCY, asset_filter
+from exchange.gateway.deribit.market import CURRENCY, asset_filter, asset_of_index
 from exchange.gateway.instrument_ids import listed_id
 from exchange.gateway.jsonrpc import invalid_params
 from exchange.gateway.limits import PAST_CREDITS
 from exchange.gateway.methods import Method
 from exchange.gateway.past_questions import as_inquiry
 from exchange.projections import wire_types as w
+from exchange.projections.candles import CANDLES_MAX
 
 RESOLUTIONS: dict[str, w.Resolution] = {
     "1": "1m", "3": "3m", "5": "5m", "10": "10m", "15": "15m", "30": "30m",
     "60": "1h", "120": "2h", "180": "3h", "360": "6h", "720": "12h", "1D": "1d",
+}  # fmt: skip
+# How the prices of a time are told: so many intervals of this length.
+RANGES: dict[str, tuple[w.Resolution, int]] = {
+    "1h": ("1m", 60), "1d": ("5m", 288), "2d": ("10m", 288), "1m": ("2h", 360), "1y": ("1d", 365),
+    "all": ("1d", CANDLES_MAX),
 }  # fmt: skip
 # A Deribit answer has so many.
 HOURS = 384
@@ -34,6 +40,16 @@ def past_methods(native: Mapping[str, Method]) -> dict[str, Method]:
     return {
         "public/get_tradingview_chart_data": _past(
             native, "public/get_candles", "Candles.", d.ChartParams, _candle_params, w.Candles, _chart, dict[str, Any]
+        ),
+        "public/get_index_chart_data": _past(
+            native,
+            "public/get_candles",
+            "The prices of an index.",
+            d.IndexChartParams,
+            _index_params,
+            w.Candles,
+            lambda _caller, _params, found: [(u.ms(one.ts_us), u.price(one.close_micros)) for one in found.candles],
+            list[tuple[int, float]],
         ),
         "public/get_historical_volatility": _past(
             native,
@@ -112,6 +128,12 @@ def _candle_params(caller: Caller, params: d.ChartParams) -> p.CandlesParams:
         start_us=min(u.us_of(params.start_timestamp), end_us),
         end_us=end_us,
     )
+
+
+def _index_params(caller: Caller, params: d.IndexChartParams) -> p.CandlesParams:
+    resolution, count = RANGES[params.range]
+    asset = asset_of_index(params.index_name, caller.views)
+    return p.CandlesParams(asset=asset, resolution=resolution, count=count)
 
 
 def _volatility_params(caller: Caller, params: d.VolatilityParams) -> p.VolatilityParams:
