@@ -8,7 +8,7 @@ import pytest
 
 from exchange.keys.key import new_key
 from exchange.keys.key_file import change_keys
-from tests.deribit_wire import Http, answer_to, call, deribit_client, refusal
+from tests.deribit_wire import Http, answer_to, basic, call, deribit_client, refusal
 from tests.wire import INSTRUMENT, Server, Wire, exchange
 
 ORDER = {"instrument_name": INSTRUMENT, "amount": 1, "price": 1.2}
@@ -132,5 +132,18 @@ def test_methods_that_make_no_sense_here_say_why(db: Path) -> None:
             channel = "deribit_volatility_index.sol_usdc"
             error = (await answer_to(wire, "public/subscribe", channels=[channel]))["error"]
             assert error["code"] == 10033 and "volatility index" in error["data"]["reason"]
+
+    asyncio.run(conversation())
+
+
+def test_an_http_connection_ends_with_its_login(db: Path) -> None:
+    """It stayed open and answered nothing any more."""
+
+    async def conversation() -> None:
+        async with exchange(db) as server:
+            http = await Http.dial(server)
+            assert (await http.get("private/get_positions", basic("alice"), currency="any"))[0] == 200
+            change_keys(db, lambda keys: [*keys, new_key("alice", "trade", 0)])
+            assert await asyncio.wait_for(http.reader.read(), 10) == b""
 
     asyncio.run(conversation())

@@ -195,8 +195,10 @@ class HttpConnection(asyncio.Protocol):
         self.write()
 
     def reject(self, _reason: str, _code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
-        """End the connection after the next answer."""
+        """End the connection, after the answer to its request if it has one."""
         self._is_ending = True
+        if not self._is_busy:
+            self._owner.note_unsent(self)
 
     def stop_reading(self) -> None:
         """Take no more requests."""
