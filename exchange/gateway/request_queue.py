@@ -129,6 +129,9 @@ class RequestQueue:
         self._waiting = deque(call for call in self._waiting if call.method is not None and call.method.answer)
         for call in list(self._inquiries):
             self._end_inquiry(call)
+        if self._is_yielding and self._turn is not None:
+            # The gateway forgot the closed connection, and its next turn with it.
+            self._turn.wait(self._resume)
         self._start_waiting()
 
     def _start_waiting(self) -> None:

@@ -436,6 +436,9 @@ class SocketConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """The connection is gone."""
+        if self.gone.done():
+            # This turn was for commands that the client sent before.
+            return
         self._stop_listening()
         self._note_outbox(0)
         self._owner.forget(self)
