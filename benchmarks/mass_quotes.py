@@ -30,7 +30,9 @@ from exchange.domain.rules import Market, Rules, Series
 from exchange.engine.engine import Engine
 from exchange.gateway.caller import Caller
 from exchange.gateway.jsonrpc import encode
+from exchange.gateway.limits import GatewayLimits
 from exchange.gateway.methods import METHODS, Method
+from exchange.gateway.quotas import ConnectionQuota
 from exchange.journal.records import chain
 from exchange.matching.apply import apply
 from exchange.matching.book import OrderBook
@@ -140,6 +142,7 @@ class _LocalCaller:
         self.views = engine.views
         self.user_id = MAKER
         self.connection = SimpleNamespace(order_mark=1)
+        self.quota = ConnectionQuota(GatewayLimits(), lambda: START_US)
 
 
 def _request_of(command: Command) -> tuple[Method, msgspec.Raw]:

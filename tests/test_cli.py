@@ -260,7 +260,7 @@ def test_refusals_are_printed(server: Server, arguments: tuple[object, ...], ans
 
 
 def test_terms_of_orders(server: Server) -> None:
-    name, at = _instrument(server, 33), ("--user", "terms.a", "--db", server.path)
+    name, at = _instrument(server, 34), ("--user", "terms.a", "--db", server.path)
     other = ("--user", "terms.b", "--db", server.path)
     said(exchange("order", "sell", name, 1, "1.50", *other))
     text = said(exchange("order", "buy", name, 1, "1.60", "--post-only", *at))
