@@ -13,7 +13,7 @@ import pytest
 from exchange.domain.units import CLIENT_ORDER_ID_MAX
 from exchange.engine.recovery import recover
 from exchange.gateway import server as gateway_server
-from exchange.gateway import socket_connection, turns
+from exchange.gateway import limits, socket_connection, turns
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, INSTRUMENT_ID_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
@@ -370,7 +370,7 @@ def test_a_client_that_never_reads_is_closed_without_effect_on_others(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("turn_seconds", [0, turns.TURN_SECONDS])
+@pytest.mark.parametrize("turn_seconds", [0, limits.TURN_SECONDS])
 def test_clients_that_disconnect_in_the_middle_of_their_commands(
     run: Run, db: Path, monkeypatch: pytest.MonkeyPatch, turn_seconds: float
 ) -> None:
