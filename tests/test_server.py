@@ -12,8 +12,8 @@ import pytest
 
 from exchange.domain.units import CLIENT_ORDER_ID_MAX
 from exchange.engine.recovery import recover
-from exchange.gateway import server as gateway_server
 from exchange.gateway import limits, socket_connection, turns
+from exchange.gateway import server as gateway_server
 from exchange.gateway.limits import FRAGMENTS_MAX, FRAME_MAX, IN_FLIGHT_MAX, INSTRUMENT_ID_MAX, UNSENT_MAX
 from exchange.journal.errors import JournalBrokenError
 from exchange.journal.opening import open_journal_reader, open_journal_writer
