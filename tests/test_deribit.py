@@ -13,9 +13,9 @@ import pytest
 from exchange.domain.reasons import Reason
 from exchange.gateway.deribit import units
 from exchange.gateway.deribit.errors import ERRORS, error_of
-from exchange.gateway.deribit.http_connection import HttpConnection
 from exchange.gateway.deribit.tokens import ACCESS_SECONDS, REFRESH_SECONDS, USER_TOKENS_MAX, Tokens
 from exchange.gateway.error_kinds import ERROR_KINDS, METHOD_REASONS
+from exchange.gateway.http_connection import HttpConnection
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import FRAME_MAX
 from exchange.keys.credentials import Login
@@ -244,7 +244,6 @@ def test_a_signature_authorizes_one_request(run: Run, db: Path) -> None:
         ("GET /api/v2/public/test HTTP/1.1\r\nOrigin: https://evil.example", 403),
         ("GET /api/v2/private/buy?amount=1 HTTP/1.1\r\nSec-Fetch-Site: cross-site", 403),
         ("GET /api/v2/public/nothing HTTP/1.1", 404),
-        ("GET /api/v3 HTTP/1.1", 404),
         ("GET /api/v2 HTTP/1.1", 400),
         ("GET /api/v2/public/subscribe?channels=x HTTP/1.1", 400),
         ("GET /api/v2/private/get_positions HTTP/1.1\r\nAuthorization: Bearer nothing", 401),

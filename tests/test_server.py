@@ -171,11 +171,14 @@ def test_a_wrong_frame_closes_the_connection(run: Run, db: Path, name: str) -> N
 
 
 WRONG_HANDSHAKES = {
-    "another path": (b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 404 "),
+    "another path": (b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"HTTP/1.1 404 "),
     "no path": (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 404 "),
-    "a path that goes up": (b"GET /../ HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 404 "),
-    "no upgrade": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 426 "),
-    "not a GET": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.1 400 "),
+    "a path that goes up": (b"GET /../ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"HTTP/1.1 404 "),
+    "no upgrade": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 "),
+    "not a GET": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 405 ",
+    ),
     "not HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n", b"HTTP/1.1 400 "),
     "garbage": (bytes(range(256)) * 64 + b"\r\n", b"HTTP/1.1 400 "),
     "JSON": (GOOD + b"\r\n", b"HTTP/1.1 400 "),

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from exchange.catch_up.streams import RecentUpdates
 from exchange.engine.recovery import recover
-from exchange.gateway.deribit.http_connection import HttpConnection
 from exchange.gateway.handshake import AllowedPeers, Authority
+from exchange.gateway.http_connection import HttpConnection
 from exchange.gateway.socket_connection import SocketConnection
 from exchange.journal.protocols import JournalWriter
 from exchange.runtime.node import Node, open_journal

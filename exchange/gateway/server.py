@@ -19,14 +19,15 @@ from exchange.free_memory import give_back_memory
 from exchange.gateway.chaos import Chaos
 from exchange.gateway.deribit import WEBSOCKET_PATH
 from exchange.gateway.deribit.dialect import DeribitDialects
-from exchange.gateway.deribit.http_connection import HttpConnection
 from exchange.gateway.dialect import Dialect
 from exchange.gateway.exchange_port import ExchangePort
 from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal
+from exchange.gateway.http_connection import HttpConnection
 from exchange.gateway.limits import LAST_ANSWERS_SECONDS, LAST_CLOSES_SECONDS
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.pace import Pace
 from exchange.gateway.quotas import ConnectionQuota, Quotas
+from exchange.gateway.screen import Screen
 from exchange.gateway.session import Peer, Session
 from exchange.gateway.socket_connection import SocketConnection
 from exchange.gateway.subscriptions import Subscriptions
@@ -59,6 +60,7 @@ class Gateway:
         self._deribit = DeribitDialects(methods, exchange.now_us)
         self.dialects: dict[str, Dialect] = {"/": self._dialect, WEBSOCKET_PATH: self._deribit.of_websocket}
         self._subscriptions = Subscriptions(exchange.views)
+        self.screen = Screen()
         self.recent = self._subscriptions.recent
         # Faults on purpose; None: there are none.
         self.chaos: Chaos | None = None
@@ -248,7 +250,7 @@ class Gateway:
         return self.open_session(connection)
 
     def serve_http(self, connection: SocketConnection, transport: asyncio.Transport, data: bytes) -> None:
-        """Serve a connection whose first bytes are no handshake, but a request for the API over HTTP."""
+        """Serve a connection whose first bytes are no handshake, but a request over HTTP."""
         self.forget(connection)
         http = HttpConnection(self, transport, connection.quota, self._deribit)
         transport.set_protocol(http)

@@ -39,8 +39,10 @@ from exchange.gateway.session import Session
 from exchange.gateway.turns import Turn, Turns
 from exchange.gateway.websocket import HeldCloseProtocol, quiet_log
 
-# The first bytes of a request for the API over HTTP.
-HTTP_BEGINS = (b"POST /api/", b"GET /api/")
+# The first bytes of requests over HTTP. A GET is one if its head does not ask for a WebSocket.
+HTTP_BEGINS = (b"POST /", b"HEAD /")
+_GET = b"GET /"
+_HEAD_ENDS = b"\r\n\r\n"
 
 
 class ConnectionOwner(Protocol):
@@ -64,7 +66,7 @@ class ConnectionOwner(Protocol):
         ...
 
     def serve_http(self, connection: SocketConnection, transport: asyncio.Transport, data: bytes) -> None:
-        """Serve a connection whose first bytes are no handshake, but a request for the API over HTTP."""
+        """Serve a connection whose first bytes are no handshake, but a request over HTTP."""
         ...
 
     def note_unsent(self, connection: SocketConnection) -> None:
@@ -377,16 +379,24 @@ class SocketConnection(asyncio.Protocol):
             self._owner.note_unsent(self)
 
     def _is_handshake(self) -> bool:
-        """True if the bytes are no request for the API over HTTP. If they are, another object takes the connection."""
+        """True if the bytes are no request over HTTP. If they are, another object takes the connection."""
         begin = self._unread[: len(HTTP_BEGINS[0])]
-        if begin.startswith(HTTP_BEGINS):
+        is_http = begin.startswith(HTTP_BEGINS)
+        if not is_http and begin.startswith(_GET):
+            head, ends, _ = self._unread.partition(_HEAD_ENDS)
+            limits = self._owner.limits
+            is_short = len(head) <= limits.handshake_bytes_max and head.count(b"\n") <= limits.handshake_headers_max
+            if not ends and is_short and not self._has_ended:
+                return False
+            is_http = bool(ends) and b"\r\nupgrade:" not in head.lower()
+        if is_http:
             data = self._unread
             self._stop_listening()
             if self._timer is not None:
                 self._timer.cancel()
             self._owner.serve_http(self, self._transport, data)
             return False
-        if any(known.startswith(begin) for known in HTTP_BEGINS) and not self._has_ended:
+        if any(known.startswith(begin) for known in (*HTTP_BEGINS, _GET)) and not self._has_ended:
             return False
         self._is_new = False
         return True

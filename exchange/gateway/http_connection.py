@@ -1,7 +1,7 @@
-"""Deribit's API over HTTP: `GET /api/v2/METHOD?…`, `POST /api/v2/METHOD` and `POST /api/v2`, on the WebSocket's port.
+"""HTTP on the WebSocket's port: Deribit's API (`/api/v2/METHOD`, `/api/v2`), and the files of the screen.
 
 h11 parses the bytes. A connection serves one request at a time, in the turns of all connections, and stays open for
-more. Each request becomes one of the session: rights, limits, methods and answers are those of the WebSocket.
+more. A request of the API becomes one of the session: rights, limits, methods and answers are those of the WebSocket.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
@@ -27,6 +28,7 @@ from exchange.gateway.handshake import AllowedPeers, HandshakeRefusal, refusal_o
 from exchange.gateway.jsonrpc import RpcError, encode, internal_error, invalid_request
 from exchange.gateway.limits import FRAME_MAX, OUTBOX_MAX, REFUSED_CREDITS, UNREAD_MAX, GatewayLimits
 from exchange.gateway.quotas import ConnectionQuota
+from exchange.gateway.screen import Screen
 from exchange.gateway.session import Session
 from exchange.gateway.turns import Turn, Turns
 
@@ -47,7 +49,11 @@ _STATUS_OF_REASON = {
 }
 _RETRY_SECONDS = 1
 # No page may read an answer as something else, or keep it.
-_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_HEADERS = (
+    ("Content-Type", "application/json"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 # The codes of the errors that have an HTTP status of their own.
 _STATUS_OF_CODE = {error_of(reason).code: status for reason, status in _STATUS_OF_REASON.items()}
 
@@ -58,6 +64,7 @@ class HttpOwner(Protocol):
     turns: Turns
     allowed_peers: AllowedPeers
     limits: GatewayLimits
+    screen: Screen
 
     def open_http_session(self, connection: HttpConnection) -> Session:
         """Register a connection and open its session."""
@@ -288,8 +295,14 @@ class HttpConnection(asyncio.Protocol):
         local = self._transport.get_extra_info("sockname")[:2]
         is_tls = self._transport.get_extra_info("sslcontext") is not None
         refusal = refusal_of(headers, local, self._owner.allowed_peers, is_tls)
-        if refusal is None and headers.get("Sec-Fetch-Site") in _FOREIGN_SITES and "Origin" not in headers:
-            # An image of another page sends no origin.
+        is_link = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+        if (
+            refusal is None
+            and headers.get("Sec-Fetch-Site") in _FOREIGN_SITES
+            and "Origin" not in headers
+            and (_is_api(_path_of(request)) or not is_link)
+        ):
+            # An image of another page sends no origin. A link of another page may lead to the screen.
             return HandshakeRefusal(HTTPStatus.FORBIDDEN, "pages of other sites may not use this exchange")
         return refusal
 
@@ -300,11 +313,8 @@ class HttpConnection(asyncio.Protocol):
         path, _, query = request.target.decode("latin-1").partition("?")
         name = unquote(path).removeprefix(API_PATH).strip("/")
         self._is_busy = True
-        if not path.startswith(API_PATH) or (path != API_PATH and not path.startswith(f"{API_PATH}/")):
-            error = self._charged(invalid_request(f"nothing is served at {path:.100}"))
-            is_limited = error.data["reason"] == "rate_limit_exceeded"
-            status = HTTPStatus.TOO_MANY_REQUESTS if is_limited else HTTPStatus.NOT_FOUND
-            self._answer(status, self._error(error))
+        if not _is_api(path):
+            self._serve_screen(request, path)
             return
         body = b"".join(self._body)
         try:
@@ -317,6 +327,19 @@ class HttpConnection(asyncio.Protocol):
             self._answer_error(internal_error())
         else:
             self._session.receive(text)
+
+    def _serve_screen(self, request: h11.Request, path: str) -> None:
+        """Answer a request for a file of the screen, which costs a credit as any other."""
+        try:
+            self.quota.take()
+        except RpcError as error:
+            self._answer_error(error)
+            return
+        if request.method not in (b"GET", b"HEAD"):
+            self._answer(HTTPStatus.METHOD_NOT_ALLOWED, self._error(invalid_request("send GET")))
+            return
+        accepted = next((value for name, value in request.headers if name == b"accept-encoding"), b"")
+        self._answer(*self._owner.screen.answer(path, b"gzip" in accepted))
 
     def _text_of(self, method: bytes, name: str, query: str, body: bytes) -> bytes:
         """The request as JSON-RPC. Raises RpcError."""
@@ -378,15 +401,16 @@ class HttpConnection(asyncio.Protocol):
             return limited
         return error
 
-    def _answer(self, status: HTTPStatus, body: bytes) -> None:
+    def _answer(self, status: HTTPStatus, body: bytes, more: Iterable[tuple[str, str]] = _HEADERS) -> None:
         self._is_busy = False
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), *_HEADERS]
+        headers = [("Content-Length", str(len(body))), *more]
         if status is HTTPStatus.TOO_MANY_REQUESTS:
             headers.append(("Retry-After", str(_RETRY_SECONDS)))
         if self._is_ending:
             headers.append(("Connection", "close"))
         self._queue(h11.Response(status_code=status, reason=status.phrase, headers=headers))
-        self._queue(h11.Data(data=body))
+        if self._request is None or self._request.method != b"HEAD":
+            self._queue(h11.Data(data=body))
         self._queue(h11.EndOfMessage())
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
@@ -449,6 +473,14 @@ def _with_id(body: bytes) -> bytes:
         # The session says why.
         return body
     return body if has_id else b'{"id":null,' + begin[1:]
+
+
+def _path_of(request: h11.Request) -> str:
+    return request.target.decode("latin-1").partition("?")[0]
+
+
+def _is_api(path: str) -> bool:
+    return path == API_PATH or path.startswith(f"{API_PATH}/")
 
 
 def _wants_websocket(request: h11.Request) -> bool:

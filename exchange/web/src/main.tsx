@@ -1,0 +1,11 @@
+import { render } from "preact";
+import { App } from "./App";
+import { followAddress } from "./store/address";
+import { start } from "./store/session";
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+
+followAddress();
+start();
+const root = document.getElementById("screen");
+if (root !== null) render(<App />, root);

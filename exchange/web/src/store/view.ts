@@ -1,0 +1,74 @@
+// What a panel shows: asked once, then kept up to date by channels; in the past, asked for that moment.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { RpcError, type Message } from "../api/connection";
+import { moment } from "./address";
+import { connection } from "./exchange";
+
+export interface Source<T> {
+  /** Asks for the state: now, or at the moment. */
+  ask: () => Promise<T>;
+  /** The channels that change it. */
+  channels?: string[];
+  /** The state after a message; messages that the state includes already are possible. */
+  fold?: (state: T, message: Message) => T;
+}
+
+export interface View<T> {
+  data: T | undefined;
+  error: RpcError | undefined;
+}
+
+/**
+ * The state of a source. `key` names it: another one is another source, and null is none. When `again` changes, the
+ * same source is asked again, and shown as it was until the answer comes.
+ */
+export function useView<T>(key: string | null, source: () => Source<T>, again = 0): View<T> {
+  const shown = useSignal<View<T> & { key: string | null }>({ key: null, data: undefined, error: undefined });
+  const seq = moment.value?.seq;
+  const generation = connection.generation.value;
+  const user = connection.user.value;
+  useEffect(() => {
+    if (key === null || generation === 0) return undefined;
+    const { ask, channels = [], fold } = source();
+    let state: T | undefined;
+    let isEnded = false;
+    let frame = 0;
+    const early: Message[] = [];
+    // Many messages between two pictures make one change of the page.
+    const show = () => {
+      frame ||= requestAnimationFrame(() => {
+        frame = 0;
+        if (!isEnded) shown.value = { key, data: state, error: undefined };
+      });
+    };
+    const onMessage = (message: Message) => {
+      if (state === undefined || fold === undefined) {
+        early.push(message);
+      } else {
+        state = fold(state, message);
+        show();
+      }
+    };
+    const ends = seq === undefined ? channels.map((name) => connection.subscribe(name, onMessage)) : [];
+    ask().then(
+      (asked) => {
+        state = fold === undefined ? asked : early.reduce(fold, asked);
+        show();
+      },
+      (error: unknown) => {
+        const known = error instanceof RpcError ? error : new RpcError(0, String(error));
+        // After a lost connection it is asked again.
+        if (!isEnded && known.code !== 0) shown.value = { key, data: undefined, error: known };
+      },
+    );
+    return () => {
+      isEnded = true;
+      cancelAnimationFrame(frame);
+      for (const end of ends) end();
+    };
+    // The source is a function of the key.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [key, seq, generation, user, again]);
+  return shown.value.key === key ? shown.value : { data: undefined, error: undefined };
+}
