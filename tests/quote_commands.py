@@ -24,6 +24,7 @@ from exchange.domain.commands import (
 from exchange.domain.events import Event, OrderAccepted
 from tests.market_commands import FairMarketCommands
 from tests.naive import NaiveExchange
+from tests.naive_quotes import resting as quotes_of
 from tests.order_commands import OrderCommands
 from tests.random_commands import USERS, Step
 
@@ -103,6 +104,10 @@ class QuoteCommands(OrderCommands):
             return SetCancelOnDisconnect(user_id, True)
         if not known or not one_in(15):
             return self._config(user_id)
+        quoting = [name for name in known if quotes_of(self.naive, user_id, name)]
+        if quoting and not one_in(40):
+            # Without a group its resting quotes are cancelled.
+            return replace(self.naive.mmp_groups[user_id, choose(quoting)].config, interval_s=0)
         name = choose(known) if one_in(30) else choose(GROUPS)
         frozen = user_id in self.naive.users and name in known and self.naive.mmp_groups[user_id, name].frozen
         if not one_in(40) or (frozen is not None and frozen is not False and not one_in(3)):

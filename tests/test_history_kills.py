@@ -104,9 +104,10 @@ def _parent(pid: int) -> int | None:
 async def kill_once(path: Path, target: str, rng: random.Random, traders: list[Trader]) -> None:
     """Kill the target under load. What is left catches up: after both, a new exchange; after an exchange, a reader."""
     async with server(path, "--snapshot-every", "200") as (process, url):
+        # The orders begin when the follower has: on a busy machine it begins late, and the traders' cash would run out.
+        pid = await follower_pid(path, process) if target != "exchange" else 0
         answered = asyncio.Semaphore(0)
         clients = [asyncio.create_task(trader.trade(url, answered)) for trader in traders]
-        pid = await follower_pid(path, process) if target != "exchange" else 0
         for _ in range(rng.randrange(1, ANSWERS_MAX)):
             await answered.acquire()
         if target != "exchange":

@@ -30,12 +30,11 @@ from exchange.past import service
 from exchange.past.answers import PastAnswer, PastAnswers
 from exchange.past.service import PastService
 from exchange.runtime.follower import read_status
-from exchange.runtime.node import Node
 from tests.fake_exchange import FakeExchange
 from tests.market_commands import market_steps
 from tests.market_story import write_steps
 from tests.random_commands import USERS
-from tests.wire import INSTRUMENT, Server, Wire
+from tests.wire import INSTRUMENT, PatientNode, Server, Wire
 from tests.wire import exchange as running_exchange
 
 SEED, COUNT, MOMENTS = 7, 500, 12
@@ -199,7 +198,7 @@ def test_the_error_tells_a_follower_that_is_behind_from_one_that_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "exchange.db"
-    monkeypatch.setattr(Node, "history_wait_seconds", 0.1)
+    monkeypatch.setattr(PatientNode, "history_wait_seconds", 0.1)
     # The follower must not be back before the question about its end.
     monkeypatch.setattr(subprocesses, "RETRY_SECONDS", 600.0)
 

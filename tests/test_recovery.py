@@ -82,6 +82,7 @@ class Trader:
                     await self._send_new(socket)
                 while True:
                     answer = json.loads(await socket.recv())
+                    assert "result" in answer, answer
                     self.answers[answer["id"]] = answer["result"]
                     answered.release()
                     await self._send_new(socket)
