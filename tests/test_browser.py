@@ -20,6 +20,8 @@ from tests.cli_support import PATIENCE_SECONDS, Server
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # A name of another site that leads to this machine, as after DNS rebinding.
 REBOUND = "rebound.example"
+# What the exchange answers to a GET of it, a browser shows.
+ANSWER = "api/v2/public/test"
 
 pytestmark = [
     pytest.mark.slow,
@@ -86,16 +88,16 @@ def browser(tmp_path: Path) -> Iterator[Page]:
 
 
 def test_pages_of_the_exchange_alone_can_connect(browser: Page, tmp_path: Path) -> None:
-    """The own page is the exchange's answer to a request without an upgrade: a text, whose origin is the exchange."""
+    """An answer of the exchange to a GET is a page of its own, and has no policy that forbids it to connect."""
     with Server(tmp_path / "a.db") as server, Server(tmp_path / "b.db") as other:
-        page, other_page = (one.url.replace("ws://", "http://") for one in (server, other))
+        page, other_page = (one.url.replace("ws://", "http://") + ANSWER for one in (server, other))
         browser.visit(page)
-        assert browser.origin() == page.rstrip("/")
+        assert browser.origin() == page.removesuffix(f"/{ANSWER}")
         assert browser.connect_from_page(server.url) == "version"
         assert browser.connect_from_page(server.url.replace("127.0.0.1", "localhost")) == "version"
         assert browser.connect_from_page(other.url) == "refused"
         browser.visit(page.replace("127.0.0.1", REBOUND))
-        assert browser.origin() == page.rstrip("/").replace("127.0.0.1", REBOUND)
+        assert browser.origin() == page.removesuffix(f"/{ANSWER}").replace("127.0.0.1", REBOUND)
         assert browser.connect_from_page(server.url) == "refused"
         assert browser.connect_from_page(server.url.replace("127.0.0.1", REBOUND)) == "refused"
         browser.visit("data:text/html,a page without an origin")
@@ -103,3 +105,11 @@ def test_pages_of_the_exchange_alone_can_connect(browser: Page, tmp_path: Path) 
         assert browser.connect_from_page(server.url) == "refused"
         browser.visit(other_page)
         assert browser.connect_from_page(server.url) == "refused"
+
+
+def test_the_screen_connects_to_its_own_exchange_alone(browser: Page, tmp_path: Path) -> None:
+    """Its policy keeps it from sending what it knows elsewhere, even to an exchange that would take it."""
+    with Server(tmp_path / "a.db") as server:
+        browser.visit(server.url.replace("ws://", "http://"))
+        assert browser.connect_from_page(server.url) == "version"
+        assert browser.connect_from_page(server.url.replace("127.0.0.1", "localhost")) == "refused"

@@ -194,7 +194,11 @@ class Views:
         mark = self.marks.get(instrument_id)
         if mark is not None:
             return mark, mark
-        mid = self.depths[instrument_id].mid_micros()
+        depth = self.depths.get(instrument_id)
+        if depth is None:
+            # The command that settled it delisted it.
+            return None, None
+        mid = depth.mid_micros()
         return None, self.last_price_micros(instrument_id) if mid is None else mid
 
     def ticker(self, instrument_id: str) -> Ticker:
