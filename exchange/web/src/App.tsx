@@ -4,6 +4,7 @@ import { Header } from "./parts/Header";
 import { Toasts } from "./parts/Toasts";
 import { Trade } from "./pages/Trade";
 import { moment, page, type Page } from "./store/address";
+import { waiting } from "./store/view";
 
 const CONTENTS: Partial<Record<Page, () => JSX.Element>> = {
   "/": Trade,
@@ -12,7 +13,7 @@ const CONTENTS: Partial<Record<Page, () => JSX.Element>> = {
 export function App() {
   const Shown = CONTENTS[page.value] ?? Trade;
   return (
-    <div class={moment.value === null ? "app" : "app is-past"}>
+    <div class={moment.value === null ? "app" : "app is-past"} data-waiting={waiting.value}>
       <a class="skip" href="#main">
         Skip to the content
       </a>

@@ -1,6 +1,6 @@
 // What a panel shows: asked once, then kept up to date by channels; in the past, asked for that moment.
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { signal, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { RpcError, type Message } from "../api/connection";
 import { moment } from "./address";
 import { connection } from "./exchange";
@@ -19,6 +19,9 @@ export interface View<T> {
   error: RpcError | undefined;
 }
 
+/** How many views show nothing yet, or still another moment. The page is still when it is 0. */
+export const waiting = signal(0);
+
 /**
  * The state of a source. `key` names it: another one is another source, and null is none. When `again` changes, the
  * same source is asked again, and shown as it was until the answer comes.
@@ -28,8 +31,16 @@ export function useView<T>(key: string | null, source: () => Source<T>, again = 
   const seq = moment.value?.seq;
   const generation = connection.generation.value;
   const user = connection.user.value;
+  const shownPlace = useRef("");
   useEffect(() => {
     if (key === null || generation === 0) return undefined;
+    const place = `${key} ${String(seq)}`;
+    let isWaiting = shownPlace.current !== place;
+    if (isWaiting) waiting.value++;
+    const endWaiting = () => {
+      if (isWaiting) waiting.value--;
+      isWaiting = false;
+    };
     const { ask, channels = [], fold } = source();
     let state: T | undefined;
     let isEnded = false;
@@ -39,7 +50,10 @@ export function useView<T>(key: string | null, source: () => Source<T>, again = 
     const show = () => {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
-        if (!isEnded) shown.value = { key, data: state, error: undefined };
+        if (isEnded) return;
+        shown.value = { key, data: state, error: undefined };
+        shownPlace.current = place;
+        endWaiting();
       });
     };
     const onMessage = (message: Message) => {
@@ -59,11 +73,15 @@ export function useView<T>(key: string | null, source: () => Source<T>, again = 
       (error: unknown) => {
         const known = error instanceof RpcError ? error : new RpcError(0, String(error));
         // After a lost connection it is asked again.
-        if (!isEnded && known.code !== 0) shown.value = { key, data: undefined, error: known };
+        if (isEnded || known.code === 0) return;
+        shown.value = { key, data: undefined, error: known };
+        shownPlace.current = place;
+        endWaiting();
       },
     );
     return () => {
       isEnded = true;
+      endWaiting();
       cancelAnimationFrame(frame);
       for (const end of ends) end();
     };
