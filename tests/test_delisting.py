@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from exchange.client import ExchangeError
+from exchange.client import ExchangeError, connect
 from exchange.engine.recovery import recover
 from exchange.testing import Venue
+from tests.cli_support import CLOCK_START, Server, exchange, said
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +89,27 @@ def test_subscribers_of_it_are_told_nothing_more() -> None:
                     await client.subscribe(f"quote.{CALL}")
 
         asyncio.run(watch())
+
+
+def test_a_start_after_months_settles_and_delists_in_one_command(tmp_path: Path) -> None:
+    path, begin = tmp_path / "exchange.db", ("--clock-start", CLOCK_START)
+    said(exchange("init", "--db", path, "--series", "SOL:10", *begin))
+    with Server(path, *begin) as server:
+        said(exchange("admin", "set-index", "SOL", 150, "--db", path))
+        asyncio.run(trade_once(server.url, CALL))
+        server.process.kill()
+    with Server(path, "--clock-start", "2026-07-01T09:00:00Z") as server:
+        assert asyncio.run(position_of("alice", server.url)) == []
+        assert server.stop()[0] == 0
+    said(exchange("journal", "verify", "--db", path))
+
+
+async def trade_once(url: str, instrument_id: str) -> None:
+    async with connect(url, "alice") as alice, connect(url, "bob") as bob:
+        await bob.sell(instrument_id, 1_000, 1_000_000)
+        assert (await alice.buy(instrument_id, 1_000, 1_000_000)).trades
+
+
+async def position_of(user_id: str, url: str) -> list[object]:
+    async with connect(url, user_id) as client:
+        return list((await client.get_positions()).positions)
