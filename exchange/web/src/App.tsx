@@ -13,7 +13,11 @@ const CONTENTS: Partial<Record<Page, () => JSX.Element>> = {
 export function App() {
   const Shown = CONTENTS[page.value] ?? Trade;
   return (
-    <div class={moment.value === null ? "app" : "app is-past"} data-waiting={waiting.value}>
+    <div
+      class={moment.value === null ? "app" : "app is-past"}
+      data-waiting={waiting.value}
+      data-seq={moment.value?.seq}
+    >
       <a class="skip" href="#main">
         Skip to the content
       </a>

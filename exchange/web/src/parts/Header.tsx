@@ -68,7 +68,7 @@ function Login() {
   return (
     <form class="login" onSubmit={(event) => void submit(event)}>
       <input
-        aria-label="User or key id"
+        aria-label="Account"
         placeholder="user"
         size={10}
         required

@@ -1,0 +1,265 @@
+"""People at the screen: a real browser, the real server, and what the page shows compared with what the API says.
+
+Without Chromium, or without the built screen, these tests are skipped.
+"""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.cli_support import Server
+from tests.screen_support import (
+    BEGIN,
+    WHY_SKIPPED,
+    Caller,
+    administer,
+    amount,
+    browser,
+    http,
+    log_in,
+    look_at,
+    new_market,
+    price,
+    rows,
+    set_index,
+    still,
+)
+
+CALL, PUT = "SOL_USDC-6MAR26-150-C", "SOL_USDC-6MAR26-150-P"
+MOMENTS = 50
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_SKIPPED), reason=WHY_SKIPPED)]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of a new browser profile. The test fails if the page had an error."""
+    with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []
+
+
+def quote(bob: Caller, instrument_id: str, bid_micros: int, ask_micros: int, size_milli: int = 10_000) -> None:
+    bob("private/buy", instrument_id=instrument_id, amount=size_milli, price=bid_micros)
+    bob("private/sell", instrument_id=instrument_id, amount=size_milli, price=ask_micros)
+
+
+def test_a_trader_buys_looks_back_survives_a_crash_and_closes(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob:
+            quote(bob, CALL, 4_000_000, 5_000_000)
+            before_fill = int(bob("public/get_status")["seq"])
+        page.goto(http(server))
+        log_in(page, "alice")
+        _choose(page, CALL)
+        # Buy from the chain.
+        page.get_by_role("button", name=f"{CALL} ask 5.00").click()
+        page.get_by_label("Amount", exact=True).fill("2")
+        _submit(page)
+        expect(page.get_by_role("log", name="Messages")).to_contain_text(f"You bought 2 {CALL} at 5.00")
+        expect(page.locator("table.trades tbody tr")).to_have_count(1)
+        page.get_by_role("tab", name="Positions").click()
+        expect(page.locator("table.positions tbody tr")).to_contain_text(CALL)
+        # Rest an order, change it in place, cancel it.
+        page.get_by_role("tab", name="Orders").first.click()
+        page.get_by_label("Price", exact=True).fill("4.50")
+        _submit(page)
+        page.get_by_role("button", name="Edit order").click()
+        page.get_by_label("New price").fill("4.60")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("table.orders tbody tr")).to_contain_text("4.60")
+        with Caller(server.url, "alice") as alice:
+            assert [one["price"] for one in alice("private/get_open_orders")] == [4_600_000]
+        page.get_by_role("button", name="Cancel order").click()
+        expect(page.get_by_text("No open orders.")).to_be_visible()
+        # A refusal tells why.
+        page.get_by_label("Price", exact=True).fill("4.005")
+        _submit(page)
+        expect(page.get_by_role("log", name="Messages")).to_contain_text("tick")
+        # The past: the position is gone, the book is that of then.
+        look_at(page, before_fill)
+        with Caller(server.url, "alice") as alice:
+            _assert_book(page, alice, CALL, at_seq=before_fill)
+        page.get_by_role("tab", name="Positions").click()
+        expect(page.get_by_text("No positions.")).to_be_visible()
+        assert page.locator("button.send").is_disabled()
+        page.get_by_role("button", name="Back to now").click()
+        expect(page.locator("table.positions tbody tr")).to_contain_text(CALL)
+        # The exchange dies. The page says so, and goes on with the one that comes after it.
+        server.process.send_signal(signal.SIGKILL)
+        expect(page.get_by_text("connection lost")).to_be_visible()
+    with Server(path, *BEGIN, "--port", server.url.rstrip("/").rpartition(":")[2]) as again:
+        with Caller(again.url, "bob") as bob, Caller(again.url, "carol") as carol:
+            carol("private/buy", instrument_id=CALL, amount=1_000, price=5_000_000)
+            expect(page.get_by_text("connection lost")).to_have_count(0)
+            expect(page.locator("table.trades tbody tr")).to_have_count(2)
+            carol("private/buy", instrument_id=CALL, amount=1_000, price=5_000_000)
+            expect(page.locator("table.trades tbody tr")).to_have_count(3)
+            assert (
+                bob("public/get_order_book", instrument_id=CALL)["asks"]
+                == [{"price": 5_000_000, "size": 6_000, "orders": 1}]
+                or bob("public/get_order_book", instrument_id=CALL)["asks"][0]["size"] == 6_000
+            )
+            expect(page.locator("table.book tr.ask td:nth-child(2)")).to_have_text(["6"])
+            _assert_book(page, carol, CALL)
+        page.get_by_role("button", name=f"Close the position in {CALL}").click()
+        expect(page.get_by_text("No positions.")).to_be_visible()
+        with Caller(again.url, "alice") as alice:
+            assert alice("private/get_positions")["positions"] == []
+
+
+def test_a_stop_order_triggers_and_a_liquidation_is_told(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path, "--starting-cash", 1_000)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob:
+            administer(server, "admin/deposit", user_id="bob", amount=1_000_000_000_000)
+            for strike in ("150-C", "150-P"):
+                quote(bob, f"SOL_USDC-6MAR26-{strike}", 2_000_000, 6_000_000, 40_000)
+            page.goto(http(server))
+            log_in(page, "alice")
+            _choose(page, PUT)
+            page.get_by_role("combobox", name="Type").select_option("stop_market")
+            page.get_by_label("Trigger price", exact=True).fill("160")
+            page.get_by_role("combobox", name="Trigger on").select_option("index_price")
+            page.get_by_label("Amount", exact=True).fill("1")
+            _submit(page)
+            expect(page.locator("table.orders tbody tr")).to_contain_text("160")
+            set_index(server, 161)
+            expect(page.get_by_role("log", name="Messages")).to_contain_text(f"You bought 1 {PUT}")
+            # A short call beyond the means of the account.
+            bob("private/cancel_all")
+            quote(bob, CALL, 14_000_000, 16_000_000, 40_000)
+            _choose(page, CALL)
+            page.get_by_role("combobox", name="Type").select_option("market")
+            page.get_by_role("button", name="Sell", exact=True).click()
+            page.get_by_label("Amount", exact=True).fill("20")
+            _submit(page)
+            expect(page.get_by_role("log", name="Messages")).to_contain_text(f"You sold 20 {CALL}")
+            bob("private/cancel_all")
+            set_index(server, 200)
+            quote(bob, CALL, 50_000_000, 50_500_000, 40_000)
+            set_index(server, 200.1)
+            expect(page.get_by_role("log", name="Messages")).to_contain_text("Liquidation")
+
+
+def test_fifty_moments_on_the_screen_are_those_of_the_api(page: Page, tmp_path: Path) -> None:
+    random = Random(18)
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "alice") as alice, Caller(server.url, "bob") as bob:
+            for step in range(400):
+                trader, side = random.choice((alice, bob)), random.choice(("private/buy", "private/sell"))
+                micros = random.randrange(300, 700) * 10_000
+                size = random.randrange(1, 50) * 100
+                trader(side, instrument_id=random.choice((CALL, PUT)), amount=size, price=micros)
+                if step % 40 == 0:
+                    trader("private/cancel_all")
+                    set_index(server, 140 + random.randrange(2_000) / 100)
+            last = alice("public/get_status")["seq"]
+            page.goto(http(server))
+            log_in(page, "alice")
+            for _ in range(MOMENTS):
+                seq, instrument_id = random.randrange(20, last + 1), random.choice((CALL, PUT))
+                look_at(page, seq)
+                _choose(page, instrument_id)
+                still(page)
+                _assert_moment(page, alice, instrument_id, seq)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(chromium: Browser, tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "exchange.db"
+    axe = Path(__file__).parent.parent / "exchange" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+    if not axe.exists():
+        pytest.skip("axe-core is not installed: make web")
+    new_market(path)
+    with Server(path, *BEGIN) as server, chromium.new_context(color_scheme=scheme) as context:  # type: ignore[arg-type]
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob, Caller(server.url, "alice") as alice:
+            quote(bob, CALL, 4_000_000, 5_000_000)
+            alice("private/buy", instrument_id=CALL, amount=1_000, price=5_000_000)
+            alice("private/buy", instrument_id=CALL, amount=1_000, price=4_000_000)
+        page = context.new_page()
+        page.goto(http(server))
+        log_in(page, "alice")
+        for name in page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts():
+            page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+            still(page)
+            page.evaluate(axe.read_text())
+            found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+            serious = [
+                (one["id"], one["nodes"][0]["html"])
+                for one in found["violations"]
+                if one["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], f"{name}: {serious}"
+
+
+def _choose(page: Page, instrument_id: str) -> None:
+    fields = [field for field in page.evaluate("location.hash").lstrip("#").split("&") if not field.startswith("i=")]
+    page.evaluate("hash => { location.hash = hash }", "&".join([f"i={instrument_id}", *filter(None, fields)]))
+    expect(page.locator(".form-instrument")).to_have_text(instrument_id)
+    still(page)
+
+
+def _submit(page: Page) -> None:
+    page.locator("button.send").click()
+
+
+def _assert_book(page: Page, alice: Caller, instrument_id: str, **at: int) -> None:
+    book = alice("public/get_order_book", instrument_id=instrument_id, depth=100, **at)
+    asks, bids = ([[price(it["price"]), amount(it["size"])] for it in book[side][:12]] for side in ("asks", "bids"))
+    shown = [row[:2] for row in rows(page, "table.book") if len(row) > 1]
+    assert shown == [*reversed(asks), *bids], f"{instrument_id} {at}"
+
+
+def _assert_moment(page: Page, alice: Caller, instrument_id: str, seq: int) -> None:
+    at = {"at_seq": seq}
+    where = f"seq {seq} of {instrument_id}"
+    _assert_book(page, alice, instrument_id, **at)
+    ticker = alice("public/get_ticker", instrument_id=instrument_id, **at)
+    kind = "call" if instrument_id.endswith("C") else "put"
+    cells = {
+        name: page.locator(f"table.chain tr.is-{kind} td.{kind}.{name}").inner_text().strip()
+        for name in ("bid", "ask", "mark", "OI")
+    }
+    assert cells == {
+        "bid": price(ticker["best_bid"]),
+        "ask": price(ticker["best_ask"]),
+        "mark": price(ticker["mark"]),
+        "OI": amount(ticker["open_interest"]),
+    }, where
+    orders = alice("private/get_open_orders", **at)
+    page.get_by_role("tab", name="Orders").first.click()
+    assert [(row[0], row[4], row[5]) for row in rows(page, "table.orders")] == [
+        (str(it["order_id"]), price(it["price"]), amount(it["remaining"])) for it in orders
+    ], where
+    positions = alice("private/get_positions", **at)["positions"]
+    page.get_by_role("tab", name="Positions").click()
+    assert [(row[0], row[1]) for row in rows(page, "table.positions")] == [
+        (it["instrument_id"], amount(it["quantity"])) for it in positions if it["quantity"]
+    ], where
+    trades = alice("public/get_trades", instrument_id=instrument_id, count=50, **at)
+    assert [row[1:3] for row in rows(page, "table.trades")] == [
+        [price(it["price"]), amount(it["size"])] for it in trades
+    ], where
