@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { Order } from "../api/types";
 import * as format from "../format";
 import { instrumentId } from "../store/address";
-import { connection, whyNoTrading, wordsOf } from "../store/exchange";
+import { connection, tickOf, whyNoTrading, wordsOf } from "../store/exchange";
 import { toast } from "../store/toasts";
 
 async function cancel(order: Order): Promise<void> {
@@ -57,7 +57,7 @@ function OrderRow({ order: it, isDisabled }: { order: Order; isDisabled: boolean
   const price = useSignal("");
   const size = useSignal("");
   const begin = () => {
-    price.value = it.price === null ? "" : format.price(it.price, 1).replaceAll(",", "");
+    price.value = it.price === null ? "" : format.price(it.price, tickOf(it.instrument_id)).replaceAll(",", "");
     size.value = format.amount(it.size).replaceAll(",", "");
     isEditing.value = true;
   };
@@ -103,7 +103,11 @@ function OrderRow({ order: it, isDisabled }: { order: Order; isDisabled: boolean
     </>
   ) : (
     <>
-      <td>{it.trigger_price == null ? format.price(it.price, 1) : `waits for ${format.price(it.trigger_price)}`}</td>
+      <td>
+        {it.trigger_price == null
+          ? format.price(it.price, tickOf(it.instrument_id))
+          : `waits for ${format.price(it.trigger_price)}`}
+      </td>
       <td>{format.amount(it.remaining)}</td>
       <td>{format.amount(it.size)}</td>
       <td>

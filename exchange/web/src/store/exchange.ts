@@ -25,6 +25,12 @@ export const expirations = computed(() =>
   ),
 );
 export const expiration = computed(() => instrument.value?.expiration ?? expirations.value[0] ?? 0);
+const ticks = computed(() => new Map(instruments.value.map((it) => [it.instrument_id, it.tick_size])));
+
+/** The tick of an instrument, in micros; the finest one if it is not listed. */
+export function tickOf(id: string): number {
+  return ticks.value.get(id) ?? 1;
+}
 
 /** Why nothing can be traded now; empty if it can. */
 export const whyNoTrading = computed(() => {
