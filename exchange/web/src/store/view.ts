@@ -1,6 +1,6 @@
 // What a panel shows: asked once, then kept up to date by channels; in the past, asked for that moment.
 import { signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { RpcError, type Message } from "../api/connection";
 import { moment } from "./address";
 import { connection } from "./exchange";
@@ -32,7 +32,8 @@ export function useView<T>(key: string | null, source: () => Source<T>, again = 
   const generation = connection.generation.value;
   const user = connection.user.value;
   const shownPlace = useRef("");
-  useEffect(() => {
+  // Before the browser paints: nobody sees the new moment in one panel and no waiting in another.
+  useLayoutEffect(() => {
     if (key === null || generation === 0) return undefined;
     const place = `${key} ${String(seq)}`;
     let isWaiting = shownPlace.current !== place;
