@@ -22,6 +22,7 @@ from exchange.client.results import (
     OrderOptions,
     PastMoment,
     PastRange,
+    PastSeqRange,
     PlaceResult,
     QuoteFilter,
     QuoteOptions,
@@ -47,6 +48,7 @@ from exchange.projections.wire_types import (
     MassQuoteResult,
     MmpGroupResult,
     MmpGroupView,
+    MomentResult,
     OrderView,
     PositionsResult,
     Receipt,
@@ -54,7 +56,9 @@ from exchange.projections.wire_types import (
     RulesResult,
     Settlement,
     SimulatedAccount,
+    StepUnit,
     Ticker,
+    Timeline,
     TimeResult,
     Trade,
     Transaction,
@@ -450,6 +454,28 @@ class Client:
         """The volatility of an asset's index over 15 days, at each of the last `count` full hours, oldest first."""
         which = {"asset": asset, "count": count, "end_us": end_us}
         return await self._typed("public/get_historical_volatility", list[HistoricalVolatility], **which, **at)
+
+    async def get_timeline(
+        self, buckets: int | None = None, *, asset: str | None = None, **of: Unpack[PastSeqRange]
+    ) -> Timeline:
+        """The journal, or a part of it, as `buckets` of commands with their volumes, and marks of what happened."""
+        return await self._typed("public/get_timeline", Timeline, buckets=buckets, asset=asset, **of)
+
+    async def get_moment(
+        self,
+        seq: int | None = None,
+        *,
+        ts_us: int | None = None,
+        by: StepUnit | None = None,
+        count: int | None = None,
+        **at: Unpack[PastMoment],
+    ) -> MomentResult:
+        """The moment `count` commands, trades or seconds after command `seq` or a time, or before it if negative.
+
+        Without `seq` and `ts_us` it counts from the last command.
+        """
+        which = {"seq": seq, "ts_us": ts_us, "by": by, "count": count}
+        return await self._typed("public/get_moment", MomentResult, **which, **at)
 
     async def get_delivery_prices(
         self, asset: str, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

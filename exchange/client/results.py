@@ -22,6 +22,15 @@ class PastRange(PastMoment, total=False):
     end_us: int
 
 
+class PastSeqRange(PastMoment, total=False):
+    """Asks about a part of the journal: from one command to another, or from a time to another."""
+
+    from_seq: int
+    to_seq: int
+    start_us: int
+    end_us: int
+
+
 class QuoteSideOptions(TypedDict, total=False):
     """One side of a quote; docs/protocol.md describes the fields."""
 

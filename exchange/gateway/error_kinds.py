@@ -118,6 +118,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "public/get_mark_surface": (Reason.UNKNOWN_ASSET,),
     "public/get_candles": (*_INSTRUMENT, Reason.UNKNOWN_ASSET),
     "public/get_historical_volatility": (Reason.UNKNOWN_ASSET,),
+    "public/get_timeline": (Reason.UNKNOWN_ASSET,),
     "private/buy": _PLACE,
     "private/sell": _PLACE,
     "private/place_linked_orders": (*_PLACE, Reason.INVALID_LINKED_ORDERS),

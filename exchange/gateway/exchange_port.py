@@ -22,8 +22,19 @@ from exchange.projections.fold import Change
 from exchange.projections.market_moment import MarkPrice, OptionSettlement, TradeMoment
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
+from exchange.projections.timeline import SeqRange
 from exchange.projections.views import Views
-from exchange.projections.wire_types import Candle, HistoricalVolatility, OrderView, Trade, Transaction, UserTrade
+from exchange.projections.wire_types import (
+    Candle,
+    HistoricalVolatility,
+    MomentResult,
+    OrderView,
+    StepUnit,
+    Timeline,
+    Trade,
+    Transaction,
+    UserTrade,
+)
 
 
 class PastQuestion(msgspec.Struct, frozen=True):
@@ -212,6 +223,17 @@ class ExchangePort(ABC):
     def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
         """The volatilities of an index at the last full hours. Only the past knows its prices."""
         raise AssertionError(f"the index prices of {asset} are in the history")
+
+    def timeline(self, wanted: SeqRange, buckets: int, asset: str | None) -> Timeline | None:
+        """The timeline of a range; None if no command lies in it. Only the past knows it."""
+        raise AssertionError(f"the timeline of {wanted} is in the history")
+
+    def moment_after(self, seq: int | None, ts_us: int | None, by: StepUnit, count: int) -> MomentResult:
+        """The moment some units after command `seq`, or after `ts_us`, or before it; without both, of the last command.
+
+        Raises RpcError if there is no such command. Only the past knows it.
+        """
+        raise AssertionError(f"the moments around {seq} or {ts_us} are in the history")
 
     def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
         """What held when these trades happened. Only the past knows earlier prices."""

@@ -44,7 +44,8 @@ from exchange.gateway.limits import (
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
 from exchange.projections.candles import CANDLES_MAX
-from exchange.projections.wire_types import Resolution
+from exchange.projections.timeline import BUCKETS_MAX, STEPS_MAX
+from exchange.projections.wire_types import Resolution, StepUnit
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -307,6 +308,27 @@ class RangeParams(ReadParams, frozen=True, kw_only=True):
     def needs_history(self) -> bool:
         """True if only the history can answer: the read models keep the newest records alone."""
         return self.start_us is not None or self.end_us is not None
+
+
+class SeqRangeParams(ReadParams, frozen=True, kw_only=True):
+    """The parameters of a method that answers about a part of the journal, given by seqs or by times."""
+
+    from_seq: Seq | None = None
+    to_seq: Seq | None = None
+    start_us: Time | None = None
+    end_us: Time | None = None
+
+
+class TimelineParams(SeqRangeParams, frozen=True):
+    buckets: Annotated[int, Meta(ge=1, le=BUCKETS_MAX)] = 500
+    asset: Asset | None = None
+
+
+class MomentParams(ReadParams, frozen=True):
+    seq: Seq | None = None
+    ts_us: Time | None = None
+    by: StepUnit = "command"
+    count: Annotated[int, Meta(ge=-STEPS_MAX, le=STEPS_MAX)] = 1
 
 
 class TradesParams(RangeParams, frozen=True):

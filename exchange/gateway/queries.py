@@ -7,19 +7,22 @@ from exchange.gateway import params as p
 from exchange.gateway import results as r
 from exchange.gateway.caller import Caller
 from exchange.gateway.instrument_ids import known_id, known_id_or_none, listed_id
-from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.gateway.jsonrpc import RpcError, invalid_params, refused
 from exchange.projections import wire_types as w
 from exchange.projections.balances import null_if_unsafe
 from exchange.projections.candles import range_of
 from exchange.projections.record_page import RecordPage
+from exchange.projections.timeline import SeqRange
 from exchange.projections.wire_types import (
     AccountView,
     Balance,
     IndexPrice,
     Instrument,
+    MomentResult,
     OrderView,
     Settlement,
     Ticker,
+    Timeline,
     Trade,
     UserSettlement,
     UserTrade,
@@ -104,6 +107,23 @@ def historical_volatility(caller: Caller, params: p.VolatilityParams) -> list[w.
         raise refused(Reason.UNKNOWN_ASSET)
     end_us = views.ts_us if params.end_us is None else min(params.end_us, views.ts_us)
     return caller.exchange.historical_volatilities(params.asset, params.count, end_us)
+
+
+def timeline(caller: Caller, params: p.TimelineParams) -> Timeline:
+    """The history answers it, as it does for moments."""
+    wanted = _seq_range(params)
+    if params.asset is not None and not caller.views.knows_asset(params.asset):
+        raise refused(Reason.UNKNOWN_ASSET)
+    found = caller.exchange.timeline(wanted, params.buckets, params.asset)
+    if found is None:
+        raise _nothing_between(params)
+    return found
+
+
+def moment(caller: Caller, params: p.MomentParams) -> MomentResult:
+    if params.seq is not None and params.ts_us is not None:
+        raise invalid_params("seq", "give seq or ts_us, not both")
+    return caller.exchange.moment_after(params.seq, params.ts_us, params.by, params.count)
 
 
 def settlements(caller: Caller, params: p.SettlementsParams) -> list[Settlement]:
@@ -223,6 +243,24 @@ def transaction_log(caller: Caller, params: p.RangeParams) -> w.TransactionsResu
 
 def account(caller: Caller, _params: p.ReadParams) -> AccountView:
     return caller.views.account(caller.user_id)
+
+
+def _seq_range(params: p.SeqRangeParams) -> SeqRange:
+    """Raises RpcError if an end is given twice, or if the range ends before it begins."""
+    for seq, time_us in (("from_seq", "start_us"), ("to_seq", "end_us")):
+        if getattr(params, seq) is not None and getattr(params, time_us) is not None:
+            raise invalid_params(seq, f"give {seq} or {time_us}, not both")
+    for first, last in (("from_seq", "to_seq"), ("start_us", "end_us")):
+        begin, end = getattr(params, first), getattr(params, last)
+        if begin is not None and end is not None and begin > end:
+            raise invalid_params(first, f"{first} {begin} is after {last} {end}: give an earlier {first}")
+    return SeqRange(params.from_seq, params.to_seq, params.start_us, params.end_us)
+
+
+def _nothing_between(params: p.SeqRangeParams) -> RpcError:
+    """The error of a question about a part of the journal that has no command."""
+    given = [name for name in ("from_seq", "start_us", "to_seq", "end_us") if getattr(params, name) is not None]
+    return invalid_params(given[0] if given else None, "no command lies in this range: ask for a longer one")
 
 
 def _page(params: p.RangeParams) -> RecordPage:

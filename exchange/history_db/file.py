@@ -18,7 +18,7 @@ from exchange.journal.views import with_macros
 APPLICATION_ID = int.from_bytes(b"EXH1")
 # Raise it if tables.sql, the rows that are written, or the columns of a view change: an older file is then written
 # anew. A writer brings other changes of views into the file.
-SCHEMA_VERSION = 13
+SCHEMA_VERSION = 14
 # No lock exceeds NUMBER_MAX micros, so no product here exceeds 64 bits.
 _SHORT_MARGIN = re.compile(r"\bshort_margin\(([\w.]+), ([\w.]+)\)")
 _SHORT_MARGIN_SQL = (

@@ -175,6 +175,11 @@ class PastViews(Views):
         """Run a query with the parameter `:seq`."""
         return self._connection.execute(sql, {"seq": self.seq, **values})
 
+    def alarm(self) -> str | None:
+        """Why the history ends with this command, before the journal; None if no alarm ended it here."""
+        is_end = self.query("SELECT 1 FROM command WHERE seq > :seq LIMIT 1").fetchone() is None
+        return alarm_of(self._connection) if is_end else None
+
     @contextmanager
     def bounded(self, steps_max: int) -> Iterator[None]:
         """Stop queries after about so many steps of SQLite's machine. Raises TooMuchToReadError."""

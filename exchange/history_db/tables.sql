@@ -60,6 +60,11 @@ CREATE INDEX command_refused ON command (reason) WHERE outcome = 'refused';
 CREATE INDEX command_refused_by_name ON command (payload ->> '$.client_order_id', user)
     WHERE outcome = 'refused' AND order_id IS NULL AND kind IN ('edit_order', 'cancel_order');
 CREATE INDEX command_of_run ON command (seq) WHERE kind IN ('start_session', 'end_session');
+-- Rare commands that the timeline marks.
+CREATE INDEX command_of_pause ON command (seq)
+    WHERE kind IN ('pause_instrument', 'resume_instrument', 'pause_series', 'resume_series');
+CREATE INDEX command_of_loss ON command (seq) WHERE kind = 'lost';
+CREATE INDEX command_of_rules ON command (seq) WHERE kind = 'change_rules';
 
 CREATE TABLE event_kind (
     kind INTEGER PRIMARY KEY,
@@ -261,6 +266,17 @@ CREATE INDEX trade_by_taker ON trade (taker);
 CREATE INDEX trade_by_maker ON trade (maker);
 CREATE INDEX trade_by_taker_order ON trade (taker_order_id);
 CREATE INDEX trade_by_maker_order ON trade (maker_order_id);
+
+-- The trades of the options on an asset and their size from the beginning of this history to the end of a block of 100
+-- commands: seq / 100 = block. A block without trades on the asset has no row. The timeline reads differences of these sums,
+-- so that it costs the same for a short and a long history.
+CREATE TABLE trade_total (
+    asset      TEXT NOT NULL,
+    block      INTEGER NOT NULL,
+    trades     INTEGER NOT NULL,
+    size_milli INTEGER NOT NULL,
+    PRIMARY KEY (asset, block)
+) STRICT, WITHOUT ROWID;
 
 -- Best bid and best ask of an instrument, whenever one of them or its size changed.
 CREATE TABLE quote_version (

@@ -65,6 +65,18 @@ _UPDATE_ORDER = (
     "UPDATE book_order SET price_micros = ?, size_milli = ?, filled_milli = ?, cost_micros = ?, fee_micros = ?, "
     f"status = ?, cancel_reason = nullif(?, {NULL}), updated_seq = ? WHERE order_id = ?"
 )
+# The sums of the blocks in which these trades are, from those of the block before.
+_ADD_TO_TOTALS = """
+    INSERT OR REPLACE INTO trade_total
+    SELECT asset, block,
+           sum(trades) OVER so_far + coalesce((SELECT t.trades FROM trade_total t WHERE t.asset = new.asset
+                                               ORDER BY t.block DESC LIMIT 1), 0),
+           sum(size_milli) OVER so_far + coalesce((SELECT t.size_milli FROM trade_total t WHERE t.asset = new.asset
+                                                   ORDER BY t.block DESC LIMIT 1), 0)
+    FROM (SELECT i.asset, t.seq / 100 AS block, count(*) AS trades, sum(t.size_milli) AS size_milli
+          FROM trade t JOIN instrument i ON i.instrument = t.instrument
+          WHERE t.trade_id BETWEEN ? AND ? GROUP BY i.asset, block) new
+    WINDOW so_far AS (PARTITION BY asset ORDER BY block)"""
 _LIST_INSTRUMENT = (
     "UPDATE instrument SET asset = ?, option_type = ?, strike_micros = ?, expiration_s = ?, tick_micros = ?, "
     "min_size_milli = ?, created_seq = ?, number = ?, state = ? WHERE instrument = ?"
@@ -133,6 +145,8 @@ class HistoryWriter:
             execute(
                 "UPDATE instrument SET delivery_price_micros = ? WHERE asset = ? AND expiration_s = ?", rows.deliveries
             )
+            if trades := rows.tables["trade"]:
+                self._connection.execute(_ADD_TO_TOTALS, (trades[0][0], trades[-1][0]))
             execute("INSERT INTO answer VALUES (?, ?)", answers)
             self._connection.execute("COMMIT")
         except BaseException:

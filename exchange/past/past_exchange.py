@@ -10,11 +10,14 @@ from exchange.domain.rules import Rules
 from exchange.gateway.caller import Caller
 from exchange.gateway.exchange_port import ExchangePort, MarginQuote, PastDone, PastQuestion, SimulatedMargins
 from exchange.gateway.jsonrpc import invalid_params
+from exchange.gateway.past_questions import unknown_moment
 from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.market_moments import Moments, created_us, mark_prices_in, settlements_in, trades_on
+from exchange.history_db.moments import last_at, moment_after
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews, TooMuchToReadError
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
+from exchange.history_db.timeline import first_command, timeline
 from exchange.history_db.transactions import transactions_of
 from exchange.keys.credentials import Credentials
 from exchange.projections.candles import CandleRange
@@ -22,7 +25,18 @@ from exchange.projections.fold import Change
 from exchange.projections.market_moment import MarkPrice, OptionSettlement, TradeMoment
 from exchange.projections.order_timeline import TimelineStep
 from exchange.projections.record_page import RecordPage
-from exchange.projections.wire_types import Candle, HistoricalVolatility, OrderView, Trade, Transaction, UserTrade
+from exchange.projections.timeline import SeqRange
+from exchange.projections.wire_types import (
+    Candle,
+    HistoricalVolatility,
+    MomentResult,
+    OrderView,
+    StepUnit,
+    Timeline,
+    Trade,
+    Transaction,
+    UserTrade,
+)
 
 _READS_ONLY = "only methods that read are answered from the past"
 
@@ -85,6 +99,20 @@ class PastExchange(ExchangePort):
 
     def historical_volatilities(self, asset: str, count: int, end_us: int) -> list[HistoricalVolatility]:
         return historical_volatilities(self._views, asset, count, end_us)
+
+    def timeline(self, wanted: SeqRange, buckets: int, asset: str | None) -> Timeline | None:
+        return timeline(self._views, wanted, buckets, asset)
+
+    def moment_after(self, seq: int | None, ts_us: int | None, by: StepUnit, count: int) -> MomentResult:
+        views = self._views
+        first_seq = first_command(views).seq
+        if seq is None:
+            seq = views.seq if ts_us is None else last_at(views, ts_us)
+            if seq is None:
+                raise unknown_moment("ts_us", f"the history begins later: its first command is {first_seq}")
+        elif not first_seq <= seq <= views.seq:
+            raise unknown_moment("seq", f"there is no command {seq}: expected {first_seq} to {views.seq}")
+        return moment_after(views, seq, by, count)
 
     def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
         moments = Moments(self._views)

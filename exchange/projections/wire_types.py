@@ -420,6 +420,73 @@ class AccountView(msgspec.Struct, frozen=True, rename=WIRE_NAMES):
     decimals: int = 6
 
 
+MarkKind = Literal[
+    "start",
+    "stop",
+    "crash",
+    "halt",
+    "pause",
+    "resume",
+    "rules",
+    "expiry",
+    "delayed",
+    "liquidation",
+    "loss",
+    "alarm",
+]
+StepUnit = Literal["command", "trade", "second"]
+
+
+class TimelineBucket(msgspec.Struct, frozen=True, gc=False, rename=WIRE_NAMES):
+    """Commands that follow each other. `index_prices` has the last price of each asset up to the end."""
+
+    first_seq: int
+    last_seq: int
+    first_ts_us: int
+    last_ts_us: int
+    commands: int
+    trades: int
+    volume_milli: int
+    index_prices: dict[str, int]
+
+
+class TimelineMark(msgspec.Struct, frozen=True, gc=False):
+    """An event of the market or of the server, in words."""
+
+    seq: int
+    ts_us: int
+    kind: MarkKind
+    text: str
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """The buckets and marks of a part of the journal, oldest first, as of command `seq`.
+
+    `first_seq` and `last_seq` are the first and the last moment that can be shown, whatever part was asked for.
+    """
+
+    first_seq: int
+    last_seq: int
+    first_ts_us: int
+    last_ts_us: int
+    buckets: list[TimelineBucket]
+    marks: list[TimelineMark]
+    marks_left_out: int
+    seq: int
+
+
+class MomentResult(msgspec.Struct, frozen=True, gc=False):
+    """A moment, and the first and the last one that can be shown. `clipped`: there were fewer steps than asked for."""
+
+    seq: int
+    ts_us: int
+    clipped: bool
+    first_seq: int
+    first_ts_us: int
+    last_seq: int
+    last_ts_us: int
+
+
 class MarketStatus(msgspec.Struct, frozen=True):
     """The state of the whole exchange."""
 

@@ -474,6 +474,78 @@ export interface Methods {
     result: HistoricalVolatility[];
   };
   /**
+   * The journal, or a part of it, as buckets of commands with their volumes, and marks of what happened.
+   */
+  "public/get_timeline": {
+    params: {
+      /**
+       * Maximum number of buckets. Each has as many commands as the others, or one more.
+       */
+      buckets?: number;
+      /**
+       * Only trades, prices, expiries and pauses of options on this asset.
+       */
+      asset?: string | null;
+      /**
+       * Answer as right after this command. Not together with at_ts_us.
+       */
+      at_seq?: number | null;
+      /**
+       * Answer as at this time, after the last command at or before it.
+       */
+      at_ts_us?: number | null;
+      /**
+       * Only commands from this one on. Not together with start_us.
+       */
+      from_seq?: number | null;
+      /**
+       * Only commands up to this one. Not together with end_us.
+       */
+      to_seq?: number | null;
+      /**
+       * Only commands at or after this time.
+       */
+      start_us?: number | null;
+      /**
+       * Only commands at or before this time.
+       */
+      end_us?: number | null;
+    };
+    result: Timeline;
+  };
+  /**
+   * The moment some commands, trades or seconds after another one, or before it.
+   */
+  "public/get_moment": {
+    params: {
+      /**
+       * Count from the moment after this command. Default: the last one.
+       */
+      seq?: number | null;
+      /**
+       * Count from the last command at or before this time. Not together with seq.
+       */
+      ts_us?: number | null;
+      /**
+       * The unit. trade: commands that traded. second: seconds of exchange time that have commands; the moment is after the last command of the second.
+       */
+      by?: "command" | "second" | "trade";
+      /**
+       * How many units to go; a negative number goes back, and 0 nowhere.
+       */
+      count?: number;
+      /**
+       * Answer as right after this command. Not together with at_ts_us.
+       */
+      at_seq?: number | null;
+      /**
+       * Answer as at this time, after the last command at or before it.
+       */
+      at_ts_us?: number | null;
+    };
+    result: MomentResult;
+  };
+  /**
    * The settlements of expired series, newest first.
    */
   "public/get_settlements": {
@@ -2309,6 +2381,160 @@ export interface HistoricalVolatility {
    * Standard deviation of the returns of 15 days, a year.
    */
   volatility: number;
+}
+/**
+ * The buckets and marks of a part of the journal, oldest first, as of command `seq`.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "Timeline".
+ */
+export interface Timeline {
+  /**
+   * The first moment that can be shown: the history begins with this command.
+   */
+  first_seq: number;
+  /**
+   * The last moment that can be shown.
+   */
+  last_seq: number;
+  /**
+   * Time of that command.
+   */
+  first_ts_us: number;
+  /**
+   * Time of that command.
+   */
+  last_ts_us: number;
+  /**
+   * The commands of the range in parts, oldest first.
+   */
+  buckets: TimelineBucket[];
+  /**
+   * What happened in the range, oldest first. Nobody is named.
+   */
+  marks: TimelineMark[];
+  /**
+   * The number of marks that did not fit.
+   */
+  marks_left_out: number;
+  /**
+   * Answered as right after this command.
+   */
+  seq: number;
+}
+/**
+ * Commands that follow each other. `index_prices` has the last price of each asset up to the end.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "TimelineBucket".
+ */
+export interface TimelineBucket {
+  /**
+   * First command of the bucket.
+   */
+  first_seq: number;
+  /**
+   * Last command of the bucket.
+   */
+  last_seq: number;
+  /**
+   * Time of the first command.
+   */
+  first_ts_us: number;
+  /**
+   * Time of the last command.
+   */
+  last_ts_us: number;
+  /**
+   * Number of commands.
+   */
+  commands: number;
+  /**
+   * Number of trades.
+   */
+  trades: number;
+  /**
+   * Contracts traded.
+   */
+  volume: number;
+  /**
+   * The last index price of each asset up to the last command.
+   */
+  index_prices: {
+    [k: string]: number;
+  };
+}
+/**
+ * An event of the market or of the server, in words.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "TimelineMark".
+ */
+export interface TimelineMark {
+  /**
+   * Sequence number of the command.
+   */
+  seq: number;
+  /**
+   * Exchange time of the command.
+   */
+  ts_us: number;
+  /**
+   * What happened.
+   */
+  kind:
+    | "alarm"
+    | "crash"
+    | "delayed"
+    | "expiry"
+    | "halt"
+    | "liquidation"
+    | "loss"
+    | "pause"
+    | "resume"
+    | "rules"
+    | "start"
+    | "stop";
+  /**
+   * The same in words.
+   */
+  text: string;
+}
+/**
+ * A moment, and the first and the last one that can be shown. `clipped`: there were fewer steps than asked for.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "MomentResult".
+ */
+export interface MomentResult {
+  /**
+   * The moment is right after this command.
+   */
+  seq: number;
+  /**
+   * Exchange time of the command.
+   */
+  ts_us: number;
+  /**
+   * There were fewer units than that: the moment is the first or the last one.
+   */
+  clipped: boolean;
+  /**
+   * The first moment that can be shown: the history begins with this command.
+   */
+  first_seq: number;
+  /**
+   * Time of that command.
+   */
+  first_ts_us: number;
+  /**
+   * The last moment that can be shown.
+   */
+  last_seq: number;
+  /**
+   * Time of that command.
+   */
+  last_ts_us: number;
 }
 /**
  * The settlement of the series of an asset that expired at one time.
