@@ -51,6 +51,7 @@ from exchange.projections.wire_types import (
     MomentResult,
     OrderView,
     PositionsResult,
+    ProfitHistory,
     Receipt,
     Resolution,
     RulesResult,
@@ -398,6 +399,12 @@ class Client:
         """The movements of the user's cash, newest first. `before` is the id of an entry."""
         which = {"count": count, "before": before}
         return (await self._typed("private/get_transaction_log", TransactionsResult, **which, **at)).transactions
+
+    async def get_profit_history(
+        self, points: int | None = None, *, user_id: str | None = None, **of: Unpack[PastSeqRange]
+    ) -> ProfitHistory:
+        """The profit of the account over time, in parts; the administrator may name any `user_id`."""
+        return await self._typed("private/get_profit_history", ProfitHistory, points=points, user_id=user_id, **of)
 
     async def get_settlements(
         self, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

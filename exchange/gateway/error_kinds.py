@@ -104,6 +104,8 @@ _NO_OPEN_ORDER = (
 )
 _INSTRUMENT = (Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED)
 _PAUSE = (*_COMMAND, Reason.INSTRUMENT_NOT_FOUND, Reason.INSTRUMENT_EXPIRED, Reason.UNKNOWN_SERIES)
+# Of questions that only the administrator may ask about another account.
+_OTHER_ACCOUNT = ("not_permitted", Reason.UNKNOWN_USER)
 _USER = (*_COMMAND, Reason.UNKNOWN_USER)
 
 # The reasons of single methods, by name. `api_document.errors_of` adds those that follow from the kind of method.
@@ -156,6 +158,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "private/simulate": _INSTRUMENT,
     "private/explain_order": (Reason.ORDER_NOT_FOUND, "order_archived"),
     "private/get_order": (Reason.ORDER_NOT_FOUND,),
+    "private/get_profit_history": _OTHER_ACCOUNT,
     "private/get_open_orders": _INSTRUMENT,
     "private/get_order_history": _INSTRUMENT,
     "private/get_user_trades": (*_INSTRUMENT, Reason.ORDER_NOT_FOUND),

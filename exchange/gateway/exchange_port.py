@@ -29,6 +29,7 @@ from exchange.projections.wire_types import (
     HistoricalVolatility,
     MomentResult,
     OrderView,
+    ProfitHistory,
     StepUnit,
     Timeline,
     Trade,
@@ -234,6 +235,10 @@ class ExchangePort(ABC):
         Raises RpcError if there is no such command. Only the past knows it.
         """
         raise AssertionError(f"the moments around {seq} or {ts_us} are in the history")
+
+    def profit_history(self, user_id: str, wanted: SeqRange, points: int) -> ProfitHistory | None:
+        """The profit of an account at moments of a range; None if no command lies in it. Only the past knows it."""
+        raise AssertionError(f"the profits of {user_id} are in the history")
 
     def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
         """What held when these trades happened. Only the past knows earlier prices."""

@@ -410,6 +410,12 @@ _METHODS: dict[str, Method] = {
         queries.transaction_log,
         w.TransactionsResult,
     )._replace(always_past=True),
+    "private/get_profit_history": _private(
+        "The profit of the account over time, in parts, with equity, margins and Greeks.",
+        p.ProfitHistoryParams,
+        queries.profit_history,
+        w.ProfitHistory,
+    )._replace(always_past=True),
     "private/get_account": _private(
         "The user's balance, positions, profits and limits.",
         p.ReadParams,

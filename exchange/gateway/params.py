@@ -44,7 +44,7 @@ from exchange.gateway.limits import (
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
 from exchange.projections.candles import CANDLES_MAX
-from exchange.projections.timeline import BUCKETS_MAX, STEPS_MAX
+from exchange.projections.timeline import BUCKETS_MAX, PROFIT_POINTS_MAX, STEPS_MAX
 from exchange.projections.wire_types import Resolution, StepUnit
 
 Number = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
@@ -322,6 +322,14 @@ class SeqRangeParams(ReadParams, frozen=True, kw_only=True):
 class TimelineParams(SeqRangeParams, frozen=True):
     buckets: Annotated[int, Meta(ge=1, le=BUCKETS_MAX)] = 500
     asset: Asset | None = None
+
+
+class AccountRangeParams(SeqRangeParams, frozen=True, kw_only=True):
+    user_id: Name | None = None
+
+
+class ProfitHistoryParams(AccountRangeParams, frozen=True):
+    points: Annotated[int, Meta(ge=2, le=PROFIT_POINTS_MAX)] = 500
 
 
 class MomentParams(ReadParams, frozen=True):

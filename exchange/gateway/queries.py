@@ -241,6 +241,14 @@ def transaction_log(caller: Caller, params: p.RangeParams) -> w.TransactionsResu
     return w.TransactionsResult(caller.exchange.transactions(caller.user_id, _page(params)), caller.views.seq)
 
 
+def profit_history(caller: Caller, params: p.ProfitHistoryParams) -> w.ProfitHistory:
+    """The history answers it, about the user who asks, or for the administrator about any user."""
+    found = caller.exchange.profit_history(caller.user_id, _seq_range(params), params.points)
+    if found is None:
+        raise _nothing_between(params)
+    return found
+
+
 def account(caller: Caller, _params: p.ReadParams) -> AccountView:
     return caller.views.account(caller.user_id)
 

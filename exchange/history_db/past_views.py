@@ -138,11 +138,15 @@ class TooMuchToReadError(Exception):
 
 
 class PastViews(Views):
-    """The views after command `seq` of the history in `connection`. Raises HistoryError if it does not hold `seq`."""
+    """The views after command `seq` of the history in `connection`. Raises HistoryError if it does not hold `seq`.
 
-    def __init__(self, connection: sqlite3.Connection, seq: int) -> None:
+    `of_user`: only the instruments that this user ever held, and no settlements, for one of many moments of an account.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, seq: int, of_user: int | None = None) -> None:
         super().__init__()
         self._connection = connection
+        self._of_user = of_user
         row = connection.execute("SELECT ts_us, hash FROM command WHERE seq = ?", (seq,)).fetchone()
         if row is None:
             first, last = connection.execute("SELECT min(seq), max(seq) FROM command").fetchone()
@@ -168,12 +172,16 @@ class PastViews(Views):
         self.balances.open_interest_milli = _OnDemand(self._open_interest)
         last = self.query("SELECT trade_id FROM trade WHERE seq <= :seq ORDER BY seq DESC, trade_id DESC LIMIT 1")
         self._last_trade_id = (last.fetchone() or (0,))[0]
-        self.settlements = SettlementHistory(self._series())
+        self.settlements = SettlementHistory([] if of_user is not None else self._series())
         self.settlements.users = _OnDemand(self._settlements_of)
 
     def query(self, sql: str, **values: Any) -> sqlite3.Cursor:
         """Run a query with the parameter `:seq`."""
         return self._connection.execute(sql, {"seq": self.seq, **values})
+
+    def at(self, seq: int, of_user: int) -> "PastViews":
+        """The views at an earlier moment, as far as an account needs them."""
+        return PastViews(self._connection, seq, of_user)
 
     def alarm(self) -> str | None:
         """Why the history ends with this command, before the journal; None if no alarm ended it here."""
@@ -247,6 +255,13 @@ class PastViews(Views):
         reopens_us = {asset: event.until_us for asset, event in phases.items() if event is not None}
         self.reopening = phases_at(self.rules, self.rules_version, reopens_us, self.ts_us)
 
+    @property
+    def _held(self) -> str:
+        """SQL that selects the instruments of these views."""
+        if self._of_user is None:
+            return ""
+        return "AND instrument IN (SELECT k.instrument FROM position_key k WHERE k.user = :of_user)"
+
     def _load_instruments(self) -> None:
         rows = self.query(
             "SELECT instrument, instrument_id, i.asset, option_type, strike_micros, i.expiration_s, tick_micros, "
@@ -254,7 +269,8 @@ class PastViews(Views):
             "AND v.seq <= :seq ORDER BY v.seq DESC, v.n DESC LIMIT 1), "
             "(SELECT d.delivery_price_micros FROM series_settlement d WHERE d.asset = i.asset "
             "AND d.expiration_s = i.expiration_s AND d.delivery_price_micros IS NOT NULL AND d.seq <= :seq) "
-            "FROM instrument i WHERE created_seq <= :seq ORDER BY number"
+            f"FROM instrument i WHERE created_seq <= :seq {self._held} ORDER BY number",
+            of_user=self._of_user,
         )
         for key, *terms, delivery_micros in rows:
             self._instrument_keys[terms[0]] = key
@@ -276,7 +292,8 @@ class PastViews(Views):
         marks = self.query(
             "SELECT instrument_id, (SELECT m.mark_micros FROM mark_version m WHERE m.instrument = i.instrument "
             "AND m.seq <= :seq ORDER BY m.seq DESC, m.n DESC LIMIT 1) AS mark FROM instrument i "
-            "WHERE created_seq <= :seq AND mark IS NOT NULL"
+            f"WHERE created_seq <= :seq {self._held} AND mark IS NOT NULL",
+            of_user=self._of_user,
         )
         self.marks = dict(marks.fetchall())
         self.fold.windows = _OnDemand(self._window)
@@ -317,9 +334,15 @@ class PastViews(Views):
 
     def _load_surfaces(self) -> None:
         live = {(one.asset, one.expiration_s) for one in self.instruments.values() if one.state != "expired"}
+        # The newest smile of each series, found one by one: there can be one for every index price.
         rows = self.query(
-            "SELECT asset, expiration_s, level_ppm, skew_ppm, curvature_ppm, seq, max(seq << 20 | n) "
-            "FROM smile_version WHERE seq <= :seq GROUP BY asset, expiration_s"
+            "SELECT v.asset, v.expiration_s, v.level_ppm, v.skew_ppm, v.curvature_ppm, v.seq "
+            f"FROM (SELECT DISTINCT asset, expiration_s FROM instrument WHERE created_seq <= :seq {self._held}) s "
+            "CROSS JOIN smile_version v ON v.asset = s.asset AND v.expiration_s = s.expiration_s "
+            "AND (v.seq, v.n) = (SELECT w.seq, w.n FROM smile_version w WHERE w.asset = s.asset "
+            "AND w.expiration_s = s.expiration_s AND w.seq <= :seq ORDER BY w.seq DESC, w.n DESC LIMIT 1) "
+            "ORDER BY v.asset, v.expiration_s",
+            of_user=self._of_user,
         ).fetchall()
         by_asset: dict[str, list[Any]] = {}
         for row in rows:

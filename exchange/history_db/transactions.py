@@ -80,6 +80,24 @@ def transactions_of(views: PastViews, user_id: str, page: RecordPage) -> list[Tr
     return found[: page.count_max]
 
 
+def movement_sums(
+    views: PastViews, user_id: str, user: int, first_seq: int, last_seq: int
+) -> Iterator[tuple[int, str, int, int]]:
+    """Yield seq, type, change of the cash and fee of the movements of these commands, summed by command and type."""
+    first_trade, last_trade = views.trade_ids(first_seq, last_seq)
+    parts = " UNION ALL ".join((*_PARTS, *_PARTS_OF_EXCHANGE.get(user_id, ())))
+    yield from views.query(
+        "SELECT seq, type, sum(change), sum(fee) FROM (SELECT NULL AS seq, NULL AS n, NULL AS type, "
+        "NULL AS instrument, NULL AS trade_id, NULL AS change, NULL AS fee WHERE 0 "
+        f"UNION ALL {parts}) GROUP BY seq, type",
+        user=user,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        first_trade=first_trade,
+        last_trade=last_trade,
+    )
+
+
 def _begin_of_part(views: PastViews, user: int, count: int, first_seq: int, last_seq: int) -> int:
     """The first command of the next part to read: each movement of cash has a version of the balance."""
     row = views.query(

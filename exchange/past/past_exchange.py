@@ -16,6 +16,7 @@ from exchange.history_db.market_moments import Moments, created_us, mark_prices_
 from exchange.history_db.moments import last_at, moment_after
 from exchange.history_db.order_trail import order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews, TooMuchToReadError
+from exchange.history_db.profit_history import profit_history
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
 from exchange.history_db.timeline import first_command, timeline
 from exchange.history_db.transactions import transactions_of
@@ -31,6 +32,7 @@ from exchange.projections.wire_types import (
     HistoricalVolatility,
     MomentResult,
     OrderView,
+    ProfitHistory,
     StepUnit,
     Timeline,
     Trade,
@@ -114,6 +116,10 @@ class PastExchange(ExchangePort):
             raise unknown_moment("seq", f"there is no command {seq}: expected {first_seq} to {views.seq}")
         return moment_after(views, seq, by, count)
 
+    def profit_history(self, user_id: str, wanted: SeqRange, points: int) -> ProfitHistory | None:
+        with _refusing_much("points", "too much to read: ask for fewer points or a shorter time"):
+            return profit_history(self._views, user_id, wanted, points)
+
     def trade_moments(self, trades: Sequence[Trade] | Sequence[UserTrade]) -> list[TradeMoment]:
         moments = Moments(self._views)
         return [moments.of(trade) for trade in trades]
@@ -169,12 +175,14 @@ class PastExchange(ExchangePort):
 
 
 @contextmanager
-def _refusing_much() -> Iterator[None]:
+def _refusing_much(
+    param: str = "start_us",
+    detail: str = "the candles of this time follow from too many trades or prices: ask for a shorter time",
+) -> Iterator[None]:
     try:
         yield
     except TooMuchToReadError as error:
-        detail = "the candles of this time follow from too many trades or prices: ask for a shorter time"
-        raise invalid_params("start_us", detail) from error
+        raise invalid_params(param, detail) from error
 
 
 class PastCaller(Caller):

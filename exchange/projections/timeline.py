@@ -5,6 +5,8 @@ from typing import NamedTuple
 BUCKETS_MAX = 2_000
 # Marks in one answer.
 MARKS_MAX = 1_000
+# Moments of one profit history.
+PROFIT_POINTS_MAX = 2_000
 # Commands, trades or seconds of one step.
 STEPS_MAX = 1_000
 

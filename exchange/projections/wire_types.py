@@ -487,6 +487,37 @@ class MomentResult(msgspec.Struct, frozen=True, gc=False):
     last_ts_us: int
 
 
+_PROFIT_PARTS = ("profit", "trading", "settlement", "fees", "liquidation", "payments")
+
+
+class ProfitPoint(msgspec.Struct, frozen=True, rename=WIRE_NAMES | {f"{name}_micros": name for name in _PROFIT_PARTS}):
+    """An account after command `seq`. The parts of the profit count from the first point.
+
+    equity = equity of the first point + payments + profit; profit = trading + settlement + fees + liquidation.
+    """
+
+    seq: int
+    ts_us: int
+    equity_micros: int | None
+    profit_micros: int | None
+    trading_micros: int | None
+    settlement_micros: int | None
+    fees_micros: int | None
+    liquidation_micros: int | None
+    payments_micros: int | None
+    locked_micros: int
+    maintenance_micros: int
+    greeks: dict[str, Greeks]
+
+
+class ProfitHistory(msgspec.Struct, frozen=True):
+    """The profit of an account at moments that are evenly spread in time, oldest first, as of command `seq`."""
+
+    user_id: str
+    points: list[ProfitPoint]
+    seq: int
+
+
 class MarketStatus(msgspec.Struct, frozen=True):
     """The state of the whole exchange."""
 

@@ -1396,6 +1396,46 @@ export interface Methods {
     result: TransactionsResult;
   };
   /**
+   * The profit of the account over time, in parts, with equity, margins and Greeks.
+   */
+  "private/get_profit_history": {
+    params: {
+      /**
+       * Maximum number of moments, evenly spread in time.
+       */
+      points?: number;
+      /**
+       * Answer as right after this command. Not together with at_ts_us.
+       */
+      at_seq?: number | null;
+      /**
+       * Answer as at this time, after the last command at or before it.
+       */
+      at_ts_us?: number | null;
+      /**
+       * Only commands from this one on. Not together with start_us.
+       */
+      from_seq?: number | null;
+      /**
+       * Only commands up to this one. Not together with end_us.
+       */
+      to_seq?: number | null;
+      /**
+       * Only commands at or after this time.
+       */
+      start_us?: number | null;
+      /**
+       * Only commands at or before this time.
+       */
+      end_us?: number | null;
+      /**
+       * The account. Another one than the user's own only for the administrator.
+       */
+      user_id?: string | null;
+    };
+    result: ProfitHistory;
+  };
+  /**
    * The user's balance, positions, profits and limits.
    */
   "private/get_account": {
@@ -4517,6 +4557,84 @@ export interface Transaction {
    * Cash of the user after the movement, locked cash included.
    */
   balance: number;
+}
+/**
+ * The profit of an account at moments that are evenly spread in time, oldest first, as of command `seq`.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "ProfitHistory".
+ */
+export interface ProfitHistory {
+  /**
+   * Id of the user.
+   */
+  user_id: string;
+  /**
+   * The account at each moment, oldest first.
+   */
+  points: ProfitPoint[];
+  /**
+   * Answered as right after this command.
+   */
+  seq: number;
+}
+/**
+ * An account after command `seq`. The parts of the profit count from the first point.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "ProfitPoint".
+ */
+export interface ProfitPoint {
+  /**
+   * The moment is right after this command.
+   */
+  seq: number;
+  /**
+   * Exchange time of the command.
+   */
+  ts_us: number;
+  /**
+   * Cash and value of the positions, as in get_account.
+   */
+  equity: number | null;
+  /**
+   * The sum of trading, settlement, fees and liquidation.
+   */
+  profit: number | null;
+  /**
+   * Cash from trades before fees, and the change of the value of the open positions.
+   */
+  trading: number | null;
+  /**
+   * Cash from settlements before fees, less shares of losses.
+   */
+  settlement: number | null;
+  /**
+   * Fees of trades and settlements; below zero if they were paid.
+   */
+  fees: number | null;
+  /**
+   * Cash from liquidations before fees, and payments to and from the insurance.
+   */
+  liquidation: number | null;
+  /**
+   * Deposits, withdrawals and starting cash, which are no profit.
+   */
+  payments: number | null;
+  /**
+   * Cash that open orders and short positions lock.
+   */
+  locked: number;
+  /**
+   * Maintenance margin: an account with less cash is liquidated.
+   */
+  maintenance: number;
+  /**
+   * Greeks of the positions by asset.
+   */
+  greeks: {
+    [k: string]: Greeks;
+  };
 }
 /**
  * The balance of a user, the positions, their value and the limits.
