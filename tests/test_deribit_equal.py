@@ -31,6 +31,21 @@ class Pair(NamedTuple):
     native_params: dict[str, Any]
 
 
+SIDES = {"buy": "bid", "sell": "ask"}
+# The terms of an order in otoco_config; the others are those of the order that it comes with.
+SECONDARY: tuple[str, ...] = (
+    "amount",
+    "type",
+    "label",
+    "price",
+    "time_in_force",
+    "post_only",
+    "reject_post_only",
+    "reduce_only",
+)
+SECONDARY += ("trigger", "trigger_price", "trigger_offset")
+
+
 class Requests:
     """Random requests. They remember the ids of orders, so that edits and cancellations meet some."""
 
@@ -50,8 +65,9 @@ class Requests:
             self._quote,
             self._group,
             self._quotes,
+            self._linked,
         )
-        (maker,) = random.choices(makers, (40, 10, 10, 6, 4, 18, 4, 5))
+        (maker,) = random.choices(makers, (40, 10, 10, 6, 4, 18, 4, 5, 8))
         return maker()
 
     def _price(self) -> tuple[float, int]:
@@ -95,6 +111,28 @@ class Requests:
                 shown, shown_milli = self._amount()
                 ours["display_amount"], native["display_amount"] = shown, shown_milli
         return Pair(method, ours | both, method, native | both)
+
+    def _linked(self) -> Pair:
+        random, first = self.random, self._order()
+        link = random.choice(("one_cancels_other", "one_triggers_other", "one_triggers_one_cancels_other"))
+        others, native = [], [{"side": SIDES[first.method]} | first.native_params]
+        for _ in range(random.choice((2, 2, 2, 1)) if link.endswith("cancels_other") and "triggers" in link else 1):
+            other = self._order()
+            terms = {name: other.params[name] for name in other.params if name in SECONDARY}
+            amount = other.native_params["amount"] if "amount" in terms else native[0]["amount"]
+            if random.random() < 0.2 and "amount" in terms:
+                # An order without an amount has that of the first.
+                del terms["amount"]
+                amount = native[0]["amount"]
+            others.append(terms | {"direction": other.method})
+            same = {name: value for name, value in other.native_params.items() if name != "display_amount"}
+            native.append(
+                same | {"side": SIDES[other.method], "amount": amount, "instrument_id": native[0]["instrument_id"]}
+            )
+        condition = random.choice(("first_hit", "complete_fill", "incremental"))
+        ours = {"linked_order_type": link, "trigger_fill_condition": condition, "otoco_config": others}
+        told = {"link": link, "fill_condition": condition, "orders": native}
+        return Pair(first.method, first.params | ours, "place_linked_orders", told)
 
     def _some_order(self) -> int:
         return self.random.randint(max(1, self.last_order_id - 12), self.last_order_id + 1)

@@ -88,6 +88,11 @@ async def _orders(seen: Seen, alice: Client, bob: Client) -> None:
     ):
         placed = await alice.call("private/sell", instrument_name=CALL, amount=1, **trigger)
         seen.add("order", placed["order"])
+    exits = [{"direction": "sell", "type": "take_limit", "price": 60, "trigger": "index_price", "trigger_price": 199}]
+    exits += [{"direction": "sell", "type": "stop_market", "trigger": "index_price", "trigger_price": 100}]
+    link = {"linked_order_type": "one_triggers_one_cancels_other", "otoco_config": exits}
+    seen.add("order", (await alice.call("private/buy", instrument_name=CALL, amount=1, price=6.5, **link))["order"])
+    seen.add("order", await alice.call("private/get_open_orders"))
     ids = [one["order_id"] for one in await bob.call("private/get_open_orders")]
     seen.add("order_margin", await bob.call("private/get_order_margin_by_ids", ids=ids))
 

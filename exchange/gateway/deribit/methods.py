@@ -97,8 +97,8 @@ def deribit_methods(native: Mapping[str, Method], tokens: Tokens | None = None) 
             "private/unsubscribe": read("Unsubscribe.", d.ChannelsParams, _unsubscribe, list[str]),
             "public/unsubscribe_all": public("Unsubscribe from all.", d.DeribitParams, _unsubscribe_all, str),
             "private/unsubscribe_all": read("Unsubscribe from all.", d.DeribitParams, _unsubscribe_all, str),
-            "private/buy": translated(native["private/buy"], "Buy.", d.OrderParams, trading.place, *order),
-            "private/sell": translated(native["private/sell"], "Sell.", d.OrderParams, trading.place, *order),
+            "private/buy": trading.placing_method("Buy.", "bid", native),
+            "private/sell": trading.placing_method("Sell.", "ask", native),
             "private/edit": translated(native["private/edit"], "Edit an order.", d.EditParams, trading.edit, *order),
             "private/edit_by_label": translated(
                 native["private/edit"],

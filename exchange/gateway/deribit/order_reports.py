@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from exchange.domain.margin_rates import margin_rates, nanos_to_micros
 from exchange.domain.reasons import Reason
 from exchange.gateway.caller import Caller
@@ -75,6 +77,9 @@ def _locked_micros(views: Views, user_id: str, order: w.OrderView) -> int:
     return nanos_to_micros(rates.initial_nanos, with_it) - nanos_to_micros(rates.initial_nanos, without_it)
 
 
+_LINK_FIELDS = ("is_secondary_oto", "oco_ref")
+
+
 def _trigger_entry(order: w.OrderView, placed_id: int | None) -> dict[str, Any]:
     shown = shapes.order(order)
     request = {"untriggered": "trigger:order", "triggered": "trigger:order", "rejected": "trigger:order"}
@@ -96,6 +101,7 @@ def _trigger_entry(order: w.OrderView, placed_id: int | None) -> dict[str, Any]:
         "post_only": shown.post_only,
         "order_type": "limit" if order.type in ("stop_limit", "take_limit") else "market",
         "label": shown.label,
+        **{name: value for name in _LINK_FIELDS if (value := getattr(shown, name)) is not UNSET},
     }
 
 

@@ -3,9 +3,9 @@
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
-from exchange.domain.enums import CancelScope, OrderType, TriggerType
+from exchange.domain.enums import CancelScope, FillCondition, LinkType, OrderType, Trigger, TriggerType
 from exchange.domain.units import MMP_SECONDS_MAX, NUMBER_MAX, QUOTES_MAX
 from exchange.gateway import params as p
 from exchange.gateway.limits import BOOK_DEPTH_MAX, HEARTBEAT_SECONDS_MAX, HEARTBEAT_SECONDS_MIN
@@ -14,6 +14,7 @@ Direction = Literal["buy", "sell"]
 Kind = Literal["option", "future", "spot", "future_combo", "option_combo", "combo", "any"]
 Sorting = Literal["asc", "desc", "default"]
 OrderTypeName = OrderType | TriggerType
+TimeInForceName = Literal["good_til_cancelled", "good_til_day", "fill_or_kill", "immediate_or_cancel"]
 OrderFilter = Literal[
     "all", "limit", "trigger_all", "stop_all", "stop_limit", "stop_market", "take_all", "take_limit", "take_market",
     "trailing_all", "trailing_stop",
@@ -186,24 +187,37 @@ class DeliveryPricesParams(IndexParams, frozen=True, kw_only=True):
     count: Count = 10
 
 
-class OrderParams(InstrumentParams, frozen=True, kw_only=True):
+class OrderTerms(DeribitParams, frozen=True, kw_only=True):
     amount: Decimal | None = None
-    contracts: Decimal | None = None
     type: OrderTypeName = "limit"
     label: Label = ""
     price: Decimal | None = None
-    time_in_force: Literal["good_til_cancelled", "good_til_day", "fill_or_kill", "immediate_or_cancel"] = (
-        "good_til_cancelled"
-    )
+    time_in_force: TimeInForceName = "good_til_cancelled"
     post_only: bool = False
     reject_post_only: bool = False
     reduce_only: bool = False
+    trigger_price: Decimal | None = None
+    trigger_offset: Decimal | None = None
+    trigger: Trigger | None = None
+
+
+class LinkedOrderParams(OrderTerms, frozen=True, kw_only=True):
+    """An order that is linked to the one it is sent with, in the same instrument."""
+
+    direction: Direction
+
+
+class OrderParams(OrderTerms, frozen=True, kw_only=True):
+    """An order. With a `linked_order_type` it comes with those in `otoco_config`."""
+
+    instrument_name: p.InstrumentId
+    contracts: Decimal | None = None
     display_amount: Decimal | None = None
     max_show: Decimal | None = None
     valid_until: Timestamp | None = None
-    trigger_price: Decimal | None = None
-    trigger_offset: Decimal | None = None
-    trigger: Literal["index_price", "mark_price", "last_price"] | None = None
+    linked_order_type: LinkType | None = None
+    trigger_fill_condition: FillCondition = "first_hit"
+    otoco_config: Annotated[list[LinkedOrderParams], Meta(max_length=2)] = field(default_factory=list)
 
 
 class EditParams(DeribitParams, frozen=True, kw_only=True):

@@ -78,6 +78,12 @@ class Order(msgspec.Struct, omit_defaults=True):
     trigger_reference_price: float | UnsetType = UNSET
     trigger_order_id: str | UnsetType = UNSET
     triggered: bool | UnsetType = UNSET
+    trigger_fill_condition: str | UnsetType = UNSET
+    oco_ref: str | UnsetType = UNSET
+    oto_order_ids: list[str] | UnsetType = UNSET
+    is_primary_otoco: bool | UnsetType = UNSET
+    is_secondary_oto: bool | UnsetType = UNSET
+    primary_order_id: str | UnsetType = UNSET
 
 
 class PublicTrade(msgspec.Struct):
@@ -315,6 +321,30 @@ class AccountSummary(msgspec.Struct):
 
 def order(view: w.OrderView) -> Order:
     """An order as Deribit shows it."""
+    shown = _plain_order(view)
+    if view.link is not None:
+        _tell_link(shown, view)
+    return shown
+
+
+def _tell_link(shown: Order, view: w.OrderView) -> None:
+    """Tell of the orders that an order is linked to. A pair is known by the id of its first order."""
+    assert view.fill_condition is not None and view.linked_order_ids, "a linked order without its link"
+    first, *others = view.linked_order_ids
+    is_pair = view.link == "one_cancels_other"
+    shown.trigger_fill_condition = view.fill_condition
+    if is_pair:
+        shown.oco_ref = str(first)
+    elif view.order_id == first:
+        shown.oto_order_ids = [str(order_id) for order_id in others]
+        shown.is_primary_otoco = True if len(others) == 2 else UNSET
+    else:
+        shown.is_secondary_oto = True
+        shown.primary_order_id = str(first)
+        shown.oco_ref = str(others[0]) if len(others) == 2 else UNSET
+
+
+def _plain_order(view: w.OrderView) -> Order:
     is_priced = view.price_micros is not None
     has_trigger = view.trigger is not None
     shown = u.amount(view.size_milli if view.displayed_milli is None else view.displayed_milli)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
+from msgspec.structs import asdict
+
+from exchange.domain.enums import LinkType, Side
 from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
 from exchange.gateway import results as r
@@ -15,8 +19,11 @@ from exchange.gateway.deribit import units as u
 from exchange.gateway.deribit.market import asset_filter
 from exchange.gateway.deribit.trades import own_trades_now
 from exchange.gateway.instrument_ids import listed_id
-from exchange.gateway.jsonrpc import invalid_params, refused
+from exchange.gateway.jsonrpc import RpcError, invalid_params, refused
+from exchange.gateway.linking import linked_orders_answer
+from exchange.gateway.methods import Method
 from exchange.projections import wire_types as w
+from exchange.projections.fold import Change
 
 _STOPS = ("stop_market", "stop_limit")
 _TAKES = ("take_market", "take_limit")
@@ -53,6 +60,61 @@ def place(params: d.OrderParams) -> p.PlaceParams:
         display_amount=_amount_or_none(params.display_amount, params.max_show),
         valid_until_us=None if params.valid_until is None else u.us_of(params.valid_until),
     )
+
+
+def placing_method(summary: str, side: Side, native: Mapping[str, Method]) -> Method:
+    """`private/buy` or `private/sell`. Its command is that of one order, or of linked ones."""
+    single, linked = native["private/buy" if side == "bid" else "private/sell"], native["private/place_linked_orders"]
+    of_one = single.answer
+    assert of_one is not None, "an order has no answer"
+
+    def handle(caller: Caller, params: d.OrderParams) -> Any:
+        if params.linked_order_type is not None:
+            return linked.handle(caller, _linked(side, params, params.linked_order_type))
+        if params.otoco_config:
+            raise invalid_params("linked_order_type", "say how the orders of otoco_config are linked", "missing_param")
+        return single.handle(caller, place(params))
+
+    def answer(caller: Caller, change: Change) -> shapes.Placed:
+        if not change.linked:
+            return placed(caller, of_one(caller, change))
+        found = linked_orders_answer(caller, change)
+        return shapes.Placed(shapes.order(found.orders[0]), own_trades_now(caller.views, caller.user_id, found.trades))
+
+    return single._replace(
+        summary=summary,
+        decode=p.Decoder(d.OrderParams),
+        handle=handle,
+        result=shapes.Placed,
+        answer=answer,
+        dry_run=None,
+        dry_run_result=None,
+    )
+
+
+def _linked(side: Side, params: d.OrderParams, link: LinkType) -> p.LinkedOrdersParams:
+    """The order, then those of its `otoco_config`. Each of them is for the same amount, unless it has its own."""
+    orders = [_linked_order(side, place(params))]
+    for number, one in enumerate(params.otoco_config):
+        terms = asdict(one)
+        other: Side = "bid" if terms.pop("direction") == "buy" else "ask"
+        if one.amount is None:
+            terms |= {"amount": params.amount, "contracts": params.contracts}
+        try:
+            orders.append(_linked_order(other, place(d.OrderParams(instrument_name=params.instrument_name, **terms))))
+        except RpcError as error:
+            raise error.within(f"otoco_config[{number}]") from None
+    others = 2 if link == "one_triggers_one_cancels_other" else 1
+    if len(params.otoco_config) != others:
+        detail = f"{link} links the order with {others} of otoco_config, and there are {len(params.otoco_config)}"
+        raise invalid_params("otoco_config", detail)
+    return p.LinkedOrdersParams(link, orders, params.trigger_fill_condition)
+
+
+def _linked_order(side: Side, order: p.PlaceParams) -> p.LinkedOrderParams:
+    given = asdict(order)
+    terms = {name: given[name] for name in p.LinkedOrderParams.__struct_fields__ if name != "side"}
+    return p.LinkedOrderParams(side, **terms)
 
 
 def edit(params: d.EditParams) -> p.EditParams:
