@@ -37,14 +37,14 @@ def moment_now(views: Views, trade: w.Trade | w.UserTrade) -> TradeMoment:
 
 
 def _prices_before(views: Views, trade: w.Trade | w.UserTrade) -> list[int]:
-    """The newest prices before a trade, the newest first."""
+    """The newest prices before a trade, the newest first, up to one that differs from its own."""
     prices: list[int] = []
     # No generator: the compiler makes a list of all its items.
     for one in reversed(views.tape.instruments[trade.instrument_id]):
         if one.trade_id < trade.trade_id:
             prices.append(one.price_micros)
-        if len(prices) == LOOKED_BACK_MAX:
-            break
+            if one.price_micros != trade.price_micros or len(prices) == LOOKED_BACK_MAX:
+                break
     return prices
 
 
