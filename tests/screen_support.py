@@ -56,9 +56,13 @@ class Caller:
         return answer["result"]
 
 
+def admin_secret(server: Server) -> str:
+    return Path(f"{server.path}.admin").read_text().strip()
+
+
 def administer(server: Server, method: str, **params: Any) -> None:
     """Call a method of the administrator."""
-    with Caller(server.url, "admin", Path(f"{server.path}.admin").read_text().strip()) as admin:
+    with Caller(server.url, "admin", admin_secret(server)) as admin:
         admin(method, **params)
 
 
@@ -83,13 +87,13 @@ def browser() -> Iterator[Browser]:
 
 
 def http(server: Server) -> str:
-    return server.url.replace("ws://", "http://")
+    return server.url.replace("ws://", "http://").rstrip("/")
 
 
 def log_in(page: Page, user_id: str, secret: str = "") -> None:
-    page.get_by_label("Account", exact=True).fill(user_id)
+    page.get_by_role("textbox", name="Account", exact=True).fill(user_id)
     if secret:
-        page.get_by_label("Secret", exact=True).fill(secret)
+        page.get_by_role("textbox", name="Secret", exact=True).fill(secret)
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
 

@@ -16,6 +16,7 @@ from tests.screen_support import (
     BEGIN,
     WHY_SKIPPED,
     Caller,
+    admin_secret,
     administer,
     amount,
     browser,
@@ -184,6 +185,64 @@ def test_fifty_moments_on_the_screen_are_those_of_the_api(page: Page, tmp_path: 
                 _choose(page, instrument_id)
                 still(page)
                 _assert_moment(page, alice, instrument_id, seq)
+
+
+def test_an_administrator_operates_and_a_developer_tries_the_api(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        page.goto(http(server) + "/operate")
+        expect(page.get_by_text("This page is for the administrator.")).to_be_visible()
+        log_in(page, "admin", admin_secret(server))
+        page.get_by_label("New index of SOL, in USDC").fill("151.2")
+        page.get_by_role("button", name="Set", exact=True).click()
+        page.get_by_role("button", name="Set the index of SOL to 151.20").click()
+        expect(page.locator("[data-index=SOL]")).to_have_text("151.20")
+        rules = page.get_by_label("Rules, as JSON")
+        rules.fill(rules.input_value().replace('"open_orders_max": 10000', '"open_orders_max": 7'))
+        page.get_by_role("button", name="Check and change").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Change 1 rules? It liquidates nobody.")
+        page.get_by_role("button", name="Change 1 rules").click()
+        page.get_by_role("button", name="Halt the exchange").click()
+        page.get_by_role("dialog").get_by_role("button", name="Halt the exchange").click()
+        expect(page.get_by_text("halted: only cancelling is possible")).to_be_visible()
+        # The console: a question, and a change that is confirmed first.
+        page.get_by_role("link", name="API", exact=True).click()
+        page.get_by_label("Search a method").fill("get_rules")
+        page.get_by_role("button", name="public/get_rules", exact=True).click()
+        page.get_by_role("button", name="Send", exact=True).click()
+        expect(page.get_by_label("Answer")).to_contain_text('"open_orders_max": 7')
+        page.get_by_label("Search a method").fill("end_halt")
+        page.get_by_role("button", name="admin/end_halt", exact=True).click()
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.get_by_role("button", name="Send it").click()
+        expect(page.get_by_text("halted: only cancelling is possible")).to_have_count(0)
+        with Caller(server.url, "alice") as alice:
+            assert alice("public/get_index_price", asset="SOL")["price"] == 151_200_000
+
+
+def test_the_account_page_shows_the_account(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob, Caller(server.url, "alice") as alice:
+            quote(bob, CALL, 4_000_000, 5_000_000)
+            alice("private/sell", instrument_id=CALL, amount=2_000, type="market")
+            page.goto(http(server) + "/account")
+            log_in(page, "alice")
+            account = alice("private/get_account")
+            for field in ("equity", "available", "locked", "maintenance"):
+                expect(page.locator(f"[data-field={field}]")).to_have_text(f"{price(account[field])} USDC")
+            log = alice("private/get_transaction_log")["transactions"]
+            expect(page.locator("table.transactions tbody tr")).to_have_count(len(log))
+            assert [row[6] for row in rows(page, "table.transactions")] == [price(one["balance"]) for one in log]
+            with page.expect_download() as download:
+                page.get_by_role("button", name="Download transactions.csv").click()
+            lines = download.value.path().read_text().splitlines()
+            assert lines[0] == "time,seq,type,instrument,change,fee,balance"
+            assert [int(line.split(",")[6]) for line in lines[1:]] == [one["balance"] for one in log]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,12 +2,19 @@ import type { JSX } from "preact";
 import { PastBar } from "./panels/PastBar";
 import { Header } from "./parts/Header";
 import { Toasts } from "./parts/Toasts";
+import { Account } from "./pages/Account";
+import { Api } from "./pages/Api";
+import { Operate } from "./pages/Operate";
 import { Trade } from "./pages/Trade";
 import { moment, page, type Page } from "./store/address";
+import { isOutdated } from "./store/session";
 import { waiting } from "./store/view";
 
 const CONTENTS: Partial<Record<Page, () => JSX.Element>> = {
   "/": Trade,
+  "/account": Account,
+  "/operate": Operate,
+  "/api": Api,
 };
 
 export function App() {
@@ -22,6 +29,14 @@ export function App() {
         Skip to the content
       </a>
       <Header />
+      {isOutdated.value && (
+        <p class="warning" role="alert">
+          The exchange has another version now. Load this page again to go on with it.{" "}
+          <button type="button" onClick={() => location.reload()}>
+            Load again
+          </button>
+        </p>
+      )}
       <PastBar />
       <main id="main" tabIndex={-1}>
         <Shown />

@@ -108,8 +108,8 @@ export class Connection {
   }
 
   /** Log in. Throws RpcError; the user of before stays logged in then. */
-  async login(credentials: Credentials): Promise<void> {
-    await this.request("public/auth", { grant_type: "client_credentials", ...credentials });
+  async login(credentials: Credentials): Promise<Result<"public/auth">> {
+    const login = await this.request("public/auth", { grant_type: "client_credentials", ...credentials });
     this.credentials = credentials;
     this.loginError.value = "";
     this.user.value = credentials.client_id.split(":")[0] ?? "";
@@ -120,6 +120,7 @@ export class Connection {
         this.want(channel);
       }
     }
+    return login;
   }
 
   logout(): void {

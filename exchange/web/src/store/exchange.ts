@@ -16,7 +16,9 @@ export const status = signal<ExchangeStatus | null>(null);
 /** True if commands of this connection are those of an administrator. */
 export const isAdmin = signal(false);
 
-export const assets = computed(() => [...new Set(instruments.value.map((it) => it.asset))]);
+const assetNames = computed(() => [...new Set(instruments.value.map((it) => it.asset))].join(" "));
+/** The assets that options are listed on. The list stays the same object while its names do. */
+export const assets = computed(() => (assetNames.value === "" ? [] : assetNames.value.split(" ")));
 export const instrument = computed(() => instruments.value.find((it) => it.instrument_id === instrumentId.value));
 export const asset = computed(() => instrument.value?.asset ?? assets.value[0] ?? "");
 export const expirations = computed(() =>

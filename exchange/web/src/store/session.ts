@@ -3,17 +3,18 @@ import { RpcError } from "../api/connection";
 import type { Instrument, Order, UserTrade } from "../api/types";
 import * as format from "../format";
 import { instrumentId, moment } from "./address";
-import { at, choose, connection, instruments, isAdmin, status, wordsOf } from "./exchange";
+import { assets, at, choose, connection, instruments, isAdmin, status, wordsOf } from "./exchange";
 import { toast } from "./toasts";
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 
 const KEPT = "exchange.login";
 
 /** Log in, and stay so in this tab. Without keys the secret is empty. */
 export async function logIn(name: string, secret: string): Promise<void> {
-  await connection.login({ client_id: name, client_secret: secret });
+  const { right, user_id } = await connection.login({ client_id: name, client_secret: secret });
   sessionStorage.setItem(KEPT, JSON.stringify([name, secret]));
-  isAdmin.value = name === "admin";
+  // The administrator's own secret is no key, so that its login names no right.
+  isAdmin.value = right === "admin" || (right === undefined && user_id === "admin");
 }
 
 export function logOut(): void {
@@ -22,9 +23,22 @@ export function logOut(): void {
   connection.logout();
 }
 
+/** True once the exchange serves other files than those that this page was made of. */
+export const isOutdated = signal(false);
+
 /** Open the connection, log in as before, and follow the instruments, the state and the own fills. */
 export function start(): void {
   connection.open();
+  connection.subscribe("status", () => void loadStatus());
+  effect(() => {
+    // New series of the assets that are known; a rule may add an asset, which the next page load shows.
+    const ends = assets.value.map((it) => connection.subscribe(`instruments.${it}`, () => void loadInstruments(at())));
+    return () => ends.forEach((end) => end());
+  });
+  effect(() => {
+    // After each new connection: the exchange may be another version.
+    if (connection.generation.value > 1) void compareVersions();
+  });
   effect(() => {
     if (connection.generation.value === 0) return;
     void begin();
@@ -57,7 +71,30 @@ async function begin(): Promise<void> {
       }
     }
   }
-  status.value = await connection.request("public/get_status", {});
+  await loadStatus();
+}
+
+async function loadStatus(): Promise<void> {
+  try {
+    status.value = await connection.request("public/get_status", {});
+  } catch {
+    // The connection was lost: the next one asks again.
+  }
+}
+
+/** The name of the script in a page: it changes with the content. */
+export function scriptOf(html: string): string | undefined {
+  return /src="([^"]*\/assets\/[^"]+\.js)"/.exec(html)?.[1];
+}
+
+async function compareVersions(): Promise<void> {
+  try {
+    const served = scriptOf(await (await fetch("/", { cache: "no-store" })).text());
+    const own = document.querySelector('script[src*="/assets/"]')?.getAttribute("src");
+    isOutdated.value = served !== undefined && own != null && served !== own;
+  } catch {
+    // The next connection compares again.
+  }
 }
 
 async function loadInstruments(asked: { at_seq?: number }): Promise<void> {
