@@ -94,7 +94,13 @@ def test_a_trader_buys_looks_back_survives_a_crash_and_closes(page: Page, tmp_pa
         _submit(page)
         expect(page.get_by_role("log", name="Messages")).to_contain_text("tick")
         # The past: the position is gone, the book is that of then.
-        look_at(page, before_fill)
+        page.get_by_role("slider", name="Moment").fill(str(before_fill))
+        expect(page.locator("[data-seq]")).to_have_attribute("data-seq", str(before_fill))
+        page.get_by_role("button", name="Back one command").click()
+        expect(page.locator("[data-seq]")).to_have_attribute("data-seq", str(before_fill - 1))
+        page.get_by_role("button", name="Forward one command").click()
+        expect(page.locator("[data-seq]")).to_have_attribute("data-seq", str(before_fill))
+        still(page)
         with Caller(server.url, "alice") as alice:
             _assert_book(page, alice, CALL, at_seq=before_fill)
         page.get_by_role("tab", name="Positions").click()
@@ -159,6 +165,24 @@ def test_a_stop_order_triggers_and_a_liquidation_is_told(page: Page, tmp_path: P
             quote(bob, CALL, 50_000_000, 50_500_000, 40_000)
             set_index(server, 200.1)
             expect(page.get_by_role("log", name="Messages")).to_contain_text("Liquidation")
+
+
+def test_a_film_of_the_past_runs_to_its_end(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob:
+            quote(bob, CALL, 4_000_000, 5_000_000)
+            bob("private/cancel_all")
+            last = bob("public/get_head")["seq"]
+        page.goto(f"{http(server)}#i={CALL}&seq={last - 2}")
+        expect(page.locator("table.book tr.bid")).to_have_count(1)
+        page.get_by_label("Speed").select_option("100")
+        page.get_by_role("button", name="Play", exact=True).click()
+        expect(page.locator("[data-seq]")).to_have_attribute("data-seq", str(last))
+        expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+        expect(page.locator("table.book tr.bid")).to_have_count(0)
 
 
 def test_fifty_moments_on_the_screen_are_those_of_the_api(page: Page, tmp_path: Path) -> None:

@@ -37,10 +37,10 @@ export function App() {
           </button>
         </p>
       )}
-      <PastBar />
       <main id="main" tabIndex={-1}>
         <Shown />
       </main>
+      <PastBar />
       <Toasts />
     </div>
   );

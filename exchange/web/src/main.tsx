@@ -1,11 +1,13 @@
 import { render } from "preact";
 import { App } from "./App";
 import { followAddress } from "./store/address";
+import { followMoment } from "./store/past";
 import { start } from "./store/session";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
 followAddress();
+followMoment();
 start();
 const root = document.getElementById("screen");
 if (root !== null) render(<App />, root);

@@ -24,11 +24,16 @@ export const waiting = signal(0);
 
 /**
  * The state of a source. `key` names it: another one is another source, and null is none. When `again` changes, the
- * same source is asked again, and shown as it was until the answer comes.
+ * same source is asked again, and shown as it was until the answer comes. A source of now does not follow the moment.
  */
-export function useView<T>(key: string | null, source: () => Source<T>, again = 0): View<T> {
+export function useView<T>(
+  key: string | null,
+  source: () => Source<T>,
+  again = 0,
+  of: "moment" | "now" = "moment",
+): View<T> {
   const shown = useSignal<View<T> & { key: string | null }>({ key: null, data: undefined, error: undefined });
-  const seq = moment.value?.seq;
+  const seq = of === "now" ? undefined : moment.value?.seq;
   const generation = connection.generation.value;
   const user = connection.user.value;
   const shownPlace = useRef("");
