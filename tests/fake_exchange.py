@@ -6,6 +6,7 @@ The test sets the clock, and so it knows every `ts_us` beforehand. A `Lawyer` ch
 import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -26,15 +27,17 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import replay_step
 from exchange.gateway import jsonrpc
 from exchange.gateway.dialect import Dialect
-from exchange.gateway.exchange_port import PastDone, PastQuestion
+from exchange.gateway.exchange_port import PastDone, PastQuestion, WhatIfQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.methods import METHODS
 from exchange.gateway.session import Session
 from exchange.gateway.subscriptions import Subscriptions
+from exchange.history import what_if_worker
 from exchange.history_db.file import history_path
 from exchange.history_db.writer import HistoryWriter
 from exchange.journal.memory import MemoryJournal
+from exchange.journal.opening import open_journal_writer
 from exchange.journal.records import Record, chain
 from exchange.keys.credentials import Credentials
 from exchange.past.answers import PastAnswers
@@ -140,6 +143,15 @@ class FakeCatchUp:
         """End with an error: the rest cannot be read."""
         self.is_over = True
         self.done(reason)
+
+
+async def write_records(path: Path, records: list[Record]) -> None:
+    """Write a journal of these records."""
+    journal = await open_journal_writer(path)
+    try:
+        await journal.append(records)
+    finally:
+        await journal.close()
 
 
 class FakeExchange(EnginePort):
@@ -270,12 +282,25 @@ class FakeExchange(EnginePort):
                 outcome = self._answer_from_history(Path(folder) / "exchange.db", question)
         asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, outcome)
 
-    def _answer_from_history(self, path: Path, question: PastQuestion) -> msgspec.Raw | RpcError:
+    def ask_what_if(self, question: WhatIfQuestion, done: PastDone) -> None:
+        """Write a journal and its history, and answer from them as the process does."""
+        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
+            path = Path(folder) / "exchange.db"
+            thread.submit(asyncio.run, write_records(path, self.journal.records[: self.engine.head.seq])).result()
+            self._write_history(path)
+            found = what_if_worker.answer(path, question)
+        outcome = RpcError(**found.error) if found.error is not None else found.result
+        asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, outcome)
+
+    def _write_history(self, path: Path) -> None:
         engine = Engine()
         with closing(HistoryWriter(history_path(path))) as writer:
             for record in self.journal.records[: self.engine.head.seq]:
                 writer.add(record, *replay_step(engine, record), engine)
             writer.flush([])
+
+    def _answer_from_history(self, path: Path, question: PastQuestion) -> msgspec.Raw | RpcError:
+        self._write_history(path)
         with closing(PastAnswers(path, lambda end: True)) as answers:
             answer = answers.answer(question)
         assert answer.behind is None, answer

@@ -19,7 +19,7 @@ from exchange.engine.alarm import Alarm, raise_alarm
 from exchange.engine.recovery import replay, restore_base
 from exchange.gateway import jsonrpc
 from exchange.gateway.caller import Caller
-from exchange.gateway.exchange_port import PastQuestion
+from exchange.gateway.exchange_port import PastAnswer, PastQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS
 from exchange.gateway.params import ReadParams
@@ -27,7 +27,7 @@ from exchange.history_db.file import history_path
 from exchange.history_db.update import delete_history, update_history
 from exchange.journal.opening import open_journal_reader
 from exchange.past import service
-from exchange.past.answers import PastAnswer, PastAnswers
+from exchange.past.answers import PastAnswers
 from exchange.past.service import PastService
 from exchange.runtime.follower import read_status
 from tests.fake_exchange import FakeExchange

@@ -66,6 +66,7 @@ from exchange.projections.wire_types import (
     TransactionsResult,
     UserSettlement,
     UserTrade,
+    WhatIfResult,
 )
 
 _T = TypeVar("_T")
@@ -405,6 +406,25 @@ class Client:
     ) -> ProfitHistory:
         """The profit of the account over time, in parts; the administrator may name any `user_id`."""
         return await self._typed("private/get_profit_history", ProfitHistory, points=points, user_id=user_id, **of)
+
+    async def what_if(
+        self,
+        *,
+        user_id: str | None = None,
+        without_orders: Sequence[int] = (),
+        rules: Mapping[str, str] | None = None,
+        index_paths: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+        from_seq: int | None = None,
+        to_seq: int | None = None,
+    ) -> WhatIfResult:
+        """The account as it would be without some orders, with other `rules`, or with other index prices.
+
+        `index_paths` has points of time and price by asset. The answer can take a minute, and later requests of the
+        connection wait for it.
+        """
+        which = {"user_id": user_id, "from_seq": from_seq, "to_seq": to_seq}
+        edits = {"without_orders": list(without_orders), "rules": dict(rules or {}), "index_paths": index_paths or {}}
+        return await self._typed("private/what_if", WhatIfResult, **which, **edits)
 
     async def get_settlements(
         self, count: int | None = None, before: int | None = None, **at: Unpack[PastMoment]

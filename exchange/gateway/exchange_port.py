@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,7 @@ from exchange.domain.commands import ChangeRules, Command, PlaceOrder
 from exchange.domain.events import Event
 from exchange.domain.reasons import Reason
 from exchange.domain.rules import Rules
-from exchange.gateway.jsonrpc import RpcError
+from exchange.gateway.jsonrpc import RpcError, history_unavailable
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.meter import RequestMeter
 from exchange.keys.credentials import Credentials
@@ -49,6 +49,27 @@ class PastQuestion(msgspec.Struct, frozen=True):
     user_id: str
     at_seq: int | None
     at_ts_us: int | None = None
+
+
+class PastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a question: a result as JSON, an error, or the end of a history that is behind the moment.
+
+    `error` is the `data` of an `RpcError`. `behind` is the last seq in the history, and `reason` says why there is
+    no history, if there is none.
+    """
+
+    result: msgspec.Raw = msgspec.Raw()
+    error: dict[str, Any] | None = None
+    behind: int | None = None
+    reason: str | None = None
+
+
+class WhatIfQuestion(msgspec.Struct, frozen=True):
+    """A what-if of an account: the parameters of `private/what_if` as JSON, and the last command to compare."""
+
+    user_id: str
+    params: msgspec.Raw
+    last_seq: int
 
 
 # Receives the result as JSON, or the error.
@@ -189,6 +210,13 @@ class ExchangePort(ABC):
     @abstractmethod
     def ask_past(self, question: PastQuestion, done: PastDone) -> None:
         """Answer a question about a past moment, without blocking. `done` is called once."""
+
+    def ask_what_if(self, question: WhatIfQuestion, done: PastDone) -> None:
+        """Replay an edited history for an account, without blocking. `done` is called once.
+
+        By default there is no journal to replay.
+        """
+        done(history_unavailable("this exchange has no journal to replay", 1_000))
 
     def transactions(self, user_id: str, page: RecordPage) -> list[Transaction]:
         """A page of the transaction log of a user. As with `order_timeline`, only the past of an exchange knows it."""

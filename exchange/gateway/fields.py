@@ -394,6 +394,35 @@ FIELDS: dict[str, Field] = {
     "ProfitPoint.liquidation": Field("Cash from liquidations before fees, and payments to and from the insurance."),
     "ProfitPoint.payments": Field("Deposits, withdrawals and starting cash, which are no profit."),
     "ProfitPoint.greeks": Field("Greeks of the positions by asset."),
+    "WhatIfParams.user_id": Field("The account. Another one than the user's own only for the administrator."),
+    "WhatIfParams.without_orders": Field(
+        "Orders of the account whose commands are left out. With a linked order, all orders of its command are."
+    ),
+    "WhatIfParams.rules": Field(
+        "Values of rules by name, such as fees: 100/200, as in `exchange what-if --set`. "
+        "Before from_seq the rules are as they were."
+    ),
+    "WhatIfParams.index_paths": Field(
+        "By asset, points of a time in microseconds and a price in micros. Each recorded index price from the first "
+        "point on is replaced by that of the straight line between two points; after the last one its price stays.",
+    ),
+    "WhatIfParams.from_seq": Field("The rules hold from right after this command. Default: the first command."),
+    "WhatIfParams.to_seq": Field("Compare up to this command. Default: the last one."),
+    "WhatIfResult.from_seq": Field("Both histories are the same up to this command."),
+    "WhatIfResult.to_seq": Field("The figures are those right after this command."),
+    "WhatIfResult.profit": Field("total_pnl of get_account; each history with its own marks."),
+    "WhatIfResult.cash": Field("Cash of the account."),
+    "WhatIfResult.settled": Field("Payouts of settlements less their fees, after from_seq."),
+    "WhatIfResult.shortfall": Field("What the insurance has paid for the account."),
+    "WhatIfResult.fills": Field("Number of fills after from_seq."),
+    "WhatIfResult.positions": Field("The positions that differ.", MILLI),
+    "WhatIfResult.commands": Field("Number of commands that were compared."),
+    "WhatIfResult.dropped": Field("Commands that were left out."),
+    "WhatIfResult.replaced": Field("Index prices with another price."),
+    "WhatIfResult.changed": Field("Other commands with another outcome."),
+    "WhatIfResult.first_seq": Field("The first command that was left out, replaced or changed; null if none was."),
+    "RealAndEdited.real": Field("As it was."),
+    "RealAndEdited.edited": Field("As it would be."),
     "Candle.ts_us": Field("Begin of the interval."),
     "Candle.close": Field("Last price; in an interval without one, the close of the candle before."),
     "Candle.high": Field("Highest price."),

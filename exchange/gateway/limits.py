@@ -27,6 +27,10 @@ COUNT_MAX = 1_000
 SETTLEMENTS_MAX = 100
 # Positions in one simulation.
 SIMULATED_MAX = 200
+# Of one what-if: orders left out, rules, and points of index paths.
+WHAT_IF_ORDERS_MAX = 100
+WHAT_IF_RULES_MAX = 20
+WHAT_IF_POINTS_MAX = 1_000
 # Flat candles in one message of a channel, after a time without commands.
 FLAT_CANDLES_MAX = 100
 
@@ -74,6 +78,7 @@ REFUSED_CREDITS = 4
 DRY_RUN_CREDITS = 4
 PAST_CREDITS = 99
 CATCH_UP_CREDITS = 99
+WHAT_IF_CREDITS = 999
 CHANNELS_PER_CREDIT = 10
 # The work that a new connection causes, for the order of turns.
 CONNECT_SECONDS = 0.0003

@@ -16,6 +16,7 @@ from exchange.gateway import results as r
 from exchange.gateway.api_document import openrpc_document
 from exchange.gateway.authentication import authenticate, authentication_answer
 from exchange.gateway.caller import Caller
+from exchange.gateway.what_if import what_if, what_if_answer
 from exchange.keys.key import ADMIN, NOBODY, READ, TRADE
 from exchange.projections import wire_types as w
 from exchange.projections.wire_types import (
@@ -416,6 +417,13 @@ _METHODS: dict[str, Method] = {
         queries.profit_history,
         w.ProfitHistory,
     )._replace(always_past=True),
+    "private/what_if": _private(
+        "The account as it would be without some orders, with other rules, or with other index prices.",
+        p.WhatIfParams,
+        what_if,
+        w.WhatIfResult,
+        what_if_answer,
+    )._replace(level=READ, waits=True, inquires=True),
     "private/get_account": _private(
         "The user's balance, positions, profits and limits.",
         p.ReadParams,

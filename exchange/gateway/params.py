@@ -41,6 +41,8 @@ from exchange.gateway.limits import (
     INSTRUMENT_ID_MAX,
     SETTLEMENTS_MAX,
     SIMULATED_MAX,
+    WHAT_IF_ORDERS_MAX,
+    WHAT_IF_RULES_MAX,
 )
 from exchange.keys.key import CLIENT_ID_PATTERN
 from exchange.projections.candles import CANDLES_MAX
@@ -330,6 +332,15 @@ class AccountRangeParams(SeqRangeParams, frozen=True, kw_only=True):
 
 class ProfitHistoryParams(AccountRangeParams, frozen=True):
     points: Annotated[int, Meta(ge=2, le=PROFIT_POINTS_MAX)] = 500
+
+
+class WhatIfParams(Params, frozen=True):
+    user_id: Name | None = None
+    without_orders: Annotated[list[Seq], Meta(max_length=WHAT_IF_ORDERS_MAX)] = []
+    rules: Annotated[dict[str, str], Meta(max_length=WHAT_IF_RULES_MAX)] = {}
+    index_paths: dict[Asset, list[tuple[Time, Seq]]] = {}
+    from_seq: Seq | None = None
+    to_seq: Seq | None = None
 
 
 class MomentParams(ReadParams, frozen=True):

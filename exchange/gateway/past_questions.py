@@ -9,13 +9,12 @@ from functools import partial
 
 import msgspec
 
-from exchange.domain.reasons import Reason
 from exchange.gateway import params as p
 from exchange.gateway.caller import Caller, Inquiry
 from exchange.gateway.exchange_port import PastQuestion
-from exchange.gateway.jsonrpc import RpcError, invalid_params, refused
+from exchange.gateway.jsonrpc import RpcError, invalid_params
 from exchange.gateway.methods import Method
-from exchange.keys.key import ADMIN
+from exchange.gateway.other_account import account_asked_for
 
 
 def is_past(method: Method, params: p.Params) -> bool:
@@ -40,18 +39,6 @@ def _ask(name: str, is_private: bool, caller: Caller, params: p.ReadParams) -> I
     user_id = account_asked_for(caller, params) if is_private else caller.user_id
     question = PastQuestion(name, msgspec.Raw(msgspec.json.encode(params)), user_id, at_seq, at_ts_us)
     return Inquiry(partial(caller.exchange.ask_past, question))
-
-
-def account_asked_for(caller: Caller, params: p.Params) -> str:
-    """The account of a private question: that of the caller, or the one that the administrator names."""
-    user_id = getattr(params, "user_id", None)
-    if user_id is None or user_id == caller.user_id:
-        return caller.user_id
-    if caller.level < ADMIN:
-        raise RpcError("not_permitted", "only the administrator may ask about another account: leave out user_id")
-    if user_id not in caller.views.balances.users:
-        raise refused(Reason.UNKNOWN_USER)
-    return str(user_id)
 
 
 def _moment(caller: Caller, params: p.ReadParams) -> tuple[int | None, int | None]:

@@ -1,13 +1,23 @@
 """Edits of a history for a what-if: dropped and inserted commands, and other rules."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from exchange.domain.commands import Command, Genesis, PlaceLinkedOrders, PlaceOrder, PlaceTriggerOrder, decode_command
+from exchange.domain.commands import (
+    Command,
+    Genesis,
+    PlaceLinkedOrders,
+    PlaceOrder,
+    PlaceTriggerOrder,
+    SetIndexPrice,
+    decode_command,
+)
 from exchange.outside_text import opened_lines
 
 
@@ -22,18 +32,55 @@ class Insertion(NamedTuple):
     command: Command
 
 
+class IndexPath(NamedTuple):
+    """Other prices of an index: points of time and price, with rising times, and straight lines between them.
+
+    The prices hold from the first point on; after the last one its price stays. `after_seq` is the last command before
+    the first point.
+    """
+
+    points: Sequence[tuple[int, int]]
+    after_seq: int
+
+    def price_micros(self, ts_us: int) -> int | None:
+        """The price at a time, rounded down; None before the first point."""
+        at = bisect_right(self.points, ts_us, key=lambda point: point[0])
+        if not at:
+            return None
+        begin_us, begin_micros = self.points[at - 1]
+        if at == len(self.points):
+            return begin_micros
+        end_us, end_micros = self.points[at]
+        return begin_micros + (end_micros - begin_micros) * (ts_us - begin_us) // (end_us - begin_us)
+
+
 class Edits(msgspec.Struct, frozen=True):
     """The edits of a history.
 
     `drops` are ranges of seqs to leave out, both ends included. `without` are users: every command they sent is left
     out, also the one that opens their account. `inserts` are commands to apply right after a seq. `rules` are settings
-    such as `fees.maker_premium_ppm=100`.
+    such as `fees.maker_premium_ppm=100`; they hold from the genesis on, or from right after `rules_from`, if `inserts`
+    has a change of the rules there. `index_paths` replaces the prices of recorded index commands, by asset.
     """
 
     drops: Sequence[tuple[int, int]] = ()
     without: Sequence[str] = ()
     inserts: dict[int, list[Insertion]] = {}
     rules: Sequence[str] = ()
+    rules_from: int = 0
+    index_paths: dict[str, IndexPath] = {}
+
+    def with_index_path(self, ts_us: int, command: Command) -> Command:
+        """Return the command with the price of an index path; other commands as they are.
+
+        Every price of a path is accepted, however far it is from the one before.
+        """
+        if not isinstance(command, SetIndexPrice) or command.asset not in self.index_paths:
+            return command
+        price_micros = self.index_paths[command.asset].price_micros(ts_us)
+        if price_micros is None or price_micros == command.price_micros:
+            return command
+        return replace(command, price_micros=price_micros, forced=True)
 
     def drop(self, seq: int, command: Command) -> bool:
         """Return True if this command is left out."""
@@ -58,14 +105,16 @@ class Edits(msgspec.Struct, frozen=True):
         for seq in self.inserts:
             if not max(begin, 1) <= seq <= last:
                 raise EditError(f"--insert {seq}: commands can be inserted after seq {max(begin, 1)} to {last}")
-        if begin and (self.rules or self.without):
+        is_from_genesis = bool(self.without) or (bool(self.rules) and not self.rules_from)
+        if begin and is_from_genesis:
             raise EditError(
                 f"the journal here begins after seq {begin}, but --set and --without need it from its genesis on: "
                 "put its archives back into their original folder"
             )
-        if self.rules or self.without:
+        if is_from_genesis:
             return 0
-        return min([first - 1 for first, _ in self.drops] + list(self.inserts), default=last)
+        paths = [max(path.after_seq, begin) for path in self.index_paths.values()]
+        return min([first - 1 for first, _ in self.drops] + list(self.inserts) + paths, default=last)
 
 
 def read_insertions(file: Path) -> list[Insertion]:

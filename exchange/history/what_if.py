@@ -14,6 +14,7 @@ Rules that are set hold from the first command on, and through every later chang
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -57,10 +58,45 @@ _NO_ORDER = 0
 
 def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Comparison:
     """Compare the history up to `moment` with the edited one. Raises EditError and JournalError."""
+    return _replayed(path, edits, moment, progress, None).compare()
+
+
+class TooLongError(EditError):
+    """The histories differ for more `commands` than may be compared."""
+
+    def __init__(self, commands: int) -> None:
+        super().__init__(f"{commands} commands would be replayed")
+        self.commands = commands
+
+
+class Effect(NamedTuple):
+    """The effect of the edits on one user.
+
+    `replaced` counts index prices with another price. `first_seq` is the first command that is left out, replaced, or
+    has another outcome; None if there is none.
+    """
+
+    comparison: Comparison
+    user: UserChange
+    replaced: int
+    first_seq: int | None
+
+
+def effect_on(path: Path, edits: Edits, moment: Moment, user_id: str, commands_max: int) -> Effect:
+    """Compare both histories for one user. Raises TooLongError, EditError and JournalError."""
+    histories = _replayed(path, edits, moment, lambda done, total: None, commands_max)
+    if user_id not in histories.real.state.accounts:
+        raise EditError(f"{user_id} had no account at seq {histories.real.head.seq}")
+    return Effect(histories.compare(), histories.user_change(user_id), histories.replaced, histories.first_seq)
+
+
+def _replayed(path: Path, edits: Edits, moment: Moment, progress: Progress, commands_max: int | None) -> "_Histories":
     with open_journal_reader(path) as reader:
         last_seq = seq_at(reader, moment)
         fork_seq = edits.fork(reader.bases[0].head.seq, last_seq)
         to_compare, replayed = last_seq - fork_seq, 0
+        if commands_max is not None and to_compare > commands_max:
+            raise TooLongError(to_compare)
 
         def report_replay(done: int, total: int) -> None:
             nonlocal replayed
@@ -71,7 +107,7 @@ def what_if(path: Path, edits: Edits, moment: Moment, progress: Progress) -> Com
         for done, record in enumerate(reader.records(histories.real.head, last_seq), replayed + 1):
             histories.apply(record)
             progress(done, replayed + to_compare)
-    return histories.compare()
+    return histories
 
 
 def _two_engines(path: Path, seq: int, progress: Progress) -> tuple[Engine, Engine]:
@@ -149,6 +185,8 @@ class _Histories:
         self._fork_seq = real.head.seq
         self._order_ids = _OrderIds(real.state.next_order_id)
         self._dropped = self._changed = 0
+        self.replaced = 0
+        self.first_seq: int | None = None
         self._inserted: list[Inserted] = []
         self._first_change: OutcomeChange | None = None
         self._impossible: list[OutcomeChange] = []
@@ -165,8 +203,16 @@ class _Histories:
         real = replay(self.real, record)
         self._real_fills.update(_traders(real))
         _add_settled(self._real_settled, real)
+        indexed = self._edits.with_index_path(record.ts_us, command)
         if self._edits.drop(record.seq, command):
             self._dropped += 1
+            self._touch(record.seq)
+        elif indexed != command:
+            self.replaced += 1
+            self._touch(record.seq)
+            edited = self._step(record.ts_us, indexed)
+            # An index price can trigger orders, and liquidate accounts.
+            self._order_ids.learn(real, edited)
         elif isinstance(command, Genesis):
             self._step(record.ts_us, replace(command, rules=edited_rules(command.rules, self._edits.rules)))
         else:
@@ -186,7 +232,7 @@ class _Histories:
                 )
         self.real.state.check()
         self.edited.state.check()
-        users = [self._user_change(user_id) for user_id in self.real.state.accounts | self.edited.state.accounts]
+        users = [self.user_change(user_id) for user_id in self.real.state.accounts | self.edited.state.accounts]
         return Comparison(
             self._fork_seq,
             self.real.head.seq,
@@ -238,8 +284,13 @@ class _Histories:
                 f"{insertion.where}: no exchange would record this command here: {error or type(error).__name__}"
             ) from error
 
+    def _touch(self, seq: int) -> None:
+        if self.first_seq is None:
+            self.first_seq = seq
+
     def _note(self, change: OutcomeChange) -> None:
         self._changed += 1
+        self._touch(change.seq)
         self._first_change = self._first_change or change
         was_refused, is_refused = (isinstance(events[0], Refused) for events in (change.real, change.edited))
         if is_refused and not was_refused:
@@ -247,7 +298,8 @@ class _Histories:
         elif was_refused and not is_refused:
             self._possible.append(change)
 
-    def _user_change(self, user_id: str) -> UserChange:
+    def user_change(self, user_id: str) -> UserChange:
+        """Return the figures of a user in both histories."""
         real, edited = _positions(self.real, user_id), _positions(self.edited, user_id)
         positions = {
             instrument_id: Pair(real.get(instrument_id, 0), edited.get(instrument_id, 0))

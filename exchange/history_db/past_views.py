@@ -179,8 +179,8 @@ class PastViews(Views):
         """Run a query with the parameter `:seq`."""
         return self._connection.execute(sql, {"seq": self.seq, **values})
 
-    def at(self, seq: int, of_user: int) -> "PastViews":
-        """The views at an earlier moment, as far as an account needs them."""
+    def at(self, seq: int, of_user: int | None = None) -> "PastViews":
+        """The views at another moment of this history; with `of_user` as far as this account needs them."""
         return PastViews(self._connection, seq, of_user)
 
     def alarm(self) -> str | None:

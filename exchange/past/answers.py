@@ -13,7 +13,7 @@ import msgspec
 
 from exchange.gateway import jsonrpc
 from exchange.gateway.deribit.questions import QUESTIONS as DERIBIT_QUESTIONS
-from exchange.gateway.exchange_port import PastQuestion
+from exchange.gateway.exchange_port import PastAnswer, PastQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
 from exchange.gateway.past_questions import unknown_moment
@@ -27,19 +27,6 @@ from exchange.past.past_exchange import PastCaller, PastExchange
 MOMENTS_KEPT = 4
 
 _log = logging.getLogger(__name__)
-
-
-class PastAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to a question: a result as JSON, an error, or the end of a history that is behind the moment.
-
-    `error` is the `data` of an `RpcError`. `behind` is the last seq in the history, and `reason` says why there is
-    no history, if there is none.
-    """
-
-    result: msgspec.Raw = msgspec.Raw()
-    error: dict[str, Any] | None = None
-    behind: int | None = None
-    reason: str | None = None
 
 
 class PastAnswers:

@@ -9,10 +9,9 @@ from subprocess import PIPE
 import msgspec
 
 from exchange.child_process import ChildProcess
-from exchange.gateway.exchange_port import PastDone, PastQuestion
+from exchange.gateway.exchange_port import PastAnswer, PastDone, PastQuestion
 from exchange.gateway.jsonrpc import RpcError, history_unavailable, rate_limited
 from exchange.past import worker
-from exchange.past.answers import PastAnswer
 from exchange.subprocesses import run_module
 
 # Questions of all connections that wait. More are refused. One connection has at most one.

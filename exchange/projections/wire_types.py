@@ -518,6 +518,39 @@ class ProfitHistory(msgspec.Struct, frozen=True):
     seq: int
 
 
+class RealAndEdited(msgspec.Struct, frozen=True, gc=False):
+    """A figure in the real history and in the edited one."""
+
+    real: int
+    edited: int
+
+
+class WhatIfResult(
+    msgspec.Struct, frozen=True, rename={f"{name}_micros": name for name in ("profit", "cash", "settled", "shortfall")}
+):
+    """An account after command `to_seq` in the real history and in the edited one. Both are the same up to `from_seq`.
+
+    `positions` has those that differ. `first_seq` is the first command that is left out, has another index price, or
+    has another outcome. `changed` counts the commands with another outcome, without those that were left out
+    (`dropped`) and index prices with another price (`replaced`).
+    """
+
+    user_id: str
+    from_seq: int
+    to_seq: int
+    profit_micros: RealAndEdited
+    cash_micros: RealAndEdited
+    settled_micros: RealAndEdited
+    shortfall_micros: RealAndEdited
+    fills: RealAndEdited
+    positions: dict[str, RealAndEdited]
+    commands: int
+    dropped: int
+    replaced: int
+    changed: int
+    first_seq: int | None
+
+
 class MarketStatus(msgspec.Struct, frozen=True):
     """The state of the whole exchange."""
 

@@ -21,6 +21,7 @@ from exchange.gateway.exchange_port import (
     PastQuestion,
     SimulatedMargins,
     SimulatedPosition,
+    WhatIfQuestion,
 )
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.methods import METHODS, Method
@@ -30,6 +31,7 @@ from exchange.matching.dry_run import dry_run, margin_quote, simulated_account
 from exchange.matching.reopening import phases_of
 from exchange.matching.state_codec import copy_state
 from exchange.past.service import BEHIND_SECONDS, PastService
+from exchange.past.what_if_service import WhatIfService
 from exchange.projections.fold import Change
 from exchange.projections.views import Views
 
@@ -93,6 +95,7 @@ class ServedExchange(EnginePort):
         self.gateway = Gateway(self, methods)
         self.catch_up_service = CatchUpService(path, self.gateway.recent, self.gateway.send_all)
         self.past_service = PastService(path, self.why_history_ends, self.history_wait_seconds)
+        self._what_ifs = WhatIfService(path)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -112,6 +115,16 @@ class ServedExchange(EnginePort):
     @abstractmethod
     def why_history_ends(self) -> str:
         """Why the history does not reach further now, as a clause for users."""
+
+    def ask_what_if(self, question: WhatIfQuestion, done: PastDone) -> None:
+        def deliver(outcome: msgspec.Raw | RpcError) -> None:
+            done(outcome)
+            self.gateway.send_all()
+
+        if (refused := self._what_ifs.admit(question.user_id)) is not None:
+            asyncio.get_running_loop().call_soon(deliver, refused)
+        else:
+            self.start_task(self._what_ifs.run(question, deliver))
 
     def publish(self, change: Change) -> None:
         """Send one command's messages on the streams."""

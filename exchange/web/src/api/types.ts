@@ -1436,6 +1436,44 @@ export interface Methods {
     result: ProfitHistory;
   };
   /**
+   * The account as it would be without some orders, with other rules, or with other index prices.
+   */
+  "private/what_if": {
+    params: {
+      /**
+       * The account. Another one than the user's own only for the administrator.
+       */
+      user_id?: string | null;
+      /**
+       * Orders of the account whose commands are left out. With a linked order, all orders of its command are.
+       *
+       * @maxItems 100
+       */
+      without_orders?: number[];
+      /**
+       * Values of rules by name, such as fees: 100/200, as in `exchange what-if --set`. Before from_seq the rules are as they were.
+       */
+      rules?: {
+        [k: string]: string;
+      };
+      /**
+       * By asset, points of a time in microseconds and a price in micros. Each recorded index price from the first point on is replaced by that of the straight line between two points; after the last one its price stays.
+       */
+      index_paths?: {
+        [k: string]: never[][];
+      };
+      /**
+       * The rules hold from right after this command. Default: the first command.
+       */
+      from_seq?: number | null;
+      /**
+       * Compare up to this command. Default: the last one.
+       */
+      to_seq?: number | null;
+    };
+    result: WhatIfResult;
+  };
+  /**
    * The user's balance, positions, profits and limits.
    */
   "private/get_account": {
@@ -4635,6 +4673,88 @@ export interface ProfitPoint {
   greeks: {
     [k: string]: Greeks;
   };
+}
+/**
+ * An account after command `to_seq` in the real history and in the edited one. Both are the same up to `from_seq`.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "WhatIfResult".
+ */
+export interface WhatIfResult {
+  /**
+   * Id of the user.
+   */
+  user_id: string;
+  /**
+   * Both histories are the same up to this command.
+   */
+  from_seq: number;
+  /**
+   * The figures are those right after this command.
+   */
+  to_seq: number;
+  /**
+   * total_pnl of get_account; each history with its own marks.
+   */
+  profit: RealAndEdited;
+  /**
+   * Cash of the account.
+   */
+  cash: RealAndEdited;
+  /**
+   * Payouts of settlements less their fees, after from_seq.
+   */
+  settled: RealAndEdited;
+  /**
+   * What the insurance has paid for the account.
+   */
+  shortfall: RealAndEdited;
+  /**
+   * Number of fills after from_seq.
+   */
+  fills: RealAndEdited;
+  /**
+   * The positions that differ.
+   */
+  positions: {
+    [k: string]: RealAndEdited;
+  };
+  /**
+   * Number of commands that were compared.
+   */
+  commands: number;
+  /**
+   * Commands that were left out.
+   */
+  dropped: number;
+  /**
+   * Index prices with another price.
+   */
+  replaced: number;
+  /**
+   * Other commands with another outcome.
+   */
+  changed: number;
+  /**
+   * The first command that was left out, replaced or changed; null if none was.
+   */
+  first_seq: number | null;
+}
+/**
+ * A figure in the real history and in the edited one.
+ *
+ * This interface was referenced by `Methods`'s JSON-Schema
+ * via the `definition` "RealAndEdited".
+ */
+export interface RealAndEdited {
+  /**
+   * As it was.
+   */
+  real: number;
+  /**
+   * As it would be.
+   */
+  edited: number;
 }
 /**
  * The balance of a user, the positions, their value and the limits.
