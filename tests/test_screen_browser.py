@@ -89,6 +89,26 @@ def test_a_trader_buys_looks_back_survives_a_crash_and_closes(page: Page, tmp_pa
             assert [one["price"] for one in alice("private/get_open_orders")] == [4_600_000]
         page.get_by_role("button", name="Cancel order").click()
         expect(page.get_by_text("No open orders.")).to_be_visible()
+        # By keyboard: arrows move in the chain, letters choose the side, and a question mark tells the keys.
+        page.locator("h2").first.click()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(".form-instrument")).to_have_text(PUT)
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".form-instrument")).to_have_text(CALL)
+        page.keyboard.press("?")
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        page.keyboard.type(PUT)
+        expect(page.locator(".form-instrument")).to_have_text(PUT)
+        _choose(page, CALL)
+        # The life of an order, and what became of the others.
+        page.get_by_role("tab", name="Fills").click()
+        page.get_by_role("button", name="Explain order").click()
+        expect(page.get_by_role("dialog")).to_contain_text("filled as taker: 2 at 5.00, 0 remain")
+        page.get_by_role("button", name="Close", exact=True).click()
+        page.get_by_role("tab", name="Order history").click()
+        expect(page.locator("table.order-history tbody tr")).to_have_count(2)
+        expect(page.locator("[data-field=last-candle]")).to_contain_text("close 5.00, volume 2")
         # A refusal tells why.
         page.get_by_label("Price", exact=True).fill("4.005")
         _submit(page)

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { PastBar } from "./panels/PastBar";
 import { Header } from "./parts/Header";
+import { Keys } from "./parts/Keys";
 import { Toasts } from "./parts/Toasts";
 import { Account } from "./pages/Account";
 import { Api } from "./pages/Api";
@@ -42,6 +43,7 @@ export function App() {
       </main>
       <PastBar />
       <Toasts />
+      <Keys />
     </div>
   );
 }

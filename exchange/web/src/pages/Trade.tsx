@@ -1,8 +1,10 @@
 import { Chain, useTickers } from "../panels/Chain";
+import { Chart } from "../panels/Chart";
 import { OpenOrders } from "../panels/OpenOrders";
 import { OrderBook } from "../panels/OrderBook";
 import { OrderForm } from "../panels/OrderForm";
 import { Positions } from "../panels/Positions";
+import { Fills, History } from "../panels/Records";
 import { Trades } from "../panels/Trades";
 import { Tabs } from "../parts/Tabs";
 import { instrumentId } from "../store/address";
@@ -22,6 +24,7 @@ export function Trade() {
     <div class="page trade">
       <Chain orders={orders} positions={new Map(positions.map((it) => [it.instrument_id, it.quantity]))} />
       <OrderForm ticker={tickers?.get(instrumentId.value)} />
+      <Chart />
       <OrderBook orders={orders} />
       <Trades />
       <Tabs
@@ -33,6 +36,8 @@ export function Trade() {
             content: () => (isKnown ? <OpenOrders orders={orders} /> : guest),
           },
           { name: "Positions", content: () => (isKnown ? <Positions positions={positions} /> : guest) },
+          { name: "Order history", content: () => (isKnown ? <History /> : guest) },
+          { name: "Fills", content: () => (isKnown ? <Fills /> : guest) },
         ]}
       />
     </div>

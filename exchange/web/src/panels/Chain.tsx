@@ -120,6 +120,7 @@ export function Chain({ orders, positions }: ChainProps) {
               </option>
             ))}
           </select>
+          <Search />
           <span class="index">
             index <b>{format.price(index)}</b>
           </span>
@@ -174,6 +175,36 @@ export function Chain({ orders, positions }: ChainProps) {
       </table>
       {rows.length === 0 && <p class="empty">No instruments are listed.</p>}
     </Panel>
+  );
+}
+
+/** Finds an instrument by its name, of any series. */
+function Search() {
+  const pick = (event: Event) => {
+    const field = event.currentTarget as HTMLInputElement;
+    const found = instruments.value.find((it) => it.instrument_id === field.value.trim().toUpperCase());
+    if (found === undefined) return;
+    instrumentId.value = found.instrument_id;
+    field.value = "";
+    field.blur();
+  };
+  return (
+    <>
+      <input
+        id="search"
+        type="search"
+        size={14}
+        aria-label="Search an instrument"
+        placeholder="search  /"
+        list="instruments"
+        onInput={pick}
+      />
+      <datalist id="instruments">
+        {instruments.value.map((it) => (
+          <option key={it.instrument_id} value={it.instrument_id} />
+        ))}
+      </datalist>
+    </>
   );
 }
 

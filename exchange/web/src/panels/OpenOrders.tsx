@@ -4,6 +4,7 @@ import type { Order } from "../api/types";
 import * as format from "../format";
 import { instrumentId } from "../store/address";
 import { connection, tickOf, whyNoTrading, wordsOf } from "../store/exchange";
+import { ExplainButton } from "./Explain";
 import { toast } from "../store/toasts";
 
 async function cancel(order: Order): Promise<void> {
@@ -114,6 +115,7 @@ function OrderRow({ order: it, isDisabled }: { order: Order; isDisabled: boolean
         <button type="button" disabled={isDisabled} aria-label={`Edit order ${it.order_id}`} onClick={begin}>
           Edit
         </button>
+        <ExplainButton orderId={it.order_id} />
         <button
           type="button"
           disabled={isDisabled}
