@@ -26,7 +26,7 @@ from exchange.cli.options import (
 from exchange.cli.output import add_rows, print_json, print_tables, printable, table
 from exchange.cli.present import at_option, offline_option, present
 from exchange.domain.enums import FillCondition, Trigger, TriggerType
-from exchange.history.trigger_text import waiting_text
+from exchange.history_db.trigger_text import waiting_text
 from exchange.projections.wire_types import Balance, Instrument, OrderView, PositionView, UserTrade
 from exchange.times import Moment
 

@@ -30,9 +30,12 @@ from exchange.history.compact import compact
 from exchange.history.explain import QueuePosition, explain_order
 from exchange.history_db import update
 from exchange.history_db.file import history_path
+from exchange.history_db.order_text import step_sentence
 from exchange.history_db.update import update_history
 from exchange.journal.archives import archive_folder
 from exchange.matching.state import State
+from exchange.projections.order_timeline import PlacedStep
+from exchange.runtime.server_settings import admin_secret_file
 from tests.cli_support import complained, exchange, said, said_json
 from tests.journals import play, write_journal
 from tests.random_commands import random_steps
@@ -424,6 +427,19 @@ def test_an_order_is_explained_right_after_its_answer(tmp_path: Path) -> None:
             assert steps_of(await alice.ask("private/explain_order", order_id=1)) == ["placed", "edited", "cancelled"]
             assert (await bob.ask("private/explain_order", order_id=1))["error"]["code"] == 1003
             assert (await bob.ask("private/explain_order", order_id=2))["error"]["code"] == 1003
+            assert (await bob.ask("private/explain_order", order_id=1, user_id="alice"))["error"]["code"] == 1025
+            own = await alice.ask("private/explain_order", order_id=1)
+            # The texts are those of `exchange explain`, where no counterparty is named.
+            story = explain_order(server.path, 1, ignore, ignore_progress)
+            placed = story.steps[0]
+            assert isinstance(placed, PlacedStep)
+            assert [step["text"] for step in own["result"]["steps"]] == [
+                step_sentence(step, placed) for step in story.steps
+            ]
+            admin = await server.connect()
+            await admin.log_in("admin", client_secret=admin_secret_file(server.path).read_text().strip())
+            found = await admin.ask("private/explain_order", order_id=1, user_id="alice")
+            assert found["result"] == own["result"]
 
     asyncio.run(conversation())
 

@@ -413,7 +413,11 @@ def test_the_right_of_a_method_follows_from_what_it_does() -> None:
         elif kind == "admin":
             assert method.level == ADMIN
         else:
-            reads = name.startswith("private/get_") or name in ("private/explain_order", "private/simulate")
+            reads = name.startswith("private/get_") or name in (
+                "private/explain_order",
+                "private/simulate",
+                "private/what_if",
+            )
             assert method.level == (READ if reads else TRADE), name
 
 

@@ -157,7 +157,7 @@ METHOD_REASONS: dict[str, tuple[str, ...]] = {
     "private/close_position": (*_ANY_ORDER, *_NEW),
     "private/get_margin": (*_INSTRUMENT, "read_only_replay"),
     "private/simulate": _INSTRUMENT,
-    "private/explain_order": (Reason.ORDER_NOT_FOUND, "order_archived"),
+    "private/explain_order": (*_OTHER_ACCOUNT, Reason.ORDER_NOT_FOUND, "order_archived"),
     "private/get_order": (Reason.ORDER_NOT_FOUND,),
     "private/get_profit_history": _OTHER_ACCOUNT,
     "private/what_if": (

@@ -367,7 +367,6 @@ FIELDS: dict[str, Field] = {
     "TimelineBucket.volume": Field("Contracts traded."),
     "TimelineBucket.index_prices": Field("The last index price of each asset up to the last command.", MICROS),
     "TimelineMark.kind": Field("What happened."),
-    "TimelineMark.text": Field("The same in words."),
     "MomentParams.seq": Field("Count from the moment after this command. Default: the last one."),
     "MomentParams.ts_us": Field("Count from the last command at or before this time. Not together with seq."),
     "MomentParams.by": Field(
@@ -423,6 +422,8 @@ FIELDS: dict[str, Field] = {
     "WhatIfResult.first_seq": Field("The first command that was left out, replaced or changed; null if none was."),
     "RealAndEdited.real": Field("As it was."),
     "RealAndEdited.edited": Field("As it would be."),
+    "ExplainParams.user_id": Field("The account. Another one than the user's own only for the administrator."),
+    "text": Field("The same in words."),
     "Candle.ts_us": Field("Begin of the interval."),
     "Candle.close": Field("Last price; in an interval without one, the close of the candle before."),
     "Candle.high": Field("Highest price."),

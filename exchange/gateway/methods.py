@@ -359,7 +359,7 @@ _METHODS: dict[str, Method] = {
     ),
     "private/explain_order": _private(
         "The life of one of the user's orders, oldest step first.",
-        p.OrderRef,
+        p.ExplainParams,
         trading.explain_order,
         r.TimelineResult,
     )._replace(always_past=True),

@@ -259,6 +259,10 @@ class OrderRef(ReadParams, frozen=True):
     client_order_id: ClientOrderId | None = None
 
 
+class ExplainParams(OrderRef, frozen=True):
+    user_id: Name | None = None
+
+
 class LabelledOrderRef(OrderRef, frozen=True):
     label: Label | None = None
 

@@ -212,7 +212,7 @@ def cancel_all_answer(_caller: Caller, change: Change) -> w.CancelAllResult:
     return w.CancelAllResult(len(change.cancelled), change.cancelled, change.seq)
 
 
-def explain_order(caller: Caller, params: p.OrderRef) -> r.TimelineResult:
+def explain_order(caller: Caller, params: p.ExplainParams) -> r.TimelineResult:
     if (params.order_id is None) == (params.client_order_id is None):
         raise invalid_params("order_id", "give exactly one of order_id and client_order_id")
     steps = caller.exchange.order_timeline(caller.user_id, params.order_id, params.client_order_id)

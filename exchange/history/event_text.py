@@ -65,7 +65,7 @@ from exchange.domain.events import (
 )
 from exchange.domain.units import MILLI_PER_CONTRACT, US_PER_SECOND
 from exchange.history.quote_text import describe_quotes
-from exchange.history.trigger_text import describe_trigger
+from exchange.history_db.trigger_text import describe_trigger
 
 # Marks in one line. The --json output of the commands has all of them.
 _MARKS_SHOWN = 3

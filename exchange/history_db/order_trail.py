@@ -4,13 +4,21 @@ Each function takes the views of a moment and reads the history up to there.
 """
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from exchange.domain.commands import decode_command
 from exchange.domain.events import OrderEdited, Traded, decode_event
 from exchange.history_db.file import HistoryError
+from exchange.history_db.order_text import step_sentence
 from exchange.history_db.past_views import PastViews
 from exchange.journal.errors import JournalArchivedError
-from exchange.projections.order_timeline import CommandRecord, TimelineStep, timeline_of
+from exchange.projections.order_timeline import (
+    CommandRecord,
+    PlacedStep,
+    TimelineStep,
+    TriggerPlacedStep,
+    timeline_of,
+)
 
 # Orders and trigger orders, which have ids and names in common.
 _PLACED = (
@@ -49,6 +57,13 @@ def own_order_timeline(views: PastViews, user_id: str, order_id: int) -> list[Ti
     except UnknownOrderError:
         return []
     return timeline_of(order_id, order_audit_trail(views, order_id)) if owner == user_id else []
+
+
+def in_words(steps: list[TimelineStep]) -> list[TimelineStep]:
+    """The steps of an order, from its placing on, with their texts."""
+    placed = steps[0]
+    assert isinstance(placed, PlacedStep | TriggerPlacedStep), "the history of an order does not begin with its placing"
+    return [replace(step, text=step_sentence(step, placed)) for step in steps]
 
 
 def order_named(views: PastViews, user_id: str, client_order_id: str) -> int | None:

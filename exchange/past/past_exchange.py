@@ -14,7 +14,7 @@ from exchange.gateway.past_questions import unknown_moment
 from exchange.history_db.candles import historical_volatilities, index_candles, trade_candles
 from exchange.history_db.market_moments import Moments, created_us, mark_prices_in, settlements_in, trades_on
 from exchange.history_db.moments import last_at, moment_after
-from exchange.history_db.order_trail import order_named, own_order_timeline
+from exchange.history_db.order_trail import in_words, order_named, own_order_timeline
 from exchange.history_db.past_views import PastViews, TooMuchToReadError
 from exchange.history_db.profit_history import profit_history
 from exchange.history_db.records_in_range import orders_in, trades_in, user_trades_in
@@ -142,7 +142,8 @@ class PastExchange(ExchangePort):
         """As in the port. Raises JournalArchivedError if the order may be in an archive that is missing."""
         if client_order_id is not None:
             order_id = order_named(self._views, user_id, client_order_id)
-        return [] if order_id is None else own_order_timeline(self._views, user_id, order_id)
+        steps = [] if order_id is None else own_order_timeline(self._views, user_id, order_id)
+        return in_words(steps) if steps else []
 
     @property
     def credentials(self) -> Credentials:

@@ -49,11 +49,15 @@ class CommandRecord(NamedTuple):
 class _TimelineStep(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="step", rename=WIRE_NAMES, omit_defaults=True
 ):
-    """A step. `command` is the kind of the command that caused it; None if another user sent the command."""
+    """A step. `command` is the kind of the command that caused it; None if another user sent the command.
+
+    `text` is the step in words, where clients ask for it.
+    """
 
     seq: int
     ts_us: int
     command: str | None = None
+    text: str = ""
 
 
 class PlacedStep(_TimelineStep, frozen=True, kw_only=True, tag="placed"):

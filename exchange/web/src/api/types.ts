@@ -1161,6 +1161,10 @@ export interface Methods {
        */
       client_order_id?: string | null;
       /**
+       * The account. Another one than the user's own only for the administrator.
+       */
+      user_id?: string | null;
+      /**
        * Answer as right after this command. Not together with at_ts_us.
        */
       at_seq?: number | null;
@@ -3859,6 +3863,10 @@ export interface PlacedStep {
    */
   command?: string | null;
   /**
+   * The same in words.
+   */
+  text?: string;
+  /**
    * Id of the order: an integer that is never used again, also after a restart.
    */
   order_id: number;
@@ -3955,6 +3963,10 @@ export interface EditedStep {
    */
   command?: string | null;
   /**
+   * The same in words.
+   */
+  text?: string;
+  /**
    * Price after the edit.
    */
   price: number;
@@ -4011,6 +4023,10 @@ export interface FilledStep {
    */
   command?: string | null;
   /**
+   * The same in words.
+   */
+  text?: string;
+  /**
    * Id of the trade, an integer.
    */
   trade_id: number;
@@ -4062,6 +4078,10 @@ export interface RepeatedStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
 }
 /**
  * An edit or a cancellation was refused. Nothing changed.
@@ -4086,6 +4106,10 @@ export interface RefusedStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
   /**
    * Stable word for the reason.
    */
@@ -4114,6 +4138,10 @@ export interface CancelledStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
   /**
    * Size that has not traded.
    */
@@ -4169,6 +4197,10 @@ export interface TriggerPlacedStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
   /**
    * Id of the order: an integer that is never used again, also after a restart.
    */
@@ -4280,6 +4312,10 @@ export interface TriggerActivatedStep {
    */
   command?: string | null;
   /**
+   * The same in words.
+   */
+  text?: string;
+  /**
    * Price of the last fill of the primary.
    */
   shown_price: number;
@@ -4315,6 +4351,10 @@ export interface TriggerEditedStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
   /**
    * Price at which a trigger order triggers; none for a trailing stop.
    */
@@ -4359,6 +4399,10 @@ export interface TriggerEndedStep {
    * Kind of the command that caused the step. Left out if another user's command caused a fill.
    */
   command?: string | null;
+  /**
+   * The same in words.
+   */
+  text?: string;
   /**
    * triggered, rejected or cancelled.
    */
