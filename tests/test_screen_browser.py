@@ -289,6 +289,33 @@ def test_the_account_page_shows_the_account(page: Page, tmp_path: Path) -> None:
             assert [int(line.split(",")[6]) for line in lines[1:]] == [one["balance"] for one in log]
 
 
+def test_the_results_page_shows_the_profit_and_what_it_would_have_been(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "exchange.db"
+    new_market(path)
+    with Server(path, *BEGIN) as server:
+        set_index(server, 150)
+        with Caller(server.url, "bob") as bob, Caller(server.url, "alice") as alice:
+            quote(bob, CALL, 4_000_000, 5_000_000)
+            order = alice("private/buy", instrument_id=CALL, amount=2_000, type="market")["order"]
+            set_index(server, 152)
+            page.goto(http(server) + "/results")
+            log_in(page, "alice")
+            point = alice("private/get_profit_history", points=300)["points"][-1]
+            for field in ("profit", "trading", "fees"):
+                expect(page.locator(f"[data-field={field}]")).to_contain_text(price(point[field]))
+            page.get_by_label("Without these orders").fill(str(order["order_id"]))
+            page.get_by_role("button", name="What if?").click()
+            expect(page.locator("table.what-if")).to_be_visible()
+            found = alice("private/what_if", without_orders=[order["order_id"]])
+            assert found["fills"] == {"real": 1, "edited": 0}
+            shown = {row[0]: row[1:] for row in rows(page, "table.what-if")}
+            assert shown["fills"] == ["1", "0"]
+            assert shown["cash"] == [f"+{price(found['cash'][name])}" for name in ("real", "edited")]
+            with page.expect_download() as download:
+                page.get_by_role("button", name="Download profit.png").click()
+            assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(chromium: Browser, tmp_path: Path, scheme: str) -> None:
     path = tmp_path / "exchange.db"

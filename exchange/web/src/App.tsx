@@ -6,6 +6,7 @@ import { Toasts } from "./parts/Toasts";
 import { Account } from "./pages/Account";
 import { Api } from "./pages/Api";
 import { Operate } from "./pages/Operate";
+import { Results } from "./pages/Results";
 import { Trade } from "./pages/Trade";
 import { moment, page, type Page } from "./store/address";
 import { isOutdated } from "./store/session";
@@ -14,6 +15,7 @@ import { waiting } from "./store/view";
 const CONTENTS: Partial<Record<Page, () => JSX.Element>> = {
   "/": Trade,
   "/account": Account,
+  "/results": Results,
   "/operate": Operate,
   "/api": Api,
 };

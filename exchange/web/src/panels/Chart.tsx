@@ -5,6 +5,7 @@ import { useSignal } from "@preact/signals";
 import type { Candle } from "../api/types";
 import * as format from "../format";
 import { Panel } from "../parts/Panel";
+import { colours, rangeOf } from "../parts/plot";
 import { instrumentId } from "../store/address";
 import type { Book } from "../store/book";
 import { CANDLES_SHOWN, closesAt, foldCandles, RESOLUTIONS, type Resolution } from "../store/candles";
@@ -81,16 +82,6 @@ function shown(micros: number): string {
   return format.price(micros, instrument.value?.tick_size);
 }
 
-/** The colours of the theme, which the canvas cannot take from the style sheet by itself. */
-function colours(element: Element): (name: string) => string {
-  const probe = document.createElement("span");
-  element.append(probe);
-  return (name) => {
-    probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color;
-  };
-}
-
 function Plot({ candles, index }: { candles: Candle[]; index: Candle[] }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -153,11 +144,6 @@ function Plot({ candles, index }: { candles: Candle[]; index: Candle[] }) {
   }, []);
   useEffect(() => plot.current?.setData(data));
   return <div ref={box} class="plot" role="img" aria-label="Price of the option as candles, and the index as a line" />;
-}
-
-/** All times; around a single one, an hour. */
-function rangeOf(_chart: uPlot, first: number, last: number): [number, number] {
-  return first === last ? [first - 1_800, last + 1_800] : [first, last];
 }
 
 function drawCandles(chart: uPlot, up: string, down: string): void {

@@ -3,7 +3,7 @@ import { effect, signal } from "@preact/signals";
 
 export type Page = "/" | "/account" | "/results" | "/operate" | "/api";
 /** The pages that there are; the exchange answers the same addresses (exchange/gateway/screen.py). */
-export const PAGES: readonly Page[] = ["/", "/account", "/operate", "/api"];
+export const PAGES: readonly Page[] = ["/", "/account", "/results", "/operate", "/api"];
 
 /** A moment of the past, as right after the command `seq`. */
 export interface Moment {
