@@ -388,6 +388,21 @@ def test_a_replay_answers_about_the_past_of_its_position(tmp_path: Path) -> None
                 await alice.ask("replay/seek", seq=11)
                 steps = (await alice.ask("private/explain_order", order_id=1))["result"]["steps"]
                 assert [step["step"] for step in steps] == ["placed", "filled"]
+                # What may be asked about the own account may not be asked about another.
+                await alice.ask("replay/seek", seq=9)
+                found = (await alice.ask("public/get_timeline", buckets=1))["result"]
+                assert (found["first_seq"], found["last_seq"]) == (1, 9)
+                assert (await alice.ask("private/get_profit_history", points=2))["result"]["user_id"] == "alice"
+                run = (await alice.ask("private/what_if", rules={"fees": "0/100"}))["result"]
+                assert (run["user_id"], run["to_seq"]) == ("alice", 9)
+                ahead = await alice.ask("private/what_if", rules={"fees": "0/100"}, to_seq=10)
+                assert ahead["error"]["data"]["reason"] == "unknown_moment"
+                for answer in (
+                    await alice.ask("private/get_profit_history", user_id="carol"),
+                    await alice.ask("private/explain_order", user_id="carol", order_id=1),
+                    await alice.ask("private/what_if", user_id="carol", without_orders=[1]),
+                ):
+                    assert answer["error"]["code"] == 1025
 
     asyncio.run(go())
 

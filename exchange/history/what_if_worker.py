@@ -27,8 +27,8 @@ from exchange.journal.opening import open_journal_reader
 from exchange.projections.wire_types import RealAndEdited, WhatIfResult
 from exchange.runtime.rule_settings import RulesError, edited_rules
 
-# Commands that both histories replay at most.
-COMMANDS_MAX = 500_000
+# Commands that both histories replay at most: about 40 s of the time that a what-if has.
+COMMANDS_MAX = 300_000
 # Nothing else of the exchange shall wait for a what-if.
 _MORE_NICENESS = 9
 _RETRY_MS = 1_000

@@ -54,7 +54,7 @@ def profit_history(views: PastViews, user_id: str, wanted: SeqRange, points: int
             value_micros = basis_micros + account.unrealised_micros(then.valuation)
             if first_value_micros is None:
                 first_value_micros = value_micros
-            greeks = {} if user_id not in then.balances.users else then.account(user_id).greeks
+            held = {name: position.quantity_milli for name, position in account.open_positions()}
             parts = Counter(so_far)
             parts["trading"] += value_micros - first_value_micros
             found.append(
@@ -70,7 +70,7 @@ def profit_history(views: PastViews, user_id: str, wanted: SeqRange, points: int
                     null_if_unsafe(parts["payments"]),
                     account.locked_micros,
                     account.maintenance_micros,
-                    greeks,
+                    then.greeks_by_asset(held),
                 )
             )
     return ProfitHistory(user_id, found, views.seq)
