@@ -27,7 +27,7 @@ from exchange.engine.engine import Engine
 from exchange.engine.recovery import replay_step
 from exchange.gateway import jsonrpc
 from exchange.gateway.dialect import Dialect
-from exchange.gateway.exchange_port import PastDone, PastQuestion, WhatIfQuestion
+from exchange.gateway.exchange_port import PastAnswer, PastDone, PastQuestion, WhatIfQuestion
 from exchange.gateway.jsonrpc import RpcError
 from exchange.gateway.limits import NO_RATES, GatewayLimits
 from exchange.gateway.methods import METHODS
@@ -283,14 +283,18 @@ class FakeExchange(EnginePort):
         asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, outcome)
 
     def ask_what_if(self, question: WhatIfQuestion, done: PastDone) -> None:
-        """Write a journal and its history, and answer from them as the process does."""
-        with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
-            path = Path(folder) / "exchange.db"
-            thread.submit(asyncio.run, write_records(path, self.journal.records[: self.engine.head.seq])).result()
-            self._write_history(path)
-            found = what_if_worker.answer(path, question)
+        """Write a journal and its history, and answer from them as the process does: not in the event loop."""
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(self._answer_what_if, question).result()
         outcome = RpcError(**found.error) if found.error is not None else found.result
         asyncio.get_running_loop().call_soon(self._deliver, APPEND_TURNS, done, outcome)
+
+    def _answer_what_if(self, question: WhatIfQuestion) -> PastAnswer:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "exchange.db"
+            asyncio.run(write_records(path, self.journal.records[: self.engine.head.seq]))
+            self._write_history(path)
+            return what_if_worker.answer(path, question)
 
     def _write_history(self, path: Path) -> None:
         engine = Engine()

@@ -339,6 +339,8 @@ class ProfitHistoryParams(AccountRangeParams, frozen=True):
 
 
 class WhatIfParams(Params, frozen=True):
+    """The account and the edits: orders that are left out, rules by name, and points of index paths by asset."""
+
     user_id: Name | None = None
     without_orders: Annotated[list[Seq], Meta(max_length=WHAT_IF_ORDERS_MAX)] = []
     rules: Annotated[dict[str, str], Meta(max_length=WHAT_IF_RULES_MAX)] = {}
