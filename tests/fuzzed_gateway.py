@@ -15,7 +15,8 @@ from tests.lawyer import Lawyer
 
 # Never 1011: that would be a fault of the exchange. 1000 and other codes repeat the client's.
 FAULTS = {1006, 1011}
-REFUSALS = {None, 400, 403, 404, 405, 414, 426, 431}
+# The last answer to a client that opened no WebSocket: a page for it, or a refusal.
+ANSWERS = {None, 200, 400, 401, 403, 404, 405, 413, 414, 426, 431, 501}
 
 
 class FuzzedGateway(FuzzedExchange):
@@ -111,11 +112,16 @@ class _Client:
     def __init__(self, exchange: FuzzedGateway, script: Script) -> None:
         self.script = script
         self.lawyer = Lawyer()
-        self.connection = SocketConnection(exchange.gateway)
-        self.transport = FakeTransport(self.connection, ("127.0.0.2", 40_000), LOCAL)
-        self.connection.connection_made(self.transport)
+        connection = SocketConnection(exchange.gateway)
+        self.transport = FakeTransport(connection, ("127.0.0.2", 40_000), LOCAL)
+        connection.connection_made(self.transport)
         self.is_reading_stopped = False
         self._pieces = list(reversed(script.pieces))
+
+    @property
+    def connection(self) -> asyncio.Protocol:
+        """The server's end: that of a WebSocket, or of HTTP after a request that is no handshake."""
+        return self.transport.protocol
 
     def send_piece(self) -> bool:
         """Send the next piece, unless the server does not read. Returns False if none is left to send."""
@@ -126,8 +132,10 @@ class _Client:
         if not self.transport.is_reading_paused:
             piece = self._pieces.pop()
             self.connection.data_received(piece)
-            assert len(self.connection._unread) <= UNREAD_MAX + FRAME_MAX + len(piece), "unread bytes pile up"
-            assert len(self.connection._fragments) <= FRAGMENTS_MAX + 1, "fragments pile up"
+            connection = self.connection
+            if isinstance(connection, SocketConnection):
+                assert len(connection._unread) <= UNREAD_MAX + FRAME_MAX + len(piece), "unread bytes pile up"
+                assert len(connection._fragments) <= FRAGMENTS_MAX + 1, "fragments pile up"
         return True
 
     def stop_reading(self, is_stopped: bool) -> None:
@@ -140,7 +148,7 @@ class _Client:
         """Check everything that the server wrote to this client."""
         script, said = self.script, conversation_of(bytes(self.transport.written))
         assert said.close_code not in FAULTS, said
-        assert said.status == 101 or said.status in REFUSALS, said.status
+        assert said.status == 101 or said.status in ANSWERS, said.status
         if script.opens is not None:
             assert (said.status == 101) is script.opens, f"{said.status}: {script.pieces[0][:300]!r}"
         if script.texts is not None:
