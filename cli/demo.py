@@ -10,6 +10,7 @@ from exchange.cli.server_process import (
     accept_loss_option,
     archive_options,
     host_option,
+    open_option,
     port_option,
     run_server,
 )
@@ -22,6 +23,7 @@ from exchange.runtime.server_settings import ServerSettings
 @db_option
 @host_option
 @port_option
+@open_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Random seed of the bots and the index.")
 @clock_start_option
 @accept_loss_option
@@ -32,6 +34,7 @@ def demo(
     path: Path,
     host: str,
     port: int,
+    opens_screen: bool,
     seed: int,
     clock_start_us: int | None,
     accept_loss: bool,
@@ -67,4 +70,5 @@ def demo(
             metrics_host=watching.metrics_host,
         ),
         watching.log,
+        opens_screen,
     )

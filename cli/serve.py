@@ -11,6 +11,7 @@ from exchange.cli.server_process import (
     accept_loss_option,
     archive_options,
     host_option,
+    open_option,
     port_option,
     run_server,
 )
@@ -27,6 +28,7 @@ from exchange.runtime.server_settings import DEFAULT_RULES, ServerSettings
 @db_option
 @host_option
 @port_option
+@open_option
 @click.option("--demo", is_flag=True, help="If the journal is new, create a market of options on SOL, BTC and ETH.")
 @click.option(
     "--snapshot-every",
@@ -64,6 +66,7 @@ def serve(
     path: Path,
     host: str,
     port: int,
+    opens_screen: bool,
     demo: bool,
     snapshot_every: int | None,
     clock_start_us: int | None,
@@ -105,6 +108,7 @@ def serve(
             **access._asdict(),
         ),
         watching.log,
+        opens_screen,
     )
 
 

@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import logging
 import signal
+import webbrowser
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -43,6 +44,8 @@ accept_loss_option = click.option(
     help="Continue a journal that lost commands, without them (docs/operations.md, Lost commands).",
 )
 
+open_option = click.option("--open", "opens_screen", is_flag=True, help="Open the screen in the browser.")
+
 
 def archive_options(archive_after: str | None, delete_after: str | None) -> Callable[[_Command], _Command]:
     """The options of an exchange that seals older commands; the defaults are durations, None: never."""
@@ -70,13 +73,13 @@ def archive_options(archive_after: str | None, delete_after: str | None) -> Call
     return add
 
 
-def run_server(settings: ServerSettings, log: LogChoice) -> None:
+def run_server(settings: ServerSettings, log: LogChoice, opens_screen: bool = False) -> None:
     """Run an exchange in the foreground until Ctrl-C. Raises ClickException if it cannot listen."""
     set_up_log(log)
     settings.path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with Stopping() as stopping:
-            last_seq = run_loop(_serve(settings, stopping))
+            last_seq = run_loop(_serve(settings, stopping, opens_screen))
     except StoppedEarlyError:
         _log.info("stopped before it was ready: nothing was changed")
         return
@@ -85,7 +88,7 @@ def run_server(settings: ServerSettings, log: LogChoice) -> None:
     _log.info("stopped at seq %d, %s is closed", last_seq, settings.path)
 
 
-async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
+async def _serve(settings: ServerSettings, stopping: "Stopping", opens_screen: bool) -> int:
     is_new = not settings.path.exists() or settings.path.stat().st_size == 0
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -99,7 +102,10 @@ async def _serve(settings: ServerSettings, stopping: "Stopping") -> int:
         def listening(url: str, views: Views) -> None:
             bar.stop()
             _say_who_may_enter(settings)
-            click.echo(f"listening on {url}\n\n{_what_next(settings, url, views)}")
+            click.echo(f"listening on {url}\nscreen on {_http(url)}\n\n{_what_next(settings, url, views)}")
+            if opens_screen:
+                # A browser may take seconds to answer.
+                loop.run_in_executor(None, _open_screen, _http(url))
 
         if not is_new:
             _warn_of_clock(settings)
@@ -174,7 +180,6 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
         '{"jsonrpc":"2.0","id":1,"method":"public/auth",'
         '"params":{"grant_type":"client_credentials","client_id":"alice"}}'
     )
-    of_deribit = url.rstrip("/")
     return "\n".join(
         (
             *_demo_notes(settings, views),
@@ -182,10 +187,26 @@ def _what_next(settings: ServerSettings, url: str, views: Views) -> str:
             *(f"  {command_line(arguments, path)}" for arguments in _first_steps(views)),
             f"Or with any WebSocket client: connect to {url} and send",
             f"  {auth}",
-            f"Clients of Deribit connect to {of_deribit}{WEBSOCKET_PATH} and http{of_deribit[2:]}{API_PATH}",
+            f"Clients of Deribit connect to {url.rstrip('/')}{WEBSOCKET_PATH} and {_http(url).rstrip('/')}{API_PATH}",
             "Ctrl-C stops the exchange.",
         )
     )
+
+
+def _http(url: str) -> str:
+    """The address of the screen: http for ws, https for wss."""
+    return f"http{url.removeprefix('ws')}"
+
+
+def _open_screen(url: str) -> None:
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        _log.warning("there is no browser here: open %s in one", url)
+        return
+    # A browser in the terminal would take it from the exchange.
+    if type(browser) is webbrowser.GenericBrowser or not browser.open(url):
+        _log.warning("no browser could be opened: open %s in one", url)
 
 
 def _demo_notes(settings: ServerSettings, views: Views) -> list[str]:

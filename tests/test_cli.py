@@ -1,6 +1,7 @@
 """Commands that need a server, run against a server process: their output, and the effect of a stop."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -48,6 +49,20 @@ def _order(server: Server, *arguments: object) -> Any:
 @pytest.mark.slow
 def test_serve_prints_its_url_first(server: Server) -> None:
     assert re.fullmatch(r"listening on ws://127\.0\.0\.1:[1-9]\d*/\n", server.first_line)
+
+
+@pytest.mark.slow
+def test_serve_opens_the_screen_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser of this test writes the address into a pipe."""
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(opened)
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{browser} %s &")
+    with Server(tmp_path / "exchange.db", "--open") as server:
+        address = server.url.replace("ws://", "http://")
+        assert opened.read_text() == f"{address}\n"
+        assert f"screen on {address}\n" in server.stop()[1]
 
 
 def test_demo_options_are_listed(server: Server) -> None:
