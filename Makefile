@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COMPILE := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate pyproject.toml requirements/build.in
 
-.PHONY: help run web test-web compile clean-compiled test test-compiled quick lint types pytest long soak simulate-faults coverage bench bench-quick docs site wheel sbom audit rules container lowest lock release clean
+.PHONY: help run web test-web compile clean-compiled test test-compiled quick lint types pytest long soak simulate-faults coverage bench bench-quick docs screenshots site wheel sbom audit rules container lowest lock release clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 27
@@ -112,6 +112,9 @@ docs: $(VENV)/dev-installed  ## write docs/cli.md, the documents of the wire and
 	$(BIN)/python -m tests.api_reference
 	@$(MAKE) --no-print-directory $(WEB)/node_modules/.package-lock.json
 	$(NPM) run types
+
+screenshots: $(VENV)/dev-installed $(SCREEN)  ## write the pictures of the screen in docs/screen/; needs Chromium
+	$(BIN)/python -m tests.screenshots
 
 site: $(VENV)/dev-installed  ## build the documentation as a web site in build/site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -38,6 +38,12 @@ export function amount(milli: number | null | undefined): string {
   return grouped(milli / MILLI, 0, 3);
 }
 
+/** An amount in a narrow column: without fractions from a hundred contracts on. */
+export function rough(milli: number | null | undefined): string {
+  if (milli == null || Math.abs(milli) < 100 * MILLI) return amount(milli);
+  return grouped(milli / MILLI, 0, 0);
+}
+
 /** A volatility or a ratio as a percentage: 0.5 is 50.0%. */
 export function percent(ratio: number | null | undefined, decimals = 1): string {
   return ratio == null ? NONE : `${(ratio * 100).toFixed(decimals)}%`;

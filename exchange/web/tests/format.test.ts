@@ -42,3 +42,9 @@ describe("numbers that are typed", () => {
     expect(format.parsePrice(text)).toBe(micros);
   });
 });
+
+describe("an amount in a narrow column", () => {
+  test("has no fraction from a hundred contracts on", () => {
+    expect([99_500, 100_400, 2_577_872, null].map(format.rough)).toEqual(["99.5", "100", "2,578", "–"]);
+  });
+});

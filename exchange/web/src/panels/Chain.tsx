@@ -238,8 +238,8 @@ function Cell({ column, instrument: it, ticker }: CellProps) {
     case "delta":
       return <>{format.fixed(ticker?.greeks?.delta)}</>;
     case "OI":
-      return <>{format.amount(ticker?.open_interest)}</>;
+      return <>{format.rough(ticker?.open_interest)}</>;
     default:
-      return <>{format.amount(ticker?.volume_24h)}</>;
+      return <>{format.rough(ticker?.volume_24h)}</>;
   }
 }
