@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import click
 
@@ -29,6 +29,7 @@ __all__ = [
     "given_key",
     "log_in",
     "log_in_as_admin",
+    "login_of",
     "owner_secret",
     "tls_of",
     "url_of",
@@ -161,6 +162,24 @@ def given_key() -> ClientKey | None:
     """The key in --key-file; None without this option."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.meta.get(KEY_OF_CONTEXT)
+
+
+class AccountLogin(TypedDict, total=False):
+    """What a client of the library needs to enter an account."""
+
+    user_id: str
+    secret: str | None
+    key: ClientKey
+
+
+def login_of(path: Path, user_id: str) -> AccountLogin:
+    """How to enter an account: with --key-file, or as the owner of the journal. Raises UsageError."""
+    key = given_key()
+    if key is None:
+        return {"user_id": user_id, "secret": owner_secret(path)}
+    if key.user_id != user_id:
+        raise click.UsageError(f"the key in --key-file opens the account {key.user_id!r}, not {user_id!r}")
+    return {"key": key}
 
 
 def log_in_as_admin(client: RunningExchange, path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterable
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 
 from exchange.amounts import short_time
 from exchange.cli.figures import figures_of
 from exchange.cli.output import Styled, TextTable, add_rows
 from exchange.client import Book, OrderBookSnapshot
-from exchange.projections.wire_types import BookLevel, Instrument, Trade
+from exchange.domain.enums import Side
+from exchange.projections.wire_types import BookLevel, Instrument, OrderView, Trade
 
 TRADES_SHOWN = 8
 BUY, SELL = "green", "red"
@@ -18,6 +19,9 @@ _TRADES_MIN = 3
 _LINES_AROUND = 9
 # Minimum width of a column, so that the columns do not move while sizes change.
 _WIDTH_MIN = 8
+# Width of the bar of the largest sum.
+_BAR_WIDTH = 12
+_RESTING = ("open", "partially_filled")
 
 
 class Ladder:
@@ -32,6 +36,8 @@ class Ladder:
         self.bids: list[BookLevel] = []
         self.asks: list[BookLevel] = []
         self._trades: deque[Trade] = deque(maxlen=TRADES_SHOWN)
+        # The user's open orders in this instrument, by id; None: of no user.
+        self._own: dict[int, OrderView] | None = None
 
     @property
     def trades(self) -> list[Trade]:
@@ -46,6 +52,16 @@ class Ladder:
             if not self._trades or trade.trade_id > self._trades[0].trade_id:
                 self._trades.appendleft(trade)
 
+    def show_orders(self, orders: Iterable[OrderView]) -> None:
+        """Add or update orders of the user, and forget those that ended."""
+        own = self._own if self._own is not None else {}
+        for order in orders:
+            if order.instrument_id == self.instrument_id and order.status in _RESTING:
+                own[order.order_id] = order
+            else:
+                own.pop(order.order_id, None)
+        self._own = own
+
     def draw(self, lines_max: int | None = None) -> tuple[TextTable, TextTable]:
         """The book and the trades. Prices far from the market are left out to stay within `lines_max` lines."""
         bids, asks, trades = self.bids, self.asks, self.trades
@@ -59,23 +75,43 @@ class Ladder:
 
     def _draw_book(self, bids: list[BookLevel], asks: list[BookLevel], title: str) -> TextTable:
         levels = bids + asks
+        sums = {"bid": _sums(bids), "ask": _sums(asks)}
+        most_milli = max([*sums["bid"], *sums["ask"]], default=1)
         figures = figures_of(
-            [self._instrument], (level.price_micros for level in levels), (level.size_milli for level in levels)
+            [self._instrument],
+            (level.price_micros for level in levels),
+            [level.size_milli for level in levels] + sums["bid"] + sums["ask"],
         )
-        columns = (">orders", ">bid", ">price", ">ask", ">orders")
-        drawn = TextTable(columns, title, optional=("orders",), width_min=_WIDTH_MIN)
-        for ask in reversed(asks):
-            price, size = figures.price(ask.price_micros), figures.size(ask.size_milli)
-            add_rows(drawn, [("", "", Styled(price, SELL), Styled(size, SELL), Styled(str(ask.count), "dim"))])
+        columns = (">bid", ">price", ">ask", ">sum", "depth", ">orders")
+        own_columns = () if self._own is None else (">yours",)
+        drawn = TextTable((*own_columns, *columns), title, optional=("orders",), width_min=_WIDTH_MIN)
+
+        def add(side: Side, level: BookLevel, sum_milli: int) -> None:
+            colour = BUY if side == "bid" else SELL
+            price, size = Styled(figures.price(level.price_micros), colour), figures.size(level.size_milli)
+            sizes = (Styled(size, colour), price, "") if side == "bid" else ("", price, Styled(size, colour))
+            own_milli = self._own_milli(side, level.price_micros)
+            own = () if self._own is None else (Styled(figures.size(own_milli) if own_milli else "", "bold"),)
+            bar = "█" * max(1, round(_BAR_WIDTH * sum_milli / most_milli))
+            after = (figures.size(sum_milli), Styled(bar, colour), Styled(str(level.count), "dim"))
+            add_rows(drawn, [(*own, *sizes, *after)])
+
+        for ask, sum_milli in reversed(list(zip(asks, sums["ask"], strict=True))):
+            add("ask", ask, sum_milli)
+        margin = ("",) * len(own_columns)
         if bids and asks:
             spread = figures.price(asks[0].price_micros - bids[0].price_micros)
-            add_rows(drawn, [("", Styled("spread", "dim"), Styled(spread, "dim"))])
+            add_rows(drawn, [(*margin, Styled("spread", "dim"), Styled(spread, "dim"))])
         else:
-            add_rows(drawn, [("", Styled("no asks" if bids else "no bids" if asks else "empty", "dim"))])
-        for bid in bids:
-            price, size = figures.price(bid.price_micros), figures.size(bid.size_milli)
-            add_rows(drawn, [(Styled(str(bid.count), "dim"), Styled(size, BUY), Styled(price, BUY))])
+            add_rows(drawn, [(*margin, Styled("no asks" if bids else "no bids" if asks else "empty", "dim"))])
+        for bid, sum_milli in zip(bids, sums["bid"], strict=True):
+            add("bid", bid, sum_milli)
         return drawn
+
+    def _own_milli(self, side: Side, price_micros: int) -> int:
+        """What rests of the user's orders at a price."""
+        own = (self._own or {}).values()
+        return sum(one.remaining_milli for one in own if one.side == side and one.price_micros == price_micros)
 
     def _draw_trades(self, trades: list[Trade]) -> TextTable:
         """Draw trades, newest first. An arrow shows that the price changed from the trade before."""
@@ -96,6 +132,11 @@ class Ladder:
             )
             add_rows(drawn, [cells])
         return drawn
+
+
+def _sums(levels: list[BookLevel]) -> list[int]:
+    """The sizes from the best price up to each level, added up."""
+    return list(accumulate(level.size_milli for level in levels))
 
 
 def _arrow(trade: Trade, before: Trade) -> Styled:

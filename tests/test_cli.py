@@ -342,12 +342,19 @@ def test_the_book_once(server: Server) -> None:
     assert "empty" in text and "no trades yet" in text
     for side, size, price in (("buy", 1, "1.40"), ("sell", "0.5", "1.60"), ("sell", 2, "1.55"), ("buy", 1, "1.55")):
         _order(server, side, instrument_id, size, price, "--user", f"book.{side}")
-    text = said(exchange("book", instrument_id, "--once", *at))
-    ladder = re.findall(r"^ +(?:1 +)?(?:spread|1\.000|)? +(\d\.\d\d)(?: +(\d\.\d{3}) +1)?", text, re.MULTILINE)
-    assert ladder == [("1.60", "0.500"), ("1.55", "1.000"), ("0.15", ""), ("1.40", "")]
+    text = said(exchange("book", instrument_id, "--once", "--user", "book.sell", *at))
+    assert [line.split() for line in text.splitlines()[3:7]] == [
+        # What the user has there, the price, the size, the sum, the bar and the number of orders.
+        ["0.500", "1.60", "0.500", "1.500", "████████████", "1"],
+        ["1.000", "1.55", "1.000", "1.000", "████████", "1"],
+        ["spread", "0.15"],
+        ["1.000", "1.40", "1.000", "████████", "1"],
+    ]
     assert re.search(r"Z +bought +1\.000 +1\.55", text)
     shown = said_json(exchange("book", instrument_id, "--depth", 1, "--json", *at))
     assert shown["asks"] == [{"price": 1_550_000, "size": 1_000, "count": 1}]
+    shown = said_json(exchange("book", instrument_id, "--user", "book.buy", "--json", *at))
+    assert [(one["price"], one["remaining"]) for one in shown["own_orders"]] == [(1_400_000, 1_000)]
     assert [trade["price"] for trade in shown["trades"]] == [1_550_000]
     unknown = "SOL_USDC-28FEB26-1-C"
     assert complained(exchange("book", unknown, *at)).startswith(f"Error: {unknown} is not listed in ")
