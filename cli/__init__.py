@@ -11,6 +11,7 @@ These modules hold no command of their own:
 - alias.py is a second name for a command
 - options.py has the options and argument types that several commands share
 - security_options.py has the options that say who may connect to a server
+- watch_app.py is the terminal screen of `exchange watch`
 - watch_options.py has the options of the metrics and the log
 - output.py prints tables, JSON and errors
 - sections.py lists the commands of `exchange --help` in sections

@@ -75,7 +75,7 @@ class Ladder:
 
     def _draw_book(self, bids: list[BookLevel], asks: list[BookLevel], title: str) -> TextTable:
         levels = bids + asks
-        sums = {"bid": _sums(bids), "ask": _sums(asks)}
+        sums = {"bid": self.sums("bid", len(bids)), "ask": self.sums("ask", len(asks))}
         most_milli = max([*sums["bid"], *sums["ask"]], default=1)
         figures = figures_of(
             [self._instrument],
@@ -90,7 +90,7 @@ class Ladder:
             colour = BUY if side == "bid" else SELL
             price, size = Styled(figures.price(level.price_micros), colour), figures.size(level.size_milli)
             sizes = (Styled(size, colour), price, "") if side == "bid" else ("", price, Styled(size, colour))
-            own_milli = self._own_milli(side, level.price_micros)
+            own_milli = self.own_milli(side, level.price_micros)
             own = () if self._own is None else (Styled(figures.size(own_milli) if own_milli else "", "bold"),)
             bar = "█" * max(1, round(_BAR_WIDTH * sum_milli / most_milli))
             after = (figures.size(sum_milli), Styled(bar, colour), Styled(str(level.count), "dim"))
@@ -108,7 +108,11 @@ class Ladder:
             add("bid", bid, sum_milli)
         return drawn
 
-    def _own_milli(self, side: Side, price_micros: int) -> int:
+    def sums(self, side: Side, levels: int) -> list[int]:
+        """The sizes from the best price up to each of the first levels, added up, in millicontracts."""
+        return list(accumulate(level.size_milli for level in (self.bids if side == "bid" else self.asks)[:levels]))
+
+    def own_milli(self, side: Side, price_micros: int) -> int:
         """What rests of the user's orders at a price."""
         own = (self._own or {}).values()
         return sum(one.remaining_milli for one in own if one.side == side and one.price_micros == price_micros)
@@ -132,11 +136,6 @@ class Ladder:
             )
             add_rows(drawn, [cells])
         return drawn
-
-
-def _sums(levels: list[BookLevel]) -> list[int]:
-    """The sizes from the best price up to each level, added up."""
-    return list(accumulate(level.size_milli for level in levels))
 
 
 def _arrow(trade: Trade, before: Trade) -> Styled:

@@ -68,7 +68,7 @@ def main(ctx: click.Context, file_mode: str) -> None:
 _TOP_LEVEL = (
     *("init", "serve", "demo", "top", "bot", "simulate", "admin", "follow", "snapshot", "archive", "recovery-plan"),
     "version",
-    *("instrument", "index", "ticker", "candles", "book", "order", "mmp", "account", "settlements"),
+    *("instrument", "index", "ticker", "candles", "book", "watch", "order", "mmp", "account", "settlements"),
     *("journal", "history", "sessions", "replay", "state", "explain", "what-if", "diff", "fork", "sql", "chart"),
 )
 # The commands of a group that are in modules of their own.

@@ -21,6 +21,7 @@ SECTIONS = {
         "ticker": "Show quotes, mark prices and Greeks of options.",
         "candles": "Show candles of an instrument or of an index, oldest first.",
         "book": "Watch an order book and its last trades until Ctrl-C.",
+        "watch": "Watch the market and trade by keys, in the terminal.",
         "index": "Show and feed index prices.",
         "settlements": "Show the settlements of expired series, newest first.",
         "admin": "Run a market: index, rules, settlement, halts, users.",

@@ -130,6 +130,11 @@ class Client:
         await self._connection.close()
 
     @property
+    def is_connected(self) -> bool:
+        """False while the connection is broken and the client tries to restore it."""
+        return self._connection.is_ready
+
+    @property
     def reconnect_count(self) -> int:
         """The number of times that the connection has broken."""
         return self._connection.reconnect_count

@@ -112,6 +112,11 @@ class Connection:
         await asyncio.gather(self._task, return_exceptions=True)
 
     @property
+    def is_ready(self) -> bool:
+        """True if requests are sent at once: the connection is open and restored."""
+        return self._is_ready
+
+    @property
     def has_ended(self) -> bool:
         return self._end_error is not None
 
