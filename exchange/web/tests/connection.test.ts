@@ -138,3 +138,29 @@ test("a channel ends with its last listener", async () => {
   expect([first.mock.calls.length, second.mock.calls.length]).toEqual([1, 2]);
   expect(FakeSocket.last.sent.at(-1)?.method).toBe("public/unsubscribe");
 });
+
+test("a long question has a connection of its own, logged in as the same user", async () => {
+  const connection = new Connection("ws://x/");
+  connection.open();
+  const first = FakeSocket.last;
+  first.open();
+  const login = connection.login({ client_id: "alice", client_secret: "s" });
+  first.answer("public/auth", { user_id: "alice" });
+  await login;
+  const asked = connection.aside("public/get_time", {});
+  const second = FakeSocket.last;
+  expect(second).not.toBe(first);
+  second.open();
+  expect(second.sent.map((it) => it.method)).toEqual(["public/auth", "public/get_time"]);
+  expect(second.sent[0]?.params["client_id"]).toBe("alice");
+  second.answer("public/auth", { user_id: "alice" });
+  second.answer("public/get_time", { ts_us: 7 });
+  expect(await asked).toEqual({ ts_us: 7 });
+  expect([first.readyState, second.readyState]).toEqual([1, 3]);
+});
+
+test("a long question that loses its connection says so", async () => {
+  const asked = new Connection("ws://x/").aside("public/get_time", {});
+  FakeSocket.last.close();
+  await expect(asked).rejects.toThrow("the connection was lost");
+});

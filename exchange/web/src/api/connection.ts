@@ -43,6 +43,12 @@ export interface Credentials {
   client_secret: string;
 }
 
+interface RpcFailure {
+  code: number;
+  message: string;
+  data?: ErrorData;
+}
+
 type Listener = (message: Message) => void;
 type State = "connecting" | "open" | "lost";
 
@@ -104,6 +110,31 @@ export class Connection {
       const id = this.nextId++;
       this.pending.set(id, { resolve: resolve, reject });
       this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    });
+  }
+
+  /** Ask on a connection of its own, as the same user: a question that takes long keeps no other one waiting. */
+  aside<M extends MethodName>(method: M, params: Params<M>): Promise<Result<M>> {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(this.url);
+      const login = { grant_type: "client_credentials", ...this.credentials };
+      socket.onopen = () => {
+        socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "public/auth", params: login }));
+        socket.send(JSON.stringify({ jsonrpc: "2.0", id: 2, method, params }));
+      };
+      socket.onmessage = (event) => {
+        const answer = JSON.parse(String(event.data)) as { id?: number; error?: RpcFailure; result?: Result<M> };
+        if (answer.error !== undefined) {
+          const { code, message, data } = answer.error;
+          reject(new RpcError(code, message, data));
+        } else if (answer.id === 2) {
+          resolve(answer.result as Result<M>);
+        } else {
+          return;
+        }
+        socket.close();
+      };
+      socket.onclose = () => reject(new RpcError(0, "the connection was lost before the answer"));
     });
   }
 
@@ -222,7 +253,7 @@ export class Connection {
     } else {
       const pending = this.pending.get(Number(message["id"]));
       this.pending.delete(Number(message["id"]));
-      const error = message["error"] as { code: number; message: string; data?: ErrorData } | undefined;
+      const error = message["error"] as RpcFailure | undefined;
       if (error === undefined) pending?.resolve(message["result"] as never);
       else pending?.reject(new RpcError(error.code, error.message, error.data));
     }

@@ -61,7 +61,7 @@ export function WhatIf() {
     problem.value = "";
     isRunning.value = true;
     try {
-      result.value = await connection.request("private/what_if", params);
+      result.value = await connection.aside("private/what_if", params);
     } catch (error) {
       problem.value = wordsOf(error);
     }
