@@ -24,6 +24,7 @@ from benchmarks import (
     orders,
     recover,
     replay,
+    screen,
     snapshots,
     stall,
     startup,
@@ -53,11 +54,12 @@ BENCHMARKS: dict[str, Callable[[Scale], list[Row]]] = {
     "stall": stall.run,
     "history": history.run,
     "startup": startup.run,
+    "screen": screen.run,
 }
 # It takes very long to build the journals of these. `benchmarks.history --markdown` writes their table.
 ONLY_IF_NAMED = ("history",)
 # Not part of a quick run of all.
-NOT_QUICK = ("metrics", "follower", "snapshots", "startup")
+NOT_QUICK = ("metrics", "follower", "snapshots", "startup", "screen")
 
 
 @click.command(epilog=f"Benchmarks: {', '.join(BENCHMARKS)}")

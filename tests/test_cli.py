@@ -76,7 +76,11 @@ def test_demo_options_are_listed(server: Server) -> None:
     assert re.search(r"at seq \d+, 2026-02-27T09:0\d:\d\dZ", text)
 
 
-def test_a_shell_completes_the_instruments_of_the_running_exchange(server: Server) -> None:
+def test_a_shell_completes_the_instruments_of_the_running_exchange(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A shell gives up after a second, which passes quickly while other tests run.
+    monkeypatch.setattr("exchange.cli.completion._ANSWER_SECONDS", PATIENCE_SECONDS)
     assert CALL in completed("ticker", "--db", server.path, incomplete="sol_usdc-28")
     assert {"BTC", "ETH", "SOL"} <= set(completed("ticker", "--db", server.path, "--asset", incomplete=""))
 
