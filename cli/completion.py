@@ -33,10 +33,11 @@ def complete_names(kind: Kind, context: click.Context, incomplete: str) -> list[
     """The names of this kind that begin with `incomplete`, at most 200. An empty list if there is no quick answer."""
     path = context.params.get("path") or Path(os.environ.get("EXCHANGE_DB") or DEFAULT_JOURNAL)
     start = incomplete if kind == "user" else incomplete.upper()
-    try:
+    names: list[str] = []
+    with contextlib.suppress(sqlite3.Error):
         names = _of_history(kind, path, start)
-    except sqlite3.Error:
-        names = _of_exchange(kind, path)
+    # The history of a new exchange has no names yet.
+    names = names or _of_exchange(kind, path)
     return [CompletionItem(name) for name in names if name.startswith(start)][:_NAMES_MAX]
 
 

@@ -71,7 +71,9 @@ export function useView<T>(
       }
     };
     const ends = seq === undefined ? channels.map((name) => connection.subscribe(name, onMessage)) : [];
-    ask().then(
+    // After the subscriptions, which are sent together at the end of this turn: nothing happens between the two unseen.
+    const asked = Promise.resolve().then(ask);
+    asked.then(
       (asked) => {
         state = fold === undefined ? asked : early.reduce(fold, asked);
         show();
