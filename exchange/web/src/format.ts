@@ -15,10 +15,12 @@ function grouped(value: number, least: number, most: number): string {
   return value.toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: most });
 }
 
-export function price(micros: number | null | undefined, tickMicros = 10_000): string {
+/** A price with the decimals of its tick; without a tick with all that it has, at least two. */
+export function price(micros: number | null | undefined, tickMicros?: number): string {
   if (micros == null) return NONE;
+  if (tickMicros === undefined) return grouped(micros / MICROS, 2, 6);
   const decimals = decimalsOf(tickMicros);
-  return grouped(micros / MICROS, decimals, Math.max(decimals, 2));
+  return grouped(micros / MICROS, decimals, decimals);
 }
 
 /** Cash to the cent; a smaller amount than that keeps all its digits. */
@@ -68,12 +70,16 @@ export function dateTime(us: number | null | undefined): string {
   return us == null ? NONE : `${date(us)}, ${time(us)}`;
 }
 
-/** The micros of a price as it was typed, or the millis of an amount; null if it is no number of so many decimals. */
+/**
+ * The micros of a price as it was typed, or the millis of an amount; null if it is no number of so many decimals. A comma
+ * is a decimal one; before three digits it could also stand between thousands, so that the number is none.
+ */
 export function parseDecimal(text: string, unit: typeof MICROS | typeof MILLI): number | null {
   const found = /^(\d{0,9})(?:[.,](\d*))?$/.exec(text.trim());
   if (found === null || text.trim() === "") return null;
   const digits = String(unit).length - 1;
   const fraction = found[2] ?? "";
+  if (text.includes(",") && fraction.length === 3) return null;
   if ((found[1] ?? "") + fraction === "" || /[1-9]/.test(fraction.slice(digits))) return null;
   return Number(found[1] ?? "0") * unit + Number(fraction.slice(0, digits).padEnd(digits, "0"));
 }

@@ -37,9 +37,22 @@ describe("numbers that are typed", () => {
     ["", null],
     [".", null],
     ["1e3", null],
+    // A thousand, or one and no fraction: the exchange must not guess.
+    ["1,000", null],
+    ["1.000", 1_000_000],
     ["-1", null],
   ])("%j is %s", (text, micros) => {
     expect(format.parsePrice(text)).toBe(micros);
+  });
+});
+
+describe("a price without a known tick", () => {
+  test("has all its digits, and at least two decimals", () => {
+    expect([2_500_000, 1_000, 99_981_415_197].map((it) => format.price(it))).toEqual([
+      "2.50",
+      "0.001",
+      "99,981.415197",
+    ]);
   });
 });
 

@@ -210,7 +210,11 @@ export class Connection {
       channels: names,
       ...(fromSeq === undefined ? {} : { from_seq: fromSeq }),
     }).catch((error: unknown) => {
-      if (error instanceof RpcError && error.code !== 0 && fromSeq !== undefined) {
+      if (!(error instanceof RpcError) || error.code === 0) return;
+      if (channels.length > 1) {
+        // One name refuses all of them.
+        for (const channel of channels) this.send([channel], fromSeq);
+      } else if (fromSeq !== undefined) {
         // The commands since then are archived: begin with the present.
         for (const channel of channels) channel.seq = 0;
         this.send(channels);

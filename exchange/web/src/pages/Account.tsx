@@ -167,7 +167,7 @@ function Settlements({ user }: { user: string }) {
           { name: "time", show: (it) => format.dateTime(it.ts_us), value: (it) => it.ts_us },
           { name: "instrument", show: (it) => it.instrument_id, value: (it) => it.instrument_id },
           { name: "quantity", show: (it) => format.amount(it.quantity), value: (it) => it.quantity },
-          { name: "delivery price", show: (it) => format.price(it.delivery_price), value: (it) => it.delivery_price },
+          { name: "delivery price", show: (it) => format.cash(it.delivery_price), value: (it) => it.delivery_price },
           { name: "payout", show: (it) => format.signed(it.payout), value: (it) => it.payout },
           { name: "fee", show: (it) => format.cash(it.fee), value: (it) => it.fee },
         ]}
@@ -207,7 +207,7 @@ function Market() {
             value: (it) => it.expiration,
           },
           { name: "asset", show: (it) => it.asset, value: (it) => it.asset },
-          { name: "delivery price", show: (it) => format.price(it.delivery_price), value: (it) => it.delivery_price },
+          { name: "delivery price", show: (it) => format.cash(it.delivery_price), value: (it) => it.delivery_price },
           { name: "state", show: (it) => it.state, value: (it) => it.state },
         ]}
       />

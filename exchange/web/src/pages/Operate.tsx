@@ -186,7 +186,7 @@ function Indexes({ tick, ask }: PartProps) {
       {names.map((asset) => (
         <form key={asset} class="buttons" onSubmit={(event) => set(event, asset)}>
           <b>{asset}</b>
-          <span data-index={asset}>{format.price(shown.get(asset)?.price)}</span>
+          <span data-index={asset}>{format.cash(shown.get(asset)?.price)}</span>
           <small>{format.time(shown.get(asset)?.ts_us)}</small>
           <input
             aria-label={`New index of ${asset}, in USDC`}

@@ -122,7 +122,7 @@ export function Chain({ orders, positions }: ChainProps) {
           </select>
           <Search />
           <span class="index">
-            index <b>{format.price(index)}</b>
+            index <b>{format.cash(index)}</b>
           </span>
         </>
       }

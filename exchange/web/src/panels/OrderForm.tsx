@@ -5,7 +5,7 @@ import type { Params } from "../api/connection";
 import type { DryRunResult, Ticker } from "../api/types";
 import * as format from "../format";
 import { Panel } from "../parts/Panel";
-import { connection, instrument, whyNoTrading, wordsOf } from "../store/exchange";
+import { connection, instrument, whyNoOrder, wordsOf, tickOf } from "../store/exchange";
 import { draft, type OrderType } from "../store/draft";
 import { toast } from "../store/toasts";
 
@@ -25,6 +25,7 @@ const LIVES = {
 } as const;
 const TRIGGERS = { index_price: "index", mark_price: "mark", last_price: "last trade" } as const;
 const DRY_RUN_AFTER_MS = 250;
+const DRY_RUN_EVERY_MS = 1_000;
 
 const isTrigger = computed(() => !["limit", "market"].includes(draft.type.value));
 const hasPrice = computed(() => draft.type.value === "limit" || draft.type.value.endsWith("_limit"));
@@ -65,13 +66,21 @@ export function OrderForm({ ticker }: { ticker: Ticker | undefined }) {
   const problem = useSignal("");
   const isSending = useSignal(false);
   const asked = request.value;
-  const key = JSON.stringify([asked, method.value, ticker?.seq, whyNoTrading.value]);
+  const key = JSON.stringify([asked, method.value, whyNoOrder.value]);
+  // The market moves on while the order stays as it is.
+  const again = useSignal(0);
   useEffect(() => {
-    if (typeof asked === "string" || whyNoTrading.value !== "") {
-      outcome.value = null;
-      problem.value = "";
-      return undefined;
-    }
+    const timer = setInterval(() => (again.value += 1), DRY_RUN_EVERY_MS);
+    return () => clearInterval(timer);
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, []);
+  useEffect(() => {
+    outcome.value = null;
+    problem.value = "";
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [key]);
+  useEffect(() => {
+    if (typeof asked === "string" || whyNoOrder.value !== "") return undefined;
     let isEnded = false;
     const timer = setTimeout(() => {
       connection.request(method.value, { ...asked, dry_run: true }).then(
@@ -92,7 +101,7 @@ export function OrderForm({ ticker }: { ticker: Ticker | undefined }) {
       clearTimeout(timer);
     };
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [key]);
+  }, [key, again.value]);
 
   const it = instrument.value;
   const send = async (event: Event) => {
@@ -195,12 +204,12 @@ export function OrderForm({ ticker }: { ticker: Ticker | undefined }) {
         <button
           type="submit"
           class={`send ${isBuy ? "buy" : "sell"}`}
-          disabled={whyNoTrading.value !== "" || isSending.value}
+          disabled={whyNoOrder.value !== "" || isSending.value}
         >
           {isBuy ? "Buy" : "Sell"} {it === undefined ? "" : `${draft.amount.value} ${it.instrument_id}`}
         </button>
         <div class="outcome" aria-live="polite">
-          {whyNoTrading.value !== "" && <p class="hint">{whyNoTrading.value}</p>}
+          {whyNoOrder.value !== "" && <p class="hint">{whyNoOrder.value}</p>}
           {outside !== false && outside !== "" && <p class="warning">{outside}</p>}
           {problem.value !== "" && <p class="error">{problem.value}</p>}
           {outcome.value !== null && <Outcome result={outcome.value} />}
@@ -222,7 +231,9 @@ function Outcome({ result }: { result: DryRunResult }) {
   const { order, trades, balance, position } = result;
   const fees = trades.reduce((sum, it) => sum + it.fee, 0);
   const filled =
-    trades.length === 0 ? "nothing now" : `${format.amount(order.filled)} at ${format.price(order.average_price)}`;
+    trades.length === 0
+      ? "nothing now"
+      : `${format.amount(order.filled)} at ${format.price(order.average_price, tickOf(order.instrument_id))}`;
   const ends =
     order.status === "cancelled" ? `; the rest is cancelled (${(order.cancel_reason ?? "").replaceAll("_", " ")})` : "";
   return (

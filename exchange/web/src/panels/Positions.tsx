@@ -2,7 +2,7 @@
 import type { PositionDetails } from "../api/types";
 import * as format from "../format";
 import { instrumentId } from "../store/address";
-import { connection, whyNoTrading, wordsOf } from "../store/exchange";
+import { connection, tickOf, whyNoOrder, wordsOf } from "../store/exchange";
 import { toast } from "../store/toasts";
 
 async function close(position: PositionDetails): Promise<void> {
@@ -44,8 +44,8 @@ export function Positions({ positions }: { positions: PositionDetails[] }) {
               </button>
             </td>
             <td class={it.quantity > 0 ? "bid" : "ask"}>{format.amount(it.quantity)}</td>
-            <td>{format.price(it.average_price)}</td>
-            <td>{format.price(it.mark)}</td>
+            <td>{format.price(it.average_price, tickOf(it.instrument_id))}</td>
+            <td>{format.price(it.mark, tickOf(it.instrument_id))}</td>
             <td>{format.fixed(it.greeks?.delta, 3)}</td>
             <td>{format.fixed(it.greeks?.gamma, 4)}</td>
             <td>{format.fixed(it.greeks?.vega, 3)}</td>
@@ -55,7 +55,7 @@ export function Positions({ positions }: { positions: PositionDetails[] }) {
             <td>
               <button
                 type="button"
-                disabled={whyNoTrading.value !== ""}
+                disabled={whyNoOrder.value !== ""}
                 aria-label={`Close the position in ${it.instrument_id}`}
                 onClick={() => void close(it)}
               >

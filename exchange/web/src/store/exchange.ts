@@ -29,9 +29,9 @@ export const expirations = computed(() =>
 export const expiration = computed(() => instrument.value?.expiration ?? expirations.value[0] ?? 0);
 const ticks = computed(() => new Map(instruments.value.map((it) => [it.instrument_id, it.tick_size])));
 
-/** The tick of an instrument, in micros; the finest one if it is not listed. */
-export function tickOf(id: string): number {
-  return ticks.value.get(id) ?? 1;
+/** The tick of an instrument, in micros; undefined if it is not listed. */
+export function tickOf(id: string): number | undefined {
+  return ticks.value.get(id);
 }
 
 /** Why nothing can be traded now; empty if it can. */
@@ -41,6 +41,13 @@ export const whyNoTrading = computed(() => {
   if (connection.user.value === "") return "Log in to trade.";
   return "";
 });
+
+/** Why no order can be placed now; empty if one can. During a halt orders can still be cancelled. */
+export const whyNoOrder = computed(
+  () =>
+    whyNoTrading.value ||
+    (status.value?.halted === true ? "The exchange is halted: orders can only be cancelled." : ""),
+);
 
 /** The parameters that make a question one about the chosen moment. */
 export function at(): { at_seq?: number } {

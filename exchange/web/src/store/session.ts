@@ -3,7 +3,7 @@ import { RpcError } from "../api/connection";
 import type { Instrument, Order, UserTrade } from "../api/types";
 import * as format from "../format";
 import { instrumentId, moment } from "./address";
-import { assets, at, choose, connection, instruments, isAdmin, status, wordsOf } from "./exchange";
+import { assets, at, choose, connection, instruments, isAdmin, status, tickOf, wordsOf } from "./exchange";
 import { toast } from "./toasts";
 import { effect, signal } from "@preact/signals";
 
@@ -114,7 +114,7 @@ function byTerms(a: Instrument, b: Instrument): number {
 
 function tellTrade(trade: UserTrade): void {
   const verb = trade.side === "bid" ? "bought" : "sold";
-  const what = `${format.amount(trade.size)} ${trade.instrument_id} at ${format.price(trade.price)}`;
+  const what = `${format.amount(trade.size)} ${trade.instrument_id} at ${format.price(trade.price, tickOf(trade.instrument_id))}`;
   if (trade.liquidation === true) toast("bad", `Liquidation: ${verb} ${what}`);
   else toast("good", `You ${verb} ${what}`);
 }
