@@ -301,7 +301,7 @@ def test_a_client_with_many_requests_does_not_delay_others(run: Run, db: Path, m
         async with exchange(db) as server:
             bob, asker = await server.client("bob"), await server.client("alice")
             # So many that an order is durable before all of them are answered, on any machine.
-            count = 10 * IN_FLIGHT_MAX
+            count = 40 * IN_FLIGHT_MAX
             for number in range(count):
                 asker.send(request("public/get_time", number))
             await asker.text()
